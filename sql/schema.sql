@@ -1,0 +1,125 @@
+-- The base tables: facts as they arrived, only ever appended to. `ingested_at` is the instant the
+-- batch was taken in, the second clock of `--as-of`. The relations that people query (users, photos,
+-- main_photos, swipes) are views over these; everything else is computed from those views.
+
+create schema facts;
+
+create table facts.version (version integer not null);
+
+-- One row per file taken in; the digest makes the same file a no-op.
+create table facts.ingests (
+    ingest_id varchar not null,       -- digest of kind, content and mapping
+    kind varchar not null,            -- users, photos, main_photos, swipes
+    source varchar not null,          -- path as given
+    sha256 varchar not null,
+    n_read bigint not null,
+    n_kept bigint not null,
+    n_unchanged bigint not null,      -- of the kept: rows that were held already, word for word
+    n_rejected bigint not null,
+    ingested_at timestamp not null
+);
+
+-- One row per version of a user; the newest one counts.
+create table facts.users (
+    user_id varchar not null,
+    gender varchar,                   -- female, male, other; NULL: unknown
+    followers bigint,
+    created_at timestamp,
+    ingested_at timestamp not null
+);
+
+-- One row per version of a photo; the newest one counts.
+create table facts.photos (
+    photo_id varchar not null,
+    user_id varchar not null,
+    path varchar,                     -- as given, relative to --images
+    url varchar,
+    posted_at timestamp,
+    likes bigint,
+    hashtags varchar[],
+    ingested_at timestamp not null
+);
+
+-- What was found where a photo's bytes should be; the newest row of a photo counts.
+create table facts.photo_files (
+    photo_id varchar not null,
+    sha256 varchar,                   -- of the bytes held in photos/; NULL when none are held
+    width integer,                    -- pixels, after EXIF orientation
+    height integer,
+    bytes bigint,
+    status varchar not null,          -- ok, missing, empty, not_an_image, truncated, unreadable, too_large
+    detail varchar,
+    ingested_at timestamp not null
+);
+
+create table facts.main_photos (
+    user_id varchar not null,
+    photo_id varchar,                 -- NULL: the user removed the main photo
+    set_at timestamp not null,
+    ingested_at timestamp not null
+);
+
+create table facts.swipes (
+    sender_id varchar not null,
+    recipient_id varchar not null,
+    liked boolean not null,
+    swiped_at timestamp not null,
+    ingested_at timestamp not null
+);
+
+create table facts.rejects (
+    kind varchar not null,            -- users, photos, main_photos, swipes
+    source varchar not null,
+    line bigint,                      -- of the file, from 1; NULL where the format has no lines
+    reason varchar not null,
+    detail varchar,
+    raw varchar,                      -- the row as JSON
+    ingested_at timestamp not null
+);
+
+-- One row per trained head.
+create table facts.runs (
+    run_id varchar not null,
+    target varchar not null,
+    setup varchar not null,
+    encoder varchar not null,
+    head varchar not null,
+    metric varchar not null,
+    dev double,
+    test double,
+    baseline double,
+    n_train bigint not null,
+    n_test bigint not null,
+    hyperparameters varchar not null, -- JSON
+    results varchar not null,         -- JSON: intervals, further metrics, curves
+    created_at timestamp not null
+);
+
+create table facts.predictions (
+    run_id varchar not null,
+    photo_id varchar not null,
+    split varchar,                    -- train, dev, test; NULL: not in the training set
+    prediction double not null
+);
+
+-- One row per attempt to download a photo.
+create table facts.fetch_attempts (
+    photo_id varchar not null,
+    url varchar not null,
+    status varchar not null,
+    detail varchar,
+    attempt integer not null,
+    started_at timestamp not null,
+    duration_s double not null,
+    bytes bigint not null
+);
+
+-- One row per `features build`.
+create table facts.builds (
+    build_id varchar not null,
+    as_of timestamp,                  -- NULL: everything known
+    options varchar not null,         -- JSON
+    stages varchar not null,          -- JSON: seconds and rows per stage
+    started_at timestamp not null,
+    finished_at timestamp not null
+);

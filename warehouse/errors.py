@@ -1,0 +1,88 @@
+"""Every error a user can cause, in one tree. Each speaks in three beats: fact, expectation, way out.
+
+    PhotogenicError
+    ├── InputError      a file, a row format, an option value that cannot be used
+    ├── StoreError      the store on disk: absent, from a newer version, damaged
+    │   └── LockedError another process holds the writer's lock
+    ├── QueryError      SQL that the user wrote and the engine refused
+    ├── AuditError      a relation broke its contract; the former state was kept
+    ├── WeightsError    the weights of a network cannot be found or are not the published ones
+    ├── EncoderError    an encoder name nobody knows, or one that cannot run here
+    ├── NetworkError    a service answered in a way that no retry heals
+    └── MissingPartError  an optional package, system library or program is absent
+
+The program catches PhotogenicError only; anything else is a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AuditError",
+    "EncoderError",
+    "InputError",
+    "LockedError",
+    "MissingPartError",
+    "NetworkError",
+    "PhotogenicError",
+    "QueryError",
+    "StoreError",
+    "WeightsError",
+]
+
+
+class PhotogenicError(Exception):
+    """An error with a remedy.
+
+    Args:
+        what: what happened, with the offending value.
+        expected: what would have been right.
+        remedy: what to do now, best a command to paste.
+    """
+
+    def __init__(self, what: str, expected: str = "", remedy: str = "") -> None:
+        self.what, self.expected, self.remedy = what, expected, remedy
+        super().__init__(what, expected, remedy)
+
+    def __str__(self) -> str:
+        beats = [self.what]
+        if self.expected:
+            beats.append(f"Expected: {self.expected}")
+        if self.remedy:
+            beats.append(f"Try: {self.remedy}")
+        return "\n".join(beats)
+
+
+class InputError(PhotogenicError):
+    """A file, a row format or an option value that cannot be used."""
+
+
+class StoreError(PhotogenicError):
+    """The store on disk is absent, from a newer version, or damaged."""
+
+
+class LockedError(StoreError):
+    """Another process holds the writer's lock and did not let go in time."""
+
+
+class QueryError(PhotogenicError):
+    """SQL that the user wrote and the engine refused."""
+
+
+class AuditError(PhotogenicError):
+    """A relation broke its contract; the former state was kept."""
+
+
+class WeightsError(PhotogenicError):
+    """The weights of a network cannot be found, or are not the published ones."""
+
+
+class EncoderError(PhotogenicError):
+    """An encoder name that nobody knows, or an encoder that cannot run here."""
+
+
+class NetworkError(PhotogenicError):
+    """A remote service answered in a way that no retry heals."""
+
+
+class MissingPartError(PhotogenicError):
+    """An optional package, a system library or a program is absent."""

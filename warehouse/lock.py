@@ -1,0 +1,99 @@
+"""One writer at a time: an advisory lock on a file that says who holds it, and since when.
+
+The kernel drops the lock when its holder dies, so a crash never leaves a store locked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from warehouse.errors import LockedError
+
+__all__ = ["Holder", "holder", "locked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who writes to a store."""
+
+    pid: int
+    command: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"pid {self.pid}, `{self.command}`, since {self.since}"
+
+
+def holder(path: Path) -> Holder | None:
+    """The process that holds the lock at `path` now, or None."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(path)
+    finally:
+        os.close(fd)
+    return None
+
+
+@contextlib.contextmanager
+def locked(
+    path: Path,
+    command: str,
+    timeout_s: float,
+    on_wait: Callable[[Holder | None], None] = lambda _: None,
+) -> Iterator[None]:
+    """Hold the writer's lock. Waits up to `timeout_s`; `on_wait` hears once whom we wait for.
+
+    Raises:
+        LockedError: the holder did not let go in time.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _acquire(fd, path, timeout_s, on_wait)
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        text = json.dumps(asdict(Holder(os.getpid(), command, now))).encode()
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, text, 0)
+        yield
+        os.ftruncate(fd, 0)
+    finally:
+        os.close(fd)
+
+
+def _acquire(fd: int, path: Path, timeout_s: float, on_wait: Callable[[Holder | None], None]) -> None:
+    deadline, told = time.monotonic() + timeout_s, False
+    while True:
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = _read(path)
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    f"The store {path.parent} is being written by {who or 'another process'}.",
+                    f"the writer's lock to be free within {timeout_s:g} s",
+                    "wait for that command to end, or set FEATURES_LOCK_TIMEOUT (seconds) to wait longer",
+                ) from None
+            if not told:
+                on_wait(who)
+                told = True
+            time.sleep(0.05)
+
+
+def _read(path: Path) -> Holder | None:
+    try:
+        return Holder(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
