@@ -19,6 +19,7 @@ from warehouse.errors import (
     WeightsError,
 )
 from warehouse.layout import Layout
+from warehouse.progress import Progress, silent
 from warehouse.settings import Settings, default_store
 
 __all__ = [
@@ -31,9 +32,11 @@ __all__ = [
     "MissingPartError",
     "NetworkError",
     "PhotogenicError",
+    "Progress",
     "QueryError",
     "Settings",
     "StoreError",
     "WeightsError",
     "default_store",
+    "silent",
 ]
