@@ -10,7 +10,42 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-__all__ = ["read", "schema"]
+__all__ = ["RELATIONS", "VIEWS", "audits", "read", "schema"]
+
+VIEWS = (
+    "clock",
+    "users",
+    "photos",
+    "main_photos",
+    "swipes",
+    "rejects",
+    "faces",
+    "embeddings",
+    "runs",
+    "predictions",
+    "fetch_attempts",
+    "builds",
+    "checksums",
+)
+"""What was ingested or recorded, as of the clock: views, in the order of their creation."""
+
+RELATIONS = (
+    "user_genders",
+    "photo_owners",
+    "recipient_timeline",
+    "photo_periods",
+    "swipe_counts",
+    "sender_counts",
+    "swipe_audit",
+    "photo_counts",
+    "like_ratio_prior",
+    "like_ratios",
+    "gender_breakdown",
+    "photo_labels",
+    "photo_setups",
+    "population",
+)
+"""What is computed from them: tables, in build order. A relation reads views and earlier relations only."""
 
 
 def read(name: str) -> str:
@@ -21,3 +56,9 @@ def read(name: str) -> str:
 def schema() -> str:
     """The statements that create the base tables of a new store."""
     return read("schema")
+
+
+def audits() -> tuple[str, ...]:
+    """The names of the audits, sorted."""
+    folder = files(__name__).joinpath("audits")
+    return tuple(sorted(f.name.removesuffix(".sql") for f in folder.iterdir() if f.name.endswith(".sql")))

@@ -6,6 +6,23 @@ create schema facts;
 
 create table facts.version (version integer not null);
 
+-- One row: the instant before which everything known must have happened and must have arrived.
+create table facts.clock (
+    as_of timestamp not null,         -- 9999-12-31: no bound
+    observed_at timestamp not null    -- ages are counted up to here: as_of, or the newest arrival of photos
+);
+insert into facts.clock values (timestamp '9999-12-31', timestamp '1970-01-01');
+
+-- One row per relation that was computed: from what, and what came out.
+create table facts.relation_state (
+    relation varchar not null,
+    digest varchar not null,          -- of the SQL, its parameters and the digests of what it reads
+    n_rows bigint not null,
+    checksum varchar not null,        -- of the rows, whatever their order
+    inputs varchar not null,          -- JSON: digest of each relation read
+    built_at timestamp not null
+);
+
 -- One row per file taken in; the digest makes the same file a no-op.
 create table facts.ingests (
     ingest_id varchar not null,       -- digest of kind, content and mapping
@@ -122,4 +139,27 @@ create table facts.builds (
     stages varchar not null,          -- JSON: seconds and rows per stage
     started_at timestamp not null,
     finished_at timestamp not null
+);
+
+-- One row per face found; loaded from the store's faces/*.parquet.
+create table facts.faces (
+    photo_id varchar not null,
+    face_no integer not null,         -- from 0, by falling confidence
+    x0 double not null,               -- pixels of the upright photo, as are y0, x1, y1
+    y0 double not null,
+    x1 double not null,
+    y1 double not null,
+    confidence double not null,       -- of the detector, 0 to 1
+    keypoints double[]                -- x, y, x, y, ... in pixels
+);
+
+-- One row per encoder whose vectors are in the store; loaded from the manifests.
+create table facts.embeddings (
+    encoder varchar not null,
+    dim integer not null,
+    n_photos bigint not null,
+    input varchar not null,           -- photo, face
+    weights_sha256 varchar not null,
+    index_kind varchar,               -- NULL: no index yet
+    recall_at_10 double               -- of the index against exact search; NULL: not measured
 );

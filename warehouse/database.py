@@ -20,6 +20,7 @@ import sql
 from warehouse.errors import StoreError
 from warehouse.layout import Layout, sync_directory, write_atomically
 from warehouse.lock import Holder, locked
+from warehouse.relations import create_views
 from warehouse.settings import Settings
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class Database:
             con.execute(sql.schema())
             con.execute("insert into facts.version values ($1)", [SCHEMA_VERSION])
             con.commit()
+            create_views(con)
             return
         row = con.execute("select max(version) from facts.version").fetchone()
         found = row[0] if row else None
@@ -175,6 +177,7 @@ class Database:
                 f"version {SCHEMA_VERSION}",
                 "pip install --upgrade photogenic",
             )
+        create_views(con)
 
 
 def _fingerprint(path: Path) -> list[int]:

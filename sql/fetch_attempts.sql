@@ -1,0 +1,16 @@
+-- fetch_attempts: each attempt to download a photo.
+--
+-- grain:  photo_id, attempt, started_at
+-- reads:  facts.fetch_attempts
+-- time:   all attempts so far, whatever the clock
+-- source: `features fetch`
+select
+    cast(photo_id as varchar) as photo_id,         -- the photo
+    cast(url as varchar) as url,                   -- where from
+    cast(status as varchar) as status,             -- from a closed list
+    cast(detail as varchar) as detail,             -- what the server or the network said
+    cast(attempt as integer) as attempt,           -- from 1
+    cast(started_at as timestamp) as started_at,   -- when
+    cast(duration_s as double) as duration_s,      -- seconds
+    cast(bytes as bigint) as bytes                 -- received
+from facts.fetch_attempts

@@ -1,0 +1,13 @@
+-- main_photos: each time a user chose, or removed, the photo shown first.
+--
+-- grain:  one row per event as given; repeats are possible
+-- reads:  facts.main_photos, clock
+-- time:   events that happened and arrived before as_of
+-- source: files of `features ingest main-photos`, `set_at` of photos files
+select
+    cast(user_id as varchar) as user_id,   -- whose main photo changes
+    cast(photo_id as varchar) as photo_id, -- the photo shown from now on; NULL: none any more
+    cast(set_at as timestamp) as set_at    -- from this instant on
+from facts.main_photos
+cross join clock
+where set_at < as_of and ingested_at < as_of

@@ -1,0 +1,42 @@
+-- photos: every photo known, in the newest version, with what was found where its bytes should be.
+--
+-- grain:  photo_id
+-- reads:  facts.photos, facts.photo_files, clock
+-- time:   the newest version and the newest finding that arrived before as_of; posted before as_of
+-- source: files of `features ingest photos`, crawled posts, `features fetch`
+with versions as (
+    select given.*
+    from facts.photos as given
+    cross join clock
+    where ingested_at < as_of
+    qualify row_number() over (
+        partition by photo_id order by ingested_at desc, user_id, path, url, posted_at, likes
+    ) = 1
+),
+
+findings as (
+    select found.*
+    from facts.photo_files as found
+    cross join clock
+    where ingested_at < as_of
+    qualify row_number() over (
+        partition by photo_id order by ingested_at desc, status, sha256
+    ) = 1
+)
+
+select
+    cast(versions.photo_id as varchar) as photo_id,    -- as given
+    cast(versions.user_id as varchar) as user_id,      -- the owner
+    cast(versions.path as varchar) as path,            -- as given, relative to --images
+    cast(versions.url as varchar) as url,              -- where it can be downloaded
+    cast(findings.sha256 as varchar) as sha256,        -- of the bytes held in the store; NULL: none held
+    cast(findings.width as integer) as width,          -- pixels, upright
+    cast(findings.height as integer) as height,        -- pixels, upright
+    cast(versions.posted_at as timestamp) as posted_at, -- when it went online; NULL: unknown
+    cast(versions.likes as bigint) as likes,           -- as counted when it arrived; NULL: not a post
+    cast(versions.hashtags as varchar[]) as hashtags,  -- without the #
+    cast(findings.status as varchar) as status         -- ok, missing, empty, not_an_image, truncated, unreadable, too_large; NULL: not looked at yet
+from versions
+left join findings on versions.photo_id = findings.photo_id
+cross join clock
+where coalesce(versions.posted_at < clock.as_of, true)

@@ -1,0 +1,12 @@
+-- predictions: what each trained head says about each photo.
+--
+-- grain:  run_id, photo_id
+-- reads:  facts.predictions
+-- time:   all runs so far, whatever the clock
+-- source: `features train`, `features predict`
+select
+    cast(run_id as varchar) as run_id,         -- the head
+    cast(photo_id as varchar) as photo_id,     -- the photo
+    cast(split as varchar) as split,           -- train, dev, test; NULL: not in the training set
+    cast(prediction as double) as prediction   -- a ratio or a probability
+from facts.predictions

@@ -1,0 +1,24 @@
+-- users: everybody known, in the newest version.
+--
+-- grain:  user_id
+-- reads:  facts.users, clock
+-- time:   the newest version that arrived before as_of; users created at or after it do not exist yet
+-- source: files of `features ingest users`, crawled profiles
+with versions as (
+    select given.*
+    from facts.users as given
+    cross join clock
+    where ingested_at < as_of
+    qualify row_number() over (
+        partition by user_id order by ingested_at desc, gender, followers, created_at
+    ) = 1
+)
+
+select
+    cast(user_id as varchar) as user_id,        -- as given
+    cast(gender as varchar) as gender,          -- female, male, other; NULL: unknown
+    cast(followers as bigint) as followers,     -- on the network that posts come from; NULL: unknown
+    cast(created_at as timestamp) as created_at -- when the account was opened; NULL: unknown
+from versions
+cross join clock
+where coalesce(created_at < as_of, true)
