@@ -128,8 +128,36 @@ create table facts.fetch_attempts (
     attempt integer not null,
     started_at timestamp not null,
     duration_s double not null,
-    bytes bigint not null
+    bytes bigint not null,
+    settled boolean not null          -- no further attempt follows by itself
 );
+
+-- One row per time that an account or a post was looked at on a network.
+create table facts.observations (
+    kind varchar not null,            -- account, post
+    object_id varchar not null,       -- user_id or photo_id
+    followers bigint,                 -- of an account
+    posts bigint,                     -- of an account, as the network counts them
+    likes bigint,                     -- of a post; NULL: hidden
+    comments bigint,                  -- of a post
+    observed_at timestamp not null,
+    ingested_at timestamp not null
+);
+
+-- Where the walk along each account or hashtag stands; the newest row of a target counts.
+create table facts.crawl_targets (
+    target varchar not null,          -- user:NAME, recent:TAG, top:TAG
+    status varchar not null,          -- open, done, or why it failed
+    detail varchar,
+    cursor varchar,                   -- where to go on; NULL: at the beginning, or at the end
+    posts bigint not null,            -- taken in by this walk so far
+    began_at timestamp not null,      -- of this walk
+    observed_at timestamp not null,
+    ingested_at timestamp not null
+);
+
+-- Journal segments of network runs that were merged, so that none is merged twice.
+create table facts.journals (segment varchar not null);
 
 -- One row per `features build`.
 create table facts.builds (

@@ -43,6 +43,16 @@ class Layout:
         return self.root / "photos"
 
     @property
+    def fetch(self) -> Path:
+        """Journal of a download that is under way or was cut off."""
+        return self.root / "fetch"
+
+    @property
+    def crawl(self) -> Path:
+        """Journal of a crawl, likewise."""
+        return self.root / "crawl"
+
+    @property
     def faces(self) -> Path:
         return self.root / "faces"
 

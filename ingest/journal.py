@@ -1,0 +1,136 @@
+"""What a long network run did, written down at once and merged into the warehouse now and then.
+
+Publishing a snapshot per batch would copy the whole warehouse each time, so records first go to a
+journal: one JSON object a line, handed to the kernel as it happens (a killed process loses none).
+`sync` makes everything so far survive a power cut too, the pictures as well as the journal, with one
+call for the whole group, and then notes how far that was:
+
+    {"photo_id": "a", ...}
+    {"photo_id": "b", ...}
+    {"synced": 2}
+    {"photo_id": "c", ...}      <- after a crash: true only if its file is there and whole
+
+A segment is merged once: its name goes into facts.journals in the same transaction as its rows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from warehouse import Database
+from warehouse.layout import write_atomically
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Journal", "drain", "segments"]
+
+_MARK = b'{"synced":'
+
+Record = dict[str, Any]
+Merge = Callable[["DuckDBPyConnection", Path], None]
+"""Takes the rows of one segment into the base tables, inside the caller's transaction; marks are no rows."""
+
+
+class Journal:
+    """The segment being written, in `folder`. Safe to append to from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{uuid.uuid4().hex}.ndjson"
+        self.n_records = 0
+        self._n_synced = 0
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Hand one record to the kernel."""
+        os.write(self._fd, json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        self.n_records += 1
+
+    def sync(self) -> None:
+        """Make all records so far, and all files of the store that were written before them, durable."""
+        n = self.n_records
+        if n > self._n_synced:
+            _sync_filesystem(self._fd)
+            os.write(self._fd, _MARK + b"%d}\n" % n)
+            self._n_synced = n
+
+    def close(self) -> None:
+        """Sync and end the segment; it waits to be merged. An empty one disappears."""
+        self.sync()
+        os.close(self._fd)
+        if not self.n_records:
+            self.path.unlink()
+
+
+def segments(folder: Path) -> list[Path]:
+    """The segments in `folder`, oldest first."""
+    found = folder.glob("*.ndjson") if folder.exists() else ()
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def drain(
+    db: Database, command: str, closed: list[Path], merge: Merge, holds: Callable[[Record], bool] = lambda _: True
+) -> int:
+    """Merge ended segments, also those that a crash left behind; the number of records merged.
+
+    Args:
+        db: the store.
+        command: who writes, for the lock.
+        closed: segments that nobody appends to any more.
+        merge: takes a segment's rows in.
+        holds: whether a record that was not yet synced is true, judged by the files it speaks of.
+    """
+    if not closed:
+        return 0
+    n = sum(_clean(path, holds) for path in closed)
+    with db.write(command) as con:
+        known = {name for (name,) in con.execute("select segment from facts.journals").fetchall()}
+        for path in closed:
+            if path.stem not in known:
+                con.begin()
+                merge(con, path)
+                con.execute("insert into facts.journals values ($1)", [path.stem])
+                con.commit()
+    for path in closed:
+        path.unlink()
+    return n
+
+
+def _clean(path: Path, holds: Callable[[Record], bool]) -> int:
+    """Drop what is not true from a segment that was not ended properly; the number of records left."""
+    n = synced = 0
+    whole = True
+    with path.open("rb") as file:
+        for line in file:
+            whole = line.endswith(b"\n")
+            if line.startswith(_MARK) and whole:
+                synced = int(line[len(_MARK) : -2])
+            elif whole:
+                n += 1
+    if whole and n == synced:
+        return n
+    kept: list[bytes] = []
+    position = 0
+    for line in path.read_bytes().splitlines(keepends=True)[: None if whole else -1]:
+        if not line.startswith(_MARK):
+            position += 1
+            if position <= synced or holds(json.loads(line)):
+                kept.append(line)
+    kept.append(_MARK + b"%d}\n" % len(kept))
+    write_atomically(path, b"".join(kept))
+    return len(kept) - 1
+
+
+def _sync_filesystem(fd: int) -> None:
+    """Flush the file system that `fd` lies on: one call for a group of files, where Linux has it."""
+    if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).syncfs(fd) == 0:
+        return
+    os.sync()

@@ -1,0 +1,66 @@
+"""What the network tests share: a clock that a wait moves, and a store whose photos are known by URL."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ingest.limits import Limits
+from ingest.waiting import Backoff
+from warehouse import Database, Layout, Settings
+
+START = 1_700_000_000.0
+QUICK = Limits(
+    concurrency=32,
+    per_host=8,
+    total_s=0.4,
+    read_s=0.3,
+    connect_s=0.3,
+    backoff=Backoff(attempts=4),
+    allow_private=True,
+    sync_every_s=0.05,
+)
+
+
+class JumpingClock:
+    """Time stands still until somebody waits; then it jumps to where they waited for."""
+
+    def __init__(self, at: float = START) -> None:
+        self.at = at
+        self.waits: list[float] = []
+
+    def now(self) -> float:
+        return self.at
+
+    async def wait(self, until: float | None, event: asyncio.Event | None = None) -> None:
+        if event is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if until is None else 0.01):
+                    await event.wait()
+                return
+        if until is not None and until > self.at:
+            self.waits.append(until - self.at)
+            self.at = until
+        await asyncio.sleep(0)
+
+
+def make_store(folder: Path, photos: Iterable[tuple[str, str]]) -> Database:
+    """A store that knows photos (photo_id, url), all of one user."""
+    db = Database(Layout(folder), Settings(memory_limit="500MB", threads=1, lock_timeout_s=5))
+    with db.write("test") as con:
+        ids, urls = zip(*photos, strict=True)
+        con.execute(
+            """insert into facts.photos
+            select unnest($1), 'u', null, unnest($2), null, null, null, timestamp '2024-01-01'""",
+            [list(ids), list(urls)],
+        )
+    return db
+
+
+def rows(db: Database, query: str) -> list[tuple[Any, ...]]:
+    """What a query on the newest snapshot answers."""
+    with db.read() as con:
+        return con.execute(query).fetchall()
