@@ -1,0 +1,93 @@
+"""Where networks run: one switch, chosen once, that says how tensors travel and how wide batches are.
+
+On a CPU every worker runs its own forward pass on one thread, because N passes side by side waste less
+than one pass spread over N cores. On a GPU one pass runs at a time, wide, in half precision.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from warehouse import MissingPartError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Device", "choose", "one_thread_each"]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A place to compute.
+
+    Attributes:
+        name: as torch spells it: `cpu`, `cuda`, `cuda:1`.
+        batch: photos per forward pass. On a CPU, as many as keep a layer's output in the cache.
+        half: multiply in half precision (accumulation stays float32).
+    """
+
+    name: str
+    batch: int
+    half: bool
+
+    @property
+    def is_gpu(self) -> bool:
+        return self.name != "cpu"
+
+    def place(self, module: torch.nn.Module) -> torch.nn.Module:
+        """The module ready to answer: evaluation mode, on this device, channels last."""
+        import torch
+
+        return module.eval().requires_grad_(False).to(self.name, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def send(self, batch: torch.Tensor) -> torch.Tensor:
+        """`batch` on this device; pinned on the way to a GPU, so that the copy overlaps with computing."""
+        if not self.is_gpu:
+            return batch
+        return batch.pin_memory().to(self.name, non_blocking=True)
+
+    def precision(self) -> AbstractContextManager[object]:
+        """The context in which a forward pass runs."""
+        import torch
+
+        if not self.half:
+            return contextlib.nullcontext()
+        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.autocast("cuda", dtype=dtype)
+
+
+def choose(name: str | None = None) -> Device:
+    """The device of that name; by default `$FEATURES_DEVICE`, else the first GPU, else the CPU.
+
+    Raises:
+        MissingPartError: a GPU was asked for by name and is not there.
+    """
+    import torch
+
+    name = name or os.environ.get("FEATURES_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return Device("cpu", batch=16, half=False)
+    if not name.startswith("cuda") or not torch.cuda.is_available():
+        raise MissingPartError(f"The device {name!r} is not here.", "cpu, or cuda with a driver", "--device cpu")
+    return Device(name, batch=256, half=True)
+
+
+@contextlib.contextmanager
+def one_thread_each(device: Device) -> Iterator[None]:
+    """Within, a forward pass on the CPU uses the thread that asked for it and no other."""
+    import torch
+
+    if device.is_gpu:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,77 @@
+"""Backbones at work: stacks of pictures in, vectors by encoder out."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.device import Device
+from features.encoders import Backbone, Encoder
+
+__all__ = ["Embedder", "embedders"]
+
+
+def embedders(encoders: Sequence[Encoder], device: Device, *, exact: bool = True) -> list[Embedder]:
+    """One per backbone: layers of the same network share its pass."""
+    by_backbone: dict[Backbone, list[Encoder]] = {}
+    for e in encoders:
+        by_backbone.setdefault(e.backbone, []).append(e)
+    return [Embedder(some, device, exact=exact) for some in by_backbone.values()]
+
+
+class Embedder:
+    """One backbone, loaded, and the encoders that are its layers. Call it from any thread.
+
+    Args:
+        encoders: all of one backbone.
+        device: where it runs.
+        exact: pad every pass to the same width, because the last bits of a result depend on it: a photo then has
+            the same vector to the bit, whatever it was computed with. Not worth its time for a single question.
+    """
+
+    def __init__(self, encoders: Sequence[Encoder], device: Device, *, exact: bool = True) -> None:
+        import torch
+
+        self.encoders, self.device, self._exact = tuple(encoders), device, exact
+        self.backbone: Backbone = encoders[0].backbone
+        self._module = device.place(self.backbone.module())
+        self._mean = torch.tensor(self.backbone.mean, device=device.name).view(3, 1, 1)
+        self._scale = 1 / torch.tensor(self.backbone.std, device=device.name).view(3, 1, 1)
+        # On a CPU each worker computes for itself; a GPU takes one batch after the other.
+        self._turn = threading.Lock() if device.is_gpu else None
+
+    def __call__(self, pictures: Sequence[NDArray[np.uint8]], *, flip: bool = False) -> dict[str, NDArray[np.float32]]:
+        """Vectors float32 (n, dim) per encoder name, of n pictures uint8 (size, size, 3); `flip`: of their mirrors."""
+        import torch
+
+        parts: dict[str, list[NDArray[np.float32]]] = {e.name: [] for e in self.encoders}
+        with torch.inference_mode():
+            for at in range(0, len(pictures), self.device.batch):
+                some = pictures[at : at + self.device.batch]
+                size = self.backbone.size
+                stack = np.zeros((self.device.batch if self._exact else len(some), size, size, 3), np.uint8)
+                stack[: len(some)] = some
+                layers = self._forward(stack, flip)
+                for e in self.encoders:
+                    parts[e.name].append(layers[e.layer][: len(some)])
+        return {
+            e.name: np.concatenate(parts[e.name]) if parts[e.name] else np.empty((0, e.dim), np.float32)
+            for e in self.encoders
+        }
+
+    def _forward(self, stack: NDArray[np.uint8], flip: bool) -> dict[str, NDArray[np.float32]]:
+        import torch
+
+        # (n, 3, s, s) whose memory is (n, s, s, 3): channels last without a copy, one byte a value on the way.
+        batch = torch.from_numpy(stack).permute(0, 3, 1, 2)
+        with self._turn or contextlib.nullcontext():
+            x = (self.device.send(batch).float() - self._mean) * self._scale
+            if flip:
+                x = x.flip(3)
+            with self.device.precision():
+                layers = self._module(x.contiguous(memory_format=torch.channels_last))
+            return {name: layer.float().cpu().numpy() for name, layer in layers.items()}

@@ -1,0 +1,180 @@
+"""Parquet files that only ever appear whole, under a manifest that says which of them count.
+
+    folder/<digest>-<content>.parquet     a part: complete from the moment it has this name
+    folder/manifest.json                  written last; a reader sees the parts it lists and no others
+
+A part that no manifest lists yet is work saved from a run that was killed: the next run adopts it. The
+name begins with the digest of what made it, so parts made by something else are never mistaken for ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.weights import digest as file_digest
+from warehouse import StoreError
+from warehouse.layout import sync_directory, write_atomically
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["MANIFEST", "ROW_GROUP", "Part", "Parts", "read_manifest"]
+
+MANIFEST = "manifest.json"
+
+ROW_GROUP = 8192
+"""Rows whose ids are looked through, by their least and greatest, to find one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A line of the manifest."""
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Parts:
+    """The parts of one folder that one maker wrote.
+
+    Args:
+        folder: created with the first part.
+        digest: of the maker, hex.
+        plain: leaf columns stored uncompressed in one page per row group, so that they can be mapped.
+    """
+
+    def __init__(self, folder: Path, digest: str, *, plain: Sequence[str] = ()) -> None:
+        self.folder, self.digest, self.plain = folder, digest, frozenset(plain)
+
+    def paths(self) -> list[Path]:
+        """Every complete part, listed or not, by name."""
+        return sorted(self.folder.glob(f"{self.digest}-*.parquet"))
+
+    def append(self, table: pa.Table) -> Path:
+        """Write a part: temporary name, sync, rename. The same rows give the same file."""
+        import pyarrow.parquet as pq
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f".{os.getpid()}.tmp"
+        leaves = _leaves(table.schema)
+        try:
+            pq.write_table(
+                table,
+                temporary,
+                row_group_size=ROW_GROUP,
+                use_dictionary=False,
+                compression={leaf: "none" if leaf in self.plain else "zstd" for leaf in leaves},
+                column_encoding=dict.fromkeys(self.plain, "PLAIN") or None,
+                write_statistics=[leaf for leaf in leaves if leaf not in self.plain],
+                # One page per row group, whatever its size.
+                data_page_size=1 << 30,
+                write_batch_size=1 << 30,
+                max_rows_per_page=1 << 30,
+            )
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            path = self.folder / f"{self.digest}-{file_digest(temporary)[:16]}.parquet"
+            temporary.replace(path)
+        except OSError as error:
+            raise StoreError(
+                f"{self.folder} cannot be written: {error}",
+                "a writable folder with free disk; what was written before is kept",
+                "free some disk and run the command again: it goes on where it stopped",
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(self.folder)
+        return path
+
+    def describe(self, path: Path) -> Part:
+        """The manifest's line for a part."""
+        import pyarrow.parquet as pq
+
+        return Part(path.name, pq.read_metadata(path).num_rows, path.stat().st_size, file_digest(path))
+
+    def are_published(self, names: list[str]) -> bool:
+        """Whether the manifest lists exactly these parts, and nothing else of ours lies about."""
+        try:
+            facts = read_manifest(self.folder)
+        except StoreError:  # damaged: the next publication heals it
+            return False
+        if facts is None or facts["digest"] != self.digest or len(self.paths()) != len(names):
+            return False
+        return [part.file for part in facts["parts"]] == names
+
+    def publish(self, facts: dict[str, Any], paths: Iterable[Path]) -> None:
+        """Write the manifest over these parts; then remove every other part, and what a killed run left."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        parts = [self.describe(path) for path in sorted(paths)]
+        text = json.dumps({**facts, "parts": [asdict(part) for part in parts]}, indent=1)
+        try:
+            write_atomically(self.folder / MANIFEST, text.encode())
+        except OSError as error:
+            raise StoreError(
+                f"{self.folder / MANIFEST} cannot be written: {error}",
+                "a writable folder with free disk",
+                "free some disk and run the command again",
+            ) from error
+        listed = {part.file for part in parts}
+        for path in self.folder.iterdir():
+            if path.suffix == ".tmp" or (path.suffix == ".parquet" and path.name not in listed):
+                path.unlink(missing_ok=True)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """What the folder's manifest says, or None where there is none.
+
+    Raises:
+        StoreError: it is damaged, or a part that it lists is absent or of another size.
+    """
+    path = folder / MANIFEST
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text())
+        parts = [Part(**part) for part in facts["parts"]]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, f"it cannot be read ({error})") from error
+    for part in parts:
+        try:
+            size = (folder / part.file).stat().st_size
+        except FileNotFoundError:
+            raise _damaged(path, f"it lists {part.file}, which is not there") from None
+        if size != part.bytes:
+            raise _damaged(path, f"it says that {part.file} has {part.bytes} bytes, and that file has {size}")
+    return {**facts, "parts": parts}
+
+
+def _damaged(path: Path, why: str) -> StoreError:
+    return StoreError(
+        f"{path} is damaged: {why}.",
+        "a manifest beside exactly the parts it lists",
+        f"remove {path.parent} and run `features build`: it computes these again",
+    )
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """Parquet's own names of the columns that hold values."""
+    from pyarrow import types
+
+    found: list[str] = []
+
+    def visit(kind: pa.DataType, name: str) -> None:
+        if types.is_list(kind) or types.is_fixed_size_list(kind):
+            visit(kind.value_type, f"{name}.list.element")
+        elif types.is_struct(kind):
+            for field in kind:
+                visit(field.type, f"{name}.{field.name}")
+        else:
+            found.append(name)
+
+    for field in schema:
+        visit(field.type, field.name)
+    return found

@@ -1,0 +1,233 @@
+"""From photo bytes to faces and vectors: only what is missing, on every core, killed and resumed at will.
+
+    1. which photos have bytes               the newest snapshot
+    2. what is missing                       by digest of the bytes and of the encoder
+    3. decode, find faces, cut, embed        N workers; each takes a batch through all steps
+    4. write                                 batch by batch, each batch a part that appears whole
+    5. put in order                          manifests last
+    6. tell the warehouse                    faces, and the photos that turned out unreadable
+
+A worker does everything to its batch, so no stage waits for another, and memory is a few batches however
+many photos there are. A photo's vectors do not depend on what else is in its batch.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+import sql
+from features.device import Device, choose, one_thread_each
+from features.embedder import embedders
+from features.encoders import encoder
+from features.faces import Detector, FaceSettings
+from features.missing import missing, orders
+from features.queries import Embedded, embed_files
+from features.shelf import Shelf
+from features.sightings import Sightings
+from features.workers import Outcome, Worker, in_parallel
+from warehouse import Database, Layout, Progress, StoreError, silent
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["ComputeReport", "Embedded", "compute", "embed_files", "photo_bytes"]
+
+
+@dataclass(slots=True)
+class ComputeReport:
+    """What a run did.
+
+    Attributes:
+        n_photos: photos with bytes.
+        n_looked: photo bytes decoded in this run; 0 when nothing was missing.
+        n_faces: faces found in them.
+        computed: encoder -> vectors computed in this run, mirror images included.
+        unreadable: status -> photos whose bytes turned out not to be a picture, in this run.
+        seconds: decode, faces, cut, each backbone -> seconds of work, summed over the workers.
+        wall_s: of the whole.
+    """
+
+    n_photos: int
+    n_looked: int = 0
+    n_faces: int = 0
+    computed: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    wall_s: float = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one batch."""
+        self.n_looked += outcome.n
+        self.n_faces += sum(len(sighting.faces) for sighting in outcome.sightings)
+        for made in outcome.vectors:
+            self.computed[made.encoder] = self.computed.get(made.encoder, 0) + len(made.sha256s)
+        for step, seconds in outcome.seconds.items():
+            self.seconds[step] = self.seconds.get(step, 0.0) + seconds
+
+    def say(self, progress: Progress) -> None:
+        """Where the time went, so that the user sees what limits."""
+        steps = ", ".join(f"{step} {1e3 * seconds / self.n_looked:.1f}" for step, seconds in self.seconds.items())
+        progress.note(f"{self.n_looked} photos looked at; ms of work a photo: {steps}")
+
+
+def compute(
+    db: Database,
+    layout: Layout,
+    encoders: Sequence[str],
+    *,
+    faces: FaceSettings | None = None,
+    flip: bool = False,
+    dtype: Literal["float32", "float16"] = "float32",
+    device: str | None = None,
+    progress: Progress = silent,
+) -> ComputeReport:
+    """Bring faces and vectors up to date with the photos that have bytes.
+
+    Args:
+        db: the warehouse.
+        layout: the store.
+        encoders: names; none: faces only.
+        faces: the detector and the confidence that counts.
+        flip: the vectors of the mirror images as well.
+        dtype: of the numbers in Parquet.
+        device: as torch calls it; by default the best there is.
+        progress: hears of every photo.
+
+    Raises:
+        EncoderError: an encoder nobody knows.
+        WeightsError: weights that cannot be found.
+        LockedError: another process writes to the store.
+    """
+    start = time.monotonic()
+    settings = faces or FaceSettings()
+    chosen = [encoder(name) for name in dict.fromkeys(encoders)]
+    with db.lock("compute features"):
+        photos = photo_bytes(db)
+        sightings = Sightings(layout, settings)
+        shelves = [Shelf(layout, e, settings.digest, dtype) for e in chosen]
+        report = ComputeReport(len(photos))
+        work = missing(photos, sightings.overview(), shelves, flip=flip)
+        if len(work):
+            owners = dict(photos.group_by("sha256").agg("photo_id").iter_rows())
+            for outcome in _outcomes(
+                layout,
+                work,
+                shelves,
+                settings=settings,
+                device=choose(device),
+                n_threads=db.settings.threads,
+                progress=progress,
+            ):
+                _keep(outcome, owners, sightings, shelves)
+                report.add(outcome)
+            report.say(progress)
+        _seal(photos, sightings, shelves)
+        report.unreadable = _tell(db, sightings)
+    report.wall_s = time.monotonic() - start
+    return report
+
+
+def photo_bytes(db: Database) -> pl.DataFrame:
+    """photo_id, sha256 of the photos whose bytes are held and sound, by id."""
+    with db.read() as con:
+        frame: pl.DataFrame = con.sql(sql.read("features/photo_bytes")).pl()
+    return frame
+
+
+def _outcomes(
+    layout: Layout,
+    work: pl.DataFrame,
+    shelves: Sequence[Shelf],
+    *,
+    settings: FaceSettings,
+    device: Device,
+    n_threads: int,
+    progress: Progress,
+) -> Iterator[Outcome]:
+    """Step 3: batches worked on side by side, as they are ready."""
+    needed = [shelf.encoder for shelf in shelves if any(work[name].any() for name in shelf.columns if name in work)]
+    # Small jobs in small batches, so that every core has some.
+    size = min(max(-(-len(work) // (4 * n_threads)), device.batch), 4 * device.batch)
+    with Detector(settings) as detector, one_thread_each(device):
+        worker = Worker(_load(layout), detector, settings.confidence, embedders(needed, device))
+        with progress.stage("photos", len(work), "photos") as advance:
+            for outcome in in_parallel(worker, orders(work, size), n_threads):
+                yield outcome
+                advance(outcome.n)
+
+
+def _keep(
+    outcome: Outcome, owners: Mapping[str, Sequence[str]], sightings: Sightings, shelves: Sequence[Shelf]
+) -> None:
+    """Step 4. A photo's vector is written for every photo that has these bytes."""
+    if outcome.sightings:
+        sightings.append(outcome.sightings)
+    for shelf in shelves:
+        rows = [
+            (photo_id, digest, made.flip, made.X[at])
+            for made in outcome.vectors
+            if made.encoder == shelf.encoder.name
+            for at, digest in enumerate(made.sha256s)
+            for photo_id in owners[digest]
+        ]
+        if rows:
+            photo_ids, digests, flips, X = zip(*rows, strict=True)
+            shelf.append(photo_ids, digests, flips, np.stack(X))
+
+
+def _seal(photos: pl.DataFrame, sightings: Sightings, shelves: Sequence[Shelf]) -> None:
+    """Step 5. Face encoders keep photos with exactly one face that counts."""
+    sightings.seal(photos["sha256"].unique())
+    seen = sightings.overview().filter(status="ok")
+    alone = seen.filter(n_faces=1)
+    for shelf in shelves:
+        eligible = alone if shelf.encoder.input == "face" else seen
+        shelf.seal(photos.join(eligible, on="sha256", how="semi"))
+
+
+def _tell(db: Database, sightings: Sightings) -> dict[str, int]:
+    """Step 6, in one transaction, and only when there is news. Returns status -> photos found unreadable."""
+    import polars as pl
+
+    bad = sightings.overview().filter(pl.col("status") != "ok").select("sha256", "status", "detail")
+    photos = photo_bytes(db).join(bad, on="sha256", how="inner")
+    with db.read() as con:
+        state = f"{sightings.state()} {con.execute(sql.read('features/held_bytes')).fetchone()}"
+        told = con.execute("select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'faces'")
+        if not len(photos) and told.fetchone() == (state,):
+            return {}
+    with db.write("compute features") as con:
+        con.begin()
+        if len(photos):
+            con.register("found_bad", photos.to_arrow())
+            now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+            con.execute(sql.read("features/mark_unreadable"), {"now": now})
+        con.execute("delete from facts.faces")
+        parts = [str(path) for path in sightings.parts.paths()]
+        if parts:
+            values = {"parts": parts, "confidence": sightings.settings.confidence}
+            con.execute(f"insert into facts.faces {sql.read('features/load_faces')}", values)
+        con.execute(f"comment on table facts.faces is '{state}'")
+        con.commit()
+    return dict(Counter(photos["status"].to_list()))
+
+
+def _load(layout: Layout) -> Callable[[str], bytes]:
+    def load(digest: str) -> bytes:
+        try:
+            return layout.photo(digest).read_bytes()
+        except FileNotFoundError:
+            raise StoreError(
+                f"{layout.photo(digest)} is not there, and the warehouse says it is.",
+                "the bytes of every photo whose status is ok",
+                "features ingest photos FILE --images DIR",
+            ) from None
+
+    return load

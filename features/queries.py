@@ -1,0 +1,114 @@
+"""Files that are not in the store, as vectors: for `similar FILE` and `predict FILE`.
+
+The same decoding, faces, cuts and network as in a build, so a file that is in the store too gets the vector
+it has there (to 1e-5: one question does not pay for padding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.decode import decode
+from features.device import choose
+from features.embedder import Embedder
+from features.encoders import encoder
+from features.faces import Detector, FaceSettings
+from features.workers import picture
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["Embedded", "FileEmbedder", "embed_files"]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """One file.
+
+    Attributes:
+        status: ok; missing, empty, not_an_image, truncated, unreadable, too_large; no_face, several_faces.
+        embedding: float32 (dim,); None unless the status is ok.
+    """
+
+    path: Path
+    status: str
+    detail: str
+    embedding: NDArray[np.float32] | None
+
+
+def embed_files(
+    paths: Sequence[Path | str], name: str, *, faces: FaceSettings | None = None, device: str | None = None
+) -> list[Embedded]:
+    """One answer per path, in order; a bad file is a status, not an error.
+
+    Args:
+        paths: picture files.
+        name: of the encoder.
+        faces: the detector and the confidence that counts, for encoders of faces.
+        device: as torch calls it.
+
+    Raises:
+        EncoderError: an encoder nobody knows.
+        WeightsError: weights that cannot be found.
+    """
+    with FileEmbedder(name, faces=faces, device=device) as embedder:
+        return embedder(paths)
+
+
+class FileEmbedder:
+    """`embed_files` with network and detector loaded once; for servers. Close it, or use it in a `with`."""
+
+    def __init__(self, name: str, *, faces: FaceSettings | None = None, device: str | None = None) -> None:
+        self.encoder = encoder(name)
+        self.settings = faces or FaceSettings()
+        self._embedder = Embedder([self.encoder], choose(device), exact=False)
+        self._detector = Detector(self.settings) if self.encoder.input == "face" else None
+
+    def __call__(self, paths: Sequence[Path | str]) -> list[Embedded]:
+        answers: list[Embedded] = []
+        width = self._embedder.device.batch
+        for at in range(0, len(paths), width):
+            cut = [self._cut(Path(path)) for path in paths[at : at + width]]
+            pictures = [made for _, made in cut if made is not None]
+            vectors = iter(self._embedder(pictures)[self.encoder.name])
+            for answer, made in cut:
+                embedding = next(vectors) if made is not None else None
+                answers.append(Embedded(answer.path, answer.status, answer.detail, embedding))
+        return answers
+
+    def _cut(self, path: Path) -> tuple[Embedded, NDArray[np.uint8] | None]:
+        """The file's status, and what its network is to be shown."""
+        try:
+            data = path.read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            return Embedded(path, "missing", str(error), None), None
+        except PermissionError as error:
+            return Embedded(path, "unreadable", str(error), None), None
+        photo = decode(data)
+        if photo.pixels is None:
+            return Embedded(path, photo.status, photo.detail, None), None
+        faces = [] if self._detector is None else self._detector(photo.pixels)
+        faces = [face for face in faces if face.confidence >= self.settings.confidence]
+        made = picture(self.encoder.backbone, data, photo, faces)
+        if made is None:
+            status, detail = ("several_faces", f"{len(faces)} faces") if faces else ("no_face", "")
+            return Embedded(path, status, detail, None), None
+        return Embedded(path, "ok", "", None), made
+
+    def close(self) -> None:
+        if self._detector is not None:
+            self._detector.close()
+
+    def __enter__(self) -> FileEmbedder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
