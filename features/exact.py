@@ -1,0 +1,156 @@
+"""The true nearest rows of a matrix: a fast first look in float32, then a judgement in float64 that is certain.
+
+A distance in float32 carries rounding noise, so a cut at exactly k rows could drop a true neighbour or
+order equal ones by chance. Hence more than k rows are fetched and measured again in float64; if the
+rows left out could still reach into the first k, more are fetched. Rows at one distance come in row
+order, which is the order of photo_id.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Metric", "distances", "nearest", "on_gpu", "unit_rows"]
+
+Metric = Literal["l2", "cosine"]
+"""l2: Euclidean, not squared. cosine: 1 - cos, between 0 and 2; a zero vector is at 1 from everything."""
+
+_MARGIN = 16
+_BLOCK = 256
+_FETCH_MOST = 1024
+_SCAN = 4096
+_GPU_MOST = 2048
+_NOISE = 64 * 2.0**-24
+"""Relative error granted to a float32 score; the sums behind it are blocked, so it hardly grows with dim."""
+
+
+def on_gpu() -> bool:
+    """Whether FAISS may use a GPU: there is one, and `FEATURES_GPU` is not 0.
+
+    Only brute-force search and training run there, on exactly the rows in question: GPU indexes
+    accept selectors and ignore them.
+    """
+    import faiss
+
+    return os.environ.get("FEATURES_GPU") != "0" and faiss.get_num_gpus() > 0
+
+
+def unit_rows(X: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each row divided by its length; zero rows stay zero. float32 (n, d)."""
+    lengths = np.linalg.norm(X, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = np.divide(X, lengths, out=np.zeros_like(X), where=lengths > 0)
+    return unit
+
+
+def distances(
+    X: NDArray[np.float32], rows: NDArray[np.int64], Q: NDArray[np.float32], metric: Metric
+) -> NDArray[np.float64]:
+    """Distance from each query to its own candidate rows, in float64.
+
+    Args:
+        X: float32 (n, d).
+        rows: int64 (q, c), rows of X; -1 stands for none, at infinity.
+        Q: float32 (q, d).
+        metric: see `Metric`.
+
+    Returns:
+        float64 (q, c).
+    """
+    out = np.empty(rows.shape)
+    for start in range(0, len(Q), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        near = X[rows[part]].astype(np.float64)  # (b, c, d)
+        query = Q[part, None, :].astype(np.float64)  # (b, 1, d)
+        if metric == "l2":
+            near -= query
+            out[part] = np.sqrt(np.einsum("bcd,bcd->bc", near, near))
+        else:
+            dots = np.einsum("bcd,bcd->bc", near, np.broadcast_to(query, near.shape))
+            lengths = np.sqrt(np.einsum("bcd,bcd->bc", near, near) * np.einsum("bcd,bcd->bc", query, query))
+            cosines = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+            out[part] = np.maximum(1.0 - cosines, 0.0)
+    out[rows < 0] = np.inf
+    return out
+
+
+def nearest(
+    X: NDArray[np.float32], Q: NDArray[np.float32], k: int, metric: Metric
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The min(k, n) rows of X nearest to each query, nearest first, equal ones in row order.
+
+    Args:
+        X: float32 (n, d), C-contiguous; unit rows where the metric is cosine.
+        Q: float32 (q, d).
+        k: how many, at least 1.
+        metric: see `Metric`.
+
+    Returns:
+        distances float64 (q, k) and rows int64 (q, k).
+    """
+    n, k = len(X), min(k, len(X))
+    found = np.empty((len(Q), k)), np.empty((len(Q), k), np.int64)
+    if k == 0 or not len(Q):
+        return found
+    if metric == "cosine":
+        Q = unit_rows(Q)
+    open_, fetch = np.arange(len(Q)), min(n, k + _MARGIN)
+    while len(open_):
+        scores, rows = _first_look(X, Q[open_], fetch, metric)
+        true = distances(X, rows, Q[open_], metric)
+        order = np.lexsort((rows, true))[:, :k]
+        found[0][open_] = np.take_along_axis(true, order, 1)
+        found[1][open_] = np.take_along_axis(rows, order, 1)
+        if fetch == n:
+            break
+        least = _least_left_out(X, Q[open_], metric, (scores[:, -1], rows[:, -1]))
+        open_ = open_[least <= found[0][open_, -1]]
+        fetch *= 4
+        if fetch >= min(n, _FETCH_MOST):
+            for i in open_:
+                found[0][i], found[1][i] = _full_scan(X, Q[i : i + 1], k, metric)
+            break
+    return found
+
+
+def _first_look(
+    X: NDArray[np.float32], Q: NDArray[np.float32], k: int, metric: Metric
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Squared distances (l2) or inner products (cosine) of the k best rows, best first, in float32."""
+    import faiss
+
+    kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
+    if on_gpu() and k <= _GPU_MOST and len(Q) > 1:
+        scores, rows = faiss.knn_gpu(faiss.StandardGpuResources(), Q, X, k, metric=kind)
+    else:
+        scores, rows = faiss.knn(Q, X, k, metric=kind)
+    return scores, rows
+
+
+def _full_scan(
+    X: NDArray[np.float32], q: NDArray[np.float32], k: int, metric: Metric
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The last resort for one query with a crowd at the k-th distance: every row in float64."""
+    every = [
+        distances(X, np.arange(start, min(start + _SCAN, len(X)))[None], q, metric)[0]
+        for start in range(0, len(X), _SCAN)
+    ]
+    true = np.concatenate(every)
+    rows = np.argsort(true, kind="stable")[:k]
+    return true[rows], rows
+
+
+def _least_left_out(
+    X: NDArray[np.float32], Q: NDArray[np.float32], metric: Metric, last: tuple[NDArray[np.float32], NDArray[np.int64]]
+) -> NDArray[np.float64]:
+    """What the nearest row that was left out is at least away from each query. float64 (q,)."""
+    score, row = last[0].astype(np.float64), last[1]
+    if metric == "cosine":
+        return np.asarray(1.0 - score - 2 * _NOISE)
+    size = np.square(X[row], dtype=np.float64).sum(1) + np.square(Q, dtype=np.float64).sum(1)
+    return np.asarray(np.sqrt(np.maximum(score - _NOISE * size, 0.0)))
