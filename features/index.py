@@ -41,7 +41,7 @@ from warehouse.progress import Progress, silent
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["build", "load", "manifest", "verify"]
+__all__ = ["build", "load", "manifest", "manifests", "verify"]
 
 _SAMPLE = 50
 
@@ -127,13 +127,20 @@ def manifest(layout: Layout, encoder: str) -> IndexManifest:
     """
     held = read_manifest(layout, encoder)
     if held is None:
-        others = sorted(path.parent.name for path in layout.index(encoder).parent.glob("*/manifest.json"))
+        others = [known.encoder for known in manifests(layout)]
         raise StoreError(
             f"There is no search index for {encoder} in {layout.root}.",
             f"one of: {', '.join(others)}" if others else "an index, made by features build",
             f"features build --encoder {encoder}",
         )
     return held
+
+
+def manifests(layout: Layout) -> list[IndexManifest]:
+    """Of every index in the store, by encoder."""
+    folders = layout.index("any").parent.glob("*/")
+    held = (read_manifest(layout, folder.name) for folder in sorted(folders))
+    return [known for known in held if known is not None]
 
 
 def load(layout: Layout, encoder: str) -> Index:

@@ -42,7 +42,7 @@ def kind_for(n: int, dim: int, memory: int | None = None) -> str:
     matrix = n * dim * 4
     if n < _LEAST or (matrix <= EXACT_BYTES and (memory is None or matrix <= memory)):
         return "Flat"
-    cells = 2 ** round(math.log2(4 * math.sqrt(n)))
+    cells = 2 ** round(math.log2(min(4 * math.sqrt(n), n / _PER_CELL)))
     kinds = [f"IVF{cells},SQ8", *(f"IVF{cells},PQ{dim // s}" for s in (4, 8, 16, 32) if dim % s == 0 and dim // s)]
     fitting = [kind for kind in kinds if memory is None or shortcut_bytes(kind, n, dim) <= memory]
     return fitting[0] if fitting else kinds[-1]
@@ -163,12 +163,13 @@ class Shortcut:
         rows = np.sort(np.random.default_rng(1).permutation(len(X))[:_QUERIES])
         truth = _without_self(nearest(X, X[rows], 11, metric)[1], rows)
         goal, self.nprobe = recall + (1 - recall) / 4, 1
+        most = max(self.index.nlist // 4, min(self.index.nlist, 16))
         while True:
             found = _without_self(self.search(X, X[rows], 11, metric)[1], rows)
             measured = float(np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(found, truth, strict=True)]))
-            if measured >= goal or self.nprobe * 4 >= self.index.nlist:
+            if measured >= goal or self.nprobe == most:
                 return measured
-            self.nprobe = max(self.nprobe + 1, self.nprobe * 5 // 4)
+            self.nprobe = min(max(self.nprobe + 1, self.nprobe * 5 // 4), most)
 
 
 def _without_self(found: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -187,7 +187,7 @@ def test_a_memory_that_nothing_fits_is_refused_with_what_would(layout: Layout, s
     put_vectors(layout, "toy", names(range(3000)), X)
     with pytest.raises(AuditError, match="--memory 1MB"):
         index.build(layout, "toy", memory=1000)
-    assert index.build(layout, "toy", memory=10**6).kind == "IVF256,SQ8"
+    assert index.build(layout, "toy", memory=10**6).kind == "IVF64,SQ8"
 
 
 def test_a_recall_out_of_reach_is_refused_with_what_would_do(layout: Layout, small_cells: None) -> None:
@@ -206,7 +206,7 @@ def test_a_shortcut_finds_what_it_promises(layout: Layout, small_cells: None, me
     put_vectors(layout, "toy", names(range(6000)), X, metric=metric)
     made = index.build(layout, "toy", recall=0.95)
     held = index.load(layout, "toy")
-    assert made.kind == "IVF256,SQ8"
+    assert made.kind == "IVF128,SQ8"
     assert held.shortcut is not None
     Q = clustered(rng, 300, 32, 50)
     distances, rows = held.shortcut.search(held.vectors, Q, 10, metric)
