@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import sql
 from warehouse.errors import StoreError
+from warehouse.interrupt import interruptible
 from warehouse.layout import Layout, sync_directory, write_atomically
 from warehouse.lock import Holder, locked
 from warehouse.relations import create_views
@@ -86,8 +87,9 @@ class Database:
                 ) from error
             try:
                 self._prepare(con)
-                yield con
-                con.execute("checkpoint")
+                with interruptible(con):
+                    yield con
+                    con.execute("checkpoint")
             finally:
                 con.close()
             self.publish()
@@ -101,7 +103,8 @@ class Database:
         """
         con = self.open_snapshot(memory_limit=memory_limit)
         try:
-            yield con
+            with interruptible(con):
+                yield con
         finally:
             con.close()
 

@@ -1,0 +1,53 @@
+"""The program `features`: its commands, and what it does with an error.
+
+Exit codes: 0 done, 1 an error of ours (one message, no traceback), 2 a wrong command line,
+130 interrupted. An exception that is none of ours is a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from app.commands import sql
+from warehouse.errors import PhotogenicError
+
+__all__ = ["main", "program"]
+
+program = typer.Typer(
+    name="features",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"photogenic {version('photogenic')}")
+        raise typer.Exit
+
+
+@program.callback()
+def features(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Popularity of photos: labels from swipes, vectors from pictures, and SQL over both."""
+
+
+program.command("sql")(sql.run)
+
+
+def main() -> None:
+    """Run the command line, and end the process with its exit code."""
+    try:
+        program()
+    except PhotogenicError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,84 @@
+"""features sql: questions to the published snapshot."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.answer import every_row, export, first_rows
+from app.commands.options import FormatOption, Store
+from app.output import Format, say, show
+from warehouse import Database, InputError, Layout, Settings
+from warehouse.query import stream
+
+__all__ = ["run"]
+
+SHOWN = 1_000
+"""Rows of a table where no --limit is given; CSV and JSON are never cut unasked."""
+
+
+def run(
+    query: Annotated[str | None, typer.Argument(help="One SELECT; without it, a prompt, or what stdin brings.")] = None,
+    *,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the query from a file.")] = None,
+    show_: Annotated[str | None, typer.Option("--show", metavar="RELATION", help="Print how it is computed.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help=f"At most so many rows; tables are cut at {SHOWN:,} otherwise.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all rows to FILE.csv, .json or .parquet.")
+    ] = None,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Ask in SQL, reading only, what the last build published."""
+    if sum(given is not None for given in (query, file, show_)) > 1:
+        raise typer.BadParameter("give one of QUERY, --file and --show")
+    if output is not None and (limit is not None or show_ is not None or form != "table"):
+        raise typer.BadParameter("--output writes all rows, in the form that its ending names; give it alone")
+    if show_ is not None:
+        from app.catalogue import definition
+
+        print(definition(show_))
+        return
+    db = Database(Layout(store), Settings.from_environment())
+    if query is None and file is None and sys.stdin.isatty():
+        if output is not None:
+            raise typer.BadParameter("--output needs a query")
+        from app.prompt import prompt
+
+        prompt(db, limit=SHOWN if limit is None else limit)
+    else:
+        _answer(db, _text(query, file), limit, output, form)
+
+
+def _text(query: str | None, file: Path | None) -> str:
+    if query is not None:
+        return query
+    if file is None:
+        return sys.stdin.read()
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}.", "a text file with one SELECT") from error
+
+
+def _answer(db: Database, query: str, limit: int | None, output: Path | None, form: Format) -> None:
+    with stream(db, query) as cursor:
+        if output is not None:
+            say(f"{export(cursor, output):,} rows are in {output}.")
+            return
+        if limit is None and form != "table":
+            show(every_row(cursor), form)
+            return
+        table, cut = first_rows(cursor, SHOWN if limit is None else limit)
+        show(table, form)
+        if cut:
+            say(
+                f"Cut at {SHOWN:,} rows; --limit shows more, --output FILE.csv writes all."
+                if limit is None
+                else "There are more."
+            )

@@ -1,0 +1,116 @@
+"""What a shell sees of the program: exit codes, the two streams, and how long it waits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+FEATURES = Path(sys.executable).with_name("features")
+ENDLESS = "select count(*) from range(1000000000) a, range(1000) b where (a.range * b.range) % 7 = 3"
+
+
+@pytest.fixture
+def features(asked):
+    def run(*arguments, **options):
+        return subprocess.run(
+            [FEATURES, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=os.environ | {"FEATURES_STORE": str(asked.layout.root), **options.pop("env", {})},
+            **options,
+        )
+
+    return run
+
+
+def test_0_and_only_data_on_stdout(features):
+    done = features("sql", "select * from swipes", "--format", "json", "--limit", "3")
+    assert done.returncode == 0
+    assert len(json.loads(done.stdout)) == 3
+    assert done.stderr == "There are more.\n"
+
+
+def test_1_one_message_in_three_beats_and_no_traceback(features, tmp_path):
+    failed = features("sql", "select 1", "--store", str(tmp_path / "none"))
+    assert (failed.returncode, failed.stdout) == (1, "")
+    what, expected, remedy = failed.stderr.splitlines()
+    assert what.startswith("There is no store at")
+    assert expected.startswith("Expected: ")
+    assert remedy.startswith("Try: features ")
+
+
+def test_1_also_for_settings_of_the_environment(features):
+    failed = features("sql", "select 1", env={"FEATURES_THREADS": "many"})
+    assert failed.returncode == 1
+    assert "FEATURES_THREADS is 'many'." in failed.stderr
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["sql", "--nonsense"], ["sql", "--limit", "few"]])
+def test_2_for_a_wrong_command_line(features, arguments):
+    failed = features(*arguments)
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr
+
+
+def test_130_when_interrupted(asked):
+    process = subprocess.Popen(
+        [FEATURES, "sql", ENDLESS, "--store", asked.layout.root],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    )
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert (out, err) == ("", "")
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "table"])
+def test_a_reader_that_leaves_early_hears_no_complaint(asked, form):
+    query = "select range, 'x' || range from range(200000)"
+    with subprocess.Popen(
+        [FEATURES, "sql", query, "--format", form, "--limit", "200000", "--store", asked.layout.root],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 1
+
+
+def test_a_bug_shows_its_traceback(features, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import app.catalogue\napp.catalogue.relation = lambda name: 1 / 0\n", encoding="utf-8"
+    )
+    failed = features("sql", "--show", "swipes", env={"PYTHONPATH": str(tmp_path)})
+    assert failed.returncode == 1
+    assert "Traceback" in failed.stderr
+    assert "ZeroDivisionError" in failed.stderr
+
+
+def test_version_is_the_packages(features):
+    from importlib.metadata import version
+
+    assert features("--version").stdout == f"photogenic {version('photogenic')}\n"
+
+
+@pytest.mark.parametrize(("arguments", "limit_s"), [(["--help"], 0.3), (["sql", "select 1"], 0.5)])
+def test_answers_at_once(features, arguments, limit_s):
+    # The best of several: the promise is about the program, not about what else this machine does.
+    def seconds():
+        started = time.perf_counter()
+        assert features(*arguments).returncode == 0
+        return time.perf_counter() - started
+
+    assert min(seconds() for _ in range(8)) <= limit_s
