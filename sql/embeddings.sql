@@ -11,5 +11,7 @@ select
     cast(input as varchar) as input,                   -- photo, face
     cast(weights_sha256 as varchar) as weights_sha256, -- of the network's weights
     cast(index_kind as varchar) as index_kind,         -- of the search index; NULL: none yet
-    cast(recall_at_10 as double) as recall_at_10       -- of the index against exact search; NULL: not measured
+    cast(recall_at_10 as double) as recall_at_10,      -- of the index against exact search; NULL: no index yet
+    cast(p50_ms as double) as p50_ms,                  -- median time of a query for ten, measured when the index was made
+    cast(index_bytes as bigint) as index_bytes         -- memory that the index takes
 from facts.embeddings

@@ -189,5 +189,7 @@ create table facts.embeddings (
     input varchar not null,           -- photo, face
     weights_sha256 varchar not null,
     index_kind varchar,               -- NULL: no index yet
-    recall_at_10 double               -- of the index against exact search; NULL: not measured
+    recall_at_10 double,              -- of the index against exact search; NULL: no index yet
+    p50_ms double,                    -- median time of a query for ten, as measured when the index was made
+    index_bytes bigint                -- memory that the index takes
 );

@@ -217,7 +217,7 @@ def test_without_labels_it_asks_for_a_build(tmp_path: Path) -> None:
 
 
 def test_photos_that_left_the_store_vanish_before_the_index_knows(tmp_path: Path) -> None:
-    db, X = world(tmp_path)
+    db, _X = world(tmp_path)
     with Searcher(db, db.layout) as searcher:
         before = searcher.similar("p0000", k=3, encoder="toy")["photo_id"].to_list()
         with db.write("erase") as con:
@@ -244,7 +244,7 @@ def test_the_shortcut_answers_batches_and_never_leaves_the_selection(
 ) -> None:
     monkeypatch.setattr("features.shortcut.EXACT_BYTES", 0)
     monkeypatch.setattr("features.shortcut._LEAST", 100)
-    db, X = world(tmp_path)
+    db, _X = world(tmp_path)
     (db.layout.index("toy") / "manifest.json").unlink()
     assert index.build(db.layout, "toy", recall=0.9).kind.startswith("IVF")
     with Searcher(db, db.layout) as searcher:

@@ -1,0 +1,209 @@
+"""Bring a store up to date: the story of `features build`.
+
+1. Labels, from what was ingested (warehouse/build.py).
+2. Faces and vectors of the photos that have none yet (pipeline.py).
+3. Labels again, as far as they look at faces: which photos show exactly one.
+4. The search index of each encoder (index.py).
+5. What was made of each encoder is told to the warehouse: the relation `embeddings`.
+
+Each step does only what is missing or stale and publishes what it did, under one writer's lock. A build
+that is killed loses at most a batch of photos; the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
+
+from features import generation, index, parts, vectors
+from features.encoders import DEFAULT, encoder
+from features.generation import IndexManifest
+from warehouse import Database, EncoderError, InputError, Layout, Progress, StoreError, silent
+from warehouse.build import BuildReport as LabelReport
+from warehouse.build import build_labels
+from warehouse.options import LabelOptions
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from features.faces import FaceSettings
+    from features.pipeline import ComputeReport
+
+__all__ = ["BuildReport", "Part", "build", "held_encoders"]
+
+_NO_PICTURES = (
+    "No photo of the store has a picture, so there are labels only. "
+    "features ingest photos FILE --images DIR, or features fetch, brings pictures."
+)
+
+Part = Literal["labels", "faces", "embeddings", "index"]
+
+
+@dataclass(slots=True)
+class BuildReport:
+    """What a build did.
+
+    Attributes:
+        labels: of each relation, whether it was computed; None when labels were not asked for.
+        computed: faces and vectors; None when there was nothing to look at.
+        indices: by encoder.
+        seconds: by step, in order.
+        notes: what one should know.
+        funnel: how many users, photos, swipes and posts are left after each step; None before the first label build.
+    """
+
+    labels: LabelReport | None = None
+    computed: ComputeReport | None = None
+    indices: dict[str, IndexManifest] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    funnel: pl.DataFrame | None = None
+
+    @property
+    def total_s(self) -> float:
+        return sum(self.seconds.values())
+
+
+def build(
+    db: Database,
+    layout: Layout,
+    *,
+    encoders: Sequence[str] | None = None,
+    only: Part | None = None,
+    as_of: dt.datetime | None = None,
+    options: LabelOptions | None = None,
+    faces: FaceSettings | None = None,
+    flip: bool = False,
+    recall: float = 0.99,
+    memory: int | None = None,
+    progress: Progress = silent,
+) -> BuildReport:
+    """Do what is missing or stale.
+
+    Args:
+        db: the warehouse.
+        layout: the store.
+        encoders: which; None: the default pair, and those that the store has vectors of.
+        only: one step alone (`faces` and `embeddings` with the labels that follow from them); None: all.
+        as_of: UTC; labels see only what happened and had arrived before. None: everything.
+        options: the choices behind labels and splits.
+        faces: the face detector and its threshold.
+        flip: the vectors of mirror images too.
+        recall: wanted of each search index.
+        memory: most bytes of each search index; None: no limit.
+        progress: hears of every step.
+
+    Raises:
+        AuditError: a relation broke its contract, or an index its promise; the former state stands.
+        EncoderError, WeightsError: an encoder that nobody knows, or whose weights are not here.
+        LockedError: another process writes.
+        StoreError: there is no store.
+    """
+    from features.pipeline import compute, photo_bytes
+
+    if only is not None and only not in get_args(Part):
+        raise InputError(f"There is no step {only!r}.", f"one of {', '.join(get_args(Part))}", "features build")
+    if not (layout.warehouse.exists() or layout.snapshot.exists()):
+        raise StoreError(
+            f"There is no store at {layout.root.absolute()}.",
+            "a folder that `features ingest` or `features demo` has written",
+            f"features ingest users USERS.csv --store {layout.root}",
+        )
+    report, choices = BuildReport(), options or LabelOptions()
+    names = _usual(layout, report) if encoders is None else [encoder(name).name for name in dict.fromkeys(encoders)]
+    with db.lock("features build"):
+        if only in (None, "labels"):
+            with _timed(report, "labels"):
+                report.labels = build_labels(db, as_of=as_of, options=choices, progress=progress)
+        if only in (None, "faces", "embeddings"):
+            if len(photo_bytes(db)) or held_encoders(layout):
+                with _timed(report, "faces and embeddings"):
+                    wanted = names if only != "faces" else []
+                    report.computed = compute(db, layout, wanted, faces=faces, flip=flip, progress=progress)
+                with _timed(report, "labels of faces"):
+                    labels = build_labels(db, as_of=as_of, options=choices, progress=progress)
+                report.labels = report.labels or labels
+            else:
+                report.notes.append(_NO_PICTURES)
+        if only in (None, "index"):
+            held = held_encoders(layout)
+            for name in names if only == "index" and encoders is not None else held:
+                with _timed(report, f"index {name}"):
+                    report.indices[name] = index.build(layout, name, recall=recall, memory=memory, progress=progress)
+        _tell(db, layout)
+        report.funnel = _funnel(db)
+    for note in report.notes:
+        progress.note(note)
+    return report
+
+
+def held_encoders(layout: Layout) -> list[str]:
+    """The encoders that the store has vectors of, by name."""
+    found = (parts.read_manifest(folder) for folder in layout.embeddings("any").parent.glob("*/"))
+    return sorted(str(facts["encoder"]) for facts in found if facts is not None)
+
+
+def _usual(layout: Layout, report: BuildReport) -> list[str]:
+    """The default pair and what the store holds, as far as this process knows it."""
+    names = list(DEFAULT)
+    for name in held_encoders(layout):
+        try:
+            names.append(encoder(name).name)
+        except EncoderError:
+            report.notes.append(f"The vectors of {name} were left as they are: no encoder of that name is registered.")
+    return list(dict.fromkeys(names))
+
+
+def _tell(db: Database, layout: Layout) -> None:
+    """Step 5. Writes only what changed."""
+    rows = [_row(layout, name) for name in held_encoders(layout)]
+    with db.read() as con:
+        known = con.execute("select * from facts.embeddings order by encoder").fetchall()
+    if rows == known:
+        return
+    with db.write("features build") as con:
+        con.begin()
+        con.execute("delete from facts.embeddings")
+        for row in rows:
+            con.execute(f"insert into facts.embeddings values ({', '.join('?' * len(row))})", row)
+        con.commit()
+
+
+def _row(layout: Layout, name: str) -> tuple[object, ...]:
+    made, held = vectors.manifest(layout, name), generation.read_manifest(layout, name)
+    if held is not None and held.vectors_content != made.content:
+        held = None  # of former vectors
+    return (
+        made.encoder,
+        made.dim,
+        made.n_photos,
+        made.input,
+        made.weights_sha256,
+        held.kind if held else None,
+        held.recall_at_10 if held else None,
+        held.p50_ms if held else None,
+        held.index_bytes if held else None,
+    )
+
+
+def _funnel(db: Database) -> pl.DataFrame | None:
+    with db.read() as con:
+        if not con.execute(
+            "select 1 from duckdb_tables() where database_name = 'store' and table_name = 'funnel'"
+        ).fetchall():
+            return None
+        frame: pl.DataFrame = con.sql("select * from funnel").pl()
+    return frame
+
+
+@contextlib.contextmanager
+def _timed(report: BuildReport, step: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        report.seconds[step] = time.perf_counter() - start

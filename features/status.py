@@ -1,0 +1,78 @@
+"""What a store holds, and whether it is up to date: counts, rejects, freshness, who writes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sql
+from features import generation, vectors
+from features.build import held_encoders
+from warehouse import Database, Layout
+from warehouse.lock import holder
+
+__all__ = ["status"]
+
+
+def status(db: Database, layout: Layout) -> dict[str, Any]:
+    """One object, fit for JSON.
+
+    Returns:
+        store: its folder.
+        snapshot_at: when the snapshot that everybody reads was published; UTC, ISO 8601.
+        relations: rows by relation; None for one that was never computed.
+        rejects: refused rows by kind of file and reason.
+        photos: by status; `not looked at` where no bytes were sought yet.
+        labels: ingested_at (newest arrival), built_at (newest label build), stale: whether something arrived since.
+        embeddings: by encoder: n_photos, n_pictures (photos that could have a vector, faces permitting),
+            index (kind, recall_at_10, p50_ms; None: there is none), index_stale.
+        writer: who holds the lock now, or None.
+
+    Raises:
+        StoreError: there is no store.
+    """
+    with db.read() as con:
+        there = {name for (name,) in con.execute("select table_name from information_schema.tables").fetchall()}
+        relations = {
+            name: con.execute(f"select count(*) from {name}").fetchall()[0][0] if name in there else None
+            for name in sorted((*sql.VIEWS, *sql.RELATIONS))
+            if name != "clock"
+        }
+        rejects: dict[str, dict[str, int]] = {}
+        for kind, reason, n in con.execute(sql.read("status/rejects")).fetchall():
+            rejects.setdefault(kind, {})[reason] = n
+        photos = dict(con.execute(sql.read("status/photos")).fetchall())
+        ((ingested_at, built_at),) = con.execute(sql.read("status/times")).fetchall()
+    return {
+        "store": str(layout.root.absolute()),
+        "snapshot_at": _iso(dt.datetime.fromtimestamp(layout.snapshot.stat().st_mtime, dt.UTC)),
+        "relations": relations,
+        "rejects": rejects,
+        "photos": photos,
+        "labels": {
+            "ingested_at": _iso(ingested_at),
+            "built_at": _iso(built_at),
+            "stale": ingested_at is not None and (built_at is None or built_at < ingested_at),
+        },
+        "embeddings": {name: _vectors(layout, name, photos.get("ok", 0)) for name in held_encoders(layout)},
+        "writer": None if (writer := holder(layout.lock)) is None else str(writer),
+    }
+
+
+def _vectors(layout: Layout, name: str, n_pictures: int) -> dict[str, Any]:
+    made, held = vectors.manifest(layout, name), generation.read_manifest(layout, name)
+    return {
+        "n_photos": made.n_photos,
+        "n_pictures": n_pictures,
+        "dim": made.dim,
+        "input": made.input,
+        "index": None
+        if held is None
+        else {"kind": held.kind, "recall_at_10": held.recall_at_10, "p50_ms": round(held.p50_ms, 3)},
+        "index_stale": held is None or held.vectors_content != made.content,
+    }
+
+
+def _iso(instant: dt.datetime | None) -> str | None:
+    """UTC to the second, with a Z; naive times are UTC."""
+    return None if instant is None else instant.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

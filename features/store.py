@@ -1,0 +1,216 @@
+"""One store, for programs: what `features` does on the command line, under the same names.
+
+with FeatureStore("store") as store:
+    store.ingest_users("users.csv")
+    store.ingest_photos("photos.csv", images="images")
+    store.ingest_swipes("swipes-*.parquet")
+    store.build()
+    store.similar("photo-17", k=10, popular=True)
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from warehouse import Database, Layout, Progress, Settings, default_store, silent
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from features.build import BuildReport, Part
+    from features.faces import FaceSettings
+    from features.search import Searcher
+    from features.training import Setup, Source, Split, Target, TrainingSet
+    from ingest.accounts import Account
+    from warehouse.options import LabelOptions
+
+__all__ = ["FeatureStore"]
+
+Kind = Literal["users", "photos", "main_photos", "swipes"]
+
+
+class FeatureStore:
+    """A store on disk. Opening it creates nothing; the first ingest does.
+
+    Args:
+        path: its folder; None: `$FEATURES_STORE`, else `./store`.
+        settings: limits of memory, threads and patience; None: from the environment.
+        progress: hears of everything that takes long.
+    """
+
+    def __init__(
+        self, path: str | Path | None = None, *, settings: Settings | None = None, progress: Progress = silent
+    ) -> None:
+        self.layout = Layout(Path(path) if path is not None else default_store())
+        self.database = Database(self.layout, settings or Settings.from_environment())
+        self.progress = progress
+        self._searcher: Searcher | None = None
+
+    def __enter__(self) -> FeatureStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"FeatureStore({str(self.layout.root)!r})"
+
+    def close(self) -> None:
+        """Let go of what search kept open."""
+        if self._searcher is not None:
+            self._searcher.close()
+            self._searcher = None
+
+    def ingest_users(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[Account]:
+        """Take in users: user_id, gender, followers, created_at. Returns one account per file.
+
+        Args:
+            files: CSV, Parquet or NDJSON, also compressed; globs.
+            mapping: our column name -> theirs.
+
+        Raises:
+            InputError: a file that is missing or cannot be read; nothing of it is kept.
+        """
+        return self._ingest("users", files, mapping)
+
+    def ingest_photos(
+        self, *files: str | Path, mapping: Mapping[str, str] | None = None, images: str | Path | None = None
+    ) -> list[Account]:
+        """Take in photos: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at. See `ingest_users`.
+
+        Args:
+            files: as for users.
+            mapping: as for users.
+            images: the root of relative paths; the pictures are copied into the store.
+        """
+        return self._ingest("photos", files, mapping, Path(images) if images is not None else None)
+
+    def ingest_main_photos(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[Account]:
+        """Take in changes of main photos: user_id, photo_id, set_at. See `ingest_users`."""
+        return self._ingest("main_photos", files, mapping)
+
+    def ingest_swipes(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[Account]:
+        """Take in swipes: sender_id, recipient_id, liked, swiped_at. See `ingest_users`."""
+        return self._ingest("swipes", files, mapping)
+
+    def build(
+        self,
+        *,
+        encoders: Sequence[str] | None = None,
+        only: Part | None = None,
+        as_of: dt.datetime | None = None,
+        options: LabelOptions | None = None,
+        faces: FaceSettings | None = None,
+        flip: bool = False,
+        recall: float = 0.99,
+        memory: int | None = None,
+    ) -> BuildReport:
+        """Bring labels, faces, embeddings and indices up to date. See `features.build.build`."""
+        from features.build import build
+
+        return build(
+            self.database,
+            self.layout,
+            encoders=encoders,
+            only=only,
+            as_of=as_of,
+            options=options,
+            faces=faces,
+            flip=flip,
+            recall=recall,
+            memory=memory,
+            progress=self.progress,
+        )
+
+    def sql(self, query: str, *, limit: int | None = None) -> pl.DataFrame:
+        """The answer to one SELECT on the published snapshot.
+
+        Raises:
+            QueryError: DuckDB refused the query.
+            StoreError: there is no store.
+        """
+        from warehouse.query import sql
+
+        return sql(self.database, query, limit=limit)
+
+    def embeddings(
+        self, encoder: str, photo_ids: Sequence[str] | None = None, *, flip: bool = False
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        """Photo ids and vectors float32 (n, d): all, sorted by id, or those asked for, in the order asked.
+
+        Raises:
+            StoreError: there are no such vectors; an id has none.
+        """
+        from features.vectors import read
+
+        return read(self.layout, encoder, photo_ids, flip)
+
+    def training_set(
+        self,
+        target: Target,
+        *,
+        encoder: str | Sequence[str],
+        setup: Setup = "all",
+        split: Split | None = None,
+        source: Source | None = None,
+        flip: bool = False,
+    ) -> TrainingSet:
+        """Vectors, labels and weights of the same photos. See `features.training.training_set`."""
+        from features.training import training_set
+
+        return training_set(
+            self.database,
+            self.layout,
+            target,
+            encoder=encoder,
+            setup=setup,
+            split=split,
+            source=source,
+            flip=flip,
+        )
+
+    def similar(
+        self,
+        query: str | Path | NDArray[np.float32],
+        *,
+        k: int = 10,
+        encoder: str | None = None,
+        where: str | None = None,
+        popular: bool = False,
+        exact: bool | None = None,
+    ) -> pl.DataFrame:
+        """The k photos most similar to a photo, a file or a vector. See `features.search.Searcher.similar`."""
+        return self.searcher.similar(
+            query, k=k, encoder=encoder, where=where, popular=popular, exact=exact, progress=self.progress
+        )
+
+    @property
+    def searcher(self) -> Searcher:
+        """The search of this store, which keeps what it read between questions."""
+        from features.search import Searcher
+
+        if self._searcher is None:
+            self._searcher = Searcher(self.database, self.layout)
+        return self._searcher
+
+    def status(self) -> dict[str, Any]:
+        """Counts, rejects, freshness, and who writes. See `features.status.status`."""
+        from features.status import status
+
+        return status(self.database, self.layout)
+
+    def _ingest(
+        self,
+        kind: Kind,
+        files: Sequence[str | Path],
+        mapping: Mapping[str, str] | None,
+        images: Path | None = None,
+    ) -> list[Account]:
+        from ingest.files import ingest
+
+        return ingest(self.database, kind, files, mapping=mapping or {}, images=images, progress=self.progress)
