@@ -1,0 +1,54 @@
+"""`make bench`: every benchmark, one after the other, each in a process of its own.
+
+    python -m tests.bench                 all of them, at the sizes that the README quotes
+    python -m tests.bench ingest labels   some of them
+
+Every figure is a ratio of two things measured in the same run; seconds depend on the machine and its
+other guests, so the machine is named first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    known = [path.stem.removeprefix("bench_") for path in sorted(HERE.glob("bench_*.py"))]
+    wanted = sys.argv[1:] or known
+    if unknown := [name for name in wanted if name not in known]:
+        print(f"There is no benchmark {', '.join(unknown)}. There are: {', '.join(known)}.", file=sys.stderr)
+        return 2
+    print(f"# {_machine()}, {dt.datetime.now(dt.UTC):%Y-%m-%d}", flush=True)
+    failed = []
+    for name in wanted:
+        print(f"\n## {name}", flush=True)
+        done = subprocess.run([sys.executable, "-m", f"tests.bench.bench_{name}"], check=False, cwd=HERE.parents[1])
+        if done.returncode:
+            failed.append(name)
+    if failed:
+        print(f"\nFailed: {', '.join(failed)}.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    model = next(
+        (line.split(":")[1].strip() for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")),
+        platform.processor(),
+    )
+    return f"{len(os.sched_getaffinity(0))} cores ({model}), {memory:.0f} GB, Python {platform.python_version()}"
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
