@@ -1,1 +1,37 @@
-"""placeholder"""
+"""models: what popularity do we predict?
+
+In: photos with labels, weights and splits, and the vectors that features made of them. Out: trained
+heads in models/<run_id>/, rows of `runs` and `predictions`, a leaderboard laid out as the published
+tables, and scores for files that nobody has seen. Read next by app, which prints and draws them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from models.fitting import Grid
+    from models.leaderboard import Leaderboard, leaderboard
+    from models.predict import Scored, predict
+    from models.stack import Schedule
+    from models.training import train
+
+__all__ = ["Grid", "Leaderboard", "Schedule", "Scored", "leaderboard", "predict", "train"]
+
+_HOMES = {
+    "Grid": "fitting",
+    "Leaderboard": "leaderboard",
+    "Schedule": "stack",
+    "Scored": "predict",
+    "leaderboard": "leaderboard",
+    "predict": "predict",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Names load on first use: `import models` costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"models.{_HOMES[name]}"), name)

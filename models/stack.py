@@ -15,22 +15,22 @@ The answer of each member is that of a loop which trains it alone (tests/models/
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from models.heads import DEPTHS, WIDTH, initial_head
+from models.model import Link
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["PUBLISHED", "Link", "Loss", "Member", "Schedule", "Trained", "train_stack"]
+__all__ = ["PUBLISHED", "Loss", "Member", "Schedule", "Trained", "train_stack"]
 
 Loss = Literal["mse", "log_loss"]
-Link = Literal["identity", "sigmoid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +64,28 @@ class Schedule:
     to get anywhere: a small set is therefore passed over until it has had as many.
 
     Attributes:
-        evaluations: how often, at least, dev is looked at; once an epoch where epochs are long.
+        batch: photos per update.
+        epochs: at most, where they come to `least_updates`.
+        decay: learning rate at the start over that at the end.
+        evaluations: how often, about, dev is looked at; once an epoch where epochs are long.
+        patience: looks after which training stops when none of the learning rates and penalties of a
+            head has improved on the best of them.
     """
 
     batch: int = 256
     epochs: int = 20
     least_updates: int = 4500
     decay: float = 100.0
-    evaluations: int = 60
+    evaluations: int = 90
+    patience: int = 20
 
     def updates(self, n: int) -> int:
         """For `n` training photos."""
         return max(self.epochs * math.ceil(n / self.batch), self.least_updates)
+
+    def extends(self, n: int) -> bool:
+        """Whether `n` photos get more epochs than the published ones."""
+        return self.epochs * math.ceil(n / self.batch) < self.least_updates
 
     def every(self, n: int) -> int:
         """Updates between two looks at dev: an epoch, or several where epochs are short."""
@@ -137,12 +147,19 @@ def train_stack(
     start, order = _two_seeds(generator)
     stack = _Stack(members, X.shape[1], width, X.device, start)
     kept = [Trained(member, {}, [], 0, math.inf) for member in members]
+    families = _families(members)
     for step, rows in enumerate(_batches(n, schedule.batch, updates, order), start=1):
         here = rows.to(X.device)
         stack.update(X[here], y[here], weight[here], schedule.decay ** (-(step - 1) / updates))
         if step % every == 0 or step == updates:
-            for k, loss in enumerate(stack.losses(*dev)):
-                kept[k] = _newer(kept[k], step, loss, stack.head(k))
+            losses = stack.losses(*dev)
+            for k in itertools.chain.from_iterable(families):
+                kept[k] = _newer(kept[k], step, losses[k], stack.head(k))
+            best = [min((kept[k] for k in family), key=lambda t: t.dev_loss) for family in families]
+            since = [step - trained.updates for trained in best]
+            families = [f for f, late in zip(families, since, strict=True) if late < schedule.patience * every]
+            if not families:
+                break
         advance(1)
     return kept
 
@@ -264,23 +281,27 @@ class _Stack:
         squared = 2 * torch.where(self.sigmoid, (p - y) * p * (1 - p), output - y)
         return torch.where(self.squared, squared, p - y)
 
-    def _groups(self, ordered: Sequence[Member]) -> Iterator[dict[str, object]]:
-        """Adam's groups. Equal (learning rate, penalty) lie side by side within a depth: one view per array."""
+    def _groups(self, ordered: Sequence[Member]) -> list[dict[str, Any]]:
+        """Adam's groups, one per (learning rate, penalty) and one for the biases, which are not penalised.
+
+        Members of one group lie side by side within a depth, so each array gives one view per depth.
+        """
         n0, n1, _ = self.n
-        h = self.width
-        start = 0
-        for (depth, (rate, penalty)), run in groupby(ordered, key=lambda m: (DEPTHS[m.head], _group(m))):
+        h, start = self.width, 0
+        groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+        for (depth, (rate, penalty)), run in itertools.groupby(ordered, key=lambda m: (DEPTHS[m.head], _group(m))):
             stop = start + len(list(run))
-            first = slice(start, stop) if depth == 0 else slice(n0 + (start - n0) * h, n0 + (stop - n0) * h)
-            cuts = {"first": first}
+            cuts = {"first": slice(start, stop)}
             if depth:
+                cuts["first"] = slice(n0 + (start - n0) * h, n0 + (stop - n0) * h)
                 cuts["output"] = slice(start - n0, stop - n0)
             if depth == 2:
                 cuts["second"] = slice(start - n0 - n1, stop - n0 - n1)
-            for part, decay in (("weight", penalty), ("bias", 0.0)):
-                views = [self._parameter(f"{layer}.{part}", cut) for layer, cut in cuts.items()]
-                yield {"params": views, "lr": rate, "weight_decay": decay}
+            for layer, cut in cuts.items():
+                groups.setdefault((rate, penalty), []).append(self._parameter(f"{layer}.weight", cut))
+                groups.setdefault((rate, 0.0), []).append(self._parameter(f"{layer}.bias", cut))
             start = stop
+        return [{"params": views, "lr": rate, "weight_decay": decay} for (rate, decay), views in groups.items()]
 
     def _parameter(self, name: str, cut: slice) -> torch.nn.Parameter:
         import torch
@@ -299,6 +320,14 @@ def _two_seeds(generator: torch.Generator) -> tuple[int, int]:
 
     start, order = torch.randint(2**62, (2,), generator=generator).tolist()
     return start, order
+
+
+def _families(members: Sequence[Member]) -> list[list[int]]:
+    """Positions of the members that differ in learning rate and penalty only: dev chooses one of each family."""
+    found: dict[tuple[str, int, str, str], list[int]] = {}
+    for k, m in enumerate(members):
+        found.setdefault((m.head, m.column, m.loss, m.link), []).append(k)
+    return list(found.values())
 
 
 def _batches(n: int, batch: int, updates: int, seed: int) -> Iterator[Tensor]:

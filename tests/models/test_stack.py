@@ -34,7 +34,7 @@ def members():
 @pytest.fixture(scope="module")
 def together():
     train, dev = drawn(70), drawn(40, seed=1)
-    schedule = Schedule(batch=16, epochs=4, least_updates=60, evaluations=12)
+    schedule = Schedule(batch=16, epochs=4, least_updates=60, evaluations=12, patience=99)
     everyone = list(members())
     stack = train_stack(train, dev, everyone, torch.Generator().manual_seed(3), width=WIDTH, schedule=schedule)
     return train, dev, schedule, everyone, stack
@@ -76,6 +76,20 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
     assert not torch.equal(first["hidden.1.weight"], other["hidden.1.weight"])
 
 
+def test_a_head_stops_when_none_of_its_learning_rates_has_improved_for_so_many_looks():
+    train, dev = drawn(30), drawn(10, seed=1)
+    schedule = Schedule(8, 1, 400, decay=1.0, evaluations=100, patience=5)
+    grid = [Member(head, 0, "mse", "identity", rate, 0.0, 0.5) for head in ("0fc", "2fc") for rate in (0.003, 0.1)]
+    trained = train_stack(train, dev, grid, torch.Generator().manual_seed(0), width=4, schedule=schedule)
+    alone = train_stack(train, dev, grid[:2], torch.Generator().manual_seed(0), width=4, schedule=schedule)
+    assert len(trained[0].curve) < 100
+    for pair in (trained[:2], trained[2:]):
+        best = min(pair, key=lambda t: t.dev_loss)
+        last = pair[0].curve[-1][0]
+        assert last in {400, best.updates + 5 * schedule.every(30)}
+    assert [t.curve[-1][0] for t in alone] == [t.curve[-1][0] for t in trained[:2]]
+
+
 def test_before_the_first_update_a_head_is_the_best_constant():
     train, dev = drawn(30), drawn(10, seed=1)
     frozen = Schedule(batch=8, epochs=1, least_updates=1)
@@ -103,7 +117,7 @@ def test_the_learning_rate_decays_a_hundredfold_over_training(monkeypatch):
 
     monkeypatch.setattr(torch.optim.Adam, "step", spy)
     member = Member("0fc", 0, "mse", "identity", 0.5, 0.0, 0.0)
-    train_stack(drawn(8), drawn(4), [member], torch.Generator(), width=2, schedule=Schedule(8, 1, 101))
+    train_stack(drawn(8), drawn(4), [member], torch.Generator(), width=2, schedule=Schedule(8, 1, 101, patience=99))
     assert seen[0] == 0.5
     assert seen[-1] == pytest.approx(0.5 / 100 ** (100 / 101))
     assert [b / a for a, b in pairwise(seen)] == pytest.approx([math.exp(-math.log(100) / 101)] * 100)

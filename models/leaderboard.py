@@ -1,0 +1,178 @@
+"""Who wins: the rows of `runs` side by side, and the layout of the published tables 2 and 3.
+
+Data only; whoever prints it chooses how. In a table, rows are encoder x head under the best constant,
+columns ALL and 1BBOX, ours beside the papers'.
+
+Source: Bogatyy & Tom, tables 2 (mean squared error of the like ratio) and 3 (accuracy of gender).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from models.targets import TARGETS
+from warehouse import InputError
+from warehouse.query import sql
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from warehouse import Database
+
+__all__ = ["PUBLISHED_FIGURES", "Cell", "Leaderboard", "Row", "Table", "leaderboard"]
+
+PUBLISHED_FIGURES: dict[str, dict[tuple[str, str], tuple[float | None, float | None]]] = {
+    "like_ratio": {
+        ("constant", ""): (0.187, 0.163),
+        ("inception_v3", "0fc"): (0.0252, 0.0193),
+        ("inception_v3", "1fc"): (0.0227, 0.0195),
+        ("inception_v3", "2fc"): (0.0228, 0.0192),
+        ("facenet", "0fc"): (None, 0.0183),
+        ("facenet", "1fc"): (None, 0.0121),
+        ("facenet", "2fc"): (None, 0.0129),
+    },
+    "gender": {
+        ("constant", ""): (0.633, 0.586),
+        ("inception_v3", "0fc"): (0.860, 0.904),
+        ("inception_v3", "1fc"): (0.869, 0.911),
+        ("inception_v3", "2fc"): (0.865, 0.911),
+        ("facenet", "0fc"): (None, 0.904),
+        ("facenet", "1fc"): (None, 0.959),
+        ("facenet", "2fc"): (None, 0.954),
+    },
+}
+"""target -> (encoder, head) -> figures of (ALL, 1BBOX)."""
+
+SETUPS = ("all", "one_face")
+
+_TITLES = {
+    "like_ratio": "Table 2. Like ratio: mean squared error on test, weighted by swipes",
+    "gender": "Table 3. Gender: accuracy on test",
+    "popular": "Popular or not: accuracy on test",
+}
+
+_FIGURES = ("gain", "r2", "spearman", "noise_floor", "log_loss", "auc", "average_precision")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure on test with its 95 % interval over users. `run_id` is None for the best constant."""
+
+    value: float
+    low: float | None
+    high: float | None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table, its columns (ALL, 1BBOX): ours, and what the paper printed there."""
+
+    encoder: str
+    head: str
+    cells: tuple[Cell | None, Cell | None]
+    published: tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The layout of table 2 or 3, best constant first. `floor` is the labels' own noise, per column."""
+
+    title: str
+    target: str
+    metric: str
+    rows: list[Row]
+    floor: tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """Runs side by side.
+
+    Attributes:
+        frame: one row per run, best on dev first within its target and setup.
+        tables: of each target.
+        n_trained: how many runs the call that returned this has trained; the others were there.
+    """
+
+    frame: pl.DataFrame
+    tables: list[Table]
+    n_trained: int = 0
+
+
+def leaderboard(database: Database, run_ids: Sequence[str] | None = None, *, n_trained: int = 0) -> Leaderboard:
+    """The runs of these ids, or all.
+
+    Raises:
+        InputError: there are none.
+    """
+    found = [run for run in _read(database) if run_ids is None or run["run_id"] in set(run_ids)]
+    if not found:
+        raise InputError("No head was trained yet.", "at least one row in `runs`", "features train")
+    targets = [name for name in TARGETS if any(run["target"] == name for run in found)]
+    return Leaderboard(_frame(found), [_table(name, found) for name in targets], n_trained)
+
+
+def _read(database: Database) -> list[dict[str, Any]]:
+    """Rows of `runs`, oldest first, the results unpacked."""
+    rows = sql(database, "from runs order by created_at, run_id").to_dicts()
+    for row in rows:
+        row["results"] = json.loads(row["results"])
+        row["interval"] = row["results"].get("intervals", {}).get("metric", [None, None])
+    return rows
+
+
+def _frame(found: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    import polars as pl
+
+    plain = ("target", "setup", "encoder", "head", "metric", "dev", "test")
+    sizes = ("n_train", "n_test", "run_id", "created_at")
+    rows = [
+        {name: run[name] for name in plain}
+        | {"low": run["interval"][0], "high": run["interval"][1], "baseline": run["baseline"]}
+        | {name: run["results"].get(name) for name in _FIGURES}
+        | {name: run[name] for name in sizes}
+        for run in sorted(found, key=_rank)
+    ]
+    kinds = dict.fromkeys(("dev", "test", "low", "high", "baseline", *_FIGURES), pl.Float64)
+    return pl.DataFrame(rows, schema_overrides=kinds)
+
+
+def _rank(run: dict[str, Any]) -> tuple[int, str, float, str]:
+    """Targets in their own order; within, the better figure on dev first: test has no say in who is best."""
+    target = TARGETS[run["target"]]
+    dev = float("inf") if run["dev"] is None else run["dev"]
+    return list(TARGETS).index(target.name), run["setup"], -dev if target.higher_is_better else dev, run["run_id"]
+
+
+def _table(target: str, found: Sequence[dict[str, Any]]) -> Table:
+    newest = {(r["encoder"], r["head"], r["setup"]): r for r in found if r["target"] == target}
+    published = PUBLISHED_FIGURES.get(target, {})
+    lines = dict.fromkeys((encoder, head) for encoder, head, _ in newest)
+    constants = [_constant([r for key, r in newest.items() if key[2] == setup]) for setup in SETUPS]
+    rows = [Row("best constant", "", (constants[0], constants[1]), published.get(("constant", ""), (None, None)))]
+    for encoder, head in lines:
+        cells = [_cell(newest.get((encoder, head, setup))) for setup in SETUPS]
+        rows.append(Row(encoder, head, (cells[0], cells[1]), published.get((encoder, head), (None, None))))
+    floors = [_floor([r for key, r in newest.items() if key[2] == setup]) for setup in SETUPS]
+    return Table(_TITLES[target], target, TARGETS[target].metric, rows, (floors[0], floors[1]))
+
+
+def _cell(run: dict[str, Any] | None) -> Cell | None:
+    return None if run is None else Cell(run["test"], run["interval"][0], run["interval"][1], run["run_id"])
+
+
+def _constant(runs: Sequence[dict[str, Any]]) -> Cell | None:
+    """Of the run with the most test photos: encoders may differ in the photos they have a vector of."""
+    if not runs:
+        return None
+    widest = max(runs, key=lambda run: run["n_test"])
+    low, high = widest["results"].get("intervals", {}).get("baseline", [None, None])
+    return Cell(widest["baseline"], low, high)
+
+
+def _floor(runs: Sequence[dict[str, Any]]) -> float | None:
+    return max(runs, key=lambda run: run["n_test"])["results"].get("noise_floor") if runs else None

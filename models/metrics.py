@@ -1,0 +1,130 @@
+"""How good are predictions? Weighted metrics, each with an interval that knows photos of one user belong together.
+
+Sums decide: a metric is a function of a few weighted sums, so a bootstrap draws users with
+replacement, adds up their sums and asks the function again. `p` are predictions in 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from models.arrays import Array, Strings
+from models.targets import Target
+
+__all__ = ["bootstrap", "judge", "log_loss", "mse", "noise_floor", "per_user"]
+
+DRAWS = 2000
+
+
+def mse(y: Array, p: Array, weight: Array) -> float:
+    """Weighted mean of squared error."""
+    return float(np.average((np.asarray(p, np.float64) - y) ** 2, weights=weight))
+
+
+def log_loss(y: Array, p: Array, weight: Array) -> float:
+    """Weighted mean of cross-entropy in nats; y may be a ratio. p is kept 1e-7 away from 0 and 1."""
+    p = np.clip(np.asarray(p, np.float64), 1e-7, 1 - 1e-7)
+    return float(np.average(-(y * np.log(p) + (1 - y) * np.log(1 - p)), weights=weight))
+
+
+def noise_floor(y: Array, n: Array) -> float:
+    """The error that no model of the photo can beat, since each ratio stands on finitely many swipes.
+
+    A ratio y of n independent swipes has variance p (1 - p) / n around its photo's true p, of which
+    y (1 - y) / (n - 1) is the unbiased estimate; returned is its mean, weighted by n, over the photos
+    with at least two swipes (one swipe says nothing about its own noise). NaN where there is none.
+    """
+    y, n = np.asarray(y, np.float64), np.asarray(n, np.float64)
+    several = n >= 2
+    if not several.any():
+        return float("nan")
+    y, n = y[several], n[several]
+    return float(np.average(y * (1 - y) / (n - 1), weights=n))
+
+
+def judge(
+    target: Target, y: Array, p: Array, *, weight: Array, users: Strings, constant: float, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Every figure of one run on one split.
+
+    Args:
+        target: decides what `metric` is.
+        y: labels, (n,).
+        p: predictions, (n,).
+        weight: of each photo, (n,).
+        users: owner of each photo, (n,).
+        constant: the weighted mean of the labels of train: what a model that sees nothing answers.
+        rng: of the bootstrap.
+
+    Returns:
+        `metric`, `baseline` (the constant's), their intervals, and by target: `gain` (times less error
+        than the constant), `r2`, `spearman`, `noise_floor`; or `log_loss`, `auc`, `average_precision`.
+    """
+    y, p, weight = (np.asarray(values, np.float64) for values in (y, p, weight))
+    if target.metric == "mse":
+        terms = np.stack([weight, weight * (y - p) ** 2, weight * (y - constant) ** 2, weight * y, weight * y * y], 1)
+        figures: dict[str, Callable[[Array], Array]] = {
+            "metric": lambda s: s[..., 1] / s[..., 0],
+            "baseline": lambda s: s[..., 2] / s[..., 0],
+            "gain": lambda s: s[..., 2] / s[..., 1],
+            "r2": lambda s: 1 - s[..., 1] / (s[..., 4] - s[..., 3] ** 2 / s[..., 0]),
+        }
+        further = {"spearman": _spearman(y, p), "noise_floor": noise_floor(y, weight)}
+    else:
+        right, alike = (p >= 0.5) == (y == 1), (constant >= 0.5) == (y == 1)
+        terms = np.stack([weight, weight * right, weight * alike], 1)
+        figures = {"metric": lambda s: s[..., 1] / s[..., 0], "baseline": lambda s: s[..., 2] / s[..., 0]}
+        further = {"log_loss": log_loss(y, p, weight), **_ranking(y, p)}
+    totals, draws = terms.sum(0), bootstrap(per_user(terms, users), rng)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: dict[str, Any] = {name: float(figure(totals)) for name, figure in figures.items()}
+        found["intervals"] = {name: _interval(figure(draws)) for name, figure in figures.items()}
+    return {name: _defined(value) for name, value in (found | further).items()}
+
+
+def per_user(terms: Array, users: Strings) -> Array:
+    """Sums of `terms` (n, k) over each user's photos, (users, k)."""
+    _, owner = np.unique(users, return_inverse=True)
+    sums = np.zeros((owner.max() + 1, terms.shape[1]))
+    np.add.at(sums, owner, terms)
+    return sums
+
+
+def bootstrap(sums: Array, rng: np.random.Generator, draws: int = DRAWS) -> Array:
+    """Totals of `draws` samples of users, drawn with replacement: (users, k) -> (draws, k)."""
+    n = len(sums)
+    return np.stack([np.bincount(rng.integers(n, size=n), minlength=n) @ sums for _ in range(draws)])
+
+
+def _interval(values: Array) -> list[float | None]:
+    """The middle 95 % of the draws in which the figure is defined."""
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return [None, None]
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return [float(low), float(high)]
+
+
+def _defined(value: Any) -> Any:
+    """None, which JSON and SQL know, for what the data leaves undefined."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _spearman(y: Array, p: Array) -> float:
+    from scipy.stats import rankdata
+
+    a, b = rankdata(y), rankdata(p)
+    if len(a) < 2 or a.std() == 0 or b.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _ranking(y: Array, p: Array) -> dict[str, float]:
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    if len(np.unique(y)) < 2:
+        return {"auc": float("nan"), "average_precision": float("nan")}
+    return {"auc": float(roc_auc_score(y, p)), "average_precision": float(average_precision_score(y, p))}

@@ -1,0 +1,124 @@
+"""Score picture files with a trained head: what the photo is likely to earn, and between which bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features import encoders, pipeline
+from features.faces import FaceSettings
+from models import runs
+from models.arrays import Array
+from models.leaderboard import leaderboard
+from models.runs import Run
+from models.targets import target as target_named
+from warehouse import EncoderError, InputError
+
+if TYPE_CHECKING:
+    from features.pipeline import Embedded
+    from features.store import FeatureStore
+
+__all__ = ["Scored", "best_run", "predict"]
+
+_HALF = "h"
+"""Ends the digest of vectors that are stored in half precision; they are the same vectors, rounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One file.
+
+    Attributes:
+        prediction: 0..1; None unless the status is ok.
+        low, high: bounds of the observed ratio at the level of `models.intervals`; None where the run has none.
+        status: ok, or why there is no prediction: no_face, several_faces, missing, unreadable, ...
+    """
+
+    path: str
+    prediction: float | None
+    low: float | None
+    high: float | None
+    status: str
+
+
+def predict(
+    store: FeatureStore,
+    files: Sequence[str | Path],
+    *,
+    run: str | None = None,
+    target: str = "like_ratio",
+    faces: FaceSettings | None = None,
+    device: str | None = None,
+) -> list[Scored]:
+    """One answer per file, in order.
+
+    Args:
+        store: where runs are.
+        files: pictures.
+        run: a run_id; None: the best run of `target`, by its dev figure.
+        target: like_ratio, popular, gender.
+        faces: the detector of the store's build, where it was not the default.
+        device: as torch calls it.
+
+    Raises:
+        InputError: no such run, or none of that target.
+        EncoderError: the run was trained on vectors that its encoder no longer makes.
+    """
+    found, model = runs.load(store.layout, run or best_run(store, target))
+    settings = faces or FaceSettings()
+    _check_encoders(found, settings)
+    parts = [
+        pipeline.embed_files(list(files), name, faces=settings, device=device) for name in found.encoder.split("+")
+    ]
+    answers = [_joined(several) for several in zip(*parts, strict=True)]
+    good = [X for X, _ in answers if X is not None]
+    scores = iter(model.predict(np.stack(good)).tolist() if good else [])
+    reach = found.results.get("conformal", {}).get("radius")
+    return [
+        _scored(str(path), next(scores), reach) if status == "ok" else Scored(str(path), None, None, None, status)
+        for path, (_, status) in zip(files, answers, strict=True)
+    ]
+
+
+def best_run(store: FeatureStore, target: str = "like_ratio") -> str:
+    """The run_id that dev ranks first among the runs of a target.
+
+    Raises:
+        InputError: there is none.
+    """
+    rows = leaderboard(store.database).frame.filter(target=target_named(target).name)
+    if rows.is_empty():
+        raise InputError(
+            f"No head for {target} was trained yet.", "a run of that target", f"features train --target {target}"
+        )
+    return str(rows["run_id"][0])
+
+
+def _check_encoders(run: Run, faces: FaceSettings) -> None:
+    """Refuse a head whose encoder has other weights, or cuts another picture, than it was trained with."""
+    for name, trained_with in run.encoder_digests.items():
+        now = encoders.encoder(name).digest(faces.digest)
+        if trained_with.removesuffix(_HALF) != now:
+            raise EncoderError(
+                f"Run {run.run_id} was trained on vectors of {name} {trained_with}; {name} is {now} here.",
+                "the weights and the face detector that its training vectors were made with",
+                "features build, then features train: a head for the encoder as it is now",
+            )
+
+
+def _joined(parts: Sequence[Embedded]) -> tuple[Array | None, str]:
+    """The vectors of one file side by side, or the first reason why there are none."""
+    for part in parts:
+        if part.status != "ok":
+            return None, part.status
+    return np.concatenate([part.embedding for part in parts if part.embedding is not None]), "ok"
+
+
+def _scored(path: str, prediction: float, reach: float | None) -> Scored:
+    if reach is None:
+        return Scored(path, prediction, None, None, "ok")
+    return Scored(path, prediction, max(prediction - reach, 0.0), min(prediction + reach, 1.0), "ok")

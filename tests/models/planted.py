@@ -1,0 +1,44 @@
+"""A store whose vectors know the answer: like rates and genders follow from a planted direction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from features import FeatureStore
+from models import Grid, Schedule
+from tests.features.toy import SETTINGS, put_photos, put_vectors
+
+QUICK = Grid(
+    learning_rates=(0.01, 0.1), penalties=(0.0,), width=4, schedule=Schedule(least_updates=120, evaluations=12)
+)
+
+
+def planted(folder: Path, n: int = 160, seed: int = 0, *, shuffled: bool = False) -> FeatureStore:
+    """`n` labelled photos and 5 without swipes, vectors of `toy_a` (4) and `toy_b` (3)."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4)).astype(np.float32)
+    rate = 1 / (1 + np.exp(-1.5 * X[:, 0]))
+    if shuffled:
+        rate = rng.permutation(rate)
+    n_swipes = rng.integers(5, 60, n)
+    ids = [f"p{i:03d}" for i in range(n)]
+    store = FeatureStore(folder / "store", settings=SETTINGS)
+    put_photos(
+        store.database,
+        pl.DataFrame(
+            {
+                "photo_id": ids,
+                "gender": [None if i % 10 == 0 else "female" if x > 0 else "male" for i, x in enumerate(X[:, 1])],
+                "n_swipes": n_swipes,
+                "n_likes": rng.binomial(n_swipes, rate),
+            }
+        ),
+    )
+    unseen = [f"unseen{i}" for i in range(5)]
+    X = np.vstack([X, rng.normal(size=(5, 4)).astype(np.float32)])
+    put_vectors(store.layout, "toy_a", ids + unseen, 3 * X + 7)
+    put_vectors(store.layout, "toy_b", ids[:-10] + unseen, np.vstack([X[: n - 10, 1:], X[n:, 1:]]))
+    return store
