@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Layout", "sync_directory", "write_atomically"]
+__all__ = ["Layout", "sync_directory", "sync_filesystem", "write_atomically"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,16 @@ def sync_directory(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_filesystem(path: Path) -> None:
+    """Make everything written so far on the file system of `path` durable: one call for a group of files."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if sys.platform != "linux" or ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
+            os.sync()
     finally:
         os.close(fd)
 

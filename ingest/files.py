@@ -1,0 +1,195 @@
+"""How rows of files get into the warehouse.
+
+The story of `ingest`:
+1. find the files and look at each one's beginning: whatever must fail, fails before the first write;
+2. one file at a time, in one transaction each: if the same file was taken in before, that is all;
+3. read it once: what is sound goes into the base tables, what is not among the rejects, with its line;
+4. events that are held already are removed again, descriptions that say nothing new are not added;
+5. photos: copy the pictures that are not held yet, and note what was found;
+6. publish once; return the account of every file: read = kept + rejected, by reason.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import sql
+from ingest import values
+from ingest.accounts import Account
+from ingest.events import add_events
+from ingest.media import Folder, take_in_pictures
+from ingest.rows import Rows
+from ingest.sources import Source, find, look
+from ingest.tables import Kind, table_of
+from ingest.versions import Kept, add_photos, add_users
+from warehouse import Database, InputError, Progress, silent
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["ingest"]
+
+T = TypeVar("T")
+
+_AHEAD = dt.timedelta(days=1)
+"""Clocks differ, and dates have no zone: so much later than now is still believed."""
+
+
+def ingest(
+    db: Database,
+    kind: Kind,
+    sources: Sequence[str | Path],
+    *,
+    mapping: Mapping[str, str] | None = None,
+    images: Path | None = None,
+    now: dt.datetime | None = None,
+    progress: Progress = silent,
+) -> list[Account]:
+    """Take in files of one kind. May be killed and started again at any time.
+
+    Args:
+        db: the store.
+        kind: of rows: users, photos, main_photos, swipes.
+        sources: files or globs; CSV, TSV, NDJSON (also .gz, .zst), Parquet.
+        mapping: our column name -> theirs.
+        images: for photos: the folder that `path` is relative to; None: the list's own folder.
+        now: the instant of the ingest; naive is UTC. None: the clock's.
+        progress: who listens.
+
+    Returns:
+        One account per file, in the order of the sources, globs sorted.
+
+    Raises:
+        InputError: a file is missing or cannot be read as such rows. Found before the first write, except for
+            a file that turns out to be damaged inside: then the files before it stay, and nothing of it does.
+        LockedError: another process writes.
+    """
+    table = table_of(kind)
+    folder = _images(table.kind, images)
+    files = [look(path, table, mapping or {}) for path in find(sources)]
+    accounts: list[Account] = []
+    failure: InputError | None = None
+    with db.write(f"features ingest {kind}") as con:
+        values.prepare(con)
+        con.execute("set preserve_insertion_order = false")
+        con.execute("set timezone = 'UTC'")
+        for source in files:
+            task = _Task(db, con, source, folder or Folder(source.path.parent), _utc(now), progress)
+            try:
+                accounts.append(task.run())
+            except InputError as error:
+                failure = error
+                break
+    if failure is not None:
+        raise failure
+    return accounts
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One file to take in."""
+
+    db: Database
+    con: DuckDBPyConnection
+    source: Source
+    folder: Folder
+    now: dt.datetime
+    progress: Progress
+
+    def run(self) -> Account:
+        """Take it in, whole or not at all, then its pictures."""
+        kind, source = self.source.table.kind, self.source
+        stamp, digest = self._stamp(), source.digest()
+        account = Account(kind, str(source.path), ignored=source.ignored)
+        has_pictures = kind == "photos" and "path" in source.bound
+        if self.con.execute("select 1 from facts.ingests where ingest_id = $1", [source.ingest_id(digest)]).fetchall():
+            account = replace(account, repeated=True)
+            if has_pictures:
+                self._in_one_piece(lambda rows: rows.list_pictures())
+        else:
+            account = self._in_one_piece(lambda rows: self._take_in(rows, account, stamp, digest))
+        if has_pictures:
+            pictures = take_in_pictures(self.con, self.db.layout, self.folder, stamp, self.progress)
+            account = replace(account, pictures=pictures)
+        return account
+
+    def _take_in(self, rows: Rows, account: Account, stamp: dt.datetime, digest: str) -> Account:
+        state = self.source.state()
+        name, kind = account.source, account.kind
+        if kind == "users":
+            kept = add_users(rows, name, stamp)
+        elif kind == "photos":
+            kept = add_photos(rows, name, stamp, self.folder.outside)
+        else:
+            kept = Kept(add_events(rows, name, stamp), 0)
+        if self.source.state() != state:
+            raise InputError(f"{name} changed while it was read.", "a file that stays as it is", "try again")
+        rejected = dict(
+            self.con.execute(
+                "select reason, count(*) from facts.rejects where ingested_at = $1 group by reason order by reason",
+                [stamp],
+            ).fetchall()
+        )
+        account = replace(
+            account,
+            n_read=rows.n_read,
+            n_kept=kept.n_kept,
+            n_unchanged=kept.n_unchanged,
+            n_main_photos=kept.n_main_photos,
+            rejected=rejected,
+            notes=("not UTF-8: read as Latin-1",) if rows.source.encoding else (),
+        )
+        if account.n_read != account.n_kept + account.n_rejected:
+            raise AssertionError(f"the account does not add up: {account}")
+        self.con.execute(
+            "insert into facts.ingests values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            [
+                *(self.source.ingest_id(digest), kind, name, digest),
+                *(account.n_read, account.n_kept, account.n_unchanged, account.n_rejected, stamp),
+            ],
+        )
+        return account
+
+    def _in_one_piece(self, action: Callable[[Rows], T]) -> T:
+        """Do something with the rows in one transaction; once more if they turn out to be Latin-1."""
+        source = self.source
+        while True:
+            with self.progress.stage(f"{source.table.kind} {source.path.name}", source.n_rows, "rows") as advance:
+                rows = Rows(self.con, source, self.now + _AHEAD, advance)
+                self.con.begin()
+                try:
+                    result = action(rows)
+                    if source.encoding is not None or not rows.looks_latin1:
+                        self.con.commit()
+                        return result
+                except BaseException:
+                    self.con.rollback()
+                    raise
+            self.con.rollback()
+            source = replace(source, encoding="latin-1")
+
+    def _stamp(self) -> dt.datetime:
+        """`ingested_at` of this file: now, but later than everything held, so that the newest version is one."""
+        [(last,)] = self.con.execute(sql.read("ingest/last_stamp")).fetchall()
+        return self.now if last is None else max(self.now, last + dt.timedelta(microseconds=1))
+
+
+def _images(kind: Kind, images: Path | None) -> Folder | None:
+    if images is None:
+        return None
+    if kind != "photos":
+        raise InputError(f"{kind} have no pictures.", "--images with photos only", f"features ingest {kind} FILE")
+    if not images.is_dir():
+        raise InputError(f"There is no folder {str(images)!r}.", "the folder that paths are relative to", "ls")
+    return Folder(images)
+
+
+def _utc(now: dt.datetime | None) -> dt.datetime:
+    """Naive, UTC."""
+    if now is None or now.tzinfo is not None:
+        now = (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
+    return now.replace(tzinfo=None)

@@ -1,0 +1,249 @@
+"""The rows of one file inside DuckDB: `checked`, a relation with typed values and what is wrong with each row.
+
+    rows = Rows(con, source, latest)
+    rows.run("insert into facts.swipes {checked} select sender_id, ... from checked where problem is null")
+
+`checked` has the line, our columns, and `problem`: NULL, or `reason:column`. Each run reads the file once;
+a relation in between is never stored. Text goes through ingest/records.py, Parquet straight through DuckDB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ingest import values
+from ingest.records import Records
+from ingest.sources import Source
+from ingest.streams import open_text
+from warehouse import InputError
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Rows"]
+
+_EVERY_S = 0.5
+
+_LITERAL = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")
+_PARAMETER = re.compile(r"\$([a-z_]\w*)")
+
+
+class Rows:
+    """The rows of one file on one connection.
+
+    Args:
+        con: with the macros of `values.prepare`.
+        source: the file.
+        latest: the last instant that is believed.
+        advance: hears of the rows of the first run.
+
+    Attributes:
+        n_read: rows found; known after the first run.
+        looks_latin1: text that is not UTF-8, as far as the last run could tell.
+    """
+
+    def __init__(
+        self, con: DuckDBPyConnection, source: Source, latest: dt.datetime, advance: Callable[[int], None]
+    ) -> None:
+        self.con, self.source = con, source
+        self.n_read = source.n_rows or 0
+        self.looks_latin1 = False
+        self._parameters: dict[str, Any] = {"latest": latest}
+        self._advance: Callable[[int], None] = advance
+
+    def run(self, statement: str, parameters: Mapping[str, Any] | None = None, *, whole: bool = False) -> int:
+        """Execute a statement in which `{checked}` stands for the `with` clause; the number of rows changed.
+
+        Args:
+            statement: SQL.
+            parameters: of the statement.
+            whole: give `raw` and `detail` too: the row as JSON, and the value that is wrong.
+
+        Raises:
+            InputError: the file broke off, or is damaged inside.
+        """
+        import duckdb
+
+        text = statement.replace("{checked}", self._with(whole=whole))
+        pool = {**self._parameters, **(parameters or {})}
+        used = {name: pool[name] for name in set(_PARAMETER.findall(_LITERAL.sub("", text))) & pool.keys()}
+        records = None if self.source.format == "parquet" else self._register(whole=whole)
+        try:
+            with self._watched():
+                [(n,)] = self.con.execute(text, used).fetchall()
+        except duckdb.Error as error:
+            if failure := records.failure if records else self._parquet_failure():
+                raise InputError(
+                    f"{self.source.path} cannot be read to its end: {str(failure).splitlines()[0]}",
+                    "a complete file. This one was cut short or damaged; nothing of it was taken in",
+                    "copy it again",
+                ) from error
+            raise
+        finally:
+            if records is not None:
+                self.con.unregister("records")
+        if records is not None:
+            self.n_read, self.looks_latin1 = records.n_records, records.looks_latin1
+        self._advance = lambda _: None
+        return int(n)
+
+    def list_pictures(self) -> None:
+        """Fill the temporary table `listed` (photo_id, user_id, path) from the file."""
+        self.run(
+            """
+            create or replace temp table listed as {checked}
+            select distinct photo_id, user_id, path from checked where problem is null and path is not null
+            """
+        )
+
+    def reject_problems(self, source: str, stamp: dt.datetime) -> None:
+        """Put the rows that have a problem among the rejects, with their lines."""
+        self.run(
+            """
+            insert into facts.rejects {checked}
+            select $kind, $source, line, split_part(problem, ':', 1), detail, raw, $stamp
+            from checked
+            where problem is not null
+            """,
+            {"kind": self.source.table.kind, "source": source, "stamp": stamp},
+            whole=True,
+        )
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Tell how far DuckDB is in a Parquet file; text tells by itself."""
+        n_rows, done = self.source.n_rows, threading.Event()
+        if not n_rows:
+            yield
+            return
+        self.con.execute("set enable_progress_bar = true; set enable_progress_bar_print = false")
+        advance, told = self._advance, 0
+
+        def watch() -> None:
+            nonlocal told
+            while not done.wait(_EVERY_S):
+                now = int(max(self.con.query_progress(), 0.0) / 100 * n_rows)
+                if now > told:
+                    advance(now - told)
+                    told = now
+
+        watcher = threading.Thread(target=watch, name="ingest progress", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+        advance(n_rows - told)
+
+    def _register(self, *, whole: bool) -> Records:
+        source = self.source
+        stream = open_text(source.path, source.compression, source.encoding)
+        if source.format == "ndjson":
+            records = Records(stream, advance=self._advance)
+        else:
+            n = len(source.fields)
+            wanted = range(n) if whole else sorted(set(source.bound.values()))
+            records = Records(
+                stream,
+                n_fields=n,
+                wanted=wanted,
+                separator=source.separator,
+                skip_lines=source.header_line,
+                advance=self._advance,
+            )
+        self.con.register("records", records.reader())
+        return records
+
+    def _with(self, *, whole: bool) -> str:
+        source = self.source
+        typed = [
+            f"{values.value(column.type, source.fields[number].type, f'f{number}')} as {column.name}"
+            for column in source.columns
+            for number in (source.bound[column.name],)
+        ]
+        arms = ["when broken is not null then broken || ':'"]
+        for column in source.columns:
+            arms += [f"when {condition} then '{reason}:{column.name}'" for condition, reason in values.problems(column)]
+        extra = ""
+        if whole:
+            shown = [
+                f"when '{column.name}' then left(cast(f{source.bound[column.name]} as varchar), 200)"
+                for column in source.columns
+            ]
+            extra = f", raw, case split_part(problem, ':', 2) {' '.join(shown)} end as detail"
+        return f"""
+            with given as ({_given(source, whole=whole)}),
+            typed as (select *, {", ".join(typed)} from given),
+            judged as (select *, case {" ".join(arms)} end as problem from typed),
+            checked as (select line, {", ".join(c.name for c in source.columns)}, problem {extra} from judged)
+        """
+
+    def _parquet_failure(self) -> Exception | None:
+        """Why the file cannot be read, if that is so."""
+        import duckdb
+
+        try:
+            with duckdb.connect() as con:
+                columns = ", ".join(f"count({_name(field.name)})" for field in self.source.fields)
+                con.execute(f"select {columns} from {_parquet(self.source)}")
+        except duckdb.Error as error:
+            return error
+        return None
+
+
+def _given(source: Source, *, whole: bool) -> str:
+    """Line, what is broken, the text of broken rows, the fields f0, f1..., and if `whole` the row as JSON."""
+    if source.format == "parquet":
+        fields = ", ".join(f"{_name(field.name)} as f{number}" for number, field in enumerate(source.fields))
+        given = f"""
+            select file_row_number + 1 as line, cast(null as varchar) as broken, cast(null as varchar) as text, {fields}
+            from {_parquet(source)}"""
+    elif source.format == "ndjson":
+        pointers = ", ".join(_text(_pointer(source.fields[number].name)) for number in source.bound.values())
+        fields = ", ".join(f"found[{place}] as f{number}" for place, number in enumerate(source.bound.values(), 1))
+        given = f"""
+            select line, case when broken is null and found is null then 'bad_json' else broken end as broken,
+                coalesce(text, row_text) as text, row_text, {fields}
+            from (
+                select line, broken, text, f0 as row_text,
+                    case when try(json_type(f0)) = 'OBJECT' then json_extract_string(f0, [{pointers}]) end as found
+                from records
+            )"""
+    else:
+        given = "select * from records"
+    if not whole:
+        return given
+    if source.format == "ndjson":
+        row = "case when length(row_text) <= 65536 then row_text else to_json(left(row_text, 4096)) end"
+    else:
+        pairs = (
+            f"{_text(field.name)}, left(cast(f{number} as varchar), 1000)" for number, field in enumerate(source.fields)
+        )
+        row = f"json_object({', '.join(pairs)})"
+    return f"select *, case when broken is null then {row} else to_json(left(text, 4096)) end as raw from ({given})"
+
+
+def _parquet(source: Source) -> str:
+    path = _text(glob.escape(str(source.path)))
+    return f"read_parquet({path}, file_row_number = true, hive_partitioning = false)"
+
+
+def _pointer(name: str) -> str:
+    """A key as JSON pointer (RFC 6901)."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,63 @@
+"""Text files as streams of UTF-8 bytes: unpacked, without byte order mark, other encodings turned into it."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+from typing import Literal, Protocol
+
+__all__ = ["Compression", "TextStream", "open_text"]
+
+Compression = Literal["gzip", "zstd"]
+
+
+class TextStream(Protocol):
+    """What text is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to about `size` bytes; none at the end."""
+
+    def close(self) -> None: ...
+
+
+def open_text(path: Path, compression: Compression | None, encoding: str | None = None) -> TextStream:
+    """Open a text file.
+
+    Args:
+        path: the file.
+        compression: of the file. Its end is checked: a file cut short raises OSError when it is read.
+        encoding: what to turn into UTF-8; None: UTF-16 where the byte order mark says so, else as it is.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    import pyarrow as pa
+
+    raw: TextStream = pa.input_stream(str(path), compression=compression, buffer_size=1 << 20)
+    head = raw.read(4)
+    if encoding is None and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    if head.startswith(codecs.BOM_UTF8):
+        head = head[len(codecs.BOM_UTF8) :]
+    return _Stream(raw, head, encoding)
+
+
+class _Stream:
+    """Gives back the bytes that were looked at, and turns an encoding into UTF-8 where one is named."""
+
+    def __init__(self, raw: TextStream, head: bytes, encoding: str | None) -> None:
+        self._raw, self._head = raw, head
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace") if encoding else None
+
+    def read(self, size: int, /) -> bytes:
+        while True:
+            data = self._head or self._raw.read(size)
+            self._head = b""
+            if self._decoder is None:
+                return data
+            text = self._decoder.decode(data, final=not data)
+            if text or not data:
+                return text.encode()
+
+    def close(self) -> None:
+        self._raw.close()

@@ -1,0 +1,35 @@
+-- pictures_wanted: of the photos that a file lists (`listed`), those whose picture should be looked at:
+-- never looked at, not found to be good, or under another path since.
+with versions as (
+    select
+        photos.photo_id,
+        photos.user_id,
+        photos.path,
+        photos.ingested_at,
+        lag(photos.path) over (partition by photos.photo_id order by photos.ingested_at) as former_path
+    from facts.photos as photos
+    semi join listed on photos.photo_id = listed.photo_id
+),
+
+newest as (
+    select
+        *,
+        max(ingested_at) filter (where path is distinct from former_path) over (partition by photo_id) as path_since
+    from versions
+    qualify row_number() over (partition by photo_id order by ingested_at desc, user_id, path) = 1
+),
+
+findings as (
+    select *
+    from facts.photo_files
+    semi join listed on photo_files.photo_id = listed.photo_id
+    qualify row_number() over (partition by photo_id order by ingested_at desc, status, sha256) = 1
+)
+
+select newest.photo_id, newest.path, findings.sha256, findings.status
+from newest
+semi join listed
+    on newest.photo_id = listed.photo_id and newest.user_id = listed.user_id and newest.path = listed.path
+left join findings on newest.photo_id = findings.photo_id
+where findings.photo_id is null or findings.status <> 'ok' or findings.ingested_at < newest.path_since
+order by newest.path
