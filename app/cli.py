@@ -7,17 +7,30 @@ Exit codes: 0 done, 1 an error of ours (one message, no traceback), 2 a wrong co
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from app.commands import sql
+from app.commands import build, encoders, ingest, predict, similar, sql, status, train
 from warehouse.errors import PhotogenicError
 
 __all__ = ["main", "program"]
 
+ORDER = ("demo", "ingest", "build", "sql", "similar", "train", "predict", "status", "encoders")
+
+
+class _InOrder(TyperGroup):
+    """Lists the commands in the order in which one uses them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        known = super().list_commands(ctx)
+        return sorted(known, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
 program = typer.Typer(
     name="features",
+    cls=_InOrder,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -41,7 +54,14 @@ def features(
     """Popularity of photos: labels from swipes, vectors from pictures, and SQL over both."""
 
 
+program.add_typer(ingest.commands, name="ingest")
+program.command("build")(build.run)
 program.command("sql")(sql.run)
+program.command("similar")(similar.run)
+program.command("train")(train.run)
+program.command("predict")(predict.run)
+program.command("status")(status.run)
+program.command("encoders")(encoders.run)
 
 
 def main() -> None:

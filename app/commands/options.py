@@ -10,22 +10,27 @@ import typer
 
 from app.output import Format
 
-__all__ = ["AsOf", "Encoder", "FormatOption", "Store"]
+__all__ = ["AsOf", "Device", "Encoder", "FormatOption", "Store", "instant"]
 
 
-def _instant(text: str) -> dt.datetime:
-    """ISO 8601; without an offset it is UTC."""
+def instant(given: str | dt.datetime) -> dt.datetime:
+    """ISO 8601; without an offset it is UTC. Typer passes a default through here too."""
+    if isinstance(given, dt.datetime):
+        return given
     try:
-        instant = dt.datetime.fromisoformat(text)
+        found = dt.datetime.fromisoformat(given)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no ISO 8601 instant, such as 2024-02-01T00:00:00Z") from None
-    return instant.astimezone(dt.UTC).replace(tzinfo=None) if instant.tzinfo else instant
+        raise typer.BadParameter(f"{given!r} is no ISO 8601 instant, such as 2024-02-01T00:00:00Z") from None
+    return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
 Store = Annotated[Path, typer.Option("--store", envvar="FEATURES_STORE", help="Folder of the store.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How data is printed on stdout.")]
-Encoder = Annotated[str | None, typer.Option("--encoder", help="Name of an encoder; see `features encoders`.")]
+Encoder = Annotated[str | None, typer.Option("--encoder", help="Which encoder; `features encoders` lists them.")]
 AsOf = Annotated[
     dt.datetime | None,
-    typer.Option("--as-of", parser=_instant, metavar="TIME", help="See only what happened and had arrived before."),
+    typer.Option("--as-of", parser=instant, metavar="TIME", help="See only what happened and had arrived before."),
+]
+Device = Annotated[
+    str | None, typer.Option("--device", help="As torch calls it.", show_default="a GPU if there is one")
 ]

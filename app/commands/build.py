@@ -1,0 +1,84 @@
+"""features build: labels, faces, embeddings and indices, as far as they are missing or stale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from app.commands.choices import spelled_out
+from app.commands.options import AsOf, FormatOption, Store
+from app.output import Format, Table, say, show
+from app.progress import listener
+from features import FeatureStore
+from warehouse.options import LabelOptions
+
+if TYPE_CHECKING:
+    from features import BuildReport
+
+__all__ = ["run"]
+
+
+@spelled_out(LabelOptions, panel="Labels")
+def run(
+    *,
+    encoders: Annotated[
+        list[str] | None,
+        typer.Option("--encoder", help="Which encoder; may be repeated.", show_default="the usual pair"),
+    ] = None,
+    only: Annotated[
+        Literal["labels", "faces", "embeddings", "index"] | None, typer.Option(help="One step alone.")
+    ] = None,
+    as_of: AsOf = None,
+    face_model: Annotated[Literal["short", "full"], typer.Option(help="For portraits, or for small faces.")] = "short",
+    face_confidence: Annotated[float, typer.Option(help="Faces that score less do not count.")] = 0.5,
+    flip: Annotated[bool, typer.Option("--flip", help="Vectors of the mirror images too.")] = False,
+    recall: Annotated[float, typer.Option(help="Wanted of each search index, 0 to 1.")] = 0.99,
+    memory: Annotated[int | None, typer.Option(metavar="BYTES", help="Most memory of each search index.")] = None,
+    options: LabelOptions,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Bring the store up to date; what is there already is not computed again."""
+    if only in ("labels", "faces") and (encoders or flip):
+        raise typer.BadParameter(f"--only {only} computes no vectors, so --encoder and --flip mean nothing")
+    if only not in (None, "index") and memory is not None:
+        raise typer.BadParameter(f"--only {only} makes no index, so --memory means nothing")
+    from features.faces import FaceSettings
+
+    with FeatureStore(store, progress=listener()) as opened:
+        report = opened.build(
+            encoders=encoders,
+            only=only,
+            as_of=as_of,
+            options=options,
+            faces=FaceSettings(face_model, face_confidence),
+            flip=flip,
+            recall=recall,
+            memory=memory,
+        )
+    _print(report, form)
+
+
+def _print(report: BuildReport, form: Format) -> None:
+    """The funnel is the data; what was done about it is for the person."""
+    relations = report.labels.relations if report.labels else ()
+    if form == "table":
+        changed = [built for built in relations if built.action != "kept"]
+        if changed:
+            rows = [(b.name, b.action, b.n_rows, b.checksum, b.seconds) for b in changed]
+            show(Table(("relation", "action", "n_rows", "checksum", "seconds"), rows), title="Relations")
+        elif relations:
+            print("Relations: all up to date.")
+        made = report.computed
+        if made is not None:
+            vectors = ", ".join(f"{n:,} by {name}" for name, n in made.computed.items()) or "none"
+            print(f"Photos: {made.n_photos:,} with a picture, {made.n_looked:,} looked at; new vectors: {vectors}.")
+        for name, index in report.indices.items():
+            print(f"Index {name}: {index.kind}, recall@10 {index.recall_at_10:.4f}.")
+        print()
+    if report.funnel is not None:
+        show(Table.of(report.funnel), form, title="What is left after each step")
+    steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in report.seconds.items())
+    say(f"Built in {report.total_s:.1f} s: {steps}.")

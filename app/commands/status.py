@@ -1,0 +1,61 @@
+"""features status: what a store holds, and whether it is up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from app.commands.options import FormatOption, Store
+from app.output import Table, show
+from features import FeatureStore
+
+__all__ = ["run"]
+
+
+def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
+    """Counts per relation, refused rows, freshness, and who is writing."""
+    with FeatureStore(store) as opened:
+        found = opened.status()
+    if form == "table":
+        _print(found)
+    else:
+        show(Table.of_records([found]), form)
+
+
+def _print(found: dict[str, Any]) -> None:
+    labels = found["labels"]
+    print(f"Store      {found['store']}")
+    print(f"Snapshot   published {found['snapshot_at']}")
+    print(f"Ingested   {labels['ingested_at'] or 'nothing yet'}")
+    print(f"Labels     {_freshness(labels)}")
+    print(f"Writer     {found['writer'] or 'nobody'}\n")
+    show(Table(("relation", "n_rows"), list(found["relations"].items())))
+    if found["photos"]:
+        print()
+        show(Table(("pictures", "n_photos"), list(found["photos"].items())))
+    if found["embeddings"]:
+        print()
+        show(Table.of_records([_encoder(name, facts) for name, facts in found["embeddings"].items()]))
+    refused = [(kind, reason, n) for kind, reasons in found["rejects"].items() for reason, n in reasons.items()]
+    if refused:
+        print()
+        show(Table(("refused", "reason", "n_rows"), refused))
+
+
+def _freshness(labels: dict[str, Any]) -> str:
+    if labels["built_at"] is None:
+        return "never built; run `features build`"
+    stale = "; rows have arrived since, run `features build`" if labels["stale"] else ", up to date"
+    return f"built {labels['built_at']}{stale}"
+
+
+def _encoder(name: str, facts: dict[str, Any]) -> dict[str, Any]:
+    index = facts["index"] or {}
+    return {
+        "encoder": name,
+        "n_vectors": facts["n_photos"],
+        "n_pictures": facts["n_pictures"],
+        "index": index.get("kind"),
+        "recall_at_10": index.get("recall_at_10"),
+        "index_stale": facts["index_stale"],
+    }
