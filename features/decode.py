@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -36,6 +37,9 @@ _MALFORMED = (
     *(ArithmeticError, MemoryError, struct.error, zlib.error),
 )
 """What Pillow's decoders raise for bytes that are not what they claim to be."""
+
+# Pillow warns about odd metadata, photo by photo; what matters of it is in the status.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}

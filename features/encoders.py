@@ -192,6 +192,7 @@ EFFICIENTNET_LITE0 = Backbone(
     input="photo",
     size=224,
     crop="centre",
+    share=0.875,
     mean=(127.0, 127.0, 127.0),
     std=(128.0, 128.0, 128.0),
     build=_efficientnet_lite0,

@@ -37,6 +37,9 @@ from warehouse import Database, Layout, Progress, StoreError, silent
 if TYPE_CHECKING:
     import polars as pl
 
+BATCH = 64
+"""Photos that a worker takes at a time, and that a killed run may lose per worker."""
+
 __all__ = ["ComputeReport", "Embedded", "compute", "embed_files", "photo_bytes"]
 
 
@@ -109,7 +112,8 @@ def compute(
     settings = faces or FaceSettings()
     chosen = [encoder(name) for name in dict.fromkeys(encoders)]
     with db.lock("compute features"):
-        photos = photo_bytes(db)
+        held = photo_bytes(db)
+        photos = held.filter(status="ok").drop("status")
         sightings = Sightings(layout, settings)
         shelves = [Shelf(layout, e, settings.digest, dtype) for e in chosen]
         report = ComputeReport(len(photos))
@@ -128,6 +132,7 @@ def compute(
                 _keep(outcome, owners, sightings, shelves)
                 report.add(outcome)
             report.say(progress)
+        sightings.seal(held["sha256"].unique())
         _seal(photos, sightings, shelves)
         report.unreadable = _tell(db, sightings)
     report.wall_s = time.monotonic() - start
@@ -135,7 +140,7 @@ def compute(
 
 
 def photo_bytes(db: Database) -> pl.DataFrame:
-    """photo_id, sha256 of the photos whose bytes are held and sound, by id."""
+    """photo_id, sha256, status of the photos whose bytes are held, by id; `ok`: sound as far as is known."""
     with db.read() as con:
         frame: pl.DataFrame = con.sql(sql.read("features/photo_bytes")).pl()
     return frame
@@ -154,7 +159,7 @@ def _outcomes(
     """Step 3: batches worked on side by side, as they are ready."""
     needed = [shelf.encoder for shelf in shelves if any(work[name].any() for name in shelf.columns if name in work)]
     # Small jobs in small batches, so that every core has some.
-    size = min(max(-(-len(work) // (4 * n_threads)), device.batch), 4 * device.batch)
+    size = min(max(-(-len(work) // (4 * n_threads)), device.batch), BATCH)
     with Detector(settings) as detector, one_thread_each(device):
         worker = Worker(_load(layout), detector, settings.confidence, embedders(needed, device))
         with progress.stage("photos", len(work), "photos") as advance:
@@ -184,7 +189,6 @@ def _keep(
 
 def _seal(photos: pl.DataFrame, sightings: Sightings, shelves: Sequence[Shelf]) -> None:
     """Step 5. Face encoders keep photos with exactly one face that counts."""
-    sightings.seal(photos["sha256"].unique())
     seen = sightings.overview().filter(status="ok")
     alone = seen.filter(n_faces=1)
     for shelf in shelves:
@@ -197,7 +201,7 @@ def _tell(db: Database, sightings: Sightings) -> dict[str, int]:
     import polars as pl
 
     bad = sightings.overview().filter(pl.col("status") != "ok").select("sha256", "status", "detail")
-    photos = photo_bytes(db).join(bad, on="sha256", how="inner")
+    photos = photo_bytes(db).filter(status="ok").drop("status").join(bad, on="sha256", how="inner")
     with db.read() as con:
         state = f"{sightings.state()} {con.execute(sql.read('features/held_bytes')).fetchone()}"
         told = con.execute("select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'faces'")

@@ -30,6 +30,9 @@ __all__ = ["Shelf"]
 _FULL = 65_536
 """Rows of a finished part."""
 
+_SMALL = ROW_GROUP
+"""Rows of a part that is merged whenever there is another, so that small stores look the same however they grew."""
+
 _LEAF = "embedding.list.element"
 
 
@@ -160,7 +163,7 @@ def _mergeable(sizes: dict[int, int], fresh: int) -> set[int]:
     small = sorted((rows, part) for part, rows in sizes.items() if rows < _FULL)
     total = fresh
     for rows, part in small:
-        if total and rows > 4 * total:
+        if total and rows > max(4 * total, _SMALL):
             break
         moved.add(part)
         total += rows

@@ -122,7 +122,7 @@ def read_dat(path: Path) -> tuple[list[tuple[NDArray[np.float32], NDArray[np.flo
                 reader.ints(6)
             elif kind not in ("relu_", "add_prev_"):
                 raise ValueError(f"{path} has a layer {kind!r}")
-            file.read(3)  # three flags
+            reader.take(3)  # flags
             for _ in range(3):  # gradients and outputs, empty in a saved file
                 reader.tensor()
             if version == 3:
@@ -180,9 +180,15 @@ class _Reader:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
+    def take(self, n: int) -> bytes:
+        data = self._file.read(n)
+        if len(data) < n:
+            raise ValueError(f"{self._file.name} ends too early")
+        return data
+
     def integer(self) -> int:
-        control = self._file.read(1)[0]
-        magnitude = int.from_bytes(self._file.read(control & 0x0F), "little")
+        control = self.take(1)[0]
+        magnitude = int.from_bytes(self.take(control & 0x0F), "little")
         return -magnitude if control & 0x80 else magnitude
 
     def ints(self, n: int) -> list[int]:
@@ -192,7 +198,7 @@ class _Reader:
         return [float(np.ldexp(float(self.integer()), self.integer())) for _ in range(n)]
 
     def string(self) -> str:
-        return self._file.read(self.integer()).decode("ascii")
+        return self.take(self.integer()).decode("ascii")
 
     def shape(self) -> list[int]:
         """A tensor that is only a view: its four dimensions."""
@@ -201,4 +207,4 @@ class _Reader:
 
     def tensor(self) -> NDArray[np.float32]:
         shape = self.shape()
-        return np.frombuffer(self._file.read(4 * int(np.prod(shape))), dtype="<f4").reshape(shape).copy()
+        return np.frombuffer(self.take(4 * int(np.prod(shape))), dtype="<f4").reshape(shape).copy()

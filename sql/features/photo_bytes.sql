@@ -1,13 +1,13 @@
--- Photos whose bytes are held and were sound when last looked at, whatever the clock says: vectors and
--- faces are kept for every photo that `--as-of` may ask about.
+-- Photos whose bytes are held, and what is known of them, whatever the clock says: vectors and faces are
+-- kept for every photo that `--as-of` may ask about.
 with findings as (
     select *
     from facts.photo_files
     qualify row_number() over (partition by photo_id order by ingested_at desc, status, sha256) = 1
 )
 
-select photo_id, sha256
+select photo_id, sha256, status
 from findings
 semi join facts.photos as known on findings.photo_id = known.photo_id
-where status = 'ok' and sha256 is not null
+where sha256 is not null
 order by photo_id

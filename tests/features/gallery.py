@@ -1,0 +1,62 @@
+"""A store with drawn photos in it, made without ingest, and the pictures to put there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from features.pipeline import ComputeReport
+from ingest.portraits import Person, Traits, draw_portrait, encode_jpeg
+from warehouse import Database, Layout, Settings
+
+
+@functools.cache
+def portrait(seed: int, people: int = 1, size: int = 256) -> bytes:
+    """A JPEG of so many people."""
+    looks = tuple(Person(skin=(seed * 0.37 + i * 0.2) % 1, hair=(seed * 0.61) % 1) for i in range(people))
+    traits = Traits(people=looks, smile=(seed * 0.29) % 1, hue=(seed * 0.17) % 1)
+    return encode_jpeg(draw_portrait(traits, seed, size))
+
+
+class Gallery:
+    """Photos in a store; `put` may be called again with other bytes, as a later ingest would."""
+
+    report: ComputeReport
+    """Of the build that a fixture made."""
+
+    def __init__(self, root: Path, photos: Mapping[str, bytes] | None = None) -> None:
+        self.layout = Layout(root)
+        self.db = Database(self.layout, Settings(memory_limit="500MB", threads=2))
+        self._now = dt.datetime(2024, 1, 1)
+        self.put(photos or {})
+
+    def put(self, photos: Mapping[str, bytes]) -> None:
+        self._now += dt.timedelta(days=1)
+        with self.db.write("test") as con:
+            con.begin()
+            for photo_id, data in photos.items():
+                digest = hashlib.sha256(data).hexdigest()
+                path = self.layout.photo(digest)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+                con.execute(
+                    "insert into facts.photos (photo_id, user_id, ingested_at) values ($1, $2, $3)",
+                    [photo_id, f"user of {photo_id}", self._now],
+                )
+                con.execute(
+                    "insert into facts.photo_files values ($1, $2, 256, 256, $3, 'ok', null, $4)",
+                    [photo_id, digest, len(data), self._now],
+                )
+            con.commit()
+
+    def drop(self, photo_id: str) -> None:
+        with self.db.write("test") as con:
+            con.execute("delete from facts.photos where photo_id = $1", [photo_id])
+            con.execute("delete from facts.photo_files where photo_id = $1", [photo_id])
+
+    def sql(self, query: str) -> list[tuple[object, ...]]:
+        with self.db.read() as con:
+            return con.execute(query).fetchall()

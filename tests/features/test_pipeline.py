@@ -1,0 +1,238 @@
+"""From bytes to vectors: only what is missing, one status per bad photo, the same rows however often it was cut off."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features import pipeline, vectors
+from features.encoders import encoder
+from features.faces import FaceSettings
+from features.pipeline import compute, embed_files
+from features.workers import Worker
+from tests.features.gallery import Gallery, portrait
+from warehouse import EncoderError, StoreError
+
+PAIR = ("efficientnet_lite0", "dlib_face")
+
+
+def _people(n: int) -> dict[str, bytes]:
+    return {f"p{i:02d}": portrait(i) for i in range(n)}
+
+
+def _same(one: Gallery, other: Gallery) -> None:
+    for name in PAIR:
+        a, b = (vectors.manifest(gallery.layout, name) for gallery in (one, other))
+        assert (a.content, a.parts) == (b.content, b.parts)
+    faces = "select * from faces order by photo_id, face_no"
+    assert one.sql(faces) == other.sql(faces)
+    assert one.sql("from photos order by photo_id") == other.sql("from photos order by photo_id")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Gallery:
+    """A mixed gallery, computed in one undisturbed run."""
+    gallery = Gallery(tmp_path_factory.mktemp("whole") / "store", _mixed())
+    gallery.report = compute(gallery.db, gallery.layout, PAIR)
+    return gallery
+
+
+def _mixed() -> dict[str, bytes]:
+    return {
+        **_people(9),
+        "crowd": portrait(40, people=3),
+        "landscape": portrait(41, people=0),
+        "cut": portrait(42)[:2000],
+        "damaged": b"\x89PNG\r\n\x1a\n" + bytes(500),
+        "twin": portrait(3),
+    }
+
+
+def test_every_photo_gets_its_faces_and_vectors(whole):
+    report = whole.report
+    assert (report.n_photos, report.n_looked) == (14, 13)  # twins are looked at once
+    assert report.computed == {"efficientnet_lite0": 11, "dlib_face": 9}
+    assert report.unreadable == {"truncated": 1, "unreadable": 1}
+    everyone, X = vectors.read(whole.layout, "efficientnet_lite0")
+    assert everyone == sorted({*_mixed()} - {"cut", "damaged"})
+    assert X.shape == (12, 1280)
+    alone, F = vectors.read(whole.layout, "dlib_face")
+    assert alone == sorted({*_people(9), "twin"})
+    assert F.shape == (10, 128)
+    at = {photo_id: i for i, photo_id in enumerate(alone)}
+    assert np.array_equal(F[at["twin"]], F[at["p03"]])
+    assert len(np.unique(F, axis=0)) == 9
+
+
+def test_the_warehouse_hears_of_faces_and_bad_photos(whole):
+    counts = dict(whole.sql("select photo_id, count(*) from faces group by all"))
+    assert counts == {**dict.fromkeys(_people(9), 1), "twin": 1, "crowd": 3}
+    [(width, confidence, n)] = whole.sql("select x1 - x0, confidence, len(keypoints) from faces where photo_id = 'p00'")
+    assert 50 < width < 256
+    assert 0.5 <= confidence <= 1
+    assert n == 12
+    bad = whole.sql("select photo_id, status from photos where status <> 'ok' order by photo_id")
+    assert bad == [("cut", "truncated"), ("damaged", "unreadable")]
+    [(detail, n_bytes)] = whole.sql("select detail, bytes from facts.photo_files where status = 'truncated'")
+    assert "truncated" in str(detail)
+    assert n_bytes == 2000
+
+
+def test_a_second_build_computes_nothing_and_writes_nothing(whole, monkeypatch):
+    monkeypatch.setattr(pipeline, "Detector", lambda *_: pytest.fail("nothing is to be looked at"))
+    before = whole.layout.snapshot.stat()
+    report = compute(whole.db, whole.layout, PAIR)
+    assert (report.n_photos, report.n_looked, report.computed, report.unreadable) == (12, 0, {}, {})
+    assert whole.layout.snapshot.stat().st_ino == before.st_ino
+
+
+def test_a_new_photo_computes_one_and_changed_bytes_another(tmp_path):
+    gallery = Gallery(tmp_path / "store", _people(3))
+    compute(gallery.db, gallery.layout, PAIR)
+    gallery.put({"new": portrait(7)})
+    report = compute(gallery.db, gallery.layout, PAIR)
+    assert (report.n_looked, report.computed) == (1, {"efficientnet_lite0": 1, "dlib_face": 1})
+    gallery.put({"p01": portrait(8)})
+    report = compute(gallery.db, gallery.layout, PAIR)
+    assert (report.n_looked, report.computed) == (1, {"efficientnet_lite0": 1, "dlib_face": 1})
+    gallery.drop("p00")
+    assert compute(gallery.db, gallery.layout, PAIR).n_looked == 0
+    fresh = Gallery(tmp_path / "fresh", {"p01": portrait(8), "p02": portrait(2), "new": portrait(7)})
+    compute(fresh.db, fresh.layout, PAIR)
+    for name in PAIR:
+        (ids, X), (fresh_ids, fresh_X) = (vectors.read(g.layout, name) for g in (gallery, fresh))
+        assert ids == fresh_ids == ["new", "p01", "p02"]
+        assert np.array_equal(X, fresh_X)
+    assert gallery.sql("select distinct photo_id from faces order by all") == [("new",), ("p01",), ("p02",)]
+
+
+def test_an_encoder_asked_for_later_is_added_to_the_same_photos(whole, tmp_path):
+    gallery = Gallery(tmp_path / "store", _mixed())
+    report = compute(gallery.db, gallery.layout, ())
+    assert (report.n_looked, report.n_faces, report.computed) == (13, 12, {})
+    report = compute(gallery.db, gallery.layout, ["dlib_face"])
+    assert (report.n_looked, report.computed) == (9, {"dlib_face": 9})
+    compute(gallery.db, gallery.layout, ["efficientnet_lite0"])
+    for name in PAIR:
+        assert vectors.manifest(gallery.layout, name).content == vectors.manifest(whole.layout, name).content
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_run_cut_off_loses_what_was_under_way_and_nothing_else(whole, tmp_path, monkeypatch, batch):
+    gallery = Gallery(tmp_path / "store", _mixed())
+    work, calls = Worker.__call__, []
+
+    def cut_off(self, orders):
+        calls.append(len(orders))
+        if len(calls) == batch:
+            raise KeyboardInterrupt
+        return work(self, orders)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Worker, "__call__", cut_off)
+        patch.setattr(pipeline, "BATCH", 4)
+        with pytest.raises(KeyboardInterrupt):
+            compute(gallery.db, gallery.layout, PAIR)
+    report = compute(gallery.db, gallery.layout, PAIR)
+    assert 0 < report.n_looked <= 13
+    _same(gallery, whole)
+
+
+def test_a_stricter_confidence_looks_at_no_photo_again(tmp_path):
+    gallery = Gallery(tmp_path / "store", {**_people(3), "crowd": portrait(40, people=3)})
+    compute(gallery.db, gallery.layout, ["dlib_face"])
+    scores = sorted(row[0] for row in gallery.sql("select confidence from faces where photo_id = 'crowd'"))
+    between = (scores[-2] + scores[-1]) / 2
+    report = compute(gallery.db, gallery.layout, ["dlib_face"], faces=FaceSettings(confidence=between))
+    assert gallery.sql("select count(*) from faces where photo_id = 'crowd'") == [(1,)]
+    alone = {row[0] for row in gallery.sql("select photo_id from faces group by all having count(*) = 1")}
+    assert set(vectors.read(gallery.layout, "dlib_face")[0]) == alone
+    assert report.n_looked == 1  # the face that now stands alone in the crowd
+    compute(gallery.db, gallery.layout, ["dlib_face"])
+    assert vectors.read(gallery.layout, "dlib_face")[0] == ["p00", "p01", "p02"]
+
+
+def test_flips_are_the_vectors_of_mirrored_photos(tmp_path):
+    gallery = Gallery(tmp_path / "store", _people(2))
+    report = compute(gallery.db, gallery.layout, PAIR, flip=True)
+    assert report.computed == {"efficientnet_lite0": 4, "dlib_face": 4}
+    for name in PAIR:
+        _, plain = vectors.read(gallery.layout, name)
+        _, mirrored = vectors.read(gallery.layout, name, flip=True)
+        cosine = (plain * mirrored).sum(1) / np.linalg.norm(plain, axis=1) / np.linalg.norm(mirrored, axis=1)
+        assert np.all((cosine > 0.7) & (cosine < 0.9999))
+    assert compute(gallery.db, gallery.layout, PAIR, flip=True).n_looked == 0
+    assert compute(gallery.db, gallery.layout, PAIR).n_looked == 0
+    assert vectors.manifest(gallery.layout, "dlib_face").n_flips == 2
+
+
+def test_files_get_the_vectors_that_the_store_has(whole, tmp_path):
+    names = ["p01", "crowd", "landscape", "cut", "p04"]
+    paths = []
+    for name in names:
+        paths.append(tmp_path / f"{name}.jpg")
+        paths[-1].write_bytes(_mixed()[name])
+    found = embed_files([*paths, tmp_path / "absent.jpg"], "dlib_face")
+    assert [f.status for f in found] == ["ok", "several_faces", "no_face", "truncated", "ok", "missing"]
+    _, X = vectors.read(whole.layout, "dlib_face", ["p01", "p04"])
+    assert np.abs(np.stack([found[0].embedding, found[4].embedding]) - X).max() < 1e-5
+    assert [f.embedding is None for f in found] == [False, True, True, True, False, True]
+    (photo,) = embed_files(paths[:1], "efficientnet_lite0")
+    _, X = vectors.read(whole.layout, "efficientnet_lite0", ["p01"])
+    assert np.abs(photo.embedding - X[0]).max() < 1e-4
+
+
+def test_an_unknown_encoder_is_answered_with_near_ones(whole):
+    with pytest.raises(EncoderError, match="--encoder dlib_face"):
+        compute(whole.db, whole.layout, ["dlib_faces"])
+    with pytest.raises(EncoderError, match="'efficientnet'") as caught:
+        encoder("efficientnet")
+    assert "efficientnet_lite0" in caught.value.remedy
+
+
+def test_bytes_that_went_missing_are_an_error_that_names_the_file(tmp_path):
+    gallery = Gallery(tmp_path / "store", _people(1))
+    (path,) = gallery.layout.photos.glob("*/*.jpg")
+    path.unlink()
+    with pytest.raises(StoreError, match=path.name):
+        compute(gallery.db, gallery.layout, PAIR)
+
+
+_BUILD = """
+import sys
+from pathlib import Path
+from features import pipeline
+from warehouse import Database, Layout, Settings
+pipeline.BATCH = 2
+layout = Layout(Path(sys.argv[1]))
+print("ready", flush=True)
+pipeline.compute(Database(layout, Settings("500MB", 2)), layout, ["efficientnet_lite0", "dlib_face"])
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_random_and_run_again_gives_the_same_rows(whole, tmp_path):
+    gallery = Gallery(tmp_path / "store", _mixed())
+    rng = np.random.default_rng(5)
+    killed = 0
+    for _ in range(6):
+        command = [sys.executable, "-c", _BUILD, str(gallery.layout.root)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
+            time.sleep(float(rng.uniform(1.0, 6.0)))
+            if child.poll() is None:
+                os.kill(child.pid, signal.SIGKILL)
+                killed += 1
+    assert killed
+    compute(gallery.db, gallery.layout, PAIR)
+    _same(gallery, whole)
+    left = [path for path in gallery.layout.root.rglob(".*.tmp") if "snapshot" not in path.name]
+    assert left == []
