@@ -9,6 +9,7 @@ Connections go out directly: a proxy from the environment would do the resolving
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,7 @@ _METADATA = frozenset(
         "fd20:ce::254",  # Google
     )
 )
+_SPACE = re.compile(r"\s")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -65,7 +67,7 @@ def parse_url(text: str) -> URL | None:
         usable = url.scheme in {"http", "https"} and bool(url.raw_host) and url.user is None and bool(url.port)
     except ValueError:
         return None
-    return url if usable and not any(c.isspace() for c in text) else None
+    return url if usable and not _SPACE.search(text) else None
 
 
 def guarded_socket(allow_private: bool) -> Callable[[Any], socket.socket]:

@@ -79,10 +79,9 @@ async def _take(response: aiohttp.ClientResponse, shelf: Shelf) -> Outcome:
     if (response.content_length or 0) > shelf.max_bytes:
         response.close()
         return Outcome("too_large", f"{response.content_length} bytes announced")
-    body = shelf.body()
-    placed = None
+    body, placed = shelf.body(), None
     try:
-        async for chunk in response.content.iter_any():
+        while chunk := await response.content.readany():
             body.feed(chunk)
         if not body.n_bytes:
             return Outcome("empty")
@@ -93,12 +92,10 @@ async def _take(response: aiohttp.ClientResponse, shelf: Shelf) -> Outcome:
     except aiohttp.ClientPayloadError:
         return Outcome("truncated", "the connection ended before the announced length", body.n_bytes)
     finally:
-        if placed is None:
+        if placed is None or placed.sha256 is None:
             body.discard()
     header = placed.header
-    detail = header.detail
-    if header.status == "not_an_image":
-        detail = f"{response.content_type}, {detail}"
+    detail = f"{response.content_type}, {header.detail}" if header.status == "not_an_image" else header.detail
     return Outcome(header.status, detail, placed.n_bytes, placed.sha256, header.width, header.height)
 
 

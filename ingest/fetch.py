@@ -20,9 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import aiohttp
+from yarl import URL
 
 from ingest import ledger
-from ingest.addresses import guarded_connector, parse_url
+from ingest.addresses import guarded_connector
 from ingest.download import HEADERS, Outcome, download
 from ingest.journal import Journal, drain, segments
 from ingest.lanes import Item, Lane, Lanes
@@ -168,7 +169,7 @@ class _Run:
                 feeding = None
             now = self.clock.now()
             while self.lanes.n_active < self.slots and (picked := self.lanes.pick(now)):
-                task = asyncio.create_task(self.attempt(session, shelf, *picked))
+                task = asyncio.create_task(self.work(session, shelf, *picked))
                 self.tasks.add(task)
                 task.add_done_callback(self.through)
             idle = self.lanes.n_active < self.slots
@@ -199,14 +200,22 @@ class _Run:
             self.error = task.exception()
         self.changed.set()
 
+    async def work(self, session: aiohttp.ClientSession, shelf: Shelf, lane: Lane, item: Item) -> None:
+        """Fill one slot: attempt `item`, then whatever is next, until nothing may be asked for now."""
+        picked: tuple[Lane, Item] | None = (lane, item)
+        while picked is not None:
+            await self.attempt(session, shelf, *picked)
+            if self.lanes.n_queued < 4 * self.slots:
+                self.changed.set()
+            free = self.lanes.n_active < self.slots and self.error is None
+            picked = self.lanes.pick(self.clock.now()) if free else None
+
     async def attempt(self, session: aiohttp.ClientSession, shelf: Shelf, lane: Lane, item: Item) -> None:
         """Make one request for `item`, in the turn that its host's lane has given it."""
         try:
             if lane.limiter is not None:
                 await lane.limiter.acquire()
-            url = item.target or parse_url(item.url)
-            if url is None:
-                raise ValueError(item.url)  # `enter` lets no such item pass
+            url = item.target or URL(item.url, encoded=item.url.isascii())
             if item.started_at is None:
                 item.started_at = self.clock.now()
             began = time.perf_counter()
@@ -244,9 +253,9 @@ class _Run:
             due = max(due, now + min(asked or 0.0, self.limits.longest_park_s))
             self.lanes.park(lane, due)
         if again:
-            url = parse_url(item.url)
-            fresh = Item(item.photo_id, item.url, item.attempt + 1, item.tries)
-            self.lanes.add_later((url.raw_host if url else None) or "", fresh, due)
+            host = URL(item.url, encoded=item.url.isascii()).raw_host or ""
+            self.lanes.add_later(host, Item(item.photo_id, item.url, item.attempt + 1, item.tries), due)
+            self.changed.set()
             return
         self.report.statuses[outcome.status] += 1
         if outcome.sha256 is not None:
@@ -285,6 +294,6 @@ def _merge(db: Database, spare: Journal | None = None) -> None:
         db,
         "fetch",
         closed,
-        merge=lambda con, path: ledger.merge(con, path, now=now),
+        merge=lambda con, path: ledger.merge(con, path, db.layout, now=now),
         holds=lambda record: holds(db.layout, record["sha256"]),
     )

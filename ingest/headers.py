@@ -1,25 +1,26 @@
 """What a picture file is, by its own bytes: magic number, decodable header, and whether its end is there.
 
 Nothing is believed of names and content types, and no pixel is decoded while the file's end marker
-stands where it should: some 20 microseconds a picture. Only a file without its marker is decoded whole
+stands where it should: some 20 microseconds a picture. Only a file without its marker needs `decode`
 (many phones append data after it), and that decides.
 """
 
 from __future__ import annotations
 
-import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
-__all__ = ["MAX_PIXELS", "Header", "examine"]
+__all__ = ["MAX_PIXELS", "Header", "decode", "look"]
 
 MAX_PIXELS = 89_478_485
 """Width times height of the largest picture taken in: Pillow's own line against decompression bombs."""
 
 _ORIENTATION = 0x0112
 _TAIL = 64
+_MALFORMED = (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error, EOFError)
+"""What Pillow's plugins raise for malformed files, and for those cut short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,52 +32,63 @@ class Header:
         detail: why it is not ok.
         width: pixels, upright (after EXIF orientation); None where there is no readable header.
         height: likewise.
+        ended: the end marker is where it should be; if not, an ok is to be confirmed by `decode`.
     """
 
     status: Literal["ok", "empty", "not_an_image", "truncated", "unreadable", "too_large"]
     detail: str = ""
     width: int | None = None
     height: int | None = None
+    ended: bool = True
 
 
-def examine(path: Path, *, max_pixels: int = MAX_PIXELS) -> Header:
-    """Look at a file. Its state is an answer, never an exception; only disk errors are raised."""
-    n_bytes = path.stat().st_size
-    if not n_bytes:
+def look(file: IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Header:
+    """Judge a picture by its first and last bytes. Its state is an answer, never an exception."""
+    magic = file.read(16)
+    if not magic:
         return Header("empty")
-    with path.open("rb") as file:
-        magic = file.read(16)
-        kind = _format(magic)
-        if kind is None:
-            return Header("not_an_image", f"begins with {magic[:8].hex(' ')}")
-        try:
-            return _examine(file, kind, n_bytes, max_pixels)
-        except (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error, EOFError) as error:
-            # Pillow's plugins raise any of these for malformed headers, and for those cut short.
-            status: Literal["unreadable", "truncated"] = "unreadable" if _ended(file, kind, n_bytes) else "truncated"
-            return Header(status, f"{kind}: {error}")
+    kind = _format(magic)
+    if kind is None:
+        return Header("not_an_image", f"begins with {magic[:8].hex(' ')}")
+    ended = _ended(file, kind)
+    try:
+        return _look(file, kind, max_pixels, ended)
+    except _MALFORMED as error:
+        return Header("unreadable" if ended else "truncated", f"{kind}: {error}")
 
 
-def _examine(file: IO[bytes], kind: str, n_bytes: int, max_pixels: int) -> Header:
+def decode(path: Path, header: Header) -> Header:
+    """Decode all pixels of a file whose header is ok, to see whether it is whole. May take a second."""
     from PIL import Image
 
-    if kind not in Image.OPEN:
-        Image.init()
-    file.seek(0)
-    # As Image.open does after it has chosen the plugin, less its warning between one and two times the limit.
-    factory, _ = Image.OPEN[kind]
-    with factory(file, "") as image:
+    with path.open("rb") as file:
+        try:
+            with _open(file, _format(file.read(16)) or Image.ID[0]) as image:
+                image.load()
+        except _MALFORMED as error:
+            return replace(header, status="truncated", detail=str(error))
+    return replace(header, ended=True)
+
+
+def _look(file: IO[bytes], kind: str, max_pixels: int, ended: bool) -> Header:
+    with _open(file, kind) as image:
         width, height = image.size
         if width * height > max_pixels:
             return Header("too_large", f"{width} x {height} pixels", width, height)
         if "exif" in image.info and image.getexif().get(_ORIENTATION, 1) >= 5:
             width, height = height, width
-        if not _ended(file, kind, n_bytes):
-            try:
-                image.load()
-            except (OSError, SyntaxError, ValueError, IndexError, struct.error, EOFError) as error:
-                return Header("truncated", str(error), width, height)
-    return Header("ok", "", width, height)
+    return Header("ok", "", width, height, ended)
+
+
+def _open(file: IO[bytes], kind: str):  # type: ignore[no-untyped-def]  # Pillow's registry is untyped
+    """As Image.open once it has chosen the plugin, less its warning on large sizes: those are ours to judge."""
+    from PIL import Image
+
+    Image.preinit()
+    if kind not in Image.OPEN:
+        Image.init()
+    file.seek(0)
+    return Image.OPEN[kind][0](file, "")
 
 
 def _format(magic: bytes) -> str | None:
@@ -98,10 +110,11 @@ def _format(magic: bytes) -> str | None:
     return None
 
 
-def _ended(file: IO[bytes], kind: str, n_bytes: int) -> bool:
+def _ended(file: IO[bytes], kind: str) -> bool:
     """Whether the format's end marker closes the file."""
-    start = max(n_bytes - _TAIL, 0)
-    tail = os.pread(file.fileno(), _TAIL, start)
+    n_bytes = file.seek(0, 2)
+    file.seek(max(n_bytes - _TAIL, 0))
+    tail = file.read()
     if kind == "JPEG":
         return tail.rstrip(b"\0").endswith(b"\xff\xd9")
     if kind == "PNG":
@@ -109,6 +122,6 @@ def _ended(file: IO[bytes], kind: str, n_bytes: int) -> bool:
     if kind == "GIF":
         return tail.rstrip(b"\0").endswith(b";")
     if kind == "WEBP":
-        size = struct.unpack("<I", os.pread(file.fileno(), 4, 4))[0]
-        return bool(size + 8 <= n_bytes)
+        file.seek(4)
+        return bool(struct.unpack("<I", file.read(4))[0] + 8 <= n_bytes)
     return False

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Journal", "drain", "segments"]
 
+_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _MARK = b'{"synced":'
 
 Record = dict[str, Any]
@@ -51,7 +52,7 @@ class Journal:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Hand one record to the kernel."""
-        os.write(self._fd, json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        os.write(self._fd, _as_json(record).encode() + b"\n")
         self.n_records += 1
 
     def sync(self) -> None:

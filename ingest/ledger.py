@@ -17,7 +17,7 @@ from ingest.download import Outcome
 from ingest.lanes import Item
 from ingest.statuses import STATUSES, Status
 from ingest.waiting import instant
-from warehouse import Database
+from warehouse import Database, Layout
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -84,8 +84,10 @@ def record(item: Item, outcome: Outcome, *, settled: bool) -> dict[str, Any]:
     }
 
 
-def merge(con: DuckDBPyConnection, segment: Path, *, now: dt.datetime) -> None:
-    """Take one segment's rows into the base tables."""
+def merge(con: DuckDBPyConnection, segment: Path, layout: Layout, *, now: dt.datetime) -> None:
+    """Take one segment's rows into the base tables; pictures of photos erased meanwhile go."""
     path = str(segment)
     con.execute(f"insert into facts.fetch_attempts {sql.read('network/merge_attempts')}", {"path": path})
     con.execute(f"insert into facts.photo_files {sql.read('network/merge_files')}", {"path": path, "now": now})
+    for (sha256,) in con.execute(sql.read("network/orphans"), {"path": path}).fetchall():
+        layout.photo(sha256).unlink(missing_ok=True)

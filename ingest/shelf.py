@@ -1,32 +1,31 @@
 """Where downloaded bytes go: through a temporary file into photos/, named by their SHA-256.
 
-    body = shelf.body()                 # per download, on the event loop
-    body.feed(chunk)                    # held up to 256 KiB, then streamed to a temporary file and hashed
-    placed = await shelf.place(body)    # on the shelf's thread: hash, look, rename
+    body = shelf.body()
+    body.feed(chunk)                    # held up to 1 MiB, then hashed and streamed to a temporary file
+    placed = await shelf.place(body)    # look at the header, write, rename
 
-One thread does the disk's part for all downloads, so that the event loop only ever moves bytes; it
-answers in groups, one wake-up of the loop for all that is finished. A picture gets its name only after
-its header was found good. Making it durable is the journal's part, again in groups.
+All of it happens on the event loop: a picture costs the disk's cache some 100 microseconds, less than
+the hand-over to a thread that fights for the interpreter's lock. Making pictures durable is slow, and
+is the journal's part, on a thread and in groups.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import os
-import queue
 import shutil
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from ingest.headers import MAX_PIXELS, Header, examine
+from ingest.headers import MAX_PIXELS, Header, decode, look
 from warehouse import Layout
 
 __all__ = ["Body", "Placed", "Shelf", "TooLargeError", "holds"]
 
-_HELD_BYTES = 256 * 1024
+_HELD_BYTES = 1024 * 1024
 
 
 class TooLargeError(Exception):
@@ -35,7 +34,7 @@ class TooLargeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What became of a body; `sha256` is None unless its header is ok and the bytes are held."""
+    """What became of a body; `sha256` is None unless the picture is ok and its bytes are held."""
 
     header: Header
     n_bytes: int
@@ -45,12 +44,12 @@ class Placed:
 class Body:
     """The bytes of one download, on their way."""
 
-    __slots__ = ("_digest", "_fd", "_parts", "_pending", "limit", "n_bytes", "path")
+    __slots__ = ("_digest", "_fd", "_held", "_parts", "limit", "n_bytes", "path")
 
     def __init__(self, path: Path, limit: int) -> None:
         self.path, self.limit, self.n_bytes = path, limit, 0
         self._parts: list[bytes] = []
-        self._pending = 0
+        self._held = 0
         self._fd: int | None = None
         self._digest = hashlib.sha256()
 
@@ -64,24 +63,29 @@ class Body:
         if self.n_bytes > self.limit:
             raise TooLargeError
         self._parts.append(chunk)
-        self._pending += len(chunk)
-        if self._pending > _HELD_BYTES:
+        self._held += len(chunk)
+        if self._held > _HELD_BYTES:
             self._write()
 
-    def close(self) -> str:
-        """Write what is held; the SHA-256 of everything."""
+    def look(self, max_pixels: int) -> Header:
+        """What the bytes are."""
+        if self._fd is None:
+            return look(io.BytesIO(b"".join(self._parts)), max_pixels=max_pixels)
         self._write()
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        with self.path.open("rb") as file:
+            return look(file, max_pixels=max_pixels)
+
+    def close(self) -> str:
+        """Write what is held, so that the file at `path` is whole; the SHA-256 of everything."""
+        self._write()
+        self._close()
         return self._digest.hexdigest()
 
     def discard(self) -> None:
-        """Forget the bytes; harmless after they were placed."""
+        """Forget the bytes."""
         self._parts.clear()
         if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+            self._close()
         self.path.unlink(missing_ok=True)
 
     def _write(self) -> None:
@@ -92,11 +96,16 @@ class Body:
         while data:
             data = data[os.write(self._fd, data) :]
         self._parts.clear()
-        self._pending = 0
+        self._held = 0
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
 
 class Shelf:
-    """The thread that puts bodies where they belong. A context; leave it with no download under way.
+    """The pictures of one store, for one run; a context that cleans up what stopped half-way.
 
     Args:
         layout: the store.
@@ -108,20 +117,14 @@ class Shelf:
         self.layout, self.max_bytes, self.max_pixels = layout, max_bytes, max_pixels
         self._incoming = layout.photos / ".incoming"
         self._n = 0
-        self._folders: set[Path] = set()
-        self._queue: queue.SimpleQueue[tuple[Body, asyncio.Future[Placed]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="shelf", daemon=True)
+        self._folders: set[str] = set()
 
     def __enter__(self) -> Shelf:
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True)
-        self._loop = asyncio.get_running_loop()
-        self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._queue.put(None)
-        self._thread.join()
         shutil.rmtree(self._incoming, ignore_errors=True)
 
     def body(self) -> Body:
@@ -130,40 +133,24 @@ class Shelf:
         return Body(self._incoming / str(self._n), self.max_bytes)
 
     async def place(self, body: Body) -> Placed:
-        """Hash, look and name; the caller may forget the body.
+        """Look at a whole body and, where it is a picture, give it its name.
 
         Raises:
             OSError: the disk did not take it.
         """
-        future: asyncio.Future[Placed] = self._loop.create_future()
-        self._queue.put((body, future))
-        return await future
-
-    def _work(self) -> None:
-        going = True
-        while going:
-            jobs = [self._queue.get()]
-            while len(jobs) < 64 and not self._queue.empty():
-                jobs.append(self._queue.get())
-            going = None not in jobs
-            answers = [(job[1], self._place(job[0])) for job in jobs if job is not None]
-            if answers:
-                self._loop.call_soon_threadsafe(_deliver, answers)
-
-    def _place(self, body: Body) -> Placed | OSError:
-        try:
-            sha256 = body.close()
-            header = examine(body.path, max_pixels=self.max_pixels)
+        header = body.look(self.max_pixels)
+        if header.status != "ok":
+            return Placed(header, body.n_bytes, None)
+        sha256 = body.close()
+        if not header.ended:
+            header = await asyncio.to_thread(decode, body.path, header)
             if header.status != "ok":
-                body.discard()
                 return Placed(header, body.n_bytes, None)
-            target = self.layout.photo(sha256)
-            if target.parent not in self._folders:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                self._folders.add(target.parent)
-            body.path.replace(target)
-        except OSError as error:
-            return error
+        target = self.layout.photo(sha256)
+        if sha256[:2] not in self._folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.add(sha256[:2])
+        body.path.replace(target)
         return Placed(header, body.n_bytes, sha256)
 
 
@@ -176,13 +163,3 @@ def holds(layout: Layout, sha256: str | None) -> bool:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-
-
-def _deliver(answers: list[tuple[asyncio.Future[Placed], Placed | OSError]]) -> None:
-    for future, answer in answers:
-        if future.done():
-            continue
-        if isinstance(answer, OSError):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)

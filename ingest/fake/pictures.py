@@ -32,6 +32,7 @@ class Pictures:
         requests: by key.
         peak: most requests under way at a time, by host.
         delivered: times that the whole true picture went out, by key.
+        elsewhere: where the fault `redirect` leads; empty: to the picture itself.
     """
 
     def __init__(self, picture: Callable[[str], bytes], faults: Faults) -> None:
@@ -39,6 +40,7 @@ class Pictures:
         self.requests: Counter[str] = Counter()
         self.peak: Counter[str] = Counter()
         self.delivered: Counter[str] = Counter()
+        self.elsewhere = ""
         self._active: Counter[str] = Counter()
         self._closing = asyncio.Event()
 
@@ -89,7 +91,8 @@ class Pictures:
             case "wrong_length":
                 return web.Response(body=data[: len(data) // 2], content_type="image/jpeg")
             case "redirect" if "to" not in request.query:
-                return web.Response(status=302, headers={"Location": f"/pictures/{key}?to=itself"})
+                there = self.elsewhere or f"/pictures/{key}?to=itself"
+                return web.Response(status=302, headers={"Location": there})
             case "redirect_loop":
                 return web.Response(status=302, headers={"Location": str(request.rel_url)})
             case "hang":

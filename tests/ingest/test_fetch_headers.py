@@ -1,0 +1,77 @@
+"""What counts as a picture."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import pytest
+from PIL import Image
+
+from ingest.headers import decode, look
+
+
+def encoded(kind: str, size=(40, 30), **options) -> bytes:
+    target = io.BytesIO()
+    noise = bytes(range(256)) * (size[0] * size[1] * 3 // 256 + 1)
+    Image.frombytes("RGB", size, noise[: size[0] * size[1] * 3]).save(target, kind, **options)
+    return target.getvalue()
+
+
+def judged(tmp_path, data: bytes):
+    """As the shelf does it."""
+    header = look(io.BytesIO(data))
+    path = tmp_path / "picture"
+    path.write_bytes(data)
+    return header if header.ended or header.status != "ok" else decode(path, header)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"])
+def test_pictures_of_every_kind_pass(tmp_path, kind):
+    header = judged(tmp_path, encoded(kind))
+    assert (header.status, header.width, header.height) == ("ok", 40, 30)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
+def test_pictures_cut_short_are_truncated(tmp_path, kind, share):
+    data = encoded(kind, (200, 200))
+    assert judged(tmp_path, data[: max(int(len(data) * share), 20)]).status == "truncated"
+
+
+def test_data_after_the_end_of_a_jpeg_is_no_fault(tmp_path):
+    data = encoded("JPEG") + b"SEFH and other things that phones append" * 10
+    assert not look(io.BytesIO(data)).ended
+    assert judged(tmp_path, data).status == "ok"
+
+
+def test_size_is_that_of_the_upright_picture(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    header = judged(tmp_path, encoded("JPEG", exif=exif))
+    assert (header.width, header.height) == (30, 40)
+
+
+def test_a_bomb_is_refused_from_its_header():
+    body = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + body
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    header = look(io.BytesIO(png + b"\0\0\0\0IEND\xaeB`\x82"))
+    assert header.status == "too_large"
+    assert header.detail == "100000 x 100000 pixels"
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"", "empty"),
+        (b"<!doctype html><title>Log in</title>", "not_an_image"),
+        (b'{"error": "gone"}', "not_an_image"),
+        (b"%PDF-1.7", "not_an_image"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0 and then nonsense \xff\xd9", "unreadable"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40 + b"IEND\xaeB`\x82", "unreadable"),
+    ],
+)
+def test_what_is_no_picture_is_called_by_its_name(data, status):
+    assert look(io.BytesIO(data)).status == status
