@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from app.commands import build, encoders, ingest, predict, similar, sql, status, train
+from app.commands import build, encoders, ingest, predict, similar, sql, status, train, weights
 from warehouse.errors import PhotogenicError
 
 __all__ = ["main", "program"]
 
-ORDER = ("demo", "ingest", "build", "sql", "similar", "train", "predict", "status", "encoders")
+ORDER = ("demo", "ingest", "build", "sql", "similar", "train", "predict", "status", "encoders", "weights")
 
 
 class _InOrder(TyperGroup):
@@ -62,6 +62,7 @@ program.command("train")(train.run)
 program.command("predict")(predict.run)
 program.command("status")(status.run)
 program.command("encoders")(encoders.run)
+program.add_typer(weights.commands, name="weights")
 
 
 def main() -> None:

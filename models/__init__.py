@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from models.fitting import Grid
-    from models.leaderboard import Leaderboard, leaderboard
-    from models.predict import Scored, predict
+    from models.ranking import Leaderboard, leaderboard
+    from models.scoring import Scored, predict
     from models.stack import Schedule
     from models.training import train
 
@@ -21,11 +21,11 @@ __all__ = ["Grid", "Leaderboard", "Schedule", "Scored", "leaderboard", "predict"
 
 _HOMES = {
     "Grid": "fitting",
-    "Leaderboard": "leaderboard",
+    "Leaderboard": "ranking",
     "Schedule": "stack",
-    "Scored": "predict",
-    "leaderboard": "leaderboard",
-    "predict": "predict",
+    "Scored": "scoring",
+    "leaderboard": "ranking",
+    "predict": "scoring",
     "train": "training",
 }
 

@@ -25,8 +25,8 @@ from models import runs
 from models.fitting import PUBLISHED_GRID, Fitted, Grid, constant, fit_heads
 from models.heads import DEPTHS
 from models.intervals import LEVEL, coverage, radius
-from models.leaderboard import Leaderboard, leaderboard
 from models.metrics import judge
+from models.ranking import Leaderboard, leaderboard
 from models.runs import Run
 from models.samples import Samples, gather, read_vectors
 from models.targets import Target

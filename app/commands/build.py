@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from app.commands.choices import spelled_out
-from app.commands.options import AsOf, FormatOption, Store
+from app.commands.options import AsOf, FormatOption, Size, Store
 from app.output import Format, Table, say, show
 from app.progress import listener
 from features import FeatureStore
@@ -35,7 +35,7 @@ def run(
     face_confidence: Annotated[float, typer.Option(help="Faces that score less do not count.")] = 0.5,
     flip: Annotated[bool, typer.Option("--flip", help="Vectors of the mirror images too.")] = False,
     recall: Annotated[float, typer.Option(help="Wanted of each search index, 0 to 1.")] = 0.99,
-    memory: Annotated[int | None, typer.Option(metavar="BYTES", help="Most memory of each search index.")] = None,
+    memory: Size = None,
     options: LabelOptions,
     store: Store = Path("store"),
     form: FormatOption = "table",

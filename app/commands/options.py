@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from app.output import Format
 
-__all__ = ["AsOf", "Device", "Encoder", "FormatOption", "Store", "instant"]
+__all__ = ["AsOf", "Device", "Encoder", "FormatOption", "Size", "Store", "instant"]
 
 
 def instant(given: str | dt.datetime) -> dt.datetime:
@@ -24,6 +25,14 @@ def instant(given: str | dt.datetime) -> dt.datetime:
     return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
+def _size(given: str | int) -> int:
+    """Bytes: `200MB`, `1.5 GB`, `4096`."""
+    match = re.fullmatch(r"([\d.]+) *([KMGT]?)B?", str(given), re.IGNORECASE)
+    if match is None:
+        raise typer.BadParameter(f"{given!r} is no size, such as 200MB")
+    return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
+
+
 Store = Annotated[Path, typer.Option("--store", envvar="FEATURES_STORE", help="Folder of the store.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How data is printed on stdout.")]
 Encoder = Annotated[str | None, typer.Option("--encoder", help="Which encoder; `features encoders` lists them.")]
@@ -34,3 +43,4 @@ AsOf = Annotated[
 Device = Annotated[
     str | None, typer.Option("--device", help="As torch calls it.", show_default="a GPU if there is one")
 ]
+Size = Annotated[int | None, typer.Option(parser=_size, metavar="SIZE", help="Most memory of each search index.")]

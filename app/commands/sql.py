@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from app import output as out
 from app.answer import every_row, export, first_rows
 from app.commands.options import FormatOption, Store
-from app.output import Format, say, show
+from app.output import Format, say
 from warehouse import Database, InputError, Layout, Settings
 from warehouse.query import stream
 
@@ -24,7 +25,7 @@ def run(
     query: Annotated[str | None, typer.Argument(help="One SELECT; without it, a prompt, or what stdin brings.")] = None,
     *,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the query from a file.")] = None,
-    show_: Annotated[str | None, typer.Option("--show", metavar="RELATION", help="Print how it is computed.")] = None,
+    show: Annotated[str | None, typer.Option("--show", metavar="RELATION", help="Print how it is computed.")] = None,
     limit: Annotated[
         int | None, typer.Option(min=0, help=f"At most so many rows; tables are cut at {SHOWN:,} otherwise.")
     ] = None,
@@ -35,14 +36,14 @@ def run(
     form: FormatOption = "table",
 ) -> None:
     """Ask in SQL, reading only, what the last build published."""
-    if sum(given is not None for given in (query, file, show_)) > 1:
+    if sum(given is not None for given in (query, file, show)) > 1:
         raise typer.BadParameter("give one of QUERY, --file and --show")
-    if output is not None and (limit is not None or show_ is not None or form != "table"):
+    if output is not None and (limit is not None or show is not None or form != "table"):
         raise typer.BadParameter("--output writes all rows, in the form that its ending names; give it alone")
-    if show_ is not None:
+    if show is not None:
         from app.catalogue import definition
 
-        print(definition(show_))
+        print(definition(show))
         return
     db = Database(Layout(store), Settings.from_environment())
     if query is None and file is None and sys.stdin.isatty():
@@ -72,10 +73,10 @@ def _answer(db: Database, query: str, limit: int | None, output: Path | None, fo
             say(f"{export(cursor, output):,} rows are in {output}.")
             return
         if limit is None and form != "table":
-            show(every_row(cursor), form)
+            out.show(every_row(cursor), form)
             return
         table, cut = first_rows(cursor, SHOWN if limit is None else limit)
-        show(table, form)
+        out.show(table, form)
         if cut:
             say(
                 f"Cut at {SHOWN:,} rows; --limit shows more, --output FILE.csv writes all."

@@ -14,7 +14,7 @@ from features import FeatureStore
 
 if TYPE_CHECKING:
     from models import Leaderboard
-    from models.leaderboard import Cell
+    from models.ranking import Cell
 
 __all__ = ["run"]
 

@@ -13,7 +13,7 @@ from features import encoders, pipeline
 from features.faces import FaceSettings
 from models import runs
 from models.arrays import Array
-from models.leaderboard import leaderboard
+from models.ranking import leaderboard
 from models.runs import Run
 from models.targets import target as target_named
 from warehouse import EncoderError, InputError

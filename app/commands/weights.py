@@ -1,0 +1,37 @@
+"""features weights: the files that networks are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.commands.options import FormatOption
+from app.output import Table, show
+from app.progress import listener
+
+__all__ = ["commands"]
+
+commands = typer.Typer(no_args_is_help=True, help="See and fetch the files that networks are made of.")
+
+
+@commands.command("list")
+def list_(*, form: FormatOption = "table") -> None:
+    """Every file of weights, and where it lies on this machine; empty: not here yet."""
+    from features.weights import WEIGHTS, located
+
+    rows = [
+        (entry.name, entry.file, entry.licence, found and str(found)) for entry in WEIGHTS for found in [located(entry)]
+    ]
+    show(Table(("weights", "file", "licence", "path"), rows), form)
+
+
+@commands.command("fetch")
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="As `features weights list` has them.")],
+) -> None:
+    """Bring weights to this machine now, so that later work needs no network."""
+    from features.weights import fetch as fetched
+
+    for path in fetched(names, listener()):
+        print(path)

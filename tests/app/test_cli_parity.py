@@ -1,0 +1,188 @@
+"""Command line, Python and README say the same thing with the same words."""
+
+import dataclasses
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import features.build
+import sql
+from app.cli import ORDER, program
+from app.commands import build as build_command
+from app.commands import train as train_command
+from features import FeatureStore
+from features.faces import FaceSettings
+from ingest.tables import TABLES
+from models import predict, train
+from models.heads import DEPTHS
+from models.targets import TARGETS
+from warehouse.options import LabelOptions
+from warehouse.relations import relation
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+COMMON = {"store", "form", "help"}
+"""Where, how it is printed, and what it is: not the business of the function that a command calls."""
+
+CALLS = {
+    "ingest users": FeatureStore.ingest_users,
+    "ingest photos": FeatureStore.ingest_photos,
+    "ingest main-photos": FeatureStore.ingest_main_photos,
+    "ingest swipes": FeatureStore.ingest_swipes,
+    "build": FeatureStore.build,
+    "similar": FeatureStore.similar,
+    "train": train,
+    "predict": predict,
+    "status": FeatureStore.status,
+}
+"""Each command and the function that it calls; the others read one relation, one table or one file."""
+
+OTHERS = {"sql", "encoders", "weights list", "weights fetch"}
+
+OBJECTS = {"options": LabelOptions, "faces": FaceSettings}
+"""Parameters that are spelled out on the command line: one option per field."""
+
+ONLY_IN_PYTHON = {"train": {"grid"}, "predict": {"faces"}}
+
+
+def leaves(command, prefix=""):
+    for name, child in getattr(command, "commands", {}).items():
+        yield from leaves(child, f"{prefix} {name}".strip())
+    if not hasattr(command, "commands"):
+        yield prefix, command
+
+
+COMMANDS = dict(leaves(get_command(program)))
+
+
+def options(command):
+    return {p.name: p for p in COMMANDS[command].params if p.param_type_name == "option" and p.name not in COMMON}
+
+
+def parameters(command):
+    """What the function takes, objects spelled out."""
+    found = {}
+    for name, parameter in inspect.signature(CALLS[command]).parameters.items():
+        if name in {"self", "store", "progress", "files", "query", *ONLY_IN_PYTHON.get(command, ())}:
+            continue
+        if name in OBJECTS:
+            prefix = "face_" if name == "faces" else ""
+            found |= {f"{prefix}{field.name}": field.default for field in dataclasses.fields(OBJECTS[name])}
+        else:
+            found[name] = parameter.default
+    return found
+
+
+def test_every_command_is_accounted_for():
+    assert set(COMMANDS) == CALLS.keys() | OTHERS
+    assert {name.split()[0] for name in COMMANDS} <= set(ORDER)
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_options_are_the_parameters_of_the_function(command):
+    assert options(command).keys() == parameters(command).keys()
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_defaults_are_those_of_the_function(command):
+    def bare(value):
+        value = list(value) if isinstance(value, (list, tuple)) else [value]
+        return None if value in ([None], [False], []) else value
+
+    ours = {name: bare(option.default) for name, option in options(command).items()}
+    theirs = {name: bare(default) for name, default in parameters(command).items()}
+    if command == "predict":
+        assert theirs.pop("target") == ["like_ratio"]  # the command must know whether it was given beside --run
+        assert ours.pop("target") is None
+    assert ours == theirs
+
+
+def test_options_are_called_as_their_parameters():
+    for command in COMMANDS:
+        for name, option in options(command).items():
+            long = max(option.opts, key=len).lstrip("-").replace("-", "_")
+            # A repeatable option is singular, a parameter that takes several is plural; --map is short for mapping.
+            assert long in {name, name.removesuffix("s"), "map" if name == "mapping" else name}, (command, name)
+
+
+def test_every_option_has_a_line_of_help():
+    for name, command in COMMANDS.items():
+        assert command.help
+        for parameter in command.params:
+            assert parameter.help, (name, parameter.name)
+
+
+def test_choices_are_those_of_the_library():
+    assert build_command.run.__annotations__["only"].__args__[0] == features.build.Part | None
+    assert list(DEPTHS) == train_command.HEADS
+    for name in TARGETS:
+        assert name in options("train")["target"].help
+
+
+def test_ingest_help_names_the_columns():
+    for kind, table in TABLES.items():
+        help_ = COMMANDS[f"ingest {kind.replace('_', '-')}"].help
+        assert re.sub(r" \([^)]*\)", "", help_) == f"Columns: {', '.join(table.names)}."
+
+
+# --- README
+
+
+def table_of(heading, columns):
+    """The rows of the first table with these column heads below a heading."""
+    section = README.partition(f"# {heading}\n")[2]
+    assert section, heading
+    lines = section[section.index(f"| {' | '.join(columns)} |") :].splitlines()[2:]
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+    return rows
+
+
+def test_readme_lists_every_command_with_every_option():
+    found = {}
+    for usage, _, listed in table_of("Commands", ["command", "does", "options"]):
+        command = re.match(r"`features ((?:[a-z-]+ ?)+)", usage)[1].strip()
+        found[command] = set(re.findall(r"`(--?[a-z-]+)", listed))
+    expected = {name: {max(option.opts, key=len) for option in options(name).values()} for name in COMMANDS}
+    assert found == expected
+
+
+def test_every_option_in_the_readme_exists():
+    known = {name for command in COMMANDS.values() for p in command.params for name in p.opts} | {"--help", "--version"}
+    assert set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", README)) <= known
+
+
+def test_readme_says_of_each_relation_what_its_file_says():
+    rows = dict(table_of("Relations", ["relation", "a row is"]))
+    for name, says in rows.items():
+        assert says == relation(name.strip("`")).summary
+    assert {name.strip("`") for name in rows} <= {*sql.VIEWS, *sql.RELATIONS}
+
+
+def test_readme_names_the_columns_of_the_files():
+    for kind, columns, _ in table_of("Ten minutes with your own data", ["file", "columns", "needed"]):
+        assert tuple(re.findall(r"`(\w+)`", columns)) == TABLES[kind.replace(" ", "_")].names
+
+
+def test_readme_says_why_each_dependency_is_here():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
+    rows = table_of("What it stands on", ["package", "why it is here"])
+    assert {name for names, _ in rows for name in names.split(", ")} == needed
+    assert all(why for _, why in rows)
+
+
+def test_readme_names_every_variable_of_the_environment():
+    sources = [
+        path for room in ("app", "features", "ingest", "models", "warehouse") for path in (ROOT / room).rglob("*.py")
+    ]
+    used = {name for path in sources for name in re.findall(r"FEATURES_[A-Z_]+", path.read_text())}
+    assert set(re.findall(r"FEATURES_[A-Z_]+", README)) == used
