@@ -84,9 +84,9 @@ def record(item: Item, outcome: Outcome, *, settled: bool) -> dict[str, Any]:
     }
 
 
-def merge(con: DuckDBPyConnection, segment: Path, layout: Layout, *, now: dt.datetime) -> None:
+def merge(con: DuckDBPyConnection, segment: Path, layout: Layout) -> None:
     """Take one segment's rows into the base tables; pictures of photos erased meanwhile go."""
-    path = str(segment)
+    path, now = str(segment), dt.datetime.now(dt.UTC).replace(tzinfo=None)
     con.execute(f"insert into facts.fetch_attempts {sql.read('network/merge_attempts')}", {"path": path})
     con.execute(f"insert into facts.photo_files {sql.read('network/merge_files')}", {"path": path, "now": now})
     for (sha256,) in con.execute(sql.read("network/orphans"), {"path": path}).fetchall():

@@ -213,9 +213,9 @@ async def test_the_journal_is_merged_on_the_way(tmp_path, monkeypatch):
     merged = []
     whole = story.ledger.merge
 
-    def counted(con, path, layout, *, now):
+    def counted(con, path, layout):
         merged.append(path)
-        whole(con, path, layout, now=now)
+        whole(con, path, layout)
 
     monkeypatch.setattr(story.ledger, "merge", counted)
     async with FakeNetwork(WORLD, faults=Faults(latency_s=0.02)) as fake:
