@@ -27,17 +27,17 @@ def add_events(rows: Rows, source: str, stamp: dt.datetime) -> int:
         rows.reject_problems(source, stamp)
     n_equal = remove_duplicates(rows.con, table, stamp, n_sound) if n_sound else 0
     if n_equal:
-        equal = " and ".join(f"given.{name} is not distinct from held.{name}" for name in table.names)
+        equal = " and ".join(f"alike.{name} is not distinct from held.{name}" for name in table.names)
         n_found = rows.run(
             f"""
             insert into facts.rejects {{checked}},
-            given as (
+            alike as (
                 select line, {columns}, row_number() over (partition by {columns} order by line) as nth
                 from checked
                 where problem is null and hash({columns}) in (select h from candidates)
             )
             select $kind, $source, line, 'duplicate', null, null, $stamp
-            from given
+            from alike
             left join held_before as held on {equal}
             where nth > 1 or held.{table.names[0]} is not null
             """,

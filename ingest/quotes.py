@@ -7,6 +7,7 @@ a quote elsewhere in a field is an ordinary character (RFC 4180, and 5" for the 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,14 +21,12 @@ class Quotes:
     """The grammar of quoting for one separator."""
 
     def __init__(self, separator: str) -> None:
-        sep = re.escape(separator)
-        field = rf'(?:"(?:[^"]|"")*" *| *(?:[^" {sep}\r\n][^{sep}\r\n]*)?)'
+        sep, inside = re.escape(separator), '(?:[^"]|"")*'
+        field = rf'(?:"{inside}" *| *(?:[^" {sep}\r\n][^{sep}\r\n]*)?)'
         self._complete = rf"^{field}(?:{sep}{field})*[\r\n]*$"
-        inside = '(?:[^"]++|"")*+'
-        field = rf'(?:"{inside}" *+| *+(?:[^" {sep}\r\n][^{sep}\r\n]*+)?)'
-        self._opens = re.compile(rf'(?:{field}{sep})*"{inside}'.encode())
-        self._stays = re.compile(rf'{inside}(?:" *+{sep}(?:{field}{sep})*"{inside})?'.encode())
-        self._closes = re.compile(rf'{inside}" *+(?:{sep}{field})*[\r\n]*'.encode())
+        self._opens = rf'^(?:{field}{sep})*"{inside}$'
+        self._stays = rf'^{inside}(?:" *{sep}(?:{field}{sep})*"{inside})?$'
+        self._closes = rf'^{inside}" *(?:{sep}{field})*[\r\n]*$'
 
     def join(
         self, buffer: bytes, ends: NDArray[np.int64], first: NDArray[np.bool_], broken: set[int], *, final: bool
@@ -51,30 +50,43 @@ class Quotes:
         if not len(ends):
             return 0
         quotes = np.flatnonzero(np.frombuffer(buffer, np.uint8)[: ends[-1]] == ord('"'))
-        quoted = np.unique(np.searchsorted(ends, quotes, side="right"))
+        quoted = np.searchsorted(ends, quotes, side="right")
+        quoted = quoted[np.diff(quoted, prepend=-1) > 0]
         offsets = np.concatenate(([0], ends)).astype(np.int32)
         lines = pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(buffer)])
-        complete = pc.match_substring_regex(lines.take(pa.array(quoted)), self._complete)
-        others = np.flatnonzero(~complete.to_numpy(zero_copy_only=False))
+        text = lines.take(pa.array(quoted))
 
-        def line(number: int) -> bytes:
-            return buffer[offsets[number] : offsets[number + 1]]
+        def which(pattern: str, *, match: bool) -> list[int]:
+            matches = pc.match_substring_regex(text, pattern).to_numpy(zero_copy_only=False)
+            found: list[int] = np.flatnonzero(matches == match).tolist()
+            return found
 
-        at = 0  # into quoted: what stands before it is judged
-        while (position := int(np.searchsorted(others, at))) < len(others):
-            opening = int(others[position])
-            number, at = int(quoted[opening]), opening + 1
-            if not self._opens.fullmatch(line(number)):
-                broken.add(number)
+        # All places below count in `quoted`, the lines that have quotes: no other line opens or closes anything.
+        partial = which(self._complete, match=False)
+        if not partial:
+            return len(ends)
+        opens, closes = set(which(self._opens, match=True)), set(which(self._closes, match=True))
+        leaves, numbers = which(self._stays, match=False), quoted.tolist()
+        joined: list[tuple[int, int]] = []
+        judged, n_lines = 0, len(ends)
+        for place in partial:
+            if place < judged:
                 continue
-            while at < len(quoted) and self._stays.fullmatch(line(int(quoted[at]))):
-                at += 1
-            if at == len(quoted) and not final:
-                return number
-            if at < len(quoted) and self._closes.fullmatch(line(int(quoted[at]))):
-                first[number + 1 : int(quoted[at]) + 1] = False
-                at += 1
+            judged = place + 1
+            if place not in opens:
+                broken.add(numbers[place])
+                continue
+            after = bisect_left(leaves, place + 1)
+            if after < len(leaves) and leaves[after] in closes:
+                joined.append((numbers[place], numbers[leaves[after]]))
+                judged = leaves[after] + 1
+            elif after < len(leaves) or final:
+                broken.add(numbers[place])
             else:
-                broken.add(number)
-                at = opening + 1
-        return len(ends)
+                n_lines = numbers[place]
+                break
+        steps = np.zeros(len(ends) + 1, np.int64)
+        for side, step in enumerate((1, -1)):
+            np.add.at(steps, np.array([pair[side] + 1 for pair in joined], np.int64), step)
+        first[np.cumsum(steps[:-1]) > 0] = False
+        return n_lines

@@ -58,10 +58,14 @@ def value(type_: Type, field_type: str, field: str) -> str:
             return f"plain({field})"
         case ("id", "real"):
             return f"id_of_number({field})"
-        case ("flag", "flag") | ("tags", "texts"):
+        case ("flag", "flag"):
             return field
+        case ("tags", "texts"):
+            return f"tags_of_list({field})"
         case ("time", "zoned"):
             return f"cast({field} at time zone 'UTC' as timestamp)"
+        case ("time", "time") if field_type == "TIMESTAMP_NS":
+            return f"time_of_nanos({field})"
         case ("time", "time" | "day"):
             return f"cast({field} as timestamp)"
         case ("time", "whole" | "real"):

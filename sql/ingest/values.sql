@@ -49,6 +49,10 @@ create or replace temp macro time_of_number(n) as
         else timestamp '0001-01-01'
     end;
 
+-- Cut off as in text; the cast would round.
+create or replace temp macro time_of_nanos(t) as
+    case when isfinite(t) then make_timestamp(epoch_ns(t) // 1000) else cast(t as timestamp) end;
+
 -- The plain cast drops an offset without a word, the one with a zone is slow: so text that has an offset
 -- or a zone's name goes the slow way, all other text is UTC as it stands.
 create or replace temp macro time_of_iso(t) as
@@ -72,9 +76,11 @@ create or replace temp macro time_of(t) as
         else timestamp '0001-01-01'
     end;
 
--- '#me, #Love', 'me love', '["me"]': words, lower case, without the #.
+-- '#me, #Love', 'me love', '["me"]' and lists: words, lower case, without the #, each once, sorted.
 create or replace temp macro tags_of(t) as
     case
         when plain(t) is not null
-            then list_distinct(regexp_extract_all(lower(t), '[^\s,;|#"''\[\]]+'))
+            then list_sort(list_distinct(regexp_extract_all(lower(t), '[^\s,;|#"''\[\]]+')))
     end;
+
+create or replace temp macro tags_of_list(l) as tags_of(array_to_string(l, ' '));
