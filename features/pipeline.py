@@ -171,7 +171,7 @@ def _outcomes(
 def _keep(
     outcome: Outcome, owners: Mapping[str, Sequence[str]], sightings: Sightings, shelves: Sequence[Shelf]
 ) -> None:
-    """Step 4. A vector is written for every photo that has these bytes, in order of id."""
+    """Step 4. A vector is written for every photo that has these bytes."""
     if outcome.sightings:
         sightings.append(outcome.sightings)
     for shelf in shelves:
@@ -183,7 +183,7 @@ def _keep(
             for photo_id in owners[digest]
         ]
         if rows:
-            photo_ids, digests, flips, X = zip(*sorted(rows, key=lambda row: (row[0], row[2])), strict=True)
+            photo_ids, digests, flips, X = zip(*rows, strict=True)
             shelf.append(photo_ids, digests, flips, np.stack(X))
 
 

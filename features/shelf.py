@@ -73,7 +73,10 @@ class Shelf:
         self, photo_ids: Sequence[str], sha256s: Sequence[str], flips: Sequence[bool], X: NDArray[np.float32]
     ) -> None:
         """Keep some, durably."""
-        self.parts.append(self._table(photo_ids, sha256s, flips, X))
+        # In order, so that a part merged with none looks as if it had been.
+        order = sorted(range(len(photo_ids)), key=lambda at: (photo_ids[at], flips[at]))
+        ids, digests = [photo_ids[at] for at in order], [sha256s[at] for at in order]
+        self.parts.append(self._table(ids, digests, [flips[at] for at in order], X[order]))
 
     def seal(self, wanted: pl.DataFrame) -> None:
         """Hold exactly the vectors of `wanted` (photo_id, sha256), as far as they were computed; publish."""

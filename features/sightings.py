@@ -75,7 +75,7 @@ class Sightings:
                     for f in s.faces
                 ],
             }
-            for s in sightings
+            for s in sorted(sightings, key=lambda sighting: sighting.sha256)
         ]
         self.parts.append(pa.Table.from_pylist(rows, schema=_schema()))
 

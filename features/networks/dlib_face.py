@@ -53,8 +53,9 @@ class DlibFace(nn.Module):
         return {"embedding": self.fc(x.mean((2, 3)))}
 
     @classmethod
-    def load(cls, path: Path) -> DlibFace:
+    def load(cls, path: Path | None) -> DlibFace:
         """The network with the weights of `dlib_face_recognition_resnet_model_v1.dat`."""
+        assert path is not None
         net = cls()
         convolutions, matrix = read_dat(path)
         modules = [module for module in net.modules() if isinstance(module, nn.Conv2d)]

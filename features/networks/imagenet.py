@@ -1,0 +1,110 @@
+"""ImageNet's classifiers, cut off where their features are: torchvision's and timm's networks with named layers.
+
+Every class loads the published file under its own names, so a wrong file is refused by name and shape.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from features.networks.folded import folded
+
+__all__ = ["AlexNet", "EfficientNetLite0", "InceptionV3", "Vgg16"]
+
+
+class EfficientNetLite0(nn.Module):
+    """`pooled`: 1280 numbers. Source: Tan & Le 2019; TensorFlow's lite variant, without squeeze and swish."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import timm
+
+        self.network: Any = timm.create_model("tf_efficientnet_lite0")
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"pooled": self.network.forward_head(self.network.forward_features(x), pre_logits=True)}
+
+    @classmethod
+    def load(cls, path: Path | None) -> nn.Module:
+        net = cls()
+        published = _state(path)
+        # The publisher's names differ from timm's; order and shapes do not.
+        net.network.load_state_dict(dict(zip(net.network.state_dict(), published.values(), strict=True)))
+        net.network.reset_classifier(0)
+        return folded(net)
+
+
+class InceptionV3(nn.Module):
+    """`prelogits`: 2048 numbers, the pooled features. Source: Szegedy et al. 2015, "Rethinking Inception"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models import Inception3
+
+        self.network = Inception3(aux_logits=True, transform_input=False, init_weights=False)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"prelogits": self.network(x)}
+
+    @classmethod
+    def load(cls, path: Path | None) -> nn.Module:
+        net = cls()
+        net.network.load_state_dict(_state(path))
+        net.network.AuxLogits = None
+        net.network.fc = nn.Identity()
+        return folded(net)
+
+
+class AlexNet(nn.Module):
+    """`fc6`, `fc7`: 4096 numbers each, after their relu, as Caffe's layers of these names. Source: Krizhevsky 2014."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models import AlexNet as Published
+
+        self.network = Published()
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        net = self.network
+        dropout, fc6, relu6, dropout7, fc7, relu7, _ = net.classifier
+        x6 = relu6(fc6(dropout(net.avgpool(net.features(x)).flatten(1))))
+        # Not in place: fc6 is an answer too.
+        return {"fc6": x6, "fc7": relu7(fc7(dropout7(x6)))}
+
+    @classmethod
+    def load(cls, path: Path | None) -> nn.Module:
+        net = cls()
+        net.network.load_state_dict(_state(path))
+        net.network.classifier[-1] = nn.Identity()
+        return net
+
+
+class Vgg16(nn.Module):
+    """`fc7`: 4096 numbers, after its relu. Source: Simonyan & Zisserman 2014, configuration D."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models import vgg16
+
+        self.network = vgg16(weights=None, init_weights=False)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        net = self.network
+        return {"fc7": net.classifier[:-1](net.avgpool(net.features(x)).flatten(1))}
+
+    @classmethod
+    def load(cls, path: Path | None) -> nn.Module:
+        net = cls()
+        net.network.load_state_dict(_state(path))
+        net.network.classifier[-1] = nn.Identity()
+        return net
+
+
+def _state(path: Path | None) -> dict[str, Tensor]:
+    assert path is not None
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
