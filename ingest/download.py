@@ -17,6 +17,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from ingest.addresses import BlockedAddressError, parse_url
+from ingest.once import ConnectionLostError
 from ingest.shelf import Shelf, TooLargeError
 from ingest.statuses import Status
 
@@ -157,7 +158,7 @@ def _failure(error: Exception) -> Outcome:
             return Outcome("timeout")
         case aiohttp.ClientPayloadError():
             return Outcome("truncated", "the connection ended before the announced length")
-        case aiohttp.ClientConnectionError():
+        case ConnectionLostError() | aiohttp.ClientConnectionError():
             return Outcome("connection_lost")
         case aiohttp.ClientResponseError():
             return Outcome("http_other", "not HTTP")

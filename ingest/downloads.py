@@ -23,6 +23,7 @@ from ingest.addresses import guarded_connector
 from ingest.download import HEADERS, Outcome, download
 from ingest.lanes import Item, Lane, Lanes
 from ingest.limits import Limits
+from ingest.once import once
 from ingest.scribe import Scribe
 from ingest.shelf import Shelf
 from ingest.statuses import STATUSES
@@ -86,6 +87,7 @@ class Downloads:
             headers=HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            middlewares=(once,),
         )
         shelf = Shelf(self.layout, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels)
         stage = self.progress.stage("download photos", pending.total, "photos")

@@ -15,17 +15,15 @@ A segment is merged once: its name goes into facts.journals in the same transact
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import sys
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse import Database
-from warehouse.layout import write_atomically
+from warehouse.layout import sync_filesystem, write_atomically
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -59,7 +57,7 @@ class Journal:
         """Make all records so far, and all files of the store that were written before them, durable."""
         n = self.n_records
         if n > self._n_synced:
-            _sync_filesystem(self._fd)
+            sync_filesystem(self.path)
             os.write(self._fd, _MARK + b"%d}\n" % n)
             self._n_synced = n
 
@@ -128,10 +126,3 @@ def _clean(path: Path, holds: Callable[[Record], bool]) -> int:
     kept.append(_MARK + b"%d}\n" % len(kept))
     write_atomically(path, b"".join(kept))
     return len(kept) - 1
-
-
-def _sync_filesystem(fd: int) -> None:
-    """Flush the file system that `fd` lies on: one call for a group of files, where Linux has it."""
-    if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).syncfs(fd) == 0:
-        return
-    os.sync()

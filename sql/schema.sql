@@ -152,6 +152,7 @@ create table facts.crawl_targets (
     cursor varchar,                   -- where to go on; NULL: at the beginning, or at the end
     posts bigint not null,            -- taken in by this walk so far
     began_at timestamp not null,      -- of this walk
+    page integer not null,            -- of this walk, from 1
     observed_at timestamp not null,
     ingested_at timestamp not null
 );

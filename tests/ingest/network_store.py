@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ QUICK = Limits(
 
 
 class JumpingClock:
-    """Time stands still until somebody waits; then it jumps to where they waited for."""
+    """Time stands still until somebody waits and nothing is under way; then it jumps to where they waited for."""
 
-    def __init__(self, at: float = START) -> None:
-        self.at = at
+    def __init__(self, at: float = START, busy: Callable[[], int] = lambda: 0) -> None:
+        self.at, self.busy = at, busy
         self.waits: list[float] = []
 
     def now(self) -> float:
@@ -41,6 +41,8 @@ class JumpingClock:
                 async with asyncio.timeout(None if until is None else 0.01):
                     await event.wait()
                 return
+        while self.busy():
+            await asyncio.sleep(0.001)
         if until is not None and until > self.at:
             self.waits.append(until - self.at)
             self.at = until

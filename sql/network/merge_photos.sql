@@ -1,0 +1,81 @@
+-- merge_photos: posts seen for the first time or changed, as rows of facts.photos.
+--
+-- grain:      photo_id
+-- reads:      pages, facts.photos, facts.photo_files
+-- time:       the last look in the segment against the newest version held
+-- source:     `features crawl`
+-- parameters: now
+--
+-- A picture's address is signed anew at every look: another address alone makes no version once the bytes
+-- are held. A hidden like count leaves the last one known. A post found by hashtag has no owner in the
+-- API's answer: it is an owner of its own until its account is walked.
+with looks as (
+    select unnest(posts) as post, observed_at
+    from pages
+),
+
+seen as (
+    select post.*
+    from looks
+    qualify row_number() over (
+        partition by post.photo_id order by observed_at desc, post.user_id nulls last
+    ) = 1
+),
+
+held as (
+    select photos.*
+    from facts.photos as photos
+    semi join seen on photos.photo_id = seen.photo_id
+    qualify row_number() over (
+        partition by photos.photo_id
+        order by photos.ingested_at desc, photos.user_id, photos.path, photos.url, photos.posted_at, photos.likes
+    ) = 1
+),
+
+files as (
+    select found.photo_id, found.status
+    from facts.photo_files as found
+    semi join seen on found.photo_id = seen.photo_id
+    qualify row_number() over (
+        partition by found.photo_id order by found.ingested_at desc, found.status, found.sha256
+    ) = 1
+),
+
+versions as (
+    select
+        seen.photo_id,
+        coalesce(seen.user_id, held.user_id, 'owner-of-' || seen.photo_id) as user_id,
+        held.path,
+        coalesce(seen.url, held.url) as url,
+        coalesce(seen.posted_at, held.posted_at) as posted_at,
+        coalesce(seen.likes, held.likes) as likes,
+        seen.hashtags,
+        held.photo_id is null as is_new,
+        held.user_id as held_user_id,
+        held.url as held_url,
+        held.posted_at as held_posted_at,
+        held.likes as held_likes,
+        held.hashtags as held_hashtags,
+        coalesce(files.status = 'ok', false) as has_bytes
+    from seen
+    left join held on seen.photo_id = held.photo_id
+    left join files on seen.photo_id = files.photo_id
+)
+
+select
+    photo_id,
+    user_id,
+    path,
+    url,
+    posted_at,
+    likes,
+    hashtags,
+    $now
+from versions
+where
+    is_new
+    or user_id <> held_user_id
+    or posted_at is distinct from held_posted_at
+    or likes is distinct from held_likes
+    or hashtags is distinct from held_hashtags
+    or (url is distinct from held_url and not has_bytes)

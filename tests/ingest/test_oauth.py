@@ -1,0 +1,119 @@
+"""Logging in against the fake network."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from ingest.fake import FakeNetwork, FakeWorld
+from ingest.oauth import App, login, refresh_tokens
+from ingest.tokens import Secret, Vault
+from tests.ingest.network_store import START
+from warehouse import NetworkError
+
+WORLD = FakeWorld({}, lambda _: b"")
+DAY = 86400.0
+
+
+def app_of(fake, secret="the-secret-of-app-1000001") -> App:
+    return App("1000001", Secret(secret), fake.base / "v23.0", fake.base / "v23.0")
+
+
+class Browser:
+    """Follows the dialog's redirect, as a person who consents would."""
+
+    def __init__(self, spoil=lambda url: url):
+        self.spoil, self.seen, self.answers, self.tasks = spoil, [], [], []
+
+    def __call__(self, address: str) -> None:
+        self.tasks.append(asyncio.create_task(self.visit(address)))
+
+    async def visit(self, address: str) -> None:
+        self.seen.append(URL(address))
+        async with aiohttp.ClientSession() as session:
+            async with session.get(address, allow_redirects=False) as response:
+                back = URL(response.headers["Location"])
+            for url in (self.spoil(back), back):
+                if url != back or not self.answers or self.answers[-1] != 200:
+                    async with session.get(url) as response:
+                        self.answers.append(response.status)
+
+
+async def test_a_login_ends_in_a_long_lived_token(tmp_path):
+    vault, browser = Vault(tmp_path / "vault"), Browser()
+    async with FakeNetwork(WORLD, now=lambda: START) as fake:
+        token = await login(app_of(fake), vault, now=START, show=browser, port=0)
+        assert fake.office.tokens[token.secret.reveal()].expires_at == START + 60 * DAY
+    assert vault.tokens() == [token]
+    assert (token.ig_user_id, token.username, token.state) == ("17841400000000001", "person_001", "ready")
+    assert token.expires_at == START + 60 * DAY
+    assert vault.app("1000001") == Secret("the-secret-of-app-1000001")
+    asked = browser.seen[0].query
+    assert asked["redirect_uri"].startswith("http://localhost:")
+    assert len(asked["state"]) >= 32
+    assert "client_secret" not in asked
+
+
+async def test_the_same_person_again_replaces_the_token(tmp_path):
+    vault = Vault(tmp_path / "vault")
+    async with FakeNetwork(WORLD) as fake:
+        first = await login(app_of(fake), vault, now=START, show=Browser(), port=0)
+        again = await login(app_of(fake), vault, now=START, show=Browser(), port=0)
+        fake.login.person = "17841400000000002"
+        await login(app_of(fake), vault, now=START, show=Browser(), port=0)
+    assert first.key == again.key
+    assert len(vault.tokens()) == 2
+
+
+async def test_a_callback_with_another_state_is_refused_and_the_login_goes_on(tmp_path):
+    browser = Browser(spoil=lambda url: url.update_query(state="guessed", code="stolen"))
+    async with FakeNetwork(WORLD) as fake:
+        await login(app_of(fake), Vault(tmp_path / "vault"), now=START, show=browser, port=0)
+    assert browser.answers == [400, 200]
+
+
+async def test_a_person_may_decline(tmp_path):
+    vault = Vault(tmp_path / "vault")
+    async with FakeNetwork(WORLD) as fake:
+        fake.login.denies = True
+        with pytest.raises(NetworkError, match="user_denied"):
+            await login(app_of(fake), vault, now=START, show=Browser(), port=0)
+    assert vault.tokens() == []
+
+
+async def test_nobody_comes(tmp_path):
+    async with FakeNetwork(WORLD) as fake:
+        with pytest.raises(NetworkError, match="Nobody logged in"):
+            await login(app_of(fake), Vault(tmp_path), now=START, show=lambda _: None, port=0, timeout_s=0.05)
+
+
+async def test_a_wrong_app_secret_is_told_without_being_shown(tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    async with FakeNetwork(WORLD) as fake:
+        with pytest.raises(NetworkError) as caught:
+            await login(app_of(fake, "not-the-secret"), Vault(tmp_path), now=START, show=Browser(), port=0)
+    assert "code 1" in str(caught.value)
+    assert "not-the-secret" not in str(caught.value) + repr(caught.value) + caplog.text
+
+
+async def test_tokens_are_refreshed_in_their_last_week(tmp_path):
+    vault = Vault(tmp_path / "vault")
+    clock = [START]
+    async with FakeNetwork(WORLD, now=lambda: clock[0]) as fake, aiohttp.ClientSession() as session:
+        old = await login(app_of(fake), vault, now=START, show=Browser(), port=0)
+        api = fake.base / "v23.0"
+        assert await refresh_tokens(session, vault, api, now=START + 50 * DAY) == 0
+        clock[0] = START + 55 * DAY
+        assert await refresh_tokens(session, vault, api, now=clock[0]) == 1
+        fresh = vault.tokens()[0]
+        assert fresh.key == old.key
+        assert fresh.secret != old.secret
+        assert fresh.expires_at == clock[0] + 60 * DAY
+        fake.office.tokens.clear()
+        clock[0] = START + 110 * DAY
+        assert await refresh_tokens(session, vault, api, now=clock[0]) == 0
+        assert vault.tokens() == [fresh]
