@@ -108,7 +108,7 @@ def _pattern(sizes: Sequence[float]) -> str:
     largest = max(sizes, default=0.0)
     if largest and not 1e-3 <= largest < 1e9:
         return ".3e"
-    whole_digits = len(str(int(largest))) if largest >= 1 else 0
+    whole_digits = len(str(int(largest))) if largest > 1 else 0  # ratios go up to 1 and look alike
     return f".{max(4 - whole_digits, 1)}f"
 
 

@@ -16,7 +16,7 @@ import contextlib
 import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from features import generation, index, parts, vectors
@@ -126,7 +126,7 @@ def build(
                     report.computed = compute(db, layout, wanted, faces=faces, flip=flip, progress=progress)
                 with _timed(report, "labels of faces"):
                     labels = build_labels(db, as_of=as_of, options=choices, progress=progress)
-                report.labels = report.labels or labels
+                report.labels = _merged(report.labels, labels)
             else:
                 report.notes.append(_NO_PICTURES)
         if only in (None, "index"):
@@ -156,6 +156,15 @@ def _usual(layout: Layout, report: BuildReport) -> list[str]:
         except EncoderError:
             report.notes.append(f"The vectors of {name} were left as they are: no encoder of that name is registered.")
     return list(dict.fromkeys(names))
+
+
+def _merged(first: LabelReport | None, second: LabelReport) -> LabelReport:
+    """Of each relation, the last word: what step 3 computed again, else what step 1 did."""
+    if first is None:
+        return second
+    pairs = zip(first.relations, second.relations, strict=True)
+    relations = tuple(after if after.action != "kept" else before for before, after in pairs)
+    return replace(second, relations=relations, seconds=first.seconds + second.seconds)
 
 
 def _tell(db: Database, layout: Layout) -> None:

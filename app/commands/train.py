@@ -48,7 +48,7 @@ def run(
     with FeatureStore(store, progress=progress) as opened:
         board = train(opened, target, encoders, heads, setup, seed=seed, device=device, progress=progress)
     _print(board, form)
-    say(f"{board.n_trained} trained now, {len(board.frame) - board.n_trained} before.")
+    say(f"Trained {board.n_trained:,} heads.")
 
 
 def _print(board: Leaderboard, form: Format) -> None:
