@@ -105,16 +105,18 @@ def draw_slice(world: Swiping, start: int, stop: int, n: int, rng: np.random.Gen
     itself = rng.random(n) < _SELF
     recipient[itself] = sender[itself]
     event, reason = world.events.shown(recipient, at)
-    reason[sender == recipient] = REASONS.index("self_swipe")
+    itself = sender == recipient
+    reason[itself & (event != NO_EVENT)] = REASONS.index("self_swipe")
     odds = world.offset[people.looks[sender], people.looks[recipient]] + world.score[event]
     chance = chances(odds)
     liked = rng.random(n) < chance
 
-    gone = (rng.random(n) < _GHOSTS) & (reason != REASONS.index("self_swipe"))
+    gone = (rng.random(n) < _GHOSTS) & ~itself
     recipient[gone] = len(people) + rng.integers(0, world.n_ghosts, gone.sum())
     reason[gone] = REASONS.index("unknown_recipient")
     event[gone] = NO_EVENT
-    gone = (rng.random(n) < _GHOSTS) & (reason != REASONS.index("self_swipe"))
+    # Nobody swipes on themselves where two reasons would fit: whoever has no photo then is another sender.
+    gone = np.where(itself, event == NO_EVENT, rng.random(n) < _GHOSTS)
     sender[gone] = len(people) + world.n_ghosts + rng.integers(0, world.n_ghosts, gone.sum())
     return Slice(sender, recipient, liked, at, event, reason, chance)
 
