@@ -35,15 +35,20 @@ RELATIONS = (
     "recipient_timeline",
     "photo_periods",
     "swipe_counts",
+    "recipient_counts",
     "sender_counts",
     "swipe_audit",
     "photo_counts",
     "like_ratio_prior",
     "like_ratios",
     "gender_breakdown",
+    "posts",
+    "follower_bounds",
+    "follower_ratios",
     "photo_labels",
     "photo_setups",
     "population",
+    "funnel",
 )
 """What is computed from them: tables, in build order. A relation reads views and earlier relations only."""
 

@@ -1,21 +1,27 @@
 -- gender_breakdown: who likes whom: like ratio by the genders of sender and recipient.
 --
 -- grain:  time_window, sender_gender, recipient_gender
--- reads:  photo_counts, user_genders
+-- reads:  swipe_counts, recipient_timeline, user_genders
 -- time:   as like_ratios
 -- source: Bogatyy & Tom, Table 1
 --
 -- An unknown gender (NULL) is a group of its own. The mean is taken in whole trillionths, so that it
 -- does not depend on the order of addition.
-with recipients as (
-    select
-        time_window,
-        user_id,
-        sender_gender,
-        cast(sum(n_swipes) as bigint) as n_swipes,
-        cast(sum(n_likes) as bigint) as n_likes
-    from photo_counts
-    group by time_window, user_id, sender_gender
+with credited as (
+    select user_id, reason, sender_gender, n_swipes, n_likes
+    from swipe_counts
+    inner join recipient_timeline on swipe_counts.stretch_no = recipient_timeline.stretch_no
+    where not is_self and photo_id is not null
+),
+
+recipients as (
+    select 'latest' as time_window, user_id, sender_gender, n_swipes, n_likes
+    from credited
+    where reason = 'kept'
+    union all
+    select 'every' as time_window, user_id, sender_gender, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
+    from credited
+    group by user_id, sender_gender
 ),
 
 ratios as (
@@ -28,12 +34,12 @@ ratios as (
 )
 
 select
-    cast(time_window as varchar) as time_window,                                          -- latest, every
-    cast(sender_gender as varchar) as sender_gender,                                      -- NULL: unknown, or not in users
-    cast(recipient_gender as varchar) as recipient_gender,                                -- NULL: unknown
-    cast(count(*) as bigint) as n_recipients,                                             -- users swiped on
-    cast(sum(n_swipes) as bigint) as n_swipes,                                            -- swipes
-    cast(sum(n_likes) as bigint) as n_likes,                                              -- of these, to the right
+    cast(time_window as varchar) as time_window,                -- latest, every
+    cast(sender_gender as varchar) as sender_gender,            -- NULL: unknown, or not in users
+    cast(recipient_gender as varchar) as recipient_gender,      -- NULL: unknown
+    cast(count(*) as bigint) as n_recipients,                   -- users swiped on
+    cast(sum(n_swipes) as bigint) as n_swipes,                  -- swipes
+    cast(sum(n_likes) as bigint) as n_likes,                    -- of these, to the right
     cast(cast(sum(n_likes) as double) / nullif(sum(n_swipes), 0) as double) as like_ratio, -- pooled: every swipe counts alike
     cast(cast(sum(trillionths) as double) / 1e12 / nullif(count(*), 0) as double) as mean_like_ratio -- every recipient counts alike
 from ratios

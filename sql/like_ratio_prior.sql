@@ -11,22 +11,12 @@
 -- strength is the number of swipes. Where no beta fits (no such photo, m is 0 or 1, or v too wide)
 -- the prior is uniform, and `fitted` says so.
 -- Sums are of whole billionths, so that they do not depend on the order of addition.
-with photos_counted as (
-    select
-        time_window,
-        photo_id,
-        cast(sum(n_swipes) as bigint) as n_swipes,
-        cast(sum(n_likes) as bigint) as n_likes
-    from photo_counts
-    group by time_window, photo_id
-),
-
-ratios as (
+with ratios as (
     select
         time_window,
         n_swipes,
         cast(n_likes as double) / nullif(n_swipes, 0) as p
-    from photos_counted
+    from photo_counts
     where n_swipes >= 2
 ),
 

@@ -6,24 +6,13 @@
 -- source: Bogatyy & Tom, "Label"; Wilson 1927 (JASA 22, 209-212) at 95 %
 --
 -- A photo that received no swipe in a window has no row there.
-with totals as (
+with ratios as (
     select
-        photo_id,
-        user_id,
-        time_window,
-        cast(sum(n_likes) as bigint) as n_likes,
-        cast(sum(n_swipes) as bigint) as n_swipes
-    from photo_counts
-    group by photo_id, user_id, time_window
-),
-
-ratios as (
-    select
-        totals.*,
+        photo_counts.*,
         cast(n_likes as double) / nullif(n_swipes, 0) as p,
         cast(n_swipes as double) as n,
         1.959963984540054e0 * 1.959963984540054e0 as z2
-    from totals
+    from photo_counts
 ),
 
 intervals as (

@@ -1,25 +1,37 @@
--- photo_counts: swipes credited to each photo in each time window, by the sender's gender.
+-- photo_counts: swipes credited to each photo in each time window.
 --
--- grain:  photo_id, time_window, sender_gender
--- reads:  swipe_counts
+-- grain:  photo_id, time_window
+-- reads:  swipe_counts, recipient_timeline
 -- time:   `latest`: since the owner last changed the main photo, as published; `every`: whenever the photo was main
 -- source: Bogatyy & Tom, "Photo validity"
-with credited as (
-    select 'latest' as time_window, photo_id, recipient_id, sender_gender, n_swipes, n_likes
+with stretches as (
+    select stretch_no, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
     from swipe_counts
+    where not is_self
+    group by stretch_no
+),
+
+credited as (
+    select photo_id, user_id, reason, n_swipes, n_likes
+    from stretches
+    inner join recipient_timeline on stretches.stretch_no = recipient_timeline.stretch_no
+    where photo_id is not null
+),
+
+counts as (
+    select photo_id, user_id, 'latest' as time_window, n_swipes, n_likes
+    from credited
     where reason = 'kept'
     union all
-    select 'every' as time_window, photo_id, recipient_id, sender_gender, n_swipes, n_likes
-    from swipe_counts
-    where reason in ('kept', 'stale_photo')
+    select photo_id, user_id, 'every' as time_window, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
+    from credited
+    group by photo_id, user_id
 )
 
 select
-    cast(photo_id as varchar) as photo_id,              -- the photo
-    cast(recipient_id as varchar) as user_id,           -- its owner
-    cast(time_window as varchar) as time_window,        -- latest, every
-    cast(sender_gender as varchar) as sender_gender,    -- of who swiped; NULL: unknown
-    cast(sum(n_swipes) as bigint) as n_swipes,          -- swipes
-    cast(sum(n_likes) as bigint) as n_likes             -- of these, to the right
-from credited
-group by photo_id, recipient_id, time_window, sender_gender
+    cast(photo_id as varchar) as photo_id,          -- the photo
+    cast(user_id as varchar) as user_id,            -- its owner
+    cast(time_window as varchar) as time_window,    -- latest, every
+    cast(n_swipes as bigint) as n_swipes,           -- swipes, at least 1
+    cast(n_likes as bigint) as n_likes              -- of these, to the right
+from counts

@@ -1,10 +1,13 @@
 -- photo_labels: what a model learns: one value per photo, how much it weighs, and whether it beats the median.
 --
 -- grain:  photo_id, source
--- reads:  like_ratios, user_genders
--- time:   swipes of the window $window
--- source: Bogatyy & Tom, "Label" and "Weight"
--- parameters: window, min_swipes
+-- reads:  like_ratios, follower_ratios, user_genders
+-- time:   of swipes, those in the window $window; of posts, the likes as last counted
+-- source: Bogatyy & Tom, "Label" and "Weight"; "Likability of Instagram photos": upper half good, lower half bad
+-- parameters: window, min_swipes, normalise
+--
+-- The label set of swipes is all their labels. That of posts follows $normalise: all of them, the band
+-- of similar audience, or the owner's own.
 with labels as (
     select
         photo_id,
@@ -12,27 +15,31 @@ with labels as (
         'swipes' as source,
         like_ratio as value,
         cast(n_swipes as double) as weight,
-        'all' as peers
+        like_ratio > median(like_ratio) over () as popular,
+        1e2 * percent_rank() over (order by like_ratio) as percentile
     from like_ratios
     where time_window = $window and n_swipes >= $min_swipes
-),
-
-ranked as (
+    union all
     select
-        labels.*,
-        value > median(value) over (partition by source, peers) as popular,
-        1e2 * percent_rank() over (partition by source, peers order by value) as percentile
-    from labels
+        photo_id,
+        user_id,
+        'posts' as source,
+        ratio as value,
+        1e0 as weight,
+        case $normalise when 'band' then band_popular when 'user' then user_popular else popular end as popular,
+        case $normalise when 'band' then band_percentile when 'user' then user_percentile else percentile end as percentile
+    from follower_ratios
+    where dropped is null
 )
 
 select
-    cast(ranked.photo_id as varchar) as photo_id,      -- the photo
-    cast(ranked.user_id as varchar) as user_id,        -- its owner
+    cast(labels.photo_id as varchar) as photo_id,      -- the photo
+    cast(labels.user_id as varchar) as user_id,        -- its owner
     cast(user_genders.gender as varchar) as gender,    -- of the owner; NULL: unknown
-    cast(ranked.source as varchar) as source,          -- swipes, posts
-    cast(ranked.value as double) as value,             -- swipes: like ratio
-    cast(ranked.weight as double) as weight,           -- swipes: how many the value stands on
-    cast(ranked.popular as boolean) as popular,        -- value above the median of the label set
-    cast(ranked.percentile as double) as percentile    -- share of the other labels that are lower, 0 to 100
-from ranked
-left join user_genders on ranked.user_id = user_genders.user_id
+    cast(labels.source as varchar) as source,          -- swipes, posts
+    cast(labels.value as double) as value,             -- swipes: like ratio; posts: likes / followers
+    cast(labels.weight as double) as weight,           -- swipes: how many the value stands on; posts: 1
+    cast(labels.popular as boolean) as popular,        -- value above the median of the label set
+    cast(labels.percentile as double) as percentile    -- share of the other labels of the set that are lower, 0 to 100
+from labels
+left join user_genders on labels.user_id = user_genders.user_id

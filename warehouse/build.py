@@ -1,10 +1,10 @@
 """Bring the relations up to date: the story of `features build --only labels`.
 
 1. Set the clock: as of which instant is everything to be true?
-2. In build order, compare each relation with what it was computed from; skip it when nothing changed.
-3. Compute the stale ones.
+2. In build order, compare each relation with what it was computed from; keep it when nothing changed.
+3. Compute the stale ones: what counts swipes from new swipes alone, where that gives the same.
 4. Audit them. A query in sql/audits/ that returns a row fails the build.
-5. Record the checksums and commit.
+5. Record options and checksums, commit, publish.
 
 All of it is one transaction: until it ends, and whenever it fails, the former state stands whole.
 """
@@ -16,45 +16,49 @@ import json
 import time
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import sql
+from warehouse.compute import EVERYTHING, Computation, RelationBuilt
 from warehouse.errors import InputError
 from warehouse.options import LabelOptions
 from warehouse.progress import Progress, silent
-from warehouse.relations import relation
-from warehouse.state import checksum, digest_of, read_states, swipe_mark
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from warehouse.database import Database
 
-__all__ = ["EVERYTHING", "BuildReport", "LabelOptions", "RelationBuilt", "build_labels"]
-
-EVERYTHING = dt.datetime(9999, 12, 31)
-"""The clock when no `as_of` is given."""
+__all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "as_clock", "build_labels"]
 
 
 @dataclass(frozen=True, slots=True)
-class RelationBuilt:
-    """What a build did about one relation. `action` is kept, computed or updated."""
+class FunnelStep:
+    """How much is left after one step; `n_swipes` is None for posts."""
 
-    name: str
-    action: str
-    n_rows: int
-    checksum: str
-    seconds: float
+    source: str
+    step_no: int
+    step: str
+    n_users: int
+    n_photos: int
+    n_swipes: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a label build did, and what came out."""
+    """What a label build did, and what came out.
+
+    Attributes:
+        relations: in build order.
+        funnel: what is left of swipes and posts after each step.
+        notes: what one should know about the outcome.
+    """
 
     build_id: str
     as_of: dt.datetime | None
     options: LabelOptions
     relations: tuple[RelationBuilt, ...]
+    funnel: tuple[FunnelStep, ...]
+    notes: tuple[str, ...]
     seconds: float
 
     @property
@@ -68,6 +72,7 @@ def build_labels(
     *,
     as_of: dt.datetime | None = None,
     options: LabelOptions = LabelOptions(),  # noqa: B008 - frozen
+    anew: bool = False,
     progress: Progress = silent,
 ) -> BuildReport:
     """Compute what is stale among the relations of sql/, audit it, publish it.
@@ -76,16 +81,21 @@ def build_labels(
         db: the store.
         as_of: UTC; see only what happened and had arrived before. None: everything.
         options: the choices behind labels and splits.
+        anew: compute everything, whether stale or not.
         progress: hears of each relation.
 
     Raises:
         AuditError: a relation broke its contract; the former state stands.
+        InputError: `as_of` is no instant that a clock can show.
         LockedError: another process writes.
     """
-    with db.write("build --only labels") as con:
+    clock = as_clock(as_of)
+    with db.write("features build --only labels") as con:
+        con.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")  # joins run as they are written
+        con.execute("set force_compression = 'uncompressed'")  # rewritten by every build: not worth packing
         con.begin()
         try:
-            report = _build(con, _utc(as_of), options, progress)
+            report = _build(con, clock, options, anew, progress)
         except BaseException:
             con.rollback()
             raise
@@ -93,62 +103,54 @@ def build_labels(
     return report
 
 
+def as_clock(as_of: dt.datetime | None) -> dt.datetime:
+    """The naive UTC instant that the clock is set to.
+
+    Raises:
+        InputError: it is outside of the years 1 to 9999.
+    """
+    if as_of is None:
+        return EVERYTHING
+    naive = as_of.astimezone(dt.UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
+    if not dt.datetime(1, 1, 1) < naive <= EVERYTHING:
+        raise InputError(f"as_of is {as_of}.", "an instant before the year 9999", "--as-of 2024-02-01T00:00:00Z")
+    return naive
+
+
 def _build(
-    con: DuckDBPyConnection, as_of: dt.datetime | None, options: LabelOptions, progress: Progress
+    con: DuckDBPyConnection, clock: dt.datetime, options: LabelOptions, anew: bool, progress: Progress
 ) -> BuildReport:
     started_at, started = dt.datetime.now(dt.UTC).replace(tzinfo=None), time.perf_counter()
-    _set_clock(con, as_of)
-    parameters = options.parameters()
-    states, digests, done = read_states(con), dict[str, str](), list[RelationBuilt]()
-    with progress.stage("labels", len(sql.RELATIONS), "relations") as advance:
-        for name in sql.RELATIONS:
-            began, what = time.perf_counter(), relation(name)
-            for source in what.reads:
-                if source not in digests:
-                    digests[source] = _content(con, source)
-            inputs = {source: digests[source] for source in what.reads}
-            digest, state = digest_of(what, parameters, inputs), states.get(name)
-            if state is not None and state.digest == digest:
-                action, n_rows, content = "kept", state.n_rows, state.checksum
-            else:
-                values = {p: parameters[p] for p in what.parameters}
-                con.execute(f"create or replace table {name} as {what.text}", values or None)
-                action = "computed"
-                n_rows, content = checksum(con, name, tuple(c.name for c in what.columns))
-                con.execute("delete from facts.relation_state where relation = $1", [name])
-                con.execute(
-                    "insert into facts.relation_state values ($1, $2, $3, $4, $5, $6)",
-                    [name, digest, n_rows, content, json.dumps(inputs), started_at],
-                )
-            digests[name] = content
-            done.append(RelationBuilt(name, action, n_rows, content, time.perf_counter() - began))
-            advance(1)
+    computation = Computation(con, clock, options, anew=anew)
+    computation.run(progress)
     report = BuildReport(
-        f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}", as_of, options, tuple(done), time.perf_counter() - started
+        build_id=f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}",
+        as_of=clock if clock < EVERYTHING else None,
+        options=options,
+        relations=tuple(computation.built),
+        funnel=tuple(FunnelStep(*row) for row in con.execute("select * from funnel order by all").fetchall()),
+        notes=tuple(_notes(con)),
+        seconds=time.perf_counter() - started,
     )
     if report.changed:
         _record(con, report, started_at)
     return report
 
 
-def _set_clock(con: DuckDBPyConnection, as_of: dt.datetime | None) -> None:
-    con.execute(
-        "update facts.clock set as_of = $as_of, observed_at = $observed_at"
-        " where as_of <> $as_of or observed_at <> $observed_at",
-        {"as_of": as_of or EVERYTHING, "observed_at": as_of or _newest_arrival(con)},
-    )
-
-
-def _newest_arrival(con: DuckDBPyConnection) -> Any:
-    row = con.execute("select coalesce(max(ingested_at), timestamp '1970-01-01') from facts.photos").fetchone()
-    assert row is not None
-    return row[0]
-
-
-def _content(con: DuckDBPyConnection, source: str) -> str:
-    if source == "swipes":
-        return str(swipe_mark(con))
-    return checksum(con, source, tuple(column.name for column in relation(source).columns))[1]
+def _notes(con: DuckDBPyConnection) -> list[str]:
+    """Why there are no labels, if there are none."""
+    notes = []
+    reasons = con.execute("select reason, n_swipes, in_every from swipe_audit order by n_swipes desc").fetchall()
+    if reasons and not any(in_every for _, _, in_every in reasons):
+        counts = ", ".join(f"{n:,} {reason}" for reason, n, _ in reasons)
+        notes.append(
+            f"No swipe could be credited to a photo: {counts}. Photos become main photos by `set_at` in the "
+            "photos file or by `features ingest main-photos`."
+        )
+    dropped = con.execute("select dropped, count(*) as n from follower_ratios group by all order by n desc").fetchall()
+    if dropped and all(reason is not None for reason, _ in dropped):
+        notes.append("No post is left to label: " + ", ".join(f"{n:,} {reason}" for reason, n in dropped) + ".")
+    return notes
 
 
 def _record(con: DuckDBPyConnection, report: BuildReport, started_at: dt.datetime) -> None:
@@ -164,12 +166,3 @@ def _record(con: DuckDBPyConnection, report: BuildReport, started_at: dt.datetim
             dt.datetime.now(dt.UTC).replace(tzinfo=None),
         ],
     )
-
-
-def _utc(instant: dt.datetime | None) -> dt.datetime | None:
-    if instant is None:
-        return None
-    naive = instant.astimezone(dt.UTC).replace(tzinfo=None) if instant.tzinfo else instant
-    if not dt.datetime(1, 1, 1) < naive <= EVERYTHING:
-        raise InputError(f"as_of is {instant}.", "an instant before the year 9999", "--as-of 2024-02-01T00:00:00Z")
-    return naive

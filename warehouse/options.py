@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Literal, get_args, get_type_hints
 
 from warehouse.errors import InputError
 
@@ -19,28 +19,49 @@ class LabelOptions:
         window: which like ratio is the label: since the last change of main photo, or whenever it was main.
         min_swipes: photos with fewer swipes in the window get no label.
         split_seed: another number, another division into train, dev and test.
+        earliest_post: UTC; posts dated before it have lost their date. Instagram opened on 2010-10-06.
+        min_age_days: posts online for a shorter time are still collecting likes.
+        hashtag: only posts with it, without the #. None: all posts.
+        follower_scale: whether outliers are sought among follower counts or their logarithms.
+        mad_threshold: scaled median absolute deviations from the median beyond which an owner is an outlier.
+        face_filter: whether a post must show a face, at `lenient_confidence` or at `strict_confidence`.
+        normalise: among which posts the better half is sought: all, a band of similar audience, the owner's own.
+        band_size: posts per band.
     """
 
     window: Literal["latest", "every"] = "latest"
     min_swipes: int = 1
     split_seed: int = 0
+    earliest_post: dt.datetime = dt.datetime(2010, 10, 6)
+    min_age_days: int = 30
+    hashtag: str | None = None
+    follower_scale: Literal["linear", "log"] = "linear"
+    mad_threshold: float = 3.0
+    face_filter: Literal["off", "lenient", "strict"] = "off"
+    lenient_confidence: float = 0.5
+    strict_confidence: float = 0.8
+    normalise: Literal["all", "band", "user"] = "all"
+    band_size: int = 100
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for field in fields(self):
             allowed, value = get_args(hints[field.name]), getattr(self, field.name)
             if allowed and isinstance(allowed[0], str) and value not in allowed:
-                flag = field.name.replace("_", "-")
-                raise InputError(
-                    f"{field.name} is {value!r}.", f"one of {', '.join(allowed)}", f"--{flag} {allowed[0]}"
-                )
-        if self.min_swipes < 1:
-            raise InputError(f"min_swipes is {self.min_swipes}.", "at least 1", "--min-swipes 1")
+                raise _wrong(field.name, value, f"one of {', '.join(allowed)}", allowed[0])
+        for name, least in (("min_swipes", 1), ("min_age_days", 0), ("mad_threshold", 0), ("band_size", 2)):
+            if not getattr(self, name) >= least:
+                raise _wrong(name, getattr(self, name), f"at least {least}", least)
+        for name in ("lenient_confidence", "strict_confidence"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise _wrong(name, getattr(self, name), "between 0 and 1", 0.5)
+        if self.hashtag is not None:
+            object.__setattr__(self, "hashtag", self.hashtag.lstrip("#").lower())
 
-    def parameters(self) -> dict[str, Any]:
-        """The values of the `$names` in sql/."""
-        return asdict(self)
-
-    def recorded(self) -> dict[str, Any]:
-        """As `parameters`, fit for JSON."""
+    def recorded(self) -> dict[str, object]:
+        """As JSON can hold it."""
         return {k: v.isoformat() if isinstance(v, dt.datetime) else v for k, v in asdict(self).items()}
+
+
+def _wrong(name: str, value: object, expected: str, example: object) -> InputError:
+    return InputError(f"{name} is {value!r}.", expected, f"--{name.replace('_', '-')} {example}")

@@ -44,24 +44,21 @@ class SwipeMark:
 
     @classmethod
     def from_text(cls, text: str) -> SwipeMark:
-        n, _, until, _, _, as_of = text.split(" ")
+        n, _, until, _, _, as_of = text.split()
         return cls(int(n), dt.datetime.fromisoformat(until), dt.datetime.fromisoformat(as_of))
 
 
-def swipe_mark(con: DuckDBPyConnection) -> SwipeMark:
-    """The mark of the swipes that have arrived as of the clock."""
-    row = con.execute(
-        "select n, until, as_of from clock cross join"
-        " (select count(*) as n, coalesce(max(ingested_at), timestamp '1970-01-01') as until"
-        " from facts.swipes where ingested_at < (select as_of from clock))"
-    ).fetchone()
+def swipe_mark(con: DuckDBPyConnection, as_of: dt.datetime) -> SwipeMark:
+    """The mark of the swipes that had arrived before `as_of`."""
+    row = con.execute("select count(*), max(ingested_at) from facts.swipes where ingested_at < $1", [as_of]).fetchone()
     assert row is not None
-    return SwipeMark(*row)
+    return SwipeMark(row[0], row[1] or dt.datetime(1970, 1, 1), as_of)
 
 
-def checksum(con: DuckDBPyConnection, name: str, columns: tuple[str, ...]) -> tuple[int, str]:
+def checksum(con: DuckDBPyConnection, what: Relation) -> tuple[int, str]:
     """Rows of a relation, and a checksum of their content that does not depend on their order."""
-    row = con.execute(f"select count(*), coalesce(sum(hash({', '.join(columns)})), 0) from {name}").fetchone()
+    columns = ", ".join(column.name for column in what.columns)
+    row = con.execute(f"select count(*), coalesce(sum(hash({columns})), 0) from {what.name}").fetchone()
     assert row is not None
     return row[0], f"{row[1] % 2**64:016x}"
 

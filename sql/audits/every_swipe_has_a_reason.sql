@@ -1,0 +1,25 @@
+-- every_swipe_has_a_reason: the reasons sum to the swipes that happened and arrived before as_of, and no others
+--
+-- reads:  swipe_audit, recipient_counts, sender_counts, clock
+with visible as (
+    select count(*) as n_swipes
+    from facts.swipes
+    cross join clock
+    where swiped_at < as_of and ingested_at < as_of
+),
+
+told as (
+    select 'swipe_audit' as relation, coalesce(sum(n_swipes), 0) as n_swipes
+    from swipe_audit
+    union all
+    select 'recipient_counts' as relation, coalesce(sum(n_swipes), 0) as n_swipes
+    from recipient_counts
+    union all
+    select 'sender_counts' as relation, coalesce(sum(n_swipes), 0) as n_swipes
+    from sender_counts
+)
+
+select told.relation, told.n_swipes, visible.n_swipes as n_visible
+from told
+cross join visible
+where told.n_swipes <> visible.n_swipes

@@ -1,0 +1,8 @@
+-- New swipes on those who did not move, and all swipes on those who did.
+select sender_id, recipient_id, liked, swiped_at
+from new_swipes
+anti join moved_recipients using (recipient_id)
+union all
+select sender_id, recipient_id, liked, swiped_at
+from swipes
+semi join moved_recipients using (recipient_id)

@@ -1,0 +1,72 @@
+"""Audits: queries in sql/audits/ that must return no rows.
+
+A file begins with `-- NAME: what must hold` and `-- reads: the relations in it`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sql
+from warehouse.errors import AuditError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Audit", "audit", "audit_named"]
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One query that must return no rows."""
+
+    name: str
+    promise: str
+    reads: tuple[str, ...]
+    text: str
+
+
+def audit_named(name: str) -> Audit:
+    """The audit of `sql/audits/NAME.sql`.
+
+    Raises:
+        ValueError: the header is not in the form that this module's docstring gives.
+    """
+    text = sql.read(f"audits/{name}")
+    header = re.match(rf"-- {name}: (?P<promise>.+)\n--\n-- reads:\s+(?P<reads>.+)\n", text)
+    if header is None:
+        raise ValueError(f"sql/audits/{name}.sql must begin with `-- {name}: what must hold` and `-- reads:`")
+    return Audit(name, header["promise"], tuple(header["reads"].split(", ")), text)
+
+
+def audit(con: DuckDBPyConnection, changed: Collection[str]) -> None:
+    """Run the audits that read a changed relation.
+
+    Raises:
+        AuditError: one found rows; it says how many, shows the first, and gives the query.
+    """
+    for name in sql.audits():
+        one = audit_named(name)
+        if not set(changed).isdisjoint(one.reads):
+            _run(con, one)
+
+
+def _run(con: DuckDBPyConnection, one: Audit) -> None:
+    answer = con.execute(f"select *, count(*) over () as n_found from ({one.text}) limit {_SHOWN}")
+    names = [column[0] for column in answer.description][:-1]
+    rows = answer.fetchall()
+    if not rows:
+        return
+    shown = [", ".join(f"{name} = {value}" for name, value in zip(names, row, strict=False)) for row in rows]
+    raise AuditError(
+        f"The audit {one.name} found {rows[0][-1]:,} rows where there must be none: {one.promise}\n"
+        + "\n".join(f"    {line}" for line in shown),
+        f"no rows from\n\n{one.text.strip()}\n",
+        "The former labels stand. features build --anew computes everything afresh; "
+        "if the audit fails again, the rows above show which facts to look at.",
+    )

@@ -1,0 +1,133 @@
+"""Compute the relations that are stale, in build order, and audit them.
+
+The same steps serve a build and its rehearsal (`--plan`). A build replaces tables inside its
+transaction; a rehearsal makes temporary tables, which stand before those of the same name in the
+snapshot it reads, and so sees its own results without writing any.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sql
+from warehouse.audits import audit
+from warehouse.incremental import ADDITIVE, WATCHED, added_up, keep_former
+from warehouse.options import LabelOptions
+from warehouse.progress import Progress
+from warehouse.relations import Relation, relation
+from warehouse.state import State, checksum, digest_of, read_states, swipe_mark
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["EVERYTHING", "Computation", "RelationBuilt"]
+
+EVERYTHING = dt.datetime(9999, 12, 31)
+"""The clock when no `as_of` is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelationBuilt:
+    """What was done about one relation.
+
+    Attributes:
+        action: kept as it was, computed from everything, or updated from what is new.
+        checksum: of its rows, whatever their order.
+    """
+
+    name: str
+    action: str
+    n_rows: int
+    checksum: str
+    seconds: float
+
+
+@dataclass
+class Computation:
+    """One pass over the relations.
+
+    Attributes:
+        con: the writer in a transaction, or a reader of the snapshot.
+        as_of: see only what happened and had arrived before.
+        rehearsal: leave the store as it is.
+        anew: take nothing from former builds.
+    """
+
+    con: DuckDBPyConnection
+    as_of: dt.datetime
+    options: LabelOptions
+    rehearsal: bool = False
+    anew: bool = False
+    built: list[RelationBuilt] = field(default_factory=list)
+    _states: dict[str, State] = field(default_factory=dict)
+    _digests: dict[str, str] = field(default_factory=dict)
+
+    def run(self, progress: Progress) -> None:
+        """Set the clock, compute what is stale, audit what was computed.
+
+        Raises:
+            AuditError: a relation breaks its contract.
+        """
+        self._set_clock()
+        self._states = {} if self.anew else read_states(self.con)
+        with progress.stage("labels", len(sql.RELATIONS), "relations") as advance:
+            for name in sql.RELATIONS:
+                self.built.append(self._bring_up_to_date(relation(name)))
+                advance(1)
+        audit(self.con, {built.name for built in self.built if built.action != "kept"})
+
+    def _set_clock(self) -> None:
+        """Ages are counted up to `as_of`; without one, up to the newest arrival of photos."""
+        bounded = self.as_of < EVERYTHING
+        newest = self.con.execute("select max(ingested_at) from facts.photos").fetchone()
+        observed_at = self.as_of if bounded else (newest and newest[0]) or dt.datetime(1970, 1, 1)
+        values = {"as_of": self.as_of, "observed_at": observed_at}
+        if self.rehearsal:
+            self.con.execute("create temp table clock as select $as_of as as_of, $observed_at as observed_at", values)
+        elif self.con.execute("select as_of, observed_at from facts.clock").fetchall() != [tuple(values.values())]:
+            self.con.execute("update facts.clock set as_of = $as_of, observed_at = $observed_at", values)
+
+    def _bring_up_to_date(self, what: Relation) -> RelationBuilt:
+        started = time.perf_counter()
+        inputs = {source: self._digest(source) for source in what.reads}
+        parameters = {name: getattr(self.options, name) for name in what.parameters}
+        digest, former = digest_of(what, parameters, inputs), self._states.get(what.name)
+        if former is not None and former.digest == digest:
+            action, n_rows, content = "kept", former.n_rows, former.checksum
+        else:
+            action = self._replace(what, parameters, former)
+            n_rows, content = checksum(self.con, what)
+            if not self.rehearsal:
+                self._note(what.name, digest, n_rows, content, inputs)
+        self._digests[what.name] = content
+        return RelationBuilt(what.name, action, n_rows, content, time.perf_counter() - started)
+
+    def _replace(self, what: Relation, parameters: dict[str, Any], former: State | None) -> str:
+        """Compute the relation; says how."""
+        if what.name in WATCHED and former is not None:
+            keep_former(self.con, what.name)
+        query = None
+        if what.name in ADDITIVE:
+            query = added_up(self.con, what, self._states, swipe_mark(self.con, self.as_of))
+        table = "temp table" if self.rehearsal else "table"
+        self.con.execute(f"create or replace {table} {what.name} as {query or what.text}", parameters or None)
+        return "updated" if query else "computed"
+
+    def _digest(self, source: str) -> str:
+        """Of the content of a relation, or of a view that no relation was computed of."""
+        if source not in self._digests:
+            self._digests[source] = (
+                str(swipe_mark(self.con, self.as_of)) if source == "swipes" else checksum(self.con, relation(source))[1]
+            )
+        return self._digests[source]
+
+    def _note(self, name: str, digest: str, n_rows: int, content: str, inputs: dict[str, str]) -> None:
+        self.con.execute("delete from facts.relation_state where relation = $1", [name])
+        self.con.execute(
+            "insert into facts.relation_state values ($1, $2, $3, $4, $5, $6)",
+            [name, digest, n_rows, content, json.dumps(inputs), dt.datetime.now(dt.UTC).replace(tzinfo=None)],
+        )
