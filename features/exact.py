@@ -26,6 +26,7 @@ _BLOCK = 256
 _FETCH_MOST = 1024
 _SCAN = 4096
 _GPU_MOST = 2048
+_FEW = 4
 _NOISE = 64 * 2.0**-24
 """Relative error granted to a float32 score; the sums behind it are blocked, so it hardly grows with dim."""
 
@@ -80,7 +81,12 @@ def distances(
 
 
 def nearest(
-    X: NDArray[np.float32], Q: NDArray[np.float32], k: int, metric: Metric
+    X: NDArray[np.float32],
+    Q: NDArray[np.float32],
+    k: int,
+    metric: Metric,
+    *,
+    squares: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The min(k, n) rows of X nearest to each query, nearest first, equal ones in row order.
 
@@ -89,6 +95,7 @@ def nearest(
         Q: float32 (q, d).
         k: how many, at least 1.
         metric: see `Metric`.
+        squares: float32 (n,), the squared lengths of X where they are known: makes l2 faster for a few queries.
 
     Returns:
         distances float64 (q, k) and rows int64 (q, k).
@@ -101,15 +108,15 @@ def nearest(
         Q = unit_rows(Q)
     open_, fetch = np.arange(len(Q)), min(n, k + _MARGIN)
     while len(open_):
-        scores, rows = _first_look(X, Q[open_], fetch, metric)
+        scores, rows = _first_look(X, Q[open_], fetch, metric, squares)
         true = distances(X, rows, Q[open_], metric)
         order = np.lexsort((rows, true))[:, :k]
         found[0][open_] = np.take_along_axis(true, order, 1)
         found[1][open_] = np.take_along_axis(rows, order, 1)
         if fetch == n:
             break
-        least = _least_left_out(X, Q[open_], metric, (scores[:, -1], rows[:, -1]))
-        open_ = open_[least <= found[0][open_, -1]]
+        kth = found[0][open_, -1]
+        open_ = open_[_least_left_out(scores[:, -1], Q[open_], kth, metric) <= kth]
         fetch *= 4
         if fetch >= min(n, _FETCH_MOST):
             for i in open_:
@@ -119,16 +126,36 @@ def nearest(
 
 
 def _first_look(
-    X: NDArray[np.float32], Q: NDArray[np.float32], k: int, metric: Metric
+    X: NDArray[np.float32],
+    Q: NDArray[np.float32],
+    k: int,
+    metric: Metric,
+    squares: NDArray[np.float32] | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Squared distances (l2) or inner products (cosine) of the k best rows, best first, in float32."""
     import faiss
 
     kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
+    if len(Q) <= _FEW and (metric == "cosine" or squares is not None):
+        return _by_products(X, Q, k, squares if metric == "l2" else None)
     if on_gpu() and k <= _GPU_MOST and len(Q) > 1:
         scores, rows = faiss.knn_gpu(faiss.StandardGpuResources(), Q, X, k, metric=kind)
     else:
         scores, rows = faiss.knn(Q, X, k, metric=kind)
+    return scores, rows
+
+
+def _by_products(
+    X: NDArray[np.float32], Q: NDArray[np.float32], k: int, squares: NDArray[np.float32] | None
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """As `_first_look`, one matrix-vector product a query: on all cores, where FAISS gives a query one."""
+    scores, rows = np.empty((len(Q), k), np.float32), np.empty((len(Q), k), np.int64)
+    for at, q in enumerate(Q):
+        every = np.asarray(X @ q)
+        rank = np.negative(every) if squares is None else squares - 2 * every
+        best = np.argpartition(rank, k - 1)[:k] if k < len(X) else np.arange(len(X))
+        rows[at] = best[np.argsort(rank[best])]
+        scores[at] = every[rows[at]] if squares is None else rank[rows[at]] + q @ q
     return scores, rows
 
 
@@ -146,11 +173,19 @@ def _full_scan(
 
 
 def _least_left_out(
-    X: NDArray[np.float32], Q: NDArray[np.float32], metric: Metric, last: tuple[NDArray[np.float32], NDArray[np.int64]]
+    last: NDArray[np.float32], Q: NDArray[np.float32], kth: NDArray[np.float64], metric: Metric
 ) -> NDArray[np.float64]:
-    """What the nearest row that was left out is at least away from each query. float64 (q,)."""
-    score, row = last[0].astype(np.float64), last[1]
+    """What a row that was left out, and could reach the k-th distance, is at least away. float64 (q,).
+
+    Args:
+        last: float32 (q,), score of the last row that was fetched.
+        Q: float32 (q, d).
+        kth: float64 (q,), distance of the k-th row.
+        metric: see `Metric`.
+    """
+    score = last.astype(np.float64)
     if metric == "cosine":
         return np.asarray(1.0 - score - 2 * _NOISE)
-    size = np.square(X[row], dtype=np.float64).sum(1) + np.square(Q, dtype=np.float64).sum(1)
-    return np.asarray(np.sqrt(np.maximum(score - _NOISE * size, 0.0)))
+    length = np.linalg.norm(Q.astype(np.float64), axis=1)  # such a row is at most kth longer than the query
+    noise = _NOISE * (np.square(length + kth) + np.square(length))
+    return np.asarray(np.sqrt(np.maximum(score - noise, 0.0)))

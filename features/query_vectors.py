@@ -78,8 +78,11 @@ def _rows(con: DuckDBPyConnection, index: Index, photo_ids: list[str]) -> NDArra
     """Index rows of the photos; -1 for those without a vector, or that are no longer in the store."""
     if not photo_ids:
         return np.empty(0, np.int64)
-    there = con.execute("select photo_id from photos where photo_id in (select unnest($1))", [photo_ids]).fetchall()
-    known = {photo_id for (photo_id,) in there}
+    if len(photo_ids) == 1:  # DuckDB takes a constant to the base table, a list not
+        answer = con.execute("select photo_id from photos where photo_id = $1", photo_ids)
+    else:
+        answer = con.execute("select photo_id from photos where photo_id in (select unnest($1))", [photo_ids])
+    known = {photo_id for (photo_id,) in answer.fetchall()}
     rows = index.rows(photo_ids)
     return np.where([photo_id in known for photo_id in photo_ids], rows, -1)
 

@@ -45,6 +45,7 @@ class Selection:
         self.index, self.rows, self.photos = index, rows[order], photos[order]
         self.every = len(self.rows) == len(index)
         self._matrix: NDArray[np.float32] | None = index.vectors if self.every else None
+        self._squares: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -58,6 +59,8 @@ class Selection:
         """Lay the vectors side by side, so that the next search reads them in one sweep."""
         if self._matrix is None:
             self._matrix = np.ascontiguousarray(self.index.vectors[self.rows])
+            if self.index.manifest.metric == "l2":
+                self._squares = np.einsum("nd,nd->n", self._matrix, self._matrix)
 
     def nearest(self, Q: NDArray[np.float32], k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """The min(k, m) selected rows truly nearest to each query; equal distances in order of photo_id.
@@ -71,7 +74,7 @@ class Selection:
         """
         metric = self.index.manifest.metric
         if self._matrix is not None:
-            distances, found = nearest(self._matrix, Q, k, metric)
+            distances, found = nearest(self._matrix, Q, k, metric, squares=self._squares)
             return distances, self.rows[found]
         return self._in_blocks(Q, k, metric)
 

@@ -29,12 +29,16 @@ def brute_force(X: np.ndarray, q: np.ndarray, k: int, metric: Metric) -> tuple[n
     k=st.integers(1, 40),
     q=st.sampled_from([1, 3, 30]),
     metric=st.sampled_from(["l2", "cosine"]),
+    known_squares=st.booleans(),
 )
-def test_equals_a_float64_scan(seed: int, n: int, dim: int, k: int, q: int, metric: Metric) -> None:
+def test_equals_a_float64_scan(
+    seed: int, n: int, dim: int, k: int, q: int, metric: Metric, known_squares: bool
+) -> None:
     rng = np.random.default_rng(seed)
     X, Q = rng.normal(size=(n, dim)).astype(np.float32), rng.normal(size=(q, dim)).astype(np.float32)
     X = unit_rows(X) if metric == "cosine" else X
-    found, rows = nearest(X, Q, k, metric)
+    squares = np.einsum("nd,nd->n", X, X) if known_squares else None
+    found, rows = nearest(X, Q, k, metric, squares=squares)
     for i in range(q):
         expected, expected_rows = brute_force(X, Q[i], k, metric)
         np.testing.assert_allclose(found[i], expected, atol=1e-7)
@@ -60,7 +64,9 @@ def test_vectors_far_from_the_origin_keep_their_order() -> None:
     X = (1000 + 0.1 * rng.normal(size=(3000, 16))).astype(np.float32)
     Q = X[:25] + np.float32(0.01)
     _, rows = nearest(X, Q, 10, "l2")
+    squares = np.einsum("nd,nd->n", X, X)
     for i, q in enumerate(Q):
+        np.testing.assert_array_equal(nearest(X, Q[i : i + 1], 10, "l2", squares=squares)[1][0], rows[i])
         np.testing.assert_array_equal(rows[i], brute_force(X, q, 10, "l2")[1])
 
 
