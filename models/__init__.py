@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from models.descent import Schedule
     from models.fitting import Grid
     from models.ranking import Leaderboard, leaderboard
     from models.scoring import Scored, predict
-    from models.stack import Schedule
     from models.training import train
 
 __all__ = ["Grid", "Leaderboard", "Schedule", "Scored", "leaderboard", "predict", "train"]
@@ -22,7 +22,7 @@ __all__ = ["Grid", "Leaderboard", "Schedule", "Scored", "leaderboard", "predict"
 _HOMES = {
     "Grid": "fitting",
     "Leaderboard": "ranking",
-    "Schedule": "stack",
+    "Schedule": "descent",
     "Scored": "scoring",
     "leaderboard": "ranking",
     "predict": "scoring",

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.descent import PUBLISHED, Schedule, Trained, train_stack
 from models.heads import WIDTH
 from models.model import Link, Model
 from models.samples import Samples, Standardisation
-from models.stack import PUBLISHED, Loss, Member, Schedule, Trained, train_stack
+from models.stack import Loss, Member
 from models.targets import TARGETS
 from warehouse import Progress, silent
 

@@ -6,8 +6,9 @@ import math
 
 import torch
 
+from models.descent import Schedule
 from models.heads import DEPTHS, initial_head
-from models.stack import Member, Schedule
+from models.stack import Member
 
 
 def train_alone(train, dev, member: Member, generator: torch.Generator, *, width: int, schedule: Schedule):

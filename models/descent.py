@@ -1,0 +1,168 @@
+"""Adam on a stack of heads: the published schedule, dev looked at now and then, each head kept at its best.
+
+Heads that differ in learning rate and penalty only are a family, of which dev will choose one. A family
+whose best has not improved for some looks is done, and leaves the stack; the others go on, faster.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.heads import WIDTH
+from models.stack import Member, Stack
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["PUBLISHED", "Schedule", "Trained", "train_stack"]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Published: batches of 256, at most 20 epochs, the learning rate decayed 100-fold exponentially.
+
+    The published sets make that about 4,500 updates, and updates, not epochs, are what a head needs
+    to get anywhere: a small set is therefore passed over until it has had as many.
+
+    Attributes:
+        batch: photos per update.
+        epochs: at most, where they come to `least_updates`.
+        decay: learning rate at the start over that at the end.
+        evaluations: how often, about, dev is looked at; once an epoch where epochs are long.
+        patience: looks after which training stops when none of the learning rates and penalties of a
+            head has improved on the best of them.
+    """
+
+    batch: int = 256
+    epochs: int = 20
+    least_updates: int = 4500
+    decay: float = 100.0
+    evaluations: int = 90
+    patience: int = 10
+
+    def updates(self, n: int) -> int:
+        """For `n` training photos."""
+        return max(self.epochs * math.ceil(n / self.batch), self.least_updates)
+
+    def extends(self, n: int) -> bool:
+        """Whether `n` photos get more epochs than the published ones."""
+        return self.epochs * math.ceil(n / self.batch) < self.least_updates
+
+    def every(self, n: int) -> int:
+        """Updates between two looks at dev: an epoch, or several where epochs are short."""
+        return max(math.ceil(n / self.batch), self.updates(n) // self.evaluations)
+
+
+PUBLISHED = Schedule()
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A member at its best look at dev.
+
+    Attributes:
+        head: its arrays, as `models.heads` lays them out.
+        curve: (updates, dev loss) of every look.
+        updates: those that the kept head has had.
+        dev_loss: the least of the curve.
+    """
+
+    member: Member
+    head: dict[str, Tensor]
+    curve: list[tuple[int, float]]
+    updates: int
+    dev_loss: float
+
+
+def train_stack(
+    train: tuple[Tensor, Tensor, Tensor],
+    dev: tuple[Tensor, Tensor, Tensor],
+    members: Sequence[Member],
+    generator: torch.Generator,
+    *,
+    width: int = WIDTH,
+    schedule: Schedule = PUBLISHED,
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[Trained]:
+    """Train all `members` on the same batches; keep each as it was at its own best look at dev.
+
+    Args:
+        train: X float32 (n, d), standardised, on the device to train on; y and weight float32
+            (n, columns). A batch's loss is the mean of `weight * loss` with the weights scaled to
+            mean 1 over train, so that its gradient is right on average.
+        dev: the same three of the dev split; its loss is the weighted mean.
+        generator: on the CPU; draws two seeds, of the initial heads and of the order of the epochs,
+            so that company changes neither.
+        members: the heads to train.
+        width: of their hidden layers.
+        schedule: batches, updates, decay.
+        advance: hears of each update.
+
+    Returns:
+        One `Trained` per member, in the order given.
+    """
+    X, y, weight = train
+    weight = weight / weight.mean(0)
+    n = len(X)
+    updates, every = schedule.updates(n), schedule.every(n)
+    start, order = _two_seeds(generator)
+    stack = Stack.drawn(members, X.shape[1], width, X.device, seed=start)
+    inside = list(range(len(members)))  # which members the stack holds
+    kept = [Trained(member, {}, [], 0, math.inf) for member in members]
+    families = _families(members)
+    for step, rows in enumerate(_batches(n, schedule.batch, updates, order), start=1):
+        here = rows.to(X.device)
+        stack.update(X[here], y[here], weight[here], schedule.decay ** (-(step - 1) / updates))
+        if step % every == 0 or step == updates:
+            for place, (k, loss) in enumerate(zip(inside, stack.losses(*dev), strict=True)):
+                kept[k] = _newer(kept[k], step, loss, stack.head(place))
+            families = [f for f in families if step - _best(kept, f).updates < schedule.patience * every]
+            if not families:
+                break
+            if sum(map(len, families)) < len(inside):
+                going_on = sorted(itertools.chain.from_iterable(families))
+                stack, inside = stack.only([inside.index(k) for k in going_on]), going_on
+        advance(1)
+    return kept
+
+
+def _two_seeds(generator: torch.Generator) -> tuple[int, int]:
+    import torch
+
+    start, order = torch.randint(2**62, (2,), generator=generator).tolist()
+    return start, order
+
+
+def _families(members: Sequence[Member]) -> list[list[int]]:
+    """Positions of the members that differ in learning rate and penalty only: dev chooses one of each family."""
+    found: dict[tuple[str, int, str, str], list[int]] = {}
+    for k, m in enumerate(members):
+        found.setdefault((m.head, m.column, m.loss, m.link), []).append(k)
+    return list(found.values())
+
+
+def _batches(n: int, batch: int, updates: int, seed: int) -> Iterator[Tensor]:
+    """`updates` batches of row numbers, epoch after epoch, each epoch in a new order."""
+    import torch
+
+    generator, done = torch.Generator().manual_seed(seed), 0
+    while done < updates:
+        for rows in torch.split(torch.randperm(n, generator=generator), batch)[: updates - done]:
+            yield rows
+            done += 1
+
+
+def _best(kept: Sequence[Trained], family: Sequence[int]) -> Trained:
+    return min((kept[k] for k in family), key=lambda trained: trained.dev_loss)
+
+
+def _newer(kept: Trained, step: int, loss: float, head: dict[str, Tensor]) -> Trained:
+    curve = [*kept.curve, (step, loss)]
+    if loss < kept.dev_loss:
+        return Trained(kept.member, {name: array.clone() for name, array in head.items()}, curve, step, loss)
+    return Trained(kept.member, kept.head, curve, kept.updates, kept.dev_loss)
