@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -90,7 +91,8 @@ def build(
         encoders: which; None: the default pair, and those that the store has vectors of.
         only: one step alone (`faces` and `embeddings` with the labels that follow from them); None: all.
         as_of: UTC; labels see only what happened and had arrived before. None: everything.
-        options: the choices behind labels and splits.
+        options: the choices behind labels and splits; None: the published ones, or with `only` faces or
+            embeddings, those of the last build, as of the same instant.
         faces: the face detector and its threshold.
         flip: the vectors of mirror images too.
         recall: wanted of each search index.
@@ -113,7 +115,10 @@ def build(
             "a folder that `features ingest` or `features demo` has written",
             f"features ingest users USERS.csv --store {layout.root}",
         )
-    report, choices = BuildReport(), options or LabelOptions()
+    report = BuildReport()
+    if only in ("faces", "embeddings") and options is None and as_of is None:
+        as_of, options = _former_choices(db)
+    choices = options or LabelOptions()
     names = _usual(layout, report) if encoders is None else [encoder(name).name for name in dict.fromkeys(encoders)]
     with db.lock("features build"):
         if only in (None, "labels"):
@@ -145,6 +150,17 @@ def held_encoders(layout: Layout) -> list[str]:
     """The encoders that the store has vectors of, by name."""
     found = (parts.read_manifest(folder) for folder in layout.embeddings("any").parent.glob("*/"))
     return sorted(str(facts["encoder"]) for facts in found if facts is not None)
+
+
+def _former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
+    """Of the last label build: a step that is about pictures leaves them as they are."""
+    with db.read() as con:
+        rows = con.execute("select as_of, options from facts.builds order by started_at desc limit 1").fetchall()
+    for as_of, recorded in rows:
+        values = json.loads(recorded)["labels"]
+        values["earliest_post"] = dt.datetime.fromisoformat(values["earliest_post"])
+        return as_of, LabelOptions(**values)
+    return None, LabelOptions()
 
 
 def _usual(layout: Layout, report: BuildReport) -> list[str]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sql
 from features import generation, vectors
 from features.build import held_encoders
 from warehouse import Database, Layout
 from warehouse.lock import holder
+from warehouse.relations import relation
+from warehouse.state import checksum, read_states, swipe_mark
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 __all__ = ["status"]
 
@@ -23,7 +28,8 @@ def status(db: Database, layout: Layout) -> dict[str, Any]:
         relations: rows by relation; None for one that was never computed.
         rejects: refused rows by kind of file and reason.
         photos: by status; `not looked at` where no bytes were sought yet.
-        labels: ingested_at (newest arrival), built_at (newest label build), stale: whether something arrived since.
+        labels: ingested_at (newest arrival), built_at (when a label relation last changed), stale (whether a build
+            would change any), changed (the sources that differ from what labels were made of).
         embeddings: by encoder: n_photos, n_pictures (photos that could have a vector, faces permitting),
             index (kind, recall_at_10, p50_ms; None: there is none), index_stale.
         writer: who holds the lock now, or None.
@@ -42,6 +48,7 @@ def status(db: Database, layout: Layout) -> dict[str, Any]:
         for kind, reason, n in con.execute(sql.read("status/rejects")).fetchall():
             rejects.setdefault(kind, {})[reason] = n
         photos = dict(con.execute(sql.read("status/photos")).fetchall())
+        changed = _changed(con)
         ((ingested_at, built_at),) = con.execute(sql.read("status/times")).fetchall()
     return {
         "store": str(layout.root.absolute()),
@@ -52,11 +59,28 @@ def status(db: Database, layout: Layout) -> dict[str, Any]:
         "labels": {
             "ingested_at": _iso(ingested_at),
             "built_at": _iso(built_at),
-            "stale": ingested_at is not None and (built_at is None or built_at < ingested_at),
+            "stale": bool(changed) or built_at is None,
+            "changed": changed,
         },
         "embeddings": {name: _vectors(layout, name, photos.get("ok", 0)) for name in held_encoders(layout)},
         "writer": None if (writer := holder(layout.lock)) is None else str(writer),
     }
+
+
+def _changed(con: DuckDBPyConnection) -> list[str]:
+    """The sources whose rows are no longer those that labels were computed from."""
+    ((as_of,),) = con.execute("select as_of from clock").fetchall()
+    seen = {
+        (source, digest)
+        for state in read_states(con).values()
+        for source, digest in state.inputs.items()
+        if source in sql.VIEWS and source != "clock"
+    }
+    now = {
+        source: str(swipe_mark(con, as_of)) if source == "swipes" else checksum(con, relation(source))[1]
+        for source in {source for source, _ in seen}
+    }
+    return sorted({source for source, digest in seen if now[source] != digest})
 
 
 def _vectors(layout: Layout, name: str, n_pictures: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from features import FeatureStore, index
 from features.build import held_encoders
 from tests.features.toy import SETTINGS, put_photos, put_vectors
 from warehouse import EncoderError, InputError, StoreError
+from warehouse.options import LabelOptions
 
 N = 40
 
@@ -176,3 +178,26 @@ def test_held_encoders_are_found_by_their_manifests(store: FeatureStore) -> None
     assert held_encoders(store.layout) == ["toy_a", "toy_b"]
     store.build(only="index", encoders=["toy_b"])
     assert [known.encoder for known in index.manifests(store.layout)] == ["toy_b"]
+
+
+def test_status_knows_what_a_build_would_change(store: FeatureStore, tmp_path: Path) -> None:
+    assert store.status()["labels"]["stale"] is False
+    (tmp_path / "more.csv").write_text("sender_id,recipient_id,liked,swiped_at\nx,u-p00,1,2024-03-01\n")
+    store.ingest_swipes(tmp_path / "more.csv")
+    assert store.status()["labels"]["changed"] == ["swipes"]
+    store.build(only="labels")
+    assert store.status()["labels"]["stale"] is False
+    (tmp_path / "same.csv").write_text("user_id,gender\nu-p00,female\n")  # as known: labels stay up to date
+    store.ingest_users(tmp_path / "same.csv")
+    assert store.status()["labels"]["changed"] == []
+
+
+def test_looking_at_pictures_keeps_the_choices_of_the_labels(store: FeatureStore) -> None:
+    options = LabelOptions(min_swipes=10, earliest_post=dt.datetime(2012, 1, 1))
+    store.build(only="labels", as_of=dt.datetime(2025, 1, 1), options=options)
+    before = store.sql("select * from photo_labels").sort("photo_id")
+    assert before["weight"].min() >= 10
+    report = store.build(only="faces")
+    assert report.labels is not None
+    assert (report.labels.options, report.labels.as_of) == (options, dt.datetime(2025, 1, 1))
+    assert store.sql("select * from photo_labels").sort("photo_id").equals(before)
