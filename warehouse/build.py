@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warehouse.compute import EVERYTHING, Computation, RelationBuilt
+from warehouse.database import JOIN_ORDERERS
 from warehouse.errors import InputError
 from warehouse.options import LabelOptions
 from warehouse.progress import Progress, silent
@@ -26,7 +27,7 @@ from warehouse.progress import Progress, silent
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from warehouse.database import Database
+    from warehouse import Database
 
 __all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "as_clock", "build_labels"]
 
@@ -91,7 +92,7 @@ def build_labels(
     """
     clock = as_clock(as_of)
     with db.write("features build --only labels") as con:
-        con.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")  # joins run as they are written
+        con.execute(f"set disabled_optimizers = '{JOIN_ORDERERS}'")
         con.execute("set force_compression = 'uncompressed'")  # rewritten by every build: not worth packing
         con.begin()
         try:
