@@ -193,6 +193,8 @@ def test_status_knows_what_a_build_would_change(store: FeatureStore, tmp_path: P
 
 
 def test_looking_at_pictures_keeps_the_choices_of_the_labels(store: FeatureStore) -> None:
+    with store.database.write("test") as con:
+        con.execute("delete from facts.photo_files")
     options = LabelOptions(min_swipes=10, earliest_post=dt.datetime(2012, 1, 1))
     store.build(only="labels", as_of=dt.datetime(2025, 1, 1), options=options)
     before = store.sql("select * from photo_labels").sort("photo_id")
