@@ -18,7 +18,8 @@ SLICE = 1_000_000
 """Most swipes in a slice, and so in a row group."""
 
 _TO_WOMEN = np.array([0.10, 0.88])
-"""Share of a woman's and of a man's swipes that fall on women."""
+_TO_MEN = 1 - _TO_WOMEN
+"""Share of a woman's and of a man's swipes that fall on women, and on men."""
 
 _GHOSTS = 0.004
 """Share of swipes whose recipient, and share of those whose sender, has deleted the account."""
@@ -42,12 +43,11 @@ class Swiping:
     score: NDArray[np.float64]
     n_ghosts: int
 
-    def viewers(self) -> NDArray[np.float64]:
-        """Share of women and of men (row) among those who see women and men (column)."""
-        sent = np.bincount(self.people.looks, self.people.sends, minlength=2)
-        seen = np.column_stack([sent * _TO_WOMEN, sent * (1 - _TO_WOMEN)])
-        share: NDArray[np.float64] = seen / seen.sum(axis=0)
-        return share
+    def chance_of(self, score: NDArray[np.float64], looks: int) -> NDArray[np.float64]:
+        """Of a like, by the average viewer of an owner of these looks, for photos of these scores."""
+        seen = np.bincount(self.people.looks, self.people.sends, minlength=2) * (_TO_WOMEN if looks == 0 else _TO_MEN)
+        by_viewer = chances(self.offset[:, looks, None] + score)
+        return np.asarray(np.average(by_viewer, axis=0, weights=seen))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ingest.world_events import REASONS, Events
 from ingest.world_people import People, Photos
-from ingest.world_rule import chances, scores
+from ingest.world_rule import scores
 from ingest.world_swipes import Slice, Swiping
 from warehouse.layout import write_atomically
 
@@ -122,16 +122,19 @@ def write_truth_photos(path: Path, names: list[str], photos: Photos, world: Swip
     """One row per photo.
 
     Columns: photo_id; looks of the owner (0 female, 1 male); n_people; every trait; `score`, the log-odds by the
-    rule; `chance`, of a like by the average viewer of such owners: the best that any model of pictures can
-    predict; and for both windows n_swipes, n_likes and `chance_*`, the mean over the very viewers it had.
+    rule; `chance`, the best that any model of pictures can predict: of a like by the average viewer of such an
+    owner, or of any owner where nobody is in the picture; and for both windows n_swipes, n_likes and
+    `chance_*`, the mean over the very viewers it had.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     score = scores(photos.traits, photos.n_people)
     looks = world.people.looks[photos.owner]
-    viewers = world.viewers()  # (2, 2): share of women and men among the viewers of owners of each looks
-    chance = sum(viewers[viewer, looks] * chances(world.offset[viewer, looks] + score) for viewer in (0, 1))
+    by_looks = [world.chance_of(score, owner) for owner in (0, 1)]
+    swipes = np.bincount(looks, tally.photos[1, 0], minlength=2)
+    either = np.average(by_looks, axis=0, weights=swipes)
+    chance = np.where(photos.n_people == 0, either, np.where(looks == 0, *by_looks))
     columns = {"photo_id": names, "looks": looks, "n_people": photos.n_people, **photos.traits}
     columns |= {"score": score, "chance": chance}
     for window, (n, likes, p) in zip(WINDOWS, tally.photos, strict=True):

@@ -13,11 +13,15 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from ingest.tables import FLAGS, GENDERS, REASONS
+from ingest.tables import REASONS
 from ingest.world import World, make_world
 from ingest.world_rule import TABLE_1, chances, fit_offsets
 from ingest.world_truth import Truth
 from warehouse import InputError
+
+LIKED = {"right": True, "1": True, "yes": True, "left": False, "0": False, "no": False}
+WORDS = {"female": ("female", "F", "Woman"), "male": ("male", "M", "man"), "other": ("other", "nonbinary")}
+GENDER = {word: gender for gender, words in WORDS.items() for word in words} | {"": None, "unknown": None}
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +33,12 @@ def world(tmp_path_factory) -> World:
 def swipes(world) -> list[tuple[str, str, bool, datetime]]:
     """The good rows of both files of the log."""
     rows = pl.read_parquet(world.swipes[0]).rows()
-    flags = {spelling: value for value, spellings in FLAGS.items() for spelling in spellings}
     seen = set(rows)
     for row in _rows(world.swipes[1]):
         sender, recipient, liked, at, *rest = [*row, "", ""][:5] if len(row) < 4 else row
-        if rest or not (sender and recipient and liked in flags) or not at.startswith("2025-"):
+        if rest or not (sender and recipient and liked in LIKED) or not at.startswith("2025-"):
             continue
-        swipe = sender, recipient, flags[liked], datetime.fromisoformat(at)
+        swipe = sender, recipient, LIKED[liked], datetime.fromisoformat(at)
         if swipe not in seen:
             seen.add(swipe)
             rows.append(swipe)
@@ -56,9 +59,8 @@ def _events(world: World) -> dict[str, list[tuple[datetime, str]]]:
 
 
 def _users(world: World) -> dict[str, str | None]:
-    known = {spelling: gender or None for gender, spellings in GENDERS.items() for spelling in spellings}
     rows = [row for row in _rows(world.users) if row[0].startswith("u")]
-    return {user: known[gender.lower()] for user, gender, *_ in rows}
+    return {user: GENDER[gender] for user, gender, *_ in rows}
 
 
 def _reason(sender: str, recipient: str, at: datetime, users, events, owners) -> tuple[str, str | None]:
