@@ -12,12 +12,27 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from app.commands import build, encoders, ingest, predict, similar, sql, status, train, weights
+from app.commands import build, crawl, encoders, fetch, ingest, predict, similar, sql, status, train, weights
 from warehouse.errors import PhotogenicError
 
 __all__ = ["main", "program"]
 
-ORDER = ("demo", "ingest", "build", "sql", "similar", "train", "predict", "status", "encoders", "weights")
+ORDER = (
+    "demo",
+    "ingest",
+    "login",
+    "tokens",
+    "crawl",
+    "fetch",
+    "build",
+    "sql",
+    "similar",
+    "train",
+    "predict",
+    "status",
+    "encoders",
+    "weights",
+)
 
 
 class _InOrder(TyperGroup):
@@ -55,6 +70,10 @@ def features(
 
 
 program.add_typer(ingest.commands, name="ingest")
+program.command("login")(crawl.login)
+program.command("tokens")(crawl.tokens)
+program.add_typer(crawl.commands, name="crawl")
+program.command("fetch")(fetch.run)
 program.command("build")(build.run)
 program.command("sql")(sql.run)
 program.command("similar")(similar.run)

@@ -23,50 +23,18 @@ from yarl import URL
 from ingest import walks
 from ingest.graph import Graph, Refusal
 from ingest.instagram import Page, Target, account_page, hashtag_id, hashtag_page, target
+from ingest.limits import CrawlSettings
 from ingest.oauth import refresh_tokens
 from ingest.once import once
 from ingest.pool import TokenPool
 from ingest.scribe import Scribe
 from ingest.tokens import Vault
-from ingest.waiting import Backoff, Clock, SystemClock, instant
+from ingest.waiting import Clock, SystemClock, instant
 from ingest.walks import Walk
 from warehouse import Database, InputError, Progress, silent
 from warehouse.lock import locked
 
-__all__ = ["CrawlOptions", "CrawlReport", "crawl"]
-
-
-@dataclass(frozen=True, slots=True)
-class CrawlOptions:
-    """The settings of one crawl.
-
-    Attributes:
-        api: base URL of the API, without version.
-        version: of the API.
-        budget: requests per token and window.
-        window_s: length of the rolling window, in seconds.
-        concurrency: walks at a time.
-        max_posts: the newest so many pictures of each account or hashtag; None: all.
-        since: no posts older than this (UTC, without zone).
-        refresh: walk again along what was walked so long ago; None: never.
-        page_posts: posts asked for at a time.
-        request_s: time limit of one request, in seconds.
-        backoff: tries per request, and the rests between them.
-        merge_every_s: seconds between two merges of the journal into the warehouse.
-    """
-
-    api: str = "https://graph.facebook.com"
-    version: str = "v23.0"
-    budget: int = 200
-    window_s: float = 3600.0
-    concurrency: int = 8
-    max_posts: int | None = None
-    since: dt.datetime | None = None
-    refresh: dt.timedelta | None = None
-    page_posts: int = 50
-    request_s: float = 60.0
-    backoff: Backoff = field(default_factory=Backoff)
-    merge_every_s: float = 120.0
+__all__ = ["CrawlReport", "crawl"]
 
 
 @dataclass(slots=True)
@@ -97,7 +65,7 @@ def crawl(
     hashtags: Sequence[str] = (),
     top: bool = False,
     vault: Vault | None = None,
-    options: CrawlOptions | None = None,
+    settings: CrawlSettings | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
     progress: Progress = silent,
@@ -110,7 +78,7 @@ def crawl(
         hashtags: with or without #.
         top: the hashtags' top posts instead of the recent ones.
         vault: the tokens.
-        options: limits and settings.
+        settings: limits, budgets, where the API is.
         clock: what waiting goes by.
         rng: of the jitter.
         progress: who listens.
@@ -120,17 +88,19 @@ def crawl(
         NetworkError: no token can be used (any more); what was read is kept.
         LockedError: another crawl runs.
     """
-    options, clock, vault = options or CrawlOptions(), clock or SystemClock(), vault or Vault()
+    settings, clock, vault = settings or CrawlSettings(), clock or SystemClock(), vault or Vault()
     targets = _targets(usernames, hashtags, "top" if top else "recent")
     with db.write("crawl"):
         pass  # so that there is a store
     with locked(db.layout.crawl / "lock", "crawl", db.settings.lock_timeout_s), vault.in_use():
         scribe = Scribe(
-            db, db.layout.crawl, "crawl", merge=walks.merge, merge_every_s=options.merge_every_s, progress=progress
+            db, db.layout.crawl, "crawl", merge=walks.merge, merge_every_s=settings.merge_every_s, progress=progress
         )
         scribe.drain()
-        todo = walks.walks(db, targets, now=instant(clock.now()), refresh=options.refresh)
-        run = _Crawl(options, clock, rng or random.Random(), progress)
+        vault.forget_spent(clock.now() - settings.window_s - settings.request_s)
+        refresh = None if settings.refresh_days is None else dt.timedelta(days=settings.refresh_days)
+        todo = walks.walks(db, targets, now=instant(clock.now()), refresh=refresh)
+        run = _Crawl(settings, clock, rng or random.Random(), progress)
         run.report.n_targets, run.report.n_skipped = len(targets), len(targets) - len(todo)
         try:
             asyncio.run(run.run(todo, vault, scribe))
@@ -142,15 +112,15 @@ def crawl(
 class _Crawl:
     """The state of one crawl."""
 
-    def __init__(self, options: CrawlOptions, clock: Clock, rng: random.Random, progress: Progress) -> None:
-        self.options, self.clock, self.rng, self.progress = options, clock, rng, progress
+    def __init__(self, settings: CrawlSettings, clock: Clock, rng: random.Random, progress: Progress) -> None:
+        self.settings, self.clock, self.rng, self.progress = settings, clock, rng, progress
         self.report = CrawlReport()
 
     async def run(self, todo: list[Walk], vault: Vault, scribe: Scribe) -> None:
-        options = self.options
-        base = URL(options.api) / options.version
+        settings = self.settings
+        base = URL(settings.api) / settings.version
         session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=options.request_s),
+            timeout=aiohttp.ClientTimeout(total=settings.request_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(once,),
         )
@@ -159,12 +129,12 @@ class _Crawl:
             pool = TokenPool(
                 vault,
                 self.clock,
-                budget=options.budget,
-                window_s=options.window_s,
-                longest_request_s=options.request_s,
+                budget=settings.budget,
+                window_s=settings.window_s,
+                longest_request_s=settings.request_s,
                 progress=self.progress,
             )
-            graph = Graph(session, pool, base, clock=self.clock, backoff=options.backoff, rng=self.rng)
+            graph = Graph(session, pool, base, clock=self.clock, backoff=settings.backoff, rng=self.rng)
             line = iter(todo)
             with self.progress.stage("crawl", len(todo), "accounts and hashtags") as advance:
 
@@ -174,7 +144,7 @@ class _Crawl:
                         self.report.statuses[walk.status] += 1
                         advance(1)
 
-                workers = [asyncio.create_task(work(line)) for _ in range(min(options.concurrency, len(todo)))]
+                workers = [asyncio.create_task(work(line)) for _ in range(min(settings.concurrency, len(todo)))]
                 try:
                     await asyncio.gather(*workers)
                 finally:
@@ -207,16 +177,16 @@ class _Crawl:
             self.report.n_others += page.n_others
 
     async def page(self, graph: Graph, walk: Walk, tag: str) -> Page | Refusal:
-        limit = self.options.page_posts
-        if self.options.max_posts is not None:
-            limit = max(min(limit, self.options.max_posts - walk.n_posts), 1)
+        limit = self.settings.page_posts
+        if self.settings.max_posts is not None:
+            limit = max(min(limit, self.settings.max_posts - walk.n_posts), 1)
         if walk.target.kind == "user":
             return await account_page(graph, walk.target.name, walk.cursor, limit)
         return await hashtag_page(graph, walk.target.kind, tag, walk.cursor, limit)
 
     def within(self, page: Page, walk: Walk) -> Page:
         """The page less the posts beyond the limits."""
-        since, most = self.options.since, self.options.max_posts
+        since, most = self.settings.since, self.settings.max_posts
         posts = [p for p in page.posts if since is None or p.posted_at is None or p.posted_at >= since]
         if most is not None:
             posts = posts[: max(most - walk.n_posts, 0)]
@@ -224,12 +194,12 @@ class _Crawl:
 
     def enough(self, page: Page, walk: Walk) -> bool:
         """Whether the limits are reached; top posts are not in order of time."""
-        options = self.options
-        if options.max_posts is not None and walk.n_posts >= options.max_posts:
+        settings = self.settings
+        if settings.max_posts is not None and walk.n_posts >= settings.max_posts:
             return True
-        if walk.target.kind == "top" or options.since is None or page.oldest is None:
+        if walk.target.kind == "top" or settings.since is None or page.oldest is None:
             return False
-        return page.oldest < options.since
+        return page.oldest < settings.since
 
 
 def _targets(usernames: Sequence[str], hashtags: Sequence[str], kind: str) -> list[Target]:

@@ -1,31 +1,37 @@
-"""How hard `features fetch` may lean on this machine and on other people's: one frozen value object."""
+"""How hard the network commands may lean on this machine and on other people's: frozen value objects.
+
+Each field is also an option of the command (`features fetch --per-host 4`), explained by its line here.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import datetime as dt
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ingest.headers import MAX_PIXELS
 from ingest.waiting import Backoff
 from warehouse import InputError
 
-__all__ = ["Limits"]
+__all__ = ["CrawlSettings", "Limits"]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The settings of one fetch.
+    """The limits of one fetch.
 
     Attributes:
         concurrency: downloads at a time.
         per_host: downloads at a time from one host.
-        rate: requests to one host per second; None: as fast as it answers.
+        rate: requests to one host per second; without it, as fast as it answers.
+        attempts: tries per photo and run, for what can heal.
+        backoff_s: longest rest after a first failure, in seconds; it doubles with each further one.
         max_bytes: of one picture.
         max_pixels: width times height of one picture.
         connect_s: to open a connection, in seconds.
         read_s: between two chunks, in seconds.
         total_s: for one request, in seconds.
-        redirects: per attempt.
-        backoff: tries per photo and run, and the rests between them.
+        redirects: followed per attempt.
         longest_park_s: a host that asks for a longer rest is asked again after this many seconds.
         give_up_after: failures in a row to reach a host, after which it is left for the next run.
         allow_private: private and loopback addresses too.
@@ -37,13 +43,14 @@ class Limits:
     concurrency: int = 64
     per_host: int = 16
     rate: float | None = None
+    attempts: int = 5
+    backoff_s: float = 0.5
     max_bytes: int = 50 * 1024 * 1024
     max_pixels: int = MAX_PIXELS
     connect_s: float = 10.0
     read_s: float = 30.0
     total_s: float = 120.0
     redirects: int = 5
-    backoff: Backoff = field(default_factory=Backoff)
     longest_park_s: float = 3600.0
     give_up_after: int = 30
     allow_private: bool = False
@@ -52,7 +59,62 @@ class Limits:
     merge_every_s: float = 300.0
 
     def __post_init__(self) -> None:
-        for name in ("concurrency", "per_host", "rate", "max_bytes", "max_pixels", "connect_s", "read_s", "total_s"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} is {value}.", "more than 0", f"features fetch --{name.replace('_', '-')} ...")
+        _check(self, "fetch", may_be_zero={"redirects", "backoff_s", "longest_park_s"})
+
+    @property
+    def backoff(self) -> Backoff:
+        return Backoff(self.attempts, self.backoff_s)
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlSettings:
+    """The settings of one crawl.
+
+    Attributes:
+        max_posts: the newest so many pictures of each account or hashtag; without it, all.
+        since: no posts older than this.
+        refresh_days: walk again along what was walked so many days ago; without it, never.
+        budget: requests per token and window.
+        window_s: length of the rolling window, in seconds.
+        concurrency: accounts and hashtags at a time.
+        page_posts: posts asked for at a time.
+        attempts: tries per request, for what can heal.
+        backoff_s: longest rest after a first failure, in seconds; it doubles with each further one.
+        request_s: time limit of one request, in seconds.
+        merge_every_s: seconds between two merges of the journal into the warehouse.
+        api: base address of the API.
+        version: of the API.
+    """
+
+    max_posts: int | None = None
+    since: dt.datetime | None = None
+    refresh_days: float | None = None
+    budget: int = 200
+    window_s: float = 3600.0
+    concurrency: int = 8
+    page_posts: int = 50
+    attempts: int = 5
+    backoff_s: float = 0.5
+    request_s: float = 60.0
+    merge_every_s: float = 120.0
+    api: str = "https://graph.facebook.com"
+    version: str = "v23.0"
+
+    def __post_init__(self) -> None:
+        _check(self, "crawl instagram", may_be_zero={"refresh_days", "backoff_s"})
+
+    @property
+    def backoff(self) -> Backoff:
+        return Backoff(self.attempts, self.backoff_s)
+
+
+def _check(values: Any, command: str, may_be_zero: set[str]) -> None:
+    """Numbers are positive, or at least not negative."""
+    for field in fields(values):
+        value = getattr(values, field.name)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        if not (value > 0 or (value == 0 and field.name in may_be_zero)):
+            option = f"--{field.name.replace('_', '-')}"
+            least = "0 or more" if field.name in may_be_zero else "more than 0"
+            raise InputError(f"{option} is {value}.", least, f"features {command} {option} {field.default}")

@@ -94,7 +94,7 @@ async def login(
             given = await answer
     except TimeoutError:
         raise NetworkError(
-            f"Nobody logged in within {timeout_s:g} s.", "consent in the browser", "features login"
+            f"Nobody logged in within {timeout_s:g} s.", "consent in the browser", "features login --app-id ID"
         ) from None
     finally:
         await runner.cleanup()
@@ -102,7 +102,7 @@ async def login(
         raise NetworkError(
             f"The login was not granted ({given.get('error_reason') or given.get('error') or 'no code'}).",
             "consent to the permissions asked for",
-            "features login",
+            "features login --app-id ID",
         )
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -174,7 +174,7 @@ async def _owner(session: aiohttp.ClientSession, app: App, secret: Secret, expir
     raise NetworkError(
         "The person who logged in has no professional Instagram account.",
         "a Business or Creator account that is connected to a page",
-        "features login, as somebody who has one",
+        "features login --app-id ID, as somebody who has one",
     )
 
 
@@ -194,4 +194,6 @@ def _parsed(raw: bytes) -> dict[str, Any]:
 def _refused(what: str, status: int, body: dict[str, Any]) -> NetworkError:
     error = api_error(status, body)
     detail = error.detail if error and error.code else f"HTTP {status}"
-    return NetworkError(f"{what} ({detail}).", "a token", "features login, with the app's id and secret checked")
+    return NetworkError(
+        f"{what} ({detail}).", "a token", "features login --app-id ID, with the app's id and secret checked"
+    )

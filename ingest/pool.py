@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from ingest.tokens import Token, TokenState, Vault
 from ingest.usage import usage
 from ingest.waiting import Clock, instant
-from warehouse import InputError, NetworkError, Progress, silent
+from warehouse import NetworkError, Progress, silent
 
 __all__ = ["Standing", "TokenPool"]
 
@@ -66,10 +66,6 @@ class TokenPool:
         longest_request_s: float = 60.0,
         progress: Progress = silent,
     ) -> None:
-        if budget < 1 or window_s <= 0:
-            raise InputError(
-                f"A budget of {budget} requests in {window_s:g} s.", "at least 1 request", "--budget 200 --window 3600"
-            )
         self.vault, self.clock, self.progress = vault, clock, progress
         self.budget, self.window_s = budget, window_s
         self._held_s = window_s + longest_request_s
@@ -91,7 +87,7 @@ class TokenPool:
                 raise NetworkError(
                     self._why_none(),
                     "a token that is neither expired nor revoked",
-                    "features login",
+                    "features login --app-id ID",
                 )
             open_to_us = [s for s in standing if s.token.key not in avoid]
             if not open_to_us:

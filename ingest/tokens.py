@@ -139,17 +139,20 @@ class Vault:
             os.write(fd, f"{key} {at:.3f}\n".encode())
 
     def spent(self, since: float) -> dict[str, list[float]]:
-        """When each token was used after `since`, oldest first; what is older is forgotten for good."""
+        """When each token was used after `since`, oldest first."""
         recent: dict[str, list[float]] = {}
-        lines = self._spent.read_text().split("\n") if self._spent.exists() else []
+        lines = self._spent.read_text().splitlines() if self._spent.exists() else []
         for line in lines:
             key, _, at = line.partition(" ")
             with contextlib.suppress(ValueError):
                 if float(at) > since:
                     recent.setdefault(key, []).append(float(at))
-        text = "".join(f"{key} {at:.3f}\n" for key, instants in recent.items() for at in instants)
-        self._replace(self._spent, text)
         return {key: sorted(instants) for key, instants in recent.items()}
+
+    def forget_spent(self, until: float) -> None:
+        """Shorten the record of requests; only for the one crawl that writes it."""
+        recent = self.spent(until)
+        self._replace(self._spent, "".join(f"{key} {at:.3f}\n" for key, instants in recent.items() for at in instants))
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -20,7 +20,7 @@ Command = Callable[..., None]
 
 
 def spelled_out(kind: type[Any], *, panel: str) -> Callable[[Command], Command]:
-    """Give a command one option per field of `kind`; the command itself takes `options`, a `kind`.
+    """Give a command one option per field of `kind`, in the place of its parameter of that type.
 
     Args:
         kind: a dataclass of which every field has a default. The help of an option is the field's line under
@@ -33,18 +33,20 @@ def spelled_out(kind: type[Any], *, panel: str) -> Callable[[Command], Command]:
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=field.default,
-            annotation=Annotated[hints[field.name], _option(field.default, helps.get(field.name, ""), panel)],
+            annotation=Annotated[hints[field.name], _option(hints[field.name], helps.get(field.name, ""), panel)],
         )
         for field in fields(kind)
     ]
 
     def decorate(command: Command) -> Command:
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "options"]
+        given = inspect.signature(command, eval_str=True).parameters.values()
+        own = [parameter for parameter in given if parameter.annotation is not kind]
+        (name,) = (parameter.name for parameter in given if parameter.annotation is kind)
 
         @functools.wraps(command)
         def run(**values: Any) -> None:
             chosen = {parameter.name: values.pop(parameter.name) for parameter in added}
-            command(**values, options=kind(**chosen))
+            command(**values, **{name: kind(**chosen)})
 
         run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}
@@ -53,8 +55,8 @@ def spelled_out(kind: type[Any], *, panel: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def _option(default: object, text: str, panel: str) -> Any:
-    if isinstance(default, dt.datetime):
+def _option(kind: object, text: str, panel: str) -> Any:
+    if dt.datetime in (kind, *get_args(kind)):
         return typer.Option(parser=instant, metavar="TIME", help=text, rich_help_panel=panel)
     return typer.Option(help=text, rich_help_panel=panel)
 

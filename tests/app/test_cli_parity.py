@@ -16,6 +16,9 @@ from app.commands import build as build_command
 from app.commands import train as train_command
 from features import FeatureStore
 from features.faces import FaceSettings
+from ingest.crawl import crawl
+from ingest.fetch import fetch
+from ingest.limits import CrawlSettings, Limits
 from ingest.tables import TABLES
 from models import predict, train
 from models.heads import DEPTHS
@@ -39,15 +42,22 @@ CALLS = {
     "train": train,
     "predict": predict,
     "status": FeatureStore.status,
+    "fetch": fetch,
+    "crawl instagram": crawl,
 }
 """Each command and the function that it calls; the others read one relation, one table or one file."""
 
-OTHERS = {"sql", "encoders", "weights list", "weights fetch"}
+OTHERS = {"login", "tokens", "sql", "encoders", "weights list", "weights fetch"}
 
-OBJECTS = {"options": LabelOptions, "faces": FaceSettings}
+OBJECTS = {"options": LabelOptions, "faces": FaceSettings, "limits": Limits, "settings": CrawlSettings}
 """Parameters that are spelled out on the command line: one option per field."""
 
-ONLY_IN_PYTHON = {"train": {"grid"}, "predict": {"faces"}}
+ONLY_IN_PYTHON = {
+    "train": {"grid"},
+    "predict": {"faces"},
+    "fetch": {"db", "clock", "rng"},
+    "crawl instagram": {"db", "vault", "clock", "rng"},
+}
 
 
 def leaves(command, prefix=""):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ingest.crawl import CrawlOptions, crawl
+from ingest.crawl import crawl
+from ingest.limits import CrawlSettings
 from ingest.tokens import Vault
 from warehouse import Database, Layout, Settings
 
 if __name__ == "__main__":
     folder, api, names = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     db = Database(Layout(folder / "store"), Settings(memory_limit="500MB", threads=1, lock_timeout_s=5))
-    options = CrawlOptions(api=api, budget=10_000, page_posts=5, merge_every_s=0.3)
-    crawl(db, usernames=names.read_text().split(), vault=Vault(folder / "vault"), options=options)
+    settings = CrawlSettings(api=api, budget=10_000, page_posts=5, merge_every_s=0.3)
+    crawl(db, usernames=names.read_text().split(), vault=Vault(folder / "vault"), settings=settings)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ingest.limits import Limits
-from ingest.waiting import Backoff
 from warehouse import Database, Layout, Settings
 
 START = 1_700_000_000.0
@@ -19,7 +18,7 @@ QUICK = Limits(
     total_s=0.4,
     read_s=0.3,
     connect_s=0.3,
-    backoff=Backoff(attempts=4),
+    attempts=4,
     allow_private=True,
     sync_every_s=0.05,
 )

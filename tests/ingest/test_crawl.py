@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest.crawl import CrawlOptions, crawl
+from ingest.crawl import crawl
 from ingest.fake import FakeNetwork, FakeWorld, Faults
 from ingest.fetch import fetch
 from ingest.graph import Graph
+from ingest.limits import CrawlSettings
 from ingest.tokens import Secret, Token, Vault, token_key
 from ingest.waiting import instant
 from tests.ingest.network_store import QUICK, START, JumpingClock, rows
@@ -38,14 +39,20 @@ def vault_of(folder: Path, fake: FakeNetwork, n_tokens: int = 1, **issue) -> Vau
     return vault
 
 
-def options(fake: FakeNetwork, **changes) -> CrawlOptions:
-    return CrawlOptions(api=str(fake.base), budget=fake.office.budget, window_s=fake.office.window_s, **changes)
+def settings_of(fake: FakeNetwork, **changes) -> CrawlSettings:
+    return CrawlSettings(api=str(fake.base), budget=fake.office.budget, window_s=fake.office.window_s, **changes)
 
 
 async def run(db, fake, vault, clock, *, changes=None, **arguments):
     arguments.setdefault("usernames", list(fake.world.accounts))
     return await asyncio.to_thread(
-        crawl, db, vault=vault, clock=clock, options=options(fake, **(changes or {})), rng=random.Random(0), **arguments
+        crawl,
+        db,
+        vault=vault,
+        clock=clock,
+        settings=settings_of(fake, **(changes or {})),
+        rng=random.Random(0),
+        **arguments,
     )
 
 
@@ -138,7 +145,7 @@ async def test_a_second_look_makes_versions_only_of_what_changed(tmp_path):
         second.followers += 5
         third.posts[0].likes = 123456
         fake.graph.base = fake.base.with_host("localhost")
-        report = await run(db, fake, vault, clock, changes={"refresh": dt.timedelta(hours=20)})
+        report = await run(db, fake, vault, clock, changes={"refresh_days": 0.8})
     assert report.statuses == {"done": 3}
     n_photos = len(pictures(world))
     assert rows(db, "select (select count(*) from facts.users)")[0][0] == n_before[0] + 1
@@ -159,7 +166,7 @@ async def test_a_picture_that_is_held_needs_no_new_address(tmp_path):
         assert fetched.statuses == {"ok": len(pictures(world))}
         fake.graph.base = fake.base.with_host("localhost")
         clock.at += 10
-        await run(db, fake, vault, clock, changes={"refresh": dt.timedelta(seconds=5)})
+        await run(db, fake, vault, clock, changes={"refresh_days": 5 / 86400})
         assert rows(db, "select count(*) from facts.photos") == [(len(pictures(world)),)]
         assert (await asyncio.to_thread(fetch, db, limits=QUICK)).n_pending == 0
 
@@ -190,7 +197,7 @@ async def test_failures_of_one_account_are_data(tmp_path):
         assert report.statuses == {"done": 2, "unknown": 1}
         fake.graph.faults = faults
         clock.at += 1
-        broken = await run(db, fake, vault, clock, usernames=["person_0"], changes={"refresh": dt.timedelta(0)})
+        broken = await run(db, fake, vault, clock, usernames=["person_0"], changes={"refresh_days": 0})
         assert broken.statuses == {"unavailable": 1}
         fake.graph.faults = Faults()
         assert (await run(db, fake, vault, clock, usernames=["person_0"])).statuses == {"done": 1}
@@ -211,7 +218,7 @@ async def test_hashtags_find_posts_whose_owner_is_unknown_until_walked(tmp_path)
         await run(db, fake, vault, clock)
         assert held(db) == pictures(world)
         clock.at += 10
-        await run(db, fake, vault, clock, usernames=[], hashtags=["me"], changes={"refresh": dt.timedelta(seconds=1)})
+        await run(db, fake, vault, clock, usernames=[], hashtags=["me"], changes={"refresh_days": 1 / 86400})
         assert held(db) == pictures(world), "an owner once known stays known"
         top = await run(
             store(tmp_path / "top"),
@@ -239,7 +246,7 @@ async def test_dead_and_powerless_tokens_are_dropped_and_the_others_go_on(tmp_pa
         assert [t.state for t in vault.tokens()] == ["revoked", "expired", "no_permission", "ready"]
         vault.forget(good.key)
         with pytest.raises(NetworkError, match="None of the 3 tokens"):
-            await run(db, fake, vault, clock, changes={"refresh": dt.timedelta(0)})
+            await run(db, fake, vault, clock, changes={"refresh_days": 0})
 
 
 @pytest.mark.parametrize("code", [4, 17, 32, 613, 80002])
@@ -248,9 +255,9 @@ async def test_a_network_stricter_than_the_setting_is_obeyed(tmp_path, code):
     async with FakeNetwork(world, budget=20, now=clock.now) as fake:
         fake.graph.rate_code = code
         db, vault = store(tmp_path), vault_of(tmp_path, fake)
-        setting = CrawlOptions(api=str(fake.base), budget=200)
+        setting = CrawlSettings(api=str(fake.base), budget=200)
         report = await asyncio.to_thread(
-            crawl, db, usernames=list(world.accounts), vault=vault, options=setting, clock=clock
+            crawl, db, usernames=list(world.accounts), vault=vault, settings=setting, clock=clock
         )
         token = next(iter(fake.office.tokens.values()))
     assert report.statuses == {"done": 60}
@@ -268,7 +275,7 @@ async def test_no_token_is_ever_shown(tmp_path, caplog):
         secret = vault.tokens()[0].secret.reveal()
         fake.office.tokens.clear()  # from now on every answer quotes the token as malformed
         with pytest.raises(NetworkError) as caught:
-            await run(db, fake, vault, clock, changes={"refresh": dt.timedelta(0)})
+            await run(db, fake, vault, clock, changes={"refresh_days": 0})
         assert fake.graph.tokens_in_urls == 0
     shown = str(caught.value) + repr(caught.value) + caplog.text
     assert secret not in shown
@@ -301,7 +308,7 @@ async def test_killed_it_goes_on_at_its_cursors(tmp_path):
     assert rows(db, "select count(*), count(distinct object_id) from facts.observations where kind = 'post'") == [
         (len(pictures(world)), len(pictures(world)))
     ]
-    assert n_pages <= fake.graph.seen["discovery"] <= n_pages + 3 * CrawlOptions().concurrency
+    assert n_pages <= fake.graph.seen["discovery"] <= n_pages + 3 * CrawlSettings().concurrency
 
 
 async def test_names_that_cannot_be_names_are_refused_at_once(tmp_path):

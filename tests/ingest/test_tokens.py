@@ -7,6 +7,7 @@ import stat
 
 import pytest
 
+from ingest.limits import CrawlSettings
 from ingest.pool import TokenPool
 from ingest.tokens import Secret, Token, Vault
 from ingest.usage import api_error, usage
@@ -129,6 +130,7 @@ async def test_budgets_survive_a_restart(vault):
     assert clock.now() == START + 110
     clock.at += 1000
     assert pool(vault, clock).standings()[0].left == 3
+    vault.forget_spent(clock.now() - 110)
     assert (vault.folder / "spent").read_text() == ""
 
 
@@ -173,7 +175,7 @@ async def test_expired_and_dropped_tokens_end_the_pool(vault):
     assert notes.texts == ["Token b (person_b) is revoked and used no more."]
     with pytest.raises(NetworkError, match="person_a: expired, person_b: revoked") as caught:
         await tokens.lease()
-    assert caught.value.remedy == "features login"
+    assert caught.value.remedy == "features login --app-id ID"
     assert [t.state for t in vault.tokens()] == ["expired", "revoked"]
     with pytest.raises(NetworkError, match="There is no token"):
         await pool(Vault(vault.folder / "empty")).lease()
@@ -184,9 +186,10 @@ async def test_a_token_may_be_avoided(vault):
     assert await pool(vault).lease(avoid=frozenset("a")) is None
 
 
-def test_a_budget_is_positive(vault):
-    with pytest.raises(InputError, match="budget of 0"):
-        pool(vault, budget=0)
+@pytest.mark.parametrize("wrong", [{"budget": 0}, {"window_s": -1}, {"max_posts": 0}])
+def test_settings_are_positive(wrong):
+    with pytest.raises(InputError, match="more than 0"):
+        CrawlSettings(**wrong)
 
 
 @pytest.mark.parametrize("text", [None, "", "nonsense", "[1]", '{"call_count": "x"}', '{"x": [1]}', '{"x": {"y": 1}}'])

@@ -1,0 +1,45 @@
+"""features fetch: the pictures that are known by URL and not held yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.choices import spelled_out
+from app.commands.options import FormatOption, Store
+from app.output import Table, say, show
+from app.progress import listener
+from features import FeatureStore
+from ingest.limits import Limits
+
+__all__ = ["run"]
+
+
+@spelled_out(Limits, panel="Limits")
+def run(
+    *,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STATUS", help="Try again what ended so, or `healable`; may be repeated."),
+    ] = None,
+    limits: Limits,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Download photos known by URL; goes on where it was stopped."""
+    from ingest.fetch import fetch
+    from ingest.statuses import STATUSES
+
+    progress = listener()
+    with FeatureStore(store, progress=progress) as opened:
+        report = fetch(opened.database, retry=tuple(retry or ()), limits=limits, progress=progress)
+    rows = [(name, report.statuses[name], text.sentence) for name, text in STATUSES.items() if report.statuses[name]]
+    show(Table(("status", "n_photos", "meaning"), rows), form)
+    say(
+        f"{report.n_pending:,} pending, {report.n_attempts:,} attempts, {report.n_bytes / 1e6:,.1f} MB"
+        f" in {report.duration_s:.1f} s; {report.n_left:,} left for the next run."
+    )
+    if report.hosts_down:
+        say(f"Hosts given up: {', '.join(report.hosts_down)}.")
