@@ -20,7 +20,7 @@ def add_events(rows: Rows, source: str, stamp: dt.datetime) -> int:
     table = rows.source.table
     columns = ", ".join(table.names)
     n_sound = rows.run(
-        f"insert into facts.{table.kind} {{checked}} select {columns}, $stamp from checked where problem is null",
+        f"insert into facts.{table.kind} {{checked}} select {columns}, $stamp from checked",
         {"stamp": stamp},
     )
     if n_sound < rows.n_read:
@@ -34,7 +34,7 @@ def add_events(rows: Rows, source: str, stamp: dt.datetime) -> int:
             alike as (
                 select line, {columns}, row_number() over (partition by {columns} order by line) as nth
                 from checked
-                where problem is null and hash({columns}) in (select h from candidates)
+                where hash({columns}) in (select h from candidates)
             )
             select $kind, $source, line, 'duplicate', null, null, $stamp
             from alike

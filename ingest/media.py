@@ -124,18 +124,13 @@ def _look(folder: Folder, wanted: _Wanted, copy: Path) -> _Finding:
     if path is None:
         return _Finding("missing", "the path leads out of the images folder")
     try:
-        # Not to wait for somebody who writes into a named pipe.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:  # noqa: PTH123
-            there = os.fstat(file.fileno())
-            if not stat.S_ISREG(there.st_mode):
-                return _Finding("missing", "not a file")
-            if there.st_size > MAX_BYTES:
-                return _Finding("too_large", f"{there.st_size:,} bytes")
-            data = file.readall()
+        data = _read(path)
     except FileNotFoundError:
         return _Finding("missing")
     except (OSError, ValueError) as error:
         return _Finding("unreadable", str(getattr(error, "strerror", None) or error))
+    if isinstance(data, _Finding):
+        return data
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 == wanted.sha256 and wanted.status is not None:
         return _Finding(wanted.status, sha256=sha256)
@@ -147,6 +142,21 @@ def _look(folder: Folder, wanted: _Wanted, copy: Path) -> _Finding:
     if header.status != "ok":
         return _Finding(header.status, header.detail, None, header.width, header.height)
     return _Finding("ok", "", sha256, header.width, header.height, len(data), copy)
+
+
+def _read(path: Path) -> bytes | _Finding:
+    """The bytes, unless it is no file, or a large one. Does not wait for the other end of a named pipe."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        there = os.fstat(fd)
+        if not stat.S_ISREG(there.st_mode):
+            return _Finding("missing", "not a file")
+        if there.st_size > MAX_BYTES:
+            return _Finding("too_large", f"{there.st_size:,} bytes")
+        with open(fd, "rb", buffering=0, closefd=False) as file:
+            return file.readall()
+    finally:
+        os.close(fd)
 
 
 def _shelve(layout: Layout, found: list[_Finding]) -> None:

@@ -1,22 +1,21 @@
-"""The rows of one file inside DuckDB: `checked`, a relation with typed values and what is wrong with each row.
+"""The rows of one file inside DuckDB: `checked`, a relation of the sound ones, or of the others with what is wrong.
 
     rows = Rows(con, source, latest)
-    rows.run("insert into facts.swipes {checked} select sender_id, ... from checked where problem is null")
+    rows.run("insert into facts.swipes {checked} select sender_id, ... from checked")
 
-`checked` has the line, our columns, and `problem`: NULL, or `reason:column`. Each run reads the file once;
-a relation in between is never stored. Text goes through ingest/records.py, Parquet straight through DuckDB.
+Each run reads the file once, value by value in SQL; nothing in between is stored. Text goes through
+ingest/records.py, Parquet straight through DuckDB.
 """
 
 from __future__ import annotations
 
 import contextlib
-import glob
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ingest import values
+from ingest import scans, values
 from ingest.records import Records
 from ingest.sources import Source
 from ingest.streams import open_text
@@ -58,23 +57,23 @@ class Rows:
         self._parameters: dict[str, Any] = {"latest": latest}
         self._advance: Callable[[int], None] = advance
 
-    def run(self, statement: str, parameters: Mapping[str, Any] | None = None, *, whole: bool = False) -> int:
+    def run(self, statement: str, parameters: Mapping[str, Any] | None = None, *, refused: bool = False) -> int:
         """Execute a statement in which `{checked}` stands for the `with` clause; the number of rows changed.
 
         Args:
             statement: SQL.
             parameters: of the statement.
-            whole: give `raw` and `detail` too: the row as JSON, and the value that is wrong.
+            refused: `checked` has the other rows: line, problem, `raw` (the row as JSON), `detail` (what is wrong).
 
         Raises:
             InputError: the file broke off, or is damaged inside.
         """
         import duckdb
 
-        text = statement.replace("{checked}", self._with(whole=whole))
+        text = statement.replace("{checked}", self._with(refused=refused))
         pool = {**self._parameters, **(parameters or {})}
         used = {name: pool[name] for name in set(_PARAMETER.findall(_LITERAL.sub("", text))) & pool.keys()}
-        records = None if self.source.format == "parquet" else self._register(whole=whole)
+        records = None if self.source.format == "parquet" else self._register(refused=refused)
         try:
             # Below the projections, a filter on `problem` would spell out every value again, several times over.
             self.con.execute("set disabled_optimizers = 'filter_pushdown'")
@@ -100,7 +99,7 @@ class Rows:
         self.run(
             """
             create or replace temp table listed as {checked}
-            select distinct photo_id, user_id, path from checked where problem is null and path is not null
+            select distinct photo_id, user_id, path from checked where path is not null
             """
         )
 
@@ -111,10 +110,9 @@ class Rows:
             insert into facts.rejects {checked}
             select $kind, $source, line, split_part(problem, ':', 1), detail, raw, $stamp
             from checked
-            where problem is not null
             """,
             {"kind": self.source.table.kind, "source": source, "stamp": stamp},
-            whole=True,
+            refused=True,
         )
 
     @contextlib.contextmanager
@@ -144,14 +142,14 @@ class Rows:
             watcher.join()
         advance(n_rows - told)
 
-    def _register(self, *, whole: bool) -> Records:
+    def _register(self, *, refused: bool) -> Records:
         source = self.source
         stream = open_text(source.path, source.compression, source.encoding)
         if source.format == "ndjson":
             records = Records(stream, advance=self._advance)
         else:
             n = len(source.fields)
-            wanted = range(n) if whole else sorted(set(source.bound.values()))
+            wanted = range(n) if refused else sorted(set(source.bound.values()))
             records = Records(
                 stream,
                 n_fields=n,
@@ -163,28 +161,27 @@ class Rows:
         self.con.register("records", records.reader())
         return records
 
-    def _with(self, *, whole: bool) -> str:
+    def _with(self, *, refused: bool) -> str:
         source = self.source
-        typed = [
-            f"{values.value(column.type, source.fields[number].type, f'f{number}')} as {column.name}"
-            for column in source.columns
-            for number in (source.bound[column.name],)
-        ]
+        ready, typed, shown = [], [], []
+        for column in source.columns:
+            number = source.bound[column.name]
+            type_ = source.fields[number].type
+            ready.append(f"{values.trimmed(type_, f'f{number}')} as t{number}")
+            typed.append(f"{values.value(column.type, type_, f't{number}')} as {column.name}")
+            shown.append(f"when '{column.name}' then left(cast(f{number} as varchar), 200)")
         arms = ["when broken is not null then broken || ':'"]
         for column in source.columns:
             arms += [f"when {condition} then '{reason}:{column.name}'" for condition, reason in values.problems(column)]
-        extra = ""
-        if whole:
-            shown = [
-                f"when '{column.name}' then left(cast(f{source.bound[column.name]} as varchar), 200)"
-                for column in source.columns
-            ]
-            extra = f", raw, case split_part(problem, ':', 2) {' '.join(shown)} end as detail"
+        found = ", ".join(column.name for column in source.columns)
+        if refused:
+            found = f"{scans.raw(source)} as raw, case split_part(problem, ':', 2) {' '.join(shown)} end as detail"
         return f"""
-            with given as ({_given(source, whole=whole)}),
-            typed as (select *, {", ".join(typed)} from given),
+            with given as ({scans.given(source)}),
+            ready as (select *, {", ".join(ready)} from given),
+            typed as (select *, {", ".join(typed)} from ready),
             judged as (select *, case {" ".join(arms)} end as problem from typed),
-            checked as (select line, {", ".join(c.name for c in source.columns)}, problem {extra} from judged)
+            checked as (select line, problem, {found} from judged where problem is {"not null" if refused else "null"})
         """
 
     def _parquet_failure(self) -> Exception | None:
@@ -193,58 +190,8 @@ class Rows:
 
         try:
             with duckdb.connect() as con:
-                columns = ", ".join(_name(field.name) for field in self.source.fields)
-                con.execute(f"select max(hash({columns})) from {_parquet(self.source)}").fetchall()
+                columns = ", ".join(scans.name(field.name) for field in self.source.fields)
+                con.execute(f"select max(hash({columns})) from {scans.parquet(self.source)}").fetchall()
         except duckdb.Error as error:
             return error
         return None
-
-
-def _given(source: Source, *, whole: bool) -> str:
-    """Line, what is broken, the text of broken rows, the fields f0, f1..., and if `whole` the row as JSON."""
-    if source.format == "parquet":
-        fields = ", ".join(f"{_name(field.name)} as f{number}" for number, field in enumerate(source.fields))
-        given = f"""
-            select file_row_number + 1 as line, cast(null as varchar) as broken, cast(null as varchar) as text, {fields}
-            from {_parquet(source)}"""
-    elif source.format == "ndjson":
-        pointers = ", ".join(_text(_pointer(source.fields[number].name)) for number in source.bound.values())
-        fields = ", ".join(f"found[{place}] as f{number}" for place, number in enumerate(source.bound.values(), 1))
-        given = f"""
-            select line, case when broken is null and found is null then 'bad_json' else broken end as broken,
-                coalesce(text, row_text) as text, row_text, {fields}
-            from (
-                select line, broken, text, f0 as row_text,
-                    case when try(json_type(f0)) = 'OBJECT' then json_extract_string(f0, [{pointers}]) end as found
-                from records
-            )"""
-    else:
-        given = "select * from records"
-    if not whole:
-        return given
-    if source.format == "ndjson":
-        row = "case when length(row_text) <= 65536 then row_text else to_json(left(row_text, 4096)) end"
-    else:
-        pairs = (
-            f"{_text(field.name)}, left(cast(f{number} as varchar), 1000)" for number, field in enumerate(source.fields)
-        )
-        row = f"json_object({', '.join(pairs)})"
-    return f"select *, case when broken is null then {row} else to_json(left(text, 4096)) end as raw from ({given})"
-
-
-def _parquet(source: Source) -> str:
-    path = _text(glob.escape(str(source.path)))
-    return f"read_parquet({path}, file_row_number = true, hive_partitioning = false)"
-
-
-def _pointer(name: str) -> str:
-    """A key as JSON pointer (RFC 6901)."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")
-
-
-def _name(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from warehouse import InputError
 
-__all__ = ["FLAGS", "GENDERS", "KINDS", "REASONS", "TABLES", "Column", "Kind", "Reason", "Table", "table_of"]
+__all__ = ["KINDS", "REASONS", "TABLES", "Column", "Kind", "Reason", "Table", "table_of"]
 
 Kind = Literal["users", "photos", "main_photos", "swipes"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -61,7 +61,7 @@ REASONS: dict[Reason, str] = {
     "photo_of_another_user": "The photo's id belongs to another user already; the first claim holds.",
     "superseded": "A later row of the same file says something else about the same id.",
     "too_few_columns": "Fewer fields than the header has.",
-    "too_long": "An id over 1,024 characters, another value over 65,536, or a row over 16 MiB.",
+    "too_long": "An id over 1,024 bytes, another value over 65,536, or a row over 16 MiB.",
     "too_many_columns": "More fields than the header has.",
 }
 """Each reason with its meaning. `read = kept + rejected by reason` holds for every file."""
@@ -154,20 +154,6 @@ TABLES: dict[Kind, Table] = {
     ),
 }
 """`photos.set_at` is the instant at which the photo became its user's main photo: an event of main_photos."""
-
-GENDERS: dict[str, tuple[str, ...]] = {
-    "female": ("female", "f", "w", "woman"),
-    "male": ("male", "m", "man"),
-    "other": ("other", "o", "x", "d", "diverse", "nonbinary", "non-binary", "non binary", "nb"),
-    "": ("", "unknown", "u", "n/a", "na", "none", "null", "nan", "unspecified", "?", "-"),
-}
-"""Spellings, in lower case; the last group is NULL."""
-
-FLAGS: dict[bool, tuple[str, ...]] = {
-    True: ("true", "t", "1", "1.0", "yes", "y", "like", "liked", "right"),
-    False: ("false", "f", "0", "0.0", "no", "n", "ignore", "ignored", "pass", "left"),
-}
-"""Spellings of a swipe, in lower case."""
 
 
 def table_of(kind: str) -> Table:

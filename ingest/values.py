@@ -13,7 +13,7 @@ from ingest.tables import Column, Reason, Type
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["prepare", "problems", "readable", "value"]
+__all__ = ["prepare", "problems", "readable", "trimmed", "value"]
 
 Family = Literal["text", "bytes", "whole", "real", "flag", "time", "zoned", "day", "texts", "other"]
 
@@ -46,22 +46,28 @@ def readable(type_: Type, field_type: str) -> bool:
     return _family(field_type) in _READABLE[type_]
 
 
-def value(type_: Type, field_type: str, field: str) -> str:
-    """The SQL expression that reads `field`."""
-    family = _family(field_type)
-    if family == "bytes":
-        family, field = "text", f"coalesce(try(decode({field})), cast({field} as varchar))"
-    if family == "real":
-        field = f"(case when not isnan(cast({field} as double)) then cast({field} as double) end)"
-    match type_, family:
-        case ("id", "text"):
+def trimmed(field_type: str, field: str) -> str:
+    """The SQL expression that makes text of `field` where it is to be read as text: trimmed, blank is NULL."""
+    match _family(field_type):
+        case "text":
             return f"plain({field})"
+        case "bytes":
+            return f"plain(coalesce(try(decode({field})), cast({field} as varchar)))"
+        case "real":
+            return f"case when not isnan(cast({field} as double)) then cast({field} as double) end"
+        case "texts":
+            return f"plain(array_to_string({field}, ' '))"
+    return field
+
+
+def value(type_: Type, field_type: str, field: str) -> str:
+    """The SQL expression that reads `field`, which `trimmed` has made ready."""
+    family = _family(field_type)
+    match type_, family:
+        case ("id" | "text", "text" | "bytes") | ("flag", "flag"):
+            return field
         case ("id", "real"):
             return f"id_of_number({field})"
-        case ("flag", "flag"):
-            return field
-        case ("tags", "texts"):
-            return f"tags_of_list({field})"
         case ("time", "zoned"):
             return f"cast({field} at time zone 'UTC' as timestamp)"
         case ("time", "time") if field_type == "TIMESTAMP_NS":
@@ -72,9 +78,8 @@ def value(type_: Type, field_type: str, field: str) -> str:
             return f"time_of_number(cast({field} as {'double' if family == 'real' else 'hugeint'}))"
         case ("count", "whole" | "real"):
             return f"count_of_number({field})"
-    text = field if family == "text" else f"cast({field} as varchar)"
-    macro = {"id": "plain", "text": "plain", "tags": "tags_of", "gender": "gender_of", "flag": "flag_of"}
-    return f"{macro.get(type_, f'{type_}_of')}({text})"
+    text = f"cast({field} as varchar)" if family in {"whole", "real", "flag"} else field
+    return text if type_ in {"id", "text"} else f"{type_}_of({text})"
 
 
 def problems(column: Column) -> list[tuple[str, Reason]]:
@@ -84,7 +89,7 @@ def problems(column: Column) -> list[tuple[str, Reason]]:
         found.append((f"{name} is null", column.blank))
     match column.type:
         case "id" | "text":
-            found.append((f"length({name}) > {_MAX_ID if column.type == 'id' else _MAX_TEXT}", "too_long"))
+            found.append((f"strlen({name}) > {_MAX_ID if column.type == 'id' else _MAX_TEXT}", "too_long"))
         case "gender":
             found.append((f"{name} = 'bad'", "bad_gender"))
         case "count":

@@ -79,9 +79,7 @@ def _take(rows: Rows, source: str, stamp: dt.datetime) -> None:
         else f"cast(null as {types.get(column.type, 'varchar')}) as {column.name}"
         for column in rows.source.table.columns
     )
-    n_sound = rows.run(
-        f"create or replace temp table taken as {{checked}} select line, {columns} from checked where problem is null"
-    )
+    n_sound = rows.run(f"create or replace temp table taken as {{checked}} select line, {columns} from checked")
     if n_sound < rows.n_read:
         rows.reject_problems(source, stamp)
 

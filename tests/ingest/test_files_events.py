@@ -1,6 +1,7 @@
 """Swipes and main-photo events: equal ones are held once, whatever the files, their order and their number."""
 
 import datetime as dt
+import itertools
 import json
 import random
 
@@ -95,7 +96,7 @@ ROWS = st.tuples(
 def test_the_order_and_the_cut_of_files_do_not_matter(tmp_path_factory, rows, cuts, seed):
     whole, cut = (Store(tmp_path_factory.mktemp(name)) for name in ("whole", "cut"))
     bounds = [0, *sorted(min(at, len(rows)) for at in cuts), len(rows)]
-    pieces = [rows[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [rows[a:b] for a, b in itertools.pairwise(bounds)]
     random.Random(seed).shuffle(pieces)
     names = ["sender_id", "recipient_id", "liked", "swiped_at"]
     formats = (

@@ -3,9 +3,9 @@
 import datetime as dt
 
 import pytest
-from tests.ingest.ingest_store import NOW, Store
 
 from ingest.tables import REASONS
+from tests.ingest.ingest_store import NOW, Store
 
 
 @pytest.fixture

@@ -1,0 +1,64 @@
+"""Queries that read a file as it is: each row with its line, and what is broken about it as a row."""
+
+from __future__ import annotations
+
+import glob
+
+from ingest.sources import Source
+
+__all__ = ["given", "name", "parquet", "raw"]
+
+
+def given(source: Source) -> str:
+    """The query: line, what is broken, the text of broken rows, and the fields f0, f1... as they are."""
+    if source.format == "parquet":
+        fields = ", ".join(f"{name(field.name)} as f{number}" for number, field in enumerate(source.fields))
+        query = f"""
+            select file_row_number + 1 as line, cast(null as varchar) as broken, cast(null as varchar) as text, {fields}
+            from {parquet(source)}"""
+    elif source.format == "ndjson":
+        pointers = ", ".join(_text(_pointer(source.fields[number].name)) for number in source.bound.values())
+        fields = ", ".join(f"found[{place}] as f{number}" for place, number in enumerate(source.bound.values(), 1))
+        query = f"""
+            select line, case when broken is null and found is null then 'bad_json' else broken end as broken,
+                coalesce(text, row_text) as text, row_text, {fields}
+            from (
+                select line, broken, text, f0 as row_text,
+                    case when try(json_type(f0)) = 'OBJECT' then json_extract_string(f0, [{pointers}]) end as found
+                from records
+            )"""
+    else:
+        query = "select * from records"
+    return query
+
+
+def raw(source: Source) -> str:
+    """The expression that gives a row as JSON; long values are cut, so that what is kept stays JSON."""
+    if source.format == "ndjson":
+        row = "case when strlen(row_text) <= 65536 then row_text else to_json(left(row_text, 4096)) end"
+    else:
+        pairs = (
+            f"{_text(field.name)}, left(cast(f{number} as varchar), 1000)" for number, field in enumerate(source.fields)
+        )
+        row = f"json_object({', '.join(pairs)})"
+    return f"case when broken is null then {row} else to_json(left(text, 4096)) end"
+
+
+def parquet(source: Source) -> str:
+    """The table function."""
+    path = _text(glob.escape(str(source.path)))
+    return f"read_parquet({path}, file_row_number = true, hive_partitioning = false)"
+
+
+def _pointer(name: str) -> str:
+    """A key as JSON pointer (RFC 6901)."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def name(text: str) -> str:
+    """An identifier."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
