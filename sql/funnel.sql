@@ -1,7 +1,7 @@
 -- funnel: what is left of swipes and of posts after each step on the way to labels.
 --
 -- grain:  source, step_no
--- reads:  users, photos, photo_periods, swipe_audit, like_ratios, follower_ratios, photo_labels
+-- reads:  user_genders, photo_owners, photo_periods, swipe_audit, like_ratios, follower_ratios, photo_labels
 -- time:   as the relations read
 -- source: the published funnels: 85k -> 76k users and 40M -> 11M swipes; 200k -> 120k -> 35k posts
 with swiped as (
@@ -38,8 +38,8 @@ steps as (
         'swipes' as source,
         1 as step_no,
         'ingested' as step,
-        (select count(*) from users) as n_users,
-        (select count(*) from photos) as n_photos,
+        (select count(*) from user_genders) as n_users,
+        (select count(*) from photo_owners) as n_photos,
         (select ingested from swiped) as n_swipes
     union all
     select 'swipes', 2, 'with_photo', count(distinct user_id), count(distinct photo_id), (select with_photo from swiped)

@@ -1,7 +1,7 @@
 -- like_ratios: the share of right swipes among those a photo received, and how sure it is.
 --
 -- grain:  photo_id, time_window
--- reads:  photo_counts, like_ratio_prior
+-- reads:  photo_counts, photo_owners, like_ratio_prior
 -- time:   `latest`: since the owner last changed the main photo, as published; `every`: whenever the photo was main
 -- source: Bogatyy & Tom, "Label"; Wilson 1927 (JASA 22, 209-212) at 95 %
 --
@@ -24,8 +24,8 @@ intervals as (
 )
 
 select
-    cast(intervals.photo_id as varchar) as photo_id,           -- the photo
-    cast(intervals.user_id as varchar) as user_id,             -- its owner
+    cast(photo_owners.photo_id as varchar) as photo_id,           -- the photo
+    cast(photo_owners.user_id as varchar) as user_id,             -- its owner
     cast(intervals.time_window as varchar) as time_window,     -- latest, every
     cast(n_likes as bigint) as n_likes,                        -- swipes to the right
     cast(n_swipes as bigint) as n_swipes,                      -- all swipes, at least 1
@@ -34,4 +34,5 @@ select
     cast(case when n_likes = n_swipes then 1e0 else centre + reach end as double) as ci_high, -- Wilson interval, 95 %
     cast((n_likes + alpha) / (n_swipes + alpha + beta) as double) as smoothed_ratio           -- mean of the posterior under like_ratio_prior
 from intervals
+inner join photo_owners on intervals.photo_no = photo_owners.photo_no
 inner join like_ratio_prior on intervals.time_window = like_ratio_prior.time_window

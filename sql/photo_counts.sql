@@ -1,6 +1,6 @@
 -- photo_counts: swipes credited to each photo in each time window.
 --
--- grain:  photo_id, time_window
+-- grain:  photo_no, time_window
 -- reads:  swipe_counts, recipient_timeline
 -- time:   `latest`: since the owner last changed the main photo, as published; `every`: whenever the photo was main
 -- source: Bogatyy & Tom, "Photo validity"
@@ -12,25 +12,24 @@ with stretches as (
 ),
 
 credited as (
-    select photo_id, user_id, reason, n_swipes, n_likes
+    select photo_no, reason, n_swipes, n_likes
     from stretches
     inner join recipient_timeline on stretches.stretch_no = recipient_timeline.stretch_no
-    where photo_id is not null
+    where photo_no is not null
 ),
 
 counts as (
-    select photo_id, user_id, 'latest' as time_window, n_swipes, n_likes
+    select photo_no, 'latest' as time_window, n_swipes, n_likes
     from credited
     where reason = 'kept'
     union all
-    select photo_id, user_id, 'every' as time_window, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
+    select photo_no, 'every' as time_window, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
     from credited
-    group by photo_id, user_id
+    group by photo_no
 )
 
 select
-    cast(photo_id as varchar) as photo_id,          -- the photo
-    cast(user_id as varchar) as user_id,            -- its owner
+    cast(photo_no as integer) as photo_no,          -- of the photo in photo_owners
     cast(time_window as varchar) as time_window,    -- latest, every
     cast(n_swipes as bigint) as n_swipes,           -- swipes, at least 1
     cast(n_likes as bigint) as n_likes              -- of these, to the right

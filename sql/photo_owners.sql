@@ -4,17 +4,24 @@
 -- reads:  photos, main_photos
 -- time:   as photos and main_photos
 -- source: two users may claim one photo; a label must belong to one of them
-with claims as (
-    select photo_id, user_id, 0 as claim_rank, cast(null as timestamp) as claimed_at
+with shown_only as (
+    select photo_id, user_id, set_at
+    from main_photos
+    anti join photos using (photo_id)
+    where photo_id is not null
+),
+
+owners as (
+    select photo_id, user_id
     from photos
     union all
-    select photo_id, user_id, 1 as claim_rank, set_at as claimed_at
-    from main_photos
-    where photo_id is not null
+    select photo_id, user_id
+    from shown_only
+    qualify row_number() over (partition by photo_id order by set_at, user_id) = 1
 )
 
 select
-    cast(photo_id as varchar) as photo_id, -- the photo
-    cast(user_id as varchar) as user_id    -- its owner
-from claims
-qualify row_number() over (partition by photo_id order by claim_rank, claimed_at, user_id) = 1
+    cast(row_number() over (order by photo_id) as integer) as photo_no, -- from 1, by photo_id; may change between builds
+    cast(photo_id as varchar) as photo_id,                              -- the photo
+    cast(user_id as varchar) as user_id                                 -- its owner
+from owners

@@ -1,24 +1,18 @@
 -- population: how many users remain at each stage, and how many swipes they sent.
 --
 -- grain:  stage, gender
--- reads:  user_genders, photos, photo_periods, photo_labels, sender_counts
+-- reads:  user_genders, photo_owners, photo_labels, sender_counts
 -- time:   as the relations read
 -- source: Bogatyy & Tom: 85k users, 76k with photos, 37:63
 --
 -- Senders that are not in users stand apart, as `unknown_sender`.
-with owners as (
-    select user_id from photos
-    union
-    select user_id from photo_periods
-),
-
-members as (
+with members as (
     select 'ingested' as stage, user_id, gender
     from user_genders
     union all
     select 'with_photo' as stage, user_id, gender
     from user_genders
-    semi join owners using (user_id)
+    semi join photo_owners using (user_id)
     union all
     select 'labelled' as stage, user_id, gender
     from user_genders

@@ -1,7 +1,7 @@
 -- recipient_timeline: each user's time from the first main photo on, cut where it changes, with the fate of a swipe in each stretch.
 --
 -- grain:  stretch_no
--- reads:  users, main_photos, photo_owners
+-- reads:  user_genders, main_photos, photo_owners
 -- time:   [valid_from, valid_to), one stretch of a user beginning where the former ends, the last one open
 -- source: Bogatyy & Tom, "Photo validity": the log does not say which photo was shown
 --
@@ -9,11 +9,9 @@
 -- in byte order of its id holds; a photo set at the instant of a removal holds. The reason of the
 -- stretch that still lasts is `kept`, of a photo's earlier stretches `stale_photo`; the others credit
 -- no photo: `photo_removed`, and `foreign_photo` where the user showed a photo that belongs to another.
--- Numbers stand for (user_id, valid_from) and photo_id where swipes are counted; they may change between builds.
 with events as (
     select user_id, set_at, max(photo_id) as photo_id
     from main_photos
-    semi join users using (user_id)
     group by user_id, set_at
 ),
 
@@ -34,7 +32,9 @@ stretches as (
 
 judged as (
     select
+        user_genders.user_no,
         stretches.user_id,
+        case when photo_owners.user_id = stretches.user_id then photo_owners.photo_no end as photo_no,
         case when photo_owners.user_id = stretches.user_id then stretches.photo_id end as photo_id,
         stretches.valid_from,
         stretches.valid_to,
@@ -45,12 +45,15 @@ judged as (
             else 'stale_photo'
         end as reason
     from stretches
+    inner join user_genders on stretches.user_id = user_genders.user_id
     left join photo_owners on stretches.photo_id = photo_owners.photo_id
 )
 
 select
-    cast(row_number() over (order by user_id, valid_from) as integer) as stretch_no, -- from 1, by user_id and valid_from
+    cast(row_number() over (order by user_no, valid_from) as integer) as stretch_no, -- from 1, by user and valid_from; may change between builds
+    cast(user_no as integer) as user_no,                                             -- of the recipient in user_genders
     cast(user_id as varchar) as user_id,                                             -- the recipient
+    cast(photo_no as integer) as photo_no,                                           -- of that photo in photo_owners
     cast(photo_id as varchar) as photo_id,                                           -- the photo that a swipe here is credited to; NULL: none
     cast(valid_from as timestamp) as valid_from,                                     -- inclusive
     cast(coalesce(valid_to, timestamp '9999-12-31') as timestamp) as valid_to,       -- exclusive; 9999-12-31: still lasts

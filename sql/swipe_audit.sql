@@ -5,31 +5,16 @@
 -- time:   as swipe_counts
 -- source: Bogatyy & Tom: 40M swipes, of which 11M remain
 --
--- Swipes in a stretch have its reason, or `self_swipe`. The others came before the recipient's first
--- photo, or to one who never had any (`no_photo`), or who is not in users (`unknown_recipient`).
-with stretches as (
+-- Swipes in a stretch have its reason, or `self_swipe`. The others went to somebody who is not in users
+-- (`unknown_recipient`), who never had a main photo (`no_photo`), or not yet (`before_first_photo`).
+with matched as (
     select
-        stretch_no,
-        sum(n_swipes) filter (where not is_self) as n_swipes,
-        sum(n_likes) filter (where not is_self) as n_likes,
-        sum(n_swipes) filter (where is_self) as n_self_swipes,
-        sum(n_likes) filter (where is_self) as n_self_likes,
-        sum(n_swipes) as n_all_swipes,
-        sum(n_likes) as n_all_likes
+        case when is_self then 'self_swipe' else reason end as reason,
+        sum(n_swipes) as n_swipes,
+        sum(n_likes) as n_likes
     from swipe_counts
-    group by stretch_no
-),
-
-matched as (
-    select user_id, reason, stretches.*
-    from stretches
-    inner join recipient_timeline on stretches.stretch_no = recipient_timeline.stretch_no
-),
-
-recipients as (
-    select user_id, sum(n_all_swipes) as n_swipes, sum(n_all_likes) as n_likes
-    from matched
-    group by user_id
+    inner join recipient_timeline on swipe_counts.stretch_no = recipient_timeline.stretch_no
+    group by case when is_self then 'self_swipe' else reason end
 ),
 
 owners as (
@@ -37,30 +22,29 @@ owners as (
     from recipient_timeline
 ),
 
-unmatched as (
+received as (
     select
         case
             when user_genders.user_id is null then 'unknown_recipient'
             when owners.user_id is null then 'no_photo'
             else 'before_first_photo'
         end as reason,
-        recipient_counts.n_swipes - coalesce(recipients.n_swipes, 0) as n_swipes,
-        recipient_counts.n_likes - coalesce(recipients.n_likes, 0) as n_likes
+        n_swipes,
+        n_likes
     from recipient_counts
-    left join recipients on recipient_counts.recipient_id = recipients.user_id
-    left join owners on recipient_counts.recipient_id = owners.user_id
     left join user_genders on recipient_counts.recipient_id = user_genders.user_id
+    left join owners on recipient_counts.recipient_id = owners.user_id
 ),
 
 parts as (
     select reason, n_swipes, n_likes
     from matched
     union all
-    select 'self_swipe' as reason, n_self_swipes, n_self_likes
-    from matched
-    union all
     select reason, n_swipes, n_likes
-    from unmatched
+    from received
+    union all
+    select 'before_first_photo' as reason, -n_swipes, -n_likes
+    from matched
 ),
 
 totals as (
@@ -76,4 +60,4 @@ select
     cast(reason = 'kept' as boolean) as in_latest,                  -- counted in the window `latest`
     cast(reason in ('kept', 'stale_photo') as boolean) as in_every  -- counted in the window `every`
 from totals
-where n_swipes > 0
+where n_swipes <> 0

@@ -19,7 +19,7 @@ from warehouse.incremental import ADDITIVE, WATCHED, added_up, keep_former
 from warehouse.options import LabelOptions
 from warehouse.progress import Progress
 from warehouse.relations import Relation, relation
-from warehouse.state import State, checksum, digest_of, read_states, swipe_mark
+from warehouse.state import State, checksum, digest_of, mark_of, read_states
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -28,6 +28,9 @@ __all__ = ["EVERYTHING", "Computation", "RelationBuilt"]
 
 EVERYTHING = dt.datetime(9999, 12, 31)
 """The clock when no `as_of` is given."""
+
+_UNDATED = ("facts.faces",)
+"""Base tables that are replaced as a whole, and bear no instant of arrival."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Computation:
             action, n_rows, content = "kept", former.n_rows, former.checksum
         else:
             action = self._replace(what, parameters, former)
-            n_rows, content = checksum(self.con, what)
+            n_rows, content = checksum(self.con, what.name)
             if not self.rehearsal:
                 self._note(what.name, digest, n_rows, content, inputs)
         self._digests[what.name] = content
@@ -112,18 +115,23 @@ class Computation:
             keep_former(self.con, what.name)
         query = None
         if what.name in ADDITIVE:
-            query = added_up(self.con, what, self._states, swipe_mark(self.con, self.as_of))
+            query = added_up(self.con, what, self._states, mark_of(self.con, "facts.swipes", self.as_of))
         table = "temp table" if self.rehearsal else "table"
         self.con.execute(f"create or replace {table} {what.name} as {query or what.text}", parameters or None)
         return "updated" if query else "computed"
 
     def _digest(self, source: str) -> str:
-        """Of the content of a relation, or of a view that no relation was computed of."""
+        """Of the content of what a relation reads."""
         if source not in self._digests:
-            self._digests[source] = (
-                str(swipe_mark(self.con, self.as_of)) if source == "swipes" else checksum(self.con, relation(source))[1]
-            )
+            self._digests[source] = self._digest_of_facts(source)
         return self._digests[source]
+
+    def _digest_of_facts(self, source: str) -> str:
+        if source == "clock" or source in _UNDATED:
+            return checksum(self.con, source)[1]
+        if source.startswith("facts."):
+            return str(mark_of(self.con, source, self.as_of))
+        return "; ".join(self._digest(read) for read in relation(source).reads if read != "clock")
 
     def _note(self, name: str, digest: str, n_rows: int, content: str, inputs: dict[str, str]) -> None:
         self.con.execute("delete from facts.relation_state where relation = $1", [name])

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import sql
-from warehouse.state import SwipeMark, digest_of
+from warehouse.state import Mark, digest_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -43,7 +43,7 @@ def keep_former(con: DuckDBPyConnection, name: str) -> None:
     con.execute(f"create or replace temp table former_{name} as select * from {name}")
 
 
-def added_up(con: DuckDBPyConnection, what: Relation, states: dict[str, State], now: SwipeMark) -> str | None:
+def added_up(con: DuckDBPyConnection, what: Relation, states: dict[str, State], now: Mark) -> str | None:
     """The query that gives the relation as it is to be from what it was, or None where all must be counted.
 
     Args:
@@ -54,32 +54,39 @@ def added_up(con: DuckDBPyConnection, what: Relation, states: dict[str, State], 
     """
     if not _promises(con, what, states, now):
         return None
-    then = SwipeMark.from_text(states[what.name].inputs["swipes"])
+    then = Mark.from_text(states[what.name].inputs["swipes"])
     if not _is_temporary(con, "new_swipes"):
         values = {"until": then.until, "as_of": then.as_of}
         con.execute(f"create temp table new_swipes as {sql.read('incremental/new_swipes')}", values)
-    source = "new_swipes"
-    if what.name == "swipe_counts":
-        for name in WATCHED:
-            if not _is_temporary(con, f"former_{name}"):
-                con.execute(f"create temp view former_{name} as select * from {name}")
-        con.execute(f"create temp table moved_recipients as {sql.read('incremental/moved_recipients')}")
-        n_again = _count(
-            con,
-            "select coalesce(sum(n_swipes), 0) from recipient_counts semi join moved_recipients using (recipient_id)",
-        )
+    if what.name == "swipe_counts" and any(_is_temporary(con, f"former_{name}") for name in WATCHED):
+        n_again = _find_moved(con)
         if n_again > _WORTH * then.n:
             return None
-        if n_again:
-            source = "recounted_swipes"
-            con.execute(f"create temp table recounted_swipes as {sql.read('incremental/recounted_swipes')}")
-    con.execute(f"create temp view swipes as select * from {source}")
-    con.execute(f"create or replace temp table recounted as {what.text}")
-    con.execute("drop view temp.swipes")
+        con.execute(f"create temp table recounted_swipes as {sql.read('incremental/recounted_swipes')}")
+        _count_again(con, what, "recounted_swipes")
+        return sql.read("incremental/swipe_counts_shifted")
+    _count_again(con, what, "new_swipes")
     return sql.read(f"incremental/{what.name}")
 
 
-def _promises(con: DuckDBPyConnection, what: Relation, states: dict[str, State], now: SwipeMark) -> bool:
+def _find_moved(con: DuckDBPyConnection) -> int:
+    """Make `moved_recipients`; says how many of the swipes that were counted must be looked at again."""
+    for name in WATCHED:
+        if not _is_temporary(con, f"former_{name}"):
+            con.execute(f"create temp view former_{name} as select * from {name}")
+    con.execute(f"create temp table moved_recipients as {sql.read('incremental/moved_recipients')}")
+    received = "select coalesce(sum(n_swipes), 0) from recipient_counts semi join moved_recipients using (recipient_id)"
+    return _count(con, received)
+
+
+def _count_again(con: DuckDBPyConnection, what: Relation, swipes: str) -> None:
+    """Make `recounted`: the relation as it would be if these were all swipes."""
+    con.execute(f"create temp view swipes as select * from {swipes}")
+    con.execute(f"create or replace temp table recounted as {what.text}")
+    con.execute("drop view temp.swipes")
+
+
+def _promises(con: DuckDBPyConnection, what: Relation, states: dict[str, State], now: Mark) -> bool:
     """Whether the former counts are of swipes that are all still there, and of rows that we still know."""
     if not all(name in states for name in (*ADDITIVE, *WATCHED)):
         return False
@@ -90,7 +97,7 @@ def _promises(con: DuckDBPyConnection, what: Relation, states: dict[str, State],
         return False
     if any(states[name].checksum != former.inputs[name] for name in WATCHED if name in what.reads):
         return False
-    then = SwipeMark.from_text(former.inputs["swipes"])
+    then = Mark.from_text(former.inputs["swipes"])
     if not then.n or then.as_of > now.as_of:
         return False
     n_held = "select count(*) from facts.swipes where ingested_at <= $1 and ingested_at < $2"

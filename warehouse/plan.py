@@ -16,7 +16,7 @@ from warehouse.compute import EVERYTHING, Computation, RelationBuilt
 from warehouse.options import LabelOptions
 from warehouse.progress import Progress, silent
 from warehouse.relations import relation
-from warehouse.state import SwipeMark, read_states
+from warehouse.state import Mark, read_states
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -99,7 +99,7 @@ def plan_labels(
             as_of=clock if clock < EVERYTHING else None,
             relations=tuple(rehearsal.built),
             n_new_swipes=_swipes(con, "recipient_counts") - _swipes(con, "past_recipient_counts"),
-            n_moved_swipes=_moved(con, SwipeMark.from_text(states["swipe_counts"].inputs["swipes"])) if states else 0,
+            n_moved_swipes=_moved(con, Mark.from_text(states["swipe_counts"].inputs["swipes"])) if states else 0,
             n_new_labels=n_new,
             n_lost_labels=n_lost,
             n_changed_labels=n_changed,
@@ -116,7 +116,7 @@ def _remember(con: DuckDBPyConnection, name: str, *, is_built: bool) -> None:
         con.execute(f"create temp table past_{name} ({columns})")
 
 
-def _moved(con: DuckDBPyConnection, then: SwipeMark) -> int:
+def _moved(con: DuckDBPyConnection, then: Mark) -> int:
     return _row(con, sql.read("plan/moved_swipes"), {"until": then.until, "as_of": then.as_of})[0]
 
 

@@ -1,7 +1,8 @@
 """What each relation was computed from, so that the next build knows what is stale.
 
-A digest stands for content: of a table or view, a checksum of its rows in any order; of the swipes,
-which only ever grow, how many there are and when the last ones arrived.
+A digest stands for content. Of a computed relation it is a checksum of its rows in any order. Of facts,
+which are only appended to or erased, it is a mark: how many rows had arrived before the clock's instant,
+and when the last of them did.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from warehouse.relations import Relation
 
-__all__ = ["State", "SwipeMark", "checksum", "digest_of", "read_states", "swipe_mark"]
+__all__ = ["Mark", "State", "checksum", "digest_of", "mark_of", "read_states"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class SwipeMark:
-    """Which swipes a build saw: the first `n` to arrive, the last of them at `until`, as of `as_of`."""
+class Mark:
+    """Which facts a build saw: the first `n` to arrive, the last of them at `until`, as of `as_of`."""
 
     n: int
     until: dt.datetime
@@ -43,22 +44,22 @@ class SwipeMark:
         return f"{self.n} until {self.until.isoformat()} as of {self.as_of.isoformat()}"
 
     @classmethod
-    def from_text(cls, text: str) -> SwipeMark:
+    def from_text(cls, text: str) -> Mark:
         n, _, until, _, _, as_of = text.split()
         return cls(int(n), dt.datetime.fromisoformat(until), dt.datetime.fromisoformat(as_of))
 
 
-def swipe_mark(con: DuckDBPyConnection, as_of: dt.datetime) -> SwipeMark:
-    """The mark of the swipes that had arrived before `as_of`."""
-    row = con.execute("select count(*), max(ingested_at) from facts.swipes where ingested_at < $1", [as_of]).fetchone()
+def mark_of(con: DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
+    """The mark of the rows of a base table that had arrived before `as_of`."""
+    row = con.execute(f"select count(*), max(ingested_at) from {table} where ingested_at < $1", [as_of]).fetchone()
     assert row is not None
-    return SwipeMark(row[0], row[1] or dt.datetime(1970, 1, 1), as_of)
+    return Mark(row[0], row[1] or dt.datetime(1970, 1, 1), as_of)
 
 
-def checksum(con: DuckDBPyConnection, what: Relation) -> tuple[int, str]:
-    """Rows of a relation, and a checksum of their content that does not depend on their order."""
-    columns = ", ".join(column.name for column in what.columns)
-    row = con.execute(f"select count(*), coalesce(sum(hash({columns})), 0) from {what.name}").fetchone()
+def checksum(con: DuckDBPyConnection, name: str) -> tuple[int, str]:
+    """Rows of a table, and a checksum of their content that does not depend on their order."""
+    columns = [column[0] for column in con.execute(f"select * from {name} limit 0").description]
+    row = con.execute(f"select count(*), coalesce(sum(hash({', '.join(columns)})), 0) from {name}").fetchone()
     assert row is not None
     return row[0], f"{row[1] % 2**64:016x}"
 

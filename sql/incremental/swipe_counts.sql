@@ -1,16 +1,6 @@
--- The former counts of everybody who did not move, under today's stretch numbers, and the recounted ones.
-with former as (
-    select recipient_timeline.stretch_no, sender_gender, is_self, n_swipes, n_likes
-    from swipe_counts
-    inner join former_recipient_timeline on swipe_counts.stretch_no = former_recipient_timeline.stretch_no
-    inner join recipient_timeline
-        on former_recipient_timeline.user_id = recipient_timeline.user_id
-        and former_recipient_timeline.valid_from = recipient_timeline.valid_from
-    anti join moved_recipients on recipient_timeline.user_id = moved_recipients.recipient_id
-),
-
-parts as (
-    select * from former
+-- The former counts and those of new swipes, where time is cut as it was.
+with parts as (
+    select * from swipe_counts
     union all
     select * from recounted
 )
