@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from features.faces import FaceSettings
     from features.pipeline import ComputeReport
 
-__all__ = ["BuildReport", "Part", "build", "held_encoders"]
+__all__ = ["BuildReport", "Part", "build", "held_encoders", "prepare"]
 
 _NO_PICTURES = (
     "No photo of the store has a picture, so there are labels only. "
@@ -107,19 +107,10 @@ def build(
     """
     from features.pipeline import compute, photo_bytes
 
-    if only is not None and only not in get_args(Part):
-        raise InputError(f"There is no step {only!r}.", f"one of {', '.join(get_args(Part))}", "features build")
-    if not (layout.warehouse.exists() or layout.snapshot.exists()):
-        raise StoreError(
-            f"There is no store at {layout.root.absolute()}.",
-            "a folder that `features ingest` or `features demo` has written",
-            f"features ingest users USERS.csv --store {layout.root}",
-        )
     report = BuildReport()
-    if only in ("faces", "embeddings") and options is None and as_of is None:
-        as_of, options = _former_choices(db)
-    choices = options or LabelOptions()
-    names = _usual(layout, report) if encoders is None else [encoder(name).name for name in dict.fromkeys(encoders)]
+    names, as_of, choices = prepare(
+        db, layout, encoders=encoders, only=only, as_of=as_of, options=options, notes=report.notes
+    )
     with db.lock("features build"):
         if only in (None, "labels"):
             with _timed(report, "labels"):
@@ -146,6 +137,37 @@ def build(
     return report
 
 
+def prepare(
+    db: Database,
+    layout: Layout,
+    *,
+    encoders: Sequence[str] | None,
+    only: Part | None,
+    as_of: dt.datetime | None,
+    options: LabelOptions | None,
+    notes: list[str],
+) -> tuple[list[str], dt.datetime | None, LabelOptions]:
+    """Which encoders, as of when, and with which choices about labels: what `build` makes of its arguments.
+
+    Raises:
+        EncoderError: an encoder that nobody knows.
+        InputError: a step that does not exist.
+        StoreError: there is no store.
+    """
+    if only is not None and only not in get_args(Part):
+        raise InputError(f"There is no step {only!r}.", f"one of {', '.join(get_args(Part))}", "features build")
+    if not (layout.warehouse.exists() or layout.snapshot.exists()):
+        raise StoreError(
+            f"There is no store at {layout.root.absolute()}.",
+            "a folder that `features ingest` or `features demo` has written",
+            f"features ingest users USERS.csv --store {layout.root}",
+        )
+    if only in ("faces", "embeddings") and options is None and as_of is None:
+        as_of, options = _former_choices(db)
+    names = _usual(layout, notes) if encoders is None else [encoder(name).name for name in dict.fromkeys(encoders)]
+    return names, as_of, options or LabelOptions()
+
+
 def held_encoders(layout: Layout) -> list[str]:
     """The encoders that the store has vectors of, by name."""
     found = (parts.read_manifest(folder) for folder in layout.embeddings("any").parent.glob("*/"))
@@ -163,14 +185,14 @@ def _former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
     return None, LabelOptions()
 
 
-def _usual(layout: Layout, report: BuildReport) -> list[str]:
+def _usual(layout: Layout, notes: list[str]) -> list[str]:
     """The default pair and what the store holds, as far as this process knows it."""
     names = list(DEFAULT)
     for name in held_encoders(layout):
         try:
             names.append(encoder(name).name)
         except EncoderError:
-            report.notes.append(f"The vectors of {name} were left as they are: no encoder of that name is registered.")
+            notes.append(f"The vectors of {name} were left as they are: no encoder of that name is registered.")
     return list(dict.fromkeys(names))
 
 

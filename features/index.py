@@ -41,7 +41,7 @@ from warehouse.progress import Progress, silent
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["build", "load", "manifest", "manifests", "verify"]
+__all__ = ["build", "is_current", "load", "manifest", "manifests", "verify"]
 
 _SAMPLE = 50
 
@@ -117,6 +117,14 @@ def build(
         )
     publish(layout, made)
     return made
+
+
+def is_current(layout: Layout, encoder: str, *, recall: float = 0.99, memory: int | None = None) -> bool:
+    """Whether `build` with the same arguments would leave the index as it is."""
+    from features import vectors
+
+    former, content = read_manifest(layout, encoder), vectors.opened(layout, encoder).manifest.content
+    return former is not None and former.generation == _generation(content, recall, memory)
 
 
 def manifest(layout: Layout, encoder: str) -> IndexManifest:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from features.build import BuildReport, Part
     from features.faces import FaceSettings
+    from features.plan import BuildPlan
     from features.search import Searcher
     from features.training import Setup, Source, Split, Target, TrainingSet
     from ingest.accounts import Account
@@ -114,6 +115,35 @@ class FeatureStore:
         from features.build import build
 
         return build(
+            self.database,
+            self.layout,
+            encoders=encoders,
+            only=only,
+            as_of=as_of,
+            options=options,
+            faces=faces,
+            flip=flip,
+            recall=recall,
+            memory=memory,
+            progress=self.progress,
+        )
+
+    def plan(
+        self,
+        *,
+        encoders: Sequence[str] | None = None,
+        only: Part | None = None,
+        as_of: dt.datetime | None = None,
+        options: LabelOptions | None = None,
+        faces: FaceSettings | None = None,
+        flip: bool = False,
+        recall: float = 0.99,
+        memory: int | None = None,
+    ) -> BuildPlan:
+        """What `build` with the same arguments would do. See `features.plan.plan`."""
+        from features.plan import plan
+
+        return plan(
             self.database,
             self.layout,
             encoders=encoders,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ from warehouse.options import LabelOptions
 
 if TYPE_CHECKING:
     from features import BuildReport
+    from features.plan import BuildPlan
 
 __all__ = ["run"]
 
@@ -36,6 +37,7 @@ def run(
     flip: Annotated[bool, typer.Option("--flip", help="Vectors of the mirror images too.")] = False,
     recall: Annotated[float, typer.Option(help="Wanted of each search index, 0 to 1.")] = 0.99,
     memory: Size = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done; do nothing.")] = False,
     options: LabelOptions,
     store: Store = Path("store"),
     form: FormatOption = "table",
@@ -47,21 +49,44 @@ def run(
         raise typer.BadParameter(f"--only {only} makes no index, so --memory means nothing")
     from features.faces import FaceSettings
 
+    # A step about pictures leaves the labels' choices as they are, unless it is told others.
+    unchosen = only in ("faces", "embeddings") and options == LabelOptions()
+    arguments: dict[str, Any] = {
+        "encoders": encoders,
+        "only": only,
+        "as_of": as_of,
+        "options": None if unchosen else options,
+        "faces": FaceSettings(face_model, face_confidence),
+        "flip": flip,
+        "recall": recall,
+        "memory": memory,
+    }
     with FeatureStore(store, progress=listener()) as opened:
-        report = opened.build(
-            encoders=encoders,
-            only=only,
-            as_of=as_of,
-            options=options,
-            faces=FaceSettings(face_model, face_confidence),
-            flip=flip,
-            recall=recall,
-            memory=memory,
-        )
-    _print(report, form)
+        if plan:
+            _print_plan(opened.plan(**arguments), form)
+        else:
+            _print_report(opened.build(**arguments), form)
 
 
-def _print(report: BuildReport, form: Format) -> None:
+def _print_plan(plan: BuildPlan, form: Format) -> None:
+    relations = plan.labels.relations if plan.labels else ()
+    rows: list[tuple[str, str, int | None]] = [
+        ("labels", built.name, built.n_rows) for built in relations if built.action != "kept"
+    ]
+    if plan.n_pictures:
+        rows.append(("faces", "pictures never looked at", plan.n_pictures))
+    rows += [("embeddings", name, n) for name, n in plan.n_vectors.items() if n]
+    rows += [("index", name, None) for name in plan.indices]
+    show(Table(("step", "what", "n_rows"), rows), form)
+    if plan.labels:
+        say(str(plan.labels))
+    for note in plan.notes:
+        say(note)
+    if not plan.changes:
+        say("There is nothing to do.")
+
+
+def _print_report(report: BuildReport, form: Format) -> None:
     """The funnel is the data; what was done about it is for the person."""
     relations = report.labels.relations if report.labels else ()
     if form == "table":

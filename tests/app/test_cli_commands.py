@@ -105,6 +105,25 @@ def test_build_without_pictures_says_so(store):
     assert "No photo of the store has a picture" in done.stderr
 
 
+def test_a_plan_says_what_a_build_would_do_and_does_nothing(world, store):
+    nothing = run("build", "--plan", "--store", store)
+    assert "no rows" in nothing.stdout
+    assert "There is nothing to do." in nothing.stderr
+    before = (store / "snapshot.duckdb").stat().st_mtime_ns
+    planned = json.loads(run("build", "--plan", "--store", store, "--min-swipes", 5, "--format", "json").stdout)
+    assert "photo_labels" in {row["what"] for row in planned if row["step"] == "labels"}
+    assert (store / "snapshot.duckdb").stat().st_mtime_ns == before
+
+
+def test_a_step_about_pictures_keeps_the_labels_choices(store, monkeypatch):
+    seen = []
+    monkeypatch.setattr(FeatureStore, "plan", lambda self, **arguments: seen.append(arguments["options"]) or 1 / 0)
+    run("build", "--plan", "--store", store, "--only", "faces")
+    run("build", "--plan", "--store", store, "--only", "faces", "--min-swipes", "3")
+    run("build", "--plan", "--store", store)
+    assert [options and options.min_swipes for options in seen] == [None, 3, 1]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
