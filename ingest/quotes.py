@@ -29,7 +29,14 @@ class Quotes:
         self._closes = rf'^{inside}" *(?:{sep}{field})*[\r\n]*$'
 
     def join(
-        self, buffer: bytes, ends: NDArray[np.int64], first: NDArray[np.bool_], broken: set[int], *, final: bool
+        self,
+        buffer: bytes,
+        ends: NDArray[np.int64],
+        first: NDArray[np.bool_],
+        broken: set[int],
+        *,
+        final: bool,
+        most: int,
     ) -> int:
         """Tell records from lines.
 
@@ -39,6 +46,7 @@ class Quotes:
             first: per line, whether a record begins there; all true on entry, cleared where one goes on.
             broken: gets the numbers of the lines whose quotes make no sense.
             final: nothing follows, so a field still open at the end is broken.
+            most: bytes of the longest record; a field that is open for longer is broken.
 
         Returns:
             The number of lines that can be judged; the record that begins behind them needs more of the file.
@@ -80,7 +88,7 @@ class Quotes:
             if after < len(leaves) and leaves[after] in closes:
                 joined.append((numbers[place], numbers[leaves[after]]))
                 judged = leaves[after] + 1
-            elif after < len(leaves) or final:
+            elif after < len(leaves) or final or ends[-1] - offsets[numbers[place]] > most:
                 broken.add(numbers[place])
             else:
                 n_lines = numbers[place]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ingest.blocks import Block, line_ends
 from ingest.quotes import Quotes
 from ingest.streams import TextStream
 from ingest.tables import Reason
@@ -30,17 +30,6 @@ MAX_RECORD = 16 << 20
 _BLOCK = 8 << 20
 _SHOWN = 4096
 _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-
-
-@dataclass(slots=True)
-class _Block:
-    """Whole records: the i-th is `buffer[starts[i]:stops[i]]`, with its line end, and begins on `lines[i]`."""
-
-    buffer: bytes
-    starts: NDArray[np.int64]
-    stops: NDArray[np.int64]
-    lines: NDArray[np.int64]
-    broken: dict[int, Reason]
 
 
 class Records:
@@ -94,8 +83,8 @@ class Records:
     def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         try:
             for block in self._blocks():
-                self.n_records += len(block.lines)
-                self._advance(len(block.lines))
+                self.n_records += len(block)
+                self._advance(len(block))
                 self._find_bad_encoding(block)
                 good = self._parse(block, schema)
                 if block.broken:
@@ -108,48 +97,47 @@ class Records:
         finally:
             self._stream.close()
 
-    def _blocks(self) -> Iterator[_Block]:
+    def _blocks(self) -> Iterator[Block]:
         carry, at_end = b"", False
         while not at_end:
             data = self._stream.read(_BLOCK)
             at_end = not data
             buffer = carry + data
-            ends = _line_ends(buffer, at_end=at_end)
+            ends = line_ends(buffer, at_end=at_end)
             if not len(ends) and len(buffer) > MAX_RECORD:
                 yield self._overlong(buffer)
                 carry = self._skip_line()
                 continue
-            block, n_bytes = self._cut(buffer, ends, final=at_end or len(buffer) > MAX_RECORD)
+            block, n_bytes = self._cut(buffer, ends, final=at_end)
             carry = buffer[n_bytes:]
-            if len(block.lines):
+            if len(block):
                 yield block
 
-    def _cut(self, buffer: bytes, ends: NDArray[np.int64], *, final: bool) -> tuple[_Block, int]:
+    def _cut(self, buffer: bytes, ends: NDArray[np.int64], *, final: bool) -> tuple[Block, int]:
         """The complete records of a buffer, and how many of its bytes they take."""
         import numpy as np
 
         first, bad = np.ones(len(ends), bool), set[int]()
         n_lines = len(ends)
         if self._quotes and b'"' in buffer:
-            n_lines = self._quotes.join(buffer, ends, first, bad, final=final)
+            n_lines = self._quotes.join(buffer, ends, first, bad, final=final, most=MAX_RECORD)
         numbers = np.flatnonzero(first[:n_lines])
         broken: dict[int, Reason] = {int(np.searchsorted(numbers, number)): "bad_quotes" for number in bad}
         bounds = np.concatenate(([0], ends[:n_lines]))
         starts = bounds[numbers]
-        block = _Block(buffer, starts, np.append(starts[1:], bounds[-1:]), numbers + self._line, broken)
+        block = Block(buffer, starts, np.append(starts[1:], bounds[-1:]), numbers + self._line, broken)
         for at in np.flatnonzero(block.stops - starts > MAX_RECORD):
             broken[int(at)] = "too_long"
         self._line += n_lines
-        return _without(block, _blank(block) | (block.lines <= self._skip)), int(bounds[-1])
+        return block.without(block.blank() | (block.lines <= self._skip)), int(bounds[-1])
 
-    def _parse(self, block: _Block, schema: pa.Schema) -> pa.RecordBatch:
+    def _parse(self, block: Block, schema: pa.Schema) -> pa.RecordBatch:
         """The fields of the records that are not broken; those with too few or too many become so."""
         import numpy as np
         import pyarrow as pa
 
-        sound = np.ones(len(block.lines), bool)
-        sound[list(block.broken)] = False
-        text = _texts(block, np.flatnonzero(sound))
+        sound = block.sound()
+        text = block.texts(sound)
         fields: list[pa.Array] = []
         if self._separator is None:
             fields.append(text.cast(pa.string()))
@@ -194,7 +182,7 @@ class Records:
         )
         return table, miscounted
 
-    def _find_bad_encoding(self, block: _Block) -> None:
+    def _find_bad_encoding(self, block: Block) -> None:
         import numpy as np
 
         if block.buffer.isascii():
@@ -213,11 +201,11 @@ class Records:
             else:
                 return
 
-    def _overlong(self, buffer: bytes) -> _Block:
+    def _overlong(self, buffer: bytes) -> Block:
         import numpy as np
 
         self._line += 1
-        return _Block(buffer, np.array([0]), np.array([len(buffer)]), np.array([self._line - 1]), {0: "too_long"})
+        return Block(buffer, np.array([0]), np.array([len(buffer)]), np.array([self._line - 1]), {0: "too_long"})
 
     def _skip_line(self) -> bytes:
         """What follows the line that is under way."""
@@ -227,55 +215,19 @@ class Records:
         return b""
 
 
-def _line_ends(buffer: bytes, *, at_end: bool) -> NDArray[np.int64]:
-    """The index behind each line end (LF, CRLF or a lone CR); at the end of the file, the last line has one too."""
-    import numpy as np
-
-    octets = np.frombuffer(buffer, np.uint8)
-    is_end = octets == ord("\n")
-    if b"\r" in buffer:
-        # A CR that is last in the buffer may have its LF in the next one.
-        is_end[:-1] |= (octets[:-1] == ord("\r")) & (octets[1:] != ord("\n"))
-    ends = np.flatnonzero(is_end) + 1
-    if at_end and buffer and not is_end[-1]:
-        ends = np.append(ends, len(buffer))
-    return ends
-
-
-def _blank(block: _Block) -> NDArray[np.bool_]:
-    """Whether a record is nothing but a line end."""
-    import numpy as np
-
-    octets, lengths = np.frombuffer(block.buffer, np.uint8), block.stops - block.starts
-    blank = lengths <= 2
-    at = block.starts[blank]
-    is_end = np.isin(octets[at], (10, 13)) & np.isin(octets[block.stops[blank] - 1], (10, 13))
-    blank[blank] = is_end
-    return blank
-
-
-def _without(block: _Block, gone: NDArray[np.bool_]) -> _Block:
-    """The block without some of its records."""
-    import numpy as np
-
-    if not gone.any():
-        return block
-    place = np.cumsum(~gone) - 1
-    broken = {int(place[number]): reason for number, reason in block.broken.items() if not gone[number]}
-    return _Block(block.buffer, block.starts[~gone], block.stops[~gone], block.lines[~gone], broken)
-
-
-def _texts(block: _Block, numbers: NDArray[np.int64]) -> pa.Array:
-    """The bytes of some records, without a copy where they are neighbours."""
-    import numpy as np
+def _broken_batch(block: Block, schema: pa.Schema) -> pa.RecordBatch:
+    """The records whose text is broken: no fields, but the text."""
     import pyarrow as pa
 
-    starts, stops = block.starts[numbers], block.stops[numbers]
-    gaps = bool((starts[1:] != stops[:-1]).any())
-    offsets = np.stack((starts, stops), axis=1).ravel() if gaps else np.append(starts, stops[-1:])
-    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(block.buffer)]
-    array = pa.Array.from_buffers(pa.binary(), max(len(offsets) - 1, 0), buffers)
-    return array.take(pa.array(np.arange(0, len(offsets), 2))) if gaps else array
+    numbers = sorted(block.broken)
+    texts = [block.excerpt(number, _SHOWN) for number in numbers]
+    nothing = pa.nulls(len(numbers), pa.string())
+    columns = [
+        pa.array(block.lines[numbers]),
+        pa.array([block.broken[number] for number in numbers], pa.string()),
+        pa.array(texts, pa.string()),
+    ]
+    return pa.record_batch([*columns, *[nothing] * (len(schema) - 3)], schema=schema)
 
 
 def _joined(text: pa.Array) -> pa.Buffer:
@@ -286,21 +238,3 @@ def _joined(text: pa.Array) -> pa.Buffer:
         return text.buffers()[2].slice(0, 0)
     offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
     return text.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
-
-
-def _broken_batch(block: _Block, schema: pa.Schema) -> pa.RecordBatch:
-    """The records whose text is broken: no fields, but the text."""
-    import pyarrow as pa
-
-    numbers = sorted(block.broken)
-    texts = [
-        block.buffer[block.starts[number] : block.stops[number]][:_SHOWN].decode(errors="backslashreplace")
-        for number in numbers
-    ]
-    nothing = pa.nulls(len(numbers), pa.string())
-    columns = [
-        pa.array(block.lines[numbers]),
-        pa.array([block.broken[number] for number in numbers], pa.string()),
-        pa.array(texts, pa.string()),
-    ]
-    return pa.record_batch([*columns, *[nothing] * (len(schema) - 3)], schema=schema)

@@ -6,8 +6,6 @@ an unknown format, a missing column, a Parquet column of a type that cannot mean
 
 from __future__ import annotations
 
-import csv
-import difflib
 import glob
 import hashlib
 import json
@@ -18,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from ingest.columns import bind, split_header
 from ingest.streams import Compression, open_text
 from ingest.tables import Column, Table
 from ingest.values import readable
@@ -29,7 +28,6 @@ Format = Literal["csv", "ndjson", "parquet"]
 
 _HEAD = 1 << 20
 _SAMPLE = 1000
-_SEPARATORS = (",", ";", "\t", "|")
 _TEXT_SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -164,7 +162,7 @@ def _look_at_parquet(path: Path, table: Table, mapping: Mapping[str, str]) -> So
                 "copy it again",
             ) from error
     fields = tuple(Field(name, type_) for name, type_, *_ in described)
-    bound = _bind(path, table, [field.name for field in fields], mapping)
+    bound = bind(path, table, [field.name for field in fields], mapping)
     for ours, number in bound.items():
         column, field = table.column(ours), fields[number]
         if not readable(column.type, field.type):
@@ -189,12 +187,12 @@ def _look_at_text(path: Path, magic: bytes, table: Table, mapping: Mapping[str, 
     if format_ == "ndjson":
         names = _keys(path, head)
         return Source(
-            path, table, "ndjson", tuple(map(Field, names)), _bind(path, table, names, mapping), mapping, compression
+            path, table, "ndjson", tuple(map(Field, names)), bind(path, table, names, mapping), mapping, compression
         )
     lines = re.split("\r\n|\r|\n", head)
     header_line = next(number for number, line in enumerate(lines) if line)
-    separator, names = _header(path, lines[header_line], table, mapping)
-    bound = _bind(path, table, names, mapping)
+    separator, names = split_header(path, lines[header_line], table, mapping)
+    bound = bind(path, table, names, mapping)
     fields = tuple(map(Field, names))
     return Source(path, table, "csv", fields, bound, mapping, compression, separator, header_line + 1)
 
@@ -247,56 +245,6 @@ def _keys(path: Path, head: str) -> list[str]:
     if not names:
         raise InputError(f"{path} holds no JSON object.", "NDJSON: one object a line", f"head -n 3 {path}")
     return list(names)
-
-
-def _header(path: Path, line: str, table: Table, mapping: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The separator that makes most of the header ours, and the names."""
-    wanted = {*map(_plain, table.names), *map(_plain, mapping.values())}
-
-    def split(separator: str) -> list[str]:
-        try:
-            return next(csv.reader([line], delimiter=separator, strict=True))
-        except (csv.Error, StopIteration):
-            return []
-
-    splits = [(separator, split(separator)) for separator in _SEPARATORS]
-    separator, names = max(splits, key=lambda pair: (len(wanted.intersection(map(_plain, pair[1]))), len(pair[1])))
-    if not names:
-        raise InputError(f"{path}: the header {line[:80]!r} cannot be read.", "one line of names", f"head -n 3 {path}")
-    return separator, names
-
-
-def _bind(path: Path, table: Table, names: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
-    """Which field is which column of ours."""
-    bound: dict[str, int] = {}
-    for column in table.columns:
-        theirs = mapping.get(column.name)
-        name = theirs or column.name
-        numbers = [number for number, given in enumerate(names) if given == name]
-        numbers = numbers or [number for number, given in enumerate(names) if _plain(given) == _plain(name)]
-        if len(numbers) > 1:
-            raise InputError(
-                f"{path} has {len(numbers)} columns {name!r}.", "one", f"--map {column.name}=THEIRS, or drop the others"
-            )
-        if numbers:
-            bound[column.name] = numbers[0]
-        elif column.required or theirs is not None:
-            raise _missing(path, column, name, names)
-    return bound
-
-
-def _missing(path: Path, column: Column, name: str, names: Sequence[str]) -> InputError:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return InputError(
-        f"{path} has no column {name!r}.",
-        f"that name among its columns: {', '.join(names[:40])}",
-        f"--map {column.name}={near[0] if near else 'THEIRS'}",
-    )
-
-
-def _plain(name: str) -> str:
-    """`Sender ID`, `sender-id` and `sender_id` are one name."""
-    return re.sub(r"[\s\-_]+", "_", name.strip().lower())
 
 
 def _first_line(error: Exception) -> str:

@@ -168,6 +168,18 @@ def test_lines_are_true_beyond_the_first_block(store):
     assert account.n_kept == 30_000
 
 
+def test_a_field_open_for_longer_than_a_record_may_be_costs_its_line(store):
+    """And one that opens behind it, across the border of a block, is read whole."""
+    text = b'a,f,"' + b"no quote here\n" * 1_300_000 + b'b,f,"one\n' + b"two\n" * 300_000 + b'"\nc,bad,\n'
+    account = store.take_text("users", HEAD + text)
+    assert account.rejected == {"bad_quotes": 1, "too_few_columns": 1_299_999, "bad_gender": 1}
+    assert store.rows("select user_id from facts.users") == [("b",)]
+    assert store.rows("select line from facts.rejects where reason <> 'too_few_columns' order by 1") == [
+        (2,),
+        (2 + 1_300_000 + 300_000 + 2,),
+    ]
+
+
 def test_wrong_parquet_types(store):
     cases = {
         "true as sender_id, 'b' as recipient_id, true as liked, now() as swiped_at": "sender_id",
