@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from app.commands import build, crawl, encoders, fetch, ingest, predict, similar, sql, status, train, weights
+from app.commands import build, crawl, demo, encoders, fetch, ingest, predict, similar, sql, status, train, weights
 from warehouse.errors import PhotogenicError
 
 __all__ = ["main", "program"]
@@ -69,6 +69,7 @@ def features(
     """Popularity of photos: labels from swipes, vectors from pictures, and SQL over both."""
 
 
+program.command("demo")(demo.run)
 program.add_typer(ingest.commands, name="ingest")
 program.command("login")(crawl.login)
 program.command("tokens")(crawl.tokens)

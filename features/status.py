@@ -9,9 +9,9 @@ import sql
 from features import generation, vectors
 from features.build import held_encoders
 from warehouse import Database, Layout
+from warehouse.compute import Computation
 from warehouse.lock import holder
-from warehouse.relations import relation
-from warehouse.state import checksum, read_states, swipe_mark
+from warehouse.options import LabelOptions
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -70,17 +70,7 @@ def status(db: Database, layout: Layout) -> dict[str, Any]:
 def _changed(con: DuckDBPyConnection) -> list[str]:
     """The sources whose rows are no longer those that labels were computed from."""
     ((as_of,),) = con.execute("select as_of from clock").fetchall()
-    seen = {
-        (source, digest)
-        for state in read_states(con).values()
-        for source, digest in state.inputs.items()
-        if source in sql.VIEWS and source != "clock"
-    }
-    now = {
-        source: str(swipe_mark(con, as_of)) if source == "swipes" else checksum(con, relation(source))[1]
-        for source in {source for source, _ in seen}
-    }
-    return sorted({source for source, digest in seen if now[source] != digest})
+    return Computation(con, as_of, LabelOptions(), rehearsal=True).changed_sources()
 
 
 def _vectors(layout: Layout, name: str, n_pictures: int) -> dict[str, Any]:

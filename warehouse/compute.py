@@ -83,6 +83,16 @@ class Computation:
                 advance(1)
         audit(self.con, {built.name for built in self.built if built.action != "kept"})
 
+    def changed_sources(self) -> list[str]:
+        """The facts that are no longer those which the relations were computed from; computes nothing."""
+        seen = {
+            (source, digest)
+            for state in read_states(self.con).values()
+            for source, digest in state.inputs.items()
+            if source not in sql.RELATIONS and source != "clock"
+        }
+        return sorted({source.removeprefix("facts.") for source, digest in seen if self._digest(source) != digest})
+
     def _set_clock(self) -> None:
         """Ages are counted up to `as_of`; without one, up to the newest arrival of photos."""
         bounded = self.as_of < EVERYTHING

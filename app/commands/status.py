@@ -45,8 +45,9 @@ def _print(found: dict[str, Any]) -> None:
 def _freshness(labels: dict[str, Any]) -> str:
     if labels["built_at"] is None:
         return "never built; run `features build`"
-    stale = "; rows have arrived since, run `features build`" if labels["stale"] else ", up to date"
-    return f"built {labels['built_at']}{stale}"
+    if not labels["stale"]:
+        return f"built {labels['built_at']}, up to date"
+    return f"built {labels['built_at']}; since then {', '.join(labels['changed'])} changed, run `features build`"
 
 
 def _encoder(name: str, facts: dict[str, Any]) -> dict[str, Any]:

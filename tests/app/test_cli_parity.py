@@ -14,6 +14,7 @@ import sql
 from app.cli import ORDER, program
 from app.commands import build as build_command
 from app.commands import train as train_command
+from app.demo import run_demo
 from features import FeatureStore
 from features.faces import FaceSettings
 from ingest.crawl import crawl
@@ -33,6 +34,7 @@ COMMON = {"store", "form", "help"}
 """Where, how it is printed, and what it is: not the business of the function that a command calls."""
 
 CALLS = {
+    "demo": run_demo,
     "ingest users": FeatureStore.ingest_users,
     "ingest photos": FeatureStore.ingest_photos,
     "ingest main-photos": FeatureStore.ingest_main_photos,
@@ -53,6 +55,7 @@ OBJECTS = {"options": LabelOptions, "faces": FaceSettings, "limits": Limits, "se
 """Parameters that are spelled out on the command line: one option per field."""
 
 ONLY_IN_PYTHON = {
+    "demo": {"root", "tell"},
     "train": {"grid"},
     "predict": {"faces"},
     "fetch": {"db", "clock", "rng"},
@@ -134,6 +137,7 @@ def test_every_option_has_a_line_of_help():
         assert command.help
         for parameter in command.params:
             assert parameter.help, (name, parameter.name)
+            assert "[" not in parameter.help, "taken for markup, and not shown"
 
 
 def test_choices_are_those_of_the_library():
