@@ -81,6 +81,7 @@ def build(
     flip: bool = False,
     recall: float = 0.99,
     memory: int | None = None,
+    anew: bool = False,
     progress: Progress = silent,
 ) -> BuildReport:
     """Do what is missing or stale.
@@ -97,6 +98,7 @@ def build(
         flip: the vectors of mirror images too.
         recall: wanted of each search index.
         memory: most bytes of each search index; None: no limit.
+        anew: compute every label again, whether or not it is stale.
         progress: hears of every step.
 
     Raises:
@@ -114,7 +116,7 @@ def build(
     with db.lock("features build"):
         if only in (None, "labels"):
             with _timed(report, "labels"):
-                report.labels = build_labels(db, as_of=as_of, options=choices, progress=progress)
+                report.labels = build_labels(db, as_of=as_of, options=choices, anew=anew, progress=progress)
         if only in (None, "faces", "embeddings"):
             if len(photo_bytes(db)) or held_encoders(layout):
                 with _timed(report, "faces and embeddings"):

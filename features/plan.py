@@ -62,6 +62,7 @@ def plan(
     flip: bool = False,
     recall: float = 0.99,
     memory: int | None = None,
+    anew: bool = False,
     progress: Progress = silent,
 ) -> BuildPlan:
     """Rehearse `build` with the same arguments. Needs no lock and writes nothing.
@@ -77,6 +78,7 @@ def plan(
         flip: the vectors of mirror images too.
         recall: wanted of each search index.
         memory: most bytes of each search index.
+        anew: every label again.
         progress: hears of every relation.
 
     Raises:
@@ -88,7 +90,7 @@ def plan(
     names, as_of, choices = prepare(db, layout, encoders=encoders, only=only, as_of=as_of, options=options, notes=notes)
     labels = None
     if only in (None, "labels"):
-        labels = plan_labels(db, as_of=as_of, options=choices, progress=progress)
+        labels = plan_labels(db, as_of=as_of, options=choices, anew=anew, progress=progress)
     n_pictures, n_vectors = 0, dict[str, int]()
     if only in (None, "faces", "embeddings"):
         work = _work(db, layout, names if only != "faces" else [], faces or FaceSettings(), flip=flip)

@@ -110,6 +110,7 @@ class FeatureStore:
         flip: bool = False,
         recall: float = 0.99,
         memory: int | None = None,
+        anew: bool = False,
     ) -> BuildReport:
         """Bring labels, faces, embeddings and indices up to date. See `features.build.build`."""
         from features.build import build
@@ -125,6 +126,7 @@ class FeatureStore:
             flip=flip,
             recall=recall,
             memory=memory,
+            anew=anew,
             progress=self.progress,
         )
 
@@ -139,6 +141,7 @@ class FeatureStore:
         flip: bool = False,
         recall: float = 0.99,
         memory: int | None = None,
+        anew: bool = False,
     ) -> BuildPlan:
         """What `build` with the same arguments would do. See `features.plan.plan`."""
         from features.plan import plan
@@ -154,6 +157,7 @@ class FeatureStore:
             flip=flip,
             recall=recall,
             memory=memory,
+            anew=anew,
             progress=self.progress,
         )
 

@@ -37,6 +37,7 @@ def run(
     flip: Annotated[bool, typer.Option("--flip", help="Vectors of the mirror images too.")] = False,
     recall: Annotated[float, typer.Option(help="Wanted of each search index, 0 to 1.")] = 0.99,
     memory: Size = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Compute every label again, stale or not.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done; do nothing.")] = False,
     options: LabelOptions,
     store: Store = Path("store"),
@@ -47,6 +48,8 @@ def run(
         raise typer.BadParameter(f"--only {only} computes no vectors, so --encoder and --flip mean nothing")
     if only not in (None, "index") and memory is not None:
         raise typer.BadParameter(f"--only {only} makes no index, so --memory means nothing")
+    if only == "index" and anew:
+        raise typer.BadParameter("--only index computes no labels, so --anew means nothing")
     from features.faces import FaceSettings
 
     # A step about pictures leaves the labels' choices as they are, unless it is told others.
@@ -60,6 +63,7 @@ def run(
         "flip": flip,
         "recall": recall,
         "memory": memory,
+        "anew": anew,
     }
     with FeatureStore(store, progress=listener()) as opened:
         if plan:

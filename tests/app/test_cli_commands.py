@@ -129,6 +129,7 @@ def test_a_step_about_pictures_keeps_the_labels_choices(store, monkeypatch):
     [
         ["--only", "labels", "--encoder", "dlib_face"],
         ["--only", "faces", "--flip"],
+        ["--only", "index", "--anew"],
         ["--only", "labels", "--memory", "1GB"],
         ["--only", "everything"],
         ["--as-of", "yesterday"],
@@ -149,11 +150,12 @@ def test_build_options_reach_the_function(store, monkeypatch):
 
     monkeypatch.setattr(FeatureStore, "build", build)
     line = "--encoder a --encoder b --as-of 2024-02-01T02:00+02:00 --face-confidence 0.7 --memory 1.5GB --recall 0.9"
-    run("build", "--store", store, *line.split(), "--hashtag", "#Me", "--earliest-post", "2012-01-01", "--flip")
+    more = ["--hashtag", "#Me", "--earliest-post", "2012-01-01", "--flip", "--anew"]
+    run("build", "--store", store, *line.split(), *more)
     assert seen["encoders"] == ["a", "b"]
     assert seen["as_of"] == dt.datetime(2024, 2, 1)
     assert (seen["faces"].model, seen["faces"].confidence) == ("short", 0.7)
-    assert (seen["memory"], seen["recall"], seen["flip"]) == (1_500_000_000, 0.9, True)
+    assert (seen["memory"], seen["recall"], seen["flip"], seen["anew"]) == (1_500_000_000, 0.9, True, True)
     assert (seen["options"].hashtag, seen["options"].earliest_post) == ("me", dt.datetime(2012, 1, 1))
 
 
