@@ -10,7 +10,6 @@ ingest/records.py, Parquet straight through DuckDB.
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -30,9 +29,6 @@ __all__ = ["Rows"]
 
 _EVERY_S = 0.5
 
-_LITERAL = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")
-_PARAMETER = re.compile(r"\$([a-z_]\w*)")
-
 
 class Rows:
     """The rows of one file on one connection.
@@ -51,10 +47,9 @@ class Rows:
     def __init__(
         self, con: DuckDBPyConnection, source: Source, latest: dt.datetime, advance: Callable[[int], None]
     ) -> None:
-        self.con, self.source = con, source
+        self.con, self.source, self.latest = con, source, latest
         self.n_read = source.n_rows or 0
         self.looks_latin1 = False
-        self._parameters: dict[str, Any] = {"latest": latest}
         self._advance: Callable[[int], None] = advance
 
     def run(self, statement: str, parameters: Mapping[str, Any] | None = None, *, refused: bool = False) -> int:
@@ -71,14 +66,12 @@ class Rows:
         import duckdb
 
         text = statement.replace("{checked}", self._with(refused=refused))
-        pool = {**self._parameters, **(parameters or {})}
-        used = {name: pool[name] for name in set(_PARAMETER.findall(_LITERAL.sub("", text))) & pool.keys()}
         records = None if self.source.format == "parquet" else self._register(refused=refused)
         try:
             # Below the projections, a filter on `problem` would spell out every value again, several times over.
             self.con.execute("set disabled_optimizers = 'filter_pushdown'")
             with self._watched():
-                [(n,)] = self.con.execute(text, used).fetchall()
+                [(n,)] = self.con.execute(text, dict(parameters or {})).fetchall()
         except duckdb.Error as error:
             if failure := records.failure if records else self._parquet_failure():
                 raise InputError(
@@ -172,7 +165,10 @@ class Rows:
             shown.append(f"when '{column.name}' then left(cast(f{number} as varchar), 200)")
         arms = ["when broken is not null then broken || ':'"]
         for column in source.columns:
-            arms += [f"when {condition} then '{reason}:{column.name}'" for condition, reason in values.problems(column)]
+            arms += [
+                f"when {condition} then '{reason}:{column.name}'"
+                for condition, reason in values.problems(column, self.latest)
+            ]
         found = ", ".join(column.name for column in source.columns)
         if refused:
             found = f"{scans.raw(source)} as raw, case split_part(problem, ':', 2) {' '.join(shown)} end as detail"

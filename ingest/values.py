@@ -5,6 +5,7 @@ The macros that do the reading are in sql/ingest/values.sql; here is which one a
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Literal
 
 import sql
@@ -82,8 +83,13 @@ def value(type_: Type, field_type: str, field: str) -> str:
     return text if type_ in {"id", "text"} else f"{type_}_of({text})"
 
 
-def problems(column: Column) -> list[tuple[str, Reason]]:
-    """Conditions on the value that refuse its row, in the order in which they are asked."""
+def problems(column: Column, latest: dt.datetime) -> list[tuple[str, Reason]]:
+    """Conditions on the value that refuse its row, in the order in which they are asked.
+
+    Args:
+        column: ours.
+        latest: the last instant that is believed.
+    """
     name, found = column.name, list[tuple[str, Reason]]()
     if column.blank is not None:
         found.append((f"{name} is null", column.blank))
@@ -96,7 +102,7 @@ def problems(column: Column) -> list[tuple[str, Reason]]:
             found.append((f"{name} < 0", "bad_number"))
         case "time":
             found.append((f"{name} < timestamp '1900-01-01'", "bad_time"))
-            found.append((f"{name} > $latest", "future_time"))
+            found.append((f"{name} > timestamp '{latest}'", "future_time"))
         case "tags":
             found.append((f"len({name}) > 1000", "too_long"))
         case "flag":
