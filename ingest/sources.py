@@ -12,11 +12,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from ingest.columns import bind, split_header
+from ingest.records import Records
 from ingest.streams import Compression, open_text
 from ingest.tables import Column, Table
 from ingest.values import readable
@@ -27,7 +27,6 @@ __all__ = ["Field", "Source", "find", "look"]
 Format = Literal["csv", "ndjson", "parquet"]
 
 _HEAD = 1 << 20
-_SAMPLE = 1000
 _TEXT_SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -185,7 +184,7 @@ def _look_at_text(path: Path, magic: bytes, table: Table, mapping: Mapping[str, 
         raise InputError(f"{path} is empty.", "a file with a header or rows", f"ls -l {path}")
     format_ = _text_format(path, head, compression)
     if format_ == "ndjson":
-        names = _keys(path, head)
+        names = _keys(path, compression)
         return Source(
             path, table, "ndjson", tuple(map(Field, names)), bind(path, table, names, mapping), mapping, compression
         )
@@ -232,19 +231,30 @@ def _text_format(path: Path, head: str, compression: Compression | None) -> Form
     return format_
 
 
-def _keys(path: Path, head: str) -> list[str]:
-    """The keys of the first objects, in order of appearance."""
-    names: dict[str, None] = {}
-    for line in islice(filter(str.strip, head.splitlines()), _SAMPLE):
+def _keys(path: Path, compression: Compression | None) -> list[str]:
+    """The keys of all objects: one that only a late row has must not be overlooked."""
+    import duckdb
+
+    records = Records(open_text(path, compression))
+    with duckdb.connect() as con:
+        con.register("records", records.reader())
         try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            names.update(dict.fromkeys(row))
-    if not names:
+            found = con.execute(
+                """
+                select key
+                from (
+                    select line, unnest(case when try(json_type(f0)) = 'OBJECT' then json_keys(f0) end) as key
+                    from records
+                )
+                group by key
+                order by min(line), key
+                """
+            ).fetchall()
+        except duckdb.Error as error:
+            raise records.failure or error from error
+    if not found:
         raise InputError(f"{path} holds no JSON object.", "NDJSON: one object a line", f"head -n 3 {path}")
-    return list(names)
+    return [key for (key,) in found]
 
 
 def _first_line(error: Exception) -> str:

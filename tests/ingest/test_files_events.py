@@ -1,5 +1,6 @@
 """Swipes and main-photo events: equal ones are held once, whatever the files, their order and their number."""
 
+import contextlib
 import datetime as dt
 import itertools
 import json
@@ -115,3 +116,32 @@ def test_the_order_and_the_cut_of_files_do_not_matter(tmp_path_factory, rows, cu
         assert cut.swipes() == whole.swipes()
     n_good = len({tuple(row) for row in whole.swipes()})
     assert one.n_kept == n_good
+
+
+class Listener:
+    def __init__(self):
+        self.stages = {}
+
+    @contextlib.contextmanager
+    def stage(self, name, total=None, unit=""):
+        told = self.stages.setdefault((name, total, unit), [])
+        yield told.append
+
+    def note(self, text):
+        raise AssertionError(text)
+
+
+def test_progress_counts_the_rows_once(store):
+    text = store.file("text.csv", SWIPES + "".join(f"a{n},b,{n % 3},2024-01-01\n" for n in range(3000)))
+    table = store.parquet(
+        "table.parquet",
+        "select 'p' || i as sender_id, 'b' as recipient_id, i % 3 as liked, date '2024-01-01' as swiped_at"
+        " from range(3000) as t(i)",
+    )
+    listener = Listener()
+    accounts = store.take("swipes", text, table, progress=listener)
+    assert [account.n_rejected for account in accounts] == [1000, 1000]
+    assert {stage: sum(told) for stage, told in listener.stages.items()} == {
+        ("swipes text.csv", None, "rows"): 3000,
+        ("swipes table.parquet", 3000, "rows"): 3000,
+    }

@@ -151,6 +151,16 @@ def test_a_parquet_file_damaged_inside_gives_nothing(store, compression):
     assert store.rows("select count(*) from facts.users") == [(0,)]
 
 
+def test_a_key_that_only_a_late_object_has_is_read(store):
+    rows = (
+        b'{"user_id": "a", "about": "%s"}\n' % (b"x" * 1000) * 3000
+        + b'{"User_ID": "z"}\n{"user_id": "b", "Gender": "f"}'
+    )
+    account = store.take_text("users", rows, "users.ndjson")
+    assert store.rows("select user_id, gender from facts.users order by 1") == [("a", None), ("b", "female")]
+    assert account.ignored == ("about", "User_ID")
+
+
 def test_latin1_is_noticed_and_noted(store):
     account = store.take_text("users", "user_id,gender\nJosé,m\nZoë,bad\n".encode("latin-1"))
     assert store.rows("select user_id from facts.users") == [("José",)]
