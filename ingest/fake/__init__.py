@@ -6,7 +6,7 @@ runs one.
 """
 
 from ingest.fake.faults import Faults
-from ingest.fake.server import FakeNetwork
+from ingest.fake.server import FakeNetwork, serving
 from ingest.fake.world import FakeWorld
 
-__all__ = ["FakeNetwork", "FakeWorld", "Faults"]
+__all__ = ["FakeNetwork", "FakeWorld", "Faults", "serving"]

@@ -6,8 +6,11 @@ async with FakeNetwork(FakeWorld.tiny(20, 5, random.Random(0))) as fake:
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 from aiohttp import web
@@ -20,7 +23,7 @@ from ingest.fake.pictures import Pictures
 from ingest.fake.tokens import TokenOffice
 from ingest.fake.world import FakeWorld
 
-__all__ = ["FakeNetwork"]
+__all__ = ["FakeNetwork", "serving"]
 
 
 class FakeNetwork:
@@ -79,3 +82,21 @@ class FakeNetwork:
     def picture_url(self, key: str, host: int = 0) -> str:
         """Where a picture is, on the n-th of the hosts."""
         return str(self.base.with_host(self._hosts[host % len(self._hosts)]) / "pictures" / key)
+
+
+@contextlib.contextmanager
+def serving(network: FakeNetwork) -> Iterator[FakeNetwork]:
+    """Run a network on a thread of its own, for callers that are not coroutines."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="fake network", daemon=True)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(network.__aenter__(), loop).result()
+        try:
+            yield network
+        finally:
+            asyncio.run_coroutine_threadsafe(network.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -6,11 +6,12 @@ and photos.csv in the columns of `features ingest`, such as a synthetic world on
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
 import io
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,21 +67,26 @@ class FakeWorld:
 
     @classmethod
     def of_folder(cls, folder: Path) -> FakeWorld:
-        """The people and posts of `folder`/users.csv and photos.csv; pictures are read from beside them."""
+        """The people and posts of `folder`/users.csv and photos.csv, pictures in `folder`/images.
+
+        Rows that make no sense are left out, as a network would never have let them in.
+        """
         accounts: dict[str, Account] = {}
-        paths: dict[str, Path] = {}
-        with (folder / "users.csv").open(newline="") as file:
-            for row in csv.DictReader(file):
-                user_id = row["user_id"]
-                accounts[user_id] = Account(user_id, user_id.replace("-", "_"), int(row.get("followers") or 0))
-        with (folder / "photos.csv").open(newline="") as file:
-            for row in csv.DictReader(file):
-                post = _read(row)
-                paths[post.picture] = folder / row["path"]
-                accounts[row["user_id"]].posts.append(post)
+        for row in _rows(folder / "users.csv"):
+            with contextlib.suppress(ValueError):
+                user_id = row["user_id"].strip()
+                if user_id and user_id not in accounts:
+                    accounts[user_id] = Account(user_id, user_id.lower(), int(row["followers"]))
+        posts: dict[str, tuple[str, Post]] = {}
+        for row in _rows(folder / "photos.csv"):
+            with contextlib.suppress(ValueError):
+                if row["photo_id"].strip() and row["user_id"] in accounts:
+                    posts.setdefault(row["photo_id"], (row["user_id"], _read(row)))
+        for owner, post in posts.values():
+            accounts[owner].posts.append(post)
         for account in accounts.values():
-            account.posts.sort(key=lambda post: post.posted_at, reverse=True)
-        return cls({a.username: a for a in accounts.values()}, lambda key: paths[key].read_bytes())
+            account.posts.sort(key=lambda post: (post.posted_at, post.media_id), reverse=True)
+        return cls({a.username: a for a in accounts.values()}, lambda key: _picture(folder / "images", key))
 
     def tagged(self, tag: str) -> list[Post]:
         """All posts with a hashtag, newest first."""
@@ -114,15 +120,28 @@ def _invent(rng: random.Random, media_id: str, followers: int, serial: int) -> P
     )
 
 
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
+
+
+def _picture(folder: Path, key: str) -> bytes:
+    try:
+        return (folder / key).read_bytes()
+    except FileNotFoundError:
+        raise KeyError(key) from None
+
+
 def _read(row: dict[str, str]) -> Post:
-    tags = [tag for tag in (row.get("hashtags") or "").replace(",", " ").replace("|", " ").split() if tag]
-    likes = row.get("likes")
-    return Post(
-        media_id=row["photo_id"],
-        caption=" ".join(f"#{tag.lstrip('#')}" for tag in tags),
-        likes=int(likes) if likes else None,
-        comments=0,
-        kind="IMAGE",
-        posted_at=dt.datetime.fromisoformat(row["posted_at"]) if row.get("posted_at") else _EPOCH,
-        picture=f"{row['photo_id']}.jpg",
-    )
+    """A post from a row of photos.csv.
+
+    Raises:
+        ValueError: the row makes no sense.
+    """
+    posted_at = dt.datetime.fromisoformat(row["posted_at"])
+    if posted_at.tzinfo:
+        posted_at = posted_at.astimezone(dt.UTC).replace(tzinfo=None)
+    likes = int(row["likes"])
+    if likes < 0:
+        raise ValueError(likes)
+    return Post(row["photo_id"], row["hashtags"], likes, 0, "IMAGE", posted_at, row["path"])

@@ -1,0 +1,51 @@
+"""Run a fake network until interrupted: python -m ingest.fake [--port 8700] [--world FOLDER] [--faults 0.05].
+
+Prints where it is and a token, which `features crawl instagram --api` and `features login` can be pointed at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import random
+from pathlib import Path
+from typing import get_args
+
+from ingest.fake import FakeNetwork, FakeWorld, Faults
+from ingest.fake.faults import FaultKind
+
+__all__: list[str] = []
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    kinds = get_args(FaultKind)
+    faults = Faults(rates=dict.fromkeys(kinds, arguments.faults / len(kinds)), latency_s=arguments.latency)
+    if arguments.world is None:
+        world = FakeWorld.tiny(arguments.accounts, arguments.posts, random.Random(arguments.seed))
+    else:
+        world = FakeWorld.of_folder(arguments.world)
+    async with FakeNetwork(world, faults=faults, budget=arguments.budget, port=arguments.port) as fake:
+        print(f"API, login and pictures: {fake.base}")
+        print(f"App 1000001, secret {fake.office.apps['1000001']}; {len(world.accounts)} accounts, such as", end=" ")
+        print(", ".join(list(world.accounts)[:3]), flush=True)
+        await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Parse the command line and serve."""
+    parser = argparse.ArgumentParser(prog="python -m ingest.fake", description=__doc__)
+    parser.add_argument("--port", type=int, default=8700)
+    parser.add_argument("--world", type=Path, help="folder with users.csv, photos.csv and images/")
+    parser.add_argument("--accounts", type=int, default=100)
+    parser.add_argument("--posts", type=int, default=10, help="of each account")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--faults", type=float, default=0.05, help="share of pictures that something is wrong with")
+    parser.add_argument("--latency", type=float, default=0.0, help="before every answer, in seconds")
+    parser.add_argument("--budget", type=int, default=200, help="requests per token and hour")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
