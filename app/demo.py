@@ -125,8 +125,8 @@ def _world(folder: Path, users: int, seed: int, progress: Progress) -> World:
 def _introduce(world: World, tell: Callable[[str], None]) -> None:
     truth = world.truth
     tell(
-        f"A made-up world: {truth.n_users:,} people, {truth.n_photos:,} drawn portraits, {truth.n_swipes:,} swipes over "
-        "one year. Nobody in it exists."
+        f"A made-up world: {truth.n_users:,} people, {truth.n_photos:,} drawn portraits, {truth.n_swipes:,} swipes "
+        "in a year. Nobody in it exists."
     )
     weights = ", ".join(f"{trait} {weight:+.1f}" for trait, weight in truth.rule.items())
     tell(f"What makes a photo popular is planted (log-odds): {weights}.\n")

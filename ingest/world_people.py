@@ -91,9 +91,9 @@ def draw_people(n: int, rng: np.random.Generator) -> People:
     looks = (rng.random(n) >= 32 / 85).astype(np.int8)
     gender = np.where(rng.random(n) < 0.02, 3, np.where(rng.random(n) < 0.008, 2, looks)).astype(np.int8)
     joined_at = START + (rng.random(n) ** 2 * 0.6 * (END - START)).astype(np.int64)
-    receives = np.exp(0.9 * rng.standard_normal(n))
+    receives = np.exp(0.5 * rng.standard_normal(n))
     # Who is seen much changes photos more often; half of the log then falls on photos that were replaced.
-    n_photos = 1 + rng.poisson(1.15 * receives**0.75)
+    n_photos = 1 + rng.poisson(1.2 * receives**1.5)
     has_photo = (looks == 0) | (rng.random(n) < 44 / 53)
     return People(
         looks=looks,
@@ -188,7 +188,7 @@ def _set_times(people: People, owner: Rows, rng: np.random.Generator) -> Times:
     late = np.where(rng.random(len(owner)) < 0.07, 60 * 24.0, 6.0)  # hours
     soon = joined + (rng.random(len(owner)) * late * _HOUR).astype(np.int64)
     later = (
-        joined + 60 * 24 * _HOUR + (rng.random(len(owner)) ** 0.45 * (END - joined - 62 * 24 * _HOUR)).astype(np.int64)
+        joined + 60 * 24 * _HOUR + (rng.random(len(owner)) ** 0.3 * (END - joined - 62 * 24 * _HOUR)).astype(np.int64)
     )
     times = np.where(first, soon, later)
     ordered: Times = times[np.lexsort((times, owner))]
