@@ -1,12 +1,11 @@
 """Adam on a stack of heads: the published schedule, dev looked at now and then, each head kept at its best.
 
-Heads that differ in learning rate and penalty only are a family, of which dev will choose one. A family
-whose best has not improved for some looks is done, and leaves the stack; the others go on, faster.
+Heads that differ in learning rate and penalty only are a family, of which dev will choose one. A head that
+has not improved for some looks leaves the stack, a family with its best one; the others go on, faster.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,8 +33,8 @@ class Schedule:
         epochs: at most, where they come to `least_updates`.
         decay: learning rate at the start over that at the end.
         evaluations: how often, about, dev is looked at; once an epoch where epochs are long.
-        patience: looks after which training stops when none of the learning rates and penalties of a
-            head has improved on the best of them.
+        patience: looks without improvement after which a member stops; when it is the best of its
+            learning rates and penalties, so do they all.
     """
 
     batch: int = 256
@@ -121,11 +120,12 @@ def train_stack(
         if step % every == 0 or step == updates:
             for place, (k, loss) in enumerate(zip(inside, stack.losses(*dev), strict=True)):
                 kept[k] = _newer(kept[k], step, loss, stack.head(place))
-            families = [f for f in families if step - _best(kept, f).updates < schedule.patience * every]
-            if not families:
+            late = [step - trained.updates >= schedule.patience * every for trained in kept]
+            families = [f for f in families if not late[_best(kept, f)]]
+            going_on = sorted(k for family in families for k in family if not late[k])
+            if not going_on:
                 break
-            if sum(map(len, families)) < len(inside):
-                going_on = sorted(itertools.chain.from_iterable(families))
+            if len(going_on) < len(inside):
                 stack, inside = stack.only([inside.index(k) for k in going_on]), going_on
         advance(1)
     return kept
@@ -157,8 +157,9 @@ def _batches(n: int, batch: int, updates: int, seed: int) -> Iterator[Tensor]:
             done += 1
 
 
-def _best(kept: Sequence[Trained], family: Sequence[int]) -> Trained:
-    return min((kept[k] for k in family), key=lambda trained: trained.dev_loss)
+def _best(kept: Sequence[Trained], family: Sequence[int]) -> int:
+    """Of a family, the member with the least dev loss so far."""
+    return min(family, key=lambda k: kept[k].dev_loss)
 
 
 def _newer(kept: Trained, step: int, loss: float, head: dict[str, Tensor]) -> Trained:
