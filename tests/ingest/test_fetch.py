@@ -42,14 +42,25 @@ async def run(db, **options):
     return await asyncio.to_thread(fetch, db, **options)
 
 
-async def test_every_healable_photo_arrives_and_every_other_one_has_its_status(tmp_path):
-    rates = dict.fromkeys(
-        ["http_404", "http_429", "http_500", "hang", "truncated", "wrong_length", "html"], 0.02
-    ) | dict.fromkeys(["redirect", "redirect_loop", "reset", "noai"], 0.02)
+ISSUE = {"http_500": 0.02, "http_429": 0.01, "truncated": 0.01, "html": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("n_photos", "rates"),
+    [
+        (
+            600,
+            dict.fromkeys(["http_404", "http_429", "http_500", "hang", "truncated", "wrong_length"], 0.02)
+            | dict.fromkeys(["html", "redirect", "redirect_loop", "reset", "drip", "noai"], 0.02),
+        ),
+        pytest.param(5000, ISSUE, marks=pytest.mark.slow),
+    ],
+)
+async def test_every_healable_photo_arrives_and_every_other_one_has_its_status(tmp_path, n_photos, rates):
     faults = Faults(rates=rates, times=2, retry_after_s=30)
     hosts = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
     async with FakeNetwork(WORLD, faults=faults, hosts=hosts) as fake:
-        photos = keys(600)
+        photos = keys(n_photos)
         db = make_store(tmp_path, [(key, fake.picture_url(key, n)) for n, key in enumerate(photos)])
         report = await run(db)
     expected = {key: CALLED.get(faults.of(key), "ok") for key in photos}
@@ -69,7 +80,8 @@ async def test_every_healable_photo_arrives_and_every_other_one_has_its_status(t
         passing = faults.of(key) is not None and faults.of(key) not in LASTING
         extra = {"redirect": 1, "redirect_loop": QUICK.redirects}.get(faults.of(key), 0)
         assert fake.pictures.requests[key] == 1 + extra + (faults.times if passing else 0), faults.of(key)
-    assert max(fake.pictures.peak.values()) <= QUICK.per_host
+    unnoticed = 0 if rates is ISSUE else 3  # a server learns a moment later that a client has hung up
+    assert max(fake.pictures.peak.values()) <= QUICK.per_host + unnoticed
     assert not list(db.layout.fetch.glob("*.ndjson"))
 
 
