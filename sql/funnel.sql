@@ -28,7 +28,7 @@ labelled as (
         source,
         count(distinct user_id) as n_users,
         count(*) as n_photos,
-        sum(cast(weight as bigint)) as n_swipes
+        sum(cast(floor(weight) as bigint)) as n_swipes
     from photo_labels
     group by source
 ),

@@ -1,0 +1,159 @@
+"""The label build against one hand-written interval join over the same swipes.
+
+    python -m tests.bench.bench_labels [--swipes 10000000 40000000] [--rounds 3] [--memory 3GB]
+
+85,000 users (37:63), 190,000 main-photo events, string ids, two years of swipes in order of time: the size of
+the published experiment. `hand` is what an analyst would write for one window: `lead()` intervals, one range
+join, likes per photo. `full` computes, audits and checks every relation, both windows; `update` does so
+after 1 % more swipes. Publishing copies the warehouse file, whatever changed, and is told apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse import Database, Layout, Settings
+from warehouse.build import build_labels
+
+USERS, EVENTS = 85_000, 190_000
+
+HAND = """
+create or replace temp table likes as
+with periods as (
+    select user_id, photo_id, set_at as valid_from,
+        lead(set_at) over (partition by user_id order by set_at, photo_id) as valid_to
+    from facts.main_photos
+)
+select photo_id, count(*) as n_swipes, count(*) filter (where liked) as n_likes
+from facts.swipes
+inner join periods
+    on recipient_id = user_id and swiped_at >= valid_from and (swiped_at < valid_to or valid_to is null)
+group by photo_id
+"""
+
+
+def main() -> None:
+    """Print one JSON object a line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--swipes", type=int, nargs="+", default=[10_000_000, 40_000_000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", default="3GB")
+    given = parser.parse_args()
+    full: dict[int, float] = {}
+    for n_swipes in given.swipes:
+        for line in in_fresh_process(n_swipes, given.rounds, given.memory):
+            full[n_swipes] = line["full_s"]
+            print(json.dumps({"bench": "labels", **line}), flush=True)
+    least = min(full)
+    for n_swipes, seconds in full.items():
+        if n_swipes > least:
+            growth = round(seconds / full[least] / (n_swipes / least), 3)
+            print(json.dumps({"bench": "labels", "swipes": n_swipes, "growth_against_linear": growth}), flush=True)
+
+
+def in_fresh_process(*given: Any) -> list[dict[str, Any]]:
+    """Peak memory belongs to a process, so each size has its own."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(measured, given)
+
+
+def measured(n_swipes: int, rounds: int, memory: str) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        db = Database(Layout(Path(folder)), Settings(memory, 2))
+        generate(db, n_swipes)
+        return list(bench(db, n_swipes, rounds))
+
+
+def bench(db: Database, n_swipes: int, rounds: int) -> Iterator[dict[str, Any]]:
+    """Hand-written join, full build and update in turn, so that a busy machine is busy for all three."""
+    hand, full, update, publish = [], [], [], []
+    for round_no in range(rounds):
+        hand.append(by_hand(db))
+        full.append(build_labels(db, anew=True).seconds)
+        append(db, n_swipes // 100, round_no)
+        started = time.perf_counter()
+        update.append(build_labels(db).seconds)
+        publish.append(time.perf_counter() - started - update[-1])
+    yield {
+        "swipes": n_swipes,
+        "hand_s": round(statistics.median(hand), 2),
+        "full_s": round(statistics.median(full), 2),
+        "update_s": round(statistics.median(update), 2),
+        "publish_s": round(statistics.median(publish), 2),
+        "full_over_hand": round(statistics.median(f / h for f, h in zip(full, hand, strict=True)), 2),
+        "update_over_full": round(statistics.median(u / f for u, f in zip(update, full, strict=True)), 3),
+        "peak_memory_GB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2),
+    }
+
+
+def by_hand(db: Database) -> float:
+    """Seconds of the hand-written join."""
+    settings = {"memory_limit": db.settings.memory_limit, "threads": 2, "temp_directory": str(db.layout.spill)}
+    with duckdb.connect(db.layout.warehouse, read_only=True, config=settings) as con:
+        started = time.perf_counter()
+        con.execute(HAND)
+        return time.perf_counter() - started
+
+
+def generate(db: Database, n_swipes: int) -> None:
+    """Facts by plain SQL. Nine users in ten have photos; like rates are those of the published table."""
+    step = 63_072_000_000_000 // n_swipes  # microseconds: two years
+    with db.write("bench") as con:
+        con.execute(f"""
+            insert into facts.users
+            select 'u' || i, case when hash(i) % 100 < 37 then 'female' else 'male' end, null, null,
+                timestamp '2026-01-01'
+            from range({USERS}) as t(i);
+
+            insert into facts.photos (photo_id, user_id, ingested_at)
+            select 'p' || i, 'u' || case when i < {USERS} * 9 // 10 then i else hash(i, 1) % ({USERS} * 9 // 10) end,
+                timestamp '2026-01-01'
+            from range({EVENTS}) as t(i);
+
+            insert into facts.main_photos
+            select user_id, photo_id,
+                timestamp '2024-01-01' + to_microseconds(cast(hash(photo_id) % 63072000000000 as bigint)),
+                timestamp '2026-01-01'
+            from facts.photos;
+        """)
+        con.execute(f"""
+            insert into facts.swipes
+            select 'u' || sender, 'u' || recipient,
+                hash(i, 4) % 100 < case
+                    when hash(sender) % 100 < 37 then case when hash(recipient) % 100 < 37 then 33 else 24 end
+                    else case when hash(recipient) % 100 < 37 then 75 else 31 end
+                end,
+                timestamp '2024-01-01' + to_microseconds({step} * i), timestamp '2026-01-01'
+            from (
+                select i, hash(i, 2) % {USERS} as sender, hash(i, 3) % {USERS} as recipient
+                from range({n_swipes}) as t(i)
+            )
+        """)
+
+
+def append(db: Database, n_swipes: int, round_no: int) -> None:
+    """New swipes, a day's worth, that arrive after all others."""
+    with db.write("bench") as con:
+        con.execute(f"""
+            insert into facts.swipes
+            select 'u' || hash(i, {round_no}, 2) % {USERS}, 'u' || hash(i, {round_no}, 3) % {USERS},
+                hash(i, 4) % 100 < 40,
+                timestamp '2026-01-02' + to_microseconds(i), timestamp '2026-01-02' + to_days({round_no})
+            from range({n_swipes}) as t(i)
+        """)
+
+
+if __name__ == "__main__":
+    main()
