@@ -1,4 +1,4 @@
--- How many swipes that the former build saw are credited otherwise now: to another photo, or for another reason.
+-- How many swipes that both builds see are credited otherwise now: to another photo, or for another reason.
 with changed as (
     select distinct user_id
     from (
@@ -19,8 +19,10 @@ with changed as (
 seen as (
     select sender_id, recipient_id, swiped_at
     from facts.swipes
+    cross join clock
     semi join changed on facts.swipes.recipient_id = changed.user_id
     where ingested_at <= $until and ingested_at < $as_of and swiped_at < $as_of
+        and ingested_at < clock.as_of and swiped_at < clock.as_of
 ),
 
 credits as (
