@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import sql as texts
-from warehouse.errors import QueryError
+from warehouse.refusals import no_rows, refusal
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,8 +16,6 @@ if TYPE_CHECKING:
     from warehouse.database import Database
 
 __all__ = ["Cursor", "sql", "stream"]
-
-_CANDIDATES = re.compile(r"(?:Candidate bindings|Did you mean)[: ]+(.+?)\??$", re.MULTILINE)
 
 
 def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
@@ -41,13 +36,13 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
         try:
             answer = con.sql(query)
             if answer is None:
-                raise _no_answer(query)
+                raise no_rows(query)
             frame: pl.DataFrame = (answer if limit is None else answer.limit(limit)).pl()
             return frame
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
-            raise _explained(query, error) from error
+            raise refusal(query, error) from error
 
 
 @contextlib.contextmanager
@@ -64,12 +59,12 @@ def stream(db: Database, query: str) -> Iterator[Cursor]:
         try:
             answer = con.sql(query)
             if answer is None:
-                raise _no_answer(query)
+                raise no_rows(query)
             yield Cursor(con, query, answer)
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
-            raise _explained(query, error) from error
+            raise refusal(query, error) from error
 
 
 class Cursor:
@@ -94,36 +89,3 @@ class Cursor:
     def batches(self, batch: int = 100_000) -> pa.RecordBatchReader:
         """As Arrow, typed as DuckDB types them."""
         return self._answer.to_arrow_reader(batch)
-
-
-def _no_answer(query: str) -> QueryError:
-    return QueryError(
-        f"The statement returns no rows: {_short(query)}",
-        "a query, such as a SELECT, DESCRIBE or SUMMARIZE",
-        'features sql "select * from swipe_audit"',
-    )
-
-
-def _explained(query: str, error: Exception) -> QueryError:
-    """DuckDB's words, the nearest names, and what to type to see more."""
-    what, _, rest = str(error).partition("\n")
-    near = _CANDIDATES.search(str(error))
-    expected = f"perhaps {near[1].strip()}" if near else ""
-    missing = re.search(r"Table with name (\w+) does not exist", what)
-    if missing:
-        name = missing[1]
-        close = difflib.get_close_matches(name, [*texts.RELATIONS, *texts.VIEWS], n=3)
-        if name in texts.RELATIONS:
-            return QueryError(
-                f"The relation {name} has not been computed yet.", "a store that was built", "features build"
-            )
-        expected = f"one of the relations; near it: {', '.join(close)}" if close else "one of the relations"
-        return QueryError(f"There is no relation {name}.", expected, 'features sql "show tables"')
-    if not expected and "LINE" in rest:
-        expected = rest.strip()
-    return QueryError(f"{what} in: {_short(query)}", expected, 'features sql "show tables"')
-
-
-def _short(query: str) -> str:
-    line = " ".join(query.split())
-    return line if len(line) <= 200 else line[:197] + "..."

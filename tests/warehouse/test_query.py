@@ -1,0 +1,91 @@
+"""Questions in SQL, and what is said about those that cannot be answered."""
+
+import polars as pl
+import pytest
+
+from tests.warehouse.small import store, tell
+from warehouse import QueryError, StoreError
+from warehouse.build import build_labels
+from warehouse.query import sql, stream
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory):
+    db = store(tmp_path_factory.mktemp("query"))
+    tell(
+        db,
+        users=[("ann", "female"), ("bob", None)],
+        main_photos=[("ann", "p", 1)],
+        swipes=[("bob", "ann", True, 2)],
+    )
+    build_labels(db)
+    return db
+
+
+def test_an_answer_is_a_typed_frame(db):
+    frame = sql(db, "select photo_id, like_ratio, n_swipes from like_ratios where time_window = 'latest'")
+    assert frame.schema == {"photo_id": pl.String, "like_ratio": pl.Float64, "n_swipes": pl.Int64}
+    assert frame.rows() == [("p", 1.0, 1)]
+
+
+def test_the_limit_cuts(db):
+    assert sql(db, "select * from users", limit=1).height == 1
+
+
+def test_rows_and_batches_of_a_stream_are_the_same(db):
+    query = "select i, 'x' || i as name from range(25) as t(i)"
+    with stream(db, query) as cursor:
+        assert cursor.columns == ("i", "name")
+        rows = list(cursor.rows(batch=10))
+    with stream(db, query) as cursor:
+        assert [row for batch in cursor.batches(10) for row in zip(*batch.to_pydict().values(), strict=True)] == rows
+
+
+@pytest.mark.parametrize(
+    ("query", "fact", "expected", "remedy"),
+    [
+        ("select lik_ratio from like_ratios", "no column lik_ratio", "like_ratio", "features sql --show like_ratios"),
+        ("select l.foo from like_ratios l", "no column foo", "photo_id", "--show like_ratios"),
+        ("select x.y from photo_labels x", "no column y", "photo_id", "--show photo_labels"),
+        ("select * from photo_label", "no relation photo_label", "photo_labels", "--show photo_labels"),
+        ("select * from zzz", "no relation zzz", "one of the relations", "show tables"),
+        ("select * from a.b", "a.b", "one of the relations", "show tables"),
+        ("selct 1", "syntax error", "^", "show tables"),
+        ("select * from users where user_id = 'x", "unterminated", "^", "--show users"),
+        ("select flor(1.5)", "flor", "floor", "show tables"),
+        ("create table x as select 1", "CREATE", "not written", "features ingest"),
+        ("update users set gender = null", "base table", "not written", "features ingest"),
+        ("delete from facts.swipes", "DELETE", "not written", "features ingest"),
+        ("from read_csv('/etc/passwd')", "/etc/passwd", "out of its reach", "show tables"),
+        ("copy (select 1) to '/nowhere.csv'", "/nowhere.csv", "out of its reach", "show tables"),
+        ("set threads = 1", "threads", "out of its reach", "show tables"),
+        ("", "no rows", "SELECT", "show tables"),
+        ("select cast('x' as integer)", "'x'", "^", "show tables"),
+    ],
+)
+def test_a_refusal_says_what_happened_what_would_do_and_what_to_type(db, query, fact, expected, remedy):
+    with pytest.raises(QueryError) as caught:
+        sql(db, query)
+    error = caught.value
+    assert fact in error.what
+    assert expected in error.expected
+    assert remedy in error.remedy
+
+
+def test_a_long_query_is_not_repeated_in_full(db):
+    with pytest.raises(QueryError) as caught:
+        sql(db, f"select lik_ratio from like_ratios where {' and '.join(['true'] * 200)}")
+    assert len(caught.value.what) < 300
+
+
+def test_before_the_first_build_the_way_out_is_to_build(tmp_path):
+    db = store(tmp_path)
+    tell(db, users=[("ann", None)])
+    assert sql(db, "select count(*) from users").item() == 1
+    with pytest.raises(QueryError, match=r"not been computed yet[\s\S]*features build"):
+        sql(db, "select * from photo_labels")
+
+
+def test_without_a_store_the_way_out_is_to_ingest(tmp_path):
+    with pytest.raises(StoreError, match="features ingest"):
+        sql(store(tmp_path), "select 1")
