@@ -86,7 +86,7 @@ def run_demo(
         told += [_told(find(store, world), tell) for find in (findings.pictures, findings.faces)]
         told += [_told(find(store, world), tell) for find in (findings.swipes, findings.table_1)]
         board = _train(store, progress)
-        told += [_told(findings.best_heads(store, world, board), tell)]
+        told += [_told(findings.popularity(store, world, board), tell), _told(findings.gender(board), tell)]
         told += [_told(findings.alike(store, world, "dlib_face"), tell)]
     _conclude(root, told, time.monotonic() - started, tell)
     return told
@@ -104,7 +104,7 @@ def _claim(root: Path, plan: Plan) -> None:
                 f"features demo --users {plan.users} --seed {plan.seed} --store {root.with_name(root.name + '-2')}",
             )
         return
-    if root.exists() and any(root.iterdir()):
+    if root.exists() and any(path != mark.parent for path in root.iterdir()):
         raise InputError(
             f"{root} is in use, and not by a demo.",
             "an empty or absent folder: a demo does not mix its people with yours",
@@ -149,8 +149,8 @@ def _build(store: FeatureStore) -> None:
 def _train(store: FeatureStore, progress: Progress) -> Leaderboard:
     from models import Grid, Schedule, train
 
-    # A third of the published updates, one penalty: what a demo has time for, and enough for a world this size.
-    grid = Grid(learning_rates=(1e-3, 3e-3), penalties=(0.1,), schedule=Schedule(least_updates=1_500, evaluations=30))
+    # A third of the published updates and one learning rate: what a demo has time for, and enough here.
+    grid = Grid(learning_rates=(1e-3,), penalties=(0.1, 1.0), schedule=Schedule(least_updates=1_500, evaluations=30))
     return train(store, ["like_ratio", "gender"], ENCODERS, setup=["all", "one_face"], grid=grid, progress=progress)
 
 
