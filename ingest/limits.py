@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest.headers import MAX_PIXELS
-from ingest.waiting import Backoff
 from warehouse import InputError
+
+if TYPE_CHECKING:
+    from ingest.waiting import Backoff
 
 __all__ = ["CrawlSettings", "Limits"]
 
@@ -63,6 +65,8 @@ class Limits:
 
     @property
     def backoff(self) -> Backoff:
+        from ingest.waiting import Backoff  # which needs asyncio, and `features --help` does not
+
         return Backoff(self.attempts, self.backoff_s)
 
 
@@ -105,6 +109,8 @@ class CrawlSettings:
 
     @property
     def backoff(self) -> Backoff:
+        from ingest.waiting import Backoff  # which needs asyncio, and `features --help` does not
+
         return Backoff(self.attempts, self.backoff_s)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import time
@@ -74,6 +73,8 @@ def login(
     version: Annotated[str, typer.Option(help="Of the API.")] = SETTINGS.version,
 ) -> None:
     """Add an access token by logging in; the app's secret is asked for, or read from $FEATURES_APP_SECRET."""
+    import asyncio
+
     from yarl import URL
 
     from ingest import oauth

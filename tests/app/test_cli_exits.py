@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -105,12 +106,19 @@ def test_version_is_the_packages(features):
     assert features("--version").stdout == f"photogenic {version('photogenic')}\n"
 
 
+def work_of_children():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.parametrize(("arguments", "limit_s"), [(["--help"], 0.3), (["sql", "select 1"], 0.5)])
 def test_answers_at_once(features, arguments, limit_s):
-    # The best of several: the promise is about the program, not about what else this machine does.
+    # The best of several, and work alone where others keep the cores busy: the promise is about the program.
+    clock = time.perf_counter if os.getloadavg()[0] < os.cpu_count() else work_of_children
+
     def seconds():
-        started = time.perf_counter()
+        started = clock()
         assert features(*arguments).returncode == 0
-        return time.perf_counter() - started
+        return clock() - started
 
     assert min(seconds() for _ in range(8)) <= limit_s
