@@ -3,7 +3,8 @@
 1. Labels, from what was ingested (warehouse/build.py).
 2. Faces and vectors of the photos that have none yet (pipeline.py).
 3. Labels again, as far as they look at faces: which photos show exactly one.
-4. The search index of each encoder (index.py).
+4. The search index of each encoder (index.py); where they are wanted, the neighbours of every photo
+   and the photos that show the same picture (likeness.py).
 5. What was made of each encoder is told to the warehouse: the relation `embeddings`.
 
 Each step does only what is missing or stale and publishes what it did, under one writer's lock. A build
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from features import generation, index, parts, vectors
 from features.encoders import DEFAULT, encoder
 from features.generation import IndexManifest
+from features.likeness import Likeness, update_likeness
 from warehouse import Database, EncoderError, InputError, Layout, Progress, StoreError, silent
 from warehouse.build import BuildReport as LabelReport
 from warehouse.build import build_labels
@@ -52,6 +54,7 @@ class BuildReport:
         labels: of each relation, whether it was computed; None when labels were not asked for.
         computed: faces and vectors; None when there was nothing to look at.
         indices: by encoder.
+        likeness: neighbours and near-duplicates, as far as they were made now; None when indices were not asked for.
         seconds: by step, in order.
         notes: what one should know.
         funnel: how many users, photos, swipes and posts are left after each step; None before the first label build.
@@ -60,6 +63,7 @@ class BuildReport:
     labels: LabelReport | None = None
     computed: ComputeReport | None = None
     indices: dict[str, IndexManifest] = field(default_factory=dict)
+    likeness: Likeness | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     funnel: pl.DataFrame | None = None
@@ -81,6 +85,8 @@ def build(
     flip: bool = False,
     recall: float = 0.99,
     memory: int | None = None,
+    neighbours: int | None = None,
+    near_duplicates: bool = False,
     anew: bool = False,
     progress: Progress = silent,
 ) -> BuildReport:
@@ -98,6 +104,8 @@ def build(
         flip: the vectors of mirror images too.
         recall: wanted of each search index.
         memory: most bytes of each search index; None: no limit.
+        neighbours: how many of each photo the relation `neighbours` holds; None: as many as last time, if any.
+        near_duplicates: make the relation `near_duplicates`; False: only if it was made before.
         anew: compute every label again, whether or not it is stale.
         progress: hears of every step.
 
@@ -132,6 +140,10 @@ def build(
             for name in names if only == "index" and encoders is not None else held:
                 with _timed(report, f"index {name}"):
                     report.indices[name] = index.build(layout, name, recall=recall, memory=memory, progress=progress)
+            with _timed(report, "likeness"):
+                report.likeness = update_likeness(
+                    db, layout, list(report.indices), k=neighbours, duplicates=near_duplicates, progress=progress
+                )
         _tell(db, layout)
         report.funnel = _funnel(db)
     for note in report.notes:

@@ -41,7 +41,7 @@ from warehouse.progress import Progress, silent
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["build", "is_current", "load", "manifest", "manifests", "verify"]
+__all__ = ["build", "is_current", "load", "manifest", "manifests", "vectors_content", "verify"]
 
 _SAMPLE = 50
 
@@ -125,6 +125,16 @@ def is_current(layout: Layout, encoder: str, *, recall: float = 0.99, memory: in
 
     former, content = read_manifest(layout, encoder), vectors.opened(layout, encoder).manifest.content
     return former is not None and former.generation == _generation(content, recall, memory)
+
+
+def vectors_content(layout: Layout, encoder: str) -> str:
+    """Names the vectors that an index made now would hold; empty when there are none yet."""
+    from features import vectors
+
+    try:
+        return vectors.manifest(layout, encoder).content
+    except StoreError:
+        return ""
 
 
 def manifest(layout: Layout, encoder: str) -> IndexManifest:

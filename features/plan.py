@@ -14,6 +14,7 @@ from features import index
 from features.build import Part, held_encoders, prepare
 from features.encoders import encoder
 from features.faces import FaceSettings
+from features.likeness import stale_likeness
 from warehouse import Database, Layout, Progress, silent
 from warehouse.options import LabelOptions
 from warehouse.plan import LabelPlan, plan_labels
@@ -34,6 +35,8 @@ class BuildPlan:
         n_vectors: vectors that would be computed, by encoder; of encoders of faces at most so many, for
             not every picture shows exactly one.
         indices: encoders whose index would be made anew.
+        likeness: what would be made from indices: `neighbours ENCODER`, `near_duplicates`; as far as can be
+            told before new vectors are there.
         notes: what one should know.
     """
 
@@ -41,13 +44,14 @@ class BuildPlan:
     n_pictures: int = 0
     n_vectors: dict[str, int] = field(default_factory=dict)
     indices: tuple[str, ...] = ()
+    likeness: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
         """Whether there is anything to do."""
         labels = self.labels is not None and self.labels.changes
-        return bool(labels or self.n_pictures or any(self.n_vectors.values()) or self.indices)
+        return bool(labels or self.n_pictures or any(self.n_vectors.values()) or self.indices or self.likeness)
 
 
 def plan(
@@ -62,6 +66,8 @@ def plan(
     flip: bool = False,
     recall: float = 0.99,
     memory: int | None = None,
+    neighbours: int | None = None,
+    near_duplicates: bool = False,
     anew: bool = False,
     progress: Progress = silent,
 ) -> BuildPlan:
@@ -78,6 +84,8 @@ def plan(
         flip: the vectors of mirror images too.
         recall: wanted of each search index.
         memory: most bytes of each search index.
+        neighbours: of each photo.
+        near_duplicates: the relation of that name.
         anew: every label again.
         progress: hears of every relation.
 
@@ -97,6 +105,7 @@ def plan(
         n_pictures = int(work["look"].sum())
         n_vectors = {name: int(work[name].sum()) for name in work.columns if name not in ("sha256", "look")}
     indices: list[str] = []
+    likeness: tuple[str, ...] = ()
     if only in (None, "index"):
         fresh = {name.partition("|")[0] for name, n in n_vectors.items() if n}
         considered = names if only == "index" and encoders is not None else sorted({*held_encoders(layout), *fresh})
@@ -105,7 +114,8 @@ def plan(
             for name in considered
             if name in fresh or not index.is_current(layout, name, recall=recall, memory=memory)
         ]
-    return BuildPlan(labels, n_pictures, n_vectors, tuple(indices), tuple(notes))
+        likeness = stale_likeness(db, layout, considered, k=neighbours, duplicates=near_duplicates)
+    return BuildPlan(labels, n_pictures, n_vectors, tuple(indices), likeness, tuple(notes))
 
 
 def _work(db: Database, layout: Layout, names: Sequence[str], faces: FaceSettings, *, flip: bool) -> pl.DataFrame:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-__all__ = ["Found", "Searcher", "similar"]
+__all__ = ["Found", "Searcher", "answer", "similar"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Searcher:
         index = self.cache.index(name)
         asked = resolve(self.cache.cursor(), index, lambda paths: self.cache.embed(name, paths), queries)
         selection = self.cache.selection(name, where, popular=popular)
-        plan, distances, rows = self.nearest(asked.vectors, selection, k, exclude=asked.rows, exact=exact)
+        plan, distances, rows = answer(asked.vectors, selection, k, exclude=asked.rows, exact=exact)
         return Found(
             _table(selection, distances, rows),
             n_matching=len(selection),
@@ -154,48 +154,40 @@ class Searcher:
             recall=1.0 if plan.way == "exact" else index.manifest.recall_at_10,
         )
 
-    def nearest(
-        self,
-        Q: NDArray[np.float32],
-        selection: Selection,
-        k: int,
-        *,
-        exclude: NDArray[np.int64] | None = None,
-        exact: bool | None = None,
-    ) -> tuple[Plan, NDArray[np.float64], NDArray[np.int64]]:
-        """Steps 3 and 4 on arrays.
 
-        Args:
-            Q: float32 (q, d).
-            selection: which photos may be an answer.
-            k: how many.
-            exclude: int64 (q,), for each query the row that is no answer; -1: none.
-            exact: as in `similar`.
+def answer(
+    Q: NDArray[np.float32],
+    selection: Selection,
+    k: int,
+    *,
+    exclude: NDArray[np.int64] | None = None,
+    exact: bool | None = None,
+) -> tuple[Plan, NDArray[np.float64], NDArray[np.int64]]:
+    """Steps 3 and 4 on arrays.
 
-        Returns:
-            The plan, distances float64 (q, k), rows of the index int64 (q, k); where there are fewer, infinity and -1.
-        """
-        index = selection.index
-        own = np.full(len(Q), -1) if exclude is None else exclude
-        more = k + bool((own >= 0).any())
-        plan = choose(
-            len(Q),
-            len(selection),
-            len(index),
-            index.manifest.dim,
-            shortcut=index.manifest.kind != "Flat",
-            exact=exact,
-        )
-        if plan.way == "exact" or index.shortcut is None:
-            distances, rows = selection.nearest(Q, more)
-        else:
-            metric = index.manifest.metric
-            distances, rows = index.shortcut.search(index.vectors, Q, more, metric, selection.keep())
-            short = (rows[:, -1] < 0) if len(selection) >= more else np.ones(len(Q), np.bool_)
-            if short.any():
-                distances, rows = distances[:, : len(selection)], rows[:, : len(selection)]
-                distances[short], rows[short] = selection.nearest(Q[short], more)
-        return plan, *_without(distances, rows, own, k)
+    Args:
+        Q: float32 (q, d).
+        selection: which photos may be an answer.
+        k: how many.
+        exclude: int64 (q,), for each query the row that is no answer; -1: none.
+        exact: as in `Searcher.similar`.
+
+    Returns:
+        The plan, distances float64 (q, k), rows of the index int64 (q, k); where there are fewer, infinity and -1.
+    """
+    index, dim = selection.index, selection.index.manifest.dim
+    own = np.full(len(Q), -1) if exclude is None else exclude
+    more = k + bool((own >= 0).any())
+    plan = choose(len(Q), len(selection), len(index), dim, shortcut=index.manifest.kind != "Flat", exact=exact)
+    if plan.way == "exact" or index.shortcut is None:
+        return plan, *_without(*selection.nearest(Q, more), own, k)
+    metric = index.manifest.metric
+    distances, rows = index.shortcut.search(index.vectors, Q, more, metric, selection.keep())
+    if len(selection) < more:
+        distances, rows = selection.nearest(Q, more)
+    elif (short := rows[:, -1] < 0).any():
+        distances[short], rows[short] = selection.nearest(Q[short], more)
+    return plan, *_without(distances, rows, own, k)
 
 
 def _without(

@@ -110,6 +110,8 @@ class FeatureStore:
         flip: bool = False,
         recall: float = 0.99,
         memory: int | None = None,
+        neighbours: int | None = None,
+        near_duplicates: bool = False,
         anew: bool = False,
     ) -> BuildReport:
         """Bring labels, faces, embeddings and indices up to date. See `features.build.build`."""
@@ -126,6 +128,8 @@ class FeatureStore:
             flip=flip,
             recall=recall,
             memory=memory,
+            neighbours=neighbours,
+            near_duplicates=near_duplicates,
             anew=anew,
             progress=self.progress,
         )
@@ -141,6 +145,8 @@ class FeatureStore:
         flip: bool = False,
         recall: float = 0.99,
         memory: int | None = None,
+        neighbours: int | None = None,
+        near_duplicates: bool = False,
         anew: bool = False,
     ) -> BuildPlan:
         """What `build` with the same arguments would do. See `features.plan.plan`."""
@@ -157,6 +163,8 @@ class FeatureStore:
             flip=flip,
             recall=recall,
             memory=memory,
+            neighbours=neighbours,
+            near_duplicates=near_duplicates,
             anew=anew,
             progress=self.progress,
         )

@@ -153,6 +153,7 @@ create table facts.crawl_targets (
     posts bigint not null,            -- taken in by this walk so far
     began_at timestamp not null,      -- of this walk
     page integer not null,            -- of this walk, from 1
+    user_id varchar,                  -- of the account, where a page told it
     observed_at timestamp not null,
     ingested_at timestamp not null
 );
@@ -193,4 +194,31 @@ create table facts.embeddings (
     recall_at_10 double,              -- of the index against exact search; NULL: no index yet
     p50_ms double,                    -- median time of a query for ten, as measured when the index was made
     index_bytes bigint                -- memory that the index takes
+);
+
+-- The nearest photos of each photo, by encoder; made by `features build --neighbours`.
+create table facts.neighbours (
+    encoder varchar not null,
+    photo_id varchar not null,
+    rank integer not null,            -- from 1
+    neighbour_id varchar not null,
+    distance double not null          -- the encoder's: Euclidean, or 1 - cos
+);
+
+-- One row per encoder in facts.neighbours.
+create table facts.neighbour_sets (
+    encoder varchar not null,
+    k integer not null,               -- neighbours of each photo
+    vectors_content varchar not null, -- of the vectors that were searched
+    recall double not null            -- 1: exact; else that of the index
+);
+
+-- Pairs of photos that show the same picture; made by `features build --near-duplicates`.
+create table facts.near_duplicates (
+    photo_id varchar not null,        -- the lesser of the two ids
+    other_id varchar not null,
+    cluster_id varchar not null,      -- the least id among all that such pairs connect
+    reason varchar not null,          -- bytes, hash, mirror, embedding
+    bits integer,                     -- of 256, in which their hashes differ; NULL: found by embedding
+    distance double                   -- of their embeddings; NULL: found otherwise
 );

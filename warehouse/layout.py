@@ -59,6 +59,11 @@ class Layout:
         return self.root / "faces"
 
     @property
+    def hashes(self) -> Path:
+        """Perceptual hashes of the photos."""
+        return self.root / "hashes"
+
+    @property
     def models(self) -> Path:
         return self.root / "models"
 

@@ -37,6 +37,12 @@ def run(
     flip: Annotated[bool, typer.Option("--flip", help="Vectors of the mirror images too.")] = False,
     recall: Annotated[float, typer.Option(help="Wanted of each search index, 0 to 1.")] = 0.99,
     memory: Size = None,
+    neighbours: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="Keep the K nearest of every photo in `neighbours`.")
+    ] = None,
+    near_duplicates: Annotated[
+        bool, typer.Option("--near-duplicates", help="Find photos that show the same picture.")
+    ] = False,
     anew: Annotated[bool, typer.Option("--anew", help="Compute every label again, stale or not.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done; do nothing.")] = False,
     options: LabelOptions,
@@ -46,8 +52,10 @@ def run(
     """Bring the store up to date; what is there already is not computed again."""
     if only in ("labels", "faces") and (encoders or flip):
         raise typer.BadParameter(f"--only {only} computes no vectors, so --encoder and --flip mean nothing")
-    if only not in (None, "index") and memory is not None:
-        raise typer.BadParameter(f"--only {only} makes no index, so --memory means nothing")
+    if only not in (None, "index") and (memory is not None or neighbours or near_duplicates):
+        raise typer.BadParameter(
+            f"--only {only} makes no index, so --memory, --neighbours and --near-duplicates mean nothing"
+        )
     if only == "index" and anew:
         raise typer.BadParameter("--only index computes no labels, so --anew means nothing")
     from features.faces import FaceSettings
@@ -63,6 +71,8 @@ def run(
         "flip": flip,
         "recall": recall,
         "memory": memory,
+        "neighbours": neighbours,
+        "near_duplicates": near_duplicates,
         "anew": anew,
     }
     with FeatureStore(store, progress=listener()) as opened:
@@ -80,7 +90,7 @@ def _print_plan(plan: BuildPlan, form: Format) -> None:
     if plan.n_pictures:
         rows.append(("faces", "pictures never looked at", plan.n_pictures))
     rows += [("embeddings", name, n) for name, n in plan.n_vectors.items() if n]
-    rows += [("index", name, None) for name in plan.indices]
+    rows += [("index", name, None) for name in (*plan.indices, *plan.likeness)]
     show(Table(("step", "what", "n_rows"), rows), form)
     if plan.labels:
         say(str(plan.labels))
@@ -106,6 +116,11 @@ def _print_report(report: BuildReport, form: Format) -> None:
             print(f"Photos: {made.n_photos:,} with a picture, {made.n_looked:,} looked at; new vectors: {vectors}.")
         for name, index in report.indices.items():
             print(f"Index {name}: {index.kind}, recall@10 {index.recall_at_10:.4f}.")
+        if report.likeness is not None:
+            for name, k in report.likeness.neighbours.items():
+                print(f"Neighbours {name}: {k} of each photo.")
+            if report.likeness.n_near_duplicates is not None:
+                print(f"Near-duplicates: {report.likeness.n_near_duplicates:,} pairs.")
         print()
     if report.funnel is not None:
         show(Table.of(report.funnel), form, title="What is left after each step")

@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from features import index
-from features.search import Searcher
+from features.search import Searcher, answer
 from features.selection import Selection
 from tests.features.toy import clustered, database, put_photos, put_vectors
 
@@ -84,7 +84,7 @@ def filtered(searcher: Searcher, X: np.ndarray, ids: list[str], asked: np.ndarra
     for row in asked[:200]:
         q, own = X[row : row + 1], np.array([row])
         for name, chosen in (("prepared", selection), ("gathered", bare)):
-            times[name].append(_time(searcher.nearest, q, chosen, K, exclude=own))
+            times[name].append(_time(answer, q, chosen, K, exclude=own))
         times["whole"].append(_time(searcher.similar, ids[row], k=K, encoder="bench", where=where))
     found = searcher.find([ids[row] for row in asked[:200]], k=K, encoder="bench", where=where).photos
     return {
@@ -109,9 +109,9 @@ def batches(searcher: Searcher, held: Any, ids: list[str], asked: np.ndarray, ro
     for _ in range(rounds):
         parameters = faiss.SearchParametersIVF(nprobe=nprobe)
         rates["bare"].append(len(Q) / _time(bare.search, Q, K + 1, params=parameters))
-        rates["ours"].append(len(Q) / _time(searcher.nearest, Q, selection, K, exclude=own))
+        rates["ours"].append(len(Q) / _time(answer, Q, selection, K, exclude=own))
         rates["table"].append(len(Q) / _time(searcher.find, names, k=K, encoder="bench"))
-    plan, _, rows = searcher.nearest(Q, selection, K, exclude=own)
+    plan, _, rows = answer(Q, selection, K, exclude=own)
     ratios = [mine / theirs for mine, theirs in zip(rates["ours"], rates["bare"], strict=True)]
     return {
         "what": "batch",
