@@ -197,6 +197,16 @@ class Downloads:
         again = STATUSES[outcome.status].heals and item.tries < self.limits.backoff.attempts
         self.scribe.append(ledger.record(item, outcome, settled=not again))
         self.report.n_attempts += 1
+        if again or outcome.status == "http_429" or outcome.retry_after is not None:
+            self.rest(item, outcome, lane, again=again)
+        if not again:
+            self.report.statuses[outcome.status] += 1
+            if outcome.sha256 is not None:
+                self.report.n_bytes += outcome.n_bytes
+            self.advance(1)
+
+    def rest(self, item: Item, outcome: Outcome, lane: Lane | None, *, again: bool) -> None:
+        """Queue the next attempt after its rest; a host that asked for rest gets it as a whole."""
         now = self.clock.now()
         due = now + self.limits.backoff.delay_s(item.tries, self.rng)
         asked = retry_after_s(outcome.retry_after, now)
@@ -207,11 +217,6 @@ class Downloads:
             host = URL(item.url, encoded=item.url.isascii()).raw_host or ""
             self.lanes.add_later(host, Item(item.photo_id, item.url, item.attempt + 1, item.tries), due)
             self.changed.set()
-            return
-        self.report.statuses[outcome.status] += 1
-        if outcome.sha256 is not None:
-            self.report.n_bytes += outcome.n_bytes
-        self.advance(1)
 
     def narrow(self, lane: Lane, item: Item) -> None:
         """The process ran out of open files: go on with half the slots; the host is not to blame."""
