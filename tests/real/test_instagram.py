@@ -1,4 +1,4 @@
-"""978 accounts, 16,539 posts with likes, no pictures; three posts lost their date."""
+"""978 accounts, 16,539 posts: the funnel and the bounds against numpy."""
 
 import datetime as dt
 
@@ -12,58 +12,52 @@ from warehouse.options import LabelOptions
 
 @pytest.fixture(scope="module")
 def posts(data):
-    """Each post with its owner's followers, read without the project."""
-    accounts = pl.read_csv(data / "instagram" / "users.csv").group_by("user_id").agg(pl.col("followers").last())
-    return pl.read_csv(data / "instagram" / "photos.csv", try_parse_dates=True).join(
-        accounts, on="user_id", how="left", validate="m:1"
-    )
+    folder = data / "instagram"
+    users = pl.read_csv(folder / "users.csv")
+    posts = pl.read_csv(folder / "photos.csv", try_parse_dates=True)
+    return posts.with_columns(pl.col("posted_at").dt.replace_time_zone(None)).join(users, on="user_id")
 
 
-@pytest.fixture(params=["linear", "log"])
-def built(request, data, tmp_path):
-    store = FeatureStore(tmp_path / "store")
+@pytest.fixture(scope="module")
+def store(data, tmp_path_factory):
+    store = FeatureStore(tmp_path_factory.mktemp("instagram"))
     store.ingest_users(data / "instagram" / "users.csv")
     store.ingest_photos(data / "instagram" / "photos.csv")
-    store.build(only="labels", options=LabelOptions(follower_scale=request.param))
-    return store, request.param
+    return store
 
 
-def test_bounds_and_funnel_equal_a_numpy_computation(built, posts):
-    store, scale = built
-    dated = posts.filter(pl.col("posted_at").dt.year() >= 2011, pl.col("followers") > 0)
-    assert len(posts) - len(posts.filter(pl.col("posted_at").dt.year() >= 2011)) == 3
-    followers = dated.group_by("user_id").agg(pl.col("followers").first())["followers"].to_numpy().astype(float)
+def bounds(followers, scale, threshold):
     x = np.log(followers) if scale == "log" else followers
     centre = np.median(x)
-    reach = 3 * np.median(np.abs(x - centre)) / 0.6744897501960817
-    low, high = np.exp((centre - reach, centre + reach)) if scale == "log" else (centre - reach, centre + reach)
-
-    bounds = store.sql("select n_users, low, high from follower_bounds").row(0)
-    assert bounds == (len(followers), pytest.approx(low, rel=1e-12), pytest.approx(high, rel=1e-12))
-
-    kept = dated.filter(pl.col("followers").is_between(low, high))
-    found = dict(store.sql("select coalesce(dropped, 'kept'), count(*) from follower_ratios group by all").iter_rows())
-    assert found.pop("kept") == len(kept)
-    assert found.pop("impossible_date") == 3
-    assert found.pop("no_followers", 0) == len(posts.filter(pl.col("followers").fill_null(0) <= 0))
-    assert found.pop("mad_high", 0) == len(dated.filter(pl.col("followers") > high))
-    assert found.pop("mad_low", 0) == len(dated.filter(pl.col("followers") < low))
-    assert found == {}
-    labels = store.sql("select count(*) as n, count(*) filter (where popular) as popular from photo_labels")
-    ratio = kept["likes"] / kept["followers"]
-    assert labels.row(0) == (len(kept), int((ratio > ratio.median()).sum()))
+    reach = threshold * np.median(np.abs(x - centre)) / 0.6744897501960817
+    return np.exp([centre - reach, centre + reach]) if scale == "log" else np.array([centre - reach, centre + reach])
 
 
-def test_posts_of_1970_are_dropped_for_a_stated_reason(built):
-    store, _ = built
-    found = store.sql("select dropped, count(*) from posts where posted_at < timestamp '2000-01-01' group by all")
-    assert found.rows() == [("impossible_date", 3)]
+@pytest.mark.parametrize("scale", ["linear", "log"])
+@pytest.mark.parametrize("threshold", [2.0, 3.0])
+def test_funnel_and_bounds_equal_a_plain_computation(store, posts, scale, threshold):
+    store.build(only="labels", options=LabelOptions(follower_scale=scale, mad_threshold=threshold))
+    collected = posts.filter(pl.col("posted_at") >= dt.datetime(2010, 10, 6))
+    owners = collected.unique("user_id")["followers"].to_numpy()
+    low, high = bounds(owners, scale, threshold)
+    found = store.sql("select low, high from follower_bounds")
+    assert found.row(0) == pytest.approx((low, high), rel=1e-12)
+    kept = collected.filter(pl.col("followers").is_between(low, high))
+    funnel = store.sql("select step, n_users, n_photos from funnel where source = 'posts' order by step_no")
+    assert funnel.rows() == [
+        ("ingested", posts["user_id"].n_unique(), 16_539),
+        ("collected", collected["user_id"].n_unique(), 16_536),
+        ("within_bounds", kept["user_id"].n_unique(), kept.height),
+        ("with_face", kept["user_id"].n_unique(), kept.height),
+        ("labelled", kept["user_id"].n_unique(), kept.height),
+    ]
+    ratio = (kept["likes"] / kept["followers"]).to_numpy()
+    labels = store.sql("select photo_id, value, popular from photo_labels where source = 'posts'")
+    expected = dict(zip(kept["photo_id"], zip(ratio, ratio > np.median(ratio), strict=True), strict=True))
+    assert {photo: (value, popular) for photo, value, popular in labels.iter_rows()} == expected
 
 
-def test_age_is_counted_at_the_as_of_instant(data, tmp_path):
-    store = FeatureStore(tmp_path / "store")
-    store.ingest_users(data / "instagram" / "users.csv")
-    store.ingest_photos(data / "instagram" / "photos.csv")
-    report = store.build(only="labels", as_of=dt.datetime(2030, 1, 1), options=LabelOptions(min_age_days=36_500))
-    assert store.sql("select count(*) from photo_labels").item() == 0
-    assert report is not None
+def test_the_posts_of_1970_are_left_out_for_a_stated_reason(store):
+    store.build(only="labels")
+    old = store.sql("select dropped from follower_ratios join photos using (photo_id) where posted_at < '1971-01-01'")
+    assert old["dropped"].to_list() == ["impossible_date"] * 3
