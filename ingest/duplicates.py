@@ -1,100 +1,114 @@
-"""Equal events among those just inserted, and between them and those held before: found by hash, judged by value.
+"""Rows equal to one before them, in the same file or among those held: found by hash, judged by value.
 
 Each row becomes one 64-bit number; NumPy sorts them (some 0.4 s for 40 million), and equal neighbours are
-candidates: usually none, else few, which SQL compares value by value. Of the rows held before, only those
-within the new rows' span of time are looked at. Above 64 million rows the numbers are taken in parts, by
-their last bits, so that they take at most half a gigabyte.
+candidates: usually none, else few, which SQL compares value by value. Of the rows held, only those within
+the new rows' span of time are looked at. Above 64 million rows the numbers are taken in parts, by their
+last bits, so that they take at most half a gigabyte.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ingest.tables import Table
+from ingest.rows import Rows
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     import numpy as np
-    from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
 
-__all__ = ["remove_duplicates"]
+__all__ = ["count_and_find_candidates", "find_repeats"]
 
 _PART = 64_000_000
 
 
-def remove_duplicates(con: DuckDBPyConnection, table: Table, stamp: dt.datetime, n_new: int) -> int:
-    """Delete, of the rows inserted with this stamp, those equal to one held before and all but one of each set.
+def count_and_find_candidates(rows: Rows) -> tuple[int, int]:
+    """Hash the sound rows, and collect the hashes that occur more than once, or among the rows held.
 
-    Leaves two temporary tables behind if there are any: `candidates` (h), the hashes of all rows concerned,
-    and `held_before`, those of them that had been there.
-
-    Args:
-        con: in the transaction that inserted the rows.
-        table: of events; its last column is their time.
-        stamp: `ingested_at` of the new rows, and of no others.
-        n_new: the number of rows inserted.
+    Fills the temporary table `candidates` (h).
 
     Returns:
-        The number of rows deleted.
+        The number of sound rows, and of candidates.
     """
-    relation, at, columns = f"facts.{table.kind}", table.names[-1], ", ".join(table.names)
-    [span] = con.execute(f"select min({at}), max({at}) from {relation} where ingested_at = $1", [stamp]).fetchall()
-    within = f"{at} between $first and $last"
-    times: dict[str, Any] = {"stamp": stamp, "first": span[0], "last": span[1]}
+    con, table = rows.con, rows.source.table
+    columns, at = ", ".join(table.names), table.names[-1]
     con.execute("create or replace temp table candidates (h ubigint)")
-    n_parts = -(-n_new // _PART)
+    n_sound, n_parts = 0, max(-(-rows.n_read // _PART), 1)
     for part in range(n_parts):
-        hashes = f"select hash({columns}) as h from {relation} where {{}} and h % {n_parts} = {part}"
-        numbers = _sorted(con, hashes.format("ingested_at = $stamp"), {"stamp": stamp}, n_new)
-        _add(con, "insert into candidates select h from numbers", numbers[1:][numbers[1:] == numbers[:-1]], {})
-        held = hashes.format(f"ingested_at <> $stamp and {within}")
-        _add(con, f"insert into candidates select h from ({held}) where h in (select h from numbers)", numbers, times)
-    if not con.execute("select 1 from candidates limit 1").fetchall():
-        return 0
-    con.execute(
+        of_part = "" if n_parts == 1 else f"and hash({columns}) % {n_parts} = {part}"
+        query = f"{{checked}} select hash({columns}) as h, {at} from checked where problem is null {of_part}"
+        numbers, first, last = _sorted(rows, query)
+        n_sound += len(numbers)
+        if not len(numbers):
+            continue
+        _add(rows, "select h from numbers", numbers[1:][numbers[1:] == numbers[:-1]])
+        within = f"{at} between make_timestamp({first}) and make_timestamp({last})"
+        if con.execute(f"select 1 from facts.{table.kind} where {within} limit 1").fetchall():
+            held = f"select hash({columns}) as h from facts.{table.kind} where {within}"
+            _add(rows, f"select h from ({held}) where h in (select h from numbers)", numbers)
+    [(n_candidates,)] = con.execute("select count(*) from candidates").fetchall()
+    return n_sound, n_candidates
+
+
+def find_repeats(rows: Rows) -> int:
+    """Fill the temporary table `repeats` (line) from `odd`: rows equal to one held, or to one before them.
+
+    Args:
+        rows: whose candidates are in `odd`, with a `problem` of NULL.
+
+    Returns:
+        The number of repeats.
+    """
+    table = rows.source.table
+    columns, at = ", ".join(table.names), table.names[-1]
+    equal = " and ".join(f"odd.{name} is not distinct from held.{name}" for name in table.names)
+    [(n,)] = rows.con.execute(
         f"""
-        create or replace temp table suspects as
-        select rowid as row_id, {columns}, ingested_at = $stamp as is_new
-        from {relation}
-        where {within} and hash({columns}) in (select h from candidates)
-        """,
-        times,
-    )
-    con.execute(f"create or replace temp table held_before as select distinct {columns} from suspects where not is_new")
-    [(n_deleted,)] = con.execute(
-        f"""
-        delete from {relation} where rowid in (
-            select row_id from suspects
-            qualify is_new and row_number() over (partition by {columns} order by is_new, row_id) > 1
+        create or replace temp table repeats as
+        with span as (select min({at}) as first_at, max({at}) as last_at from odd where problem is null),
+        held as (
+            select distinct {columns}
+            from facts.{table.kind}
+            where {at} between (select first_at from span) and (select last_at from span)
+                and hash({columns}) in (select h from candidates)
         )
+        select line
+        from odd
+        left join held on {equal}
+        where problem is null
+        qualify held.{table.names[0]} is not null
+            or row_number() over (partition by {", ".join(f"odd.{name}" for name in table.names)} order by line) > 1
         """
     ).fetchall()
-    con.execute("drop table suspects")
-    return int(n_deleted)
+    return int(n)
 
 
-def _sorted(con: DuckDBPyConnection, query: str, parameters: dict[str, Any], most: int) -> NDArray[np.uint64]:
+def _sorted(rows: Rows, query: str) -> tuple[NDArray[np.uint64], int, int]:
+    """The hashes that a query gives, sorted, and the span of the times beside them, in microseconds since 1970."""
     import numpy as np
 
-    numbers, n = np.empty(most, np.uint64), 0
-    for batch in con.sql(query, params=parameters).to_arrow_reader(1 << 20):
-        numbers[n : n + batch.num_rows] = batch.column(0).to_numpy()
-        n += batch.num_rows
+    numbers, n, first, last = np.empty(min(rows.n_read, 2 * _PART), np.uint64), 0, 1 << 62, -(1 << 62)
+    for batch in rows.stream(query):
+        taken, at = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
+        if n + len(taken) > len(numbers):
+            numbers.resize(2 * len(numbers), refcheck=False)
+        numbers[n : n + len(taken)] = taken
+        n += len(taken)
+        if len(taken):
+            times = at.astype("datetime64[us]").astype(np.int64)
+            first, last = min(first, int(times.min())), max(last, int(times.max()))
     numbers = numbers[:n]
     numbers.sort()
-    return numbers
+    return numbers, first, last
 
 
-def _add(con: DuckDBPyConnection, statement: str, numbers: NDArray[np.uint64], parameters: dict[str, Any]) -> None:
-    """Execute a statement that reads `numbers` (h)."""
+def _add(rows: Rows, query: str, numbers: NDArray[np.uint64]) -> None:
+    """Add to the candidates what a query finds that reads `numbers` (h)."""
     import pyarrow as pa
 
     if not len(numbers):
         return
-    con.register("numbers", pa.table({"h": numbers}))
+    rows.con.register("numbers", pa.table({"h": numbers}))
     try:
-        con.execute(statement, parameters)
+        rows.con.execute(f"insert into candidates {query}")
     finally:
-        con.unregister("numbers")
+        rows.con.unregister("numbers")

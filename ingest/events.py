@@ -1,12 +1,11 @@
-"""Rows that happened once and never change: swipes and main_photos. Insert, then remove what was held already."""
+"""Rows that happened once and never change: swipes and main_photos. Equal ones are one event, whatever file says so."""
 
 from __future__ import annotations
 
 import datetime as dt
 
-from ingest.duplicates import remove_duplicates
+from ingest.duplicates import count_and_find_candidates, find_repeats
 from ingest.rows import Rows
-from warehouse import InputError
 
 __all__ = ["add_events"]
 
@@ -14,35 +13,45 @@ __all__ = ["add_events"]
 def add_events(rows: Rows, source: str, stamp: dt.datetime) -> int:
     """Take in the events of one file, in the open transaction; the number kept.
 
-    Equal events are one event, whichever file they come in: so the order and the cut of files do not matter.
-    A clean file is read once; a second and third time only for the lines of what is refused.
+    As equal events are held once, the order of files and where they are cut do not matter. Nothing is
+    inserted to be deleted again: the engine would then write all rows of the file a second time.
+
+    1. Hash every sound row: how many are there, and which may be repeats?
+    2. If rows are refused or may be repeats, set those aside, compare them, and note the refused.
+    3. Insert the others.
     """
     table = rows.source.table
     columns = ", ".join(table.names)
-    n_sound = rows.run(
-        f"insert into facts.{table.kind} {{checked}} select {columns}, $stamp from checked",
-        {"stamp": stamp},
-    )
-    if n_sound < rows.n_read:
-        rows.reject_problems(source, stamp)
-    n_equal = remove_duplicates(rows.con, table, stamp, n_sound) if n_sound else 0
-    if n_equal:
-        equal = " and ".join(f"alike.{name} is not distinct from held.{name}" for name in table.names)
-        n_found = rows.run(
+    n_sound, n_candidates = count_and_find_candidates(rows)
+    n_repeats = 0
+    if n_candidates or n_sound < rows.n_read:
+        may_repeat = f"or hash({columns}) in (select h from candidates)" if n_candidates else ""
+        rows.run(
             f"""
-            insert into facts.rejects {{checked}},
-            alike as (
-                select line, {columns}, row_number() over (partition by {columns} order by line) as nth
-                from checked
-                where hash({columns}) in (select h from candidates)
+            create or replace temp table odd as {{checked}}
+            select line, {columns}, problem, {rows.refused}
+            from (select * from checked where problem is not null {may_repeat})
+            """
+        )
+        n_repeats = find_repeats(rows) if n_candidates else 0
+        repeats = "union all select line, 'duplicate', null, null from repeats" if n_repeats else ""
+        rows.con.execute(
+            f"""
+            insert into facts.rejects
+            select $kind, $source, line, reason, detail, raw, $stamp
+            from (
+                select line, split_part(problem, ':', 1) as reason, detail, raw from odd where problem is not null
+                {repeats}
             )
-            select $kind, $source, line, 'duplicate', null, null, $stamp
-            from alike
-            left join held_before as held on {equal}
-            where nth > 1 or held.{table.names[0]} is not null
             """,
             {"kind": table.kind, "source": source, "stamp": stamp},
         )
-        if n_found != n_equal:
-            raise InputError(f"{source} changed while it was read.", "a file that stays as it is", "try again")
-    return n_sound - n_equal
+    others = "and line not in (select line from repeats)" if n_repeats else ""
+    return rows.run(
+        f"""
+        insert into facts.{table.kind} {{checked}}
+        select {columns}, $stamp from checked where problem is null {others}
+        """,
+        {"stamp": stamp},
+        watched=True,
+    )

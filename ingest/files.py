@@ -109,7 +109,7 @@ class _Task:
         if self.con.execute("select 1 from facts.ingests where ingest_id = $1", [source.ingest_id(digest)]).fetchall():
             account = replace(account, repeated=True)
             if has_pictures:
-                self._in_one_piece(lambda rows: rows.list_pictures())
+                self._in_one_piece(_list_pictures)
         else:
             account = self._in_one_piece(lambda rows: self._take_in(rows, account, stamp, digest))
         if has_pictures:
@@ -141,7 +141,7 @@ class _Task:
             n_unchanged=kept.n_unchanged,
             n_main_photos=kept.n_main_photos,
             rejected=rejected,
-            notes=("not UTF-8: read as Latin-1",) if rows.source.encoding else (),
+            notes=("not UTF-8: read as Latin-1",) if rows.looks_latin1 else (),
         )
         if account.n_read != account.n_kept + account.n_rejected:
             raise AssertionError(f"the account does not add up: {account}")
@@ -155,27 +155,32 @@ class _Task:
         return account
 
     def _in_one_piece(self, action: Callable[[Rows], T]) -> T:
-        """Do something with the rows in one transaction; once more if they turn out to be Latin-1."""
+        """Do something with the rows, in one transaction."""
         source = self.source
-        while True:
-            with self.progress.stage(f"{source.table.kind} {source.path.name}", source.n_rows, "rows") as advance:
-                rows = Rows(self.con, source, self.now + _AHEAD, advance)
-                self.con.begin()
-                try:
-                    result = action(rows)
-                    if source.encoding is not None or not rows.looks_latin1:
-                        self.con.commit()
-                        return result
-                except BaseException:
-                    self.con.rollback()
-                    raise
-            self.con.rollback()
-            source = replace(source, encoding="latin-1")
+        with self.progress.stage(f"{source.table.kind} {source.path.name}", source.n_rows, "rows") as advance:
+            self.con.begin()
+            try:
+                result = action(Rows(self.con, source, self.now + _AHEAD, advance))
+            except BaseException:
+                self.con.rollback()
+                raise
+            self.con.commit()
+            return result
 
     def _stamp(self) -> dt.datetime:
         """`ingested_at` of this file: now, but later than everything held, so that the newest version is one."""
         [(last,)] = self.con.execute(sql.read("ingest/last_stamp")).fetchall()
         return self.now if last is None else max(self.now, last + dt.timedelta(microseconds=1))
+
+
+def _list_pictures(rows: Rows) -> None:
+    """Fill the temporary table `listed` (photo_id, user_id, path) from the file."""
+    rows.run(
+        """
+        create or replace temp table listed as {checked}
+        select distinct photo_id, user_id, path from checked where problem is null and path is not null
+        """
+    )
 
 
 def _images(kind: Kind, images: Path | None) -> Folder | None:

@@ -6,7 +6,7 @@ import glob
 
 from ingest.sources import Source
 
-__all__ = ["given", "name", "parquet", "raw"]
+__all__ = ["detail", "given", "name", "parquet", "raw"]
 
 
 def given(source: Source) -> str:
@@ -42,6 +42,15 @@ def raw(source: Source) -> str:
         )
         row = f"json_object({', '.join(pairs)})"
     return f"case when broken is null then {row} else to_json(left(text, 4096)) end"
+
+
+def detail(source: Source) -> str:
+    """The expression that gives the value that is wrong, as it is in the file."""
+    arms = [
+        f"when '{column.name}' then left(cast(f{source.bound[column.name]} as varchar), 200)"
+        for column in source.columns
+    ]
+    return f"case split_part(problem, ':', 2) {' '.join(arms)} end"
 
 
 def parquet(source: Source) -> str:

@@ -79,9 +79,19 @@ def _take(rows: Rows, source: str, stamp: dt.datetime) -> None:
         else f"cast(null as {types.get(column.type, 'varchar')}) as {column.name}"
         for column in rows.source.table.columns
     )
-    n_sound = rows.run(f"create or replace temp table taken as {{checked}} select line, {columns} from checked")
+    n_sound = rows.run(
+        f"create or replace temp table taken as {{checked}} select line, {columns} from checked where problem is null",
+        watched=True,
+    )
     if n_sound < rows.n_read:
-        rows.reject_problems(source, stamp)
+        rows.run(
+            f"""
+            insert into facts.rejects {{checked}}
+            select $kind, $source, line, split_part(problem, ':', 1), detail, raw, $stamp
+            from (select line, problem, {rows.refused} from (select * from checked where problem is not null))
+            """,
+            {"kind": rows.source.table.kind, "source": source, "stamp": stamp},
+        )
 
 
 def _judge(rows: Rows, kind: str, source: str, stamp: dt.datetime) -> int:

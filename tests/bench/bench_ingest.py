@@ -58,7 +58,7 @@ def main() -> None:
         who, file, folder = arguments.child
         print(json.dumps({"load": _load, "ingest": _ingest}[who](Path(file), Path(folder))))
         return
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         for ratio in run(arguments.swipes, Path(folder), rounds=arguments.rounds):
             print(
                 f"ingest {ratio['what']}: {ratio['ratio']:.2f} x create table as"

@@ -76,13 +76,13 @@ def test_killed_at_any_moment_and_run_again_it_is_as_if_undisturbed(tmp_path):
 def test_an_error_in_the_middle_of_a_file_leaves_nothing_of_it(tmp_path, monkeypatch):
     store = Store(tmp_path)
     store.take_text("swipes", SWIPES + "a,b,1,2024-01-01\n", "first.csv")
-    monkeypatch.setattr("ingest.events.remove_duplicates", lambda *_: 1 / 0)
+    monkeypatch.setattr("ingest.events.find_repeats", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        store.take_text("swipes", SWIPES + "c,d,1,2024-01-01\ne,f,?,2024-01-01\n", "second.csv")
+        store.take_text("swipes", SWIPES + "c,d,1,2024-01-01\nc,d,1,2024-01-01\ne,f,?,2024-01-01\n", "second.csv")
     monkeypatch.undo()
     assert len(store.swipes()) == 1
-    account = store.take_text("swipes", SWIPES + "c,d,1,2024-01-01\ne,f,?,2024-01-01\n", "second.csv")
-    assert (account.repeated, account.n_kept, account.n_rejected) == (False, 1, 1)
+    account = store.take_text("swipes", SWIPES + "c,d,1,2024-01-01\nc,d,1,2024-01-01\ne,f,?,2024-01-01\n", "second.csv")
+    assert (account.repeated, account.n_kept, account.n_rejected) == (False, 1, 2)
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
