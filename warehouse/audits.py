@@ -67,6 +67,5 @@ def _run(con: DuckDBPyConnection, one: Audit) -> None:
         f"The audit {one.name} found {rows[0][-1]:,} rows where there must be none: {one.promise}\n"
         + "\n".join(f"    {line}" for line in shown),
         f"no rows from\n\n{one.text.strip()}\n",
-        "The former labels stand. features build --anew computes everything afresh; "
-        "if the audit fails again, the rows above show which facts to look at.",
+        f"features sql --show {one.reads[0]} (the former labels stand; the rows above show which facts to look at)",
     )
