@@ -71,7 +71,7 @@ def choose(name: str | None = None) -> Device:
 
     name = name or os.environ.get("FEATURES_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cpu":
-        return Device("cpu", batch=16, half=False)
+        return Device("cpu", batch=8, half=False)
     if not name.startswith("cuda") or not torch.cuda.is_available():
         raise MissingPartError(f"The device {name!r} is not here.", "cpu, or cuda with a driver", "--device cpu")
     return Device(name, batch=256, half=True)

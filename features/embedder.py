@@ -69,7 +69,7 @@ class Embedder:
         # (n, 3, s, s) whose memory is (n, s, s, 3): channels last without a copy, one byte a value on the way.
         batch = torch.from_numpy(stack).permute(0, 3, 1, 2)
         with self._turn or contextlib.nullcontext():
-            x = (self.device.send(batch).float() - self._mean) * self._scale
+            x = self.device.send(batch).float().sub_(self._mean).mul_(self._scale)
             if flip:
                 x = x.flip(3)
             with self.device.precision():

@@ -9,15 +9,16 @@ Source: Bazarevsky et al. 2019, "BlazeFace: sub-millisecond neural face detectio
 from __future__ import annotations
 
 import contextlib
-import ctypes.util
+import ctypes
 import functools
 import hashlib
 import os
+import queue
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,12 +98,16 @@ class Face:
 class Detector:
     """BlazeFace. Call it from any thread; close it, or use it in a `with`.
 
+    Args:
+        settings: which model, which threshold.
+        n: how many threads may look at once; mediapipe gives each instance one.
+
     Raises:
         MissingPartError: a system library of mediapipe is absent.
         WeightsError: the model cannot be found.
     """
 
-    def __init__(self, settings: FaceSettings) -> None:
+    def __init__(self, settings: FaceSettings, n: int = 1) -> None:
         require_libraries()
         model = weights.resolve(settings.weights).read_bytes()
         with _quiet():
@@ -115,15 +120,22 @@ class Detector:
                 min_detection_confidence=settings.floor,
                 min_suppression_threshold=_SUPPRESSION,
             )
-            self._detector = FaceDetector.create_from_options(options)
             self._image = functools.partial(Image, image_format=ImageFormat.SRGB)
-            # The first call logs as well, about alignment of its own tensors.
-            self(np.zeros((128, 128, 3), np.uint8))
+            self._all = [FaceDetector.create_from_options(options) for _ in range(n)]
+            self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            for one in self._all:
+                # The first call logs as well, about the alignment of its own tensors.
+                one.detect(self._image(data=np.zeros((128, 128, 3), np.uint8)))
+                self._free.put(one)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Face]:
         """Faces in uint8 (h, w, 3), RGB; the most confident first."""
         height, width = pixels.shape[:2]
-        found = self._detector.detect(self._image(data=np.ascontiguousarray(pixels))).detections
+        one = self._free.get()
+        try:
+            found = one.detect(self._image(data=np.ascontiguousarray(pixels))).detections
+        finally:
+            self._free.put(one)
         scale = np.array([width, height], np.float64)
         faces = []
         for detection in found:
@@ -137,7 +149,8 @@ class Detector:
     def close(self) -> None:
         """Needed: mediapipe's own finaliser fails when the interpreter ends."""
         with _quiet():
-            self._detector.close()
+            for one in self._all:
+                one.close()
 
     def __enter__(self) -> Detector:
         return self
@@ -157,10 +170,15 @@ def require_libraries() -> None:
     """
     if sys.platform != "linux":
         return
-    absent = [name for name in ("GL", "EGL", "GLESv2") if ctypes.util.find_library(name) is None]
+    absent = []
+    for name in ("libGL.so.1", "libEGL.so.1", "libGLESv2.so.2"):
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            absent.append(name)
     if absent:
         raise MissingPartError(
-            f"mediapipe, which finds faces, needs lib{', lib'.join(absent)}: not on this machine.",
+            f"mediapipe, which finds faces, needs {', '.join(absent)}: not on this machine.",
             "the OpenGL libraries of the system (no graphics card needed)",
             "sudo apt-get install --yes libgl1 libegl1 libgles2",
         )

@@ -159,8 +159,8 @@ def _outcomes(
     """Step 3: batches worked on side by side, as they are ready."""
     needed = [shelf.encoder for shelf in shelves if any(work[name].any() for name in shelf.columns if name in work)]
     # Small jobs in small batches, so that every core has some.
-    size = min(max(-(-len(work) // (4 * n_threads)), device.batch), BATCH)
-    with Detector(settings) as detector, one_thread_each(device):
+    size = min(max(-(-len(work) // (4 * n_threads)), device.batch), max(BATCH, device.batch))
+    with Detector(settings, n_threads) as detector, one_thread_each(device):
         worker = Worker(_load(layout), detector, settings.confidence, embedders(needed, device))
         with progress.stage("photos", len(work), "photos") as advance:
             for outcome in in_parallel(worker, orders(work, size), n_threads):

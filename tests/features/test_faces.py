@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -49,6 +50,12 @@ def test_the_most_confident_face_comes_first(detector):
     assert [face.confidence for face in found] == sorted((face.confidence for face in found), reverse=True)
 
 
+def test_two_threads_may_look_at_once():
+    with Detector(FaceSettings(), n=2) as both, ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(both, [_pixels(seed) for seed in range(6)]))
+    assert [len(faces) for faces in found] == [1] * 6
+
+
 def test_a_stricter_threshold_is_no_other_detector():
     assert FaceSettings(confidence=0.8).digest == FaceSettings().digest
     assert FaceSettings(confidence=0.3).digest != FaceSettings().digest
@@ -83,10 +90,14 @@ with Detector(FaceSettings()) as detector:
 
 
 def test_a_missing_system_library_comes_with_its_command(monkeypatch):
-    monkeypatch.setattr("ctypes.util.find_library", lambda name: None if name == "EGL" else f"lib{name}.so")
+    def load(name: str) -> None:
+        if name == "libEGL.so.1":
+            raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr("ctypes.CDLL", load)
     monkeypatch.setattr(sys, "platform", "linux")
     faces.require_libraries.cache_clear()
     with pytest.raises(MissingPartError, match="apt-get install --yes libgl1 libegl1 libgles2") as caught:
         Detector(FaceSettings())
-    assert "libEGL" in caught.value.what
+    assert "needs libEGL.so.1: not" in caught.value.what
     faces.require_libraries.cache_clear()

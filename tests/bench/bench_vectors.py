@@ -1,0 +1,242 @@
+"""From files on disk to vectors in Parquet, against the bare parts; and reading them back, against reading bytes.
+
+    python -m tests.bench.bench_vectors [--photos 1000] [--rounds 3]
+
+`bound_s` is what the parts alone would take with no loss between them: CPU-seconds of decoding and cutting,
+of BlazeFace, and of the networks on ready tensors of the same batch size, over the number of cores. `ratio` is
+bound over wall time; `ratio_cpu` compares CPU-seconds alone, and so says the same on a machine with other guests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import io
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from PIL import Image
+
+from features import vectors
+from features.align import DLIB, chip
+from features.backbones import INCEPTION_V3, Backbone
+from features.decode import decode
+from features.device import choose, one_thread_each
+from features.encoders import Encoder, encoder, register
+from features.faces import Detector, FaceSettings
+from features.networks.folded import folded
+from features.networks.imagenet import InceptionV3
+from features.pipeline import compute
+from features.resize import centre
+from features.shelf import Shelf
+from tests.features.gallery import Gallery, portrait
+from warehouse import Layout
+
+SIDE = 600
+
+
+def main() -> None:
+    """Print one JSON object a line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--photos", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=76_000)
+    given = parser.parse_args()
+    pictures = photos(given.photos)
+    with tempfile.TemporaryDirectory() as folder:
+        for line in bench(Path(folder), pictures, given.rounds, given.rows):
+            print(json.dumps({"bench": "vectors", **line}), flush=True)
+
+
+def photos(n: int) -> dict[str, bytes]:
+    """Portraits of 600 px; of the same drawing, other bytes: a comment after the picture."""
+    drawn = [portrait(seed, size=SIDE) for seed in range(min(n, 100))]
+    return {f"p{i:06d}": drawn[i % len(drawn)] + b"%06d" % i for i in range(n)}
+
+
+def bench(folder: Path, pictures: dict[str, bytes], rounds: int, rows: int) -> Iterator[dict[str, Any]]:
+    """Every comparison, each in its own store."""
+    yield decoding(list(pictures.values()), rounds)
+    yield faces_only(folder / "faces", pictures)
+    yield end_to_end(folder / "pair", pictures, [encoder("efficientnet_lite0"), encoder("dlib_face")], rounds)
+    few = dict(list(pictures.items())[: max(len(pictures) // 4, 1)])
+    yield end_to_end(folder / "inception", few, [_inception()], rounds)
+    yield reading(folder / "reading", rows, 2048, rounds)
+
+
+def decoding(files: Sequence[bytes], rounds: int) -> dict[str, Any]:
+    """The decode stage in a pool, against Pillow's own decode and resize in the same pool."""
+
+    def ours(data: bytes) -> None:
+        pixels = decode(data).pixels
+        assert pixels is not None
+        centre(pixels, 224, 0.875)
+
+    def bare(data: bytes) -> None:
+        side, rest = round(SIDE * 0.875), round(SIDE * 0.0625)
+        box = (rest, rest, rest + side, rest + side)
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        np.asarray(image.resize((224, 224), Image.Resampling.BICUBIC, box=box))
+
+    with one_thread_each(choose("cpu")), ThreadPoolExecutor(_cores()) as pool:
+        pairs = [
+            [_seconds(lambda work=work: list(pool.map(work, files))) for work in (bare, ours)] for _ in range(rounds)
+        ]
+    return {
+        "what": "decode and resize, photos/s",
+        "bare": round(len(files) / min(pair[0] for pair in pairs)),
+        "ours": round(len(files) / min(pair[1] for pair in pairs)),
+        "ratio": round(statistics.median(bare / ours for bare, ours in pairs), 2),
+    }
+
+
+def faces_only(folder: Path, pictures: dict[str, bytes]) -> dict[str, Any]:
+    """The published speed of domain.md: 1,000 photos in under a minute."""
+    gallery = Gallery(folder, pictures)
+    report = compute(gallery.db, gallery.layout, [])
+    return {
+        "what": f"faces in {len(pictures)} photos of {SIDE} px",
+        "wall_s": round(report.wall_s, 1),
+        "faces": report.n_faces,
+        "times_60_s_per_1000": round(60 * len(pictures) / 1000 / report.wall_s, 1),
+    }
+
+
+def end_to_end(folder: Path, pictures: dict[str, bytes], chosen: list[Encoder], rounds: int) -> dict[str, Any]:
+    """Files on disk to Parquet, faces included, in alternation with the bare parts."""
+    measured = []
+    for at in range(rounds):
+        parts = bare_parts(list(pictures.values()), chosen)
+        gallery = Gallery(folder / str(at), pictures)
+        cpu = time.process_time()
+        report = compute(gallery.db, gallery.layout, [e.name for e in chosen])
+        cpu = time.process_time() - cpu
+        bound = sum(parts.values())
+        measured.append((bound / _cores() / report.wall_s, bound / cpu, bound, report.wall_s, parts))
+    ratio, _, bound, wall, parts = sorted(measured)[len(measured) // 2]
+    return {
+        "what": "+".join(e.name for e in chosen),
+        "photos": len(pictures),
+        "photos_per_s": round(len(pictures) / wall, 1),
+        "bound_s": round(bound / _cores(), 1),
+        "wall_s": round(wall, 1),
+        "ratio": round(ratio, 2),
+        "ratio_cpu": round(max(entry[1] for entry in measured), 2),
+        "ms_of_parts": {name: round(1e3 * seconds / len(pictures), 2) for name, seconds in parts.items()},
+    }
+
+
+def bare_parts(files: Sequence[bytes], chosen: list[Encoder]) -> dict[str, float]:
+    """CPU-seconds of each part, on one thread, each over all photos."""
+    device = choose("cpu")
+    cut: dict[str, list[np.ndarray]] = {e.name: [] for e in chosen}
+    spent = dict.fromkeys(["decode", "faces", "cut"], 0.0)
+    with one_thread_each(device), Detector(FaceSettings()) as detector:
+        for data in files:
+            start = time.process_time()
+            pixels = decode(data).pixels
+            assert pixels is not None
+            decoded = time.process_time()
+            (face, *_) = detector(pixels)
+            looked = time.process_time()
+            for e in chosen:
+                if e.input == "photo":
+                    cut[e.name].append(centre(pixels, e.size, e.backbone.share))
+                else:
+                    cut[e.name].append(chip(pixels, face.keypoints, DLIB))
+            end = time.process_time()
+            for name, seconds in zip(spent, (decoded - start, looked - decoded, end - looked), strict=True):
+                spent[name] += seconds
+        for e in chosen:
+            spent[e.name] = _network(e, cut[e.name], device.batch)
+    return spent
+
+
+def _network(e: Encoder, cut: Sequence[np.ndarray], width: int) -> float:
+    module = choose("cpu").place(e.backbone.module())
+    mean, std = torch.tensor(e.backbone.mean), torch.tensor(e.backbone.std)
+    stack = (torch.from_numpy(np.stack(cut[:width])).float() - mean) / std
+    ready = stack.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    n_passes = max(len(cut) // width, 1)
+    with torch.inference_mode():
+        module(ready)
+        start = time.process_time()
+        for _ in range(n_passes):
+            module(ready)
+        return (time.process_time() - start) / (n_passes * width) * len(cut)
+
+
+def reading(folder: Path, n: int, dim: int, rounds: int) -> dict[str, Any]:
+    """Vectors by id, sorted, against reading the bytes of the same files; and what other forms would cost."""
+    backbone = Backbone("bench", "photo", 8, "centre", (0, 0, 0), (1, 1, 1), build=lambda _: torch.nn.Identity())
+    layout = Layout(folder)
+    X = np.random.default_rng(0).standard_normal((n, dim), dtype=np.float32)
+    ids = [f"p{i:07d}" for i in range(n)]
+    on = Shelf(layout, Encoder("bench", backbone, "top", dim, "l2", "", ""), "")
+    wanted = pl.DataFrame({"photo_id": ids, "sha256": ids})
+    for start in range(0, n, 20_000):
+        part = slice(start, start + 20_000)
+        on.append(ids[part], ids[part], [False] * len(ids[part]), X[part])
+    sealing = _seconds(lambda: on.seal(wanted))
+    files = sorted(layout.embeddings("bench").glob("*.parquet"))
+    pairs = []
+    for _ in range(max(rounds, 3)):
+        raw = _seconds(lambda: [path.read_bytes() for path in files])
+        ours = _seconds(lambda: vectors.VectorSet(layout, "bench").read())
+        pairs.append((ours / raw, raw, ours))
+    ratio, raw, ours = sorted(pairs)[len(pairs) // 2]
+    found, Y = vectors.read(layout, "bench")
+    assert found == ids
+    assert np.array_equal(X, Y)
+    zstd = folder / "zstd.parquet"
+    table = pl.read_parquet(files)
+    table.write_parquet(zstd, compression="zstd", row_group_size=8192)
+    return {
+        "what": f"read {n} x {dim} float32",
+        "bytes_s": round(raw, 2),
+        "ours_s": round(ours, 2),
+        "ratio": round(ratio, 2),
+        "seal_s": round(sealing, 1),
+        "MB": round(sum(path.stat().st_size for path in files) / 1e6),
+        "zstd_MB": round(zstd.stat().st_size / 1e6),
+        "zstd_s": round(_seconds(lambda: pl.read_parquet(zstd)), 2),
+    }
+
+
+@functools.cache
+def _inception() -> Encoder:
+    """Inception v3 with weights drawn at random: its speed is the published one's."""
+
+    def build(_: Path | None) -> torch.nn.Module:
+        torch.manual_seed(0)
+        net = InceptionV3()
+        net.network.AuxLogits, net.network.fc = None, torch.nn.Identity()
+        return folded(net)
+
+    b = INCEPTION_V3
+    backbone = Backbone("inception_v3_random", b.input, b.size, b.crop, b.mean, b.std, build)
+    return register(Encoder("inception_v3_random", backbone, "prelogits", 2048, "cosine", "", ""))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
