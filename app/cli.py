@@ -12,7 +12,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from app.commands import build, crawl, demo, encoders, fetch, ingest, predict, similar, sql, status, train, weights
+from app.commands import (
+    build,
+    crawl,
+    demo,
+    encoders,
+    fetch,
+    ingest,
+    predict,
+    report,
+    similar,
+    sql,
+    status,
+    train,
+    weights,
+)
 from warehouse.errors import PhotogenicError
 
 __all__ = ["main", "program"]
@@ -29,6 +43,7 @@ ORDER = (
     "similar",
     "train",
     "predict",
+    "report",
     "status",
     "encoders",
     "weights",
@@ -80,6 +95,7 @@ program.command("sql")(sql.run)
 program.command("similar")(similar.run)
 program.command("train")(train.run)
 program.command("predict")(predict.run)
+program.command("report")(report.run)
 program.command("status")(status.run)
 program.command("encoders")(encoders.run)
 program.add_typer(weights.commands, name="weights")
