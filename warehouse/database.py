@@ -128,7 +128,7 @@ class Database:
             )
         # Attached to a database in memory: a connection straight to the path would share one cached
         # instance per process, and so keep showing the snapshot that was first opened.
-        con = duckdb.connect(":memory:", config={"threads": self.settings.threads})
+        con = duckdb.connect(":memory:", config={"threads": self.settings.threads, "enable_progress_bar": False})
         try:
             con.execute(f"attach {_quoted(self.layout.snapshot)} as store (read_only)")
         except duckdb.Error as error:
@@ -170,6 +170,7 @@ class Database:
             "memory_limit": self.settings.memory_limit,
             "threads": self.settings.threads,
             "temp_directory": str(self.layout.spill),
+            "enable_progress_bar": False,  # it would go to stdout, among the data
         }
 
     def _prepare(self, con: DuckDBPyConnection) -> None:
