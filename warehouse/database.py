@@ -90,6 +90,7 @@ class Database:
                     f"features doctor --store {self.layout.root}",
                 ) from error
             try:
+                con.execute("set enable_progress_bar = false")  # it would go to stdout, among the data
                 self._prepare(con)
                 with interruptible(con):
                     yield con
@@ -128,7 +129,7 @@ class Database:
             )
         # Attached to a database in memory: a connection straight to the path would share one cached
         # instance per process, and so keep showing the snapshot that was first opened.
-        con = duckdb.connect(":memory:", config={"threads": self.settings.threads, "enable_progress_bar": False})
+        con = duckdb.connect(":memory:", config={"threads": self.settings.threads})
         try:
             con.execute(f"attach {_quoted(self.layout.snapshot)} as store (read_only)")
         except duckdb.Error as error:
@@ -139,6 +140,7 @@ class Database:
                 f"features doctor --fix --store {self.layout.root}",
             ) from error
         con.execute("use store")
+        con.execute("set enable_progress_bar = false")
         con.execute(f"set memory_limit = '{memory_limit or self.settings.memory_limit}'")
         con.execute("set temp_directory = ''")
         if as_written:
@@ -170,7 +172,6 @@ class Database:
             "memory_limit": self.settings.memory_limit,
             "threads": self.settings.threads,
             "temp_directory": str(self.layout.spill),
-            "enable_progress_bar": False,  # it would go to stdout, among the data
         }
 
     def _prepare(self, con: DuckDBPyConnection) -> None:
