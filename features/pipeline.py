@@ -159,7 +159,8 @@ def _outcomes(
     """Step 3: batches worked on side by side, as they are ready."""
     needed = [shelf.encoder for shelf in shelves if any(work[name].any() for name in shelf.columns if name in work)]
     # Small jobs in small batches, so that every core has some.
-    size = min(max(-(-len(work) // (4 * n_threads)), device.batch), max(BATCH, device.batch))
+    share = -(-len(work) // (4 * n_threads))
+    size = device.batch if device.is_gpu else min(max(share, device.batch), BATCH)
     with Detector(settings, n_threads) as detector, one_thread_each(device):
         worker = Worker(_load(layout), detector, settings.confidence, embedders(needed, device))
         with progress.stage("photos", len(work), "photos") as advance:
