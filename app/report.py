@@ -33,19 +33,19 @@ QUERIES = 3
 _SETUPS = {"all": "ALL", "one_face": "1BBOX"}
 
 
-def write_report(store: FeatureStore, path: Path | None = None) -> Path:
+def write_report(store: FeatureStore, output: Path | None = None) -> Path:
     """Write the report; returns where it lies.
 
     Args:
         store: with labels.
-        path: None: `reports/report.html` of the store.
+        output: None: `reports/report.html` of the store.
 
     Raises:
         StoreError: there is no store, or it was never built.
     """
     from jinja2 import Environment, StrictUndefined
 
-    path = path or store.layout.reports / "report.html"
+    path = output or store.layout.reports / "report.html"
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
         files("app").joinpath("report.html").read_text(encoding="utf-8")
     )

@@ -15,7 +15,9 @@ __all__ = ["run"]
 
 def run(
     *,
-    output: Annotated[Path | None, typer.Option(show_default="reports/report.html in the store")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where the file goes.", show_default="reports/report.html in the store")
+    ] = None,
     store: Store = Path("store"),
 ) -> None:
     """Write tables 1 to 3, ranked photos and similar popular photos into one HTML file, and print its path."""

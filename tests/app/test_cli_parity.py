@@ -15,6 +15,7 @@ from app.cli import ORDER, program
 from app.commands import build as build_command
 from app.commands import train as train_command
 from app.demo import run_demo
+from app.report import write_report
 from features import FeatureStore
 from features.faces import FaceSettings
 from ingest.crawl import crawl
@@ -44,6 +45,7 @@ CALLS = {
     "train": train,
     "predict": predict,
     "status": FeatureStore.status,
+    "report": write_report,
     "fetch": fetch,
     "crawl instagram": crawl,
 }
