@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -181,14 +182,16 @@ def write_rows(
     ids = pl.Series("photo_id", source.ids(), dtype=pl.String)
     if len(ids) != known.n_photos or not ids.is_unique().all():
         raise mismatch(known.encoder, f"there are vectors of {ids.n_unique()} photos", f"{known.n_photos}, each once")
-    pl.DataFrame([ids]).write_parquet(folder / "ids.parquet")
+    names = io.BytesIO()  # polars has an exception of its own for a full disk; a file gives the usual one
+    pl.DataFrame([ids]).write_parquet(names)
+    (folder / "ids.parquet").write_bytes(names.getbuffer())
     with (folder / "vectors.npy").open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": (len(ids), known.dim)}
         np.lib.format.write_array_header_1_0(file, header)
-        for names, X in source.batches(rows=_BLOCK):
+        for photo_ids, X in source.batches(rows=_BLOCK):
             finite = np.isfinite(X).all(axis=1)
             if not finite.all():
-                name = names[int(np.argmin(finite))]
+                name = photo_ids[int(np.argmin(finite))]
                 raise mismatch(known.encoder, f"the vector of photo {name!r} is not finite", "finite numbers")
             file.write((unit_rows(X) if known.metric == "cosine" else X).data)
             advance(len(X))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -156,21 +157,23 @@ def test_leftovers_of_a_killed_build_are_swept(layout: Layout) -> None:
     assert generations(layout) == sorted([made.generation, "manifest.json"])
 
 
-def test_a_disk_that_takes_no_more_is_reported_and_the_index_kept(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    X = np.random.default_rng(0).normal(size=(20, 7))
-    put_vectors(layout, "toy", names(range(10)), X[:10])
+@pytest.mark.parametrize("room", [300, 45_000, 55_000])
+def test_a_disk_that_takes_no_more_is_reported_and_the_index_kept(layout: Layout, small_cells: None, room: int) -> None:
+    """No file may grow beyond `room` bytes: too little for the ids, for the matrix, for the shortcut."""
+    X = clustered(np.random.default_rng(0), 6000, 2, 40)
+    put_vectors(layout, "toy", names(range(50)), X[:50])
     kept = index.build(layout, "toy")
-    put_vectors(layout, "toy", names(range(20)), X)
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("features.generation.os.fsync", full)
-    with pytest.raises(StoreError, match="No space left"):
-        index.build(layout, "toy")
+    put_vectors(layout, "toy", names(range(6000)), X)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(StoreError, match="could not be written"):
+            index.build(layout, "toy", recall=0.5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert index.load(layout, "toy").manifest == kept
+    assert generations(layout) == sorted([kept.generation, "manifest.json"])
+    assert index.build(layout, "toy", recall=0.5).n_photos == 6000
 
 
 def test_kind_follows_size_and_memory() -> None:

@@ -1,0 +1,22 @@
+"""omi and london together: a smiling photo's nearest face is the same person's neutral one."""
+
+import pytest
+
+from features import FeatureStore
+
+
+@pytest.mark.slow
+def test_the_nearest_face_is_the_same_person(data, tmp_path):
+    with FeatureStore(tmp_path / "store") as store:
+        for name in ("omi", "london"):
+            store.ingest_users(data / name / "users.csv")
+            store.ingest_photos(data / name / "photos.csv", images=data / name)
+        store.build(encoders=["dlib_face"], near_duplicates=True)
+        owner = dict(store.sql("select photo_id, user_id from photos").rows())
+        smiling = [photo_id for photo_id in owner if photo_id.endswith("-smiling")]
+        found = store.searcher.find(smiling, k=1, encoder="dlib_face")
+        same = sum(owner[smiling[query]] == user for query, user in found.photos.select("query", "user_id").rows())
+        assert len(smiling) == 102
+        assert same >= 99
+        # 626 different pictures, many taken in a row in one studio: none passes for another
+        assert store.sql("select count(*) from near_duplicates").item() == 0
