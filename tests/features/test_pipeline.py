@@ -124,7 +124,7 @@ def test_an_encoder_asked_for_later_is_added_to_the_same_photos(whole, tmp_path)
         assert vectors.manifest(gallery.layout, name).content == vectors.manifest(whole.layout, name).content
 
 
-@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("batch", [1, 2, 3])
 def test_a_run_cut_off_loses_what_was_under_way_and_nothing_else(whole, tmp_path, monkeypatch, batch):
     gallery = Gallery(tmp_path / "store", _mixed())
     work, calls = Worker.__call__, []
@@ -137,6 +137,7 @@ def test_a_run_cut_off_loses_what_was_under_way_and_nothing_else(whole, tmp_path
 
     with monkeypatch.context() as patch:
         patch.setattr(Worker, "__call__", cut_off)
+        patch.setattr(pipeline, "BATCH", 4)
         with pytest.raises(KeyboardInterrupt):
             compute(gallery.db, gallery.layout, PAIR)
     report = compute(gallery.db, gallery.layout, PAIR)
