@@ -8,26 +8,27 @@
 -- An unknown gender (NULL) is a group of its own. The mean is taken in whole trillionths, so that it
 -- does not depend on the order of addition.
 with credited as (
-    select user_no, reason, sender_gender, n_swipes, n_likes
+    select user_no, reason, sender_group, n_swipes, n_likes
     from swipe_counts
     inner join recipient_timeline on swipe_counts.stretch_no = recipient_timeline.stretch_no
-    where not is_self and photo_no is not null
+    where sender_group is distinct from 4 and photo_no is not null
 ),
 
 recipients as (
-    select 'latest' as time_window, user_no, sender_gender, n_swipes, n_likes
+    select 'latest' as time_window, user_no, sender_group, n_swipes, n_likes
     from credited
     where reason = 'kept'
     union all
-    select 'every' as time_window, user_no, sender_gender, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
+    select 'every' as time_window, user_no, sender_group, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
     from credited
-    group by user_no, sender_gender
+    group by user_no, sender_group
 ),
 
 ratios as (
     select
         recipients.*,
         user_genders.gender as recipient_gender,
+        case sender_group when 1 then 'female' when 2 then 'male' when 3 then 'other' end as sender_gender,
         cast(floor(cast(n_likes as double) / nullif(n_swipes, 0) * 1e12 + 0.5e0) as bigint) as trillionths
     from recipients
     inner join user_genders on recipients.user_no = user_genders.user_no

@@ -7,7 +7,7 @@
 with stretches as (
     select stretch_no, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
     from swipe_counts
-    where not is_self
+    where sender_group is distinct from 4
     group by stretch_no
 ),
 

@@ -9,12 +9,12 @@
 -- (`unknown_recipient`), who never had a main photo (`no_photo`), or not yet (`before_first_photo`).
 with matched as (
     select
-        case when is_self then 'self_swipe' else reason end as reason,
+        case when sender_group = 4 then 'self_swipe' else reason end as reason,
         sum(n_swipes) as n_swipes,
         sum(n_likes) as n_likes
     from swipe_counts
     inner join recipient_timeline on swipe_counts.stretch_no = recipient_timeline.stretch_no
-    group by case when is_self then 'self_swipe' else reason end
+    group by case when sender_group = 4 then 'self_swipe' else reason end
 ),
 
 owners as (

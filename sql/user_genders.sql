@@ -1,4 +1,4 @@
--- user_genders: the gender of each user, and a number that stands for the user where many rows are grouped.
+-- user_genders: the gender of each user, and numbers that stand for both where many rows are grouped.
 --
 -- grain:  user_id
 -- reads:  users
@@ -9,5 +9,6 @@
 select
     cast(row_number() over (order by user_id) as integer) as user_no, -- from 1, by user_id; may change between builds
     cast(user_id as varchar) as user_id,                              -- the user
-    cast(gender as varchar) as gender                                 -- female, male, other; NULL: unknown
+    cast(gender as varchar) as gender,                                -- female, male, other; NULL: unknown
+    cast(case gender when 'female' then 1 when 'male' then 2 when 'other' then 3 end as integer) as gender_no -- 1 female, 2 male, 3 other; NULL: unknown
 from users

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warehouse.compute import EVERYTHING, Computation, RelationBuilt
-from warehouse.database import JOIN_ORDERERS
+from warehouse.database import LABELLING
 from warehouse.errors import InputError
 from warehouse.options import LabelOptions
 from warehouse.progress import Progress, silent
@@ -92,7 +92,8 @@ def build_labels(
     """
     clock = as_clock(as_of)
     with db.write("features build --only labels") as con:
-        con.execute(f"set disabled_optimizers = '{JOIN_ORDERERS}'")
+        for setting in LABELLING:
+            con.execute(setting)
         con.execute("set force_compression = 'uncompressed'")  # rewritten by every build: not worth packing
         con.begin()
         try:

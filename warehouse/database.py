@@ -27,11 +27,16 @@ from warehouse.settings import Settings
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["JOIN_ORDERERS", "SCHEMA_VERSION", "Database"]
+__all__ = ["LABELLING", "SCHEMA_VERSION", "Database"]
 
-JOIN_ORDERERS = "join_order,build_side_probe_side"
-"""DuckDB's optimizers that choose which side of a join comes first. They misjudge how many swipes the clock
-leaves, and would then build a hash table of forty million; our queries name the large side first."""
+LABELLING = (
+    # DuckDB misjudges how many swipes the clock leaves, and would then build a hash table of forty million:
+    # joins run as they are written, the large side first.
+    "set disabled_optimizers = 'join_order,build_side_probe_side'",
+    # Swipes are grouped by small numbers, for which an array of at most 2^24 places is faster than hashing.
+    "set perfect_ht_threshold = 24",
+)
+"""Settings under which labels are computed."""
 
 SCHEMA_VERSION = 1
 """Of the base tables in sql/schema.sql. A store with a higher one is refused, a lower one is migrated."""
@@ -100,24 +105,24 @@ class Database:
             self.publish()
 
     @contextlib.contextmanager
-    def read(self, *, memory_limit: str | None = None, as_written: bool = False) -> Iterator[DuckDBPyConnection]:
+    def read(self, *, memory_limit: str | None = None, labelling: bool = False) -> Iterator[DuckDBPyConnection]:
         """A reading connection on the newest snapshot: no writes, no files, no network, locked settings.
 
         Args:
             memory_limit: for this connection; None: that of the settings.
-            as_written: join in the order in which a query names its tables, as label builds do.
+            labelling: with the settings of label builds.
 
         Raises:
             StoreError: there is no store, or it was never written.
         """
-        con = self.open_snapshot(memory_limit=memory_limit, as_written=as_written)
+        con = self.open_snapshot(memory_limit=memory_limit, labelling=labelling)
         try:
             with interruptible(con):
                 yield con
         finally:
             con.close()
 
-    def open_snapshot(self, *, memory_limit: str | None = None, as_written: bool = False) -> DuckDBPyConnection:
+    def open_snapshot(self, *, memory_limit: str | None = None, labelling: bool = False) -> DuckDBPyConnection:
         """As `read`, for callers that keep the connection and close it themselves."""
         import duckdb
 
@@ -143,8 +148,9 @@ class Database:
         con.execute("set enable_progress_bar = false")
         con.execute(f"set memory_limit = '{memory_limit or self.settings.memory_limit}'")
         con.execute("set temp_directory = ''")
-        if as_written:
-            con.execute(f"set disabled_optimizers = '{JOIN_ORDERERS}'")
+        if labelling:
+            for setting in LABELLING:
+                con.execute(setting)
         con.execute("set enable_external_access = false")
         con.execute("set lock_configuration = true")
         return con

@@ -88,7 +88,7 @@ def plan_labels(
         StoreError: there is no store.
     """
     clock = as_clock(as_of)
-    with db.read(as_written=True) as con:
+    with db.read(labelling=True) as con:
         states = read_states(con)
         for name in _COMPARED:
             _remember(con, name, is_built=name in states)

@@ -7,9 +7,8 @@ with parts as (
 
 select
     stretch_no,
-    sender_gender,
-    is_self,
+    sender_group,
     cast(sum(n_swipes) as bigint) as n_swipes,
     cast(sum(n_likes) as bigint) as n_likes
 from parts
-group by stretch_no, sender_gender, is_self
+group by stretch_no, sender_group

@@ -1,6 +1,6 @@
 -- The former counts of everybody who did not move, under today's stretch numbers, and the recounted ones.
 with former as (
-    select recipient_timeline.stretch_no, sender_gender, is_self, n_swipes, n_likes
+    select recipient_timeline.stretch_no, sender_group, n_swipes, n_likes
     from swipe_counts
     inner join former_recipient_timeline on swipe_counts.stretch_no = former_recipient_timeline.stretch_no
     inner join recipient_timeline
@@ -17,9 +17,8 @@ parts as (
 
 select
     stretch_no,
-    sender_gender,
-    is_self,
+    sender_group,
     cast(sum(n_swipes) as bigint) as n_swipes,
     cast(sum(n_likes) as bigint) as n_likes
 from parts
-group by stretch_no, sender_gender, is_self
+group by stretch_no, sender_group
