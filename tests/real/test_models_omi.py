@@ -1,0 +1,89 @@
+"""What published-style heads reach on 422 rated faces, over five divisions into train, dev and test.
+
+pytest tests/real/test_models_omi.py -s        prints the figures that README quotes
+"""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from features import FeatureStore
+from models import train
+from warehouse.options import LabelOptions
+
+SEEDS = range(5)
+ENCODERS = ["dlib_face", "efficientnet_lite0"]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def omi(tmp_path_factory, data):
+    store, folder = FeatureStore(tmp_path_factory.mktemp("omi") / "store"), data / "omi"
+    store.ingest_users(folder / "users.csv")
+    store.ingest_photos(folder / "photos.csv", images=folder)
+    store.ingest_swipes(folder / "swipes.csv")
+    store.build(encoders=ENCODERS)
+    return store
+
+
+@pytest.fixture(scope="module")
+def boards(omi):
+    """One leaderboard per division."""
+    found = []
+    for seed in SEEDS:
+        omi.build(only="labels", options=LabelOptions(split_seed=seed))
+        found.append(train(omi, ["like_ratio", "gender"], ENCODERS, setup="one_face").frame)
+    return found
+
+
+def best(boards, target, encoder):
+    """Per division, the head of one depth: the one that dev likes best on average over the divisions."""
+    rows = pl.concat(boards).filter(target=target, encoder=encoder)
+    head = rows.group_by("head").agg(pl.col("dev").mean()).sort("dev", descending=target == "gender")["head"][0]
+    return rows.filter(head=head).to_dicts()
+
+
+def gain(omi, rows):
+    """Error of the constant over error of the heads, both summed over the five test sets; 95 % over users."""
+    sums = {}
+    for row in rows:
+        for user_id, *terms in omi.sql(f"""
+            select user_id,
+                   sum(weight * (value - prediction) ** 2),
+                   sum(weight * (value - (select cast(results ->> 'constant' as double)
+                                          from facts.runs where run_id = '{row["run_id"]}')) ** 2)
+            from predictions join photo_labels using (photo_id)
+            where run_id = '{row["run_id"]}' and split = 'test' group by user_id
+        """).rows():
+            sums[user_id] = sums.get(user_id, np.zeros(2)) + terms
+    terms, rng = np.array(list(sums.values())), np.random.default_rng(0)
+    draws = np.array([terms[rng.integers(len(terms), size=len(terms))].sum(0) for _ in range(2000)])
+    low, high = np.quantile(draws[:, 1] / draws[:, 0], [0.025, 0.975])
+    error, constant = terms.sum(0)
+    return constant / error, low, high
+
+
+def test_nearly_every_photo_shows_one_face(omi):
+    counts = dict(omi.sql("select setup, count(*) from photo_setups group by setup").rows())
+    assert counts["all"] == 422
+    assert counts["one_face"] >= 0.95 * 422
+
+
+@pytest.mark.parametrize(("encoder", "least"), [("dlib_face", 2.3), ("efficientnet_lite0", 1.8)])
+def test_heads_make_far_less_error_than_the_best_constant(omi, boards, encoder, least):
+    rows = best(boards, "like_ratio", encoder)
+    ratio, low, high = gain(omi, rows)
+    means = {name: np.mean([row[name] for row in rows]) for name in ("test", "baseline", "r2", "spearman")}
+    print(
+        f"\n{encoder} {rows[0]['head']}: {ratio:.2f} x less error, 95 % {low:.2f} to {high:.2f};",
+        {name: round(mean, 4) for name, mean in means.items()},
+    )
+    assert ratio >= least
+    assert low > 1.5
+
+
+def test_gender_is_read_from_faces(boards):
+    rows = best(boards, "gender", "dlib_face")
+    print("\ngender:", rows[0]["head"], [(round(row["test"], 3), row["n_test"]) for row in rows])
+    assert np.average([row["test"] for row in rows], weights=[row["n_test"] for row in rows]) >= 0.97
