@@ -152,7 +152,7 @@ def _train(store: FeatureStore, progress: Progress) -> Leaderboard:
     from models import Grid, Schedule, leaderboard, train
 
     # A third of the published updates and one learning rate: what a demo has time for, and enough here.
-    grid = Grid(learning_rates=(1e-3,), penalties=(0.1, 1.0), schedule=Schedule(least_updates=1_500, evaluations=30))
+    grid = Grid(learning_rates=(1e-3,), schedule=Schedule(least_updates=1_500, evaluations=30))
     train(store, ["gender"], ENCODERS[:2], setup=["one_face"], grid=grid, progress=progress)
     train(store, ["like_ratio"], ENCODERS, setup=["all", "one_face"], grid=grid, progress=progress)
     return leaderboard(store.database)
