@@ -51,11 +51,23 @@ ORDER = (
 
 
 class _InOrder(TyperGroup):
-    """Lists the commands in the order in which one uses them."""
+    """Lists the commands in the order in which one uses them, plainly: loading rich takes longer than all else."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.rich_markup_mode = None
 
     def list_commands(self, ctx: Any) -> list[str]:
         known = super().list_commands(ctx)
         return sorted(known, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Wrapped where the terminal ends, not cut."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(200)) for name, command in commands.items() if command]
+            )
 
 
 program = typer.Typer(
@@ -63,7 +75,7 @@ program = typer.Typer(
     cls=_InOrder,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 
 
