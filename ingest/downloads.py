@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import random
 import time
 from collections import Counter
@@ -34,6 +35,8 @@ __all__ = ["Downloads", "FetchReport"]
 
 _AT_THE_DOOR = frozenset({"dns", "dns_unavailable", "connect", "tls", "timeout"})
 _MOST_QUEUED = 100_000
+_WORTH_HELP = 500
+"""Pending photos from which on the start of a second process is worth its while."""
 
 
 @dataclass(slots=True)
@@ -89,7 +92,8 @@ class Downloads:
             auto_decompress=False,
             middlewares=(once,),
         )
-        shelf = Shelf(self.layout, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels)
+        helped = pending.total >= _WORTH_HELP and (os.cpu_count() or 1) > 1
+        shelf = Shelf(self.layout, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, helped=helped)
         stage = self.progress.stage("download photos", pending.total, "photos")
         with stage as self.advance, shelf:
             async with self.scribe as scribe, session:

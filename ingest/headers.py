@@ -1,24 +1,31 @@
 """What a picture file is, by its own bytes: magic number, decodable header, and whether its end is there.
 
 Nothing is believed of names and content types, and no pixel is decoded while the file's end marker
-stands where it should: some 20 microseconds a picture. Only a file without its marker needs `decode`
-(many phones append data after it), and that decides.
+stands where it should. Only a file without its marker needs `decode` (many phones append data after it),
+and that decides. Pillow reads the headers, some 60 microseconds each; the plain JPEGs that photo services
+send out (no EXIF, one scan header after another) are read here in 5, and anything unusual goes to Pillow.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
-__all__ = ["MAX_PIXELS", "Header", "decode", "look"]
+__all__ = ["MAX_PIXELS", "Header", "decode", "look", "look_at"]
 
 MAX_PIXELS = 89_478_485
 """Width times height of the largest picture taken in: Pillow's own line against decompression bombs."""
 
 _ORIENTATION = 0x0112
 _TAIL = 64
+_SOS, _DQT = 0xDA, 0xDB
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+"""Frames that every decoder knows: baseline, extended, progressive."""
+_PLAIN = frozenset({0xC4, 0xDD, 0xE0, 0xFE})
+"""Segments that decide nothing here: Huffman tables, restart interval, JFIF, comment."""
 _MALFORMED = (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error, EOFError)
 """What Pillow's plugins raise for malformed files, and for those cut short."""
 
@@ -57,6 +64,17 @@ def look(file: IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Header:
         return Header("unreadable" if ended else "truncated", f"{kind}: {error}")
 
 
+def look_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
+    """As `look`, of bytes in memory."""
+    size = _plain_jpeg(data)
+    if size is None:
+        return look(io.BytesIO(data), max_pixels=max_pixels)
+    width, height = size
+    if width * height > max_pixels:
+        return Header("too_large", f"{width} x {height} pixels", width, height)
+    return Header("ok", "", width, height, data[-_TAIL:].rstrip(b"\0").endswith(b"\xff\xd9"))
+
+
 def decode(path: Path, header: Header) -> Header:
     """Decode all pixels of a file whose header is ok, to see whether it is whole. May take a second."""
     from PIL import Image
@@ -68,6 +86,37 @@ def decode(path: Path, header: Header) -> Header:
         except _MALFORMED as error:
             return replace(header, status="truncated", detail=str(error))
     return replace(header, ended=True)
+
+
+def _plain_jpeg(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a JPEG that leaves no question before its first scan; None: let Pillow see.
+
+    Source: ITU-T T.81, annex B; segments are FF, marker, two bytes of length, content.
+    """
+    if data[:3] != b"\xff\xd8\xff":
+        return None
+    at, size = 2, None
+    while len(data) >= at + 4 and data[at] == 0xFF:
+        marker, n = data[at + 1], data[at + 2] << 8 | data[at + 3]
+        content = data[at + 4 : at + 2 + n]
+        if len(content) != n - 2:
+            return None
+        if marker == _SOS:
+            return size
+        if marker in _FRAMES:
+            if size is not None or n < 8 or content[0] != 8 or n != 8 + 3 * content[5] or content[5] not in (1, 3):
+                return None
+            height, width = struct.unpack(">HH", content[1:5])
+            if not (height and width):
+                return None
+            size = width, height
+        elif marker == _DQT:
+            if len(content) % 65 or any(content[at] > 3 for at in range(0, len(content), 65)):
+                return None
+        elif marker not in _PLAIN:
+            return None
+        at += 2 + n
+    return None
 
 
 def _look(file: IO[bytes], kind: str, max_pixels: int, ended: bool) -> Header:

@@ -4,23 +4,24 @@
     body.feed(chunk)                    # held up to 1 MiB, then hashed and streamed to a temporary file
     placed = await shelf.place(body)    # look at the header, write, rename
 
-All of it happens on the event loop: a picture costs the disk's cache some 100 microseconds, less than
-the hand-over to a thread that fights for the interpreter's lock. Making pictures durable is slow, and
-is the journal's part, on a thread and in groups.
+On the event loop a picture costs the disk's cache some 100 microseconds: less than the hand-over to a thread
+that fights for the interpreter's lock, but as much as a third of the download. A long run therefore has a
+process beside it that does the same (`ingest.stower`). Making pictures durable is slow, and is the journal's
+part, on a thread and in groups.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from ingest.headers import MAX_PIXELS, Header, decode, look
+from ingest.headers import MAX_PIXELS, Header, decode, look, look_at
+from ingest.stower import Stower
 from warehouse import Layout
 
 __all__ = ["Body", "Placed", "Shelf", "TooLargeError", "holds"]
@@ -44,13 +45,14 @@ class Placed:
 class Body:
     """The bytes of one download, on their way."""
 
-    __slots__ = ("_digest", "_fd", "_held", "_parts", "limit", "n_bytes", "path")
+    __slots__ = ("_digest", "_fd", "_held", "_parts", "_written", "limit", "n_bytes", "path")
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: str, limit: int) -> None:
         self.path, self.limit, self.n_bytes = path, limit, 0
         self._parts: list[bytes] = []
         self._held = 0
         self._fd: int | None = None
+        self._written = False
         self._digest = hashlib.sha256()
 
     def feed(self, chunk: bytes) -> None:
@@ -67,12 +69,18 @@ class Body:
         if self._held > _HELD_BYTES:
             self._write()
 
+    @property
+    def parts(self) -> list[bytes] | None:
+        """The bytes, while all of them are held."""
+        return self._parts if self._fd is None else None
+
     def look(self, max_pixels: int) -> Header:
         """What the bytes are."""
         if self._fd is None:
-            return look(io.BytesIO(b"".join(self._parts)), max_pixels=max_pixels)
+            self._parts = [b"".join(self._parts)]
+            return look_at(self._parts[0], max_pixels=max_pixels)
         self._write()
-        with self.path.open("rb") as file:
+        with Path(self.path).open("rb") as file:
             return look(file, max_pixels=max_pixels)
 
     def close(self) -> str:
@@ -84,14 +92,15 @@ class Body:
     def discard(self) -> None:
         """Forget the bytes."""
         self._parts.clear()
-        if self._fd is not None:
-            self._close()
-        self.path.unlink(missing_ok=True)
+        self._close()
+        if self._written:
+            Path(self.path).unlink(missing_ok=True)
 
     def _write(self) -> None:
         if self._fd is None:
             self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        data = memoryview(b"".join(self._parts))
+            self._written = True
+        data = memoryview(self._parts[0] if len(self._parts) == 1 else b"".join(self._parts))
         self._digest.update(data)
         while data:
             data = data[os.write(self._fd, data) :]
@@ -111,26 +120,33 @@ class Shelf:
         layout: the store.
         max_bytes: of one picture.
         max_pixels: of one picture.
+        helped: start a process that does what it can of the work; to be asked for in a running event loop.
     """
 
-    def __init__(self, layout: Layout, *, max_bytes: int, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(self, layout: Layout, *, max_bytes: int, max_pixels: int = MAX_PIXELS, helped: bool = False) -> None:
         self.layout, self.max_bytes, self.max_pixels = layout, max_bytes, max_pixels
+        self._stower: Stower | None = None
+        self._helped = helped
         self._incoming = layout.photos / ".incoming"
         self._n = 0
-        self._folders: set[str] = set()
+        self._folders: dict[str, str] = {}
 
     def __enter__(self) -> Shelf:
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True)
+        if self._helped:
+            self._stower = Stower(self.layout, self._incoming, self.max_pixels).__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._stower is not None:
+            self._stower.__exit__(kind, error, tb)
         shutil.rmtree(self._incoming, ignore_errors=True)
 
     def body(self) -> Body:
         """An empty body."""
         self._n += 1
-        return Body(self._incoming / str(self._n), self.max_bytes)
+        return Body(f"{self._incoming}/{self._n}", self.max_bytes)
 
     async def place(self, body: Body) -> Placed:
         """Look at a whole body and, where it is a picture, give it its name.
@@ -138,20 +154,30 @@ class Shelf:
         Raises:
             OSError: the disk did not take it.
         """
+        parts = body.parts
+        if parts is not None and self._stower is not None and self._stower.accepts(body.n_bytes):
+            stowed = await self._stower.stow(parts)
+            if stowed is not None:
+                return Placed(stowed[0], body.n_bytes, stowed[1])
         header = body.look(self.max_pixels)
         if header.status != "ok":
             return Placed(header, body.n_bytes, None)
         sha256 = body.close()
         if not header.ended:
-            header = await asyncio.to_thread(decode, body.path, header)
+            header = await asyncio.to_thread(decode, Path(body.path), header)
             if header.status != "ok":
                 return Placed(header, body.n_bytes, None)
-        target = self.layout.photo(sha256)
-        if sha256[:2] not in self._folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._folders.add(sha256[:2])
-        body.path.replace(target)
+        os.rename(body.path, self._target(sha256))  # noqa: PTH104  # plain strings: a Path costs as much as the call
         return Placed(header, body.n_bytes, sha256)
+
+    def _target(self, sha256: str) -> str:
+        """`Layout.photo`, in a folder that exists."""
+        folder = self._folders.get(sha256[:2])
+        if folder is None:
+            parent = self.layout.photo(sha256).parent
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = self._folders[sha256[:2]] = str(parent)
+        return f"{folder}/{sha256}.jpg"
 
 
 def holds(layout: Layout, sha256: str | None) -> bool:

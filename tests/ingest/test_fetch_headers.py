@@ -9,7 +9,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from ingest.headers import decode, look
+from ingest.headers import _plain_jpeg, decode, look, look_at
 
 
 def encoded(kind: str, size=(40, 30), **options) -> bytes:
@@ -75,3 +75,42 @@ def test_a_bomb_is_refused_from_its_header():
 )
 def test_what_is_no_picture_is_called_by_its_name(data, status):
     assert look(io.BytesIO(data)).status == status
+
+
+JPEGS = {
+    "plain": encoded("JPEG"),
+    "progressive": encoded("JPEG", progressive=True),
+    "optimised": encoded("JPEG", optimize=True, quality=95, subsampling=0),
+    "restarts, a comment": encoded("JPEG", restart_marker_blocks=2, comment="hello"),
+    "bytes after the end": encoded("JPEG") + b"more",
+}
+
+
+@pytest.mark.parametrize("data", JPEGS.values(), ids=JPEGS)
+def test_plain_jpegs_are_read_without_pillow_and_alike(data):
+    assert _plain_jpeg(data) == (40, 30)
+    assert look_at(data) == look(io.BytesIO(data))
+    assert look_at(data, max_pixels=1000) == look(io.BytesIO(data), max_pixels=1000)
+
+
+def test_unusual_jpegs_are_left_to_pillow():
+    cmyk = io.BytesIO()
+    Image.new("CMYK", (40, 30)).save(cmyk, "JPEG")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for data in (cmyk.getvalue(), encoded("JPEG", exif=exif), encoded("PNG"), b"", b"\xff\xd8\xff"):
+        assert _plain_jpeg(data) is None
+        assert look_at(data) == look(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("name", ["plain", "progressive"])
+def test_a_jpeg_cut_anywhere_or_with_any_byte_of_its_header_changed_is_judged_as_by_pillow(name):
+    data = JPEGS[name]
+    for at in range(1, min(len(data), 700)):
+        assert look_at(data[:at]).status == look(io.BytesIO(data[:at])).status
+        # A damaged table may pass either judge; a size that only one of the two sees may not.
+        for value in (0, data[at] ^ 0xFF):
+            changed = data[:at] + bytes([value]) + data[at + 1 :]
+            ours, pillows = look_at(changed), look(io.BytesIO(changed))
+            if pillows.status == "ok":
+                assert ours == pillows
