@@ -27,6 +27,8 @@ VIEWS = (
     "runs",
     "predictions",
     "fetch_attempts",
+    "observations",
+    "crawl_targets",
     "builds",
     "checksums",
 )

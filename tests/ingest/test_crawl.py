@@ -90,12 +90,15 @@ async def test_posts_owners_and_counts_land_with_the_time_they_were_seen(tmp_pat
     assert rows(db, "select user_id, followers, gender from users order by user_id") == sorted(
         (account.user_id, account.followers, None) for account in world.accounts.values()
     )
-    assert rows(db, "select kind, count(*), min(observed_at) from facts.observations group by kind order by kind") == [
+    assert rows(db, "select kind, count(*), min(observed_at) from observations group by kind order by kind") == [
         ("account", 12, instant(START)),
         ("post", len(pictures(world)), instant(START)),
     ]
     assert report.n_posts + report.n_others == 12 * 9
     assert report.n_requests == 12 * 3
+    owners = {f"user:{account.username}": account.user_id for account in world.accounts.values()}
+    assert dict(rows(db, "select target, user_id from crawl_targets where status = 'done' and n_pages = 3")) == owners
+    assert rows(db, "select sum(n_posts) from crawl_targets") == [(len(pictures(world)),)]
 
 
 @pytest.fixture
@@ -201,9 +204,7 @@ async def test_failures_of_one_account_are_data(tmp_path):
         assert broken.statuses == {"unavailable": 1}
         fake.graph.faults = Faults()
         assert (await run(db, fake, vault, clock, usernames=["person_0"])).statuses == {"done": 1}
-    assert rows(db, "select detail from facts.crawl_targets where status = 'unknown'") == [
-        ("code 110, subcode 2207013",)
-    ]
+    assert rows(db, "select detail from crawl_targets where status = 'unknown'") == [("code 110, subcode 2207013",)]
 
 
 async def test_hashtags_find_posts_whose_owner_is_unknown_until_walked(tmp_path):
