@@ -41,5 +41,7 @@ def run(
         f"{report.n_pending:,} pending, {report.n_attempts:,} attempts, {report.n_bytes / 1e6:,.1f} MB"
         f" in {report.duration_s:.1f} s; {report.n_left:,} left for the next run."
     )
+    if report.statuses["blocked_address"]:
+        say("If those hosts are in your own network: features fetch --allow-private --retry blocked_address")
     if report.hosts_down:
         say(f"Hosts given up: {', '.join(report.hosts_down)}.")

@@ -1,6 +1,6 @@
 """Run a fake network until interrupted: python -m ingest.fake [--port 8700] [--world FOLDER] [--faults 0.05].
 
-Prints where it is and a token, which `features crawl instagram --api` and `features login` can be pointed at.
+Prints where it is, and what to type in another shell to log in, crawl and fetch there.
 """
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ from ingest.fake.faults import FaultKind
 
 __all__: list[str] = []
 
+_TRY = """\
+export FEATURES_STORE=try FEATURES_TOKENS=try-tokens FEATURES_APP_SECRET={secret}
+features login --app-id 1000001 --api {at} --dialog {at}
+echo {name} | features crawl instagram --usernames - --api {at}
+features fetch --allow-private --read-s 3
+"""
+
 
 async def _serve(arguments: argparse.Namespace) -> None:
     kinds = get_args(FaultKind)
@@ -27,8 +34,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
         world = FakeWorld.of_folder(arguments.world)
     async with FakeNetwork(world, faults=faults, budget=arguments.budget, port=arguments.port) as fake:
         print(f"API, login and pictures: {fake.base}")
-        print(f"App 1000001, secret {fake.office.apps['1000001']}; {len(world.accounts)} accounts, such as", end=" ")
-        print(", ".join(list(world.accounts)[:3]), flush=True)
+        print(f"{len(world.accounts)} accounts, such as {', '.join(list(world.accounts)[:3])}. From another shell:\n")
+        name, secret = next(iter(world.accounts)), fake.office.apps["1000001"]
+        print(_TRY.format(at=fake.base, secret=secret, name=name), flush=True)
         await asyncio.Event().wait()
 
 
