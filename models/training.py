@@ -22,6 +22,7 @@ from features import vectors
 from features.device import choose
 from features.encoders import encoder as encoder_named
 from models import runs
+from models.classic import CLASSIC, fit_classic, suits
 from models.fitting import PUBLISHED_GRID, Fitted, Grid, constant, fit_heads
 from models.heads import DEPTHS
 from models.intervals import LEVEL, coverage, radius
@@ -64,7 +65,8 @@ def train(
         store: labels, vectors, and where runs go.
         target: like_ratio, popular, gender; one or several.
         encoders: names; `a+b` sets two vectors side by side.
-        heads: 0fc, 1fc, 2fc.
+        heads: 0fc, 1fc, 2fc, svm, logistic, ridge; the last three are left out of targets that
+            they cannot learn.
         setup: all, one_face; one or several. Encoders of faces are left out of `all`.
         grid: what dev chooses from.
         seed: of the initial heads, the order of photos and the bootstrap.
@@ -77,24 +79,27 @@ def train(
     """
     targets = [target_named(name) for name in _several(target)]
     setups = _several(setup)
-    _check(heads, DEPTHS, "head")
+    _check(heads, [*DEPTHS, *CLASSIC], "head")
     _check(setups, SETUPS, "setup")
+    pairs = _pairs(targets, heads, progress)
     asked: list[str] = []
     n_trained, published, new = 0, runs.recorded(store.database), _Unpublished(store)
     for place, encoder in _places(setups, encoders, progress):
         data = {t.name: _Data.of(store, t, encoder, place) for t in targets}
-        ids = {(name, head): rows.run_id(head, grid, seed) for name, rows in data.items() for head in heads}
+        ids = {(t.name, head): data[t.name].run_id(head, grid, seed) for t, head in pairs}
         todo = [pair for pair, run_id in ids.items() if not runs.finished(store.layout, run_id)]
+        deep = [pair for pair in todo if pair[1] in DEPTHS]
         fits = fit_heads(
-            {name: rows.samples for name, rows in data.items() if any(name == pair[0] for pair in todo)},
-            [head for head in heads if any(head == pair[1] for pair in todo)],
+            {name: rows.samples for name, rows in data.items() if any(name == pair[0] for pair in deep)},
+            [head for head in heads if any(head == pair[1] for pair in deep)],
             seed=seed,
             grid=grid,
             device=choose(device).name,
             progress=progress,
         )
         for name, head in todo:
-            fit = fits[name, head]
+            rows = data[name]
+            fit = fit_classic(rows.samples, head, rows.target, seed=seed) if head in CLASSIC else fits[name, head]
             runs.save(store.layout, data[name].judged(ids[name, head], head, fit, seed), fit.model)
         n_trained += len(todo)
         asked += ids.values()
@@ -132,7 +137,7 @@ class _Data:
             self.digests,
             self.content,
             head,
-            asdict(grid),
+            asdict(CLASSIC[head]) if head in CLASSIC else asdict(grid),
             seed,
         ]
         return runs.run_id(parts)
@@ -225,11 +230,29 @@ def _places(setups: Sequence[str], encoders: Sequence[str], progress: Progress) 
         )
 
 
+def _pairs(targets: Sequence[Target], heads: Sequence[str], progress: Progress) -> list[tuple[Target, str]]:
+    """Every target with every head that can learn it."""
+    found = []
+    for t in targets:
+        for head in heads:
+            if suits(head, t):
+                found.append((t, head))
+            else:
+                progress.note(f"{head} cannot learn {t.name}: left out.")
+    if not found:
+        raise InputError(
+            f"Nothing to train: {', '.join(heads)} cannot learn {', '.join(t.name for t in targets)}.",
+            "ridge for like_ratio; svm or logistic for popular and gender; 0fc, 1fc, 2fc for all",
+            "--head 0fc",
+        )
+    return found
+
+
 def _several(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _check(names: Sequence[str], known: Sequence[str] | dict[str, int], what: str) -> None:
+def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:
     for name in names:
         if name not in known:
             raise InputError(

@@ -33,7 +33,7 @@ def run(
         list[str], typer.Option("--encoder", help="On whose vectors; may be repeated; A+B sets two side by side.")
     ] = ENCODERS,
     heads: Annotated[
-        list[str], typer.Option("--head", help="So many fully connected layers; may be repeated.")
+        list[str], typer.Option("--head", help="0fc, 1fc, 2fc: so many layers; svm, logistic, ridge; may be repeated.")
     ] = HEADS,
     setup: Annotated[list[str], typer.Option(help="On which photos: all, one_face; may be repeated.")] = ONE_FACE,
     seed: Annotated[int, typer.Option(help="Of initial heads, order of photos and bootstrap.")] = 0,
