@@ -107,8 +107,8 @@ def _cell(cell: Cell | None, winner: float | None) -> dict[str, Any]:
 
 
 def _gallery(store: FeatureStore) -> dict[str, Any] | None:
-    """As fig. 1 of the paper: test photos of the head that is best on dev, in the order of its prediction."""
-    run = store.sql("from runs where target = 'like_ratio' order by dev, run_id limit 1").to_dicts()
+    """As fig. 1 of the paper: test photos as ranked, by the best head on dev, of `one_face` if any."""
+    run = store.sql("from runs where target = 'like_ratio' order by setup desc, dev, run_id limit 1").to_dicts()
     if not run:
         return None
     ranked = store.sql(
