@@ -11,19 +11,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from models.breakdown import Pair, gender_table
     from models.descent import Schedule
     from models.fitting import Grid
     from models.ranking import Leaderboard, leaderboard
     from models.scoring import Scored, predict
     from models.training import train
 
-__all__ = ["Grid", "Leaderboard", "Schedule", "Scored", "leaderboard", "predict", "train"]
+__all__ = ["Grid", "Leaderboard", "Pair", "Schedule", "Scored", "gender_table", "leaderboard", "predict", "train"]
 
 _HOMES = {
     "Grid": "fitting",
     "Leaderboard": "ranking",
+    "Pair": "breakdown",
     "Schedule": "descent",
     "Scored": "scoring",
+    "gender_table": "breakdown",
     "leaderboard": "ranking",
     "predict": "scoring",
     "train": "training",

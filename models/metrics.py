@@ -6,17 +6,20 @@ replacement, adds up their sums and asks the function again. `p` are predictions
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import Array, Strings
 from models.targets import Target
 
-__all__ = ["bootstrap", "judge", "log_loss", "mse", "noise_floor", "per_user"]
+__all__ = ["bootstrap", "interval", "judge", "log_loss", "mse", "noise_floor", "per_user"]
 
 DRAWS = 2000
+RANK_DRAWS = 1000
+"""Of the bootstrap, and of that of ranks, which costs more."""
 
 
 def mse(y: Array, p: Array, weight: Array) -> float:
@@ -60,8 +63,9 @@ def judge(
         rng: of the bootstrap.
 
     Returns:
-        `metric`, `baseline` (the constant's), their intervals, and by target: `gain` (times less error
-        than the constant), `r2`, `spearman`, `noise_floor`; or `log_loss`, `auc`, `average_precision`.
+        `metric`, `baseline` (the constant's) and by target: `gain` (times less error than the constant),
+        `r2`, `spearman`, `noise_floor`; or `log_loss`, `auc`, `average_precision`. `intervals` of the
+        first five.
     """
     y, p, weight = (np.asarray(values, np.float64) for values in (y, p, weight))
     if target.metric == "mse":
@@ -81,7 +85,9 @@ def judge(
     totals, draws = terms.sum(0), bootstrap(per_user(terms, users), rng)
     with np.errstate(divide="ignore", invalid="ignore"):
         found: dict[str, Any] = {name: float(figure(totals)) for name, figure in figures.items()}
-        found["intervals"] = {name: _interval(figure(draws)) for name, figure in figures.items()}
+        found["intervals"] = {name: interval(figure(draws)) for name, figure in figures.items()}
+        if target.metric == "mse":
+            found["intervals"]["spearman"] = interval(_spearman_draws(y, p, users, rng))
     return {name: _defined(value) for name, value in (found | further).items()}
 
 
@@ -95,11 +101,15 @@ def per_user(terms: Array, users: Strings) -> Array:
 
 def bootstrap(sums: Array, rng: np.random.Generator, draws: int = DRAWS) -> Array:
     """Totals of `draws` samples of users, drawn with replacement: (users, k) -> (draws, k)."""
-    n = len(sums)
-    return np.stack([np.bincount(rng.integers(n, size=n), minlength=n) @ sums for _ in range(draws)])
+    return np.stack([times @ sums for times in _drawn(len(sums), rng, draws)])
 
 
-def _interval(values: Array) -> list[float | None]:
+def _drawn(n: int, rng: np.random.Generator, draws: int) -> Iterator[NDArray[np.intp]]:
+    """How often each of `n` users is in a sample of `n`."""
+    return (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(draws))
+
+
+def interval(values: Array) -> list[float | None]:
     """The middle 95 % of the draws in which the figure is defined."""
     defined = values[np.isfinite(values)]
     if not len(defined):
@@ -120,6 +130,22 @@ def _spearman(y: Array, p: Array) -> float:
     if len(a) < 2 or a.std() == 0 or b.std() == 0:
         return float("nan")
     return float(np.corrcoef(a, b)[0, 1])
+
+
+def _spearman_draws(y: Array, p: Array, users: Strings, rng: np.random.Generator) -> Array:
+    """Rank correlations of samples of users: ranks are drawn anew, each sort is made once."""
+    _, owner = np.unique(users, return_inverse=True)
+    places = [np.unique(values, return_inverse=True)[1] for values in (y, p)]
+    found = []
+    for times in _drawn(owner.max() + 1, rng, RANK_DRAWS):
+        weight, ranks = times[owner], []
+        for place in places:
+            held = np.bincount(place, weight)
+            rank = (np.cumsum(held) - held / 2)[place]
+            ranks.append(rank - np.average(rank, weights=weight))
+        (a, b), covariance = ranks, (weight * ranks[0] * ranks[1]).sum()
+        found.append(covariance / np.sqrt((weight * a * a).sum() * (weight * b * b).sum()))
+    return np.array(found)
 
 
 def _ranking(y: Array, p: Array) -> dict[str, float]:

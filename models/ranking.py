@@ -1,7 +1,8 @@
 """Who wins: the rows of `runs` side by side, and the layout of the published tables 2 and 3.
 
 Data only; whoever prints it chooses how. In a table, rows are encoder x head under the best constant,
-columns ALL and 1BBOX, ours beside the papers'.
+columns ALL and 1BBOX, ours beside the papers'. Of a ratio a cell also knows how much of the variance, and of
+what can be explained of it, the head explains, and how well it ranks.
 
 Source: Bogatyy & Tom, tables 2 (mean squared error of the like ratio) and 3 (accuracy of gender).
 """
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from warehouse import Database
 
-__all__ = ["PUBLISHED_FIGURES", "Cell", "Leaderboard", "Row", "Table", "leaderboard"]
+__all__ = ["PUBLISHED_FIGURES", "Cell", "Figure", "Leaderboard", "Row", "Table", "leaderboard"]
 
 PUBLISHED_FIGURES: dict[str, dict[tuple[str, str], tuple[float | None, float | None]]] = {
     "like_ratio": {
@@ -58,13 +59,32 @@ _FIGURES = ("gain", "r2", "spearman", "noise_floor", "log_loss", "auc", "average
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with its 95 % interval over users."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
-    """A figure on test with its 95 % interval over users. `run_id` is None for the best constant."""
+    """A figure on test with its 95 % interval over users.
+
+    Attributes:
+        run_id: None for the best constant.
+        r2: share of the variance of the labels that is explained; None of a yes or no, as the next two.
+        explained: share of the variance that is left without the labels' own noise.
+        spearman: rank correlation.
+    """
 
     value: float
     low: float | None
     high: float | None
     run_id: str | None = None
+    r2: Figure | None = None
+    explained: Figure | None = None
+    spearman: Figure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +182,38 @@ def _table(target: str, found: Sequence[dict[str, Any]]) -> Table:
 
 
 def _cell(run: dict[str, Any] | None) -> Cell | None:
-    return None if run is None else Cell(run["test"], run["interval"][0], run["interval"][1], run["run_id"])
+    if run is None:
+        return None
+    r2 = _figure(run, "r2")
+    return Cell(
+        run["test"],
+        run["interval"][0],
+        run["interval"][1],
+        run["run_id"],
+        r2,
+        _explained(run, r2),
+        _figure(run, "spearman"),
+    )
+
+
+def _figure(run: dict[str, Any], name: str) -> Figure | None:
+    value = run["results"].get(name)
+    if value is None:
+        return None
+    low, high = run["results"]["intervals"].get(name, [None, None])
+    return Figure(value, low, high)
+
+
+def _explained(run: dict[str, Any], r2: Figure | None) -> Figure | None:
+    """R2 over the greatest R2 that the labels' noise leaves; the noise is taken as known."""
+    floor = run["results"].get("noise_floor")
+    if r2 is None or floor is None or r2.value >= 1:
+        return None
+    reachable = 1 - floor * (1 - r2.value) / run["test"]
+    if reachable <= 0:
+        return None
+    bounds = [None if bound is None else bound / reachable for bound in (r2.low, r2.high)]
+    return Figure(r2.value / reachable, bounds[0], bounds[1])
 
 
 def _constant(runs: Sequence[dict[str, Any]]) -> Cell | None:

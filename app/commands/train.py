@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from app.commands.options import Device, FormatOption, Store
-from app.output import Format, Table, say, show
+from app.output import say
 from app.progress import listener
 from features import FeatureStore
-
-if TYPE_CHECKING:
-    from models import Leaderboard
-    from models.ranking import Cell
 
 __all__ = ["run"]
 
 TARGETS, ONE_FACE = ["like_ratio"], ["one_face"]
 ENCODERS = ["efficientnet_lite0", "dlib_face"]
 HEADS = ["0fc", "1fc", "2fc"]
-
-SETUPS = {"all": "ALL", "one_face": "1BBOX"}
-"""Ours -> the papers' words, which head the columns."""
 
 
 def run(
@@ -42,34 +35,12 @@ def run(
     form: FormatOption = "table",
 ) -> None:
     """Train what is not trained yet, and print the leaderboard."""
-    from models import train
+    from app.tables import print_leaderboard
+    from models import gender_table, train
 
     progress = listener()
     with FeatureStore(store, progress=progress) as opened:
         board = train(opened, target, encoders, heads, setup, seed=seed, device=device, progress=progress)
-    _print(board, form)
+        pairs = gender_table(opened.database) if form == "table" else []
+    print_leaderboard(board, pairs, form)
     say(f"Trained {board.n_trained:,} heads.")
-
-
-def _print(board: Leaderboard, form: Format) -> None:
-    if form != "table":
-        show(Table.of(board.frame), form)
-        return
-    for table in board.tables:
-        rows = []
-        for row in table.rows:
-            ours = [part for cell in row.cells for part in _parts(cell)]
-            rows.append((row.encoder, row.head, *ours, *row.published))
-        names = [name for setup in SETUPS.values() for name in (setup, "95 %")]
-        printed = [f"{setup} printed" for setup in SETUPS.values()]
-        show(Table(("encoder", "head", *names, *printed), rows), title=table.title)
-        for setup, floor in zip(SETUPS.values(), table.floor, strict=True):
-            if floor is not None:
-                print(f"{setup}: of this, {floor:.4f} is the noise of the labels themselves.")
-        print()
-
-
-def _parts(cell: Cell | None) -> tuple[float | None, str | None]:
-    if cell is None:
-        return None, None
-    return cell.value, None if cell.low is None else f"{cell.low:.4f} to {cell.high:.4f}"

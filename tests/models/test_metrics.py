@@ -79,6 +79,18 @@ def test_the_bootstrap_draws_users_not_photos(rng):
     assert means.std() == pytest.approx(values.std() / np.sqrt(20), rel=0.05)
 
 
+def test_the_interval_of_a_rank_correlation_is_that_of_samples_ranked_anew(rng):
+    """Against scipy on every draw: users of three photos, ties among labels."""
+    users, y = np.repeat(np.arange(15), 3).astype(str), rng.integers(0, 5, 45) / 4
+    p = y + rng.normal(size=45)
+    found = judged("like_ratio", y, p, users=users)["intervals"]["spearman"]
+    draws = []
+    for _ in range(2000):
+        rows = (3 * rng.integers(15, size=15)[:, None] + np.arange(3)).ravel()
+        draws.append(stats.spearmanr(y[rows], p[rows]).statistic)
+    np.testing.assert_allclose(found, np.quantile(draws, [0.025, 0.975]), atol=0.04)
+
+
 def test_intervals_cover_the_truth_as_often_as_they_say():
     """95 % intervals of the error of a known predictor, over 200 test sets."""
     rng, hits = np.random.default_rng(1), 0

@@ -6,7 +6,7 @@ import json
 import polars as pl
 import pytest
 
-from models.ranking import Cell, leaderboard
+from models.ranking import Cell, Figure, leaderboard
 from models.runs import Run, record
 from tests.features.toy import database
 from warehouse import InputError
@@ -62,6 +62,17 @@ def test_tables_stand_as_printed(db):
     assert (three.target, three.metric) == ("gender", "accuracy")
     assert three.rows[0].cells[0] is None
     assert three.rows[1].published == (None, 0.959)
+
+
+def test_a_cell_says_how_much_of_what_noise_leaves_is_explained(db):
+    """R2 0.6 at an error of 0.02: the labels vary by 0.05, of which 0.01 is noise."""
+    figures = {"r2": 0.6, "spearman": 0.8, "noise_floor": 0.01}
+    made = run(9, "x", "like_ratio", "all", "facenet", "0fc", 0.02, 0.02)
+    made.results.update(figures, intervals={"metric": [0.01, 0.03], "r2": [0.4, 0.7], "spearman": [0.7, 0.9]})
+    record(db, [made], pl.DataFrame(schema={"run_id": str, "photo_id": str, "split": str, "prediction": float}))
+    cell = leaderboard(db, ["x"]).tables[0].rows[1].cells[0]
+    assert (cell.r2, cell.spearman) == (Figure(0.6, 0.4, 0.7), Figure(0.8, 0.7, 0.9))
+    assert (cell.explained.value, cell.explained.low) == pytest.approx((0.6 / 0.8, 0.4 / 0.8))
 
 
 def test_of_two_runs_in_one_place_the_newer_is_shown(db):

@@ -1,0 +1,102 @@
+"""Tables 1 to 3 in print: ours with intervals, beside what the papers have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from app.output import Format, Table, show
+
+if TYPE_CHECKING:
+    from models import Leaderboard, Pair
+    from models.ranking import Cell, Figure
+    from models.ranking import Table as Ranking
+
+__all__ = ["print_leaderboard"]
+
+SETUPS = {"all": "ALL", "one_face": "1BBOX"}
+"""Ours -> the papers' words, which head the columns."""
+
+
+def print_leaderboard(board: Leaderboard, pairs: Sequence[Pair], form: Format) -> None:
+    """Tables 1 to 3 for people; one row per run for programs.
+
+    Args:
+        board: of `train`.
+        pairs: of `gender_table`; none: no table 1.
+        form: how it is printed.
+    """
+    if form != "table":
+        show(Table.of(board.frame), form)
+        return
+    if pairs:
+        _print_breakdown(pairs)
+    for table in board.tables:
+        _print_figures(table)
+        if any(cell is not None and cell.r2 is not None for row in table.rows for cell in row.cells):
+            _print_explained(table)
+
+
+def _print_breakdown(pairs: Sequence[Pair]) -> None:
+    rows = [
+        (p.sender, p.recipient, p.n_recipients, p.n_swipes, p.like_ratio, _between(p.low, p.high), p.mean, p.published)
+        for p in pairs
+    ]
+    columns = ("sender", "recipient", "recipients", "swipes", "like ratio", "95 %", "mean of recipients", "printed")
+    show(Table(columns, rows), title="Table 1. Like ratio by the genders of sender and recipient, newest photos")
+    print()
+
+
+def _print_figures(table: Ranking) -> None:
+    """Table 2 or 3 as printed: rows are encoder and head, columns the setups."""
+    rows = []
+    for row in table.rows:
+        ours = [part for cell in row.cells for part in _parts(cell)]
+        rows.append((row.encoder, row.head, *ours, *row.published))
+    names = [name for setup in SETUPS.values() for name in (setup, "95 %")]
+    printed = [f"{setup} printed" for setup in SETUPS.values()]
+    show(Table(("encoder", "head", *names, *printed), rows), title=table.title)
+    for setup, floor in zip(SETUPS.values(), table.floor, strict=True):
+        if floor is not None:
+            print(f"{setup}: of this, {floor:.4f} is the noise of the labels themselves: no head can have less.")
+    print()
+
+
+def _print_explained(table: Ranking) -> None:
+    """The same heads by what they explain, in the setups that were trained."""
+    places = [place for place in range(len(SETUPS)) if any(row.cells[place] is not None for row in table.rows)]
+    rows = []
+    for row in table.rows:
+        cells = [row.cells[place] for place in places]
+        if any(cell is not None and cell.r2 is not None for cell in cells):
+            rows.append((row.encoder, row.head, *(part for cell in cells for part in _explained(cell))))
+    setups = [list(SETUPS.values())[place] for place in places]
+    names = [
+        name
+        for setup in setups
+        for name in (f"{setup} R2", "95 %", "of explicable", f"{setup} rank correlation", "95 %")
+    ]
+    show(
+        Table(("encoder", "head", *names), rows),
+        title="The same heads: share of variance explained, share of what noise leaves to explain, Spearman",
+    )
+    print()
+
+
+def _parts(cell: Cell | None) -> tuple[float | None, str | None]:
+    return (None, None) if cell is None else (cell.value, _between(cell.low, cell.high))
+
+
+def _explained(cell: Cell | None) -> tuple[object, ...]:
+    if cell is None:
+        return (None,) * 5
+    explained = None if cell.explained is None else cell.explained.value
+    return *_figure(cell.r2), explained, *_figure(cell.spearman)
+
+
+def _figure(figure: Figure | None) -> tuple[float | None, str | None]:
+    return (None, None) if figure is None else (figure.value, _between(figure.low, figure.high))
+
+
+def _between(low: float | None, high: float | None) -> str | None:
+    return None if low is None or high is None else f"{low:.4f} to {high:.4f}"
