@@ -21,6 +21,7 @@ from app.commands import (
     ingest,
     predict,
     report,
+    serve,
     similar,
     sql,
     status,
@@ -44,6 +45,7 @@ ORDER = (
     "train",
     "predict",
     "report",
+    "serve",
     "status",
     "encoders",
     "weights",
@@ -108,6 +110,7 @@ program.command("similar")(similar.run)
 program.command("train")(train.run)
 program.command("predict")(predict.run)
 program.command("report")(report.run)
+program.command("serve")(serve.run)
 program.command("status")(status.run)
 program.command("encoders")(encoders.run)
 program.add_typer(weights.commands, name="weights")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ def predict(
     target: str = "like_ratio",
     faces: FaceSettings | None = None,
     device: str | None = None,
+    embed: Callable[[Sequence[str | Path], str], Sequence[Embedded]] | None = None,
 ) -> list[Scored]:
     """One answer per file, in order.
 
@@ -63,6 +64,7 @@ def predict(
         target: like_ratio, popular, gender.
         faces: the detector of the store's build, where it was not the default.
         device: as torch calls it.
+        embed: makes the vectors of files in the eyes of an encoder; a server passes one that stays loaded.
 
     Raises:
         InputError: no such run, or none of that target.
@@ -71,9 +73,8 @@ def predict(
     found, model = runs.load(store.layout, run or best_run(store, target))
     settings = faces or FaceSettings()
     _check_encoders(found, settings)
-    parts = [
-        pipeline.embed_files(list(files), name, faces=settings, device=device) for name in found.encoder.split("+")
-    ]
+    embed = embed or (lambda paths, name: pipeline.embed_files(paths, name, faces=settings, device=device))
+    parts = [embed(list(files), name) for name in found.encoder.split("+")]
     answers = [_joined(several) for several in zip(*parts, strict=True)]
     good = [X for X, _ in answers if X is not None]
     scores = iter(model.predict(np.stack(good)).tolist() if good else [])

@@ -45,6 +45,11 @@ class Layout:
         return self.root / "photos"
 
     @property
+    def thumbnails(self) -> Path:
+        """Small pictures that pages show; a cache, made again when it is gone."""
+        return self.root / "thumbnails"
+
+    @property
     def fetch(self) -> Path:
         """Journal of a download that is under way or was cut off."""
         return self.root / "fetch"

@@ -73,10 +73,11 @@ class Cursor:
     def __init__(self, con: DuckDBPyConnection, query: str, answer: DuckDBPyRelation) -> None:
         self._con, self._query, self._answer = con, query, answer
         self.columns: tuple[str, ...] = tuple(answer.columns)
+        self.types: tuple[str, ...] = tuple(map(str, answer.types))
 
     def rows(self, batch: int = 10_000) -> Iterator[tuple[object, ...]]:
         """Row by row, `batch` of them in memory at a time."""
-        if any("WITH TIME ZONE" in str(kind) for kind in self._answer.types):
+        if any("WITH TIME ZONE" in kind for kind in self.types):
             # DuckDB's client wants pytz for these, Arrow does not.
             for found in self.batches(batch):
                 yield from zip(*(column.to_pylist() for column in found.columns), strict=True)

@@ -16,6 +16,7 @@ from app.commands import build as build_command
 from app.commands import train as train_command
 from app.demo import run_demo
 from app.report import write_report
+from app.serve.server import serve
 from features import FeatureStore
 from features.faces import FaceSettings
 from ingest.crawl import crawl
@@ -47,6 +48,7 @@ CALLS = {
     "status": FeatureStore.status,
     "report": write_report,
     "fetch": fetch,
+    "serve": serve,
     "crawl instagram": crawl,
 }
 """Each command and the function that it calls; the others read one relation, one table or one file."""
@@ -59,7 +61,8 @@ OBJECTS = {"options": LabelOptions, "faces": FaceSettings, "limits": Limits, "se
 ONLY_IN_PYTHON = {
     "demo": {"root", "tell"},
     "train": {"grid"},
-    "predict": {"faces"},
+    "predict": {"faces", "embed"},
+    "serve": {"tell"},
     "fetch": {"db", "clock", "rng"},
     "crawl instagram": {"db", "vault", "clock", "rng"},
 }

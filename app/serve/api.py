@@ -1,0 +1,219 @@
+"""The endpoints under /api/v1: each reads its request, calls one function, and sends what came back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import orjson
+from aiohttp import web
+
+from app.serve import schemas
+from app.serve.checking import from_json, from_text
+from app.serve.errors import ApiError, translated
+from app.serve.openapi import describe
+from app.serve.photos import everything, in_order, looked_up
+from app.serve.site import Site
+from app.serve.uploads import received
+from warehouse import PhotogenicError, StoreError
+
+__all__ = ["Api", "sent"]
+
+T = TypeVar("T")
+
+
+def sent(value: object) -> web.Response:
+    """Any value as JSON; times are naive UTC and say so."""
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+    return web.Response(body=orjson.dumps(value, option=options), content_type="application/json")
+
+
+class Api:
+    """The handlers, and their addresses."""
+
+    def __init__(self, site: Site) -> None:
+        self.site, self.takes = site, schemas.requests(site.limits)
+        self._described = orjson.dumps(describe(site.limits, token=site.guard.token is not None))
+
+    def routes(self) -> list[web.RouteDef]:
+        """Everything under /api."""
+        return [
+            web.post("/api/v1/sql", self.sql),
+            web.get("/api/v1/sql/export", self.export, allow_head=False),
+            web.get("/api/v1/photos/{photo_id:.+}", self.photo, allow_head=False),
+            web.post("/api/v1/features", self.features),
+            web.post("/api/v1/similar", self.similar),
+            web.post("/api/v1/predict", self.predict),
+            web.get("/api/v1/breakdown", self.breakdown, allow_head=False),
+            web.get("/api/v1/runs", self.runs, allow_head=False),
+            web.get("/api/v1/gallery", self.gallery, allow_head=False),
+            web.get("/api/v1/store", self.store, allow_head=False),
+            web.get("/api/v1/health", self.health, allow_head=False),
+            web.get("/api/v1/metrics", self.metrics, allow_head=False),
+            web.get("/api/openapi.json", self.openapi, allow_head=False),
+        ]
+
+    async def sql(self, request: web.Request) -> web.Response:
+        asked = await self._body(request, "sql")
+        body = await self.site.sandbox.rows(asked["query"], asked["limit"])
+        return web.Response(body=body, content_type="application/json")
+
+    async def export(self, request: web.Request) -> web.StreamResponse:
+        asked = from_text(request.query, self.takes["export"])
+        chunks = self.site.sandbox.export(asked["query"], asked["format"])
+        first = await anext(chunks, b"")  # an error still has its own status
+        response = web.StreamResponse()
+        response.content_type = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}[asked["format"]]
+        response.headers["Content-Disposition"] = f'attachment; filename="result.{asked["format"]}"'
+        self.site.guard.protect(response)
+        await response.prepare(request)
+        await response.write(first)
+        async for chunk in chunks:
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+    async def photo(self, request: web.Request) -> web.Response:
+        self._nothing(request)
+        return sent(await self._work(everything, self.site.snapshot, request.match_info["photo_id"]))
+
+    async def features(self, request: web.Request) -> web.Response:
+        asked, site = await self._body(request, "features"), self.site
+        encoder, known = asked["encoder"], site.nearest.encoders()
+        if encoder is not None and encoder not in known:
+            raise ApiError(
+                "not_usable",
+                f"{encoder!r} has no vectors here. Expected: {', '.join(known) or 'a store with vectors'}",
+                f"features build --encoder {encoder}",
+            )
+        encoder = encoder or (site.nearest.index(None).manifest.encoder if known else None)
+        # A hundred ids take less than a hop to another thread.
+        return sent(looked_up(site.snapshot, site.store.layout, asked["photo_ids"], encoder, site.limits.vectors))
+
+    async def similar(self, request: web.Request) -> web.Response:
+        site = self.site
+        if request.content_type == "application/json":
+            asked = await self._body(request, "similar")
+            return sent(await site.nearest.of_photo(site.snapshot, asked.pop("photo_id"), **asked))
+        (picture,), fields = await self._received(request, most=1)
+        asked = from_text(fields, self.takes["similar_upload"])
+        return sent(await site.nearest.of_upload(site.snapshot, picture, **asked))
+
+    async def predict(self, request: web.Request) -> web.Response:
+        pictures, fields = await self._received(request, most=self.site.limits.uploads)
+        asked = from_text(fields, self.takes["predict"])
+        run = self.site.scorer.run(self.site.snapshot, asked["run"], asked["target"])
+        scored = await self.site.scorer.score(run["run_id"], pictures)
+        return sent({"run_id": run["run_id"], "target": run["target"], "photos": scored})
+
+    async def breakdown(self, request: web.Request) -> web.Response:
+        asked = from_text(request.query, self.takes["breakdown"])
+        snapshot = self.site.snapshot
+        if "gender_breakdown" not in snapshot.relations:
+            raise translated(StoreError("The store has no labels yet.", "a store that was built", "features build"))
+        query = (
+            "select * exclude (time_window) from gender_breakdown where time_window = $window"
+            " order by n_swipes desc, sender_gender, recipient_gender"
+        )
+        rows = await self._work(snapshot.ask, query, {"window": asked["window"]})
+        return sent({"window": asked["window"], "rows": rows.to_dicts()})
+
+    async def runs(self, request: web.Request) -> web.Response:
+        self._nothing(request)
+        unpacked = [
+            row | {name: orjson.loads(row[name]) for name in ("hyperparameters", "results")}
+            for row in self.site.snapshot.runs
+        ]
+        return sent({"runs": unpacked})
+
+    async def gallery(self, request: web.Request) -> web.Response:
+        asked, site = from_text(request.query, self.takes["gallery"]), self.site
+        if site.snapshot.photos["source"].null_count() == len(site.snapshot.photos) and asked["by"] != "prediction":
+            raise translated(StoreError("The store has no labels yet.", "a store that was built", "features build"))
+        run_id = None
+        if asked["by"] == "prediction" or asked["run"] is not None:
+            run_id = site.scorer.run(site.snapshot, asked["run"], "like_ratio")["run_id"]
+        return sent(await self._work(in_order, site.snapshot, asked, run_id))
+
+    async def store(self, request: web.Request) -> web.Response:
+        self._nothing(request)
+        try:
+            return sent(await self._work(self.site.store.status))
+        except PhotogenicError as error:
+            raise translated(error) from error
+
+    async def health(self, request: web.Request) -> web.Response:
+        self._nothing(request)
+        snapshot = self.site.snapshot
+        return sent(
+            {
+                "status": "ok",
+                "snapshot_at": snapshot.published_at.isoformat(timespec="milliseconds") + "Z",
+                "n_photos": len(snapshot.photos),
+                "version": version("photogenic"),
+            }
+        )
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        self._nothing(request)
+        site = self.site
+        age_s = time.time() - site.snapshot.key[1] / 1e9
+        gauges = {
+            "photogenic_snapshot_age_seconds": ("Since the snapshot was published.", age_s),
+            "photogenic_photos": ("Photos in the snapshot.", len(site.snapshot.photos)),
+            "photogenic_sql_running": ("Queries that run now.", site.sandbox.n_running),
+            "photogenic_sql_waiting": ("Queries that wait for their turn.", site.sandbox.n_waiting),
+            "photogenic_sql_ended": ("Queries that were ended by force.", site.sandbox.n_killed),
+            "photogenic_thumbnails_made": ("Small pictures made since the start.", site.pictures.n_made),
+            "photogenic_scored_pictures": ("Pictures scored since the start.", site.scorer.n_pictures),
+            "photogenic_scored_batches": ("Batches in which they were scored.", site.scorer.n_batches),
+        }
+        return web.Response(text=site.metrics.text(gauges), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        self._nothing(request)
+        return web.Response(body=self._described, content_type="application/json")
+
+    async def _body(self, request: web.Request, name: str) -> dict[str, Any]:
+        if request.content_type != "application/json":
+            raise ApiError(
+                "unsupported_type", f"The request is {request.content_type}. Expected: application/json", "curl --json"
+            )
+        self._nothing(request)
+        try:
+            async with asyncio.timeout(self.site.limits.body_s):
+                data = await _all(request, self.site.limits.body_bytes)
+        except TimeoutError:
+            raise _slow(self.site.limits.body_s) from None
+        return from_json(data, self.takes[name])
+
+    async def _received(self, request: web.Request, most: int) -> Any:
+        self._nothing(request)
+        try:
+            async with asyncio.timeout(self.site.limits.body_s):
+                return await received(request, "image", self.site.limits, most=most)
+        except TimeoutError:
+            raise _slow(self.site.limits.body_s) from None
+
+    def _nothing(self, request: web.Request) -> None:
+        """No parameters in the address are known."""
+        from_text(request.query, self.takes["nothing"])
+
+    async def _work(self, call: Callable[..., T], *given: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.site.work, call, *given)
+
+
+async def _all(request: web.Request, most: int) -> bytes:
+    data = bytearray()
+    async for piece in request.content.iter_chunked(1 << 16):
+        data += piece
+        if len(data) > most:
+            raise ApiError("too_large", f"The request has more than {most:,} bytes.", "ask in several requests")
+    return bytes(data)
+
+
+def _slow(seconds: float) -> ApiError:
+    return ApiError("too_slow", f"The request did not arrive within {seconds:g} s.", "send it again, faster")

@@ -1,0 +1,99 @@
+"""A request against its description: the same schema that the OpenAPI page shows decides what is taken.
+
+The part of JSON Schema that the description uses: type, enum, minimum, maximum, minLength, maxLength, minItems,
+maxItems, items, properties, required, additionalProperties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from app.serve.errors import ApiError
+
+__all__ = ["from_json", "from_text"]
+
+Schema = Mapping[str, Any]
+
+
+def from_json(data: bytes, schema: Schema) -> dict[str, Any]:
+    """The body of a request, checked, with defaults in place.
+
+    Raises:
+        ApiError: it is no JSON, or not as described.
+    """
+    try:
+        value = orjson.loads(data)
+    except ValueError as error:
+        raise ApiError(
+            "bad_request", f"The body is no JSON: {error}", "send a JSON object, as /api describes"
+        ) from error
+    _check(value, schema, "the body")
+    return _with_defaults(value, schema)
+
+
+def from_text(fields: Mapping[str, str], schema: Schema) -> dict[str, Any]:
+    """The same of texts: the query of an address, the plain fields of a form."""
+    value: dict[str, Any] = {}
+    for name, text in fields.items():
+        kind = schema["properties"].get(name, {}).get("type")
+        value[name] = _parsed(text, kind)
+    _check(value, schema, "the request")
+    return _with_defaults(value, schema)
+
+
+def _parsed(text: str, kind: object) -> Any:
+    if kind == "boolean" and text in ("true", "false"):
+        return text == "true"
+    if kind == "integer":
+        digits = text.removeprefix("-")
+        return int(text) if digits.isascii() and digits.isdigit() and len(digits) < 16 else text
+    return text
+
+
+def _with_defaults(value: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    return {name: value.get(name, known.get("default")) for name, known in schema["properties"].items()}
+
+
+def _check(value: Any, schema: Schema, where: str) -> None:
+    kind = schema["type"]
+    if not _is(value, kind):
+        raise _not(where, f"of type {kind}")
+    if "enum" in schema and value not in schema["enum"]:
+        raise _not(where, f"one of {', '.join(map(str, schema['enum']))}")
+    if kind in ("integer", "number") and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+        raise _not(where, f"from {schema.get('minimum', '-')} to {schema.get('maximum', '-')}")
+    if kind == "string" and not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
+        raise _not(where, f"of {schema.get('minLength', 0)} to {schema.get('maxLength', '-')} characters")
+    if kind == "array":
+        if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
+            raise _not(where, f"of {schema.get('minItems', 0)} to {schema.get('maxItems', '-')} items")
+        for at, item in enumerate(value):
+            _check(item, schema["items"], f"{where}[{at}]")
+    if kind == "object":
+        known = schema["properties"]
+        if missing := [name for name in schema.get("required", ()) if name not in value]:
+            raise _not(where, f"an object with {', '.join(missing)}")
+        for name, item in value.items():
+            if name not in known:
+                raise _not(f"{where}.{name[:80]}", f"absent; known are {', '.join(known) or 'no fields'}")
+            _check(item, known[name], name)
+
+
+def _is(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "array": list,
+        "object": dict,
+    }
+    return kind in kinds and isinstance(value, kinds[kind])
+
+
+def _not(where: str, expected: str) -> ApiError:
+    return ApiError("bad_request", f"{where} is not as described. Expected: {expected}", "see /api")

@@ -1,0 +1,124 @@
+"""Who may ask: the host and origin of a request, its token; and what every answer tells a browser to refuse.
+
+A page of another site can make a browser send requests here, or point its own name at this address (DNS
+rebinding). So the Host must be one of ours, an Origin must be that same host, and a browser that says that a
+request comes from another site is believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from aiohttp import web
+
+from app.serve.errors import ApiError
+
+__all__ = ["COOKIE", "Guard", "is_loopback"]
+
+COOKIE = "photogenic"
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_OPEN = ("/login", "/static/")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Attributes:
+    names: hosts under which the server may be reached.
+    token: what a request must show; None: nothing (only on loopback).
+    """
+
+    names: frozenset[str]
+    token: str | None
+
+    @classmethod
+    def of(cls, host: str, token: str | None, names: tuple[str, ...] = ()) -> Guard:
+        return cls(_LOCAL | {host.lower().strip("[]")} | {name.lower() for name in names}, token)
+
+    def check(self, request: web.Request) -> None:
+        """Raises: ApiError, for whoever may not ask."""
+        host = _name(request.headers.get("Host", ""))
+        if host not in self.names and not (self.token is not None and _is_address(host)):
+            raise ApiError(
+                "wrong_host",
+                f"The request is for {host[:200]!r}. Expected: one of {', '.join(sorted(self.names))}",
+                "features serve --name HOST",
+            )
+        origin = request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != request.headers["Host"]:
+            raise ApiError(
+                "foreign_origin", f"The request comes from {origin[:200]!r}.", "ask from a page of this server"
+            )
+        crossed = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
+        if crossed and not (request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"):
+            raise ApiError("foreign_origin", "The request comes from another site.", "ask from a page of this server")
+        if self.token is not None and not request.path.startswith(_OPEN) and not self.knows(request):
+            if request.path.startswith(("/api/", "/thumbs/", "/pictures/")):
+                raise ApiError(
+                    "unauthorized",
+                    "The request shows no valid token.",
+                    "Authorization: Bearer TOKEN",
+                    {"WWW-Authenticate": "Bearer"},
+                )
+            raise web.HTTPSeeOther(f"/login?next={quote(str(request.rel_url))}")
+
+    def knows(self, request: web.Request) -> bool:
+        """Whether it shows the token, as a bearer, or the cookie that was given for it. In constant time."""
+        assert self.token is not None
+        kind, _, shown = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() == "bearer" and self.accepts(shown.strip()):
+            return True
+        return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self.cookie().encode())
+
+    def accepts(self, shown: str) -> bool:
+        assert self.token is not None
+        return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), self.token.encode())
+
+    def cookie(self) -> str:
+        """Says that its holder knew the token, and does not tell it."""
+        assert self.token is not None
+        return hmac.new(self.token.encode(), b"photogenic cookie", hashlib.sha256).hexdigest()
+
+    @staticmethod
+    def protect(response: web.StreamResponse) -> None:
+        """The headers of every answer."""
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server there."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _name(host: str) -> str:
+    """Without the port."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

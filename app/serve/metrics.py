@@ -1,0 +1,45 @@
+"""Figures about the server itself, in the text form that Prometheus reads."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping
+
+__all__ = ["Metrics"]
+
+_BOUNDS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Counts answers by route and status, and how long they took."""
+
+    def __init__(self) -> None:
+        self._answers: Counter[tuple[str, str, int]] = Counter()
+        self._buckets: dict[str, list[int]] = {}
+        self._seconds: Counter[str] = Counter()
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """One answer."""
+        self._answers[method, route, status] += 1
+        buckets = self._buckets.setdefault(route, [0] * (len(_BOUNDS_S) + 1))
+        buckets[bisect_left(_BOUNDS_S, seconds)] += 1
+        self._seconds[route] += seconds  # type: ignore[assignment]
+
+    def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
+        """All of them, beside what is true now: name -> (help, value)."""
+        lines = ["# HELP photogenic_requests_total Answers sent.", "# TYPE photogenic_requests_total counter"]
+        for (method, route, status), n in sorted(self._answers.items()):
+            lines.append(f'photogenic_requests_total{{method="{method}",route="{route}",status="{status}"}} {n}')
+        name = "photogenic_request_seconds"
+        lines += [f"# HELP {name} Time from the head of a request to its answer.", f"# TYPE {name} histogram"]
+        for route, buckets in sorted(self._buckets.items()):
+            total = 0
+            for bound, n in zip((*map(str, _BOUNDS_S), "+Inf"), buckets, strict=True):
+                total += n
+                lines.append(f'{name}_bucket{{route="{route}",le="{bound}"}} {total}')
+            lines.append(f'{name}_sum{{route="{route}"}} {self._seconds[route]:.6f}')
+            lines.append(f'{name}_count{{route="{route}"}} {total}')
+        for gauge, (says, value) in gauges.items():
+            lines += [f"# HELP {gauge} {says}", f"# TYPE {gauge} gauge", f"{gauge} {value:g}"]
+        return "\n".join(lines) + "\n"

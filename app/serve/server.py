@@ -1,0 +1,210 @@
+"""The server: a site behind a guard, answers of one shape, and an end that waits for nobody.
+
+serve("store")                     127.0.0.1:8000, until it is interrupted
+application(store, guard, limits)  the same without a socket
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from app.serve.api import Api
+from app.serve.errors import ApiError, error_response, translated
+from app.serve.guard import Guard, is_loopback
+from app.serve.limits import Limits
+from app.serve.site import SITE, Site
+from warehouse import InputError, PhotogenicError
+
+if TYPE_CHECKING:
+    from features import FeatureStore
+
+__all__ = ["application", "checked", "running", "serve"]
+
+_log = logging.getLogger(__name__)
+_TOKEN = 16
+"""Characters that a token has at least."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def serve(
+    store: FeatureStore,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    name: tuple[str, ...] = (),
+    tell: Callable[[str], None] = print,
+) -> None:
+    """Answer until interrupted.
+
+    Args:
+        store: what is shown.
+        host: the address to listen at.
+        port: likewise; 0: any that is free.
+        token: what requests must show; needed where others can reach the server.
+        name: further names under which it is reached.
+        tell: hears where it is.
+
+    Raises:
+        InputError: no token where one is needed; an address that cannot be had.
+        StoreError: there is no store.
+    """
+    guard = checked(host, token, name)
+
+    async def live() -> None:
+        async with running(store, guard, host=host, port=port) as at:
+            tell(f"Photogenic is at {at}   (Ctrl-C ends it)")
+            await asyncio.Event().wait()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(live())
+
+
+def checked(host: str, token: str | None, names: tuple[str, ...] = ()) -> Guard:
+    """The guard of an address.
+
+    Raises:
+        InputError: others could reach it without a token, or the token can be guessed.
+    """
+    if token is not None and len(token) < _TOKEN:
+        raise InputError(f"The token has {len(token)} characters.", f"at least {_TOKEN}", _a_token())
+    if token is None and not is_loopback(host):
+        raise InputError(f"At {host} others can reach the server.", "a token that requests must show", _a_token())
+    return Guard.of(host, token, names)
+
+
+def _a_token() -> str:
+    return 'features serve --token "$(openssl rand -hex 24)"'
+
+
+@contextlib.asynccontextmanager
+async def running(
+    store: FeatureStore, guard: Guard, *, host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None
+) -> AsyncIterator[str]:
+    """A server that answers while this is open. Yields its address.
+
+    Raises:
+        InputError: the address cannot be had.
+        StoreError: there is no store.
+    """
+    limits = limits or Limits()
+    app = application(store, guard, limits)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        auto_decompress=False,
+        keepalive_timeout=30.0,
+        shutdown_timeout=1.0,
+    )
+    await runner.setup()
+    try:
+        loop = asyncio.get_running_loop()
+        try:
+            listening = await loop.create_server(_patient(runner, app, limits.body_s), host.strip("[]"), port)
+        except OSError as error:
+            raise InputError(
+                f"Nothing can listen at {host}, port {port}: {error.strerror}.",
+                "an address of this machine and a free port",
+                "features serve --port 0",
+            ) from error
+        async with listening:
+            (address, found, *_) = listening.sockets[0].getsockname()
+            yield f"http://{f'[{address}]' if ':' in address else address}:{found}"
+    finally:
+        await runner.cleanup()
+
+
+_SILENT: web.AppKey[set[object]] = web.AppKey("silent", set)
+"""Connections that have not sent a whole request head yet."""
+
+
+def _patient(runner: web.AppRunner, app: web.Application, seconds: float) -> Callable[[], asyncio.BaseProtocol]:
+    """Connections that send no whole request head in time are cut off: they would be held open for ever."""
+    loop = asyncio.get_running_loop()
+
+    def connect() -> asyncio.BaseProtocol:
+        assert runner.server is not None
+        protocol = runner.server()
+        app[_SILENT].add(protocol)
+
+        def look() -> None:
+            if protocol in app[_SILENT]:
+                app[_SILENT].discard(protocol)
+                if protocol.transport is not None:
+                    protocol.transport.abort()
+
+        loop.call_later(seconds, look)
+        return protocol
+
+    return connect
+
+
+def application(store: FeatureStore, guard: Guard, limits: Limits) -> web.Application:
+    """Every address, behind the guard."""
+    site = Site.open(store, guard, limits)
+    app = web.Application(middlewares=[_guarded], client_max_size=limits.uploads * limits.upload_bytes)
+    app[SITE], app[_SILENT] = site, set()
+    app.cleanup_ctx.append(site.live)
+    app.add_routes(Api(site).routes())
+    return app
+
+
+@web.middleware
+async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Check who asks, answer errors in their one shape, count, and set the headers of every answer."""
+    site, started = request.app[SITE], time.perf_counter()
+    request.app[_SILENT].discard(request.protocol)
+    try:
+        response = await _answered(request, handler, site)
+    except asyncio.CancelledError:
+        _count(site, request, 499, started)
+        raise
+    _count(site, request, response.status, started)
+    if not response.prepared:
+        site.guard.protect(response)
+    return response
+
+
+async def _answered(request: web.Request, handler: Handler, site: Site) -> web.StreamResponse:
+    try:
+        site.guard.check(request)
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise ApiError("unsupported_type", "The request is compressed.", "send it as it is")
+        most = site.limits.uploads * site.limits.upload_bytes
+        if (request.content_length or 0) > most:
+            raise ApiError("too_large", f"The request has more than {most:,} bytes.", "send less at once")
+        return await handler(request)
+    except ApiError as error:
+        return error_response(error)
+    except PhotogenicError as error:
+        return error_response(translated(error))
+    except web.HTTPNotFound:
+        return error_response(ApiError("not_found", f"There is nothing at {request.path[:200]!r}.", "see /api"))
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        told = ApiError("method_not_allowed", f"{request.method} is not taken here. Expected: {allowed}", "see /api")
+        return error_response(ApiError(told.code, told.message, told.remedy, {"Allow": allowed}))
+    except web.HTTPRequestEntityTooLarge:
+        return error_response(ApiError("too_large", "The request has too many bytes.", "send less at once"))
+    except web.HTTPException as answer:
+        return answer
+    except ConnectionResetError:
+        raise
+    except Exception:
+        _log.exception("%s %s", request.method, request.match_info.route.resource)
+        return error_response(ApiError("internal", "Something went wrong that should not.", "see the server's log"))
+
+
+def _count(site: Site, request: web.Request, status: int, started: float) -> None:
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "none"
+    site.metrics.count(request.method if status != 405 else "other", route, status, time.perf_counter() - started)

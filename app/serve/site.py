@@ -1,0 +1,95 @@
+"""All that one server holds, made once and handed to every handler."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from app.serve.guard import Guard
+from app.serve.limits import Limits
+from app.serve.metrics import Metrics
+from app.serve.nearest import Nearest
+from app.serve.pictures import Pictures
+from app.serve.sandbox import Sandbox
+from app.serve.scoring import Scorer
+from app.serve.snapshot import Follower, Snapshot
+from features import FeatureStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["SITE", "Site"]
+
+
+@dataclass(slots=True)
+class Site:
+    """Attributes:
+    work: threads for what takes milliseconds: searches, thumbnails, queries of ours.
+    networks: the one thread in which networks run.
+    """
+
+    store: FeatureStore
+    guard: Guard
+    limits: Limits
+    follower: Follower
+    sandbox: Sandbox
+    work: ThreadPoolExecutor
+    networks: ThreadPoolExecutor
+    nearest: Nearest
+    scorer: Scorer
+    pictures: Pictures
+    metrics: Metrics = field(default_factory=Metrics)
+
+    @classmethod
+    def open(cls, store: FeatureStore, guard: Guard, limits: Limits) -> Site:
+        """Raises: StoreError, there is no store."""
+        db, n_threads = store.database, store.database.settings.threads
+        follower = Follower(db)
+        sandbox = Sandbox(store.layout.root.absolute(), limits, n_threads)
+        work = ThreadPoolExecutor(n_threads + 2, "work")
+        networks = ThreadPoolExecutor(1, "networks")
+        return cls(
+            store,
+            guard,
+            limits,
+            follower,
+            sandbox,
+            work,
+            networks,
+            Nearest(db, sandbox, work, networks),
+            Scorer(store, networks),
+            Pictures(store.layout, work),
+        )
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest there is."""
+        return self.follower.current
+
+    async def live(self, _: web.Application) -> AsyncIterator[None]:
+        """From the first request to the last."""
+        await self.sandbox.start()
+        watching = asyncio.ensure_future(self._watch())
+        yield
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        await self.sandbox.close()
+        for pool in (self.work, self.networks):
+            pool.shutdown(wait=True, cancel_futures=True)
+        self.nearest.close()
+        self.scorer.close()
+        self.snapshot.close()
+
+    async def _watch(self) -> None:
+        await asyncio.to_thread(self.pictures.prune, self.snapshot)
+        async for snapshot in self.follower.watch():
+            await asyncio.to_thread(self.pictures.prune, snapshot)
+
+
+SITE: web.AppKey[Site] = web.AppKey("site", Site)

@@ -1,0 +1,123 @@
+"""The newest snapshot, held open, with a table of its photos in memory; followed when a newer one is published.
+
+A request takes the snapshot that is there when it begins and keeps it to its end, so what one answer says is true
+at one instant. The next request may see a newer one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import AsyncIterator, Callable, Hashable
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from warehouse import Database, PhotogenicError
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+__all__ = ["Follower", "Snapshot"]
+
+_log = logging.getLogger(__name__)
+_EVERY_S = 1.0
+_KEPT = 16
+"""Orders of photos, and predictions of runs, that a snapshot keeps."""
+
+
+class Snapshot:
+    """One snapshot. May be shared between threads.
+
+    Attributes:
+        relations: those that exist, computed or not.
+        photos: every photo with its label (queries/photos.sql), sorted by photo_id.
+        runs: rows of `runs`, newest first.
+        published_at: naive, UTC.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self.key = _key(db)
+        self._con = db.open_snapshot()
+        self._kept: dict[Hashable, pl.DataFrame] = {}
+        self.published_at = dt.datetime.fromtimestamp(self.key[1] / 1e9, dt.UTC).replace(tzinfo=None)
+        there = self.ask("select table_name from information_schema.tables where table_schema = 'main'")
+        self.relations: frozenset[str] = frozenset(there["table_name"])
+        name = "photos" if {"photo_labels", "photo_setups"} <= self.relations else "unlabelled"
+        self.photos = self.asked(name)
+        self.runs: list[dict[str, Any]] = self.ask("from runs order by created_at desc, run_id").to_dicts()
+
+    def ask(self, query: str, values: dict[str, Any] | None = None) -> pl.DataFrame:
+        """The answer to a query of ours."""
+        cursor = self._con.cursor()
+        cursor.execute("use store")
+        frame: pl.DataFrame = cursor.sql(query, params=values or None).pl()
+        return frame
+
+    def asked(self, name: str, values: dict[str, Any] | None = None) -> pl.DataFrame:
+        """The answer to `queries/NAME.sql`."""
+        return self.ask(files(__package__).joinpath(f"queries/{name}.sql").read_text(encoding="utf-8"), values)
+
+    def rows(self, photo_ids: list[str]) -> NDArray[np.int64]:
+        """Of each photo its row in `photos`; -1 where there is none. int64 (len(photo_ids),)."""
+        import polars as pl
+
+        wanted, ids = pl.Series(photo_ids, dtype=pl.String), self.photos["photo_id"]
+        if not len(ids):
+            return np.full(len(wanted), -1)
+        rows = ids.search_sorted(wanted).to_numpy().astype(np.int64)
+        found = (ids.gather(np.minimum(rows, len(ids) - 1)) == wanted).to_numpy()
+        return np.where(found, rows, -1)
+
+    def photo(self, photo_id: str) -> dict[str, Any] | None:
+        """What `photos` says of one; None where nobody knows it."""
+        (row,) = self.rows([photo_id])
+        return None if row < 0 else self.photos.row(int(row), named=True)
+
+    def predictions(self, run_id: str) -> pl.DataFrame:
+        """photo_id and prediction of a run."""
+        query = "select photo_id, prediction from predictions where run_id = $run"
+        return self.kept(("predictions", run_id), lambda: self.ask(query, {"run": run_id}))
+
+    def kept(self, key: Hashable, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """What was made for this key before, while it is among the last that were asked for."""
+        frame = self._kept.pop(key, None)
+        self._kept[key] = made = make() if frame is None else frame
+        while len(self._kept) > _KEPT:
+            self._kept.pop(next(iter(self._kept)), None)
+        return made
+
+    def close(self) -> None:
+        self._con.close()
+
+
+class Follower:
+    """Keeps `current` the newest snapshot."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self.current = Snapshot(db)
+
+    async def watch(self) -> AsyncIterator[Snapshot]:
+        """Look every second, for ever. A newer snapshot becomes the current one when it is ready."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            if _key(self._db) == self.current.key:
+                continue
+            try:
+                self.current = await asyncio.to_thread(Snapshot, self._db)
+            except PhotogenicError as error:
+                _log.warning("The new snapshot cannot be read: %s", error)
+            else:
+                yield self.current
+
+
+def _key(db: Database) -> tuple[int, int]:
+    try:
+        stat = db.layout.snapshot.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return stat.st_ino, stat.st_mtime_ns

@@ -1,0 +1,43 @@
+import pytest
+
+from app.serve.limits import Limits
+from features import FeatureStore
+from ingest.world import make_world
+from models import Grid, Schedule, train
+from tests.app.serve.here import served
+
+SHORT = Limits(sql_s=3.0, body_s=2.0, upload_bytes=2_000_000, upload_pixels=10**6, uploads=3, sql_waiting=3)
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    """A store with labels, faces, vectors and one head."""
+    world = make_world(tmp_path_factory.mktemp("world"), users=60, swipes=20_000, seed=2, picture_size=160)
+    root = tmp_path_factory.mktemp("served") / "store"
+    with FeatureStore(root) as store:
+        store.ingest_users(world.users)
+        store.ingest_photos(world.photos, images=world.images)
+        store.ingest_main_photos(world.main_photos)
+        store.ingest_swipes(*world.swipes)
+        store.build(encoders=["dlib_face"], near_duplicates=True)
+        grid = Grid(learning_rates=(1e-3,), penalties=(0.1,), schedule=Schedule(least_updates=100, evaluations=5))
+        train(store, "like_ratio", ["dlib_face"], ["0fc"], "one_face", grid=grid)
+    return root
+
+
+@pytest.fixture(scope="session")
+def here(root):
+    """A server with little patience, for all tests that leave the store as it is."""
+    with served(root, limits=SHORT) as here:
+        yield here
+
+
+@pytest.fixture(scope="session")
+def portrait(root):
+    """The bytes of a photo in which one face was found, and its id."""
+    with FeatureStore(root) as store:
+        photo_id, sha256 = store.sql(
+            "select photo_id, sha256 from photo_setups inner join photos using (photo_id)"
+            " where setup = 'one_face' order by photo_id limit 1"
+        ).row(0)
+        return photo_id, store.layout.photo(sha256).read_bytes()
