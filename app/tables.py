@@ -9,6 +9,7 @@ from app.output import Format, Table, show
 
 if TYPE_CHECKING:
     from models import Leaderboard, Pair
+    from models.contest import Contest
     from models.ranking import Cell, Figure
     from models.ranking import Table as Ranking
 
@@ -35,6 +36,9 @@ def print_leaderboard(board: Leaderboard, pairs: Sequence[Pair], form: Format) -
         _print_figures(table)
         if any(cell is not None and cell.r2 is not None for row in table.rows for cell in row.cells):
             _print_explained(table)
+    for contest in board.contests:
+        _print_contest(contest)
+    _print_slices(board)
 
 
 def _print_breakdown(pairs: Sequence[Pair]) -> None:
@@ -81,6 +85,63 @@ def _print_explained(table: Ranking) -> None:
         title="The same heads: share of variance explained, share of what noise leaves to explain, Spearman",
     )
     print()
+
+
+def _print_contest(contest: Contest) -> None:
+    """What dev prefers against all others, on test."""
+    if len(contest.rivals) < 2:
+        return
+    winner = contest.winner
+    rows = [
+        (
+            rival.encoder,
+            rival.head,
+            rival.n_photos,
+            rival.own,
+            rival.other,
+            rival.ratio[0],
+            _between(*rival.ratio[1:]),
+            "yes" if rival.sure else "no",
+        )
+        for rival in contest.rivals
+    ]
+    columns = ("against", "head", "photos", "its figure", "theirs", "error / theirs", "95 %", "surely less")
+    title = f"{contest.target}, {SETUPS[contest.setup]}: dev prefers {winner.encoder} {winner.head}. On test, pairwise"
+    show(Table(columns, rows), title=title)
+    print()
+
+
+def _print_slices(board: Leaderboard) -> None:
+    """How the winners treat groups of people, and a warning of every head that treats one much worse."""
+    winners = {contest.winner.run_id for contest in board.contests}
+    rows = [
+        (
+            run.target,
+            SETUPS[run.setup],
+            slice_.column,
+            slice_.value,
+            slice_.n_photos,
+            slice_.error[0],
+            _between(*slice_.error[1:]),
+            slice_.bias[0],
+            _between(*slice_.bias[1:]),
+            slice_.spearman[0],
+            _between(*slice_.spearman[1:]),
+        )
+        for run, slice_ in board.slices
+        if run.run_id in winners
+    ]
+    if rows:
+        columns = ("target", "setup", "slice", "is", "photos", "error", "95 %", "bias", "95 %", "Spearman", "95 %")
+        show(Table(columns, rows), title="The winners on groups of people. Bias: prediction less label")
+        print()
+    for run, slice_ in board.slices:
+        if slice_.warning:
+            print(
+                f"Warning: {run.target} {SETUPS[run.setup]} {run.encoder} {run.head} makes {slice_.ratio[0]:.1f} x "
+                f"(95 % {_between(*slice_.ratio[1:])}) the error of all others where {slice_.column} is {slice_.value} "
+                f"({slice_.n_photos} photos)."
+            )
 
 
 def _parts(cell: Cell | None) -> tuple[float | None, str | None]:

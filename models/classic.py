@@ -22,7 +22,7 @@ from models.samples import Samples, Standardisation
 from models.targets import Target
 from warehouse import InputError
 
-__all__ = ["CLASSIC", "FOLDS", "Classic", "fit_classic", "suits"]
+__all__ = ["CLASSIC", "FOLDS", "Classic", "fit_classic", "folds_by_user", "suits"]
 
 FOLDS = 5
 """Of the cross-validation; fewer where there are fewer users."""
@@ -75,7 +75,7 @@ def fit_classic(samples: Samples, head: str, target: Target, *, seed: int = 0) -
     standardise = Standardisation.of(train.X)
     X, weight = standardise(train.X).astype(np.float64), (train.weight / train.weight.mean()).astype(np.float64)
     y = train.y.astype(np.float64)
-    folds = _folds(train, kind)
+    folds = folds_by_user(train, target)
     curve: list[dict[str, Any]] = []
     outside: dict[float, Array] = {}
     for strength in kind.tried:
@@ -108,15 +108,19 @@ def fit_classic(samples: Samples, head: str, target: Target, *, seed: int = 0) -
     )
 
 
-def _folds(train: Samples, kind: Classic) -> list[tuple[Any, Any]]:
-    """(inside, left out) rows, no user on both sides, both answers on both sides."""
+def folds_by_user(train: Samples, target: Target) -> list[tuple[Any, Any]]:
+    """(inside, left out) rows, no user on both sides; of a yes or no, both answers on both sides.
+
+    Raises:
+        InputError: there are none.
+    """
     from sklearn.model_selection import GroupKFold
 
     n_users = len(np.unique(train.user_ids))
     found: list[tuple[Any, Any]] = []
     if n_users > 1:
         found = list(GroupKFold(min(FOLDS, n_users)).split(train.X, groups=train.user_ids))
-    if kind.loss == "log_loss":
+    if target.loss == "log_loss":
         found = [pair for pair in found if all(len(np.unique(train.y[rows])) == 2 for rows in pair)]
     if not found:
         raise InputError(

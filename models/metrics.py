@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.arrays import Array, Strings
 from models.targets import Target
 
-__all__ = ["bootstrap", "interval", "judge", "log_loss", "mse", "noise_floor", "per_user"]
+__all__ = ["bootstrap", "interval", "judge", "log_loss", "mse", "noise_floor", "per_user", "rank_correlation"]
 
 DRAWS = 2000
 RANK_DRAWS = 1000
@@ -49,7 +49,14 @@ def noise_floor(y: Array, n: Array) -> float:
 
 
 def judge(
-    target: Target, y: Array, p: Array, *, weight: Array, users: Strings, constant: float, rng: np.random.Generator
+    target: Target,
+    y: Array,
+    p: Array,
+    *,
+    weight: Array,
+    users: Strings,
+    constant: float | Array,
+    rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Every figure of one run on one split.
 
@@ -59,7 +66,7 @@ def judge(
         p: predictions, (n,).
         weight: of each photo, (n,).
         users: owner of each photo, (n,).
-        constant: the weighted mean of the labels of train: what a model that sees nothing answers.
+        constant: the weighted mean of the labels of train: what a model that sees nothing answers; of folds, (n,).
         rng: of the bootstrap.
 
     Returns:
@@ -76,9 +83,9 @@ def judge(
             "gain": lambda s: s[..., 2] / s[..., 1],
             "r2": lambda s: 1 - s[..., 1] / (s[..., 4] - s[..., 3] ** 2 / s[..., 0]),
         }
-        further = {"spearman": _spearman(y, p), "noise_floor": noise_floor(y, weight)}
+        further = {"noise_floor": noise_floor(y, weight)}
     else:
-        right, alike = (p >= 0.5) == (y == 1), (constant >= 0.5) == (y == 1)
+        right, alike = (p >= 0.5) == (y == 1), (np.asarray(constant) >= 0.5) == (y == 1)
         terms = np.stack([weight, weight * right, weight * alike], 1)
         figures = {"metric": lambda s: s[..., 1] / s[..., 0], "baseline": lambda s: s[..., 2] / s[..., 0]}
         further = {"log_loss": log_loss(y, p, weight), **_ranking(y, p)}
@@ -87,7 +94,7 @@ def judge(
         found: dict[str, Any] = {name: float(figure(totals)) for name, figure in figures.items()}
         found["intervals"] = {name: interval(figure(draws)) for name, figure in figures.items()}
         if target.metric == "mse":
-            found["intervals"]["spearman"] = interval(_spearman_draws(y, p, users, rng))
+            found["spearman"], *found["intervals"]["spearman"] = rank_correlation(y, p, users, rng)
     return {name: _defined(value) for name, value in (found | further).items()}
 
 
@@ -121,6 +128,15 @@ def interval(values: Array) -> list[float | None]:
 def _defined(value: Any) -> Any:
     """None, which JSON and SQL know, for what the data leaves undefined."""
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def rank_correlation(
+    y: Array, p: Array, users: Strings, rng: np.random.Generator
+) -> tuple[float | None, float | None, float | None]:
+    """Spearman's, with its interval over users."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = interval(_spearman_draws(y, p, users, rng))
+        return _defined(_spearman(y, p)), low, high
 
 
 def _spearman(y: Array, p: Array) -> float:

@@ -21,6 +21,9 @@ from warehouse.query import sql
 if TYPE_CHECKING:
     import polars as pl
 
+    from models.contest import Contest
+    from models.runs import Run
+    from models.slices import Slice
     from warehouse import Database
 
 __all__ = ["PUBLISHED_FIGURES", "Cell", "Figure", "Leaderboard", "Row", "Table", "leaderboard"]
@@ -116,11 +119,15 @@ class Leaderboard:
         frame: one row per run, best on dev first within its target and setup.
         tables: of each target.
         n_trained: how many runs the call that returned this has trained; the others were there.
+        contests: of each target and setup, which run wins and by how much; of the call that trained them.
+        slices: of each run, how it fares on groups of people; likewise.
     """
 
     frame: pl.DataFrame
     tables: list[Table]
     n_trained: int = 0
+    contests: Sequence[Contest] = ()
+    slices: Sequence[tuple[Run, Slice]] = ()
 
 
 def leaderboard(database: Database, run_ids: Sequence[str] | None = None, *, n_trained: int = 0) -> Leaderboard:

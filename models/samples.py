@@ -1,26 +1,27 @@
 """What a head learns from: photos with their vectors, labels, weights and splits, joined by photo id.
 
-gather(store, "like_ratio", "dlib_face", "one_face")                      one encoder
-gather(store, "like_ratio", "efficientnet_lite0+dlib_face", "one_face")   vectors side by side
+gather(store, TARGETS["like_ratio"], "dlib_face", "one_face")                      one encoder
+gather(store, TARGETS["like_ratio"], "efficientnet_lite0+dlib_face", "one_face")   vectors side by side
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.arrays import Array, Strings
 from models.targets import Target
-from warehouse import InputError
 
 if TYPE_CHECKING:
     from features.store import FeatureStore
     from warehouse import Layout
 
-__all__ = ["Samples", "Standardisation", "gather", "read_vectors"]
+__all__ = ["SPLITS", "Samples", "Standardisation", "gather", "read_vectors", "with_mirrors"]
+
+SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +83,41 @@ class Standardisation:
         return np.asarray((X - self.mean) / self.scale, np.float32)
 
 
-def gather(store: FeatureStore, target: Target, encoder: str, setup: str) -> Samples:
+def gather(store: FeatureStore, target: Target, encoder: str, setup: str, *, flip: bool = False) -> Samples:
     """The rows of the store for one experiment. An encoder `a+b` keeps the photos that have both vectors.
 
+    Args:
+        store: with labels and vectors.
+        target: what y is.
+        encoder: whose vectors.
+        setup: all, one_face.
+        flip: the vectors of the mirror images instead.
+
     Raises:
-        InputError: a split is empty.
         StoreError: no labels, or no vectors of an encoder.
     """
-    found = store.training_set(target.name, encoder=encoder, setup=setup)  # type: ignore[arg-type]
-    ones = np.ones_like(found.y)
-    samples = Samples(
+    found = store.training_set(target.name, encoder=encoder, setup=setup, flip=flip)  # type: ignore[arg-type]
+    return Samples(
         photo_ids=np.asarray(found.photo_ids, np.str_),
         user_ids=np.asarray(found.user_ids, np.str_),
         X=found.X,
         y=found.y,
-        weight=found.weight if target.weighted else ones,
+        weight=found.weight if target.weighted else np.ones_like(found.y),
         gender=np.asarray([gender or "" for gender in found.gender], np.str_),
         split=np.asarray(found.split, np.str_),
     )
-    for split in ("train", "dev", "test"):
-        if not np.any(samples.split == split):
-            raise InputError(
-                f"The {split} split of {target.name} by {encoder} in setup {setup} is empty ({len(samples)} photos).",
-                "photos with a label and a vector in train, dev and test",
-                "features status, to see what is there; features build, to bring it up to date",
-            )
-    return samples
+
+
+def with_mirrors(samples: Samples, mirrors: Samples) -> Samples:
+    """Train with the mirror image of each of its photos that has one; dev and test as they were.
+
+    Both copies have the photo's id and owner, so that no fold parts them.
+    """
+    train = samples.photo_ids[samples.split == "train"]
+    copies = mirrors.rows(np.isin(mirrors.photo_ids, train))
+    copies = replace(copies, split=np.full(len(copies), "train"))
+    columns = {name: np.concatenate([getattr(samples, name), getattr(copies, name)]) for name in Samples.__slots__}
+    return Samples(**columns)
 
 
 def read_vectors(layout: Layout, encoder: str) -> tuple[list[str], Array]:

@@ -1,10 +1,12 @@
-"""Train heads on a store: gather, fit together, judge once, keep, publish.
+"""Train heads on a store: gather, divide, audit, fit together, judge once, keep, publish, compare.
 
-    1. gather   photos, labels and vectors of each target, encoder and setup; runs that exist are left alone
-    2. fit      every head and learning rate of an encoder in one pass; dev chooses
-    3. judge    test, once, with intervals; dev's residuals give the width of prediction intervals
-    4. keep     weights, then manifest, in models/<run_id>/
-    5. publish  rows of `runs` and `predictions`, in one transaction
+    1. gather    photos, labels and vectors of each target, encoder and setup
+    2. divide    by user and duplicate; an audit looks for anything that train and test share
+    3. fit       every head and learning rate of an encoder in one pass; dev chooses. Runs that exist are left alone
+    4. judge     test, once, with intervals and slices; dev's residuals give the width of prediction intervals
+    5. keep      weights, then manifest, in models/<run_id>/
+    6. publish   rows of `runs` and `predictions`, in one transaction
+    7. compare   which head wins, by how much, and whom it treats worse
 
 Killed anywhere, the same call goes on: a run without a manifest is trained again, one with a manifest
 and no row is published.
@@ -13,24 +15,25 @@ and no row is published.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from features import vectors
 from features.device import choose
 from features.encoders import encoder as encoder_named
-from models import runs
-from models.classic import CLASSIC, fit_classic, suits
-from models.fitting import PUBLISHED_GRID, Fitted, Grid, constant, fit_heads
+from models import mixing, runs
+from models.classic import CLASSIC
+from models.contests import Contests
+from models.division import STORED, Division
+from models.experiment import Experiment
+from models.fits import ENSEMBLE, HEADS, fit_all, pairs
+from models.fitting import PUBLISHED_GRID, Grid
 from models.heads import DEPTHS
-from models.intervals import LEVEL, coverage, radius
-from models.metrics import judge
+from models.leakage import duplicates_known
 from models.ranking import Leaderboard, leaderboard
 from models.runs import Run
-from models.samples import Samples, gather, read_vectors
-from models.targets import Target
+from models.samples import read_vectors
+from models.slices import read_columns
 from models.targets import target as target_named
 from warehouse import InputError, Progress, silent
 
@@ -38,12 +41,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     from features.store import FeatureStore
+    from models.model import Model
 
 __all__ = ["train"]
 
 SETUPS = ("all", "one_face")
 
-_RULES = 2
+_RULES = 3
 """Of training and judging; raised when the same samples, grid and seed would give another run."""
 
 
@@ -54,6 +58,9 @@ def train(
     heads: Sequence[str] = tuple(DEPTHS),
     setup: str | Sequence[str] = "one_face",
     *,
+    division: Division = STORED,
+    flip: bool = False,
+    slices: str | Path | None = None,
     grid: Grid = PUBLISHED_GRID,
     seed: int = 0,
     device: str | None = None,
@@ -65,9 +72,11 @@ def train(
         store: labels, vectors, and where runs go.
         target: like_ratio, popular, gender; one or several.
         encoders: names; `a+b` sets two vectors side by side.
-        heads: 0fc, 1fc, 2fc, svm, logistic, ridge; the last three are left out of targets that
-            they cannot learn.
+        heads: of `models.fits.HEADS`; those that cannot learn a target are left out of it.
         setup: all, one_face; one or several. Encoders of faces are left out of `all`.
+        division: into train, dev and test.
+        flip: learn from the mirror image of each photo of train too.
+        slices: file of columns by photo_id or user_id; heads are judged on each of their values.
         grid: what dev chooses from.
         seed: of the initial heads, the order of photos and the bootstrap.
         device: as torch calls it; None: a GPU where there is one.
@@ -75,105 +84,55 @@ def train(
 
     Raises:
         InputError: a target, head or setup that does not exist; no photos to learn from.
-        StoreError: no vectors of an encoder.
+        StoreError: no vectors of an encoder; train and test share what they must not.
     """
     targets = [target_named(name) for name in _several(target)]
     setups = _several(setup)
-    _check(heads, [*DEPTHS, *CLASSIC], "head")
+    _check(heads, HEADS, "head")
     _check(setups, SETUPS, "setup")
-    pairs = _pairs(targets, heads, progress)
+    wanted = pairs(targets, heads, progress)
     asked: list[str] = []
-    n_trained, published, new = 0, runs.recorded(store.database), _Unpublished(store)
+    n_trained, new = 0, _Unpublished(store)
+    if not duplicates_known(store.database):
+        progress.note("Near-duplicates were never looked for; to keep them together: features build --near-duplicates")
+    contests = Contests(None if slices is None else read_columns(slices), seed)
     for place, encoder in _places(setups, encoders, progress):
-        data = {t.name: _Data.of(store, t, encoder, place) for t in targets}
-        ids = {(t.name, head): data[t.name].run_id(head, grid, seed) for t, head in pairs}
+        data = {t.name: Experiment.of(store, t, encoder, place, division, flip=flip) for t in targets}
+        ids = {(t.name, head): _run_id(data[t.name], head, grid, seed) for t, head in wanted}
         todo = [pair for pair, run_id in ids.items() if not runs.finished(store.layout, run_id)]
-        deep = [pair for pair in todo if pair[1] in DEPTHS]
-        fits = fit_heads(
-            {name: rows.samples for name, rows in data.items() if any(name == pair[0] for pair in deep)},
-            [head for head in heads if any(head == pair[1] for pair in deep)],
-            seed=seed,
-            grid=grid,
-            device=choose(device).name,
-            progress=progress,
-        )
-        for name, head in todo:
-            rows = data[name]
-            fit = fit_classic(rows.samples, head, rows.target, seed=seed) if head in CLASSIC else fits[name, head]
+        fits = fit_all(data, todo, grid=grid, seed=seed, device=choose(device).name, progress=progress)
+        for (name, head), fit in fits.items():
             runs.save(store.layout, data[name].judged(ids[name, head], head, fit, seed), fit.model)
         n_trained += len(todo)
         asked += ids.values()
-        new.add({run_id: data[name].samples for (name, _), run_id in ids.items() if run_id not in published}, encoder)
+        new.add({run_id: data[name] for (name, _), run_id in ids.items()}, contests)
+    if ENSEMBLE in heads:
+        mixed, n_mixed = _mix(new, asked, division, contests, seed=seed, progress=progress)
+        asked, n_trained = asked + mixed, n_trained + n_mixed
     if n_trained < len(asked):
         progress.note(f"{len(asked) - n_trained} of {len(asked)} heads were trained on the same data before: kept.")
     new.publish()
-    return leaderboard(store.database, asked, n_trained=n_trained)
+    board = leaderboard(store.database, asked, n_trained=n_trained)
+    return replace(board, contests=contests.decided(), slices=contests.slices)
 
 
-@dataclass(frozen=True, slots=True)
-class _Data:
-    """What the heads of one target, encoder and setup learn from."""
-
-    target: Target
-    setup: str
-    encoder: str
-    digests: dict[str, str]
-    samples: Samples
-    content: str
-
-    @classmethod
-    def of(cls, store: FeatureStore, target: Target, encoder: str, setup: str) -> _Data:
-        samples = gather(store, target, encoder, setup)
-        digests = {name: vectors.manifest(store.layout, name).digest for name in encoder.split("+")}
-        return cls(target, setup, encoder, digests, samples, samples.digest())
-
-    def run_id(self, head: str, grid: Grid, seed: int) -> str:
-        """Named after everything that decides the run."""
-        parts = [
+def _run_id(experiment: Experiment, head: str, grid: Grid, seed: int) -> str:
+    """Named after everything that decides the run."""
+    tried = asdict(CLASSIC[head]) if head in CLASSIC else asdict(grid) if head in DEPTHS else {}
+    return runs.run_id(
+        [
             _RULES,
-            self.target.name,
-            self.setup,
-            self.encoder,
-            self.digests,
-            self.content,
+            experiment.target.name,
+            experiment.setup,
+            experiment.encoder,
+            experiment.digests,
+            experiment.content,
+            asdict(experiment.division),
             head,
-            asdict(CLASSIC[head]) if head in CLASSIC else asdict(grid),
+            tried,
             seed,
         ]
-        return runs.run_id(parts)
-
-    def judged(self, run_id: str, head: str, fit: Fitted, seed: int) -> Run:
-        """The run, with test looked at this once."""
-        train, dev, test = (self.samples.part(split) for split in ("train", "dev", "test"))
-        mean, rng = constant(train), np.random.default_rng(seed)
-        on_dev, on_test = fit.model.predict(dev.X), fit.model.predict(test.X)
-        figures = judge(self.target, test.y, on_test, weight=test.weight, users=test.user_ids, constant=mean, rng=rng)
-        tuned = judge(self.target, dev.y, on_dev, weight=dev.weight, users=dev.user_ids, constant=mean, rng=rng)
-        results = {**figures, **fit.results, "dev_loss": fit.dev_loss, "constant": mean}
-        if self.target.metric == "mse":
-            reach = radius(dev.y, on_dev)
-            results["conformal"] = {"level": LEVEL, "radius": reach, "coverage": coverage(test.y, on_test, reach)}
-        return Run(
-            run_id=run_id,
-            target=self.target.name,
-            setup=self.setup,
-            encoder=self.encoder,
-            head=head,
-            metric=self.target.metric,
-            dev=tuned["metric"],
-            test=figures["metric"],
-            baseline=figures["baseline"],
-            n_train=len(train),
-            n_dev=len(dev),
-            n_test=len(test),
-            dim=fit.model.dim,
-            kind=fit.model.kind,
-            link=fit.model.link,
-            encoder_digests=self.digests,
-            samples=self.content,
-            hyperparameters=fit.hyperparameters,
-            results=results,
-        )
+    )
 
 
 class _Unpublished:
@@ -181,26 +140,31 @@ class _Unpublished:
 
     def __init__(self, store: FeatureStore) -> None:
         self.store = store
+        self.known = runs.recorded(store.database)
         self.runs: list[Run] = []
         self.predictions: list[pl.DataFrame] = []
 
-    def add(self, samples: dict[str, Samples], encoder: str) -> None:
+    def add(self, experiments: dict[str, Experiment], contests: Contests) -> None:
+        """By run_id, all of one encoder. Whether published or not, they enter the contest."""
         import polars as pl
 
-        if not samples:
-            return
-        photo_ids, X = read_vectors(self.store.layout, encoder)
-        for run_id, rows in samples.items():
+        photo_ids: list[str] = []
+        for run_id, experiment in experiments.items():
             run, model = runs.load(self.store.layout, run_id)
-            splits = dict(zip(rows.photo_ids.tolist(), rows.split.tolist(), strict=True))
+            contests.enter(run, experiment, experiment.outside(model, "test"))
+            if run_id in self.known:
+                continue
+            if not photo_ids:
+                photo_ids, X = read_vectors(self.store.layout, experiment.encoder)
+            prediction, split = experiment.predictions(model, photo_ids, X)
             self.runs.append(run)
             self.predictions.append(
                 pl.DataFrame(
                     {
                         "run_id": run_id,
                         "photo_id": photo_ids,
-                        "split": pl.Series([splits.get(photo_id) for photo_id in photo_ids], dtype=pl.String),
-                        "prediction": model.predict(X),
+                        "split": pl.Series(split, dtype=pl.String),
+                        "prediction": prediction,
                     }
                 )
             )
@@ -210,6 +174,31 @@ class _Unpublished:
 
         if self.runs:
             runs.record(self.store.database, self.runs, pl.concat(self.predictions))
+
+
+def _mix(
+    new: _Unpublished, asked: Sequence[str], division: Division, contests: Contests, *, seed: int, progress: Progress
+) -> tuple[list[str], int]:
+    """Ensembles of the runs that were asked for, one per target and setup: their ids, and how many are new."""
+    store, found, n_new = new.store, [], 0
+    kinds: dict[tuple[str, str], dict[str, tuple[Run, Model]]] = {}
+    for run_id in asked:
+        run, model = runs.load(store.layout, run_id)
+        kinds.setdefault((run.target, run.setup), {})[run_id] = (run, model)
+    for (name, setup), own in kinds.items():
+        best = mixing.chosen([run for run, _ in own.values()])
+        if len(best) < 2 or division.folds:
+            progress.note(f"No ensemble for {name} in {setup}: it takes two kinds of heads, and no folds.")
+            continue
+        experiment = Experiment.of(store, target_named(name), mixing.joined_encoders(best), setup, division, flip=False)
+        run_id = runs.run_id([_RULES, ENSEMBLE, experiment.content, [run.run_id for run in best], seed])
+        if not runs.finished(store.layout, run_id):
+            fit = mixing.mix(experiment, [own[run.run_id] for run in best])
+            runs.save(store.layout, experiment.judged(run_id, ENSEMBLE, fit, seed), fit.model)
+            n_new += 1
+        found.append(run_id)
+        new.add({run_id: experiment}, contests)
+    return found, n_new
 
 
 def _places(setups: Sequence[str], encoders: Sequence[str], progress: Progress) -> Iterator[tuple[str, str]]:
@@ -228,24 +217,6 @@ def _places(setups: Sequence[str], encoders: Sequence[str], progress: Progress) 
             "an encoder of whole photos, or setup one_face",
             "--setup one_face",
         )
-
-
-def _pairs(targets: Sequence[Target], heads: Sequence[str], progress: Progress) -> list[tuple[Target, str]]:
-    """Every target with every head that can learn it."""
-    found = []
-    for t in targets:
-        for head in heads:
-            if suits(head, t):
-                found.append((t, head))
-            else:
-                progress.note(f"{head} cannot learn {t.name}: left out.")
-    if not found:
-        raise InputError(
-            f"Nothing to train: {', '.join(heads)} cannot learn {', '.join(t.name for t in targets)}.",
-            "ridge for like_ratio; svm or logistic for popular and gender; 0fc, 1fc, 2fc for all",
-            "--head 0fc",
-        )
-    return found
 
 
 def _several(names: str | Sequence[str]) -> list[str]:

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from app.commands.choices import spelled_out
 from app.commands.options import Device, FormatOption, Store
 from app.output import say
 from app.progress import listener
 from features import FeatureStore
+from models.division import Division
 
 __all__ = ["run"]
 
@@ -19,6 +21,7 @@ ENCODERS = ["efficientnet_lite0", "dlib_face"]
 HEADS = ["0fc", "1fc", "2fc"]
 
 
+@spelled_out(Division, panel="Division")
 def run(
     *,
     target: Annotated[list[str], typer.Option(help="like_ratio, popular, gender; may be repeated.")] = TARGETS,
@@ -26,9 +29,20 @@ def run(
         list[str], typer.Option("--encoder", help="On whose vectors; may be repeated; A+B sets two side by side.")
     ] = ENCODERS,
     heads: Annotated[
-        list[str], typer.Option("--head", help="0fc, 1fc, 2fc: so many layers; svm, logistic, ridge; may be repeated.")
+        list[str],
+        typer.Option(
+            "--head",
+            help="0fc, 1fc, 2fc: so many layers; svm, logistic, ridge, random_forest, kernel; ensemble: the mean of "
+            "the best of them; may be repeated.",
+        ),
     ] = HEADS,
     setup: Annotated[list[str], typer.Option(help="On which photos: all, one_face; may be repeated.")] = ONE_FACE,
+    division: Division,
+    flip: Annotated[bool, typer.Option("--flip", help="Learn from the mirror images of train too.")] = False,
+    slices: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Columns by photo_id or user_id: judge heads on each of their values."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of initial heads, order of photos and bootstrap.")] = 0,
     device: Device = None,
     store: Store = Path("store"),
@@ -40,7 +54,19 @@ def run(
 
     progress = listener()
     with FeatureStore(store, progress=progress) as opened:
-        board = train(opened, target, encoders, heads, setup, seed=seed, device=device, progress=progress)
+        board = train(
+            opened,
+            target,
+            encoders,
+            heads,
+            setup,
+            division=division,
+            flip=flip,
+            slices=slices,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
         pairs = gender_table(opened.database) if form == "table" else []
     print_leaderboard(board, pairs, form)
     say(f"Trained {board.n_trained:,} heads.")

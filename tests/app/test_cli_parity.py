@@ -24,6 +24,7 @@ from ingest.fetch import fetch
 from ingest.limits import CrawlSettings, Limits
 from ingest.tables import TABLES
 from models import predict, train
+from models.division import Division
 from models.heads import DEPTHS
 from models.targets import TARGETS
 from warehouse.options import LabelOptions
@@ -47,15 +48,21 @@ CALLS = {
     "predict": predict,
     "status": FeatureStore.status,
     "report": write_report,
-    "fetch": fetch,
     "serve": serve,
+    "fetch": fetch,
     "crawl instagram": crawl,
 }
 """Each command and the function that it calls; the others read one relation, one table or one file."""
 
 OTHERS = {"login", "tokens", "sql", "encoders", "weights list", "weights fetch"}
 
-OBJECTS = {"options": LabelOptions, "faces": FaceSettings, "limits": Limits, "settings": CrawlSettings}
+OBJECTS = {
+    "options": LabelOptions,
+    "faces": FaceSettings,
+    "limits": Limits,
+    "settings": CrawlSettings,
+    "division": Division,
+}
 """Parameters that are spelled out on the command line: one option per field."""
 
 ONLY_IN_PYTHON = {

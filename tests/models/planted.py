@@ -8,8 +8,11 @@ import numpy as np
 import polars as pl
 
 from features import FeatureStore
+from features.encoders import ENCODERS
+from features.shelf import Shelf
 from models import Grid, Schedule
 from tests.features.toy import SETTINGS, put_photos, put_vectors
+from warehouse import Layout
 
 QUICK = Grid(
     learning_rates=(0.01, 0.1), penalties=(0.0,), width=4, schedule=Schedule(least_updates=120, evaluations=12)
@@ -42,3 +45,11 @@ def planted(folder: Path, n: int = 160, seed: int = 0, *, shuffled: bool = False
     put_vectors(store.layout, "toy_a", ids + unseen, 3 * X + 7)
     put_vectors(store.layout, "toy_b", ids[:-10] + unseen, np.vstack([X[: n - 10, 1:], X[n:, 1:]]))
     return store
+
+
+def put_mirrors(layout: Layout, name: str, X: np.ndarray) -> None:
+    """Give every photo that has a vector of `name` one of its mirror image too: rows of X, by id."""
+    shelf = Shelf(layout, ENCODERS[name], "")
+    held = shelf.held().sort("photo_id").select("photo_id", "sha256")
+    shelf.append(*(held[column].to_list() for column in held.columns), [True] * len(held), X.astype("f4"))
+    shelf.seal(held)

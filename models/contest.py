@@ -1,0 +1,118 @@
+"""Which head wins, and by how much? The one that dev prefers against each other one, photo by photo on test.
+
+Both are judged on the photos that both were judged on, and users are drawn together, so that what is hard for
+both cancels out: the interval of a difference is much narrower than those of the two figures let one expect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models.arrays import Array
+from models.judged import Judged
+from models.metrics import bootstrap, interval, per_user
+from models.targets import Target
+
+__all__ = ["Contest", "Entry", "Rival", "contest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run in the contest. `dev` is its figure on dev; `judged` what it says of test."""
+
+    run_id: str
+    encoder: str
+    head: str
+    dev: float
+    judged: Judged
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """The winner against one other.
+
+    Attributes:
+        n_photos: of test, that both were judged on.
+        own, other: test figures of the winner and of the rival on these photos.
+        less: how much less error the winner makes, with its 95 % interval over users; wrong answers count as 1.
+        ratio: error of the winner over that of the rival, likewise. None where the rival makes none.
+        sure: whether the interval of `less` lies above 0.
+    """
+
+    run_id: str
+    encoder: str
+    head: str
+    n_photos: int
+    own: float
+    other: float
+    less: tuple[float, float | None, float | None]
+    ratio: tuple[float | None, float | None, float | None]
+    sure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Of one target and setup: what dev prefers, and how it stands against the best constant and all others."""
+
+    target: str
+    setup: str
+    winner: Entry
+    rivals: list[Rival]
+
+
+def contest(target: Target, setup: str, entries: Sequence[Entry], *, seed: int = 0) -> Contest:
+    """The entry that dev prefers against the best constant and every other entry, best on dev first.
+
+    Args:
+        target: decides what an error is.
+        setup: that all were trained on.
+        entries: at least one.
+        seed: of the bootstrap.
+    """
+    sign = -1 if target.higher_is_better else 1
+    ordered = sorted(entries, key=lambda entry: (sign * entry.dev, entry.run_id))
+    winner = ordered[0]
+    nobody = Entry("", "best constant", "", 0.0, _constant(winner.judged))
+    return Contest(
+        target.name,
+        setup,
+        winner,
+        [_against(target, winner.judged, rival, seed) for rival in (nobody, *ordered[1:])],
+    )
+
+
+def _against(target: Target, own: Judged, rival: Entry, seed: int) -> Rival:
+    _, i, j = np.intersect1d(own.photo_ids, rival.judged.photo_ids, assume_unique=True, return_indices=True)
+    ours, theirs = _wrong(target, own)[i], _wrong(target, rival.judged)[j]
+    weight = own.weight[i].astype(np.float64)
+    sums = per_user(np.stack([weight, weight * ours, weight * theirs], 1), own.user_ids[i])
+    n, a, b = sums.sum(0)
+    drawn_n, drawn_a, drawn_b = bootstrap(sums, np.random.default_rng(seed)).T
+    low, high = interval((drawn_b - drawn_a) / drawn_n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lowest, highest = interval(drawn_a / drawn_b)
+    figures = [1 - error / n if target.higher_is_better else error / n for error in (a, b)]
+    return Rival(
+        rival.run_id,
+        rival.encoder,
+        rival.head,
+        len(i),
+        float(figures[0]),
+        float(figures[1]),
+        (float((b - a) / n), low, high),
+        (float(a / b) if b else None, lowest, highest),
+        low is not None and low > 0,
+    )
+
+
+def _wrong(target: Target, judged: Judged) -> Array:
+    """Squared errors, or 1 where the answer is wrong."""
+    y, p = judged.y.astype(np.float64), judged.p.astype(np.float64)
+    return np.asarray((y - p) ** 2 if target.metric == "mse" else (p >= 0.5) != (y == 1), np.float64)
+
+
+def _constant(judged: Judged) -> Judged:
+    return replace(judged, p=judged.constant)

@@ -1,0 +1,210 @@
+"""One experiment: a target, an encoder and a setup, divided and audited; what its heads learn from and are judged on.
+
+With folds there is one division per fold, and a run is as many heads, one per fold. Each photo is predicted
+by the head that was trained without it, so test is every photo; a new photo gets the mean of all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import sql
+from features import vectors
+from models.arrays import Array
+from models.dividing import Origins, divide
+from models.division import STORED, Division
+from models.fitting import Fitted, constant
+from models.intervals import LEVEL, coverage, radius
+from models.judged import Judged
+from models.leakage import audit, duplicates_known
+from models.metrics import judge
+from models.model import Model, ensemble, members
+from models.runs import Run
+from models.samples import SPLITS, Samples, gather, with_mirrors
+from models.slices import Slice, by_value
+from models.targets import Target
+from warehouse import InputError, StoreError
+
+if TYPE_CHECKING:
+    from features.store import FeatureStore
+
+__all__ = ["Experiment", "combined"]
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What the heads of one target, encoder and setup learn from.
+
+    Attributes:
+        digests: of each encoder, when its vectors were made.
+        dims: length of each encoder's vector.
+        parts: the samples as divided; one, or one per fold.
+        mirrors: vectors of the mirror images; None: not used.
+        audits: of each part.
+        content: digest of all that is learnt from.
+    """
+
+    target: Target
+    setup: str
+    encoder: str
+    division: Division
+    digests: dict[str, str]
+    dims: list[int]
+    parts: list[Samples]
+    mirrors: Samples | None
+    audits: list[dict[str, Any]]
+    content: str
+
+    @classmethod
+    def of(
+        cls, store: FeatureStore, target: Target, encoder: str, setup: str, division: Division, *, flip: bool
+    ) -> Experiment:
+        """Gathered, divided and audited.
+
+        Raises:
+            InputError: a split is empty.
+            StoreError: no labels or vectors; train and test are not apart.
+        """
+        samples = gather(store, target, encoder, setup)
+        mirrors = gather(store, target, encoder, setup, flip=True) if flip else None
+        if mirrors is not None and not len(mirrors):
+            raise StoreError(
+                f"No photo has a {encoder} vector of its mirror image.",
+                "vectors of mirror images",
+                f"features build --flip --encoder {encoder.replace('+', ' --encoder ')}",
+            )
+        origins, known = _origins(store, setup, samples), duplicates_known(store.database)
+        parts = divide(samples, origins, division, setup)
+        for part in parts:
+            for split in SPLITS:
+                if not np.any(part.split == split):
+                    raise InputError(
+                        f"The {split} split of {target.name} by {encoder} in setup {setup} is empty "
+                        f"({len(samples)} photos, divided {division.name}).",
+                        "photos with a label and a vector in train, dev and test",
+                        "features status, to see what is there; features build, to bring it up to date",
+                    )
+        audits = [
+            audit(part, origins.of_photos(samples.photo_ids, part.photo_ids), division, known_duplicates=known)
+            | {"n_left_out": len(samples) - len(part)}
+            | ({"n_moved": int(np.sum(samples.split != part.split))} if division == STORED else {})
+            for part in parts
+        ]
+        manifests = [vectors.manifest(store.layout, name) for name in encoder.split("+")]
+        state = hashlib.sha256(samples.digest().encode())
+        for part in parts:
+            state.update("\0".join([*part.photo_ids.tolist(), *part.split.tolist()]).encode())
+        if mirrors is not None:
+            state.update(mirrors.digest().encode())
+        return cls(
+            target,
+            setup,
+            encoder,
+            division,
+            {made.encoder: made.digest for made in manifests},
+            [made.dim for made in manifests],
+            parts,
+            mirrors,
+            audits,
+            state.hexdigest()[:16],
+        )
+
+    def part(self, place: int) -> Samples:
+        """What one head learns from: of a fold, or of the only division; with mirror images if asked."""
+        part = self.parts[place]
+        return part if self.mirrors is None else with_mirrors(part, self.mirrors)
+
+    def outside(self, model: Model, split: str) -> Judged:
+        """What a run says of `split`, each photo by the head that did not learn from it."""
+        heads = [head for head, _ in members(model)] if self.division.folds else [model]
+        rows = [part.part(split) for part in self.parts]
+        said = [head.predict(part.X) for head, part in zip(heads, rows, strict=True)]
+        means = [np.full(len(own), constant(part.part("train"))) for own, part in zip(rows, self.parts, strict=True)]
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in rows])
+            for name in ("photo_ids", "user_ids", "gender", "y", "weight")
+        }
+        return Judged(**columns, p=np.concatenate(said), constant=np.concatenate(means))
+
+    def predictions(self, model: Model, photo_ids: Sequence[str], X: Array) -> tuple[Array, list[str | None]]:
+        """(prediction, split) of every photo with a vector; split None: it has no label, or was left out."""
+        p = model.predict(X)
+        if not self.division.folds:
+            split = dict(zip(self.parts[0].photo_ids.tolist(), self.parts[0].split.tolist(), strict=True))
+            return p, [split.get(photo_id) for photo_id in photo_ids]
+        ids, tested = np.asarray(photo_ids, np.str_), np.zeros(len(X), bool)
+        for (head, _), part in zip(members(model), self.parts, strict=True):
+            own = np.isin(ids, part.part("test").photo_ids)
+            p[own], tested[own] = head.predict(X[own]), True
+        return p, ["test" if held else None for held in tested.tolist()]
+
+    def judged(self, run_id: str, head: str, fit: Fitted, seed: int) -> Run:
+        """The run, with test looked at this once."""
+        rng = np.random.default_rng(seed)
+        test, dev = self.outside(fit.model, "test"), self.outside(fit.model, "dev")
+        figures, tuned = (
+            judge(self.target, of.y, of.p, weight=of.weight, users=of.user_ids, constant=of.constant, rng=rng)
+            for of in (test, dev)
+        )
+        results = {
+            **figures,
+            **fit.results,
+            "dev_loss": fit.dev_loss,
+            "constant": float(np.mean(test.constant)),
+            "leakage": self.audits,
+            "slices": [slice_.recorded() for slice_ in self.by_gender(test, seed)],
+        }
+        if self.target.metric == "mse":
+            reach = radius(dev.y, dev.p)
+            results["conformal"] = {"level": LEVEL, "radius": reach, "coverage": coverage(test.y, test.p, reach)}
+        learnt = self.parts[0].split == "train"
+        return Run(
+            run_id=run_id,
+            target=self.target.name,
+            setup=self.setup,
+            encoder=self.encoder,
+            head=head,
+            metric=self.target.metric,
+            dev=tuned["metric"],
+            test=figures["metric"],
+            baseline=figures["baseline"],
+            n_train=int(np.sum(learnt)),
+            n_dev=len(dev.y),
+            n_test=len(test.y),
+            dim=fit.model.dim,
+            kind=fit.model.kind,
+            link=fit.model.link,
+            encoder_digests=self.digests,
+            samples=self.content,
+            hyperparameters={**fit.hyperparameters, "division": self.division.name, "flip": self.mirrors is not None},
+            results=results,
+        )
+
+    def by_gender(self, test: Judged, seed: int) -> list[Slice]:
+        """How the run fares on women, men and people of unknown gender; nothing where there is one kind only."""
+        values = np.where(test.gender == "", "unknown", test.gender)
+        return by_value(self.target, "gender", values, test, seed=seed)
+
+
+def combined(fits: Sequence[Fitted]) -> Fitted:
+    """The heads of several folds as one; of one division, the one there is."""
+    if len(fits) == 1:
+        return fits[0]
+    return Fitted(
+        model=ensemble([(fit.model, range(fit.model.dim)) for fit in fits]),
+        dev_loss=float(np.mean([fit.dev_loss for fit in fits])),
+        hyperparameters={"folds": [fit.hyperparameters for fit in fits]},
+        results={"folds": [fit.results for fit in fits]},
+    )
+
+
+def _origins(store: FeatureStore, setup: str, samples: Samples) -> Origins:
+    with store.database.read() as con:
+        ((swipes,),) = con.execute("select count(*) from photo_labels where source = 'swipes'").fetchall()
+        said = {"setup": setup, "source": "swipes" if swipes else "posts"}
+        return Origins.of(samples.photo_ids, con.sql(sql.read("training/origins"), params=said).pl())

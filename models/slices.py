@@ -1,0 +1,147 @@
+"""Does a head treat some people worse? Error, bias and rank correlation by group, with counts and intervals.
+
+A slice is much worse where its error is surely more than `MUCH` times that of everybody else: where the lower
+end of the 95 % interval of that ratio, over users, lies above it. What a head likes is shown, not hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from models.arrays import Strings
+from models.judged import Judged
+from models.metrics import bootstrap, interval, per_user, rank_correlation
+from models.targets import Target
+from warehouse import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["FEWEST", "MUCH", "Slice", "by_value", "read_columns"]
+
+Interval: TypeAlias = tuple[float | None, float | None, float | None]
+"""A figure, and the lower and upper end of its 95 % interval."""
+
+MUCH = 1.25
+FEWEST = 10
+"""Users below whom a slice is shown and never warned of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One group of test photos.
+
+    Attributes:
+        column: what divides: gender, or a column of the user's.
+        error: mean squared error, or the share of wrong answers; weighted as the target is.
+        ratio: error over that of all other photos.
+        bias: mean prediction less mean label: above 0, the head flatters.
+        spearman: rank correlation; of a yes or no, between probability and answer. None where undefined.
+        warning: whether the slice is much worse.
+
+    Each of error, ratio, bias and spearman comes as (value, low, high).
+    """
+
+    column: str
+    value: str
+    n_photos: int
+    n_users: int
+    error: Interval
+    ratio: Interval
+    bias: Interval
+    spearman: Interval
+    warning: bool
+
+    def recorded(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+
+def by_value(
+    target: Target,
+    column: str,
+    values: Strings,
+    judged: Judged,
+    *,
+    seed: int = 0,
+) -> list[Slice]:
+    """One slice per value, most photos first; none where all photos share one.
+
+    Args:
+        target: decides what an error is.
+        column: its name.
+        values: of each photo, (n,).
+        judged: the photos.
+        seed: of the bootstrap.
+    """
+    names, counts = np.unique(values, return_counts=True)
+    if len(names) < 2:
+        return []
+    y, p, weight = (np.asarray(array, np.float64) for array in (judged.y, judged.p, judged.weight))
+    users = judged.user_ids
+    wrong = (y - p) ** 2 if target.metric == "mse" else ((p >= 0.5) != (y == 1)).astype(np.float64)
+    found = []
+    for name in names[np.argsort(-counts, kind="stable")].tolist():
+        rng, own = np.random.default_rng(seed), values == name
+        terms = [own * weight, own * weight * wrong, ~own * weight, ~own * weight * wrong, own * weight * (p - y)]
+        sums = per_user(np.stack(terms, 1), users)
+        figures = {}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for totals, into in ((sums.sum(0), 0), (bootstrap(sums, rng), 1)):
+                n, error, n_rest, error_rest, bias = np.moveaxis(totals, -1, 0)
+                parts = {"error": error / n, "ratio": (error / n) / (error_rest / n_rest), "bias": bias / n}
+                for key, value in parts.items():
+                    figures[key, into] = value
+        n_users = len(np.unique(users[own]))
+        whole: dict[str, Interval] = {}
+        for key in ("error", "ratio", "bias"):
+            low, high = interval(figures[key, 1]) if n_users > 1 else (None, None)
+            whole[key] = (_known(figures[key, 0]), low, high)
+        low = whole["ratio"][1]
+        found.append(
+            Slice(
+                column,
+                str(name),
+                int(own.sum()),
+                n_users,
+                whole["error"],
+                whole["ratio"],
+                whole["bias"],
+                spearman=rank_correlation(y[own], p[own], users[own], rng),
+                warning=low is not None and low > MUCH and n_users >= FEWEST,
+            )
+        )
+    return found
+
+
+def read_columns(path: str | Path) -> pl.DataFrame:
+    """The user's slices: photo_id or user_id, and one or more columns, each of which divides the photos.
+
+    Args:
+        path: CSV or Parquet.
+
+    Raises:
+        InputError: there is no such file, or it lacks these columns.
+    """
+    import polars as pl
+
+    file = Path(path)
+    if not file.exists():
+        raise InputError(f"There is no {file}.", "a CSV or Parquet file of slices", "--slices FILE.csv")
+    frame = pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file, infer_schema=False)
+    key = next((name for name in ("photo_id", "user_id") if name in frame.columns), None)
+    if key is None or len(frame.columns) < 2:
+        raise InputError(
+            f"{file} has the columns {', '.join(frame.columns)}.",
+            "photo_id or user_id, and at least one column that divides the photos",
+            "a first line such as photo_id,age_group",
+        )
+    return frame.cast(pl.String).unique(key, keep="first", maintain_order=True)
+
+
+def _known(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
