@@ -1,7 +1,8 @@
 """Who wins: the rows of `runs` side by side, and the layout of the published tables 2 and 3.
 
 Data only; whoever prints it chooses how. In a table, rows are encoder x head under the best constant,
-columns ALL and 1BBOX, ours beside the papers'. Of a ratio a cell also knows how much of the variance, and of
+columns ALL and 1BBOX, ours beside the papers'. A table speaks of one division into train and test: the published
+one if any run has it, else that of the newest run. Of a ratio a cell also knows how much of the variance, and of
 what can be explained of it, the head explains, and how well it ranks.
 
 Source: Bogatyy & Tom, tables 2 (mean squared error of the like ratio) and 3 (accuracy of gender).
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from models.division import STORED
 from models.targets import TARGETS
 from warehouse import InputError
 from warehouse.query import sql
@@ -148,6 +150,7 @@ def _read(database: Database) -> list[dict[str, Any]]:
     rows = sql(database, "from runs order by created_at, run_id").to_dicts()
     for row in rows:
         row["results"] = json.loads(row["results"])
+        row["division"] = json.loads(row["hyperparameters"]).get("division", STORED.name)
         row["interval"] = row["results"].get("intervals", {}).get("metric", [None, None])
     return rows
 
@@ -155,7 +158,7 @@ def _read(database: Database) -> list[dict[str, Any]]:
 def _frame(found: Sequence[dict[str, Any]]) -> pl.DataFrame:
     import polars as pl
 
-    plain = ("target", "setup", "encoder", "head", "metric", "dev", "test")
+    plain = ("target", "setup", "encoder", "head", "division", "metric", "dev", "test")
     sizes = ("n_train", "n_test", "run_id", "created_at")
     rows = [
         {name: run[name] for name in plain}
@@ -176,7 +179,10 @@ def _rank(run: dict[str, Any]) -> tuple[int, str, float, str]:
 
 
 def _table(target: str, found: Sequence[dict[str, Any]]) -> Table:
-    newest = {(r["encoder"], r["head"], r["setup"]): r for r in found if r["target"] == target}
+    own = [run for run in found if run["target"] == target]
+    divisions = {run["division"] for run in own}
+    division = STORED.name if STORED.name in divisions else own[-1]["division"]
+    newest = {(r["encoder"], r["head"], r["setup"]): r for r in own if r["division"] == division}
     published = PUBLISHED_FIGURES.get(target, {})
     lines = dict.fromkeys((encoder, head) for encoder, head, _ in newest)
     constants = [_constant([r for key, r in newest.items() if key[2] == setup]) for setup in SETUPS]

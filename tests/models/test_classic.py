@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.svm import LinearSVC
 
 from models import runs, train
-from models.classic import CLASSIC, fit_classic
-from models.samples import Samples
+from models.classic import CLASSIC, fit_classic, folds_by_user
+from models.samples import Samples, with_mirrors
 from models.targets import TARGETS
 from tests.models.planted import QUICK, planted
 from warehouse import InputError
@@ -59,6 +60,29 @@ def test_each_equals_scikit_learns_own_search_on_the_same_folds(head, target, es
     if head == "svm":
         ours, theirs = ours / np.linalg.norm(ours), theirs / np.linalg.norm(theirs)
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize("head", ["ridge", "svm"])
+def test_with_mirror_images_it_is_scikit_learns_search_on_both_copies_which_no_fold_parts(head):
+    target = "like_ratio" if head == "ridge" else "popular"
+    plain = drawn(target)
+    both = with_mirrors(plain, replace(plain, X=plain.X + np.random.default_rng(7).normal(size=plain.X.shape)))
+    part, kind = both.part("train"), CLASSIC[head]
+    assert len(part) == 2 * len(plain.part("train"))
+    assert len(both.part("test")) == len(plain.part("test"))
+    for inside, left_out in folds_by_user(part, TARGETS[target]):
+        assert not set(part.photo_ids[inside]) & set(part.photo_ids[left_out])
+    fit = fit_classic(both, head, TARGETS[target])
+    estimator = Ridge() if head == "ridge" else LinearSVC(max_iter=2000, random_state=0)
+    scoring = "neg_mean_squared_error" if head == "ridge" else "average_precision"
+    X = ((part.X - part.X.mean(0)) / part.X.std(0)).astype(np.float64)
+    search = GridSearchCV(estimator, {kind.strength: kind.tried}, scoring=scoring, cv=GroupKFold(5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        search.fit(X, part.y.astype(np.float64), groups=part.user_ids)
+    curve = [point["score"] for point in fit.results["penalty_curve"]]
+    np.testing.assert_allclose(curve, search.cv_results_["mean_test_score"], atol=2e-4)
+    assert fit.hyperparameters[kind.strength] == search.best_params_[kind.strength]
 
 
 def test_ridge_weighs_photos_by_their_swipes():

@@ -84,6 +84,17 @@ def test_of_two_runs_in_one_place_the_newer_is_shown(db):
     assert leaderboard(db, ["a", "d"]).frame["run_id"].to_list() == ["a", "d"]
 
 
+def test_a_table_speaks_of_one_division(db):
+    empty = pl.DataFrame(schema={"run_id": str, "photo_id": str, "split": str, "prediction": float})
+    for number, run_id in enumerate("xy"):
+        made = run(20 + number, run_id, "like_ratio", "all", "inception_v3", "0fc", 0.1, 0.1)
+        made.hyperparameters["division"] = "5 folds" if run_id == "y" else "3:1"
+        record(db, [made], empty)
+    assert leaderboard(db).tables[0].rows[1].cells[0].run_id == "a"
+    assert leaderboard(db, ["x", "y"]).tables[0].rows[1].cells[0].run_id == "y"
+    assert leaderboard(db, ["a", "x"]).frame["division"].to_list() == ["8:1:1", "3:1"]
+
+
 def test_results_are_json_in_the_warehouse(db):
     with db.read() as con:
         ((text,),) = con.execute("select results from runs where run_id = 'a'").fetchall()
