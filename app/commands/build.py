@@ -15,6 +15,8 @@ from features import FeatureStore
 from warehouse.options import LabelOptions
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from features import BuildReport
     from features.plan import BuildPlan
 
@@ -123,6 +125,15 @@ def _print_report(report: BuildReport, form: Format) -> None:
                 print(f"Near-duplicates: {report.likeness.n_near_duplicates:,} pairs.")
         print()
     if report.funnel is not None:
-        show(Table.of(report.funnel), form, title="What is left after each step")
+        show(Table.of(_told(report.funnel, form)), form, title="What is left after each step")
     steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in report.seconds.items())
     say(f"Built in {report.total_s:.1f} s: {steps}.")
+
+
+def _told(funnel: pl.DataFrame, form: Format) -> pl.DataFrame:
+    """A person is spared the steps of a source of which there is nothing."""
+    import polars as pl
+
+    present = pl.max_horizontal("n_users", "n_photos", "n_swipes").max().over("source") > 0
+    told = funnel.filter(present)
+    return told if form == "table" and len(told) else funnel

@@ -186,6 +186,15 @@ def test_status_says_when_labels_are_stale(world, tmp_path):
     assert "never built; run `features build`" in run("status", "--store", tmp_path).stdout
 
 
+def test_a_build_tells_of_the_sources_there_are(world, tmp_path):
+    run("ingest", "users", world.users, "--store", tmp_path)
+    shown = run("build", "--only", "labels", "--store", tmp_path).stdout
+    assert "\nswipes " in shown
+    assert "\nposts " not in shown.partition("What is left")[2]
+    steps = json.loads(run("build", "--only", "labels", "--store", tmp_path, "--format", "json").stdout)
+    assert {step["source"] for step in steps} == {"swipes", "posts"}
+
+
 def test_similar_hands_over_what_was_asked(store, monkeypatch, tmp_path):
     seen = []
 

@@ -63,6 +63,8 @@ async def test_from_login_to_pictures(tmp_path):
         )
         assert {row["status"]: row["n_walks"] for row in json.loads(walked)} == {"done": 5, "unknown": 1}
         assert f"{n_pictures} pictures seen" in crawl_told
+        status, _ = await features(tmp_path, "status", "--format", "json")
+        assert json.loads(status)[0]["labels"]["ingested_at"] is not None
 
         listed, _ = await features(tmp_path, "tokens", "--format", "json")
         [row] = json.loads(listed)

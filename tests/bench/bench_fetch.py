@@ -1,6 +1,6 @@
 """The downloader against a bare aiohttp loop, and its memory with a million photos pending.
 
-    python -m tests.bench.bench_fetch [--photos 5000] [--rounds 5] [--pending 1000000]
+    python -m tests.bench.bench_fetch [--photos 20000] [--rounds 5] [--pending 1000000]
 
 The bare loop is what one would write first: the same number of connections, each answer read whole and
 written to a file; no scheduling, no ledger, no check, nothing durable.
@@ -33,7 +33,7 @@ CONCURRENCY = 64
 def main() -> None:
     """Print one JSON object a line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--photos", type=int, default=5000)
+    parser.add_argument("--photos", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pending", type=int, default=1_000_000)
     parser.add_argument("--memory-child", type=Path)
