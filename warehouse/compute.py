@@ -7,9 +7,11 @@ snapshot it reads, and so sees its own results without writing any.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +129,8 @@ class Computation:
         if what.name in ADDITIVE:
             query = added_up(self.con, what, self._states, mark_of(self.con, "facts.swipes", self.as_of))
         table = "temp table" if self.rehearsal else "table"
-        self.con.execute(f"create or replace {table} {what.name} as {query or what.text}", parameters or None)
+        with _many_swipes(self.con) if what.name in ADDITIVE and query is None else contextlib.nullcontext():
+            self.con.execute(f"create or replace {table} {what.name} as {query or what.text}", parameters or None)
         return "updated" if query else "computed"
 
     def _digest(self, source: str) -> str:
@@ -149,3 +152,14 @@ class Computation:
             "insert into facts.relation_state values ($1, $2, $3, $4, $5, $6)",
             [name, digest, n_rows, content, json.dumps(inputs), dt.datetime.now(dt.UTC).replace(tzinfo=None)],
         )
+
+
+@contextlib.contextmanager
+def _many_swipes(con: DuckDBPyConnection) -> Iterator[None]:
+    """All swipes are grouped by small numbers: an array of 2^24 places is faster than hashing, for few it is slower.
+
+    Where the computation fails, so does the connection, and there is nothing to reset.
+    """
+    con.execute("set perfect_ht_threshold = 24")
+    yield
+    con.execute("reset perfect_ht_threshold")

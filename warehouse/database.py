@@ -33,8 +33,6 @@ LABELLING = (
     # DuckDB misjudges how many swipes the clock leaves, and would then build a hash table of forty million:
     # joins run as they are written, the large side first.
     "set disabled_optimizers = 'join_order,build_side_probe_side'",
-    # Swipes are grouped by small numbers, for which an array of at most 2^24 places is faster than hashing.
-    "set perfect_ht_threshold = 24",
 )
 """Settings under which labels are computed."""
 
@@ -110,7 +108,7 @@ class Database:
 
         Args:
             memory_limit: for this connection; None: that of the settings.
-            labelling: with the settings of label builds.
+            labelling: with the settings of label builds, which may be changed: for our own queries.
 
         Raises:
             StoreError: there is no store, or it was never written.
@@ -152,7 +150,8 @@ class Database:
             for setting in LABELLING:
                 con.execute(setting)
         con.execute("set enable_external_access = false")
-        con.execute("set lock_configuration = true")
+        if not labelling:
+            con.execute("set lock_configuration = true")
         return con
 
     def publish(self) -> bool:
