@@ -11,7 +11,7 @@ STORE ?= store
 demo: $(STAMP)
 	$(BIN)/features demo --store $(STORE)
 
-test: lint types
+test: lint types .browser
 	$(BIN)/python -m pytest
 
 lint: $(STAMP)
@@ -48,6 +48,16 @@ $(STAMP): requirements.lock pyproject.toml
 		apt-get update -qq && apt-get install -y -qq libgl1 libegl1 libgles2; \
 	else \
 		echo "Face detection needs$$missing. Install them, then run make again: sudo apt-get install libgl1 libegl1 libgles2"; exit 1; \
+	fi
+
+# The pages are tested in a browser. Where none may be installed, those tests are left out, and say so.
+.PHONY: .browser
+.browser:
+	@command -v chromium >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq chromium || true; \
+	else \
+		echo "There is no chromium: the tests of the pages are left out. To run them: sudo apt-get install chromium"; \
 	fi
 
 # One lock for every platform, with hashes: uv resolves it, pip installs it.

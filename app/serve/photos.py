@@ -54,7 +54,8 @@ def everything(snapshot: Snapshot, photo_id: str) -> dict[str, Any]:
         "faces": "select x0, y0, x1, y1, confidence from faces where photo_id = $id order by face_no",
         "predictions": (
             "select run_id, target, setup, encoder, head, predictions.split, prediction"
-            " from predictions inner join runs using (run_id) where photo_id = $id order by target, dev, run_id"
+            " from predictions inner join runs using (run_id) where photo_id = $id"
+            " order by target = 'gender', target, dev, run_id"
         ),
         "near_duplicates": (
             "select if(photo_id = $id, other_id, photo_id) as photo_id, reason, bits, distance from near_duplicates"
@@ -129,6 +130,7 @@ class _Order:
     setup: str
     split: str | None
     popular: bool | None
+    least: int
     run_id: str | None
 
 
@@ -148,6 +150,8 @@ def _ordered(snapshot: Snapshot, wanted: _Order) -> pl.DataFrame:
         photos = photos.filter(split.is_not_null())
     if wanted.popular is not None:
         photos = photos.filter(pl.col("popular") == wanted.popular)
+    if wanted.least:
+        photos = photos.filter(pl.col("weight") >= wanted.least)
     if wanted.run_id is not None:
         said = snapshot.predictions(wanted.run_id)
         photos = photos.join(said, on="photo_id", how="inner" if wanted.by == "prediction" else "left")

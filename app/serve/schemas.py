@@ -93,6 +93,7 @@ def _gallery() -> dict[str, Schema]:
         "setup": {"type": "string", "enum": ["all", "one_face"], "default": "all"},
         "split": {"type": "string", "enum": ["train", "dev", "test"]},
         "popular": {"type": "boolean"},
+        "least": {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0, "description": "Swipes, at least."},
         "run": {**_ID, "description": "Whose predictions; those of the best run on dev otherwise."},
         "offset": {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0},
         "limit": {"type": "integer", "minimum": 1, "maximum": 500, "default": 60},

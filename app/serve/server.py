@@ -19,6 +19,7 @@ from app.serve.api import Api
 from app.serve.errors import ApiError, error_response, translated
 from app.serve.guard import Guard, is_loopback
 from app.serve.limits import Limits
+from app.serve.pages import Pages
 from app.serve.site import SITE, Site
 from warehouse import InputError, PhotogenicError
 
@@ -123,6 +124,7 @@ async def running(
         await runner.cleanup()
 
 
+_PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)
 _SILENT: web.AppKey[set[object]] = web.AppKey("silent", set)
 """Connections that have not sent a whole request head yet."""
 
@@ -154,7 +156,9 @@ def application(store: FeatureStore, guard: Guard, limits: Limits) -> web.Applic
     app = web.Application(middlewares=[_guarded], client_max_size=limits.uploads * limits.upload_bytes)
     app[SITE], app[_SILENT] = site, set()
     app.cleanup_ctx.append(site.live)
-    app.add_routes(Api(site).routes())
+    pages = Pages(site)
+    app[_PAGES] = pages
+    app.add_routes([*Api(site).routes(), *pages.routes()])
     return app
 
 
@@ -175,33 +179,45 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 async def _answered(request: web.Request, handler: Handler, site: Site) -> web.StreamResponse:
+    """What the handler says, or the error that it ran into: as a page where a person looks, else as JSON."""
     try:
-        site.guard.check(request)
-        if request.headers.get("Content-Encoding", "identity") != "identity":
-            raise ApiError("unsupported_type", "The request is compressed.", "send it as it is")
-        most = site.limits.uploads * site.limits.upload_bytes
-        if (request.content_length or 0) > most:
-            raise ApiError("too_large", f"The request has more than {most:,} bytes.", "send less at once")
-        return await handler(request)
+        return await _handled(request, handler, site)
+    except web.HTTPSeeOther as away:
+        return web.Response(status=away.status, headers={"Location": str(away.location)})
     except ApiError as error:
-        return error_response(error)
+        api = request.path.startswith(("/api/", "/thumbs/", "/pictures/", "/static/"))
+        if api or "text/html" not in request.headers.get("Accept", ""):
+            return error_response(error)
+        return request.app[_PAGES].problem(error)
+
+
+async def _handled(request: web.Request, handler: Handler, site: Site) -> web.StreamResponse:
+    """Raises: ApiError, whatever went wrong."""
+    site.guard.check(request)
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise ApiError("unsupported_type", "The request is compressed.", "send it as it is")
+    most = site.limits.uploads * site.limits.upload_bytes
+    if (request.content_length or 0) > most:
+        raise ApiError("too_large", f"The request has more than {most:,} bytes.", "send less at once")
+    try:
+        return await handler(request)
     except PhotogenicError as error:
-        return error_response(translated(error))
+        raise translated(error) from error
     except web.HTTPNotFound:
-        return error_response(ApiError("not_found", f"There is nothing at {request.path[:200]!r}.", "see /api"))
+        raise ApiError("not_found", f"There is nothing at {request.path[:200]!r}.", "see /api") from None
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
-        told = ApiError("method_not_allowed", f"{request.method} is not taken here. Expected: {allowed}", "see /api")
-        return error_response(ApiError(told.code, told.message, told.remedy, {"Allow": allowed}))
+        message = f"{request.method} is not taken here. Expected: {allowed}"
+        raise ApiError("method_not_allowed", message, "see /api", {"Allow": allowed}) from None
     except web.HTTPRequestEntityTooLarge:
-        return error_response(ApiError("too_large", "The request has too many bytes.", "send less at once"))
-    except web.HTTPException as answer:
-        return answer
-    except ConnectionResetError:
+        raise ApiError("too_large", "The request has too many bytes.", "send less at once") from None
+    except (ApiError, web.HTTPSeeOther, ConnectionResetError):
         raise
-    except Exception:
+    except web.HTTPClientError as error:
+        raise ApiError("bad_request", f"The request cannot be read: {error.reason}", "see /api") from None
+    except Exception as error:
         _log.exception("%s %s", request.method, request.match_info.route.resource)
-        return error_response(ApiError("internal", "Something went wrong that should not.", "see the server's log"))
+        raise ApiError("internal", "Something went wrong that should not.", "see the server's log") from error
 
 
 def _count(site: Site, request: web.Request, status: int, started: float) -> None:

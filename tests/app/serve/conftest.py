@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from app.serve.limits import Limits
@@ -6,6 +8,7 @@ from ingest.world import make_world
 from models import Grid, Schedule, train
 from tests.app.serve.here import served
 
+CHROMIUM = Path("/usr/bin/chromium")
 SHORT = Limits(sql_s=3.0, body_s=2.0, upload_bytes=2_000_000, upload_pixels=10**6, uploads=3, sql_waiting=3)
 
 
@@ -41,3 +44,38 @@ def portrait(root):
             " where setup = 'one_face' order by photo_id limit 1"
         ).row(0)
         return photo_id, store.layout.photo(sha256).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's chromium, headless; tests of pages are left out where it is not installed."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not on this machine: sudo apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def look(request, browser, here):
+    """Opens a page of the server; fails where the browser complains."""
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height}, base_url=here.url)
+    complaints = []
+    context.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+
+    def opened(path):
+        page = context.new_page()
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        return page
+
+    opened.complaints = complaints
+    yield opened
+    context.close()
+    assert complaints == []

@@ -1,0 +1,88 @@
+// Ask in SQL: completion, a grid with pictures, charts of a result, an address that can be shared, downloads.
+import { at, el, post, shown } from "./common.js";
+import { draw } from "./chart.js";
+import { completing } from "./complete.js";
+
+const PICTURED = new Set(["photo_id", "other_id", "neighbour_id", "cluster_id"]);
+const NUMBERS = /^(DOUBLE|FLOAT|DECIMAL|U?(BIG|HUGE|SMALL|TINY)?INT(EGER)?)/;
+const [query, run, stop, said, views, files, answer] = ["query", "run", "stop", "said", "views", "files", "answer"].map((id) => document.getElementById(id));
+let running = null, result = null, view = "table";
+
+completing(query, document.getElementById("offers"), JSON.parse(document.getElementById("ask").dataset.words), () => go());
+
+async function go() {
+  const text = query.value.trim();
+  if (!text) return;
+  running?.abort();
+  running = new AbortController();
+  const mine = running;
+  said.textContent = "Running…";
+  stop.hidden = false;
+  history.replaceState(null, "", `?q=${encodeURIComponent(text)}`);
+  try {
+    result = await post("/api/v1/sql", { query: text, limit: 1000 }, { signal: mine.signal });
+    said.textContent = `${result.n_rows.toLocaleString("en")} row${result.n_rows === 1 ? "" : "s"}${result.cut ? " shown; there are more, downloads have all" : ""} · ${(1000 * result.seconds).toFixed(0)} ms`;
+    views.hidden = files.hidden = false;
+    for (const link of files.querySelectorAll("a")) link.href = `/api/v1/sql/export?query=${encodeURIComponent(text)}&format=${link.dataset.format}`;
+    show();
+  } catch (error) {
+    if (mine !== running) return;
+    views.hidden = files.hidden = true;
+    said.textContent = error.name === "AbortError" ? "Stopped." : "";
+    answer.replaceChildren(...(error.name === "AbortError" ? [] : [shown(error)]));
+  }
+  if (mine === running) stop.hidden = true;
+}
+
+function show() {
+  for (const button of views.children) button.setAttribute("aria-pressed", String(button.dataset.view === view));
+  if (view === "table") return answer.replaceChildren(table());
+  const data = chartable();
+  answer.replaceChildren(data ? draw(view, data, "the result as a chart", answer.clientWidth) : el("div", { class: "empty" }, el("b", {}, "Nothing to draw."), "A chart needs a column of numbers."));
+}
+
+function chartable() {
+  const numeric = result.columns.map((column, i) => (NUMBERS.test(column.type) ? i : -1)).filter((i) => i >= 0);
+  const named = result.columns.findIndex((_, i) => !numeric.includes(i));
+  if (!numeric.length || !result.rows.length) return null;
+  const across = view === "points" && numeric.length > 1 ? numeric[0] : named;
+  const drawn = numeric.filter((i) => i !== across).slice(0, 4);
+  const labels = result.rows.map((row, i) => (across < 0 ? i + 1 : String(row[across] ?? "∅").replace(/T00:00:00Z$/, "")));
+  return { labels, x: across < 0 || across === named ? result.rows.map((_, i) => i + 1) : result.rows.map((row) => row[across]), series: drawn.map((i) => ({ name: result.columns[i].name, values: result.rows.map((row) => row[i]) })) };
+}
+
+function table() {
+  const numeric = result.columns.map((column) => NUMBERS.test(column.type));
+  const head = el("tr", {}, ...result.columns.map((column, i) => el("th", { scope: "col", class: numeric[i] ? null : "text", title: column.type }, column.name)));
+  const rows = result.rows.map((row) => el("tr", {}, ...row.map((value, i) => cell(value, result.columns[i], numeric[i]))));
+  if (!rows.length) return el("div", { class: "empty" }, el("b", {}, "No rows."), "The query is sound; nothing matches.");
+  return el("div", { class: "grid", tabindex: 0, role: "region", "aria-label": "Result" }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows)));
+}
+
+function cell(value, column, numeric) {
+  const kind = numeric ? null : "text";
+  if (value === null) return el("td", { class: `${kind ?? ""} null` }, "∅");
+  if (PICTURED.has(column.name) && typeof value === "string") {
+    const picture = el("img", { src: `/thumbs/${at(value)}`, alt: "", width: 42, height: 42, loading: "lazy", on: { error: () => picture.remove() } });
+    return el("td", { class: kind }, el("a", { href: `/photos/${at(value)}` }, picture, value));
+  }
+  if (typeof value === "object") return el("td", { class: kind, title: JSON.stringify(value) }, JSON.stringify(value));
+  if (typeof value === "number" && !Number.isInteger(value)) return el("td", { title: value }, Number(value.toPrecision(5)));
+  if (typeof value === "number") return el("td", {}, value.toLocaleString("en"));
+  return el("td", { class: kind, title: value }, String(value).replace(/T(\d\d:\d\d:\d\d)(\.\d+)?Z$/, " $1"));
+}
+
+run.addEventListener("click", go);
+stop.addEventListener("click", () => running?.abort());
+views.addEventListener("click", (event) => { view = event.target.dataset.view ?? view; if (result) show(); });
+document.getElementById("share").addEventListener("click", async (event) => {
+  await navigator.clipboard.writeText(location.href);
+  event.target.textContent = "Copied";
+  setTimeout(() => { event.target.textContent = "Copy link"; }, 1500);
+});
+document.addEventListener("click", (event) => {
+  const { query: whole, insert } = event.target.dataset ?? {};
+  if (whole) { query.value = whole; go(); }
+  if (insert) { query.setRangeText(insert, query.selectionStart, query.selectionEnd, "end"); query.focus(); }
+});
+if (query.value.trim()) go();
