@@ -83,6 +83,7 @@ def build(
     options: LabelOptions | None = None,
     faces: FaceSettings | None = None,
     flip: bool = False,
+    dtype: Literal["float32", "float16"] | None = None,
     recall: float = 0.99,
     memory: int | None = None,
     neighbours: int | None = None,
@@ -102,6 +103,7 @@ def build(
             embeddings, those of the last build, as of the same instant.
         faces: the face detector and its threshold.
         flip: the vectors of mirror images too.
+        dtype: of the numbers in Parquet; None: as they are held, float32 if there are none.
         recall: wanted of each search index.
         memory: most bytes of each search index; None: no limit.
         neighbours: how many of each photo the relation `neighbours` holds; None: as many as last time, if any.
@@ -129,7 +131,9 @@ def build(
             if len(photo_bytes(db)) or held_encoders(layout):
                 with _timed(report, "faces and embeddings"):
                     wanted = names if only != "faces" else []
-                    report.computed = compute(db, layout, wanted, faces=faces, flip=flip, progress=progress)
+                    report.computed = compute(
+                        db, layout, wanted, faces=faces, flip=flip, dtype=dtype, progress=progress
+                    )
                 with _timed(report, "labels of faces"):
                     labels = build_labels(db, as_of=as_of, options=choices, progress=progress)
                 report.labels = _merged(report.labels, labels)
@@ -191,9 +195,11 @@ def held_encoders(layout: Layout) -> list[str]:
 def _former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
     """Of the last label build: a step that is about pictures leaves them as they are."""
     with db.read() as con:
-        rows = con.execute("select as_of, options from facts.builds order by started_at desc limit 1").fetchall()
+        rows = con.execute("select as_of, options from facts.builds order by started_at desc").fetchall()
     for as_of, recorded in rows:
-        values = json.loads(recorded)["labels"]
+        values = json.loads(recorded).get("labels")
+        if values is None:
+            continue
         values["earliest_post"] = dt.datetime.fromisoformat(values["earliest_post"])
         return as_of, LabelOptions(**values)
     return None, LabelOptions()

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 import sql
+from features import rates
 from features.device import Device, choose, one_thread_each
 from features.embedder import embedders
 from features.encoders import encoder
@@ -54,6 +55,7 @@ class ComputeReport:
         computed: encoder -> vectors computed in this run, mirror images included.
         unreadable: status -> photos whose bytes turned out not to be a picture, in this run.
         seconds: decode, faces, cut, each backbone -> seconds of work, summed over the workers.
+        counts: the same steps -> photos that went through.
         wall_s: of the whole.
     """
 
@@ -63,6 +65,7 @@ class ComputeReport:
     computed: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     wall_s: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
@@ -73,6 +76,7 @@ class ComputeReport:
             self.computed[made.encoder] = self.computed.get(made.encoder, 0) + len(made.sha256s)
         for step, seconds in outcome.seconds.items():
             self.seconds[step] = self.seconds.get(step, 0.0) + seconds
+            self.counts[step] = self.counts.get(step, 0) + outcome.counts[step]
 
     def say(self, progress: Progress) -> None:
         """Where the time went, so that the user sees what limits."""
@@ -87,7 +91,7 @@ def compute(
     *,
     faces: FaceSettings | None = None,
     flip: bool = False,
-    dtype: Literal["float32", "float16"] = "float32",
+    dtype: Literal["float32", "float16"] | None = None,
     device: str | None = None,
     progress: Progress = silent,
 ) -> ComputeReport:
@@ -99,7 +103,8 @@ def compute(
         encoders: names; none: faces only.
         faces: the detector and the confidence that counts.
         flip: the vectors of the mirror images as well.
-        dtype: of the numbers in Parquet.
+        dtype: of the numbers in Parquet; None: as the encoder's vectors are held, float32 if there are none. Another
+            one than they are held in computes them anew.
         device: as torch calls it; by default the best there is.
         progress: hears of every photo.
 
@@ -108,7 +113,7 @@ def compute(
         WeightsError: weights that cannot be found.
         LockedError: another process writes to the store.
     """
-    start = time.monotonic()
+    start, started_at = time.monotonic(), dt.datetime.now(dt.UTC).replace(tzinfo=None)
     settings = faces or FaceSettings()
     chosen = [encoder(name) for name in dict.fromkeys(encoders)]
     with db.lock("compute features"):
@@ -135,6 +140,8 @@ def compute(
         sightings.seal(held["sha256"].unique())
         _seal(photos, sightings, shelves)
         report.unreadable = _tell(db, sightings)
+        if report.n_looked:
+            rates.record(db, started_at, report.seconds, report.counts, time.monotonic() - start)
     report.wall_s = time.monotonic() - start
     return report
 

@@ -6,11 +6,15 @@ Labels are rehearsed, pictures and vectors counted, indices compared with the ve
 from __future__ import annotations
 
 import datetime as dt
+import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Literal
 
-from features import index
+import numpy as np
+
+from features import index, rates
 from features.build import Part, held_encoders, prepare
 from features.encoders import encoder
 from features.faces import FaceSettings
@@ -18,9 +22,6 @@ from features.likeness import stale_likeness
 from warehouse import Database, Layout, Progress, silent
 from warehouse.options import LabelOptions
 from warehouse.plan import LabelPlan, plan_labels
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["BuildPlan", "plan"]
 
@@ -31,9 +32,13 @@ class BuildPlan:
 
     Attributes:
         labels: what would change among them, without what follows from new faces; None: not asked for.
+        n_decoded: pictures that would be decoded, to look for faces or to compute vectors.
         n_pictures: pictures that would be looked at for the first time.
-        n_vectors: vectors that would be computed, by encoder; of encoders of faces at most so many, for
-            not every picture shows exactly one.
+        n_vectors: vectors that would be computed, by encoder, those of mirror images as `ENCODER|flip`; of
+            encoders of faces at most so many, for not every picture shows exactly one.
+        seconds: `decode`, `faces`, and as n_vectors: how long, going by when each was last done; a step is missing
+            while it was never measured. They add up to the time that passes.
+        n_bytes: of the new vectors, as n_vectors.
         indices: encoders whose index would be made anew.
         likeness: what would be made from indices: `neighbours ENCODER`, `near_duplicates`; as far as can be
             told before new vectors are there.
@@ -41,8 +46,11 @@ class BuildPlan:
     """
 
     labels: LabelPlan | None = None
+    n_decoded: int = 0
     n_pictures: int = 0
     n_vectors: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    n_bytes: dict[str, int] = field(default_factory=dict)
     indices: tuple[str, ...] = ()
     likeness: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -51,7 +59,7 @@ class BuildPlan:
     def changes(self) -> bool:
         """Whether there is anything to do."""
         labels = self.labels is not None and self.labels.changes
-        return bool(labels or self.n_pictures or any(self.n_vectors.values()) or self.indices or self.likeness)
+        return bool(labels or self.n_decoded or any(self.n_vectors.values()) or self.indices or self.likeness)
 
 
 def plan(
@@ -64,6 +72,7 @@ def plan(
     options: LabelOptions | None = None,
     faces: FaceSettings | None = None,
     flip: bool = False,
+    dtype: Literal["float32", "float16"] | None = None,
     recall: float = 0.99,
     memory: int | None = None,
     neighbours: int | None = None,
@@ -82,6 +91,7 @@ def plan(
         options: the choices behind labels and splits.
         faces: the face detector and its threshold.
         flip: the vectors of mirror images too.
+        dtype: of the numbers in Parquet.
         recall: wanted of each search index.
         memory: most bytes of each search index.
         neighbours: of each photo.
@@ -99,15 +109,14 @@ def plan(
     labels = None
     if only in (None, "labels"):
         labels = plan_labels(db, as_of=as_of, options=choices, anew=anew, progress=progress)
-    n_pictures, n_vectors = 0, dict[str, int]()
+    found = BuildPlan(labels, notes=tuple(notes))
     if only in (None, "faces", "embeddings"):
-        work = _work(db, layout, names if only != "faces" else [], faces or FaceSettings(), flip=flip)
-        n_pictures = int(work["look"].sum())
-        n_vectors = {name: int(work[name].sum()) for name in work.columns if name not in ("sha256", "look")}
+        wanted = names if only != "faces" else []
+        found = _photos(found, db, layout, wanted, faces=faces or FaceSettings(), dtype=dtype, flip=flip)
     indices: list[str] = []
     likeness: tuple[str, ...] = ()
     if only in (None, "index"):
-        fresh = {name.partition("|")[0] for name, n in n_vectors.items() if n}
+        fresh = {name.partition("|")[0] for name, n in found.n_vectors.items() if n}
         considered = names if only == "index" and encoders is not None else sorted({*held_encoders(layout), *fresh})
         indices = [
             name
@@ -115,16 +124,51 @@ def plan(
             if name in fresh or not index.is_current(layout, name, recall=recall, memory=memory)
         ]
         likeness = stale_likeness(db, layout, considered, k=neighbours, duplicates=near_duplicates)
-    return BuildPlan(labels, n_pictures, n_vectors, tuple(indices), likeness, tuple(notes))
+    return replace(found, indices=tuple(indices), likeness=likeness)
 
 
-def _work(db: Database, layout: Layout, names: Sequence[str], faces: FaceSettings, *, flip: bool) -> pl.DataFrame:
-    """The rows of `missing`, as `compute` would see them."""
+def _photos(
+    so_far: BuildPlan,
+    db: Database,
+    layout: Layout,
+    names: Sequence[str],
+    *,
+    faces: FaceSettings,
+    dtype: Literal["float32", "float16"] | None,
+    flip: bool,
+) -> BuildPlan:
+    """Count the rows of `missing`, as `compute` would see them, and what they take."""
+    import polars as pl
+
     from features.missing import missing
     from features.pipeline import photo_bytes
     from features.shelf import Shelf
     from features.sightings import Sightings
 
     photos = photo_bytes(db).filter(status="ok").drop("status")
-    shelves = [Shelf(layout, encoder(name), faces.digest) for name in names]
-    return missing(photos, Sightings(layout, faces).overview(), shelves, flip=flip)
+    shelves = [Shelf(layout, encoder(name), faces.digest, dtype) for name in names]
+    work = missing(photos, Sightings(layout, faces).overview(), shelves, flip=flip)
+    wanted = {name: shelf for shelf in shelves for name in shelf.columns if name in work}
+    counts = {"decode": {"decode": len(work), "cut": len(work)}}
+    of_faces = [work[name] for name, shelf in wanted.items() if shelf.encoder.input == "face"]
+    counts["faces"] = {"faces": int(reduce(operator.or_, of_faces, work["look"]).sum())}
+    # Layers of one network share its pass, which is counted with the first; each side of a photo is a pass of its own.
+    passed: dict[tuple[str, bool], pl.Series] = {}
+    for name, shelf in wanted.items():
+        key = shelf.encoder.backbone.name, name == shelf.columns[1]
+        before = passed.get(key, pl.zeros(len(work), pl.Boolean, eager=True))
+        passed[key] = before | work[name]
+        counts[name] = {key[0]: int((passed[key] & ~before).sum())}
+    known = rates.last(db)
+    estimates = {step: known.seconds(parts) for step, parts in counts.items() if any(parts.values())}
+    return replace(
+        so_far,
+        n_decoded=len(work),
+        n_pictures=int(work["look"].sum()),
+        n_vectors={name: int(work[name].sum()) for name in wanted},
+        seconds={step: seconds for step, seconds in estimates.items() if seconds is not None},
+        n_bytes={
+            name: int(work[name].sum()) * shelf.encoder.dim * np.dtype(shelf.dtype).itemsize
+            for name, shelf in wanted.items()
+        },
+    )

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.encoders import Encoder
-from features.parts import ROW_GROUP, Parts
+from features.parts import ROW_GROUP, Parts, read_manifest
 from features.vectors import mapped
 from warehouse import Layout
 
@@ -43,14 +43,14 @@ class Shelf:
         layout: the store.
         encoder: whose vectors.
         faces: the digest of the face detector.
-        dtype: how the numbers are stored.
+        dtype: how the numbers are stored; None: as they are, float32 where there are none.
     """
 
     def __init__(
-        self, layout: Layout, encoder: Encoder, faces: str, dtype: Literal["float32", "float16"] = "float32"
+        self, layout: Layout, encoder: Encoder, faces: str, dtype: Literal["float32", "float16"] | None = None
     ) -> None:
-        self.encoder, self.dtype = encoder, dtype
-        self.digest = encoder.digest(faces) + ("h" if dtype == "float16" else "")
+        self.encoder, self.dtype = encoder, dtype or _held_dtype(layout, encoder)
+        self.digest = encoder.digest(faces) + ("h" if self.dtype == "float16" else "")
         self.parts = Parts(layout.embeddings(encoder.name), self.digest, plain=[_LEAF])
 
     @property
@@ -155,6 +155,11 @@ class Shelf:
             "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         }
         self.parts.publish(facts, kept)
+
+
+def _held_dtype(layout: Layout, encoder: Encoder) -> Literal["float32", "float16"]:
+    facts = read_manifest(layout.embeddings(encoder.name))
+    return "float16" if facts is not None and facts.get("dtype") == "float16" else "float32"
 
 
 def _mergeable(sizes: dict[int, int], fresh: int) -> set[int]:

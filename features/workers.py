@@ -55,18 +55,20 @@ class Vectors:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a batch. `seconds`: by step."""
+    """What came of a batch. `seconds`, and `counts` of photos: by step."""
 
     n: int
     sightings: list[Sighting] = field(default_factory=list)
     vectors: list[Vectors] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     @contextlib.contextmanager
-    def timed(self, step: str) -> Iterator[None]:
+    def timed(self, step: str, n: int = 1) -> Iterator[None]:
         start = time.perf_counter()
         yield
         self.seconds[step] += time.perf_counter() - start
+        self.counts[step] += n
 
 
 class Worker:
@@ -135,7 +137,7 @@ class Worker:
         digests = list(dict.fromkeys(digest for some in wanted.values() for digest in some))
         if not digests:
             return
-        with outcome.timed(embedder.backbone.name):
+        with outcome.timed(embedder.backbone.name, len(digests)):
             vectors = embedder([pictures[digest] for digest in digests], flip=flip)
         place = {digest: at for at, digest in enumerate(digests)}
         for name, some in wanted.items():

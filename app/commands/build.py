@@ -37,6 +37,10 @@ def run(
     face_model: Annotated[Literal["short", "full"], typer.Option(help="For portraits, or for small faces.")] = "short",
     face_confidence: Annotated[float, typer.Option(help="Faces that score less do not count.")] = 0.5,
     flip: Annotated[bool, typer.Option("--flip", help="Vectors of the mirror images too.")] = False,
+    dtype: Annotated[
+        Literal["float32", "float16"] | None,
+        typer.Option("--dtype", help="Of the vectors' numbers on disk.", show_default="as they are, float32 at first"),
+    ] = None,
     recall: Annotated[float, typer.Option(help="Wanted of each search index, 0 to 1.")] = 0.99,
     memory: Size = None,
     neighbours: Annotated[
@@ -71,6 +75,7 @@ def run(
         "options": None if unchosen else options,
         "faces": FaceSettings(face_model, face_confidence),
         "flip": flip,
+        "dtype": dtype,
         "recall": recall,
         "memory": memory,
         "neighbours": neighbours,
@@ -86,14 +91,18 @@ def run(
 
 def _print_plan(plan: BuildPlan, form: Format) -> None:
     relations = plan.labels.relations if plan.labels else ()
-    rows: list[tuple[str, str, int | None]] = [
-        ("labels", built.name, built.n_rows) for built in relations if built.action != "kept"
+    rows: list[tuple[str, str, int | None, float | None, int | None]] = [
+        ("labels", built.name, built.n_rows, built.seconds, None) for built in relations if built.action != "kept"
     ]
+    if plan.n_decoded:
+        rows.append(("photos", "pictures to decode", plan.n_decoded, plan.seconds.get("decode"), None))
     if plan.n_pictures:
-        rows.append(("faces", "pictures never looked at", plan.n_pictures))
-    rows += [("embeddings", name, n) for name, n in plan.n_vectors.items() if n]
-    rows += [("index", name, None) for name in (*plan.indices, *plan.likeness)]
-    show(Table(("step", "what", "n_rows"), rows), form)
+        rows.append(("faces", "pictures never looked at", plan.n_pictures, plan.seconds.get("faces"), None))
+    for name, n in plan.n_vectors.items():
+        if n:
+            rows.append(("embeddings", name, n, plan.seconds.get(name), plan.n_bytes[name]))
+    rows += [("index", name, None, None, None) for name in (*plan.indices, *plan.likeness)]
+    show(Table(("step", "what", "n_rows", "seconds", "bytes"), rows), form)
     if plan.labels:
         say(str(plan.labels))
     for note in plan.notes:

@@ -239,7 +239,8 @@ def test_float16_halves_the_bytes_and_reads_as_float32(layout):
     assert X.dtype == np.float32
     expected = np.array([_vector(s) for s in _photos(30).values()])
     assert 0 < np.abs(X - expected).max() < 2e-3
-    assert on.digest != Shelf(layout, TOY, "").digest
+    assert on.digest == Shelf(layout, TOY, "").digest  # as they are held
+    assert on.digest != Shelf(layout, TOY, "", dtype="float32").digest
 
 
 def test_a_set_once_opened_stays_whole_while_newer_ones_appear(layout):

@@ -1,0 +1,12 @@
+-- What the latest builds that looked at photos say of their steps, the newest last.
+with latest as (
+    select stages, started_at
+    from builds
+    where stages like '{"photos":%'
+    order by started_at desc
+    limit 20
+)
+
+select stages
+from latest
+order by started_at
