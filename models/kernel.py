@@ -30,11 +30,11 @@ from models.samples import Samples, Standardisation
 from models.targets import Target
 from warehouse import Progress, silent
 
-__all__ = ["LANDMARKS", "PENALTIES", "WIDTHS", "features_of", "fit_kernel", "logistic"]
+__all__ = ["CHOSEN_ON", "LANDMARKS", "PENALTIES", "WIDTHS", "features_of", "fit_kernel", "logistic"]
 
 WIDTHS = (1.5, 0.7, 1.0, 2.0, 3.0)
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
-LANDMARKS = 2000
+LANDMARKS, CHOSEN_ON = 2000, 1000
 """Photos that others are compared with, and photos that settings are chosen on, at most."""
 
 _FIRST_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -62,7 +62,7 @@ def fit_kernel(
     """
     train, dev, rng = samples.part("train"), samples.part("dev"), np.random.default_rng(seed)
     standardise = Standardisation.of(train.X)
-    some = train if len(train) <= LANDMARKS else train.rows(np.sort(rng.choice(len(train), LANDMARKS, replace=False)))
+    support, some = _sample(train, LANDMARKS, rng), _sample(train, CHOSEN_ON, rng)
     X, y, weight = standardise(some.X), some.y.astype(np.float64), some.weight.astype(np.float64)
     folds = folds_by_user(some, target)
     tried: list[dict[str, Any]] = []
@@ -93,11 +93,10 @@ def fit_kernel(
             try_out(shares, width)
             advance(1)
     best = min(tried, key=lambda point: point["loss"])
-    blocks = _blocks(dims, best["shares"])
+    blocks, X = _blocks(dims, best["shares"]), standardise(support.X)
     F, back = features_of(similarity(X, X, blocks, best["width"]).astype(np.float64))
-    everybody = standardise(train.X)
-    if some is not train:
-        F = similarity(everybody, X, blocks, best["width"]) @ back
+    if support is not train:
+        F = similarity(standardise(train.X), X, blocks, best["width"]) @ back
     w = train.weight.astype(np.float64) / train.weight.mean()
     learnt = logistic(F, train.y.astype(np.float64), w, best["penalty"])
     arrays = {
@@ -166,6 +165,11 @@ def logistic(F: Array, y: Array, weight: Array, penalty: float, *, start: Array 
         if gained < 1e-7 * max(abs(now), 1e-12):
             break
     return v
+
+
+def _sample(rows: Samples, most: int, rng: np.random.Generator) -> Samples:
+    """All rows, or `most` of them drawn without replacement."""
+    return rows if len(rows) <= most else rows.rows(np.sort(rng.choice(len(rows), most, replace=False)))
 
 
 def _blocks(dims: Sequence[int], shares: Sequence[float]) -> Array:

@@ -21,14 +21,17 @@ from warehouse import InputError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["FEWEST", "MUCH", "Slice", "by_value", "read_columns"]
+__all__ = ["FEWEST", "MOST", "MUCH", "Slice", "by_value", "read_columns"]
 
 Interval: TypeAlias = tuple[float | None, float | None, float | None]
 """A figure, and the lower and upper end of its 95 % interval."""
 
 MUCH = 1.25
+MOST = 20
+"""Values of one column."""
+
 FEWEST = 10
-"""Users below whom a slice is shown and never warned of."""
+"""Users below whom a slice is shown, but neither ranked nor warned of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ def by_value(
                 whole["error"],
                 whole["ratio"],
                 whole["bias"],
-                spearman=rank_correlation(y[own], p[own], users[own], rng),
+                spearman=rank_correlation(y[own], p[own], users[own], rng) if n_users >= FEWEST else (None, None, None),
                 warning=low is not None and low > MUCH and n_users >= FEWEST,
             )
         )
@@ -120,6 +123,8 @@ def by_value(
 
 def read_columns(path: str | Path) -> pl.DataFrame:
     """The user's slices: photo_id or user_id, and one or more columns, each of which divides the photos.
+
+    A column of more than `MOST` values divides nothing: it is left out.
 
     Args:
         path: CSV or Parquet.
@@ -132,7 +137,13 @@ def read_columns(path: str | Path) -> pl.DataFrame:
     file = Path(path)
     if not file.exists():
         raise InputError(f"There is no {file}.", "a CSV or Parquet file of slices", "--slices FILE.csv")
-    frame = pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file, infer_schema=False)
+    try:
+        if file.suffix == ".parquet":
+            frame = pl.read_parquet(file)
+        else:
+            frame = pl.read_csv(file, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{file} cannot be read: {error}", "a CSV or Parquet file", "--slices FILE.csv") from error
     key = next((name for name in ("photo_id", "user_id") if name in frame.columns), None)
     if key is None or len(frame.columns) < 2:
         raise InputError(
@@ -140,7 +151,13 @@ def read_columns(path: str | Path) -> pl.DataFrame:
             "photo_id or user_id, and at least one column that divides the photos",
             "a first line such as photo_id,age_group",
         )
-    return frame.cast(pl.String).unique(key, keep="first", maintain_order=True)
+    frame = frame.cast(pl.String).drop_nulls(key).unique(key, keep="first", maintain_order=True)
+    few = [name for name in frame.columns if name != key and frame[name].n_unique() <= MOST]
+    if not few:
+        raise InputError(
+            f"Every column of {file} has more than {MOST} values.", "groups of people", "--slices FILE.csv"
+        )
+    return frame.select(key, *few)
 
 
 def _known(value: Any) -> float | None:

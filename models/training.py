@@ -47,7 +47,7 @@ __all__ = ["train"]
 
 SETUPS = ("all", "one_face")
 
-_RULES = 3
+_RULES = 4
 """Of training and judging; raised when the same samples, grid and seed would give another run."""
 
 
@@ -186,14 +186,15 @@ def _mix(
         run, model = runs.load(store.layout, run_id)
         kinds.setdefault((run.target, run.setup), {})[run_id] = (run, model)
     for (name, setup), own in kinds.items():
-        best = mixing.chosen([run for run, _ in own.values()])
-        if len(best) < 2 or division.folds:
-            progress.note(f"No ensemble for {name} in {setup}: it takes two kinds of heads, and no folds.")
+        if len(own) < 2:
+            progress.note(f"No ensemble for {name} in {setup}: it takes two heads or more.")
             continue
-        experiment = Experiment.of(store, target_named(name), mixing.joined_encoders(best), setup, division, flip=False)
-        run_id = runs.run_id([_RULES, ENSEMBLE, experiment.content, [run.run_id for run in best], seed])
+        parts = list(own.values())
+        encoder = mixing.joined_encoders([run for run, _ in parts])
+        experiment = Experiment.of(store, target_named(name), encoder, setup, division, flip=False)
+        run_id = runs.run_id([_RULES, ENSEMBLE, experiment.content, sorted(own), seed])
         if not runs.finished(store.layout, run_id):
-            fit = mixing.mix(experiment, [own[run.run_id] for run in best])
+            fit = mixing.mix(experiment, parts)
             runs.save(store.layout, experiment.judged(run_id, ENSEMBLE, fit, seed), fit.model)
             n_new += 1
         found.append(run_id)

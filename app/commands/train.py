@@ -33,7 +33,7 @@ def run(
         typer.Option(
             "--head",
             help="0fc, 1fc, 2fc: so many layers; svm, logistic, ridge, random_forest, kernel; ensemble: the mean of "
-            "the best of them; may be repeated.",
+            "all others; may be repeated.",
         ),
     ] = HEADS,
     setup: Annotated[list[str], typer.Option(help="On which photos: all, one_face; may be repeated.")] = ONE_FACE,

@@ -124,6 +124,17 @@ def test_slices_of_the_user_are_columns_of_a_file(tmp_path):
     assert read_columns(tmp_path / "n.parquet").rows() == [("p", "3")]
     with pytest.raises(InputError, match="nobody"):
         read_columns(tmp_path / "nobody.csv")
+    rows = "".join(f"u{i},{i},{i % 2}\n" for i in range(30))
+    path.write_text("user_id,number,odd\n" + rows)
+    assert read_columns(path).columns == ["user_id", "odd"]
+    path.write_text("user_id,number\n" + "".join(f"u{i},{i}\n" for i in range(30)))
+    with pytest.raises(InputError, match="more than 20 values"):
+        read_columns(path)
+    path.write_text("user_id,odd\nu1,a,more\n,b\n")
+    assert read_columns(path).rows() == [("u1", "a")], "a line with a field too many keeps the first; no id, no line"
+    path.write_text("")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_columns(path)
     path.write_text("id,age\n1,2\n")
     with pytest.raises(InputError, match="photo_id or user_id"):
         read_columns(path)

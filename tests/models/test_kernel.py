@@ -65,6 +65,7 @@ def test_landmarks_stand_for_a_large_train(monkeypatch):
     samples = drawn("popular", n=400)
     whole = fit_kernel(samples, TARGETS["popular"], [6])
     monkeypatch.setattr("models.kernel.LANDMARKS", 150)
+    monkeypatch.setattr("models.kernel.CHOSEN_ON", 120)
     some = fit_kernel(samples, TARGETS["popular"], [6])
     assert (whole.hyperparameters["landmarks"], some.hyperparameters["landmarks"]) == (300, 150)
     test = samples.part("test")

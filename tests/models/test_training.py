@@ -244,22 +244,25 @@ def test_mirror_images_are_learnt_from_and_never_judged_on(tmp_path):
     np.testing.assert_allclose(model.arrays["mean"], without.arrays["mean"] + 0.5, atol=1e-4)
 
 
-def test_an_ensemble_is_the_mean_of_the_best_kinds_on_dev(store):
-    heads = ["0fc", "ridge", "kernel", "random_forest", "ensemble"]
-    board = train(store, "like_ratio", ["toy_a", "toy_b"], heads, "all", grid=QUICK)
-    assert len(board.frame) == 9
-    run, model = runs.load(store.layout, board.frame.filter(head="ensemble")["run_id"][0])
-    parts = [runs.load(store.layout, name)[0] for name in run.hyperparameters["members"]]
-    assert len({part.head for part in parts}) == 3
-    ids, X = read_vectors(store.layout, run.encoder)
-    said = [
-        dict(store.sql(f"select photo_id, prediction from predictions where run_id = '{part.run_id}'").rows())
-        for part in parts
-    ]
-    np.testing.assert_allclose(model.predict(X), [np.mean([own[i] for own in said]) for i in ids], atol=1e-6)
-    again = train(store, "like_ratio", ["toy_a", "toy_b"], heads, "all", grid=QUICK)
+@pytest.mark.parametrize("folds", [0, 3])
+def test_an_ensemble_is_the_mean_of_all_heads_asked_for(store, folds):
+    heads, division = ["0fc", "ridge", "kernel", "ensemble"], Division(folds=folds)
+    board = train(store, "like_ratio", ["toy_a", "toy_b"], heads, "all", division=division, grid=QUICK)
+    said = {
+        row["run_id"]: dict(
+            store.sql(f"select photo_id, prediction from predictions where run_id = '{row['run_id']}'").rows()
+        )
+        for row in board.frame.to_dicts()
+    }
+    (mixed,) = board.frame.filter(head="ensemble")["run_id"]
+    parts = [own for run_id, own in said.items() if run_id != mixed]
+    assert (len(parts), len(said[mixed])) == (6, 155)
+    # Of folds, a photo is predicted by the heads of its own fold, in both.
+    for photo_id, prediction in said[mixed].items():
+        assert prediction == pytest.approx(np.mean([own[photo_id] for own in parts]), abs=1e-6)
+    again = train(store, "like_ratio", ["toy_a", "toy_b"], heads, "all", division=division, grid=QUICK)
     assert again.n_trained == 0
-    assert [len(contest.rivals) for contest in again.contests] == [9]
+    assert [len(contest.rivals) for contest in again.contests] == [7]
 
 
 def test_slices_come_with_the_leaderboard_and_those_by_gender_with_the_run(store, tmp_path):
