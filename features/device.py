@@ -18,7 +18,7 @@ from warehouse import MissingPartError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Device", "choose", "one_thread_each"]
+__all__ = ["CPU", "Device", "choose", "one_thread_each"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,9 @@ class Device:
         return torch.autocast("cuda", dtype=dtype)
 
 
+CPU = Device("cpu", batch=8, half=False)
+
+
 def choose(name: str | None = None) -> Device:
     """The device of that name; by default `$FEATURES_DEVICE`, else the first GPU, else the CPU.
 
@@ -71,7 +74,7 @@ def choose(name: str | None = None) -> Device:
 
     name = name or os.environ.get("FEATURES_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cpu":
-        return Device("cpu", batch=8, half=False)
+        return CPU
     if not name.startswith("cuda") or not torch.cuda.is_available():
         raise MissingPartError(f"The device {name!r} is not here.", "cpu, or cuda with a driver", "--device cpu")
     return Device(name, batch=256, half=True)

@@ -169,7 +169,7 @@ def _outcomes(
     share = -(-len(work) // (4 * n_threads))
     size = device.batch if device.is_gpu else min(max(share, device.batch), BATCH)
     with Detector(settings, n_threads) as detector, one_thread_each(device):
-        worker = Worker(_load(layout), detector, settings.confidence, embedders(needed, device))
+        worker = Worker(_load(layout), detector, settings.confidence, embedders(needed, device), device)
         with progress.stage("photos", len(work), "photos") as advance:
             for outcome in in_parallel(worker, orders(work, size), n_threads):
                 yield outcome

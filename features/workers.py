@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from features.align import DLIB, FACENET, ChipRule, chip, shrinkage
 from features.decode import MIN_SIDE, Decoded, decode
+from features.device import CPU, Device
 from features.embedder import Embedder
 from features.encoders import Backbone
 from features.faces import Detector, Face
+from features.jpeg import decoded
 from features.resize import centre
 from features.sightings import Sighting
 
@@ -79,33 +81,46 @@ class Worker:
         detector: finds faces.
         confidence: faces below do not count.
         embedders: one per backbone.
+        device: where they are, and where photos are decoded if it can do that.
     """
 
     def __init__(
-        self, load: Callable[[str], bytes], detector: Detector, confidence: float, embedders: Sequence[Embedder]
+        self,
+        load: Callable[[str], bytes],
+        detector: Detector,
+        confidence: float,
+        embedders: Sequence[Embedder],
+        device: Device = CPU,
     ) -> None:
         self._load, self._detector, self._confidence = load, detector, confidence
-        self._embedders = tuple(embedders)
+        self._embedders, self._device = tuple(embedders), device
 
     def __call__(self, orders: Sequence[Order]) -> Outcome:
         outcome = Outcome(len(orders))
         # Only the small pictures are kept: the photos themselves live one at a time.
         pictures: dict[str, dict[str, NDArray[np.uint8]]] = {e.backbone.name: {} for e in self._embedders}
+        photos = decoded((self._load(order.sha256) for order in orders), self._device)
         for order in orders:
-            self._take(order, outcome, pictures)
+            with outcome.timed("decode"):
+                data, photo = next(photos)
+            self._take(order, data, photo, outcome, pictures)
         for embedder in self._embedders:
             cut = pictures[embedder.backbone.name]
             for flip in (False, True):
                 self._embed(embedder, flip, orders, cut, outcome)
         return outcome
 
-    def _take(self, order: Order, outcome: Outcome, pictures: dict[str, dict[str, NDArray[np.uint8]]]) -> None:
-        """Decode one photo, look for faces, cut the pictures that its networks want."""
+    def _take(
+        self,
+        order: Order,
+        data: bytes,
+        photo: Decoded,
+        outcome: Outcome,
+        pictures: dict[str, dict[str, NDArray[np.uint8]]],
+    ) -> None:
+        """Look for one photo's faces, cut the pictures that its networks want."""
         names = {name for name, _ in order.wanted}
         embedders = [e for e in self._embedders if names & {encoder.name for encoder in e.encoders}]
-        with outcome.timed("decode"):
-            data = self._load(order.sha256)
-            photo = decode(data)
         faces: list[Face] = []
         if photo.pixels is not None and (order.look or any(e.backbone.input == "face" for e in embedders)):
             with outcome.timed("faces"):
