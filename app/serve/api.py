@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -63,16 +64,26 @@ class Api:
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         asked = from_text(request.query, self.takes["export"])
-        chunks = self.site.sandbox.export(asked["query"], asked["format"])
-        first = await anext(chunks, b"")  # an error still has its own status
+        async with contextlib.aclosing(self.site.exports.export(asked["query"], asked["format"])) as chunks:
+            first = await anext(chunks, b"")  # an error still has its own status
+            return await self._sent_on(request, asked["format"], first, chunks)
+
+    async def _sent_on(
+        self, request: web.Request, form: str, first: bytes, chunks: AsyncIterator[bytes]
+    ) -> web.StreamResponse:
         response = web.StreamResponse()
-        response.content_type = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}[asked["format"]]
-        response.headers["Content-Disposition"] = f'attachment; filename="result.{asked["format"]}"'
+        response.content_type = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}[form]
+        response.headers["Content-Disposition"] = f'attachment; filename="result.{form}"'
         self.site.guard.protect(response)
         await response.prepare(request)
         await response.write(first)
-        async for chunk in chunks:
-            await response.write(chunk)
+        try:
+            async for chunk in chunks:
+                await response.write(chunk)
+        except ApiError:  # too late for a status: whoever reads must see that this is not all
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError from None
         await response.write_eof()
         return response
 
@@ -166,7 +177,11 @@ class Api:
             "photogenic_photos": ("Photos in the snapshot.", len(site.snapshot.photos)),
             "photogenic_sql_running": ("Queries that run now.", site.sandbox.n_running),
             "photogenic_sql_waiting": ("Queries that wait for their turn.", site.sandbox.n_waiting),
-            "photogenic_sql_ended": ("Queries that were ended by force.", site.sandbox.n_killed),
+            "photogenic_exports_running": ("Downloads that run now.", site.exports.n_running),
+            "photogenic_sql_ended": (
+                "Queries that were ended by force.",
+                site.sandbox.n_killed + site.exports.n_killed,
+            ),
             "photogenic_thumbnails_made": ("Small pictures made since the start.", site.pictures.n_made),
             "photogenic_scored_pictures": ("Pictures scored since the start.", site.scorer.n_pictures),
             "photogenic_scored_batches": ("Batches in which they were scored.", site.scorer.n_batches),

@@ -35,7 +35,7 @@ CODES: dict[str, tuple[int, str]] = {
     "memory_limit": (422, "The query took too much memory, and was ended."),
     "busy": (429, "Too many queries at once."),
     "internal": (500, "A fault of ours."),
-    "not_ready": (503, "The store lacks what is needed."),
+    "not_ready": (409, "The store lacks what is needed."),
 }
 """code -> status and meaning; the whole vocabulary."""
 

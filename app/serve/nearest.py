@@ -140,6 +140,9 @@ class Nearest:
         key = (snapshot.key, index.manifest.encoder, index.manifest.generation, where, popular)
         held = self._held.get(key)
         if held is None:
+            for old, done in list(self._held.items()):  # what an older snapshot said is not asked for again
+                if old[0] != snapshot.key and done.done():
+                    del self._held[old]
             held = self._held[key] = asyncio.ensure_future(self._select(snapshot, index, where, popular))
             held.add_done_callback(lambda done: self._forget(key, done))
         self._held.move_to_end(key)

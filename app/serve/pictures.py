@@ -48,7 +48,8 @@ class Pictures:
         known = set(snapshot.photos["sha256"].drop_nulls())
         for path in self._layout.thumbnails.glob("*/*/*"):
             if path.stem not in known:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def _read_or_make(self, sha256: str, kind: str) -> bytes | None:
         path = self._layout.thumbnails / kind / sha256[:2] / f"{sha256}.jpg"

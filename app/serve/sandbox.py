@@ -15,7 +15,7 @@ import contextlib
 import json
 import struct
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,7 @@ class Sandbox:
         asked = {"do": "rows", "query": query, "limit": limit, "bytes": self.limits.sql_bytes}
         return b"".join([data async for data in self._frames(asked, self.limits.sql_s)])
 
-    def export(self, query: str, form: str) -> AsyncIterator[bytes]:
+    def export(self, query: str, form: str) -> AsyncGenerator[bytes, None]:
         """All rows, as the bytes of a file. Errors as in `rows`."""
         return self._frames({"do": "export", "query": query, "format": form}, self.limits.export_s)
 
@@ -82,7 +82,7 @@ class Sandbox:
         data = b"".join([data async for data in self._frames(asked, self.limits.sql_s)])
         return pl.read_ipc_stream(data)
 
-    async def _frames(self, asked: dict[str, Any], seconds: float) -> AsyncIterator[bytes]:
+    async def _frames(self, asked: dict[str, Any], seconds: float) -> AsyncGenerator[bytes, None]:
         """What a process says to one question, in its turn and within its time."""
         if self.n_waiting >= self.limits.sql_waiting:
             raise ApiError("busy", "Too many queries wait already.", "try again in a moment", {"Retry-After": "2"})

@@ -62,7 +62,9 @@ def requests(limits: Limits) -> dict[str, Schema]:
             "limit",
             example={"query": "from gender_breakdown", "limit": 100},
         ),
-        "export": _object({"query": query, "format": {"type": "string", "enum": ["csv", "parquet"]}}),
+        "export": _object(
+            {"query": query | {"maxLength": 20_000}, "format": {"type": "string", "enum": ["csv", "parquet"]}}
+        ),
         "features": _object(
             {
                 "photo_ids": {"type": "array", "items": _ID, "minItems": 1, "maxItems": 1_000},

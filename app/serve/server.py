@@ -32,6 +32,9 @@ _log = logging.getLogger(__name__)
 _TOKEN = 16
 """Characters that a token has at least."""
 
+_LINE = 1 << 18
+"""Bytes of an address: a query of 20,000 characters, percent-encoded."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -103,6 +106,7 @@ async def running(
         access_log=None,
         handler_cancellation=True,
         auto_decompress=False,
+        max_line_size=_LINE,
         keepalive_timeout=30.0,
         shutdown_timeout=1.0,
     )

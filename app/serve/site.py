@@ -29,6 +29,8 @@ __all__ = ["SITE", "Site"]
 @dataclass(slots=True)
 class Site:
     """Attributes:
+    sandbox: answers queries.
+    exports: likewise, for downloads: a slow reader must not hold up whoever asks.
     work: threads for what takes milliseconds: searches, thumbnails, queries of ours.
     networks: the one thread in which networks run.
     """
@@ -38,6 +40,7 @@ class Site:
     limits: Limits
     follower: Follower
     sandbox: Sandbox
+    exports: Sandbox
     work: ThreadPoolExecutor
     networks: ThreadPoolExecutor
     nearest: Nearest
@@ -50,7 +53,7 @@ class Site:
         """Raises: StoreError, there is no store."""
         db, n_threads = store.database, store.database.settings.threads
         follower = Follower(db)
-        sandbox = Sandbox(store.layout.root.absolute(), limits, n_threads)
+        sandbox, exports = (Sandbox(store.layout.root.absolute(), limits, n_threads) for _ in range(2))
         work = ThreadPoolExecutor(n_threads + 2, "work")
         networks = ThreadPoolExecutor(1, "networks")
         return cls(
@@ -59,6 +62,7 @@ class Site:
             limits,
             follower,
             sandbox,
+            exports,
             work,
             networks,
             Nearest(db, sandbox, work, networks),
@@ -80,6 +84,7 @@ class Site:
         with contextlib.suppress(asyncio.CancelledError):
             await watching
         await self.sandbox.close()
+        await self.exports.close()
         for pool in (self.work, self.networks):
             pool.shutdown(wait=True, cancel_futures=True)
         self.nearest.close()

@@ -103,13 +103,15 @@ class Follower:
 
     async def watch(self) -> AsyncIterator[Snapshot]:
         """Look every second, for ever. A newer snapshot becomes the current one when it is ready."""
+        import duckdb
+
         while True:
             await asyncio.sleep(_EVERY_S)
             if _key(self._db) == self.current.key:
                 continue
             try:
                 self.current = await asyncio.to_thread(Snapshot, self._db)
-            except PhotogenicError as error:
+            except (PhotogenicError, duckdb.Error, OSError) as error:  # the one that is there stays
                 _log.warning("The new snapshot cannot be read: %s", error)
             else:
                 yield self.current

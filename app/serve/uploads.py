@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from app.serve.errors import ApiError
 from app.serve.limits import Limits
@@ -62,14 +63,14 @@ async def received(
             if part.name == field:
                 if len(pictures) == most:
                     raise ApiError(
-                        "too_large", f"There are more than {most} pictures.", "send them in several requests"
+                        "bad_request", f"There are more than {most} pictures.", "send them in several requests"
                     )
                 pictures.append(_judged(part.filename or "picture", await _read(part, limits.upload_bytes), limits))
             elif part.name in fields or len(fields) >= 16:
                 raise ApiError("bad_request", f"The field {part.name[:80]!r} comes twice, or too many do.", "")
             else:
                 fields[part.name] = (await _read(part, 20_000)).decode("utf-8", "strict")
-    except (ValueError, AssertionError, LookupError) as error:
+    except (HttpProcessingError, ValueError, AssertionError, LookupError) as error:
         raise ApiError("bad_request", f"The form cannot be read: {error}", f"curl -F {field}=@portrait.jpg") from error
     if not pictures:
         raise ApiError("bad_request", f"The form has no field {field!r}.", f"curl -F {field}=@portrait.jpg")

@@ -1,6 +1,7 @@
 """The attack table: what strangers may try, and the answer to each."""
 
 import contextlib
+import http.client
 import socket
 import struct
 import threading
@@ -123,6 +124,21 @@ def test_too_many_queries_are_turned_away(root):
     assert sorted(codes) == ["busy", "busy", "time_limit", "time_limit"]
 
 
+def test_a_download_that_is_cut_off_does_not_look_whole(root):
+    with served(root, limits=Limits(export_s=1.0)) as here, pytest.raises(http.client.IncompleteRead):
+        here.get("/api/v1/sql/export?query=from+range(100000000000)&format=csv")
+
+
+def test_slow_readers_of_downloads_hold_up_nobody(root):
+    with served(root, limits=Limits(sql_at_once=1)) as here, socket.create_connection(_address(here)) as slow:
+        path = "/api/v1/sql/export?query=from+range(100000000000)&format=csv"
+        slow.sendall(f"GET {path} HTTP/1.1\r\nHost: {here.host}\r\n\r\n".encode())
+        here.until("/api/v1/metrics", lambda answer: b"photogenic_exports_running 1" in answer.body)
+        assert here.sql("select 1").json["rows"] == [[1]]
+        slow.close()
+        here.until("/api/v1/metrics", lambda answer: b"photogenic_exports_running 0" in answer.body)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -195,7 +211,7 @@ def test_a_picture_of_too_many_bytes_is_refused(here):
 
 
 def test_too_many_pictures_are_refused(here):
-    assert here.form("/api/v1/predict", [(f"{at}.jpg", b"x") for at in range(4)]).code == "too_large"
+    assert here.form("/api/v1/predict", [(f"{at}.jpg", b"x") for at in range(4)]).code == "bad_request"
 
 
 def test_a_body_of_50_MB_is_refused_before_it_is_read(here):
@@ -275,7 +291,7 @@ def test_what_is_not_described_is_refused(here, body):
     assert here.post("/api/v1/sql", body).code == "bad_request"
 
 
-@pytest.mark.parametrize("data", [b"", b"--x", b"--x\r\n\r\n\r\n--x--", b"garbage" * 100])
+@pytest.mark.parametrize("data", [b"", b"--x", b"--x\r\nTrue--x--\r\n", b"--x\r\n\r\n\r\n--x--", b"garbage" * 100])
 def test_broken_forms_are_refused(here, data):
     answer = here.ask("POST", "/api/v1/predict", data, {"Content-Type": "multipart/form-data; boundary=x"})
     assert answer.code == "bad_request"

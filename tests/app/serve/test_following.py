@@ -29,7 +29,7 @@ def test_a_store_without_labels_says_what_to_run(tmp_path):
     with served(db.layout.root) as here:
         for path in ("/api/v1/breakdown", "/api/v1/gallery"):
             answer = here.get(path)
-            assert (answer.status, answer.code) == (503, "not_ready")
+            assert (answer.status, answer.code) == (409, "not_ready")
             assert answer.json["remedy"] == "features build"
         answer = here.get("/api/v1/gallery?by=prediction")
         assert answer.json["remedy"] == "features train --target like_ratio"
