@@ -171,11 +171,16 @@ def _frame(found: Sequence[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides=kinds)
 
 
-def _rank(run: dict[str, Any]) -> tuple[int, str, float, str]:
-    """Targets in their own order; within, the better figure on dev first: test has no say in who is best."""
+def _rank(run: dict[str, Any]) -> tuple[int, str, bool, str, float, str]:
+    """Targets in their own order; within, the better figure on dev first: test has no say in who is best.
+
+    Divisions are kept apart, the published one first: a lucky dev is no better head.
+    """
     target = TARGETS[run["target"]]
     dev = float("inf") if run["dev"] is None else run["dev"]
-    return list(TARGETS).index(target.name), run["setup"], -dev if target.higher_is_better else dev, run["run_id"]
+    place = list(TARGETS).index(target.name)
+    other = run["division"] != STORED.name
+    return place, run["setup"], other, run["division"], -dev if target.higher_is_better else dev, run["run_id"]
 
 
 def _table(target: str, found: Sequence[dict[str, Any]]) -> Table:

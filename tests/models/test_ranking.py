@@ -92,7 +92,12 @@ def test_a_table_speaks_of_one_division(db):
         record(db, [made], empty)
     assert leaderboard(db).tables[0].rows[1].cells[0].run_id == "a"
     assert leaderboard(db, ["x", "y"]).tables[0].rows[1].cells[0].run_id == "y"
-    assert leaderboard(db, ["a", "x"]).frame["division"].to_list() == ["8:1:1", "3:1"]
+    lucky = run(30, "z", "like_ratio", "all", "inception_v3", "1fc", 0.001, 0.1)
+    lucky.hyperparameters["division"] = "3:1"
+    record(db, [lucky], empty)
+    frame = leaderboard(db, ["a", "x", "y", "z"]).frame
+    assert frame["run_id"].to_list() == ["a", "z", "x", "y"], "a lucky dev of another division comes after"
+    assert frame["division"].to_list() == ["8:1:1", "3:1", "3:1", "5 folds"]
 
 
 def test_results_are_json_in_the_warehouse(db):

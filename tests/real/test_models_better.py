@@ -1,10 +1,13 @@
-"""Does the kernel head beat what the papers would have done? 422 rated faces, five divisions, both default encoders.
+"""Do the kernel head and the ensemble beat what the papers would have done? 422 rated faces, both default encoders.
 
 pytest tests/real/test_models_better.py -s        prints the figures that README quotes
 
-The opponents: ridge on both vectors side by side, as `--head ridge` has it; the strongest plain ridge known here, on
-vectors of unit length with a fine grid of penalties; and the published heads on `dlib_face`, the better of the two
-encoders, of which dev chooses the depth. Settings of the others are cross-validated on train.
+The kernel, over five divisions 8:1:1, against ridge on both vectors side by side, as `--head ridge` has it, and against
+the strongest plain ridge known here, on vectors of unit length with a fine grid of penalties. All settings are
+cross-validated on train. Five test sets are too small to part it from the published heads on `dlib_face`.
+
+The ensemble, over five folds, so that every face is test once, against each of its members. It is the mean of all that
+were asked for: nothing of it was chosen.
 """
 
 import numpy as np
@@ -25,26 +28,30 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def errors(tmp_path_factory, data):
+def store(tmp_path_factory, data):
+    made, folder = FeatureStore(tmp_path_factory.mktemp("omi") / "store"), data / "omi"
+    made.ingest_users(folder / "users.csv")
+    made.ingest_photos(folder / "photos.csv", images=folder)
+    made.ingest_swipes(folder / "swipes.csv")
+    made.build(encoders=ENCODERS)
+    return made
+
+
+@pytest.fixture(scope="module")
+def errors(store):
     """Head -> per division, weight and weighted squared error of each test user: (users, weights, errors)."""
-    store, folder = FeatureStore(tmp_path_factory.mktemp("omi") / "store"), data / "omi"
-    store.ingest_users(folder / "users.csv")
-    store.ingest_photos(folder / "photos.csv", images=folder)
-    store.ingest_swipes(folder / "swipes.csv")
-    store.build(encoders=ENCODERS)
     own = store.training_set("like_ratio", encoder=BOTH, setup="one_face")
     found = {}
     for seed in SEEDS:
         division = Division(division_seed=seed)
         board = train(store, encoders=[BOTH], heads=["ridge", "kernel"], division=division).frame
-        layers = train(store, encoders=["dlib_face"], heads=["0fc", "1fc", "2fc"], division=division).frame
-        for name, row in (*((row["head"], row) for row in board.to_dicts()), ("published", layers.row(0, named=True))):
+        for row in board.to_dicts():
             said = store.sql(f"from predictions where run_id = '{row['run_id']}' order by photo_id")
             held = dict(zip(said["photo_id"], zip(said["split"], said["prediction"], strict=True), strict=True))
             split, p = (
                 np.array(column) for column in zip(*(held[photo_id] for photo_id in own.photo_ids), strict=True)
             )
-            found.setdefault(name, []).append(told(own, split == "test", p.astype(float)))
+            found.setdefault(row["head"], []).append(told(own, split == "test", p.astype(float)))
         found.setdefault("unit ridge", []).append(told(own, split == "test", unit_ridge(own, split == "train")))
     return found
 
@@ -66,22 +73,30 @@ def unit_ridge(own, rows):
     return np.clip(search.predict(X), 0, 1)
 
 
-@pytest.mark.parametrize(("opponent", "most"), [("ridge", 0.9), ("unit ridge", 0.9), ("published", None)])
-def test_the_kernel_makes_less_error(errors, opponent, most):
-    """Pooled over the five test sets; photos of a user in several of them are drawn together.
-
-    Against the published heads on faces alone the five test sets are too small to decide: none is asked for but
-    that the mean is no worse.
-    """
+@pytest.mark.parametrize("opponent", ["ridge", "unit ridge"])
+def test_the_kernel_makes_at_most_nine_tenths_of_the_error_of_ridge(errors, opponent):
+    """Pooled over the five test sets; photos of a user in several of them are drawn together."""
     ours, theirs = errors["kernel"], errors[opponent]
     users = np.concatenate([users for users, _, _ in ours])
     sums = per_user(np.stack([np.concatenate([part[2] for part in parts]) for parts in (ours, theirs)], 1), users)
     draws = bootstrap(sums, np.random.default_rng(0))
-    ratio, high = sums[:, 0].sum() / sums[:, 1].sum(), np.quantile(draws[:, 0] / draws[:, 1], 0.975)
-    low = np.quantile(draws[:, 0] / draws[:, 1], 0.025)
-    means = {name: np.mean([e.sum() / w.sum() for _, w, e in errors[name]]) for name in errors}
-    print(
-        f"\nkernel / {opponent}: {ratio:.3f}, 95 % {low:.3f} to {high:.3f};", {k: round(v, 4) for k, v in means.items()}
-    )
-    assert means["kernel"] <= (most or 1.0) * means[opponent]
-    assert most is None or high < 1
+    low, high = np.quantile(draws[:, 0] / draws[:, 1], [0.025, 0.975])
+    means = {name: np.mean([e.sum() / w.sum() for _, w, e in errors[name]]) for name in ("kernel", opponent)}
+    print(f"\nkernel / {opponent}: {sums[:, 0].sum() / sums[:, 1].sum():.3f}, 95 % {low:.3f} to {high:.3f};", means)
+    assert means["kernel"] <= 0.9 * means[opponent]
+    assert high < 1
+
+
+def test_the_ensemble_makes_surely_less_error_than_any_single_published_head(store):
+    heads = ["0fc", "1fc", "ridge", "kernel", "ensemble"]
+    board = train(store, encoders=["dlib_face", BOTH], heads=heads, division=Division(folds=5))
+    (contest,) = board.contests
+    assert contest.winner.head == "ensemble", "dev prefers it"
+    for rival in contest.rivals:
+        low, high = rival.ratio[1:]
+        print(f"\nensemble {rival.own:.4f} / {rival.encoder} {rival.head} {rival.other:.4f}:", end=" ")
+        print(f"{rival.ratio[0]:.3f}, 95 % {low:.3f} to {high:.3f}", end="")
+        if rival.head != "kernel":
+            assert rival.sure, (rival.encoder, rival.head)
+        if (rival.encoder, rival.head) == (BOTH, "ridge"):
+            assert rival.ratio[0] <= 0.9
