@@ -16,6 +16,7 @@ from app.commands import (
     build,
     crawl,
     demo,
+    doctor,
     encoders,
     fetch,
     ingest,
@@ -47,6 +48,7 @@ ORDER = (
     "report",
     "serve",
     "status",
+    "doctor",
     "encoders",
     "weights",
 )
@@ -112,6 +114,7 @@ program.command("predict")(predict.run)
 program.command("report")(report.run)
 program.command("serve")(serve.run)
 program.command("status")(status.run)
+program.command("doctor")(doctor.run)
 program.command("encoders")(encoders.run)
 program.add_typer(weights.commands, name="weights")
 

@@ -16,7 +16,7 @@ from warehouse.options import LabelOptions
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["status"]
+__all__ = ["freshness", "status"]
 
 
 def status(db: Database, layout: Layout) -> dict[str, Any]:
@@ -48,22 +48,28 @@ def status(db: Database, layout: Layout) -> dict[str, Any]:
         for kind, reason, n in con.execute(sql.read("status/rejects")).fetchall():
             rejects.setdefault(kind, {})[reason] = n
         photos = dict(con.execute(sql.read("status/photos")).fetchall())
-        changed = _changed(con)
-        ((ingested_at, built_at),) = con.execute(sql.read("status/times")).fetchall()
     return {
         "store": str(layout.root.absolute()),
         "snapshot_at": _iso(dt.datetime.fromtimestamp(layout.snapshot.stat().st_mtime, dt.UTC)),
         "relations": relations,
         "rejects": rejects,
         "photos": photos,
-        "labels": {
-            "ingested_at": _iso(ingested_at),
-            "built_at": _iso(built_at),
-            "stale": bool(changed) or built_at is None,
-            "changed": changed,
-        },
+        "labels": freshness(db),
         "embeddings": {name: _vectors(layout, name, photos.get("ok", 0)) for name in held_encoders(layout)},
         "writer": None if (writer := holder(layout.lock)) is None else str(writer),
+    }
+
+
+def freshness(db: Database) -> dict[str, Any]:
+    """The part `labels` of `status`."""
+    with db.read() as con:
+        changed = _changed(con)
+        ((ingested_at, built_at),) = con.execute(sql.read("status/times")).fetchall()
+    return {
+        "ingested_at": _iso(ingested_at),
+        "built_at": _iso(built_at),
+        "stale": bool(changed) or built_at is None,
+        "changed": changed,
     }
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.build import BuildReport, Part
+    from features.doctor import Finding
     from features.faces import FaceSettings
     from features.plan import BuildPlan
     from features.search import Searcher
@@ -172,6 +173,12 @@ class FeatureStore:
             anew=anew,
             progress=self.progress,
         )
+
+    def doctor(self, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
+        """What is wrong with this machine or store, and what helps. See `features.doctor.examine`."""
+        from features.doctor import examine
+
+        return examine(self.database, self.layout, thorough=thorough, fix=fix)
 
     def sql(self, query: str, *, limit: int | None = None) -> pl.DataFrame:
         """The answer to one SELECT on the published snapshot.

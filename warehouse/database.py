@@ -156,10 +156,10 @@ class Database:
 
     def publish(self) -> bool:
         """Copy the warehouse over the snapshot, atomically, unless it is there already. True when copied."""
+        if self.is_published():
+            return False
         source = self.layout.warehouse
         state = _fingerprint(source)
-        if self.layout.snapshot.exists() and _recorded(self.layout.snapshot_manifest) == state:
-            return False
         temporary = self.layout.root / f".snapshot.{os.getpid()}.tmp"
         for stale in self.layout.root.glob(".snapshot.*.tmp"):
             stale.unlink()
@@ -171,6 +171,12 @@ class Database:
         sync_directory(self.layout.root)
         write_atomically(self.layout.snapshot_manifest, json.dumps({"warehouse": state}).encode())
         return True
+
+    def is_published(self) -> bool:
+        """Whether the snapshot is a copy of the warehouse as it is."""
+        if not self.layout.snapshot.exists() or not self.layout.warehouse.exists():
+            return False
+        return _recorded(self.layout.snapshot_manifest) == _fingerprint(self.layout.warehouse)
 
     def _config(self) -> dict[str, str | bool | int | float | list[str]]:
         return {

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+import shutil
 
 import polars as pl
 import pytest
@@ -232,3 +233,16 @@ def test_encoders_and_weights_are_listed():
     weights = {row["weights"]: row["path"] for row in json.loads(run("weights", "list", "--format", "json").stdout)}
     assert run("weights", "fetch", "dlib_face").stdout == f"{weights['dlib_face']}\n"
     assert run("weights", "fetch", "nonsense").exit_code == 1
+
+
+def test_doctor_ends_with_one_where_a_fault_is_left(store, tmp_path):
+    done = run("doctor", "--store", store, "--format", "json")
+    assert done.exit_code == 0
+    assert {row["check"] for row in json.loads(done.stdout)} >= {"snapshot", "photos", "labels"}
+    copy = tmp_path / "copy"
+    shutil.copytree(store, copy)
+    (copy / "snapshot.duckdb").write_bytes(b"not a database")
+    done = run("doctor", "--store", copy)
+    assert done.exit_code == 1
+    assert f"features doctor --fix --store {copy}" in done.stdout
+    assert run("doctor", "--fix", "--store", copy).exit_code == 0

@@ -47,6 +47,7 @@ CALLS = {
     "train": train,
     "predict": predict,
     "status": FeatureStore.status,
+    "doctor": FeatureStore.doctor,
     "report": write_report,
     "serve": serve,
     "fetch": fetch,
@@ -140,8 +141,10 @@ def test_options_are_called_as_their_parameters():
     for command in COMMANDS:
         for name, option in options(command).items():
             long = max(option.opts, key=len).lstrip("-").replace("-", "_")
-            # A repeatable option is singular, a parameter that takes several is plural; --map is short for mapping.
-            assert long in {name, name.removesuffix("s"), "map" if name == "mapping" else name}, (command, name)
+            # A repeatable option is singular, a parameter that takes several is plural; --map is short for mapping,
+            # and --for, which Python keeps for itself, names the sender.
+            other = {"mapping": "map", "sender": "for"}.get(name, name)
+            assert long in {name, name.removesuffix("s"), other}, (command, name)
 
 
 def test_every_option_has_a_line_of_help():

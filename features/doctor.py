@@ -1,0 +1,267 @@
+"""What is wrong with this machine or this store, and what helps: each check says what it found and what to do.
+
+A check never raises: what it meets is its finding. `fix` repairs only what a command would make again from
+what is there: the snapshot, damaged indices, leftovers of killed runs. Photos, facts and vectors are not touched.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import sql
+from features import generation, index, parts, weights
+from features.encoders import DEFAULT, ENCODERS
+from features.faces import FaceSettings
+from features.status import freshness
+from features.weights import digest
+from warehouse import Database, Layout, StoreError
+from warehouse.errors import PhotogenicError
+from warehouse.lock import holder
+
+__all__ = ["Finding", "examine"]
+
+State = Literal["ok", "note", "fault", "fixed"]
+
+_FEW_FILES = 1024
+_FACTS = ("users", "photos", "main_photos", "swipes", "photo_files", "rejects")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: its name.
+        state: ok; note: worth knowing; fault: something will fail or already has; fixed: a fault that is none any more.
+        found: what it saw.
+        remedy: what to type; empty where there is nothing to do.
+    """
+
+    check: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+def examine(db: Database, layout: Layout, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
+    """Look at the machine and at the store, if there is one.
+
+    Args:
+        db: the store's warehouse.
+        layout: the store.
+        thorough: read every byte of photos, vectors and indices, and compare it with its digest.
+        fix: repair what can be made again.
+
+    Raises:
+        LockedError: another process writes, and something is to be fixed.
+    """
+    found = list(_machine(db, layout))
+    if not layout.warehouse.exists() and not layout.snapshot.exists():
+        remedy = f"features ingest users USERS.csv --store {layout.root}"
+        return [*found, Finding("store", "note", f"none at {layout.root.absolute()}", remedy)]
+    if fix:
+        with db.lock("features doctor --fix"):
+            return [*found, *_store(db, layout, thorough=thorough, fix=True)]
+    return [*found, *_store(db, layout, thorough=thorough, fix=False)]
+
+
+def _machine(db: Database, layout: Layout) -> Iterator[Finding]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = soft < _FEW_FILES and hard < _FEW_FILES
+    yield Finding(
+        "open files",
+        "note" if few else "ok",
+        f"{soft:,} allowed, {hard:,} at most",
+        f"ulimit -n {_FEW_FILES}: `features fetch` downloads fewer at a time" if few else "",
+    )
+    yield _disk(layout)
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    yield Finding("memory", "ok", f"{total / 1e9:.1f} GB, of which SQL takes at most {db.settings.memory_limit}")
+    yield _device()
+    yield _decoders()
+    for name in (*DEFAULT, "faces"):
+        yield _weights(name)
+
+
+def _disk(layout: Layout) -> Finding:
+    """A publication needs as much again as the warehouse has."""
+    there = next(path for path in (layout.root.absolute(), *layout.root.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    needed = 2 * layout.warehouse.stat().st_size if layout.warehouse.exists() else 0
+    state: State = "fault" if free < needed else "note" if free < 1e9 else "ok"
+    return Finding("disk", state, f"{free / 1e9:.1f} GB free", f"df -h {there}" if state != "ok" else "")
+
+
+def _device() -> Finding:
+    import faiss
+    import torch
+
+    n_torch, n_faiss = torch.cuda.device_count(), getattr(faiss, "get_num_gpus", lambda: 0)()
+    if not n_torch and not n_faiss:
+        return Finding("gpu", "ok", "none; networks and search run on the CPU")
+    names = ", ".join(torch.cuda.get_device_name(at) for at in range(n_torch)) or "none"
+    if n_torch != n_faiss:
+        remedy = "FEATURES_GPU=0 keeps search on the CPU, FEATURES_DEVICE=cpu the networks"
+        return Finding("gpu", "fault", f"torch sees {n_torch} ({names}), FAISS {n_faiss}", remedy)
+    return Finding("gpu", "ok", names)
+
+
+def _decoders() -> Finding:
+    from PIL import features
+
+    missing = [name for name in ("jpg", "zlib", "webp") if not features.check(name)]
+    if missing:
+        return Finding("pictures", "fault", f"Pillow cannot read {', '.join(missing)}", "pip install --upgrade pillow")
+    return Finding("pictures", "ok", "JPEG, PNG and WebP are read")
+
+
+def _weights(name: str) -> Finding:
+    entry = FaceSettings().weights if name == "faces" else ENCODERS[name].backbone.weights
+    assert entry is not None
+    path = weights.located(entry)
+    if path is None:
+        return Finding(f"weights {entry.name}", "note", "not here yet", f"features weights fetch {entry.name}")
+    if entry.sha256 and not digest(path).startswith(entry.sha256):
+        return Finding(f"weights {entry.name}", "fault", f"{path} is not the published file", f"rm {path}")
+    return Finding(f"weights {entry.name}", "ok", str(path))
+
+
+def _store(db: Database, layout: Layout, *, thorough: bool, fix: bool) -> Iterator[Finding]:
+    writer = None if fix else holder(layout.lock)
+    if writer is not None:
+        yield Finding("writer", "note", str(writer), "what it writes now is looked at as it was before")
+    snapshot = _snapshot(db, layout, writes=writer is not None, fix=fix)
+    yield snapshot
+    yield _leftovers(layout, fix=fix and writer is None)
+    if snapshot.state == "fault":
+        return
+    yield from _facts(db)
+    yield _photos(db, layout, thorough=thorough)
+    for folder in sorted(layout.embeddings("any").parent.glob("*/")):
+        yield _vectors(folder, thorough=thorough)
+    for folder in sorted(layout.index("any").parent.glob("*/")):
+        yield _index(layout, folder, thorough=thorough, fix=fix)
+    yield _labels(db)
+
+
+def _snapshot(db: Database, layout: Layout, *, writes: bool, fix: bool) -> Finding:
+    """Readers see what the last write published; without a writer that is what the warehouse holds."""
+    if fix:
+        return _published(db, layout)
+    try:
+        with db.read() as con:
+            for name in _FACTS:
+                con.execute(f"select count(*) from facts.{name}").fetchall()
+    except PhotogenicError as error:
+        return Finding("snapshot", "fault", error.what, f"features doctor --fix --store {layout.root}")
+    except Exception as error:
+        return Finding("snapshot", "fault", str(error), f"features doctor --fix --store {layout.root}")
+    if not writes and not db.is_published():  # or the store was copied here, which nobody can tell apart
+        return Finding(
+            "snapshot", "note", "perhaps older than the warehouse", f"features doctor --fix --store {layout.root}"
+        )
+    return Finding("snapshot", "ok", "what the warehouse holds" if not writes else "readable")
+
+
+def _published(db: Database, layout: Layout) -> Finding:
+    sound = _snapshot(db, layout, writes=False, fix=False)
+    if sound.state == "ok":
+        return sound
+    try:
+        layout.snapshot_manifest.unlink(missing_ok=True)
+        with db.write("features doctor --fix"):
+            pass  # the warehouse opens; leaving publishes it
+    except PhotogenicError as error:
+        return Finding("snapshot", "fault", error.what, "restore warehouse.duckdb from a copy")
+    return Finding("snapshot", "fixed", f"was: {sound.found}; published again")
+
+
+def _leftovers(layout: Layout, *, fix: bool) -> Finding:
+    """Files of runs that were killed; each command sweeps its own when it runs next."""
+    found = [*layout.root.glob(".snapshot.*.tmp"), *layout.root.glob("*/*/.*.tmp")]
+    incoming = layout.photos / ".incoming"
+    if incoming.exists() and holder(layout.fetch / "lock") is None:
+        found.append(incoming)
+    if not found:
+        return Finding("leftovers", "ok", "none")
+    if not fix:
+        names = ", ".join(path.name for path in found[:3])
+        return Finding("leftovers", "note", f"{len(found)}: {names}", f"features doctor --fix --store {layout.root}")
+    for path in found:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return Finding("leftovers", "fixed", f"{len(found)} removed")
+
+
+def _facts(db: Database) -> Iterator[Finding]:
+    with db.read() as con:
+        refused = con.execute(sql.read("status/rejects")).fetchall()
+    if refused:
+        counts = ", ".join(f"{n:,} {kind} {reason}" for kind, reason, n in refused[:3])
+        yield Finding("rejects", "note", counts, 'features sql "select * from rejects limit 20"')
+    else:
+        yield Finding("rejects", "ok", "no row was refused")
+
+
+def _photos(db: Database, layout: Layout, *, thorough: bool) -> Finding:
+    """Bytes that the warehouse speaks of, and bytes that it does not know."""
+    with db.read() as con:
+        held = {name for (name,) in con.execute("select distinct sha256 from facts.photo_files").fetchall() if name}
+    there = {path.stem: path for path in layout.photos.glob("??/*.jpg")}
+    missing, unknown = held - there.keys(), there.keys() - held
+    damaged = [name for name in held & there.keys() if thorough and digest(there[name]) != name]
+    if missing or damaged:
+        found = f"{len(missing):,} missing, {len(damaged):,} damaged of {len(held):,}"
+        return Finding("photos", "fault", found, "features ingest photos FILE --images DIR, or features fetch")
+    if unknown:
+        found = f"{len(held):,} there; {len(unknown):,} more that the warehouse does not know"
+        return Finding("photos", "note", found, "features fetch: takes in what a killed run had downloaded")
+    return Finding("photos", "ok", f"{len(held):,} there" + (", every byte as received" if thorough else ""))
+
+
+def _vectors(folder: Path, *, thorough: bool) -> Finding:
+    name = f"vectors {folder.name}"
+    try:
+        facts = parts.read_manifest(folder)
+        if facts is None:
+            return Finding(name, "note", "no manifest: a build was cut off", "features build")
+        differing = [part.file for part in facts["parts"] if thorough and digest(folder / part.file) != part.sha256]
+    except StoreError as error:
+        return Finding(name, "fault", error.what, error.remedy)
+    if differing:
+        remedy = f"rm -r {folder}, then features build: it computes them again"
+        return Finding(name, "fault", f"{differing[0]} is not what was written", remedy)
+    return Finding(name, "ok", f"{facts['n_photos']:,} photos, {facts['n_flips']:,} mirror images")
+
+
+def _index(layout: Layout, folder: Path, *, thorough: bool, fix: bool) -> Finding:
+    """An index is a cache: a damaged one is removed, and the next build makes it again."""
+    name = f"index {folder.name}"
+    try:
+        known = generation.read_manifest(layout, folder.name)
+        if known is None:
+            return Finding(name, "note", "not finished", "features build --only index")
+        encoder = known.encoder
+        loaded = index.verify(layout, encoder) if thorough else index.load(layout, encoder).manifest
+    except (PhotogenicError, OSError, ValueError, KeyError, TypeError) as error:
+        if fix:
+            shutil.rmtree(folder)
+            return Finding(name, "fixed", f"{error}; removed", "features build --only index makes it again")
+        return Finding(name, "fault", str(error).splitlines()[0], f"features doctor --fix --store {layout.root}")
+    if loaded.vectors_content != index.vectors_content(layout, encoder):
+        return Finding(name, "note", "not of the vectors that are there", "features build")
+    return Finding(name, "ok", f"{loaded.kind}, recall@10 {loaded.recall_at_10:.4f}")
+
+
+def _labels(db: Database) -> Finding:
+    labels = freshness(db)
+    if labels["built_at"] is None:
+        return Finding("labels", "note", "never built", "features build")
+    if labels["stale"]:
+        return Finding("labels", "note", f"{', '.join(labels['changed'])} changed since", "features build")
+    return Finding("labels", "ok", f"up to date, built {labels['built_at']}")
