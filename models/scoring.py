@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -27,6 +27,9 @@ __all__ = ["Scored", "best_run", "predict"]
 _HALF = "h"
 """Ends the digest of vectors that are stored in half precision; they are the same vectors, rounded."""
 
+Bounded: TypeAlias = tuple[float, float | None, float | None]
+"""A prediction with its bounds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -34,7 +37,8 @@ class Scored:
 
     Attributes:
         prediction: 0..1; None unless the status is ok.
-        low, high: bounds of the observed ratio at the level of `models.intervals`; None where the run has none.
+        low, high: bounds of the observed ratio at the level of `models.intervals`, or of the probability that a
+            sender likes it; None where the run has none.
         status: ok, or why there is no prediction: no_face, several_faces, missing, unreadable, ...
     """
 
@@ -51,6 +55,7 @@ def predict(
     *,
     run: str | None = None,
     target: str = "like_ratio",
+    sender: str | None = None,
     faces: FaceSettings | None = None,
     device: str | None = None,
     embed: Callable[[Sequence[str | Path], str], Sequence[Embedded]] | None = None,
@@ -62,12 +67,13 @@ def predict(
         files: pictures.
         run: a run_id; None: the best run of `target`, by its dev figure.
         target: like_ratio, popular, gender.
+        sender: a user_id: what this one would like, by `models.taste` on the vectors of the run's encoder.
         faces: the detector of the store's build, where it was not the default.
         device: as torch calls it.
         embed: makes the vectors of files in the eyes of an encoder; a server passes one that stays loaded.
 
     Raises:
-        InputError: no such run, or none of that target.
+        InputError: no such run, or none of that target; a sender who has not swiped, or a target beside one.
         EncoderError: the run was trained on vectors that its encoder no longer makes.
     """
     found, model = runs.load(store.layout, run or best_run(store, target))
@@ -77,10 +83,13 @@ def predict(
     parts = [embed(list(files), name) for name in found.encoder.split("+")]
     answers = [_joined(several) for several in zip(*parts, strict=True)]
     good = [X for X, _ in answers if X is not None]
-    scores = iter(model.predict(np.stack(good)).tolist() if good else [])
-    reach = found.results.get("conformal", {}).get("radius")
+    if sender is not None:
+        scored = iter(_personal(store, sender, found, good))
+    else:
+        reach = found.results.get("conformal", {}).get("radius")
+        scored = iter([_bounded(p, reach) for p in (model.predict(np.stack(good)).tolist() if good else [])])
     return [
-        _scored(str(path), next(scores), reach) if status == "ok" else Scored(str(path), None, None, None, status)
+        Scored(str(path), *next(scored), "ok") if status == "ok" else Scored(str(path), None, None, None, status)
         for path, (_, status) in zip(files, answers, strict=True)
     ]
 
@@ -119,7 +128,20 @@ def _joined(parts: Sequence[Embedded]) -> tuple[Array | None, str]:
     return np.concatenate([part.embedding for part in parts if part.embedding is not None]), "ok"
 
 
-def _scored(path: str, prediction: float, reach: float | None) -> Scored:
+def _personal(store: FeatureStore, sender: str, run: Run, X: Sequence[Array]) -> Sequence[Bounded]:
+    from models.taste_store import personal
+
+    if run.target != "like_ratio":
+        raise InputError(
+            f"Run {run.run_id} predicts {run.target}; a sender's taste is about likes.",
+            "a run of like_ratio",
+            "features predict FILE --for SENDER, without another target",
+        )
+    taste = personal(store, sender, run.encoder)
+    return taste(np.stack(X)) if X else []
+
+
+def _bounded(prediction: float, reach: float | None) -> Bounded:
     if reach is None:
-        return Scored(path, prediction, None, None, "ok")
-    return Scored(path, prediction, max(prediction - reach, 0.0), min(prediction + reach, 1.0), "ok")
+        return prediction, None, None
+    return prediction, max(prediction - reach, 0.0), min(prediction + reach, 1.0)

@@ -22,6 +22,9 @@ def run(
         str | None, typer.Option(metavar="RUN_ID", help="Which head.", show_default="the best on dev")
     ] = None,
     target: Annotated[str | None, typer.Option(help="The best head of this target.", show_default="like_ratio")] = None,
+    sender: Annotated[
+        str | None, typer.Option("--for", metavar="USER_ID", help="Whether this user would like them, by own swipes.")
+    ] = None,
     device: Device = None,
     store: Store = Path("store"),
     form: FormatOption = "table",
@@ -32,5 +35,5 @@ def run(
     from models import predict
 
     with FeatureStore(store) as opened:
-        scored = predict(opened, files, run=run, target=target or "like_ratio", device=device)
+        scored = predict(opened, files, run=run, target=target or "like_ratio", sender=sender, device=device)
     show(Table.of_records([asdict(one) for one in scored]), form)

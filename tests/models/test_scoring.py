@@ -87,3 +87,29 @@ def test_unknown_runs_and_targets_without_runs_are_refused(store):
         predict(store, ["p001.jpg"], run="nonsense")
     with pytest.raises(InputError, match=r"No head for popular[\s\S]*--target popular"):
         predict(store, ["p001.jpg"], target="popular")
+
+
+def test_a_sender_gets_an_own_prediction_that_new_swipes_change(store, shown, tmp_path):
+    swipes = tmp_path / "swipes.csv"
+    asked = ["p003.jpg", "gone.jpg"]
+
+    def swiped(liked, day):
+        lines = [f"fan,u-p{i:03d},{liked},2024-03-{day:02d} 00:00:{i:02d}" for i in range(60)]
+        swipes.write_text("\n".join(["sender_id,recipient_id,liked,swiped_at", *lines]))
+        store.ingest_swipes(swipes)
+        store.build(only="labels")
+        return predict(store, asked, run=run_of(store, "like_ratio", "toy_a"), sender="fan")
+
+    fond, gone = swiped("true", 1)
+    assert (gone.status, gone.prediction, gone.low) == ("missing", None, None)
+    assert 0 <= fond.low < fond.prediction < fond.high <= 1
+    tired = swiped("false", 2)[0]
+    assert tired.prediction < fond.prediction
+    assert predict(store, asked, run=run_of(store, "like_ratio", "toy_a"), sender="fan")[0] == tired
+
+
+def test_nobody_is_given_the_taste_of_a_sender_who_never_swiped(store, shown):
+    with pytest.raises(InputError, match="has swiped on no photo"):
+        predict(store, ["p003.jpg"], run=run_of(store, "like_ratio", "toy_a"), sender="nobody")
+    with pytest.raises(InputError, match="predicts gender"):
+        predict(store, ["p003.jpg"], run=run_of(store, "gender", "toy_a"), sender="s-0")

@@ -1,0 +1,27 @@
+-- What each sender said about each photo that was main when they saw it.
+--
+-- grain: sender_id, photo_id
+-- reads: swipes, recipient_timeline, users
+-- parameters: $sender, of whom alone; NULL: of everybody
+-- source: Bogatyy & Tom, "Photo validity"
+select
+    swipes.sender_id,
+    recipient_timeline.photo_id,
+    recipient_timeline.user_id as owner_id,
+    coalesce(users.gender, '') as gender,
+    count(*) as n_swipes,
+    count(*) filter (where swipes.liked) as n_likes,
+    substr(md5('taste:' || swipes.sender_id || ':' || recipient_timeline.photo_id), 1, 8) < '1999999a' as held_out,
+    substr(md5('taste:' || recipient_timeline.user_id), 1, 8) < '33333333' as unseen
+from swipes
+inner join recipient_timeline
+    on swipes.recipient_id = recipient_timeline.user_id
+    and swipes.swiped_at >= recipient_timeline.valid_from
+    and swipes.swiped_at < recipient_timeline.valid_to
+left join users on swipes.sender_id = users.user_id
+where
+    recipient_timeline.photo_id is not null
+    and swipes.sender_id <> recipient_timeline.user_id
+    and ($sender is null or swipes.sender_id = $sender)
+group by swipes.sender_id, recipient_timeline.photo_id, recipient_timeline.user_id, users.gender
+order by swipes.sender_id, recipient_timeline.photo_id
