@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -102,7 +103,12 @@ class Api:
             )
         encoder = encoder or (site.nearest.index(None).manifest.encoder if known else None)
         # A hundred ids take less than a hop to another thread.
-        return sent(looked_up(site.snapshot, site.store.layout, asked["photo_ids"], encoder, site.limits.vectors))
+        found = looked_up(site.snapshot, site.store.layout, asked["photo_ids"], encoder, site.limits.vectors)
+        if asked["vectors"] == "base64":
+            for photo in found["photos"]:
+                if photo["embedding"] is not None:
+                    photo["embedding"] = b64encode(photo["embedding"].astype("<f4").tobytes()).decode()
+        return sent(found)
 
     async def similar(self, request: web.Request) -> web.Response:
         site = self.site

@@ -69,8 +69,15 @@ def requests(limits: Limits) -> dict[str, Schema]:
             {
                 "photo_ids": {"type": "array", "items": _ID, "minItems": 1, "maxItems": 1_000},
                 "encoder": {**_ID, "description": "Whose vectors; the default encoder's otherwise."},
+                "vectors": {
+                    "type": "string",
+                    "enum": ["numbers", "base64"],
+                    "default": "numbers",
+                    "description": "As JSON numbers, or as base64 of little-endian float32: fewer bytes, less work.",
+                },
             },
             "encoder",
+            "vectors",
         ),
         "similar": _object({"photo_id": _ID, **nearest}, *nearest),
         "similar_upload": _object(nearest, *nearest),
@@ -163,7 +170,7 @@ def responses() -> dict[str, Schema]:
                         {
                             "photo_id": _TEXT,
                             "status": {"type": "string", "enum": ["ok", "no_vector", "unknown_photo"]},
-                            "embedding": _maybe(_list(_NUMBER)),
+                            "embedding": {"type": ["array", "string", "null"], "items": _NUMBER},
                             "label": _maybe(_LABEL),
                         }
                     )

@@ -68,8 +68,7 @@ def serve(
             tell(f"Photogenic is at {at}   (Ctrl-C ends it)")
             await asyncio.Event().wait()
 
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(live())
+    asyncio.run(live())
 
 
 def checked(host: str, token: str | None, names: tuple[str, ...] = ()) -> Guard:

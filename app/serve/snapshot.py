@@ -48,6 +48,7 @@ class Snapshot:
         self.relations: frozenset[str] = frozenset(there["table_name"])
         name = "photos" if {"photo_labels", "photo_setups"} <= self.relations else "unlabelled"
         self.photos = self.asked(name)
+        self._places = {photo_id: row for row, photo_id in enumerate(self.photos["photo_id"])}
         self.runs: list[dict[str, Any]] = self.ask("from runs order by created_at desc, run_id").to_dicts()
 
     def ask(self, query: str, values: dict[str, Any] | None = None) -> pl.DataFrame:
@@ -63,14 +64,8 @@ class Snapshot:
 
     def rows(self, photo_ids: list[str]) -> NDArray[np.int64]:
         """Of each photo its row in `photos`; -1 where there is none. int64 (len(photo_ids),)."""
-        import polars as pl
-
-        wanted, ids = pl.Series(photo_ids, dtype=pl.String), self.photos["photo_id"]
-        if not len(ids):
-            return np.full(len(wanted), -1)
-        rows = ids.search_sorted(wanted).to_numpy().astype(np.int64)
-        found = (ids.gather(np.minimum(rows, len(ids) - 1)) == wanted).to_numpy()
-        return np.where(found, rows, -1)
+        place = self._places.get
+        return np.fromiter((place(photo_id, -1) for photo_id in photo_ids), np.int64, len(photo_ids))
 
     def photo(self, photo_id: str) -> dict[str, Any] | None:
         """What `photos` says of one; None where nobody knows it."""

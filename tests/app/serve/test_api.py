@@ -2,6 +2,7 @@
 
 import io
 import json
+from base64 import b64decode
 
 import numpy as np
 import polars as pl
@@ -74,6 +75,8 @@ def test_features_of_many_photos_in_the_order_asked(here, store, portrait):
     assert [photo["status"] for photo in told["photos"]] == ["no_vector", "ok", "unknown_photo"]
     _, expected = store.embeddings("dlib_face", [photo_id])
     np.testing.assert_array_equal(np.float32(told["photos"][1]["embedding"]), expected[0])
+    same = here.post("/api/v1/features", {"photo_ids": [photo_id], "encoder": "dlib_face", "vectors": "base64"}).json
+    np.testing.assert_array_equal(np.frombuffer(b64decode(same["photos"][0]["embedding"]), "<f4"), expected[0])
     assert told["photos"][1]["label"]["value"] == here.get(f"/api/v1/photos/{photo_id}").json["label"]["value"]
     assert told["photos"][2]["label"] is None
     assert (told["encoder"], told["dim"]) == ("dlib_face", 128)
