@@ -46,9 +46,13 @@ def portrait(root):
         return photo_id, store.layout.photo(sha256).read_bytes()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Debian's chromium, headless; tests of pages are left out where it is not installed."""
+    """Debian's chromium, headless; tests of pages are left out where it is not installed.
+
+    Playwright keeps an event loop running in this thread until it ends: no test with a loop of its own may come
+    between.
+    """
     if not CHROMIUM.exists():
         pytest.skip(f"{CHROMIUM} is not on this machine: sudo apt-get install chromium")
     from playwright.sync_api import sync_playwright
