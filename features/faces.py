@@ -15,8 +15,9 @@ import hashlib
 import os
 import queue
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -110,7 +111,7 @@ class Detector:
     def __init__(self, settings: FaceSettings, n: int = 1) -> None:
         require_libraries()
         model = weights.resolve(settings.weights).read_bytes()
-        with _quiet():
+        with _quiet() as said:
             from mediapipe import Image, ImageFormat
             from mediapipe.tasks.python.core.base_options import BaseOptions
             from mediapipe.tasks.python.vision import FaceDetector, FaceDetectorOptions
@@ -124,9 +125,23 @@ class Detector:
             self._all = [FaceDetector.create_from_options(options) for _ in range(n)]
             self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
             for one in self._all:
-                # The first call logs as well, about the alignment of its own tensors.
                 one.detect(self._image(data=np.zeros((128, 128, 3), np.uint8)))
                 self._free.put(one)
+            self._warn_now(said)
+
+    def _warn_now(self, said: Callable[[], bytes]) -> None:
+        """Have mediapipe complain here of how its own tensors lie in memory, not in the middle of the work.
+
+        It does so once in a process, at whatever call the allocator first hands out an odd address to. Blocks of
+        growing size, held meanwhile, move the address: the second call is nearly always the one at the latest.
+        """
+        held = []
+        for n in range(0 if _warned.is_set() else 64):
+            if b"not aligned" in said():
+                break
+            held.append(np.empty(128 * 128 * 3 * 4 + 16 * n, np.uint8))
+            self._all[0].detect(self._image(data=np.zeros((128, 128, 3), np.uint8)))
+        _warned.set()
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Face]:
         """Faces in uint8 (h, w, 3), RGB; the most confident first."""
@@ -185,18 +200,22 @@ def require_libraries() -> None:
 
 
 _redirecting = threading.Lock()
+_warned = threading.Event()
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what mediapipe's C++ writes to stderr, bypassing every logging setting, out of our output."""
-    with _redirecting:
+def _quiet() -> Iterator[Callable[[], bytes]]:
+    """Keep what mediapipe's C++ writes to stderr, bypassing every logging setting, out of our output.
+
+    Yields:
+        A function that gives what was written so far.
+    """
+    with _redirecting, tempfile.TemporaryFile() as heap:
         sys.stderr.flush()
         kept = os.dup(2)
         try:
-            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-                os.dup2(nowhere.fileno(), 2)
-            yield
+            os.dup2(heap.fileno(), 2)
+            yield lambda: os.pread(heap.fileno(), 1 << 20, 0)
         finally:
             os.dup2(kept, 2)
             os.close(kept)
