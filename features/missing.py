@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from features.shelf import Shelf
@@ -11,7 +11,7 @@ from features.workers import Order
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["missing", "orders"]
+__all__ = ["missing", "orders", "sizes"]
 
 
 def missing(photos: pl.DataFrame, overview: pl.DataFrame, shelves: Sequence[Shelf], *, flip: bool) -> pl.DataFrame:
@@ -49,10 +49,28 @@ def missing(photos: pl.DataFrame, overview: pl.DataFrame, shelves: Sequence[Shel
     return work.filter(pl.any_horizontal("look", *columns)).select("sha256", "look", *columns)
 
 
-def orders(work: pl.DataFrame, size: int) -> Iterator[list[Order]]:
-    """The rows of `missing`, `size` at a time."""
+def sizes(n: int, *, width: int, most: int, n_workers: int) -> Iterator[int]:
+    """Sizes of batches that hold `n` photos together and shrink to the end, so that all workers end at one time.
+
+    Args:
+        n: photos.
+        width: of a network's pass, which a smaller batch would pad; all sizes but the last are multiples.
+        most: of a batch.
+        n_workers: that take one batch after the other.
+    """
+    while n > 0:
+        share = n // (2 * n_workers)
+        size = min(max(share - share % width, width), most, n)
+        yield size
+        n -= size
+
+
+def orders(work: pl.DataFrame, sizes: Iterable[int]) -> Iterator[list[Order]]:
+    """The rows of `missing`, so many at a time."""
     keys = [(name, *name.partition("|")[::2]) for name in work.columns if name not in ("sha256", "look")]
-    for batch in work.iter_slices(size):
+    start = 0
+    for size in sizes:
+        batch, start = work.slice(start, size), start + size
         yield [
             Order(row["sha256"], row["look"], frozenset((name, bool(flip)) for key, name, flip in keys if row[key]))
             for row in batch.iter_rows(named=True)

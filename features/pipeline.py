@@ -28,7 +28,7 @@ from features.device import Device, choose, one_thread_each
 from features.embedder import embedders
 from features.encoders import encoder
 from features.faces import Detector, FaceSettings
-from features.missing import missing, orders
+from features.missing import missing, orders, sizes
 from features.queries import Embedded, embed_files
 from features.shelf import Shelf
 from features.sightings import Sightings
@@ -165,13 +165,12 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """Step 3: batches worked on side by side, as they are ready."""
     needed = [shelf.encoder for shelf in shelves if any(work[name].any() for name in shelf.columns if name in work)]
-    # Small jobs in small batches, so that every core has some.
-    share = -(-len(work) // (4 * n_threads))
-    size = device.batch if device.is_gpu else min(max(share, device.batch), BATCH)
+    width = min(device.batch, BATCH) if not device.is_gpu else device.batch
+    batches = sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads)
     with Detector(settings, n_threads) as detector, one_thread_each(device):
         worker = Worker(_load(layout), detector, settings.confidence, embedders(needed, device), device)
         with progress.stage("photos", len(work), "photos") as advance:
-            for outcome in in_parallel(worker, orders(work, size), n_threads):
+            for outcome in in_parallel(worker, orders(work, batches), n_threads):
                 yield outcome
                 advance(outcome.n)
 

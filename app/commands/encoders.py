@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.commands.options import FormatOption
-from app.output import Table, show
+from app.output import Table, say, show
 
 __all__ = ["run"]
 
@@ -14,3 +14,5 @@ def run(*, form: FormatOption = "table") -> None:
 
     rows = [(e.name, e.input, e.size, e.dim, e.metric, e.available, e.licence, e.source) for e in ENCODERS.values()]
     show(Table(("encoder", "input", "pixels", "dim", "metric", "available", "licence", "source"), rows), form)
+    if form == "table":
+        say("timm:NAME is any image model of timm (timm:resnet50.a1_in1k); without its weights: features weights list")

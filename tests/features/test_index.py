@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,33 @@ def test_a_disk_that_takes_no_more_is_reported_and_the_index_kept(layout: Layout
     assert index.load(layout, "toy").manifest == kept
     assert generations(layout) == sorted([kept.generation, "manifest.json"])
     assert index.build(layout, "toy", recall=0.5).n_photos == 6000
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can only be mounted by root")
+def test_a_full_disk_keeps_the_index_and_the_next_run_completes(tmp_path: Path, small_cells: None) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        layout = Layout(disk / "store")
+        X = clustered(np.random.default_rng(0), 6000, 2, 40)
+        put_vectors(layout, "toy", names(range(50)), X[:50])
+        kept = index.build(layout, "toy")
+        put_vectors(layout, "toy", names(range(6000)), X)
+        with (disk / "other").open("wb") as other:  # somebody else's file takes the rest
+            other.truncate(0)
+            free = os.statvfs(disk)
+            os.posix_fallocate(other.fileno(), 0, (free.f_bavail - 4) * free.f_frsize)
+        with pytest.raises(StoreError, match=r"could not be written: .*No space left"):
+            index.build(layout, "toy", recall=0.5)
+        assert index.load(layout, "toy").manifest == kept
+        assert generations(layout) == sorted([kept.generation, "manifest.json"])
+        (disk / "other").unlink()
+        assert index.build(layout, "toy", recall=0.5).n_photos == 6000
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)  # lazy: the index read is still mapped
 
 
 def test_kind_follows_size_and_memory() -> None:

@@ -15,6 +15,7 @@ import pytest
 from features import pipeline, vectors
 from features.encoders import encoder
 from features.faces import FaceSettings
+from features.missing import sizes
 from features.pipeline import compute, embed_files
 from features.workers import Worker
 from tests.features.gallery import Gallery, portrait
@@ -236,3 +237,16 @@ def test_killed_at_random_and_run_again_gives_the_same_rows(whole, tmp_path):
     _same(gallery, whole)
     left = [path for path in gallery.layout.root.rglob(".*.tmp") if "snapshot" not in path.name]
     assert left == []
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 63, 100, 1000, 100_001])
+@pytest.mark.parametrize("n_workers", [1, 2, 16])
+def test_batches_shrink_to_the_end_and_lose_nothing(n, n_workers):
+    found = list(sizes(n, width=8, most=64, n_workers=n_workers))
+    assert sum(found) == n
+    assert all(size % 8 == 0 for size in found[:-1])
+    assert found == sorted(found, reverse=True)
+    assert found[0] <= 64
+    if n > 128 * n_workers:
+        assert found[0] == 64
+        assert found[-1] <= 8

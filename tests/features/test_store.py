@@ -15,6 +15,7 @@ import pytest
 import features
 from features import FeatureStore, index
 from features.build import held_encoders
+from tests.features.gallery import portrait
 from tests.features.toy import SETTINGS, put_photos, put_vectors
 from warehouse import EncoderError, InputError, StoreError
 from warehouse.options import LabelOptions
@@ -203,3 +204,33 @@ def test_looking_at_pictures_keeps_the_choices_of_the_labels(store: FeatureStore
     assert report.labels is not None
     assert (report.labels.options, report.labels.as_of) == (options, dt.datetime(2025, 1, 1))
     assert store.sql("select * from photo_labels").sort("photo_id").equals(before)
+
+
+@pytest.mark.slow
+def test_a_directory_with_one_corrupt_file_in_a_hundred(tmp_path: Path) -> None:
+    """Each is counted under what is wrong with it, the rest gets its vectors, and mended ones are taken later."""
+    images, n = tmp_path / "images", 300
+    images.mkdir()
+    for i in range(n):
+        (images / f"p{i:03d}.jpg").write_bytes(portrait(i % 50, size=128) + b"%03d" % i)
+    whole = {i: (images / f"p{i:03d}.jpg").read_bytes() for i in (7, 100, 250)}
+    (images / "p007.jpg").write_bytes(whole[7][: len(whole[7]) // 2])  # cut short
+    (images / "p100.jpg").write_bytes(b"\x00" * 1000)  # no picture
+    (images / "p250.jpg").write_bytes(whole[250][:20] + b"\xff\xd8" * 400)  # headers overwritten
+    ids = [f"p{i:03d}" for i in range(n)]
+    table = pl.DataFrame({"photo_id": ids, "user_id": ids, "path": [f"{photo_id}.jpg" for photo_id in ids]})
+    table.write_csv(tmp_path / "photos.csv")
+    store = FeatureStore(tmp_path / "store", settings=SETTINGS)
+    store.ingest_photos(tmp_path / "photos.csv", images=images)
+    store.build(encoders=["efficientnet_lite0"])
+    counts = dict(store.sql("select status, count(*) from photos group by all").iter_rows())
+    assert counts.pop("ok") == n - 3
+    assert sum(counts.values()) == 3
+    assert counts.keys() <= {"truncated", "not_an_image", "unreadable"}
+    assert store.sql("select n_photos from embeddings").item() == n - 3
+    for i, data in whole.items():
+        (images / f"p{i:03d}.jpg").write_bytes(data)
+    store.ingest_photos(tmp_path / "photos.csv", images=images)
+    store.build(encoders=["efficientnet_lite0"])
+    assert store.sql("select status, count(*) from photos group by all").rows() == [("ok", n)]
+    assert store.sql("select n_photos from embeddings").item() == n

@@ -272,5 +272,10 @@ def test_a_full_disk_is_said_and_damages_nothing(tmp_path):
                 _append(on, _photos(400, start=start))
         _check(layout, _photos(3))
         assert list(layout.embeddings("toy").glob(".*.tmp")) == []
+        subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+        on = Shelf(layout, TOY, "")
+        _append(on, _photos(1000))
+        on.seal(_wanted(_photos(1000)))
+        _check(layout, _photos(1000))
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)  # lazy: the vectors read are still mapped
