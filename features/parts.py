@@ -73,9 +73,10 @@ class Parts:
                 compression={leaf: "none" if leaf in self.plain else "zstd" for leaf in leaves},
                 column_encoding=dict.fromkeys(self.plain, "PLAIN") or None,
                 write_statistics=[leaf for leaf in leaves if leaf not in self.plain],
-                # One page per row group, whatever its size.
+                # One page per row group, whatever its size. A batch's buffers are laid out at once, so it is no
+                # larger than it must be: no column has more values than the table has bytes.
                 data_page_size=1 << 30,
-                write_batch_size=1 << 30,
+                write_batch_size=max(table.nbytes, 1),
                 max_rows_per_page=1 << 30,
             )
             with temporary.open("rb+") as file:
