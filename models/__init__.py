@@ -12,20 +12,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from models.breakdown import Pair, gender_table
+    from models.cropping import Cropped, crop
     from models.descent import Schedule
+    from models.finetuning import finetune
     from models.fitting import Grid
     from models.ranking import Leaderboard, leaderboard
     from models.scoring import Scored, predict
     from models.training import train
 
-__all__ = ["Grid", "Leaderboard", "Pair", "Schedule", "Scored", "gender_table", "leaderboard", "predict", "train"]
+__all__ = [
+    "Cropped",
+    "Grid",
+    "Leaderboard",
+    "Pair",
+    "Schedule",
+    "Scored",
+    "crop",
+    "finetune",
+    "gender_table",
+    "leaderboard",
+    "predict",
+    "train",
+]
 
 _HOMES = {
+    "Cropped": "cropping",
     "Grid": "fitting",
     "Leaderboard": "ranking",
     "Pair": "breakdown",
     "Schedule": "descent",
     "Scored": "scoring",
+    "crop": "cropping",
+    "finetune": "finetuning",
     "gender_table": "breakdown",
     "leaderboard": "ranking",
     "predict": "scoring",

@@ -50,7 +50,7 @@ class Classic:
 _C = tuple(float(f"1e{power}") for power in range(-6, 6))
 
 CLASSIC = {
-    "svm": Classic("log_loss", "C", _C, "average_precision"),
+    "linear_svm": Classic("log_loss", "C", _C, "average_precision"),
     "logistic": Classic("log_loss", "C", _C, "neg_log_loss"),
     "ridge": Classic("mse", "alpha", tuple(float(f"1e{power}") for power in range(-1, 7)), "neg_mse"),
 }
@@ -90,7 +90,7 @@ def fit_classic(samples: Samples, head: str, target: Target, *, seed: int = 0) -
     best = max(curve, key=lambda point: point["score"])[kind.strength]
     model, converged = _fit(head, best, (X, y, weight), seed)
     slope, shift = 1.0, 0.0
-    if head == "svm":
+    if head == "linear_svm":
         left_out = np.concatenate([out for _, out in folds])
         slope, shift = _platt(outside[best], y[left_out])
     arrays = {
@@ -141,7 +141,7 @@ def _fit(head: str, strength: float, rows: tuple[Array, Array, Array], seed: int
     if head == "ridge":
         return Ridge(alpha=strength).fit(X, y, sample_weight=weight), True
     makers: dict[str, Callable[[], Any]] = {
-        "svm": lambda: LinearSVC(C=strength, max_iter=_ITERATIONS, random_state=seed),
+        "linear_svm": lambda: LinearSVC(C=strength, max_iter=_ITERATIONS, random_state=seed),
         "logistic": lambda: LogisticRegression(C=strength, max_iter=_ITERATIONS),
     }
     with warnings.catch_warnings(record=True) as heard:

@@ -17,7 +17,7 @@ from models.targets import TARGETS
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Contests", "Sliced"]
+__all__ = ["Contests", "Sliced", "by_photo"]
 
 Sliced = tuple[Run, Slice]
 
@@ -41,7 +41,7 @@ class Contests:
         self._entries.setdefault((run.target, run.setup), []).append(entry)
         found = experiment.by_gender(judged, self._seed)
         if self._columns is not None:
-            for name, values in _by_photo(self._columns, judged).items():
+            for name, values in by_photo(self._columns, judged).items():
                 found += by_value(experiment.target, name, values, judged, seed=self._seed)
         self.slices += [(run, slice_) for slice_ in found]
 
@@ -53,7 +53,7 @@ class Contests:
         ]
 
 
-def _by_photo(columns: pl.DataFrame, judged: Judged) -> dict[str, Strings]:
+def by_photo(columns: pl.DataFrame, judged: Judged) -> dict[str, Strings]:
     """Of each of the user's columns, the value of each photo; unknown where the file says nothing."""
     key = "photo_id" if "photo_id" in columns.columns else "user_id"
     asked = judged.photo_ids if key == "photo_id" else judged.user_ids

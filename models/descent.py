@@ -59,6 +59,9 @@ class Schedule:
 
 PUBLISHED = Schedule()
 
+_SAMPLE = 2048
+"""Photos of train whose loss is looked at beside dev's: of more, the curve would cost as much as it shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -67,6 +70,7 @@ class Trained:
     Attributes:
         head: its arrays, as `models.heads` lays them out.
         curve: (updates, dev loss) of every look.
+        train_curve: (updates, train loss) likewise, on at most `_SAMPLE` of its photos.
         updates: those that the kept head has had.
         dev_loss: the least of the curve.
     """
@@ -74,6 +78,7 @@ class Trained:
     member: Member
     head: dict[str, Tensor]
     curve: list[tuple[int, float]]
+    train_curve: list[tuple[int, float]]
     updates: int
     dev_loss: float
 
@@ -105,6 +110,8 @@ def train_stack(
     Returns:
         One `Trained` per member, in the order given.
     """
+    import torch
+
     X, y, weight = train
     weight = weight / weight.mean(0)
     n = len(X)
@@ -112,14 +119,17 @@ def train_stack(
     start, order = _two_seeds(generator)
     stack = Stack.drawn(members, X.shape[1], width, X.device, seed=start)
     inside = list(range(len(members)))  # which members the stack holds
-    kept = [Trained(member, {}, [], 0, math.inf) for member in members]
+    kept = [Trained(member, {}, [], [], 0, math.inf) for member in members]
+    some = torch.randperm(n, generator=torch.Generator().manual_seed(order))[:_SAMPLE].to(X.device)
+    learnt = X[some], y[some], weight[some]
     families = _families(members)
     for step, rows in enumerate(_batches(n, schedule.batch, updates, order), start=1):
         here = rows.to(X.device)
         stack.update(X[here], y[here], weight[here], schedule.decay ** (-(step - 1) / updates))
         if step % every == 0 or step == updates:
-            for place, (k, loss) in enumerate(zip(inside, stack.losses(*dev), strict=True)):
-                kept[k] = _newer(kept[k], step, loss, stack.head(place))
+            on_dev, on_train = stack.losses(*dev), stack.losses(*learnt)
+            for place, (k, loss, fit) in enumerate(zip(inside, on_dev, on_train, strict=True)):
+                kept[k] = _newer(kept[k], step, loss, fit, stack.head(place))
             late = [step - trained.updates >= schedule.patience * every for trained in kept]
             families = [f for f in families if not late[_best(kept, f)]]
             going_on = sorted(k for family in families for k in family if not late[k])
@@ -162,8 +172,8 @@ def _best(kept: Sequence[Trained], family: Sequence[int]) -> int:
     return min(family, key=lambda k: kept[k].dev_loss)
 
 
-def _newer(kept: Trained, step: int, loss: float, head: dict[str, Tensor]) -> Trained:
-    curve = [*kept.curve, (step, loss)]
+def _newer(kept: Trained, step: int, loss: float, on_train: float, head: dict[str, Tensor]) -> Trained:
+    curves = [*kept.curve, (step, loss)], [*kept.train_curve, (step, on_train)]
     if loss < kept.dev_loss:
-        return Trained(kept.member, {name: array.clone() for name, array in head.items()}, curve, step, loss)
-    return Trained(kept.member, kept.head, curve, kept.updates, kept.dev_loss)
+        return Trained(kept.member, {name: array.clone() for name, array in head.items()}, *curves, step, loss)
+    return Trained(kept.member, kept.head, *curves, kept.updates, kept.dev_loss)

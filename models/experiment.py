@@ -21,7 +21,7 @@ from models.division import STORED, Division
 from models.fitting import Fitted, constant
 from models.intervals import LEVEL, coverage, radius
 from models.judged import Judged
-from models.leakage import audit, duplicates_known
+from models.leakage import audit, check_tuned, duplicates_known
 from models.metrics import judge
 from models.model import Model, ensemble, members
 from models.runs import Run
@@ -33,7 +33,7 @@ from warehouse import InputError, StoreError
 if TYPE_CHECKING:
     from features.store import FeatureStore
 
-__all__ = ["Experiment", "combined"]
+__all__ = ["Experiment", "combined", "divided", "origins_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,17 @@ class Experiment:
 
     @classmethod
     def of(
-        cls, store: FeatureStore, target: Target, encoder: str, setup: str, division: Division, *, flip: bool
+        cls,
+        store: FeatureStore,
+        target: Target,
+        encoder: str,
+        setup: str,
+        division: Division,
+        *,
+        flip: bool,
+        own_run: str | None = None,
     ) -> Experiment:
-        """Gathered, divided and audited.
+        """Gathered, divided and audited; `own_run`: the run that fine-tuned the encoder and is being judged.
 
         Raises:
             InputError: a split is empty.
@@ -78,23 +86,16 @@ class Experiment:
                 "vectors of mirror images",
                 f"features build --flip --encoder {encoder.replace('+', ' --encoder ')}",
             )
-        origins, known = _origins(store, setup, samples), duplicates_known(store.database)
-        parts = divide(samples, origins, division, setup)
+        origins = origins_of(store, setup, samples)
+        parts, audits = divided(store, target, samples, origins, setup=setup, division=division, what=f"by {encoder}")
         for part in parts:
-            for split in SPLITS:
-                if not np.any(part.split == split):
-                    raise InputError(
-                        f"The {split} split of {target.name} by {encoder} in setup {setup} is empty "
-                        f"({len(samples)} photos, divided {division.name}).",
-                        "photos with a label and a vector in train, dev and test",
-                        "features status, to see what is there; features build, to bring it up to date",
-                    )
-        audits = [
-            audit(part, origins.of_photos(samples.photo_ids, part.photo_ids), division, known_duplicates=known)
-            | {"n_left_out": len(samples) - len(part)}
-            | ({"n_moved": int(np.sum(samples.split != part.split))} if division == STORED else {})
-            for part in parts
-        ]
+            check_tuned(
+                store.database,
+                encoder,
+                part,
+                origins.of_photos(samples.photo_ids, part.photo_ids),
+                besides=own_run,
+            )
         manifests = [vectors.manifest(store.layout, name) for name in encoder.split("+")]
         state = hashlib.sha256(samples.digest().encode())
         for part in parts:
@@ -191,6 +192,42 @@ class Experiment:
         return by_value(self.target, "gender", values, test, seed=seed)
 
 
+def divided(
+    store: FeatureStore,
+    target: Target,
+    samples: Samples,
+    origins: Origins,
+    *,
+    setup: str,
+    division: Division,
+    what: str,
+) -> tuple[list[Samples], list[dict[str, Any]]]:
+    """The samples with their split, one answer or one per fold, and what the audit says of each.
+
+    Raises:
+        InputError: a split is empty; `what` says of whom.
+        StoreError: train and test are not apart.
+    """
+    known = duplicates_known(store.database)
+    parts = divide(samples, origins, division, setup)
+    for part in parts:
+        for split in SPLITS:
+            if not np.any(part.split == split):
+                raise InputError(
+                    f"The {split} split of {target.name} {what} in setup {setup} is empty "
+                    f"({len(samples)} photos, divided {division.name}).",
+                    "photos with a label and a vector in train, dev and test",
+                    "features status, to see what is there; features build, to bring it up to date",
+                )
+    audits = [
+        audit(part, origins.of_photos(samples.photo_ids, part.photo_ids), division, known_duplicates=known)
+        | {"n_left_out": len(samples) - len(part)}
+        | ({"n_moved": int(np.sum(samples.split != part.split))} if division == STORED else {})
+        for part in parts
+    ]
+    return parts, audits
+
+
 def combined(fits: Sequence[Fitted]) -> Fitted:
     """The heads of several folds as one; of one division, the one there is."""
     if len(fits) == 1:
@@ -203,7 +240,8 @@ def combined(fits: Sequence[Fitted]) -> Fitted:
     )
 
 
-def _origins(store: FeatureStore, setup: str, samples: Samples) -> Origins:
+def origins_of(store: FeatureStore, setup: str, samples: Samples) -> Origins:
+    """What connects these photos."""
     with store.database.read() as con:
         ((swipes,),) = con.execute("select count(*) from photo_labels where source = 'swipes'").fetchall()
         said = {"setup": setup, "source": "swipes" if swipes else "posts"}

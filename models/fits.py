@@ -13,11 +13,14 @@ from models.kernel import fit_kernel
 from models.targets import Target
 from warehouse import InputError, Progress, silent
 
-__all__ = ["ENSEMBLE", "HEADS", "fit_all", "pairs"]
+__all__ = ["ALIASES", "ENSEMBLE", "HEADS", "fit_all", "pairs"]
 
 ENSEMBLE = "ensemble"
 HEADS = (*DEPTHS, *CLASSIC, "random_forest", "kernel", ENSEMBLE)
 """Every head that can be asked for; an ensemble is made of the others."""
+
+ALIASES = {"svm": "linear_svm"}
+"""Shorter names that are understood too."""
 
 
 def fit_all(
@@ -84,7 +87,7 @@ def pairs(targets: Sequence[Target], heads: Sequence[str], progress: Progress) -
     if not found:
         raise InputError(
             f"Nothing to train: {', '.join(heads)} cannot learn {', '.join(t.name for t in targets)}.",
-            "ridge for like_ratio; svm or logistic for popular and gender; the other heads for all; an ensemble "
+            "ridge for like_ratio; linear_svm or logistic for popular and gender; the other heads for all; an ensemble "
             "beside heads that it is made of",
             "--head 0fc",
         )

@@ -205,7 +205,7 @@ def _chosen(
                     model=Model("fc", best.member.link, arrays),
                     dev_loss=best.dev_loss,
                     hyperparameters={**facts, **chosen, "stopped_at": best.updates},
-                    results={"curve": best.curve, "grid": grid},
+                    results={"curve": best.curve, "train_curve": best.train_curve, "grid": grid},
                 ),
             )
 

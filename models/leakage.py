@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import sql
+from features.tuned import run_of
 from models.dividing import Origins
 from models.division import Division
 from models.samples import SPLITS, Samples
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from models.arrays import Strings
     from warehouse import Database
 
-__all__ = ["audit", "duplicates_known"]
+__all__ = ["audit", "check_tuned", "duplicates_known"]
 
 SUSPICIOUS = 0.999
 """Correlation of one number of a vector with the label, from which on the vector holds the label."""
@@ -47,7 +49,8 @@ def audit(samples: Samples, origins: Origins, division: Division, *, known_dupli
         found[{"user": "users", "bytes": "bytes", "cluster": "clusters"}[kind]] = _shared(values, samples.split)
     train, test = samples.part("train"), samples.part("test")
     seen = {row.tobytes() for row in train.X}
-    found["vectors"] = sum(row.tobytes() in seen for row in samples.rows(samples.split != "train").X)
+    others = samples.rows(samples.split != "train").X
+    found["vectors"] = sum(row.tobytes() in seen for row in others) if samples.X.shape[1] else 0
     found["strongest_number"] = _strongest(test)
     if division.by_time:
         times = {split: origins.shown_at[samples.split == split] for split in ("train", "test")}
@@ -62,6 +65,44 @@ def audit(samples: Samples, origins: Origins, division: Division, *, known_dupli
             "features build, then features train; if it stays, the vectors or labels of the store are at fault",
         )
     return found
+
+
+def check_tuned(
+    database: Database, encoder: str, samples: Samples, origins: Origins, *, besides: str | None = None
+) -> None:
+    """Refuse to test an encoder on photos that it was fine-tuned on, or on photos of the same people.
+
+    Args:
+        database: whose `predictions` say which photos each run learnt from.
+        encoder: names, joined by `+`.
+        samples: divided.
+        origins: of the same photos in the same order.
+        besides: a run that is not published yet, since it is being judged with its own division.
+
+    Raises:
+        StoreError: test holds such photos, or nobody knows.
+    """
+    for name in encoder.split("+"):
+        run_id = run_of(name)
+        if run_id is None or run_id == besides:
+            continue
+        with database.read() as con:
+            rows = con.execute(sql.read("training/learnt"), {"run": run_id}).fetchall()
+        if not rows:
+            raise StoreError(
+                f"Nobody knows which photos {name} was fine-tuned on: its run was not finished.",
+                f"rows of run {run_id} in predictions",
+                "the same features finetune again: it goes on from where it stopped",
+            )
+        learnt = np.isin(samples.photo_ids, [photo_id for (photo_id,) in rows])
+        known = np.isin(origins.group, origins.group[learnt]) & (samples.split == "test")
+        if known.any():
+            raise StoreError(
+                f"{int(known.sum())} of {int(np.sum(samples.split == 'test'))} photos of test are, or share a person "
+                f"with, photos that {name} was fine-tuned on.",
+                "a test that the encoder has not seen",
+                f"the setup and division of its run: features sql \"from runs where run_id = '{run_id}'\"",
+            )
 
 
 def duplicates_known(database: Database) -> bool:

@@ -11,7 +11,7 @@ Source: Bogatyy & Tom, tables 2 (mean squared error of the like ratio) and 3 (ac
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from models.slices import Slice
     from warehouse import Database
 
-__all__ = ["PUBLISHED_FIGURES", "Cell", "Figure", "Leaderboard", "Row", "Table", "leaderboard"]
+__all__ = ["PUBLISHED_FIGURES", "Cell", "Figure", "Leaderboard", "Row", "Table", "in_order", "leaderboard", "unpacked"]
 
 PUBLISHED_FIGURES: dict[str, dict[tuple[str, str], tuple[float | None, float | None]]] = {
     "like_ratio": {
@@ -147,12 +147,24 @@ def leaderboard(database: Database, run_ids: Sequence[str] | None = None, *, n_t
 
 def _read(database: Database) -> list[dict[str, Any]]:
     """Rows of `runs`, oldest first, the results unpacked."""
-    rows = sql(database, "from runs order by created_at, run_id").to_dicts()
-    for row in rows:
-        row["results"] = json.loads(row["results"])
-        row["division"] = json.loads(row["hyperparameters"]).get("division", STORED.name)
-        row["interval"] = row["results"].get("intervals", {}).get("metric", [None, None])
-    return rows
+    return [unpacked(row) for row in sql(database, "from runs order by created_at, run_id").to_dicts()]
+
+
+def unpacked(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `runs` with results and hyperparameters as objects, and by name its `division` and `interval`."""
+    results, chosen = json.loads(row["results"]), json.loads(row["hyperparameters"])
+    return {
+        **row,
+        "results": results,
+        "hyperparameters": chosen,
+        "division": chosen.get("division", STORED.name),
+        "interval": results.get("intervals", {}).get("metric", [None, None]),
+    }
+
+
+def in_order(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Unpacked runs, best on dev first within their target, setup and division: test has no say in who is best."""
+    return sorted(found, key=_rank)
 
 
 def _frame(found: Sequence[dict[str, Any]]) -> pl.DataFrame:
@@ -165,14 +177,14 @@ def _frame(found: Sequence[dict[str, Any]]) -> pl.DataFrame:
         | {"low": run["interval"][0], "high": run["interval"][1], "baseline": run["baseline"]}
         | {name: run["results"].get(name) for name in _FIGURES}
         | {name: run[name] for name in sizes}
-        for run in sorted(found, key=_rank)
+        for run in in_order(found)
     ]
     kinds = dict.fromkeys(("dev", "test", "low", "high", "baseline", *_FIGURES), pl.Float64)
     return pl.DataFrame(rows, schema_overrides=kinds)
 
 
 def _rank(run: dict[str, Any]) -> tuple[int, str, bool, str, float, str]:
-    """Targets in their own order; within, the better figure on dev first: test has no say in who is best.
+    """Targets in their own order; within, the better figure on dev first.
 
     Divisions are kept apart, the published one first: a lucky dev is no better head.
     """

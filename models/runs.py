@@ -11,20 +11,24 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import sql
 from models.model import Kind, Link, Model
 from warehouse import InputError, Layout, StoreError
 from warehouse.layout import write_atomically
+from warehouse.manifests import sealed, unsealed
+from warehouse.tombstones import Tombstones
 
 if TYPE_CHECKING:
     import polars as pl
 
     from warehouse import Database
 
-__all__ = ["Run", "finished", "load", "record", "recorded", "run_id", "save"]
+__all__ = ["Run", "alike", "finished", "keep", "load", "record", "recorded", "run_id", "save"]
 
 _COLUMNS = ["run_id", "target", "setup", "encoder", "head", "metric", "dev", "test", "baseline", "n_train", "n_test"]
 
@@ -84,7 +88,7 @@ def save(layout: Layout, run: Run, model: Model) -> Run:
     write_atomically(folder / "weights.safetensors", data)
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
     complete = Run(**{**asdict(run), "weights_sha256": hashlib.sha256(data).hexdigest(), "created_at": now})
-    write_atomically(folder / "manifest.json", json.dumps(asdict(complete), indent=1).encode())
+    write_atomically(folder / "manifest.json", sealed(asdict(complete)))
     return complete
 
 
@@ -102,8 +106,15 @@ def load(layout: Layout, name: str) -> tuple[Run, Model]:
         raise InputError(
             f"There is no run {name!r} in {layout.models}.", "a run_id of `runs`", "features sql 'from runs'"
         )
-    run = Run(**json.loads((folder / "manifest.json").read_text()))
-    data = (folder / "weights.safetensors").read_bytes()
+    try:
+        run = Run(**unsealed((folder / "manifest.json").read_bytes()))
+        data = (folder / "weights.safetensors").read_bytes()
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(
+            f"The run {name} cannot be read: {error}",
+            f"{folder} as training left it",
+            f"remove {folder} and train again",
+        ) from error
     found = hashlib.sha256(data).hexdigest()
     if found != run.weights_sha256:
         raise StoreError(
@@ -122,8 +133,32 @@ def recorded(database: Database) -> set[str]:
         return {name for (name,) in con.execute("select run_id from runs").fetchall()}
 
 
-def record(database: Database, runs: Iterable[Run], predictions: pl.DataFrame) -> None:
-    """Add rows to `runs` and `predictions` in one transaction. `predictions` has the columns of the relation."""
+def alike(database: Database, target: str, setup: str, division: str) -> list[str]:
+    """The runs of one target, setup and division, newest first."""
+    with database.read() as con:
+        rows = con.execute(
+            "select run_id from runs where target = $1 and setup = $2"
+            " and json_extract_string(hyperparameters, '$.division') = $3 order by created_at desc, run_id",
+            [target, setup, division],
+        ).fetchall()
+    return [name for (name,) in rows]
+
+
+def record(
+    database: Database, runs: Iterable[Run], predictions: pl.DataFrame, learned: pl.DataFrame | None = None
+) -> None:
+    """Add rows to `runs` and `predictions` in one transaction. `predictions` has the columns of the relation.
+
+    Photos that were erased since the training began get no row; the heads that learned from one are marked, and lose
+    their weights where these hold vectors.
+
+    Args:
+        database: of the store.
+        runs: finished ones.
+        predictions: run_id, photo_id, split, prediction.
+        learned: run_id, photo_id of what each run has learned from; None: the photos of `predictions` with a split.
+    """
+    learned = predictions.filter(predictions["split"].is_not_null()) if learned is None else learned
     rows = [
         [
             *(getattr(run, name) for name in _COLUMNS),
@@ -137,10 +172,48 @@ def record(database: Database, runs: Iterable[Run], predictions: pl.DataFrame) -
     marks = ", ".join(f"${n}" for n in range(1, len(_COLUMNS) + 4))
     with database.write("features train") as con:
         con.register("new_predictions", predictions)
+        con.register("new_learned", learned.select("run_id", "photo_id"))
+        Tombstones(database.layout).prepare(con)
         con.begin()
         for row in rows:
             con.execute(f"insert into facts.runs ({columns}) values ({marks})", row)
         con.execute(
             "insert into facts.predictions by name select run_id, photo_id, split, prediction from new_predictions"
+            " where not was_erased('photo', photo_id)"
         )
+        names = [row[0] for row in rows]
+        marked = con.execute(sql.read("training/mark_erased"), {"vectors": _with_vectors(database.layout, names)})
+        marked.fetchall()
         con.commit()
+        query = "select run_id from facts.runs where list_contains($1, run_id) and results->>'weights' = 'removed'"
+        for (run_id,) in con.execute(query, [names]).fetchall():
+            shutil.rmtree(database.layout.models / run_id, ignore_errors=True)
+
+
+def _with_vectors(layout: Layout, names: Iterable[str]) -> list[str]:
+    """Those whose weights hold vectors that they learned from."""
+    from features.erase import holds_vectors
+
+    return [name for name in names if holds_vectors(layout.models / name)]
+
+
+def keep(database: Database, predictions: pl.DataFrame) -> int:
+    """Add what runs say of photos that they said nothing of; how many rows that is.
+
+    Args:
+        database: of the store.
+        predictions: run_id, photo_id, prediction.
+    """
+    if predictions.is_empty():
+        return 0
+    with database.write("features predict --keep") as con:
+        con.register("new_predictions", predictions)
+        Tombstones(database.layout).prepare(con)
+        con.begin()
+        row = con.execute(
+            "insert into facts.predictions by name select run_id, photo_id, null as split, prediction"
+            " from new_predictions anti join facts.predictions as known using (run_id, photo_id)"
+            " where not was_erased('photo', photo_id)"
+        ).fetchone()
+        con.commit()
+    return int(row[0]) if row else 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from models.taste_fit import Groups, Pairs
 from models.taste_photos import Eyes
 from warehouse import InputError
 from warehouse.layout import write_atomically
+from warehouse.tombstones import unless_erased
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,9 +92,10 @@ def personal(store: FeatureStore, sender: str, encoder: str) -> Personal:
         path = store.layout.models / "taste" / f"{encoder}.npz"
         found = _held(path, digest)
         if found is None:
-            pairs = _with_vectors(_rows(con, None), ids)
-            found = _learned(pairs, ids, X)
-            _keep(path, digest, *found)
+            with unless_erased(store.layout, path):
+                pairs = _with_vectors(_rows(con, None), ids)
+                found = _learned(pairs, ids, X)
+                _keep(path, digest, *found)
     taste, genders, judged = found
     rows, _ = _pairs(own, ids, genders)
     believed = taste.weights(rows)
@@ -151,6 +154,13 @@ def _held(path: Path, digest: str) -> tuple[Taste, list[str], dict[str, Any]] | 
     """What was learned from these very swipes and vectors; None: nothing was."""
     if not path.exists():
         return None
+    try:
+        return _opened(path, digest)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None  # damaged: a cache is learned again
+
+
+def _opened(path: Path, digest: str) -> tuple[Taste, list[str], dict[str, Any]] | None:
     with np.load(path, allow_pickle=False) as held:
         told = json.loads(held["told"].tobytes())
         if told["digest"] != digest:

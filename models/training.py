@@ -26,20 +26,18 @@ from models.classic import CLASSIC
 from models.contests import Contests
 from models.division import STORED, Division
 from models.experiment import Experiment
-from models.fits import ENSEMBLE, HEADS, fit_all, pairs
+from models.fits import ALIASES, ENSEMBLE, HEADS, fit_all, pairs
 from models.fitting import PUBLISHED_GRID, Grid
 from models.heads import DEPTHS
 from models.leakage import duplicates_known
+from models.publishing import Unpublished
 from models.ranking import Leaderboard, leaderboard
 from models.runs import Run
-from models.samples import read_vectors
 from models.slices import read_columns
 from models.targets import target as target_named
 from warehouse import InputError, Progress, silent
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from features.store import FeatureStore
     from models.model import Model
 
@@ -72,7 +70,7 @@ def train(
         store: labels, vectors, and where runs go.
         target: like_ratio, popular, gender; one or several.
         encoders: names; `a+b` sets two vectors side by side.
-        heads: of `models.fits.HEADS`; those that cannot learn a target are left out of it.
+        heads: of `models.fits.HEADS`, or by an alias; those that cannot learn a target are left out of it.
         setup: all, one_face; one or several. Encoders of faces are left out of `all`.
         division: into train, dev and test.
         flip: learn from the mirror image of each photo of train too.
@@ -87,12 +85,12 @@ def train(
         StoreError: no vectors of an encoder; train and test share what they must not.
     """
     targets = [target_named(name) for name in _several(target)]
-    setups = _several(setup)
+    setups, heads = _several(setup), list(dict.fromkeys(ALIASES.get(name, name) for name in heads))
     _check(heads, HEADS, "head")
     _check(setups, SETUPS, "setup")
     wanted = pairs(targets, heads, progress)
     asked: list[str] = []
-    n_trained, new = 0, _Unpublished(store)
+    n_trained, new = 0, Unpublished(store)
     if not duplicates_known(store.database):
         progress.note("Near-duplicates were never looked for; to keep them together: features build --near-duplicates")
     contests = Contests(None if slices is None else read_columns(slices), seed)
@@ -135,49 +133,8 @@ def _run_id(experiment: Experiment, head: str, grid: Grid, seed: int) -> str:
     )
 
 
-class _Unpublished:
-    """Runs on disk that the warehouse does not know yet, with what they say about every photo that has a vector."""
-
-    def __init__(self, store: FeatureStore) -> None:
-        self.store = store
-        self.known = runs.recorded(store.database)
-        self.runs: list[Run] = []
-        self.predictions: list[pl.DataFrame] = []
-
-    def add(self, experiments: dict[str, Experiment], contests: Contests) -> None:
-        """By run_id, all of one encoder. Whether published or not, they enter the contest."""
-        import polars as pl
-
-        photo_ids: list[str] = []
-        for run_id, experiment in experiments.items():
-            run, model = runs.load(self.store.layout, run_id)
-            contests.enter(run, experiment, experiment.outside(model, "test"))
-            if run_id in self.known:
-                continue
-            if not photo_ids:
-                photo_ids, X = read_vectors(self.store.layout, experiment.encoder)
-            prediction, split = experiment.predictions(model, photo_ids, X)
-            self.runs.append(run)
-            self.predictions.append(
-                pl.DataFrame(
-                    {
-                        "run_id": run_id,
-                        "photo_id": photo_ids,
-                        "split": pl.Series(split, dtype=pl.String),
-                        "prediction": prediction,
-                    }
-                )
-            )
-
-    def publish(self) -> None:
-        import polars as pl
-
-        if self.runs:
-            runs.record(self.store.database, self.runs, pl.concat(self.predictions))
-
-
 def _mix(
-    new: _Unpublished, asked: Sequence[str], division: Division, contests: Contests, *, seed: int, progress: Progress
+    new: Unpublished, asked: Sequence[str], division: Division, contests: Contests, *, seed: int, progress: Progress
 ) -> tuple[list[str], int]:
     """Ensembles of the runs that were asked for, one per target and setup: their ids, and how many are new."""
     store, found, n_new = new.store, [], 0

@@ -40,7 +40,7 @@ def drawn(target, n=240, seed=0):
 @pytest.mark.parametrize(
     ("head", "target", "estimator", "scoring"),
     [
-        ("svm", "popular", LinearSVC(max_iter=2000, random_state=0), "average_precision"),
+        ("linear_svm", "popular", LinearSVC(max_iter=2000, random_state=0), "average_precision"),
         ("logistic", "popular", LogisticRegression(max_iter=2000), "neg_log_loss"),
         ("ridge", "like_ratio", Ridge(), "neg_mean_squared_error"),
     ],
@@ -57,12 +57,12 @@ def test_each_equals_scikit_learns_own_search_on_the_same_folds(head, target, es
     np.testing.assert_allclose(curve, search.cv_results_["mean_test_score"], atol=2e-4)
     assert fit.hyperparameters[kind.strength] == search.best_params_[kind.strength]
     ours, theirs = fit.model.arrays["output.weight"], np.ravel(search.best_estimator_.coef_)
-    if head == "svm":
+    if head == "linear_svm":
         ours, theirs = ours / np.linalg.norm(ours), theirs / np.linalg.norm(theirs)
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
-@pytest.mark.parametrize("head", ["ridge", "svm"])
+@pytest.mark.parametrize("head", ["ridge", "linear_svm"])
 def test_with_mirror_images_it_is_scikit_learns_search_on_both_copies_which_no_fold_parts(head):
     target = "like_ratio" if head == "ridge" else "popular"
     plain = drawn(target)
@@ -98,7 +98,7 @@ def test_ridge_weighs_photos_by_their_swipes():
 
 def test_a_margin_becomes_a_probability_that_keeps_its_order_and_mean():
     samples = drawn("popular", n=1200)
-    fit, part = fit_classic(samples, "svm", TARGETS["popular"]), samples.part("train")
+    fit, part = fit_classic(samples, "linear_svm", TARGETS["popular"]), samples.part("train")
     p = fit.model.predict(part.X)
     assert p.mean() == pytest.approx(part.y.mean(), abs=0.03)
     high = p > 0.8
@@ -112,7 +112,7 @@ def test_they_stand_on_the_leaderboard_with_predictions_like_any_head(tmp_path):
     found = set(board.frame.select("target", "head").iter_rows())
     assert found == {(t, "0fc") for t in ("like_ratio", "popular")} | {
         ("like_ratio", "ridge"),
-        ("popular", "svm"),
+        ("popular", "linear_svm"),
         ("popular", "logistic"),
     }
     for row in board.frame.filter(board.frame["head"] != "0fc").to_dicts():
@@ -123,14 +123,14 @@ def test_they_stand_on_the_leaderboard_with_predictions_like_any_head(tmp_path):
     counts = store.sql("select count(*) as n from predictions group by run_id")["n"]
     assert set(counts) == {165}
     assert train(store, ["like_ratio", "popular"], ["toy_a"], heads, "all", grid=QUICK).n_trained == 0
-    run, _ = runs.load(store.layout, board.frame.filter(head="svm")["run_id"][0])
-    assert [point["C"] for point in run.results["penalty_curve"]] == list(CLASSIC["svm"].tried)
+    run, _ = runs.load(store.layout, board.frame.filter(head="linear_svm")["run_id"][0])
+    assert [point["C"] for point in run.results["penalty_curve"]] == list(CLASSIC["linear_svm"].tried)
 
 
 def test_what_cannot_be_cross_validated_or_learnt_is_refused(tmp_path):
     samples = drawn("popular")
     samples.user_ids[:] = "one"
     with pytest.raises(InputError, match="1 users"):
-        fit_classic(samples, "svm", TARGETS["popular"])
+        fit_classic(samples, "linear_svm", TARGETS["popular"])
     with pytest.raises(InputError, match="cannot learn"):
         train(planted(tmp_path), "popular", ["toy_a"], ["ridge"], "all")

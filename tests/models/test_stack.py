@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.descent import PUBLISHED, Schedule, train_stack
-from models.heads import apply_head
+from models.heads import DEPTHS, apply_head
 from models.stack import Member
 from tests.models.plain_loop import train_alone
 
@@ -52,6 +52,41 @@ def test_each_member_equals_a_plain_loop_that_trains_it_alone(together, k):
     with torch.no_grad():
         expected = alone(dev[0])[:, 0].numpy()
     np.testing.assert_allclose(apply_head(head, dev[0].numpy()), expected, atol=1e-5)
+
+
+@pytest.fixture
+def in_double():
+    """Every new tensor has double precision."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def test_at_the_published_rates_only_rounding_tells_the_stack_from_the_loop(in_double):
+    """A large rate magnifies what single precision rounds off, in loop and stack alike; in double nothing is left."""
+    train, dev = drawn(600, d=300), drawn(100, seed=1, d=300)
+    schedule = Schedule(batch=64, epochs=6, least_updates=1, evaluations=6, patience=99)
+    everyone = [
+        Member(head, column, loss, link, rate, 0.0, 0.5 * (1 - column))
+        for head in DEPTHS
+        for column, loss, link in ((0, "mse", "identity"), (1, "log_loss", "sigmoid"))
+        for rate in (1e-3, 3e-2)
+    ]
+    stack = train_stack(train, dev, everyone, torch.Generator().manual_seed(3), schedule=schedule)
+    for member, trained in zip(everyone, stack, strict=True):
+        _, curve = train_alone(train, dev, member, torch.Generator().manual_seed(3), width=64, schedule=schedule)
+        assert trained.curve == pytest.approx(np.array(curve), rel=1e-11)
+
+
+def test_the_curve_of_train_is_the_loss_on_train_at_each_look(together):
+    train, _, _, everyone, stack = together
+    for member, trained in zip(everyone, stack, strict=True):
+        assert [step for step, _ in trained.train_curve] == [step for step, _ in trained.curve]
+        at, weight = dict(trained.train_curve)[trained.updates], train[2][:, member.column].numpy()
+        out = apply_head({name: array.numpy() for name, array in trained.head.items()}, train[0].numpy())
+        said, y = 1 / (1 + np.exp(-out)) if member.link == "sigmoid" else out, train[1][:, member.column].numpy()
+        wrong = (said - y) ** 2 if member.loss == "mse" else np.logaddexp(0, out) - y * out
+        assert at == pytest.approx(np.average(wrong, weights=weight), abs=1e-5)
 
 
 def test_the_kept_head_is_the_one_with_the_least_dev_loss(together):

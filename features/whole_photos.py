@@ -1,0 +1,73 @@
+"""Vectors of whole photos by one encoder, and nothing else of the store touched: faces stay as they were found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.device import choose, one_thread_each
+from features.embedder import embedders
+from features.encoders import encoder
+from features.missing import sizes
+from features.pipeline import BATCH, loader, photo_bytes
+from features.shelf import Shelf
+from features.workers import Order, Worker, in_parallel
+from warehouse import EncoderError, Progress, silent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from features.faces import Face
+    from warehouse import Database, Layout
+
+__all__ = ["embed_photos"]
+
+
+def embed_photos(
+    db: Database, layout: Layout, name: str, *, device: str | None = None, progress: Progress = silent
+) -> int:
+    """Give every readable photo its vector by `name`, as `build` would; those that are held stay. How many are new.
+
+    Args:
+        db: the warehouse.
+        layout: the store.
+        name: of an encoder of whole photos.
+        device: as torch calls it.
+        progress: hears of every photo.
+
+    Raises:
+        EncoderError: nobody knows it, or it looks at faces.
+        LockedError: another process writes to the store.
+    """
+    chosen, place = encoder(name), choose(device)
+    if chosen.input != "photo":
+        raise EncoderError(f"{name} looks at faces.", "an encoder of whole photos", f"features build --encoder {name}")
+    with db.lock("compute features"):
+        photos = photo_bytes(db).filter(status="ok").drop("status")
+        shelf = Shelf(layout, chosen, "")
+        held = set(shelf.held().filter(flip=False)["sha256"])
+        owners = {sha: ids for sha, ids in photos.group_by("sha256").agg("photo_id").sort("sha256").iter_rows()}  # noqa: C416
+        wanted = frozenset({(name, False)})
+        work = [Order(sha256, look=False, wanted=wanted) for sha256 in owners if sha256 not in held]
+        if work:
+            n_threads = db.settings.threads
+            width = place.batch if place.is_gpu else min(place.batch, BATCH)
+            worker = Worker(loader(layout), _nobody, 0.5, embedders([chosen], place), place)
+            batches, at = [], 0
+            for size in sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads):
+                batches.append(work[at : at + size])
+                at += size
+            with one_thread_each(place), progress.stage(f"photos by {name}", len(work), "photos") as advance:
+                for outcome in in_parallel(worker, batches, n_threads):
+                    for made in outcome.vectors:
+                        rows = [(p, sha, x) for sha, x in zip(made.sha256s, made.X, strict=True) for p in owners[sha]]
+                        ids, digests, X = zip(*rows, strict=True)
+                        shelf.append(ids, digests, [False] * len(ids), np.stack(X))
+                    advance(outcome.n)
+        shelf.seal(photos)
+    return len(work)
+
+
+def _nobody(_: NDArray[np.uint8]) -> list[Face]:
+    raise AssertionError("an encoder of whole photos asked for faces")

@@ -1,0 +1,49 @@
+"""Pictures as a network in training sees them: another crop, mirror and light each time, all from one seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["augmented"]
+
+
+def augmented(
+    pictures: Tensor, size: int, generator: torch.Generator, *, least_crop: float | None, light: float
+) -> Tensor:
+    """Crops, half of them mirrored; float32 (n, 3, size, size), 0..255.
+
+    Args:
+        pictures: float32 (n, 3, side, side), 0..255.
+        size: of the result, pixels.
+        generator: on the CPU, so that every device draws the same.
+        least_crop: a crop's side over the picture's is drawn between this and 1; None: crops of `size` pixels, uncut.
+        light: brightness and contrast are each multiplied by 1 - light to 1 + light.
+    """
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
+
+    n, _, side, _ = pictures.shape
+    if least_crop is None:
+        share = torch.full((n,), min(size / side, 1.0))
+    else:
+        share = torch.empty(n).uniform_(least_crop, 1.0, generator=generator)
+    at = torch.empty(2, n).uniform_(-1, 1, generator=generator) * (1 - share)
+    if least_crop is None:  # on whole pixels, so that nothing is blurred
+        at = ((at * side + side - size) / 2).round() * 2 / side - (1 - share)
+    mirror = torch.randint(2, (n,), generator=generator) * 2.0 - 1
+    brightness, contrast = torch.empty(2, n).uniform_(1 - light, 1 + light, generator=generator)
+    theta = torch.zeros(n, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1] = share * mirror, share
+    theta[:, 0, 2], theta[:, 1, 2] = at
+    grid = affine_grid(theta.to(pictures.device), [n, 3, size, size], align_corners=False)
+    seen = grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    if light:
+        factor = contrast.view(n, 1, 1, 1).to(seen.device)
+        mean = seen.mean((1, 2, 3), keepdim=True)
+        seen = ((seen - mean) * factor + mean) * brightness.view(n, 1, 1, 1).to(seen.device)
+        seen = seen.clamp(0, 255)
+    return seen

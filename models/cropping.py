@@ -1,0 +1,244 @@
+"""The best crop of a photo, as a head sees it: many crops scored together, the highest taken.
+
+    1. read      the photo, upright; its faces
+    2. propose   crops of one shape, every face inside (features/crops.py)
+    3. look      the network's picture of each, in batches; what a face encoder says is the same for all
+    4. choose    the highest prediction; of equal ones the largest crop
+    5. write     the pixels of the original, if asked
+
+The score is the model's. The best of hundreds is flattered: the model's errors are among what is searched for.
+
+Source: Karpathy, "What a deep neural network thinks about your #selfie" (crops).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.crops import Box, candidates, room_of
+from features.decode import Decoded, decode
+from features.device import choose
+from features.embedder import Embedder
+from features.encoders import Encoder, encoder
+from features.faces import Detector, FaceSettings
+from features.queries import picture_files, read_file
+from features.resize import centre
+from features.workers import picture
+from models import runs
+from models.arrays import Array
+from models.model import Model
+from models.ranking import leaderboard
+from models.scoring import check_encoders
+from models.targets import target as target_named
+from warehouse import InputError
+from warehouse.layout import write_atomically
+
+if TYPE_CHECKING:
+    from features.store import FeatureStore
+
+__all__ = ["Cropped", "crop"]
+
+_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cropped:
+    """One photo.
+
+    Attributes:
+        x0, y0, x1, y1: of the best crop, pixels of the upright photo; x1 and y1 are the first beyond.
+        prediction: of the whole photo.
+        crop_prediction: of the crop.
+        n_candidates: crops that were scored.
+        status: ok, as of `predict`, or faces_do_not_fit: no crop of that shape holds all faces.
+        output: the file that was written.
+    """
+
+    path: str
+    x0: int | None
+    y0: int | None
+    x1: int | None
+    y1: int | None
+    prediction: float | None
+    crop_prediction: float | None
+    n_candidates: int
+    status: str
+    output: str | None = None
+
+
+def crop(
+    store: FeatureStore,
+    files: Sequence[str | Path],
+    *,
+    aspect: str = "1:1",
+    smallest: float = 0.5,
+    output: str | Path | None = None,
+    run: str | None = None,
+    target: str = "like_ratio",
+    faces: FaceSettings | None = None,
+    device: str | None = None,
+) -> list[Cropped]:
+    """One answer per picture, in order.
+
+    Args:
+        store: where runs are.
+        files: pictures, folders, globs.
+        aspect: width:height of the crops, or `original`.
+        smallest: side of the smallest crop over that of the largest.
+        output: a picture file, for one photo; or a folder, for NAME-crop.jpg of each.
+        run: a run_id, of a head that looks at whole photos; None: the best such run of `target`, by its dev figure.
+        target: like_ratio, popular.
+        faces: the detector of the store's build, where it was not the default.
+        device: as torch calls it.
+
+    Raises:
+        InputError: no such run; a shape, size or output that cannot be.
+        EncoderError: the run was trained on vectors that its encoder no longer makes.
+    """
+    shape, files = _shape(aspect), picture_files(files)
+    if not 0.1 <= smallest <= 1:
+        raise InputError(f"A smallest crop of {smallest} cannot be.", "0.1 to 1", "--smallest 0.5")
+    outputs = _outputs([Path(path) for path in files], output)
+    settings = faces or FaceSettings()
+    found, model = runs.load(store.layout, run or _best_run(store, target))
+    check_encoders(found, settings)
+    with contextlib.closing(_Judge(found.encoder, model, settings, device)) as judge:
+        return [judge(Path(path), shape, smallest, to) for path, to in zip(files, outputs, strict=True)]
+
+
+class _Judge:
+    """A head with its networks, loaded once."""
+
+    def __init__(self, encoders: str, model: Model, settings: FaceSettings, device: str | None) -> None:
+        self._encoders = [encoder(name) for name in encoders.split("+")]
+        if all(e.input == "face" for e in self._encoders):
+            raise InputError(
+                f"{encoders} looks at the face alone, which is the same in every crop.",
+                "a head on an encoder of whole photos",
+                "features train --encoder efficientnet_lite0, then features crop",
+            )
+        self._model, self._settings = model, settings
+        self._embedders = {e.name: Embedder([e], choose(device), exact=False) for e in self._encoders}
+        self._detector = Detector(settings)
+
+    def close(self) -> None:
+        self._detector.close()
+
+    def __call__(self, path: Path, aspect: tuple[float, float] | None, smallest: float, output: Path | None) -> Cropped:
+        status, _, data = read_file(path)
+        photo = decode(data) if status == "ok" else None
+        if photo is None or photo.pixels is None:
+            return _none(path, status if photo is None else photo.status)
+        seen = [face for face in self._detector(photo.pixels) if face.confidence >= self._settings.confidence]
+        whole = {e.name: picture(e.backbone, data, photo, seen) for e in self._encoders}
+        if any(made is None for made in whole.values()):
+            return _none(path, "several_faces" if seen else "no_face")
+        factor = photo.width / photo.pixels.shape[1]
+        keep = [room_of(face.scaled(factor), photo.width, photo.height) for face in seen]
+        boxes = candidates(photo.width, photo.height, aspect, keep, smallest=smallest)
+        said = self._scores(whole, photo, boxes)
+        if not boxes:
+            return Cropped(str(path), None, None, None, None, float(said[0]), None, 0, "faces_do_not_fit")
+        best = int(np.argmax(said[1:]))
+        if output is not None:
+            _write(output, data, boxes[best])
+        to = None if output is None else str(output)
+        return Cropped(str(path), *boxes[best], float(said[0]), float(said[1 + best]), len(boxes), "ok", to)
+
+    def _scores(self, whole: dict[str, NDArray[np.uint8] | None], photo: Decoded, boxes: Sequence[Box]) -> Array:
+        """Predictions of the whole photo, then of each box."""
+        parts = []
+        for e in self._encoders:
+            first = whole[e.name]
+            assert first is not None
+            pictures = [first] if e.input == "face" else [first, *(_cut(photo, box, e) for box in boxes)]
+            X = self._embedders[e.name](pictures)[e.name]
+            parts.append(np.repeat(X, 1 + len(boxes), 0) if e.input == "face" else X)
+        return self._model.predict(np.concatenate(parts, 1))
+
+
+def _cut(photo: Decoded, box: Box, e: Encoder) -> NDArray[np.uint8]:
+    """What an encoder of whole photos is shown of a crop."""
+    assert photo.pixels is not None
+    height, width = photo.pixels.shape[:2]
+    fx, fy = width / photo.width, height / photo.height
+    left, top = min(round(box.x0 * fx), width - 1), min(round(box.y0 * fy), height - 1)
+    part = photo.pixels[top : max(round(box.y1 * fy), top + 1), left : max(round(box.x1 * fx), left + 1)]
+    return centre(part, e.size, e.backbone.share)
+
+
+def _best_run(store: FeatureStore, target: str) -> str:
+    """The run that dev ranks first among those of a target that look at whole photos."""
+    if target_named(target).name == "gender":
+        raise InputError("A crop is not chosen by gender.", "like_ratio or popular", "--target like_ratio")
+    rows = leaderboard(store.database).frame.filter(target=target)
+    for run_id, name in rows.select("run_id", "encoder").iter_rows():
+        if any(encoder(part).input == "photo" for part in name.split("+")):
+            return str(run_id)
+    raise InputError(
+        f"No head for {target} that looks at whole photos was trained yet.",
+        "a run on an encoder of whole photos",
+        f"features train --target {target} --encoder efficientnet_lite0",
+    )
+
+
+def _shape(aspect: str) -> tuple[float, float] | None:
+    if aspect == "original":
+        return None
+    with contextlib.suppress(ValueError):
+        width, height = (float(part) for part in aspect.split(":"))
+        if 0.1 <= width / (height or -1) <= 10 and width > 0:
+            return width, height
+    raise InputError(f"{aspect!r} is no shape.", "WIDTH:HEIGHT between 1:10 and 10:1, or original", "--aspect 4:5")
+
+
+def _outputs(files: Sequence[Path], output: str | Path | None) -> list[Path | None]:
+    """Where each crop goes.
+
+    Raises:
+        InputError: two crops would go to one file, or a crop in the place of its photo; an unknown format.
+    """
+    if output is None:
+        return [None] * len(files)
+    output = Path(output)
+    if output.suffix.lower() in _FORMATS and not output.is_dir():
+        found = [output] * len(files)
+    elif output.suffix and not output.is_dir():
+        raise InputError(
+            f"{output} is no picture file.", f"one of {', '.join(_FORMATS)}, or a folder", "--output x.jpg"
+        )
+    else:
+        found = [output / f"{path.stem}-crop.jpg" for path in files]
+    if len(set(found)) < len(found):
+        raise InputError(
+            f"Several crops would go to {max(found, key=found.count)}.", "a name for each", "--output FOLDER"
+        )
+    for path in files:
+        if path.resolve() in {to.resolve() for to in found}:
+            raise InputError(f"The crop would replace {path}.", "another file", "--output FOLDER")
+    return list(found)
+
+
+def _none(path: Path, status: str) -> Cropped:
+    return Cropped(str(path), None, None, None, None, None, None, 0, status)
+
+
+def _write(output: Path, data: bytes, box: Box) -> None:
+    """The box of the photo in all its pixels, without what the camera wrote into the file."""
+    from PIL import Image
+
+    pixels = decode(data, min_side=None).pixels
+    assert pixels is not None
+    image = Image.fromarray(np.ascontiguousarray(pixels[box.y0 : box.y1, box.x0 : box.x1]))
+    heap = io.BytesIO()
+    kind = _FORMATS[output.suffix.lower()]
+    image.save(heap, kind, **({} if kind == "PNG" else {"quality": 95}))
+    write_atomically(output, heap.getvalue())

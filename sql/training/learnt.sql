@@ -1,0 +1,9 @@
+-- Photos that a run learnt from: those it was trained on, and those that chose when to stop.
+--
+-- grain: photo_id
+-- reads: predictions
+-- parameters: $run, a run_id
+select photo_id
+from predictions
+where run_id = $run and split in ('train', 'dev')
+order by photo_id
