@@ -1,0 +1,14 @@
+-- commands: each command that changed the store, and how long its stages took.
+--
+-- grain:  command_id
+-- reads:  facts.commands
+-- time:   all commands so far, whatever the clock
+-- source: every command that writes
+select
+    cast(command_id as varchar) as command_id,      -- names the call
+    cast(command as varchar) as command,            -- which command, without arguments
+    cast(program as varchar) as program,            -- version of the program
+    cast(stages as varchar) as stages,              -- JSON: stage -> [units done, seconds], as of the last write
+    cast(started_at as timestamp) as started_at,    -- when it began
+    cast(written_at as timestamp) as written_at     -- when it last wrote
+from facts.commands

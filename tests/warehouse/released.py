@@ -1,0 +1,21 @@
+"""Stores as released versions left them, from the statements in stores/."""
+
+from pathlib import Path
+
+import duckdb
+
+from warehouse import Database, Layout, Settings
+
+STORES = Path(__file__).with_name("stores")
+SETTINGS = Settings(memory_limit="500MB", threads=1, lock_timeout_s=0)
+
+
+def released(version: str, folder: Path) -> Database:
+    """A store that this version's program has written nothing to yet: warehouse and snapshot, nothing else."""
+    layout = Layout(folder / "store")
+    layout.root.mkdir(parents=True)
+    with duckdb.connect(layout.warehouse) as con:
+        con.execute((STORES / f"{version}.sql").read_text())
+        con.execute("checkpoint")
+    layout.snapshot.write_bytes(layout.warehouse.read_bytes())
+    return Database(layout, SETTINGS)
