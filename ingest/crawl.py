@@ -94,7 +94,12 @@ def crawl(
         pass  # so that there is a store
     with locked(db.layout.crawl / "lock", "crawl", db.settings.lock_timeout_s), vault.in_use():
         scribe = Scribe(
-            db, db.layout.crawl, "crawl", merge=walks.merge, merge_every_s=settings.merge_every_s, progress=progress
+            db,
+            db.layout.crawl,
+            "crawl",
+            merge=lambda con, path: walks.merge(con, path, db.layout),
+            merge_every_s=settings.merge_every_s,
+            progress=progress,
         )
         scribe.drain()
         vault.forget_spent(clock.now() - settings.window_s - settings.request_s)

@@ -52,6 +52,7 @@ def fetch(
     """
     limits, again = limits or Limits(), retryable(retry)
     with locked(db.layout.fetch / "lock", "fetch", db.settings.lock_timeout_s):
+        db.refuse_unfinished_erase()
         limits = replace(limits, concurrency=affordable(limits.concurrency, progress))
         scribe = _scribe(db, limits, progress)
         scribe.drain()

@@ -27,6 +27,7 @@ from ingest.sources import Source, find, look
 from ingest.tables import Kind, table_of
 from ingest.versions import Kept, add_photos, add_users
 from warehouse import Database, InputError, Progress, silent
+from warehouse.tombstones import Tombstones
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -75,10 +76,13 @@ def ingest(
     failure: InputError | None = None
     with db.write(f"features ingest {kind}") as con:
         values.prepare(con)
+        tombstones = Tombstones(db.layout)
+        tombstones.prepare(con)
         con.execute("set preserve_insertion_order = false")
         con.execute("set timezone = 'UTC'")
         for source in files:
-            task = _Task(db, con, source, folder or Folder(source.path.parent), _utc(now), progress)
+            pictures = folder or Folder(source.path.parent)
+            task = _Task(db, con, source, pictures, _utc(now), progress, after_erase=bool(tombstones))
             try:
                 accounts.append(task.run())
             except InputError as error:
@@ -99,6 +103,7 @@ class _Task:
     folder: Folder
     now: dt.datetime
     progress: Progress
+    after_erase: bool
 
     def run(self) -> Account:
         """Take it in, whole or not at all, then its pictures."""
@@ -157,10 +162,11 @@ class _Task:
     def _in_one_piece(self, action: Callable[[Rows], T]) -> T:
         """Do something with the rows, in one transaction."""
         source = self.source
-        with self.progress.stage(f"{source.table.kind} {source.path.name}", source.n_rows, "rows") as advance:
+        with self.progress.stage(source.table.kind, source.n_rows, "rows") as advance:
             self.con.begin()
             try:
-                result = action(Rows(self.con, source, self.now + _AHEAD, advance))
+                rows = Rows(self.con, source, self.now + _AHEAD, advance, after_erase=self.after_erase)
+                result = action(rows)
             except BaseException:
                 self.con.rollback()
                 raise

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
-__all__ = ["MAX_PIXELS", "Header", "decode", "look", "look_at"]
+__all__ = ["MAX_PIXELS", "Header", "decode", "is_bomb", "look", "look_at"]
 
 MAX_PIXELS = 89_478_485
 """Width times height of the largest picture taken in: Pillow's own line against decompression bombs."""
+
+# Pillow warns about odd metadata, file by file; what matters of it is in the status.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ORIENTATION = 0x0112
 _TAIL = 64
@@ -62,6 +66,17 @@ def look(file: IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Header:
         return _look(file, kind, max_pixels, ended)
     except _MALFORMED as error:
         return Header("unreadable" if ended else "truncated", f"{kind}: {error}")
+    except Exception as error:
+        if not is_bomb(error):
+            raise
+        return Header("too_large", str(error))
+
+
+def is_bomb(error: Exception) -> bool:
+    """Whether Pillow refused a size by itself, as some of its plugins do before the size can be asked for."""
+    from PIL import Image
+
+    return isinstance(error, Image.DecompressionBombError)
 
 
 def look_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
@@ -85,6 +100,10 @@ def decode(path: Path, header: Header) -> Header:
                 image.load()
         except _MALFORMED as error:
             return replace(header, status="truncated", detail=str(error))
+        except Exception as error:
+            if not is_bomb(error):
+                raise
+            return replace(header, status="too_large", detail=str(error))
     return replace(header, ended=True)
 
 

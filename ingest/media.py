@@ -67,6 +67,7 @@ class _Wanted:
     path: str
     sha256: str | None
     status: str | None
+    moved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,14 @@ def take_in_pictures(
 ) -> dict[str, int]:
     """Look for the pictures of the photos in the temporary table `listed` (photo_id, user_id, path).
 
-    Only those are looked at that were not found good before. What is found is copied into the store and
-    written to facts.photo_files, unless it says the same as what was found last time.
+    Only those are looked at that were not found good before, or whose bytes the store has lost. What is found is
+    copied into the store and written to facts.photo_files, unless it says the same as what was found last time.
 
     Returns:
         Pictures looked at, by status.
     """
     wanted = [_Wanted(*row) for row in con.execute(sql.read("ingest/pictures_wanted")).fetchall()]
+    wanted = [one for one in wanted if one.status != "ok" or one.moved or _is_gone(layout, one)]
     counts: Counter[str] = Counter()
     if not wanted:
         return counts
@@ -108,7 +110,7 @@ def take_in_pictures(
             for start in range(0, len(wanted), _GROUP):
                 group = wanted[start : start + _GROUP]
                 copies = (incoming / str(number) for number in range(len(group)))
-                found = list(pool.map(lambda one, copy: _look(folder, one, copy), group, copies))
+                found = list(pool.map(lambda one, copy: _look(layout, folder, one, copy), group, copies))
                 _shelve(layout, found)
                 _record(con, group, found, stamp)
                 counts.update(finding.status for finding in found)
@@ -118,7 +120,12 @@ def take_in_pictures(
     return dict(sorted(counts.items()))
 
 
-def _look(folder: Folder, wanted: _Wanted, copy: Path) -> _Finding:
+def _is_gone(layout: Layout, wanted: _Wanted) -> bool:
+    """Whether the bytes of a good picture are in the store no more; taken in again, they heal it."""
+    return wanted.sha256 is not None and not layout.photo(wanted.sha256).exists()
+
+
+def _look(layout: Layout, folder: Folder, wanted: _Wanted, copy: Path) -> _Finding:
     """Find one picture, and copy it if it is good."""
     path = folder.locate(wanted.path)
     if path is None:
@@ -132,7 +139,11 @@ def _look(folder: Folder, wanted: _Wanted, copy: Path) -> _Finding:
     if isinstance(data, _Finding):
         return data
     sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 == wanted.sha256 and wanted.status is not None:
+    if (
+        sha256 == wanted.sha256
+        and wanted.status is not None
+        and not (wanted.status == "ok" and _is_gone(layout, wanted))
+    ):
         return _Finding(wanted.status, sha256=sha256)
     header = headers.look(io.BytesIO(data))
     if header.status == "ok":

@@ -30,6 +30,9 @@ __all__ = ["Rows"]
 
 _EVERY_S = 0.5
 
+_KINDS = {"user_id": "user", "sender_id": "user", "recipient_id": "user", "photo_id": "photo"}
+"""Columns that name somebody, or something of theirs."""
+
 
 class Rows:
     """The rows of one file on one connection.
@@ -39,6 +42,8 @@ class Rows:
         source: the file.
         latest: the last instant that is believed.
         advance: hears how far the reading is.
+        after_erase: somebody was erased from the store: rows that speak of them are refused as `erased`, and of
+            refused rows no more is kept than the columns that are ours.
 
     Attributes:
         n_read: rows found.
@@ -50,19 +55,34 @@ class Rows:
     """
 
     def __init__(
-        self, con: DuckDBPyConnection, source: Source, latest: dt.datetime, advance: Callable[[int], None]
+        self,
+        con: DuckDBPyConnection,
+        source: Source,
+        latest: dt.datetime,
+        advance: Callable[[int], None],
+        *,
+        after_erase: bool = False,
     ) -> None:
         self.con, self.source, self._advance = con, source, advance
         judged = _judged(source, latest)
-        raw, detail = scans.raw(source), scans.detail(source)
+        raw, detail = scans.raw(source, only_ours=after_erase), scans.detail(source)
         ours = ", ".join(column.name for column in source.columns)
         if source.n_rows is not None:
             self.n_read = source.n_rows
-            self._checked = f"{judged}, checked as (select * from judged)"
+            checked = "select * from judged"
+            if after_erase and self._find_erased(f"{judged} select {{}} as id from judged"):
+                condition = _is_erased(source)
+                checked = (
+                    f"select * replace (case when {condition} then 'erased:' else problem end as problem) from judged"
+                )
+                raw = f"case when problem <> 'erased:' then {raw} end"
+            self._checked = f"{judged}, checked as ({checked})"
             self.refused = f"{raw} as raw, {detail} as detail"
             return
         refused = f"case when problem is not null then {raw} end as raw, {detail} as detail"
         self.n_read = self._stage(f"{judged} select line, {ours}, problem, {refused} from judged")
+        if after_erase and self._find_erased("select {} as id from staged"):
+            con.execute(f"update staged set problem = 'erased:', raw = null, detail = null where {_is_erased(source)}")
         self._checked = "with checked as (select * from staged)"
         self.refused = "raw, detail"
 
@@ -87,6 +107,22 @@ class Rows:
         """The answer to a query in which `{checked}` stands for the `with` clause, by batches."""
         with self._reading():
             yield from self.con.sql(query.replace("{checked}", self._checked)).to_arrow_reader(1 << 20)
+
+    def _find_erased(self, ids: str) -> bool:
+        """Make `erased_here` (id): users and photos in the file that were erased. Says whether there are any.
+
+        Args:
+            ids: a query of one column, called `id`, with a place for the column's name.
+        """
+        self.con.execute("create or replace temp table erased_here (id varchar)")
+        for column in self.source.columns:
+            if column.name in _KINDS:
+                with self._reading():
+                    self.con.execute(
+                        "insert into erased_here select id from (select distinct id from"
+                        f" ({ids.format(column.name)})) where was_erased('{_KINDS[column.name]}', id)"
+                    )
+        return bool(self.con.execute("select 1 from erased_here limit 1").fetchall())
 
     def _stage(self, query: str) -> int:
         """Read text into the temporary table `staged`; the number of rows."""
@@ -158,6 +194,12 @@ class Rows:
             done.set()
             watcher.join()
         self._advance(n_rows - told)
+
+
+def _is_erased(source: Source) -> str:
+    """Whether a row speaks of somebody who was erased."""
+    names = (column.name for column in source.columns if column.name in _KINDS)
+    return " or ".join(f"coalesce({name} in (from erased_here), false)" for name in names)
 
 
 def _records(source: Source, advance: Callable[[int], None]) -> Records:

@@ -32,8 +32,17 @@ def given(source: Source) -> str:
     return query
 
 
-def raw(source: Source) -> str:
-    """The expression that gives a row as JSON; long values are cut, so that what is kept stays JSON."""
+def raw(source: Source, *, only_ours: bool = False) -> str:
+    """The expression that gives a row as JSON; long values are cut, so that what is kept stays JSON.
+
+    Args:
+        source: the file.
+        only_ours: nothing of columns that are not ours, and of broken rows nothing at all.
+    """
+    if only_ours:
+        ours = sorted(source.bound.values())
+        pairs = (f"{_text(source.fields[n].name)}, left(cast(f{n} as varchar), 1000)" for n in ours)
+        return f"case when broken is null then json_object({', '.join(pairs)}) end"
     if source.format == "ndjson":
         row = "case when strlen(row_text) <= 65536 then row_text else to_json(left(row_text, 4096)) end"
     else:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import sql
 from ingest.graph import CrawlStatus
 from ingest.instagram import Page, Target
-from warehouse import Database
+from warehouse import Database, Layout
+from warehouse.tombstones import Tombstones
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -46,12 +47,17 @@ class Walk:
 
 
 def walks(db: Database, targets: Sequence[Target], *, now: dt.datetime, refresh: dt.timedelta | None) -> list[Walk]:
-    """The walks to make: new ones, open ones where they stopped, and ended ones that began `refresh` ago."""
+    """The walks to make: new ones, open ones where they stopped, and ended ones that began `refresh` ago.
+
+    None along accounts of people who were erased.
+    """
     with db.read() as con:
         rows = con.execute(sql.read("network/crawl_targets"), {"targets": [str(t) for t in targets]}).fetchall()
-    known = {row[0]: row[1:] for row in rows}
+    known, tombstones = {row[0]: row[1:] for row in rows}, Tombstones(db.layout)
     found = []
     for target in targets:
+        if tombstones.holds("target", str(target)):
+            continue
         status, cursor, n_posts, began_at, page = known.get(str(target), ("open", None, 0, now, 0))
         if status in {"open", "unavailable"}:
             found.append(Walk(target, began_at, "open", cursor, n_posts, page))
@@ -79,12 +85,29 @@ def record(walk: Walk, observed_at: dt.datetime, page: Page | None = None, detai
     }
 
 
-def merge(con: DuckDBPyConnection, segment: Path) -> None:
-    """Take one segment's pages into the base tables."""
+def merge(con: DuckDBPyConnection, segment: Path, layout: Layout) -> None:
+    """Take one segment's pages into the base tables, less what they tell of people who were erased."""
     now = {"now": dt.datetime.now(dt.UTC).replace(tzinfo=None)}
     con.execute(f"create or replace temp table pages as {sql.read('network/read_pages')}", {"path": str(segment)})
+    tombstones = Tombstones(layout)
+    if tombstones:
+        _refuse_erased(con, tombstones, now)
     con.execute(f"insert into facts.crawl_targets {sql.read('network/merge_targets')}", now)
     con.execute(f"insert into facts.observations {sql.read('network/merge_observations')}", now)
     con.execute(f"insert into facts.users {sql.read('network/merge_users')}", now)
     con.execute(f"insert into facts.photos {sql.read('network/merge_photos')}", now)
     con.execute("drop table pages")
+
+
+def _refuse_erased(con: DuckDBPyConnection, tombstones: Tombstones, now: dict[str, dt.datetime]) -> None:
+    """Take erased accounts and posts out of `pages`, and count them among the rejects; their accounts are known now."""
+    tombstones.prepare(con)
+    con.execute(f"create or replace temp table judged_pages as {sql.read('network/erased_pages')}")
+    con.execute(f"insert into facts.rejects {sql.read('network/reject_erased')}", now)
+    targets = con.execute("select distinct target from judged_pages where is_erased").fetchall()
+    tombstones.add(("target", target) for (target,) in targets if target.startswith("user:"))
+    con.execute("drop table pages")
+    con.execute(
+        "create temp table pages as select * exclude (is_erased, n_erased) from judged_pages where not is_erased"
+    )
+    con.execute("drop table judged_pages")

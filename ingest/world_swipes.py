@@ -100,7 +100,9 @@ def draw_slice(world: Swiping, start: int, stop: int, n: int, rng: np.random.Gen
     to_women = rng.random(n) < _TO_WOMEN[people.looks[sender]]
     recipient = np.empty(n, np.int32)
     for looks, chosen in ((0, to_women), (1, ~to_women)):
-        recipient[chosen] = _draw(np.where(here & (people.looks == looks), people.receives, 0), int(chosen.sum()), rng)
+        theirs = here & (people.looks == looks)
+        some = theirs if theirs.any() else here  # in a small world, the first days may be all women or all men
+        recipient[chosen] = _draw(np.where(some, people.receives, 0), int(chosen.sum()), rng)
 
     itself = rng.random(n) < _SELF
     recipient[itself] = sender[itself]

@@ -142,6 +142,6 @@ def test_progress_counts_the_rows_once(store):
     accounts = store.take("swipes", text, table, progress=listener)
     assert [account.n_rejected for account in accounts] == [1000, 1000]
     assert {stage: sum(told) for stage, told in listener.stages.items()} == {
-        ("swipes text.csv", None, "rows"): 3000,
-        ("swipes table.parquet", 3000, "rows"): 3000,
+        ("swipes", None, "rows"): 3000,
+        ("swipes", 3000, "rows"): 3000,
     }

@@ -199,3 +199,8 @@ def test_most_of_a_big_log_falls_on_photos_that_were_replaced_later(tmp_path):
     for sender, row in zip(("female", "male"), TABLE_1, strict=True):
         for recipient, rate in zip(("female", "male"), row, strict=True):
             assert rates[sender, recipient] == pytest.approx(rate, abs=0.03)
+
+
+def test_a_world_whose_first_days_are_all_women_or_all_men(tmp_path):
+    world = make_world(tmp_path, users=60, swipes=6_000, seed=3, pictures=False)
+    assert world.truth.n_swipes == 6_000

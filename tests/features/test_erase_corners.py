@@ -1,0 +1,104 @@
+"""Places where something of an erased person could survive, one by one; the store is that of the backups' tests."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from features.erase import holds_vectors
+from models import runs
+from tests.features.kept import IDS, PERSON, PHOTO
+from tests.scanner import found
+from warehouse.forget import struck_out
+from warehouse.layout import write_atomically
+
+RUN = runs.Run(
+    *(
+        "kernel-run",
+        "popular",
+        "all",
+        "toy",
+        "kernel",
+        "mse",
+        0.1,
+        0.1,
+        0.2,
+        1,
+        1,
+        1,
+        16,
+        "fc",
+        "identity",
+        {},
+        "",
+        {},
+        {},
+    ),
+    created_at="2024-06-01T00:00:00",
+)
+
+
+def left(store):
+    hits = found(store.layout.root, {"person": [PERSON.encode()], "photo": [PHOTO.encode()]})
+    return {name: files for name, files in hits.items() if files}
+
+
+def test_values_of_slices_that_are_ids_are_struck_out(store):
+    """`--slices` may divide photos by who took them; verification used to take such a text for somebody else's."""
+    results = json.dumps({"slices": [{"column": "taken_by", "value": PERSON, "n": 3}, {"value": "u-photo-0071"}]})
+    with store.database.write("test") as con:
+        con.execute(
+            "insert into facts.runs values ('run-1', 'popular', 'all', 'toy', 'ridge', 'mse', 1, 1, 1, 9, 9, '{}', $1,"
+            " timestamp '2024-06-01')",
+            [results],
+        )
+    manifest = store.layout.models / "run-1" / "manifest.json"
+    write_atomically(manifest, json.dumps({"results": json.loads(results)}).encode())
+    store.erase([PERSON])
+    kept = [{"column": "taken_by", "value": "(erased)", "n": 3}, {"value": "u-photo-0071"}]
+    assert json.loads(store.sql("select results from runs").item())["slices"] == kept
+    assert json.loads(manifest.read_text())["results"]["slices"] == kept
+
+
+def test_what_restores_and_demos_left_beside_and_below_goes(store):
+    text = f"user_id\n{PERSON}\n".encode()
+    places = [*store.layout.restoring, store.layout.root / "demo" / "network", store.layout.root / "demo" / "world"]
+    for place in places:
+        write_atomically(place / "users.csv", text)
+    store.erase([PERSON])
+    assert not any(place.exists() for place in places)
+    assert left(store) == {}
+
+
+def test_a_search_that_was_open_does_not_find_them_any_more(store):
+    near = store.similar("photo-001", k=len(IDS))["photo_id"].to_list()
+    assert PHOTO in near
+    store.erase([PERSON])
+    assert PHOTO not in store.similar("photo-001", k=len(IDS))["photo_id"].to_list()
+
+
+@pytest.mark.parametrize("said_after", [True, False])
+def test_a_head_with_vectors_that_is_finished_after_the_erase_loses_them(store, said_after):
+    """Its training began before; what it says of photos was worked out before or after."""
+    from safetensors.numpy import save
+
+    store.erase([PERSON])
+    folder = store.layout.models / RUN.run_id
+    write_atomically(folder / "weights.safetensors", save({"0|support": np.ones((2, 16), np.float32)}))
+    write_atomically(folder / "manifest.json", b"{}")
+    assert holds_vectors(folder)
+    ids = ["photo-001"] if said_after else ["photo-001", PHOTO]
+    said = pl.DataFrame({"run_id": RUN.run_id, "photo_id": ids, "split": "train", "prediction": 0.5})
+    learned = pl.DataFrame({"run_id": RUN.run_id, "photo_id": ["photo-001", PHOTO]})
+    runs.record(store.database, [RUN], said, learned)
+    assert store.sql("select results->>'trained_on_erased', results->>'weights' from runs").rows() == [("1", "removed")]
+    assert not folder.exists()
+    assert store.sql("select photo_id from predictions").to_series().to_list() == ["photo-001"]
+
+
+def test_words_are_struck_out_and_parts_of_words_are_not():
+    assert struck_out('{"a": "u-1", "b": ["u-12", "x u-1.", "u-1u-1"]}', ["u-1"]) == (
+        '{"a": "(erased)", "b": ["u-12", "x (erased).", "u-1u-1"]}'
+    )
+    assert struck_out("u-1 u-1 p(2)", ["u-1", "p(2)"]) == "(erased) (erased) (erased)"
