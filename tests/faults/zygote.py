@@ -1,0 +1,265 @@
+"""Commands of `features`, each in a fork of one process that has imported everything, and what the world does to them.
+
+    with Zygote() as zygote:
+        zygote.run("build", "--store", store, kill_at=7).code        -9
+
+A fresh interpreter takes seconds to import torch and its kind; a fork takes milliseconds. The process that forks has
+one thread and no connection, so that a fork is as good as a fresh one. A fork leads a process group of its own, and is
+killed with all of it. A change is what Python tells its audit hooks of: a file opened for writing, renamed, removed,
+linked, a folder made or removed, anywhere under the store; what DuckDB writes by itself is met by `kill_after_s`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+_EVENTS = {
+    *("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"),
+    *("shutil.rmtree", "shutil.copyfile"),
+}
+_IMPORTED = (
+    *("app.cli", "duckdb", "polars", "pyarrow.parquet", "pyarrow.compute", "safetensors.numpy", "PIL.Image"),
+    *("torch", "faiss", "mediapipe", "sklearn.linear_model", "scipy.stats", "app.serve.server", "jinja2", "aiohttp"),
+    *("features.build", "features.pipeline", "features.erase", "features.doctor", "models", "models.training"),
+    *("models.scoring", "ingest.files", "ingest.fetch", "ingest.crawl", "app.report", "features.search", "rich.table"),
+)
+_CALM = {
+    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1"),
+    "FEATURES_ENCODERS": "tests.faults.mean_colour",
+    "FEATURES_MEMORY_LIMIT": "500MB",
+    "FEATURES_THREADS": "1",
+    "FEATURES_LOCK_TIMEOUT": "20",
+    "COLUMNS": "200",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a command: exit code (-9: killed), what it said, and how many changes it had made."""
+
+    code: int
+    out: str
+    err: str
+    changes: int
+    seconds: float
+
+
+class Zygote:
+    """The process that forks."""
+
+    def __init__(self, **environment: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+            env={**os.environ, **_CALM, "PYTHONPATH": str(ROOT), **environment},
+        )
+
+    def __enter__(self) -> Zygote:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()  # it holds nothing, and takes seconds to let go of its libraries
+        self._process.communicate()
+
+    def run(self, *command: object, **asked: Any) -> Ended:
+        """Run `features COMMAND...`, or with `call` a function of the tests, and see how it ends. See `_Fork`."""
+        return self.ended(self.start(*command, **asked))
+
+    def start(self, *command: object, **asked: Any) -> int:
+        """Begin one; its number."""
+        return int(self._ask({"command": [str(word) for word in command], **asked})["pid"])
+
+    def ended(self, pid: int) -> Ended:
+        """Wait until that one ends."""
+        return Ended(**self._ask({"wait": pid}))
+
+    def kill(self, pid: int) -> None:
+        """As the kernel does when memory runs out: that one and all that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the process that forks is gone"
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+class _Fork:
+    """One child, seen from the parent.
+
+    Asked for:
+        command: of `features`; with `call`, a function `tests.MODULE:NAME` that takes these words, and whose answer
+            is printed as JSON.
+        root: the folder whose changes count; None: the word after --store.
+        kill_at: die before the N-th change.
+        kill_after_s: be killed so long after the beginning.
+        fail_at, errno: the N-th change and all later ones fail so.
+        fsize: no file may grow beyond so many bytes.
+        clock_s: how far the clock is ahead of the true one.
+        environment: added.
+    """
+
+    def __init__(self, asked: dict[str, Any]) -> None:
+        self._counter = mmap.mmap(-1, 8)
+        self._files = [tempfile.TemporaryFile("w+b"), tempfile.TemporaryFile("w+b")]  # noqa: SIM115
+        self.started = time.monotonic()
+        self.deadline = self.started + asked["kill_after_s"] if "kill_after_s" in asked else None
+        self.pid = os.fork()
+        if not self.pid:
+            os._exit(_child(asked, self._counter, *(file.fileno() for file in self._files)))
+
+    def wait(self) -> dict[str, Any]:
+        code = None
+        while self.deadline is not None and code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                code = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() >= self.deadline:
+                break
+            else:
+                time.sleep(0.004)
+        if code is None:
+            if self.deadline is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
+            code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)  # what it may have left running
+        out, err = (_content(file) for file in self._files)
+        (changes,) = struct.unpack("q", self._counter)
+        return {"code": code, "out": out, "err": err, "changes": changes, "seconds": time.monotonic() - self.started}
+
+
+def _content(file: Any) -> str:
+    file.seek(0)
+    text: str = file.read().decode(errors="replace")
+    file.close()
+    return text
+
+
+def _child(asked: dict[str, Any], counter: mmap.mmap, out: int, err: int) -> int:
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.environ.update(asked.get("environment", {}))
+    try:
+        _set_world(asked, counter)
+        if "call" in asked:
+            module, _, name = asked["call"].partition(":")
+            print(json.dumps(getattr(__import__(module, fromlist=[name]), name)(*asked["command"])))
+            return 0
+        from app.cli import main
+
+        sys.argv = ["features", *asked["command"]]
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 70
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+    return 0
+
+
+def _set_world(asked: dict[str, Any], counter: mmap.mmap) -> None:
+    words = asked["command"]
+    root = asked.get("root") or (words[words.index("--store") + 1] if "--store" in words else None)
+    if "clock_s" in asked:
+        _shift_clock(asked["clock_s"])
+    if "fsize" in asked:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write fails, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (asked["fsize"], asked["fsize"]))
+    if root is not None:
+        sys.addaudithook(_hook(os.path.realpath(root), asked, counter))
+
+
+def _hook(root: str, asked: dict[str, Any], counter: mmap.mmap) -> Any:
+    n, lock = 0, threading.Lock()
+    kill_at, fail_at = asked.get("kill_at", 0), asked.get("fail_at", 0)
+
+    def changed(event: str, arguments: tuple[Any, ...]) -> bool:
+        if event == "open":
+            path, _, flags = arguments
+            return bool(flags & (os.O_WRONLY | os.O_RDWR)) and str(path).startswith(root)
+        return event in _EVENTS and any(str(argument).startswith(root) for argument in arguments)
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal n
+        if not changed(event, arguments):
+            return
+        with lock:
+            n += 1
+            struct.pack_into("q", counter, 0, n)
+        if n == kill_at:
+            os.killpg(0, signal.SIGKILL)
+        if fail_at and n >= fail_at:
+            raise OSError(asked["errno"], os.strerror(asked["errno"]), str(arguments[0]))
+
+    return hook
+
+
+def _shift_clock(seconds: float) -> None:
+    import datetime
+
+    true, true_time, by = datetime.datetime, time.time, datetime.timedelta(seconds=seconds)
+
+    class Instants(type):
+        def __instancecheck__(cls, thing: object) -> bool:
+            return isinstance(thing, true)
+
+    class Shifted(true, metaclass=Instants):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return true.now(tz) + by
+
+    datetime.datetime = Shifted  # type: ignore[misc]
+    time.time = lambda: true_time() + seconds
+
+
+def main() -> None:
+    """Answer requests, one JSON object a line."""
+    for name in _IMPORTED:
+        __import__(name)
+    assert threading.active_count() == 1
+    forks: dict[int, _Fork] = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "wait" in request:
+            answer = forks.pop(request["wait"]).wait()
+        else:
+            fork = _Fork(request)
+            forks[fork.pid] = fork
+            answer = {"pid": fork.pid}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
