@@ -12,13 +12,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from app import logs
 from app.commands import (
+    backup,
     build,
     crawl,
+    crop,
     demo,
     doctor,
     encoders,
+    erase,
+    export,
     fetch,
+    finetune,
     ingest,
     predict,
     report,
@@ -41,14 +47,20 @@ ORDER = (
     "crawl",
     "fetch",
     "build",
+    "export",
     "sql",
     "similar",
     "train",
+    "finetune",
     "predict",
+    "crop",
     "report",
     "serve",
     "status",
     "doctor",
+    "erase",
+    "backup",
+    "restore",
     "encoders",
     "weights",
 )
@@ -64,6 +76,13 @@ class _InOrder(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         known = super().list_commands(ctx)
         return sorted(known, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Note which one is called, for logs and the relation `commands`."""
+        name, command, rest = super().resolve_command(ctx, args)
+        below = rest[:1] if rest and rest[0] in getattr(command, "commands", ()) else []
+        logs.call(" ".join([name or "", *below]))
+        return name, command, rest
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Wrapped where the terminal ends, not cut."""
@@ -93,11 +112,16 @@ def _version(asked: bool) -> None:
 
 @program.callback()
 def features(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback ends the program
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    log_format: Annotated[
+        logs.LogFormat,
+        typer.Option(envvar="FEATURES_LOG_FORMAT", help="Of stderr: for people, or one JSON object a line."),
+    ] = "text",
 ) -> None:
     """Popularity of photos: labels from swipes, vectors from pictures, and SQL over both."""
+    logs.begin(log_format)
 
 
 program.command("demo")(demo.run)
@@ -107,22 +131,39 @@ program.command("tokens")(crawl.tokens)
 program.add_typer(crawl.commands, name="crawl")
 program.command("fetch")(fetch.run)
 program.command("build")(build.run)
+program.command("export")(export.run)
 program.command("sql")(sql.run)
 program.command("similar")(similar.run)
 program.command("train")(train.run)
+program.command("finetune")(finetune.run)
 program.command("predict")(predict.run)
+program.command("crop")(crop.run)
 program.command("report")(report.run)
 program.command("serve")(serve.run)
 program.command("status")(status.run)
 program.command("doctor")(doctor.run)
+program.command("erase")(erase.run)
+program.command("backup")(backup.backup)
+program.command("restore")(backup.restore)
 program.command("encoders")(encoders.run)
 program.add_typer(weights.commands, name="weights")
 
 
 def main() -> None:
     """Run the command line, and end the process with its exit code."""
+    code: object = 1
     try:
         program()
     except PhotogenicError as error:
-        print(error, file=sys.stderr)
+        log = logs.structured()
+        if log is None:
+            print(error, file=sys.stderr)
+        else:
+            log.fail(error)
         sys.exit(1)
+    except SystemExit as ended:
+        code = ended.code
+        raise
+    finally:
+        if (log := logs.structured()) is not None:
+            log.end(code)

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from warehouse.progress import Progress
+from app import logs
+from warehouse.history import History, Remembering
 
 if TYPE_CHECKING:
     import rich.progress
@@ -25,9 +26,13 @@ _EVERY_S = 30.0
 """How often a long stage says in a log that it is alive."""
 
 
-def listener() -> Progress:
-    """Bars where a person watches stderr, lines where it goes to a file or a pipe."""
-    return Bars() if sys.stderr.isatty() else Lines()
+def listener() -> Remembering:
+    """Bars where a person watches stderr, lines where it goes to a file or a pipe, events where logs are structured.
+
+    It remembers the stages of the command that runs, for the relation `commands`.
+    """
+    shown = logs.structured() or (Bars() if sys.stderr.isatty() else Lines())
+    return Remembering(shown, History(logs.command()))
 
 
 class Bars:

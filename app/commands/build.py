@@ -50,6 +50,17 @@ def run(
         bool, typer.Option("--near-duplicates", help="Find photos that show the same picture.")
     ] = False,
     anew: Annotated[bool, typer.Option("--anew", help="Compute every label again, stale or not.")] = False,
+    engine: Annotated[
+        Literal["duckdb", "spark"] | None,
+        typer.Option(help="Who computes labels.", show_default="as last time, duckdb at first"),
+    ] = None,
+    master: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Of Spark: local, spark://HOST:7077, sc://HOST:15002.", show_default=False),
+    ] = None,
+    facts: Annotated[
+        str | None, typer.Option(metavar="URI", help="Where `features export` put the facts that Spark reads.")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done; do nothing.")] = False,
     options: LabelOptions,
     store: Store = Path("store"),
@@ -81,6 +92,9 @@ def run(
         "neighbours": neighbours,
         "near_duplicates": near_duplicates,
         "anew": anew,
+        "engine": engine,
+        "master": master,
+        "facts": facts,
     }
     with FeatureStore(store, progress=listener()) as opened:
         if plan:
@@ -115,12 +129,9 @@ def _print_report(report: BuildReport, form: Format) -> None:
     """The funnel is the data; what was done about it is for the person."""
     relations = report.labels.relations if report.labels else ()
     if form == "table":
-        changed = [built for built in relations if built.action != "kept"]
-        if changed:
-            rows = [(b.name, b.action, b.n_rows, b.checksum, b.seconds) for b in changed]
+        if relations:
+            rows = [(b.name, b.action, b.n_rows, b.checksum, b.seconds) for b in relations]
             show(Table(("relation", "action", "n_rows", "checksum", "seconds"), rows), title="Relations")
-        elif relations:
-            print("Relations: all up to date.")
         made = report.computed
         if made is not None:
             vectors = ", ".join(f"{n:,} by {name}" for name, n in made.computed.items()) or "none"

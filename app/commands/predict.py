@@ -10,13 +10,21 @@ import typer
 
 from app.commands.options import Device, FormatOption, Store
 from app.output import Table, show
+from app.progress import listener
 from features import FeatureStore
 
 __all__ = ["run"]
 
 
 def run(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Pictures.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Pictures, folders, globs. None: the photos of the store that the head says nothing of yet.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     run: Annotated[
         str | None, typer.Option(metavar="RUN_ID", help="Which head.", show_default="the best on dev")
@@ -25,15 +33,20 @@ def run(
     sender: Annotated[
         str | None, typer.Option("--for", metavar="USER_ID", help="Whether this user would like them, by own swipes.")
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep what is said of photos of the store in the relation predictions.")
+    ] = False,
     device: Device = None,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Score pictures that nobody has seen yet."""
+    """Score pictures, those that nobody has seen yet too."""
     if run is not None and target is not None:
         raise typer.BadParameter("--run names one head; --target would choose another")
     from models import predict
 
-    with FeatureStore(store) as opened:
-        scored = predict(opened, files, run=run, target=target or "like_ratio", sender=sender, device=device)
+    with FeatureStore(store, progress=listener()) as opened:
+        scored = predict(
+            opened, files or None, run=run, target=target or "like_ratio", sender=sender, keep=keep, device=device
+        )
     show(Table.of_records([asdict(one) for one in scored]), form)

@@ -18,10 +18,17 @@ def run(
     output: Annotated[
         Path | None, typer.Option(help="Where the file goes.", show_default="reports/report.html in the store")
     ] = None,
+    slices: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Columns by photo_id or user_id: the best heads on each of their values."),
+    ] = None,
     store: Store = Path("store"),
 ) -> None:
-    """Write tables 1 to 3, ranked photos and similar popular photos into one HTML file, and print its path."""
+    """Write tables 1 to 3, curves, galleries, slices and a map into one HTML file, and print its path.
+
+    The same figures lie beside it as PNG.
+    """
     from app.report import write_report
 
     with FeatureStore(store) as opened:
-        print(write_report(opened, output))
+        print(write_report(opened, output, slices=slices))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import Encoder, FormatOption, Store
+from app.commands.options import AsOf, Encoder, FormatOption, Store
 from app.output import Table, show
 from app.progress import listener
 from features import FeatureStore
@@ -24,6 +24,7 @@ def run(
         str | None, typer.Option(metavar="SQL", help="Predicate over photo_labels, such as \"gender = 'female'\".")
     ] = None,
     popular: Annotated[bool, typer.Option("--popular", help="Only photos above the median.")] = False,
+    as_of: AsOf = None,
     exact: Annotated[bool, typer.Option("--exact", help="The true nearest, whatever it costs.")] = False,
     store: Store = Path("store"),
     form: FormatOption = "table",
@@ -32,6 +33,12 @@ def run(
     file = Path(query)
     with FeatureStore(store, progress=listener()) as opened:
         found = opened.similar(
-            file if file.is_file() else query, k=k, encoder=encoder, where=where, popular=popular, exact=exact or None
+            file if file.is_file() else query,
+            k=k,
+            encoder=encoder,
+            where=where,
+            popular=popular,
+            as_of=as_of,
+            exact=exact or None,
         )
     show(Table.of(found), form)

@@ -28,7 +28,10 @@ def _print(found: dict[str, Any]) -> None:
     print(f"Snapshot   published {found['snapshot_at']}")
     print(f"Ingested   {labels['ingested_at'] or 'nothing yet'}")
     print(f"Labels     {_freshness(labels)}")
-    print(f"Writer     {found['writer'] or 'nobody'}\n")
+    print(f"Writer     {found['writer'] or 'nobody'}")
+    for stage in found["underway"]:
+        print(f"           {_underway(stage)}")
+    print()
     show(Table(("relation", "n_rows"), list(found["relations"].items())))
     if found["photos"]:
         print()
@@ -40,6 +43,12 @@ def _print(found: dict[str, Any]) -> None:
     if refused:
         print()
         show(Table(("refused", "reason", "n_rows"), refused))
+
+
+def _underway(stage: dict[str, Any]) -> str:
+    of = "" if stage["total"] is None else f" of {stage['total']:,}"
+    rate = "" if stage["per_s"] is None else f", {stage['per_s']:,} a second"
+    return f"{stage['name']}: {stage['done']:,}{of} {stage['unit']} in {stage['seconds']:.0f} s{rate}"
 
 
 def _freshness(labels: dict[str, Any]) -> str:

@@ -32,8 +32,8 @@ def run(
         list[str],
         typer.Option(
             "--head",
-            help="0fc, 1fc, 2fc: so many layers; svm, logistic, ridge, random_forest, kernel; ensemble: the mean of "
-            "all others; may be repeated.",
+            help="0fc, 1fc, 2fc: so many layers; linear_svm or svm, logistic, ridge, random_forest, kernel; ensemble: "
+            "the mean of all others; may be repeated.",
         ),
     ] = HEADS,
     setup: Annotated[list[str], typer.Option(help="On which photos: all, one_face; may be repeated.")] = ONE_FACE,

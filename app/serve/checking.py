@@ -70,8 +70,9 @@ def _check(value: Any, schema: Schema, where: str) -> None:
     if kind == "array":
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
             raise _not(where, f"of {schema.get('minItems', 0)} to {schema.get('maxItems', '-')} items")
-        for at, item in enumerate(value):
-            _check(item, schema["items"], f"{where}[{at}]")
+        if not _all_texts(value, schema["items"]):
+            for at, item in enumerate(value):
+                _check(item, schema["items"], f"{where}[{at}]")
     if kind == "object":
         known = schema["properties"]
         if missing := [name for name in schema.get("required", ()) if name not in value]:
@@ -80,6 +81,15 @@ def _check(value: Any, schema: Schema, where: str) -> None:
             if name not in known:
                 raise _not(f"{where}.{name[:80]}", f"absent; known are {', '.join(known) or 'no fields'}")
             _check(item, known[name], name)
+
+
+def _all_texts(value: list[Any], schema: Schema) -> bool:
+    """Whether all are texts as described: hundreds of ids at a glance."""
+    if schema["type"] != "string" or "enum" in schema or set(map(type, value)) != {str}:
+        return False
+    lengths = list(map(len, value))
+    least, most = schema.get("minLength", 0), schema.get("maxLength")
+    return bool(min(lengths) >= least and (most is None or max(lengths) <= most))
 
 
 def _is(value: Any, kind: str) -> bool:

@@ -60,6 +60,24 @@ class Nearest:
         """Those that have an index."""
         return [known.encoder for known in indices.manifests(self._indices.layout)]
 
+    def usable(self, encoder: str | None) -> str | None:
+        """The encoder by whose vectors photos are told; None: the default one, or none where none has any.
+
+        Raises:
+            ApiError: it has no vectors.
+        """
+        folder = self._indices.layout.embeddings("any").parent
+        if encoder is not None and folder.is_dir() and encoder in {held.name for held in folder.iterdir()}:
+            return encoder
+        known = self.encoders()
+        if encoder is None:
+            return self._indices.default_encoder() if known else None
+        raise ApiError(
+            "not_usable",
+            f"{encoder!r} has no vectors here. Expected: {', '.join(known) or 'a store with vectors'}",
+            f"features build --encoder {encoder}",
+        )
+
     def index(self, encoder: str | None) -> Index:
         """The index of an encoder; None: of the default one.
 

@@ -11,9 +11,11 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from app.figures import photos, standing
 from app.serve import schemas, views
 from app.serve.checking import from_text
 from app.serve.errors import ApiError, translated
+from app.serve.figures import Figures
 from app.serve.guard import COOKIE
 from app.serve.photos import everything, in_order
 from app.serve.site import Site
@@ -42,6 +44,7 @@ class Pages:
 
     def __init__(self, site: Site) -> None:
         self.site, self.takes = site, schemas.requests(site.limits)
+        self._figures = Figures()
         self._templates = Environment(
             loader=PackageLoader("app.serve"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
@@ -147,23 +150,14 @@ class Pages:
 
     async def models(self, _: web.Request) -> web.Response:
         site = self.site
-        best = views.best_of(site.snapshot.runs)
-        shown = (
-            await self._work(views.judged, site.snapshot, best)
-            if best
-            else {"scatter": {}, "slices": [], "gallery": []}
-        )
-        curve = await self._work(views.curve, best) if best else None
         return self._page(
             "models",
             "/models",
             "Models",
             n_runs=len(site.snapshot.runs),
             tables=await self._work(self._tables),
-            best=best,
-            curves=curve,
             alike=await self._alike(),
-            **shown,
+            **await self._work(self._figures.of, site.snapshot),
         )
 
     async def store(self, _: web.Request) -> web.Response:
@@ -259,13 +253,13 @@ class Pages:
         return photos, found["encoder"], "No popular photo is known yet."
 
     async def _alike(self) -> list[dict[str, Any]]:
-        """Figures 2 and 3: for photos in the middle of the field, popular ones of others that look like them."""
+        """For photos in the middle of the field, popular ones of others that look like them."""
         if not self.site.nearest.encoders() or "photo_setups" not in self.site.snapshot.relations:
             return []
         pairs = []
-        for query in (await self._work(self.site.snapshot.asked, "middling")).to_dicts():
-            found, _, _ = await self._similar_popular(query["photo_id"], "swipes", views.SHOWN + 5)
-            others = [one for one in found if one["user_id"] != query["user_id"]][: views.SHOWN - 1]
+        for query in (await self._work(self.site.snapshot.ask, photos.query("middling"))).to_dicts():
+            found, _, _ = await self._similar_popular(query["photo_id"], "swipes", photos.COLUMNS + 5)
+            others = [one for one in found if one["user_id"] != query["user_id"]][: photos.COLUMNS - 1]
             if others:
                 pairs.append({"query": query, "found": others})
         return pairs
@@ -274,7 +268,7 @@ class Pages:
         from models import leaderboard
 
         try:
-            return [views.table(ranked) for ranked in leaderboard(self.site.store.database).tables]
+            return [standing.table(ranked) for ranked in leaderboard(self.site.store.database).tables]
         except InputError:
             return []
         except PhotogenicError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from app.serve.errors import ApiError, translated
 from app.serve.snapshot import Snapshot
@@ -13,24 +14,12 @@ from warehouse import Layout, PhotogenicError
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
 
-__all__ = ["everything", "in_order", "label", "looked_up"]
+__all__ = ["everything", "in_order", "looked_up"]
 
 _OWN = ("photo_id", "user_id", "gender", "width", "height", "status", "split_all", "split_one_face")
 _SHOWN = ("photo_id", "user_id", "gender", "like_ratio", "weight", "percentile", "popular")
-
-
-def label(photo: dict[str, Any]) -> dict[str, Any] | None:
-    """Source, value, weight, popular, percentile; None for a photo without."""
-    if photo["source"] is None:
-        return None
-    return {
-        "source": photo["source"],
-        "value": photo["like_ratio"],
-        "weight": photo["weight"],
-        "popular": photo["popular"],
-        "percentile": photo["percentile"],
-    }
 
 
 def everything(snapshot: Snapshot, photo_id: str) -> dict[str, Any]:
@@ -44,7 +33,7 @@ def everything(snapshot: Snapshot, photo_id: str) -> dict[str, Any]:
         raise ApiError(
             "not_found", f"There is no photo {photo_id[:200]!r}.", 'features sql "select photo_id from photos limit 10"'
         )
-    known: dict[str, Any] = {name: photo[name] for name in _OWN} | {"label": label(photo)}
+    known: dict[str, Any] = {name: photo[name] for name in _OWN} | {"label": snapshot.label(photo_id)}
     asked = {
         "like_ratios": (
             "select time_window, n_likes, n_swipes, like_ratio, ci_low, ci_high, smoothed_ratio from like_ratios"
@@ -70,8 +59,8 @@ def everything(snapshot: Snapshot, photo_id: str) -> dict[str, Any]:
 
 def looked_up(
     snapshot: Snapshot, layout: Layout, photo_ids: list[str], encoder: str | None, most: int
-) -> dict[str, Any]:
-    """Label and vector of many photos, in the order asked; the vectors as numpy rows.
+) -> tuple[list[dict[str, Any]], NDArray[np.float32] | None]:
+    """Label and vector of many photos, in the order asked.
 
     Args:
         snapshot: where labels are.
@@ -80,35 +69,39 @@ def looked_up(
         encoder: None: labels only.
         most: numbers in one answer.
 
+    Returns:
+        Of each photo its id, status, label, and as `embedding` its row in the vectors, or None; and the vectors,
+        float32 (n, dim), None without an encoder.
+
     Raises:
         ApiError: too many numbers, or the encoder has no vectors.
     """
-    rows, dim = snapshot.rows(photo_ids), None
-    found: dict[str, Any] = {}
+    rows = snapshot.rows(photo_ids)
+    known, found = rows >= 0, None
+    places = [-1] * len(photo_ids)
     if encoder is not None:
         try:
             held = vectors.opened(layout, encoder)
         except PhotogenicError as error:
             raise translated(error) from error
-        dim, there = held.dim, _ids(held)
-        with_vector = [name for name, row in zip(photo_ids, rows, strict=True) if row >= 0 and name in there]
-        if len(with_vector) * dim > most:
+        positions = held.positions(photo_ids)
+        there = known & (positions >= 0)
+        n = int(there.sum())
+        if n * held.dim > most:
             raise ApiError(
                 "not_usable",
-                f"{len(with_vector)} vectors of {dim} numbers are too many. Expected: at most {most // dim} photos",
+                f"{n} vectors of {held.dim} numbers are too many. Expected: at most {most // held.dim} photos",
                 "ask in several requests",
             )
-        found = dict(zip(*held.read(with_vector), strict=True)) if with_vector else {}
-    known = iter(snapshot.photos[rows[rows >= 0]].iter_rows(named=True))
+        found = held.at(positions[there])
+        places = np.where(there, np.cumsum(there) - 1, -1).tolist()
+    labels = iter(snapshot.labels(rows[known]))
     photos: list[dict[str, Any]] = []
-    for photo_id, row in zip(photo_ids, rows, strict=True):
-        if row < 0:
-            photos.append({"photo_id": photo_id, "status": "unknown_photo", "embedding": None, "label": None})
-            continue
-        status = "ok" if encoder is None or photo_id in found else "no_vector"
-        its = label(next(known))
-        photos.append({"photo_id": photo_id, "status": status, "embedding": found.get(photo_id), "label": its})
-    return {"encoder": encoder, "dim": dim, "photos": photos}
+    for photo_id, is_known, place in zip(photo_ids, known.tolist(), places, strict=True):
+        status = "unknown_photo" if not is_known else "ok" if encoder is None or place >= 0 else "no_vector"
+        its = next(labels) if is_known else None
+        photos.append({"photo_id": photo_id, "status": status, "embedding": None if place < 0 else place, "label": its})
+    return photos, found
 
 
 def in_order(snapshot: Snapshot, asked: dict[str, Any], run_id: str | None) -> dict[str, Any]:
@@ -157,8 +150,3 @@ def _ordered(snapshot: Snapshot, wanted: _Order) -> pl.DataFrame:
         photos = photos.join(said, on="photo_id", how="inner" if wanted.by == "prediction" else "left")
     down = [wanted.order == "desc", False]
     return photos.sort([wanted.by, "photo_id"], descending=down, nulls_last=True)
-
-
-@lru_cache(maxsize=8)
-def _ids(held: vectors.VectorSet) -> frozenset[str]:
-    return frozenset(held.ids())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import io
 import os
 from concurrent.futures import Executor
@@ -54,15 +55,21 @@ class Pictures:
     def _read_or_make(self, sha256: str, kind: str) -> bytes | None:
         path = self._layout.thumbnails / kind / sha256[:2] / f"{sha256}.jpg"
         with contextlib.suppress(OSError):
-            return path.read_bytes()
+            if (held := _whole(path.read_bytes())) is not None:
+                return held
         try:
-            made = _small(self._layout.photo(sha256).read_bytes(), kind)
+            data = self._layout.photo(sha256).read_bytes()
         except OSError:
             return None
+        if hashlib.sha256(data).hexdigest() != sha256:
+            return None
+        made = _small(data, kind)
         if made is not None:
             self.n_made += 1
             with contextlib.suppress(OSError):  # a full or read-only disk: it is made again next time
                 _write(path, made)
+                if not self._layout.photo(sha256).exists():  # erased meanwhile
+                    path.unlink()
         return made
 
 
@@ -90,5 +97,11 @@ def _write(path: Path, data: bytes) -> None:
     """Whole or not at all; not synced, for it is a cache."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
+    temporary.write_bytes(data + hashlib.sha256(data).digest())
     temporary.replace(path)
+
+
+def _whole(data: bytes) -> bytes | None:
+    """What was written, less the digest that follows the picture; None: something else is there."""
+    picture, digest = data[:-32], data[-32:]
+    return picture if hashlib.sha256(picture).digest() == digest else None

@@ -49,6 +49,10 @@ class Snapshot:
         name = "photos" if {"photo_labels", "photo_setups"} <= self.relations else "unlabelled"
         self.photos = self.asked(name)
         self._places = {photo_id: row for row, photo_id in enumerate(self.photos["photo_id"])}
+        names = ("source", "like_ratio", "weight", "popular", "percentile")
+        self._labels = [
+            self.photos[name].to_numpy() for name in names
+        ]  # a hundred rows: a tenth of the time of a frame
         self.runs: list[dict[str, Any]] = self.ask("from runs order by created_at desc, run_id").to_dicts()
 
     def ask(self, query: str, values: dict[str, Any] | None = None) -> pl.DataFrame:
@@ -71,6 +75,27 @@ class Snapshot:
         """What `photos` says of one; None where nobody knows it."""
         (row,) = self.rows([photo_id])
         return None if row < 0 else self.photos.row(int(row), named=True)
+
+    def labels(self, rows: NDArray[np.int64]) -> list[dict[str, Any] | None]:
+        """Of photos by their rows: source, value, weight, popular, percentile; None for one without a label."""
+        columns = (column[rows].tolist() for column in self._labels)
+        return [
+            None
+            if source is None
+            else {
+                "source": source,
+                "value": value,
+                "weight": weight,
+                "popular": bool(popular),
+                "percentile": percentile,
+            }
+            for source, value, weight, popular, percentile in zip(*columns, strict=True)
+        ]
+
+    def label(self, photo_id: str) -> dict[str, Any] | None:
+        """The label of one photo; None where it has none, or nobody knows it."""
+        row = self.rows([photo_id])
+        return None if row[0] < 0 else self.labels(row)[0]
 
     def predictions(self, run_id: str) -> pl.DataFrame:
         """photo_id and prediction of a run."""

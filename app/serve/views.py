@@ -1,8 +1,7 @@
-"""What the pages about everything show: breakdown, models, store. Queries of ours, laid out for charts and tables."""
+"""What the pages about everything show: breakdown, photo, store. Queries of ours, laid out for charts and tables."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from app.serve.snapshot import Snapshot
@@ -10,19 +9,11 @@ from app.serve.snapshot import Snapshot
 if TYPE_CHECKING:
     import polars as pl
 
-    from models.ranking import Table
-
-__all__ = ["SHOWN", "best_of", "breakdown", "curve", "judged", "relations", "table", "weeks"]
+__all__ = ["breakdown", "relations", "weeks"]
 
 _GENDERS = ("female", "male", "other", "unknown")
-_SETUPS = ("ALL", "1BBOX")
 _STEPS = 7
 """Shades of the heat map."""
-
-SHOWN = 7
-"""Photos side by side in a figure."""
-
-_FIFTHS = 5
 
 
 def weeks(snapshot: Snapshot, photo_id: str) -> dict[str, Any] | None:
@@ -88,88 +79,6 @@ def _most(found: pl.DataFrame, column: str) -> list[str]:
     for name, n in found.select("gender", column).iter_rows():
         totals[name] = totals.get(name, 0) + n
     return [name for name in _GENDERS if totals.get(name, 0) >= 0.01 * sum(totals.values())]
-
-
-def table(ranked: Table) -> dict[str, Any]:
-    """Table 2 or 3: ours, the interval, and what the paper printed."""
-    better = max if ranked.metric == "accuracy" else min
-    n_columns = range(len(_SETUPS))
-    used = [at for at in n_columns if any(row.cells[at] is not None for row in ranked.rows)]
-    best = {at: better(cell.value for row in ranked.rows if (cell := row.cells[at]) is not None) for at in used}
-    rows = []
-    for row in ranked.rows:
-        cells = []
-        for at in used:
-            cell, printed = row.cells[at], row.published[at]
-            low = None if cell is None else cell.low
-            between = "" if cell is None or low is None else f"{low:.4f} to {cell.high:.4f}"
-            cells.append(
-                {
-                    "value": "" if cell is None else f"{cell.value:.4f}",
-                    "interval": between,
-                    "published": "" if printed is None else f"{printed:g}",
-                    "best": cell is not None and cell.value == best[at],
-                }
-            )
-        rows.append({"encoder": row.encoder, "head": row.head, "cells": cells})
-    floors = [f"{_SETUPS[at]} {floor:.4f}" for at in used if (floor := ranked.floor[at]) is not None]
-    noise = f"Of the error, the labels' own noise: {', '.join(floors)}." if floors else ""
-    return {"title": ranked.title, "columns": [_SETUPS[at] for at in used], "rows": rows, "floor": noise}
-
-
-def best_of(runs: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The like-ratio head that dev chose, of photos of one face where there are any."""
-    found = [run for run in runs if run["target"] == "like_ratio" and run["dev"] is not None]
-    return min(found, key=lambda run: (run["setup"] != "one_face", run["dev"], run["run_id"])) if found else None
-
-
-def curve(run: dict[str, Any]) -> dict[str, Any] | None:
-    """Loss on dev while a head was trained; None for heads that are not trained step by step."""
-    looks = json.loads(run["results"]).get("curve") or []
-    if len(looks) < 2:
-        return None
-    return {"labels": [n for n, _ in looks], "series": [{"name": "dev", "values": [loss for _, loss in looks]}]}
-
-
-def judged(snapshot: Snapshot, run: dict[str, Any]) -> dict[str, Any]:
-    """How a head does on test: each photo, slices of them, and photos of every fifth."""
-    import polars as pl
-
-    found = snapshot.asked("judged", {"run": run["run_id"]})
-    rows = found.to_dicts()
-    fifths = [rows[i * len(rows) // _FIFTHS : (i + 1) * len(rows) // _FIFTHS] for i in range(_FIFTHS)]
-    with_picture = [[row for row in fifth if row["sha256"] is not None][:SHOWN] for fifth in fifths]
-    slices = [_slice("all", found)] if rows else []
-    for name in _GENDERS:
-        of = found.filter(pl.col("gender").is_null() if name == "unknown" else pl.col("gender") == name)
-        slices += [_slice(name, of)] if len(of) else []
-    half = found["weight"].median()
-    if isinstance(half, (int, float)):
-        slices += [_slice(f"under {half:.0f} swipes", found.filter(pl.col("weight") < half))]
-        slices += [_slice(f"{half:.0f} swipes or more", found.filter(pl.col("weight") >= half))]
-    scatter = {
-        "labels": found["photo_id"].to_list(),
-        "x": found["prediction"].to_list(),
-        "series": [{"name": "observed by predicted", "values": found["like_ratio"].to_list()}],
-        "diagonal": True,
-    }
-    return {
-        "scatter": scatter,
-        "slices": [one for one in slices if one["n"]],
-        "gallery": [fifth for fifth in with_picture if fifth],
-    }
-
-
-def _slice(name: str, photos: pl.DataFrame) -> dict[str, Any]:
-    said, seen, weight = (photos[column].to_numpy() for column in ("prediction", "like_ratio", "weight"))
-    total = weight.sum() or 1.0
-    return {
-        "slice": name,
-        "n": len(photos),
-        "mse": float(((said - seen) ** 2 * weight).sum() / total),
-        "observed": float((seen * weight).sum() / total),
-        "predicted": float((said * weight).sum() / total),
-    }
 
 
 def relations(status: dict[str, Any]) -> list[tuple[str, str, int | None]]:

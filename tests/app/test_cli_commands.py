@@ -74,11 +74,16 @@ def test_a_failed_ingest_changes_nothing(tmp_path):
     assert not (tmp_path / "store").exists()
 
 
+def checksums(done):
+    return dict(re.findall(r"^(\w+) +(?:computed|updated|kept) +\d+ +([0-9a-f]{16}) ", done.stdout, re.MULTILINE))
+
+
 def test_build_prints_relations_then_the_funnel(world, store, tmp_path):
     first = run("build", "--store", store, "--only", "labels", "--min-swipes", "2")
     assert re.search(r"^photo_labels +computed", first.stdout, re.MULTILINE)
     second = run("build", "--store", store, "--only", "labels", "--min-swipes", "2")
-    assert "Relations: all up to date." in second.stdout
+    assert checksums(second) == checksums(first)  # kept relations too, so that two builds can be compared
+    assert re.search(r"^photo_labels +kept", second.stdout, re.MULTILINE)
     assert re.search(r"^swipes +1 +ingested", second.stdout, re.MULTILINE)
     assert second.stderr.startswith("Built in ")
     run("build", "--store", store, "--only", "labels")
@@ -208,10 +213,11 @@ def test_similar_hands_over_what_was_asked(store, monkeypatch, tmp_path):
     picture.touch()
     found = run("similar", "p000001", "-k", 3, "--where", "popular", "--popular", "--store", store, "--format", "json")
     assert json.loads(found.stdout) == [{"rank": 1, "photo_id": "p", "distance": 0.25}]
-    run("similar", picture, "--encoder", "dlib_face", "--exact", "--store", store)
+    run("similar", picture, "--encoder", "dlib_face", "--as-of", "2024-02-01", "--exact", "--store", store)
+    then = dt.datetime(2024, 2, 1)
     assert seen == [
-        ("p000001", {"k": 3, "encoder": None, "where": "popular", "popular": True, "exact": None}),
-        (picture, {"k": 10, "encoder": "dlib_face", "where": None, "popular": False, "exact": True}),
+        ("p000001", {"k": 3, "encoder": None, "where": "popular", "popular": True, "as_of": None, "exact": None}),
+        (picture, {"k": 10, "encoder": "dlib_face", "where": None, "popular": False, "as_of": then, "exact": True}),
     ]
 
 
@@ -246,3 +252,21 @@ def test_doctor_ends_with_one_where_a_fault_is_left(store, tmp_path):
     assert done.exit_code == 1
     assert f"features doctor --fix --store {copy}" in done.stdout
     assert run("doctor", "--fix", "--store", copy).exit_code == 0
+
+
+def test_erase_asks_first_and_prints_its_receipt(store, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(store, copy)
+    asked = run("erase", "u000003", "--store", copy)
+    assert isinstance(asked.exception, InputError)
+    assert asked.exception.remedy == "features erase USER_ID --yes"
+    done = run("erase", "u000003", "u000004", "--yes", "--store", copy, "--format", "json")
+    assert done.exit_code == 0, done.exception
+    [receipt] = json.loads(done.stdout)
+    assert (len(receipt["people"]), receipt["counts"]["users"]) == (2, 2)
+    with FeatureStore(copy) as opened:
+        assert opened.sql("select count(*) from users where user_id in ('u000003', 'u000004')").item() == 0
+    told = run("erase", "u000005", "--yes", "--store", copy).stdout
+    assert "Erased 1 people" in told
+    assert "u000005" not in told
+    assert isinstance(run("erase", "u000005", "--yes", "--store", copy).exception, InputError)

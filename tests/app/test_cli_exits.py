@@ -111,12 +111,26 @@ def work_of_children():
     return used.ru_utime + used.ru_stime
 
 
-@pytest.mark.parametrize(("arguments", "limit_s"), [(["--help"], 0.3), (["sql", "select 1"], 0.5)])
-def test_answers_at_once(features, arguments, limit_s):
-    # The best of several, and of the clock and the work done: the promise is about the program, not its company.
-    def seconds():
-        started = time.perf_counter(), work_of_children()
-        assert features(*arguments).returncode == 0
-        return min(time.perf_counter() - started[0], work_of_children() - started[1])
+BARE_HELP = "import typer.main"
+BARE_SQL = "import typer.main, typer._adapters, duckdb; duckdb.connect().execute('select 1').fetchall()"
 
-    assert min(seconds() for _ in range(8)) <= limit_s
+
+@pytest.mark.parametrize(
+    ("arguments", "bare", "limit"), [(["--help"], BARE_HELP, 3), (["sql", "select 1"], BARE_SQL, 2)]
+)
+def test_answers_at_once(features, arguments, bare, limit):
+    # Beside an interpreter that loads the bare libraries, in turn: the same work takes 0.45 s or 0.6 s on one machine.
+    def seconds(run):
+        before = work_of_children()
+        assert run().returncode == 0
+        return work_of_children() - before
+
+    both = [
+        (
+            seconds(lambda: features(*arguments)),
+            seconds(lambda: subprocess.run([sys.executable, "-c", bare], check=False)),
+        )
+        for _ in range(8)
+    ]
+    ours, bares = map(min, zip(*both, strict=True))
+    assert ours <= limit * bares

@@ -22,8 +22,8 @@ from features.faces import FaceSettings
 from ingest.crawl import crawl
 from ingest.fetch import fetch
 from ingest.limits import CrawlSettings, Limits
-from ingest.tables import TABLES
-from models import predict, train
+from ingest.tables import REASONS, TABLES
+from models import crop, finetune, predict, train
 from models.division import Division
 from models.heads import DEPTHS
 from models.targets import TARGETS
@@ -43,11 +43,17 @@ CALLS = {
     "ingest main-photos": FeatureStore.ingest_main_photos,
     "ingest swipes": FeatureStore.ingest_swipes,
     "build": FeatureStore.build,
+    "export": FeatureStore.export,
     "similar": FeatureStore.similar,
     "train": train,
+    "finetune": finetune,
     "predict": predict,
+    "crop": crop,
     "status": FeatureStore.status,
     "doctor": FeatureStore.doctor,
+    "erase": FeatureStore.erase,
+    "backup": FeatureStore.backup,
+    "restore": FeatureStore.restore,
     "report": write_report,
     "serve": serve,
     "fetch": fetch,
@@ -56,6 +62,9 @@ CALLS = {
 """Each command and the function that it calls; the others read one relation, one table or one file."""
 
 OTHERS = {"login", "tokens", "sql", "encoders", "weights list", "weights fetch"}
+
+ARGUMENTS = {"self", "store", "progress", "files", "folder", "query", "user_ids"}
+"""Given by their place, or by what a command opens."""
 
 OBJECTS = {
     "options": LabelOptions,
@@ -70,12 +79,13 @@ ONLY_IN_PYTHON = {
     "demo": {"root", "tell"},
     "train": {"grid"},
     "predict": {"faces", "embed"},
+    "crop": {"faces"},
     "serve": {"tell"},
     "fetch": {"db", "clock", "rng"},
     "crawl instagram": {"db", "vault", "clock", "rng"},
 }
 
-ONLY_ON_THE_COMMAND_LINE = {"build": {"plan"}}
+ONLY_ON_THE_COMMAND_LINE = {"build": {"plan"}, "erase": {"yes"}, "restore": {"yes"}}
 """`features build --plan` calls FeatureStore.plan, which takes what FeatureStore.build takes."""
 
 
@@ -97,7 +107,17 @@ def parameters(command):
     """What the function takes, objects spelled out."""
     found = {}
     for name, parameter in inspect.signature(CALLS[command]).parameters.items():
-        if name in {"self", "store", "progress", "files", "query", *ONLY_IN_PYTHON.get(command, ())}:
+        if name in {
+            "self",
+            "store",
+            "progress",
+            "files",
+            "folder",
+            "query",
+            "uri",
+            "user_ids",
+            *ONLY_IN_PYTHON.get(command, ()),
+        }:
             continue
         if name in OBJECTS:
             prefix = "face_" if name == "faces" else ""
@@ -194,7 +214,11 @@ def test_readme_lists_every_command_with_every_option():
 
 
 def test_every_option_in_the_readme_exists():
-    known = {name for command in COMMANDS.values() for p in command.params for name in p.opts} | {"--help", "--version"}
+    known = {name for command in COMMANDS.values() for p in command.params for name in p.opts} | {
+        "--help",
+        "--version",
+        "--log-format",
+    }
     assert set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", README)) <= known
 
 
@@ -208,6 +232,15 @@ def test_readme_says_of_each_relation_what_its_file_says():
 def test_readme_names_the_columns_of_the_files():
     for kind, columns, _ in table_of("Ten minutes with your own data", ["file", "columns", "needed"]):
         assert tuple(re.findall(r"`(\w+)`", columns)) == TABLES[kind.replace(" ", "_")].names
+
+
+def test_readme_says_what_becomes_of_dirty_rows_by_reasons_that_exist():
+    outcomes = " ".join(outcome for _, outcome in table_of("Dirty rows", ["what comes in", "what becomes of it"]))
+    reason = next(column for column in relation("swipe_audit").columns if column.name == "reason")
+    audited = set(reason.comment.split(", "))
+    named = set(re.findall(r"`([a-z]+_[a-z_]+|duplicate)`", outcomes))
+    assert named <= {*REASONS, *audited}
+    assert audited - {"kept"} <= named
 
 
 def test_readme_says_why_each_dependency_is_here():

@@ -57,6 +57,6 @@ def test_bars_nest_keep_notes_and_stay_off_stdout(capsys):
 
 
 def test_bars_on_a_terminal_only(monkeypatch):
-    assert isinstance(listener(), Lines)
+    assert isinstance(listener()._listener, Lines)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert isinstance(listener(), Bars)
+    assert isinstance(listener()._listener, Bars)

@@ -13,6 +13,7 @@ from app.report import write_report
 from features import FeatureStore
 from ingest.world import make_world
 from models import Grid, Schedule, train
+from models.division import Division
 from warehouse import StoreError
 
 
@@ -31,28 +32,69 @@ def store(tmp_path_factory):
         yield store
 
 
-def test_a_store_with_labels_only_shows_table_1_and_no_empty_headings(store):
+HEADINGS = ("Table 2", "Learning curves", "C curves", "Calibration", "Figure 1", "Top and bottom", "Slices", "Map of")
+
+
+def test_of_what_a_store_with_labels_only_lacks_the_report_names_the_command(store):
     page = write_report(store).read_text()
     assert "Table 1. Who likes whom" in page
-    assert not any(heading in page for heading in ("Table 2", "Ranked by prediction", "Similar popular photos"))
+    assert page.count("features train") >= 7
+    assert page.count('class="missing"') == 10
+    assert [path.name for path in (store.layout.reports / "report-figures").iterdir()] == ["table-1.png"]
 
 
-def test_the_whole_report_is_one_file_with_its_pictures(store):
+def test_the_whole_report_is_one_file_with_its_pictures(store, tmp_path):
     store.build(encoders=["dlib_face"])
     grid = Grid(learning_rates=(1e-3,), penalties=(0.1,), schedule=Schedule(least_updates=100, evaluations=5))
-    board = train(store, "like_ratio", ["dlib_face"], ["0fc"], "one_face", grid=grid)
-    path = write_report(store)
+    folds = Division(folds=3)  # every photo is tested: enough for each figure
+    targets = ["like_ratio", "popular", "gender"]
+    board = train(store, targets, ["dlib_face"], ["0fc", "svm"], "one_face", division=folds, grid=grid)
+    slices = tmp_path / "slices.csv"
+    users = store.sql("select user_id from users order by user_id")["user_id"].to_list()
+    slices.write_text("user_id,half\n" + "\n".join(f"{one},{'ab'[at % 2]}" for at, one in enumerate(users)))
+    path = write_report(store, slices=slices)
     page = path.read_text()
     assert path == store.layout.reports / "report.html"
-    assert all(heading in page for heading in ("Table 1", "Table 2", "Ranked by prediction", "Similar popular photos"))
-    assert f"{board.frame['test'][0]:.4f}" in page
-    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+    assert all(heading in page for heading in HEADINGS)
+    assert "half: a (n =" in page
+    assert 'class="missing"' not in page
+    assert f"{board.frame.filter(target='like_ratio')['test'][0]:.4f}" in page
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert "&lt;i&gt;p" in page
     assert "<i>" not in page
-    pictures = re.findall(r'base64,([^"]+)"', page)
-    assert len(pictures) > 5
+    pictures = re.findall(r'jpeg;base64,([^"]+)"', page)
+    assert len(pictures) > 20
     with Image.open(io.BytesIO(base64.b64decode(pictures[0]))) as picture:
         assert (picture.format, picture.size) == ("JPEG", (168, 168))
+    drawn = {each.name for each in (store.layout.reports / "report-figures").iterdir()}
+    expected = "table-1 learning-curves c-curves calibration figure-1 top bottom gender-errors-dlib_face map map-photos"
+    assert drawn == {
+        f"{name}.png" for name in (*expected.split(), *(f"slices-{t}" for t in ("like_ratio", "popular", "gender")))
+    }
+
+
+def test_a_report_elsewhere_has_its_figures_beside_it_and_takes_no_strangers_away(store, tmp_path):
+    folder = tmp_path / "ours-figures"
+    folder.mkdir()
+    (folder / "mine.png").write_bytes(b"x")
+    assert write_report(store, tmp_path / "ours.html") == tmp_path / "ours.html"
+    assert {"mine.png", "table-1.png"} <= {each.name for each in folder.iterdir()}
+
+
+def test_neither_report_nor_figures_outlive_an_erase_meanwhile(store, monkeypatch):
+    from app import report
+
+    write, receipts = report._write, store.layout.erased / "receipts"
+
+    def erasing(*given):
+        receipts.mkdir(parents=True, exist_ok=True)
+        (receipts / "r.json").write_text("{}")
+        return write(*given)
+
+    monkeypatch.setattr(report, "_write", erasing)
+    with pytest.raises(StoreError, match="People were erased"):
+        write_report(store)
+    assert list(store.layout.reports.iterdir()) == []
 
 
 def test_no_store_no_report(tmp_path):

@@ -1,4 +1,5 @@
-// The next stretch of photos when the end comes into sight. Each stretch is a chunk that costs nothing off screen.
+// The next stretch of photos when the end comes into sight. A stretch far off screen gives its cards back, and fetches
+// them again when it comes near: the page holds some hundreds, however many were scrolled past.
 import { ask, card, el, shown } from "./common.js";
 
 const more = document.getElementById("more");
@@ -8,16 +9,49 @@ document.querySelector("form.filters")?.addEventListener("formdata", (event) => 
   for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
 });
 
+const near = new IntersectionObserver((seen) => {
+  for (const { target, isIntersecting } of seen) isIntersecting ? fill(target) : clear(target);
+}, { rootMargin: "4000px 0px" });
+
+async function fetched(offset) {
+  return ask(`/api/v1/gallery?${more.dataset.query}&offset=${offset}&limit=60`);
+}
+
+function cards(photos) {
+  return photos.map((photo) => card(photo, more.dataset.by));
+}
+
+function clear(chunk) {
+  if (chunk.childElementCount === 0 || chunk.contains(document.activeElement)) return;
+  chunk.style.height = `${chunk.offsetHeight}px`;
+  chunk.replaceChildren();
+}
+
+async function fill(chunk) {
+  if (chunk.childElementCount > 0 || chunk.dataset.busy) return;
+  chunk.dataset.busy = "true";
+  try {
+    const { photos } = await fetched(chunk.dataset.offset);
+    chunk.replaceChildren(...cards(photos));
+    chunk.style.height = "";
+  } catch {
+    // the server is away; scrolling here again asks again
+  }
+  delete chunk.dataset.busy;
+}
+
 async function next() {
-  const { query, offset, by } = more.dataset;
-  const answer = await ask(`/api/v1/gallery?${query}&offset=${offset}&limit=60`);
-  photos.append(el("div", { class: "chunk" }, ...answer.photos.map((photo) => card(photo, by))));
-  more.dataset.offset = Number(offset) + answer.photos.length;
-  if (Number(more.dataset.offset) >= answer.n_photos || answer.photos.length === 0) return false;
-  return true;
+  const offset = Number(more.dataset.offset);
+  const answer = await fetched(offset);
+  const chunk = el("div", { class: "chunk", "data-offset": offset }, ...cards(answer.photos));
+  photos.append(chunk);
+  near.observe(chunk);
+  more.dataset.offset = offset + answer.photos.length;
+  return offset + answer.photos.length < answer.n_photos && answer.photos.length > 0;
 }
 
 if (more) {
+  near.observe(photos.firstElementChild);
   let busy = false;
   const load = async () => {
     if (busy) return;

@@ -1,13 +1,28 @@
-// Shows the page anew when a snapshot was published, or when a writer came or went.
-import { ask } from "./common.js";
+// Shows the page anew when a snapshot was published, or when a writer came or went; meanwhile, what the writer is at.
+import { ask, el } from "./common.js";
 
 const live = document.getElementById("live");
-setInterval(async () => {
+const underway = document.getElementById("underway");
+const number = new Intl.NumberFormat("en");
+
+function line(stage) {
+  const of = stage.total === null ? "" : ` of ${number.format(stage.total)}`;
+  const rate = stage.per_s === null ? "" : `, ${number.format(stage.per_s)} a second`;
+  const text = `${stage.name}: ${number.format(stage.done)}${of} ${stage.unit} in ${Math.round(stage.seconds)} s${rate}`;
+  const bar = stage.total ? [el("progress", { max: stage.total, value: stage.done, "aria-label": stage.name })] : [];
+  return el("li", {}, ...bar, text);
+}
+
+async function look() {
   if (document.hidden) return;
   try {
     const now = await ask("/api/v1/store");
     if (now.snapshot_at !== live.dataset.at || (now.writer ?? "") !== live.dataset.writer) location.reload();
+    underway?.replaceChildren(...now.underway.map(line));
   } catch {
     // the server is away; the page stays as it was
   }
-}, 4000);
+}
+
+setInterval(look, underway ? 1000 : 4000);
+if (underway) look();

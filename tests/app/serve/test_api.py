@@ -100,9 +100,11 @@ def test_similar_finds_what_the_store_finds(here, store, portrait, asked):
         assert mine == pytest.approx(theirs)
 
 
-def test_similar_to_an_upload_is_the_photo_itself(here, portrait):
+def test_similar_to_an_upload_is_the_photo_itself_and_keeps_nothing(here, root, portrait):
     photo_id, data = portrait
+    before = {path for path in root.rglob("*") if "thumbnails" not in path.parts}
     answer = here.form("/api/v1/similar", [("me.jpg", data)], k=2)
+    assert {path for path in root.rglob("*") if "thumbnails" not in path.parts} == before
     assert answer.status == 200, answer.body
     nearest = answer.json["photos"][0]
     assert nearest["photo_id"] == photo_id

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import select
 import socket
 import struct
 import threading
@@ -221,6 +222,24 @@ def test_a_body_of_50_MB_is_refused_before_it_is_read(here):
         )
         sock.sendall(f"{head}Content-Length: 50000000\r\n\r\n".encode())
         assert b" 413 " in sock.recv(1000)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("sql", "application/json"), ("predict", "multipart/form-data; boundary=x")]
+)
+def test_50_MB_that_come_unannounced_are_cut_off(here, path, kind):
+    picture = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+    piece, sent = b"x" * 100_000, 0
+    with socket.create_connection(_address(here), timeout=10) as sock:
+        head = f"POST /api/v1/{path} HTTP/1.1\r\nHost: {here.host}\r\nContent-Type: {kind}\r\n"
+        sock.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        sock.sendall(b"%x\r\n%b\r\n" % (len(picture), picture))
+        with contextlib.suppress(ConnectionError):
+            while sent < 50_000_000 and not select.select([sock], [], [], 0)[0]:
+                sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+                sent += len(piece)
+        assert b" 413 " in sock.recv(1000)
+    assert sent < 30_000_000, "more than what lay in buffers"
 
 
 def test_a_long_json_body_is_refused(here):

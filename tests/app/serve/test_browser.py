@@ -28,6 +28,18 @@ def test_pages_fit_and_can_be_used_by_everybody(look, portrait, path):
         look.complaints.clear()
 
 
+@pytest.mark.parametrize("path", ["/", "/models", "photo"])
+def test_a_long_name_does_not_widen_a_page(look, portrait, path):
+    page = look(f"/photos/{portrait[0]}" if path == "photo" else path)
+    name = "photo-of-somebody-" * 9
+    assert page.evaluate(
+        "name => { const all = document.querySelectorAll('.card .more, h1');"
+        " all.forEach(one => { one.textContent = name; }); return all.length }",
+        name,
+    )
+    assert fits(page)
+
+
 def test_the_gallery_goes_on_by_itself(look, here):
     page = look("/?least=0")
     n_photos = here.get("/api/v1/gallery").json["n_photos"]

@@ -2,6 +2,7 @@
 
 import io
 import re
+from urllib.parse import quote, urlencode
 
 import pytest
 from PIL import Image
@@ -27,16 +28,22 @@ def test_a_page_comes_whole_and_loads_nothing_from_elsewhere(here, path):
     assert not re.search(r"<script(?![^>]* src=)|<style| style=| on\w+=", text), "what the policy would refuse"
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_a_store_without_anything_says_what_to_run(tmp_path, path):
-    db = database(tmp_path)
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A server on a store that knows one user and nothing else."""
+    db = database(tmp_path_factory.mktemp("empty"))
     with db.write("test") as con:
         con.execute("insert into facts.users values ('u', 'female', null, null, timestamp '2024-01-01')")
     with served(db.layout.root) as here:
-        answer = here.get(path, **PERSON)
-        assert answer.status == 200
-        if path not in ("/sql", "/api"):
-            assert re.search(r"features (build|train|ingest)", answer.body.decode())
+        yield here
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_store_without_anything_says_what_to_run(empty, path):
+    answer = empty.get(path, **PERSON)
+    assert answer.status == 200
+    if path not in ("/sql", "/api"):
+        assert re.search(r"features (build|train|ingest)", answer.body.decode())
 
 
 def test_ids_that_are_markup_stay_text(tmp_path):
@@ -46,8 +53,6 @@ def test_ids_that_are_markup_stay_text(tmp_path):
         con.execute(
             "insert into facts.photos values ($1, $2, $3, null, null, null, null, timestamp '2024-01-01')", values
         )
-    from urllib.parse import quote
-
     with served(db.layout.root) as here:
         text = here.get(f"/photos/{quote(name, safe='')}", **PERSON).body.decode()
         assert "<img src=x" not in text
@@ -95,34 +100,36 @@ def test_filters_that_no_form_offers_are_refused(here):
     assert here.get("/?offset=-1").status == 400
 
 
-def test_a_person_logs_in_once(root):
+@pytest.fixture(scope="module")
+def locked(root):
     with served(root, token=TOKEN) as here:
-        sent_away = here.get("/models", **PERSON)
-        assert (sent_away.status, sent_away.headers["Location"]) == (303, "/login?next=/models")
-        assert here.get("/login").status == 200
-        assert here.get("/thumbs/p000001").code == "unauthorized"
-        form = {"Content-Type": "application/x-www-form-urlencoded"}
-        assert here.ask("POST", "/login", "token=wrong&next=/models", form).status == 403
-        answer = here.ask("POST", "/login", f"token={TOKEN}&next=/models", form)
-        assert (answer.status, answer.headers["Location"]) == (303, "/models")
-        cookie = answer.headers["Set-Cookie"]
-        assert TOKEN not in cookie
-        assert "HttpOnly" in cookie
-        assert "SameSite=Strict" in cookie
-        assert here.get("/models", Cookie=cookie.partition(";")[0]).status == 200
-        assert here.get("/models", Cookie="photogenic=wrong").status == 303
+        yield here
+
+
+def test_a_person_logs_in_once(locked):
+    sent_away = locked.get("/models", **PERSON)
+    assert (sent_away.status, sent_away.headers["Location"]) == (303, "/login?next=/models")
+    assert locked.get("/login").status == 200
+    assert locked.get("/thumbs/p000001").code == "unauthorized"
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert locked.ask("POST", "/login", "token=wrong&next=/models", form).status == 403
+    answer = locked.ask("POST", "/login", f"token={TOKEN}&next=/models", form)
+    assert (answer.status, answer.headers["Location"]) == (303, "/models")
+    cookie = answer.headers["Set-Cookie"]
+    assert TOKEN not in cookie
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert locked.get("/models", Cookie=cookie.partition(";")[0]).status == 200
+    assert locked.get("/models", Cookie="photogenic=wrong").status == 303
 
 
 @pytest.mark.parametrize(
     "target", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/a\r\nX: y"]
 )
-def test_the_way_in_leads_nowhere_else(root, target):
-    from urllib.parse import urlencode
-
-    with served(root, token=TOKEN) as here:
-        body = urlencode({"token": TOKEN, "next": target})
-        answer = here.ask("POST", "/login", body, {"Content-Type": "application/x-www-form-urlencoded"})
-        assert answer.headers["Location"] == "/"
+def test_the_way_in_leads_nowhere_else(locked, target):
+    body = urlencode({"token": TOKEN, "next": target})
+    answer = locked.ask("POST", "/login", body, {"Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.headers["Location"] == "/"
 
 
 def _digest(here, photo_id):

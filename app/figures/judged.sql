@@ -1,10 +1,15 @@
--- Test photos of a like-ratio run, best prediction first.
+-- Test photos of a run, best prediction first, with what is known of them.
 --
 -- grain: photo_id
 -- reads: predictions, photo_labels, photos
+-- parameters: $run, a run_id
+--
+-- A photo with labels of both sources has that of swipes, as in training.
 select
     predictions.photo_id,
+    photo_labels.user_id,
     photo_labels.gender,
+    photo_labels.source,
     photo_labels.value as like_ratio,
     photo_labels.weight,
     photo_labels.percentile,
@@ -12,7 +17,8 @@ select
     predictions.prediction,
     photos.sha256
 from predictions
-inner join photo_labels on predictions.photo_id = photo_labels.photo_id and photo_labels.source = 'swipes'
+inner join photo_labels on predictions.photo_id = photo_labels.photo_id
 inner join photos on predictions.photo_id = photos.photo_id
 where predictions.run_id = $run and predictions.split = 'test'
+qualify row_number() over (partition by predictions.photo_id order by photo_labels.source desc) = 1
 order by predictions.prediction desc, predictions.photo_id

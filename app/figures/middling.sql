@@ -6,6 +6,7 @@ select
     photo_labels.photo_id,
     photo_labels.user_id,
     photo_labels.gender,
+    photos.sha256,
     photo_labels.value as like_ratio,
     photo_labels.weight,
     photo_labels.percentile,

@@ -1,0 +1,146 @@
+"""A drawing: panels in one style, as SVG that takes the colours of the page around it, or as PNG on white.
+
+Colours are told apart by people who see few of them (after Okabe & Ito), and stand out from white as from black;
+what is ink here is `currentColor` there. No state of matplotlib's own is used: threads may draw side by side.
+
+Source: Okabe & Ito 2008, Color Universal Design.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "DIM", "INK", "LINE", "MARKERS", "RAMP", "key", "panels", "png", "svg", "titled"]
+
+INK, DIM, LINE = "#1f2328", "#62676e", "#d9dbdd"
+COLOURS = ("#1f7fb8", "#d06a0b", "#12946f", "#b5599c", "#8a7a12", "#6f74c9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+RAMP = "cividis"
+"""From little to much: even for all eyes, and in grey."""
+
+_FONT = 9.0
+_PAGE_WIDTH, _WIDEST = 11.4, 5.0
+"""Inches."""
+_PAGE = {INK: 1.0, DIM: 0.68, LINE: 0.2}
+"""Ink -> its opacity on a page."""
+_DRAWING = threading.Lock()
+"""Settings of the file formats are global to matplotlib."""
+
+
+def panels(
+    rows: int, columns: int, *, width: float | None = None, height: float = 2.5, **shared: Any
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of `rows` x `columns` panels.
+
+    Args:
+        rows: below each other.
+        columns: side by side.
+        width: of a panel, inches; None: so that all fill a page, as far as one may grow.
+        height: likewise.
+        shared: sharex, sharey.
+    """
+    from matplotlib.figure import Figure
+
+    width = min(_PAGE_WIDTH / columns, _WIDEST) if width is None else width
+    figure = Figure(figsize=(width * columns, height * rows + 0.35), layout="constrained")
+    made = figure.subplots(rows, columns, squeeze=False, **shared)
+    for axes in made.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(LINE)
+        axes.tick_params(colors=DIM, labelsize=_FONT - 1, length=0)
+        axes.grid(color=LINE, linewidth=0.6)
+        axes.set_axisbelow(True)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.label.set(fontsize=_FONT, color=DIM)
+    return figure, made.tolist()
+
+
+def titled(panel: Axes, title: str) -> None:
+    """Above the panel, at its left."""
+    panel.set_title(title, fontsize=_FONT + 0.5, fontweight="bold", color=INK, loc="left")
+
+
+def key(figure: Figure, entries: list[tuple[str, dict[str, Any]]], columns: int = 6) -> None:
+    """One legend for all panels, above them: (name, how its line looks)."""
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], **({"color": INK} | looks)) for _, looks in entries]
+    names = [name for name, _ in entries]
+    figure.legend(
+        lines,
+        names,
+        loc="outside upper left",
+        ncols=min(columns, len(names)),
+        frameon=False,
+        fontsize=_FONT,
+        labelcolor=INK,
+        handlelength=1.6,
+        columnspacing=1.4,
+    )
+
+
+def svg(figure: Figure, says: str) -> str:
+    """One `<svg>` to stand in a page: no style and no identifier that could meet another's.
+
+    Args:
+        figure: of `panels`.
+        says: what is to be seen, for those who do not.
+    """
+    root = ElementTree.fromstring(_saved(figure, "svg", salt=says).decode())  # noqa: S314  matplotlib has written it
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if _name(child) in ("metadata", "style"):
+                parent.remove(child)
+    parts = list(root.iter())
+    linked = {
+        value.removeprefix("url(").strip("#)") for part in parts for value in part.attrib.values() if "#" in value
+    }
+    for part in parts:
+        part.tag = _name(part)
+        looks = dict(pair.split(": ", 1) for pair in part.attrib.pop("style", "").split("; ") if pair)
+        looks.pop("font-family", None)
+        for name, value in sorted(looks.items(), key=lambda pair: pair[1] in _PAGE):  # their opacities come last
+            part.set(name, "currentColor" if value in _PAGE else value)
+            if value in _PAGE and name in ("fill", "stroke"):
+                part.set(f"{name}-opacity", f"{_PAGE[value] * float(looks.get(f'{name}-opacity', 1)):.3g}")
+        if part.get("id") not in linked:
+            part.attrib.pop("id", None)
+        for name in [name for name in part.attrib if name.endswith("}href")]:
+            part.set("href", part.attrib.pop(name))
+    width, height = figure.get_size_inches() * 96
+    root.attrib = {"viewBox": root.attrib["viewBox"], "width": f"{width:.0f}", "height": f"{height:.0f}"}
+    root.attrib |= {"class": "plot", "role": "img", "aria-label": says, "stroke-linejoin": "round"}
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def png(figure: Figure) -> bytes:
+    """On white, twice as fine as a screen of old."""
+    return _saved(figure, "png")
+
+
+def _saved(figure: Figure, form: str, *, salt: str = "") -> bytes:
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):  # names are anybody's: no formulas, no bytes that a file may not hold
+        if isinstance(text, Text):
+            text.set_parse_math(False)
+            text.set_text("".join(c if c.isprintable() or c == "\n" else " " for c in text.get_text()))
+    buffer = io.BytesIO()
+    with _DRAWING, rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+        if form == "svg":
+            figure.savefig(buffer, format=form, metadata={"Date": None}, transparent=True)
+        else:
+            figure.savefig(buffer, format=form, dpi=192, facecolor="white")
+    return buffer.getvalue()
+
+
+def _name(part: ElementTree.Element) -> str:
+    return part.tag.rpartition("}")[2]

@@ -1,0 +1,103 @@
+"""Contact sheets: photos with their captions in one picture, for those who show a figure elsewhere.
+
+And the small pictures that galleries are made of: squares of one size, upright.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+__all__ = ["SIDE", "Line", "jpeg", "mosaic", "sheet", "square"]
+
+SIDE = 168
+"""Of a picture in a gallery, pixels: half as much again as it is shown, for sharp screens."""
+
+_GAP, _TEXT = 10, 13
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of a sheet: a heading, and pictures with what stands below each."""
+
+    heading: str
+    pictures: list[tuple[Image, list[str]]]
+
+
+def square(path: Path, side: int = SIDE) -> Image | None:
+    """The middle square of a picture, RGB; None where there is no picture."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as picture:
+            picture.draft("RGB", (side * 2, side * 2))
+            upright = ImageOps.exif_transpose(picture)
+            return ImageOps.fit(upright.convert("RGB"), (side, side))
+    except (OSError, Image.DecompressionBombError):
+        return None
+
+
+def jpeg(picture: Image, quality: int = 80) -> bytes:
+    """As small as may be."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality, optimize=True)
+    return buffer.getvalue()
+
+
+def sheet(title: str, lines: Sequence[Line]) -> bytes:
+    """A PNG: the title, then each line, its pictures side by side."""
+    from PIL import Image, ImageDraw
+
+    side = max(picture.width for line in lines for picture, _ in line.pictures)
+    wide = max(len(line.pictures) for line in lines)
+    tall = [side + _GAP + (_TEXT + 3) * max(len(says) for _, says in line.pictures) for line in lines]
+    heads = [_TEXT + _GAP if line.heading else 0 for line in lines]
+    size = wide * (side + _GAP) + _GAP, sum(tall) + sum(heads) + _GAP * (len(lines) + 1) + 2 * _TEXT + _GAP
+    page = Image.new("RGB", (max(size[0], 640), size[1]), "white")
+    draw, y = ImageDraw.Draw(page), _GAP
+    draw.text((_GAP, y), _plain(title), "#1f2328", font=_font(_TEXT + 4))
+    y += 2 * _TEXT + _GAP
+    for line, height, head in zip(lines, tall, heads, strict=True):
+        if line.heading:
+            draw.text((_GAP, y), _plain(line.heading), "#62676e", font=_font(_TEXT))
+            y += head
+        for at, (picture, says) in enumerate(line.pictures):
+            x = _GAP + at * (side + _GAP)
+            page.paste(picture, (x, y))
+            for row, text in enumerate(says):
+                draw.text((x, y + side + 3 + row * (_TEXT + 3)), _plain(text), "#1f2328", font=_font(_TEXT - 1))
+        y += height + _GAP
+    return _png(page)
+
+
+def mosaic(cells: Sequence[tuple[Image, int, int]], columns: int, rows: int, side: int) -> Image:
+    """Pictures on a grid: (picture, column, row). What is free is grey, which light and dark pages bear alike."""
+    from PIL import Image
+
+    page = Image.new("RGB", (columns * side, rows * side), "#8a8f96")
+    for picture, column, row in cells:
+        page.paste(picture, (column * side, row * side))
+    return page
+
+
+def _png(page: Image) -> bytes:
+    buffer = io.BytesIO()
+    page.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _font(size: int) -> FreeTypeFont | ImageFont:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)

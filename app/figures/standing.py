@@ -1,0 +1,93 @@
+"""Which runs a figure speaks of, and tables 1 to 3 as a page lays them out.
+
+Of a target, the run that dev prefers: on photos of one face where there are any, of the published division if one has
+it, for a lucky dev of another is no better head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from models.ranking import in_order, unpacked
+
+if TYPE_CHECKING:
+    from models.ranking import Cell, Table
+
+__all__ = ["SETUPS", "WORDS", "Run", "by_encoder", "champion", "ordered", "table"]
+
+SETUPS = {"all": "ALL", "one_face": "1BBOX"}
+"""Ours -> the papers' words, which head the columns."""
+
+WORDS = {"like_ratio": "like ratio", "popular": "popular or not", "gender": "gender"}
+
+Run = dict[str, Any]
+
+
+def ordered(rows: Iterable[Mapping[str, Any]]) -> list[Run]:
+    """Rows of `runs`, unpacked; photos of one face first, then best on dev first."""
+    return sorted(in_order([unpacked(row) for row in rows]), key=lambda run: run["setup"] != "one_face")
+
+
+def champion(runs: Sequence[Run], *targets: str) -> Run | None:
+    """The first run of the first of these targets that has any."""
+    for target in targets:
+        for run in runs:
+            if run["target"] == target:
+                return run
+    return None
+
+
+def by_encoder(runs: Sequence[Run], target: str, heads: Sequence[str] | None = None) -> dict[str, list[Run]]:
+    """Encoder -> its runs of a target, best first, one of each head: of the setup and division of the best of all."""
+    found: dict[str, list[Run]] = {}
+    best = next((run for run in runs if run["target"] == target and (heads is None or run["head"] in heads)), None)
+    for run in runs if best else []:
+        alike = all(run[name] == best[name] for name in ("target", "setup", "division"))  # type: ignore[index]
+        if alike and (heads is None or run["head"] in heads):
+            own = found.setdefault(run["encoder"], [])
+            if all(run["head"] != other["head"] for other in own):
+                own.append(run)
+    return dict(sorted(found.items()))
+
+
+def table(ranked: Table) -> dict[str, Any]:
+    """Table 2 or 3: ours, the interval, and what the paper printed; columns that were trained only."""
+    better = max if ranked.metric == "accuracy" else min
+    used = [at for at in range(len(SETUPS)) if any(row.cells[at] is not None for row in ranked.rows)]
+    best = {at: better(cell.value for row in ranked.rows if (cell := row.cells[at]) is not None) for at in used}
+    names = list(SETUPS.values())
+    rows = [
+        {
+            "encoder": row.encoder,
+            "head": row.head,
+            "cells": [_cell(row.cells[at], best[at]) | {"published": _short(row.published[at])} for at in used],
+        }
+        for row in ranked.rows
+    ]
+    floors = [f"{names[at]} {floor:.4f}" for at in used if (floor := ranked.floor[at]) is not None]
+    noise = f"Of the error, the labels' own noise, which no head can undercut: {', '.join(floors)}." if floors else ""
+    return {
+        "title": ranked.title,
+        "columns": [names[at] for at in used],
+        "rows": rows,
+        "floor": noise,
+        "ranks": any(cell.r2 for row in ranked.rows for cell in row.cells if cell),
+    }
+
+
+def _cell(cell: Cell | None, best: float) -> dict[str, Any]:
+    if cell is None:
+        return {"value": "", "interval": "", "best": False, "r2": "", "explained": "", "spearman": ""}
+    return {
+        "value": f"{cell.value:.4f}",
+        "interval": "" if cell.low is None or cell.high is None else f"{cell.low:.4f} to {cell.high:.4f}",
+        "best": cell.value == best,
+        "r2": "" if cell.r2 is None else f"{cell.r2.value:.2f}",
+        "explained": "" if cell.explained is None else f"{cell.explained.value:.0%}".replace("%", " %"),
+        "spearman": "" if cell.spearman is None else f"{cell.spearman.value:.2f}",
+    }
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"

@@ -1,0 +1,77 @@
+"""The figures of the page of models: those of the report, drawn once for each snapshot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from app.figures import curves, drawing, honesty, photos, standing
+from app.serve.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Figures"]
+
+
+class Figures:
+    """Keeps what it drew until the snapshot changes. May be shared between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._key: Hashable = None
+        self._drawn: dict[str, Any] = {}
+
+    def of(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Drawings as SVG and photos as rows, by the names of the template; None or empty where there is nothing."""
+        with self._lock:
+            if self._key != snapshot.key:
+                self._drawn, self._key = _drawn(snapshot), snapshot.key
+            return self._drawn
+
+
+def _drawn(snapshot: Snapshot) -> dict[str, Any]:
+    runs = standing.ordered(snapshot.runs)
+    said: dict[str, list[dict[str, Any]]] = {}
+
+    def test_of(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+        run_id = str(run["run_id"])
+        if run_id not in said:
+            said[run_id] = snapshot.ask(photos.query("judged"), {"run": run_id}).to_dicts()
+        return said[run_id]
+
+    best = standing.champion(runs, "like_ratio", "popular")
+    ranked = test_of(best) if best else []
+    chosen = [run for target in standing.WORDS if (run := standing.champion(runs, target))]
+    beside = [(run, honesty.judged(run["target"], test_of(run))) for run in chosen]
+    calibration = honesty.calibration(beside)
+    groups = [(run, made) for run, of in beside if (made := honesty.slices(run, of, None))]
+    errors = [
+        (f"{encoder}, {own[0]['head']}", photos.mistakes(test_of(own[0])))
+        for encoder, own in standing.by_encoder(runs, "gender").items()
+    ]
+    return {
+        "best": best,
+        "learning": _svg(curves.learning_curves(runs), "loss by epoch on train and dev"),
+        "penalty": _svg(curves.penalty_curves(runs), "average precision by C of linear SVMs"),
+        "calibration": _svg(calibration[0], "predicted beside observed, in bins") if calibration else None,
+        "remarks": calibration[1] if calibration else [],
+        "slices": [
+            {
+                "title": f"{standing.WORDS[run['target']].capitalize()}: {run['encoder']}, {run['head']}",
+                "svg": _svg(figure, f"error, bias and rank correlation by group, {run['target']}"),
+                "warnings": warnings,
+            }
+            for run, (figure, warnings) in groups
+        ],
+        "rows": photos.quantiles(ranked),
+        "ends": photos.extremes(ranked),
+        "mistakes": [
+            (title, found, list(map(photos.caption, found.photos))) for title, found in errors if found.photos
+        ],
+    }
+
+
+def _svg(figure: Figure | None, says: str) -> str | None:
+    return None if figure is None else drawing.svg(figure, says)
