@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from features import generation, index, parts, vectors
+from features.choices import Engine, chosen_cluster, former_choices
 from features.encoders import DEFAULT, encoder
 from features.generation import IndexManifest
 from features.likeness import Likeness, update_likeness
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from features.faces import FaceSettings
     from features.pipeline import ComputeReport
 
-__all__ = ["BuildReport", "Part", "build", "held_encoders", "prepare"]
+__all__ = ["BuildReport", "Part", "build", "held_encoders", "prepare", "tell"]
 
 _NO_PICTURES = (
     "No photo of the store has a picture, so there are labels only. "
@@ -89,6 +89,9 @@ def build(
     neighbours: int | None = None,
     near_duplicates: bool = False,
     anew: bool = False,
+    engine: Engine | None = None,
+    master: str | None = None,
+    facts: str | None = None,
     progress: Progress = silent,
 ) -> BuildReport:
     """Do what is missing or stale.
@@ -109,33 +112,54 @@ def build(
         neighbours: how many of each photo the relation `neighbours` holds; None: as many as last time, if any.
         near_duplicates: make the relation `near_duplicates`; False: only if it was made before.
         anew: compute every label again, whether or not it is stale.
+        engine: who computes labels; None: whoever did last.
+        master: of Spark: `local[*]`, `spark://HOST:7077`, `sc://HOST:15002`; None: the one of the last build.
+        facts: folder or address of what `features export` wrote; None: those of the last build.
         progress: hears of every step.
 
     Raises:
         AuditError: a relation broke its contract, or an index its promise; the former state stands.
         EncoderError, WeightsError: an encoder that nobody knows, or whose weights are not here.
+        InputError: Spark has no facts, or cannot be reached.
         LockedError: another process writes.
+        MissingPartError: pyspark or Java is absent.
         StoreError: there is no store.
     """
     from features.pipeline import compute, photo_bytes
 
     report = BuildReport()
+    cluster = chosen_cluster(db, engine=engine, master=master, facts=facts)
     names, as_of, choices = prepare(
-        db, layout, encoders=encoders, only=only, as_of=as_of, options=options, notes=report.notes
+        db,
+        layout,
+        encoders=encoders,
+        only=only,
+        as_of=as_of,
+        options=options,
+        notes=report.notes,
+        elsewhere=cluster is not None,
     )
     with db.lock("features build"):
         if only in (None, "labels"):
             with _timed(report, "labels"):
-                report.labels = build_labels(db, as_of=as_of, options=choices, anew=anew, progress=progress)
+                report.labels = build_labels(
+                    db, as_of=as_of, options=choices, anew=anew, cluster=cluster, progress=progress
+                )
         if only in (None, "faces", "embeddings"):
             if len(photo_bytes(db)) or held_encoders(layout):
                 with _timed(report, "faces and embeddings"):
                     wanted = names if only != "faces" else []
                     report.computed = compute(
-                        db, layout, wanted, faces=faces, flip=flip, dtype=dtype, progress=progress
+                        db,
+                        layout,
+                        wanted,
+                        faces=faces,
+                        flip=flip,
+                        dtype=dtype,
+                        progress=progress,
                     )
                 with _timed(report, "labels of faces"):
-                    labels = build_labels(db, as_of=as_of, options=choices, progress=progress)
+                    labels = build_labels(db, as_of=as_of, options=choices, cluster=cluster, progress=progress)
                 report.labels = _merged(report.labels, labels)
             else:
                 report.notes.append(_NO_PICTURES)
@@ -148,7 +172,7 @@ def build(
                 report.likeness = update_likeness(
                     db, layout, list(report.indices), k=neighbours, duplicates=near_duplicates, progress=progress
                 )
-        _tell(db, layout)
+        tell(db, layout)
         report.funnel = _funnel(db)
     for note in report.notes:
         progress.note(note)
@@ -164,8 +188,10 @@ def prepare(
     as_of: dt.datetime | None,
     options: LabelOptions | None,
     notes: list[str],
+    elsewhere: bool = False,
 ) -> tuple[list[str], dt.datetime | None, LabelOptions]:
     """Which encoders, as of when, and with which choices about labels: what `build` makes of its arguments.
+    A store need not exist where facts come from `elsewhere`.
 
     Raises:
         EncoderError: an encoder that nobody knows.
@@ -174,14 +200,14 @@ def prepare(
     """
     if only is not None and only not in get_args(Part):
         raise InputError(f"There is no step {only!r}.", f"one of {', '.join(get_args(Part))}", "features build")
-    if not (layout.warehouse.exists() or layout.snapshot.exists()):
+    if not (layout.warehouse.exists() or layout.snapshot.exists() or elsewhere):
         raise StoreError(
             f"There is no store at {layout.root.absolute()}.",
             "a folder that `features ingest` or `features demo` has written",
             f"features ingest users USERS.csv --store {layout.root}",
         )
     if only in ("faces", "embeddings") and options is None and as_of is None:
-        as_of, options = _former_choices(db)
+        as_of, options = former_choices(db)
     names = _usual(layout, notes) if encoders is None else [encoder(name).name for name in dict.fromkeys(encoders)]
     return names, as_of, options or LabelOptions()
 
@@ -190,19 +216,6 @@ def held_encoders(layout: Layout) -> list[str]:
     """The encoders that the store has vectors of, by name."""
     found = (parts.read_manifest(folder) for folder in layout.embeddings("any").parent.glob("*/"))
     return sorted(str(facts["encoder"]) for facts in found if facts is not None)
-
-
-def _former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
-    """Of the last label build: a step that is about pictures leaves them as they are."""
-    with db.read() as con:
-        rows = con.execute("select as_of, options from facts.builds order by started_at desc").fetchall()
-    for as_of, recorded in rows:
-        values = json.loads(recorded).get("labels")
-        if values is None:
-            continue
-        values["earliest_post"] = dt.datetime.fromisoformat(values["earliest_post"])
-        return as_of, LabelOptions(**values)
-    return None, LabelOptions()
 
 
 def _usual(layout: Layout, notes: list[str]) -> list[str]:
@@ -225,8 +238,8 @@ def _merged(first: LabelReport | None, second: LabelReport) -> LabelReport:
     return replace(second, relations=relations, seconds=first.seconds + second.seconds)
 
 
-def _tell(db: Database, layout: Layout) -> None:
-    """Step 5. Writes only what changed."""
+def tell(db: Database, layout: Layout) -> None:
+    """Step 5: the relation `embeddings`. Writes only what changed."""
     rows = [_row(layout, name) for name in held_encoders(layout)]
     with db.read() as con:
         known = con.execute("select * from facts.embeddings order by encoder").fetchall()

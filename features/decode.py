@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.headers import MAX_PIXELS
+from ingest.headers import MAX_PIXELS, is_bomb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,9 +36,6 @@ _MALFORMED = (
     *(ArithmeticError, MemoryError, struct.error, zlib.error),
 )
 """What Pillow's decoders raise for bytes that are not what they claim to be."""
-
-# Pillow warns about odd metadata, photo by photo; what matters of it is in the status.
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
@@ -89,6 +85,10 @@ def decode(data: bytes, *, min_side: int | None = MIN_SIDE) -> Decoded:
     except _MALFORMED as error:
         cut = "truncated" in str(error) or "Truncated" in str(error)
         return Decoded("truncated" if cut else "unreadable", f"{type(error).__name__}: {error}"[:200])
+    except Exception as error:
+        if not is_bomb(error):
+            raise
+        return Decoded("too_large", str(error)[:200])
     if turns % 2:
         width, height = height, width
     pixels = np.rot90(pixels, turns)

@@ -1,7 +1,8 @@
 """What is wrong with this machine or this store, and what helps: each check says what it found and what to do.
 
 A check never raises: what it meets is its finding. `fix` repairs only what a command would make again from
-what is there: the snapshot, damaged indices, leftovers of killed runs. Photos, facts and vectors are not touched.
+what is there: the snapshot, damaged faces, vectors and indices, leftovers of killed runs. Photos are not touched, nor
+facts, except that a damaged warehouse is put back from the snapshot that was copied from it.
 """
 
 from __future__ import annotations
@@ -10,43 +11,24 @@ import os
 import resource
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import sql
-from features import generation, index, parts, weights
+from features import weights
+from features.artefacts import examine_artefacts
 from features.encoders import DEFAULT, ENCODERS
 from features.faces import FaceSettings
+from features.finding import Finding, State
 from features.status import freshness
 from features.weights import digest
-from warehouse import Database, Layout, StoreError
+from warehouse import Database, Layout
 from warehouse.errors import PhotogenicError
 from warehouse.lock import holder
+from warehouse.soundness import fault_in
 
 __all__ = ["Finding", "examine"]
 
-State = Literal["ok", "note", "fault", "fixed"]
-
 _FEW_FILES = 1024
 _FACTS = ("users", "photos", "main_photos", "swipes", "photo_files", "rejects")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found.
-
-    Attributes:
-        check: its name.
-        state: ok; note: worth knowing; fault: something will fail or already has; fixed: a fault that is none any more.
-        found: what it saw.
-        remedy: what to type; empty where there is nothing to do.
-    """
-
-    check: str
-    state: State
-    found: str
-    remedy: str = ""
 
 
 def examine(db: Database, layout: Layout, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
@@ -62,11 +44,14 @@ def examine(db: Database, layout: Layout, *, thorough: bool = False, fix: bool =
         LockedError: another process writes, and something is to be fixed.
     """
     found = list(_machine(db, layout))
+    erasing = layout.erase_journal.exists()
+    if erasing:
+        found.append(_unfinished_erase(layout))
     if not layout.warehouse.exists() and not layout.snapshot.exists():
         remedy = f"features ingest users USERS.csv --store {layout.root}"
         return [*found, Finding("store", "note", f"none at {layout.root.absolute()}", remedy)]
     if fix:
-        with db.lock("features doctor --fix"):
+        with db.lock("features doctor --fix", erasing=erasing):  # what is damaged may be what cut it off
             return [*found, *_store(db, layout, thorough=thorough, fix=True)]
     return [*found, *_store(db, layout, thorough=thorough, fix=False)]
 
@@ -132,47 +117,64 @@ def _weights(name: str) -> Finding:
     return Finding(f"weights {entry.name}", "ok", str(path))
 
 
+def _unfinished_erase(layout: Layout) -> Finding:
+    if holder(layout.lock) is not None:
+        return Finding("erase", "note", "under way")
+    return Finding(
+        "erase",
+        "fault",
+        "one was cut off; nothing else is written before it has ended",
+        f"features erase --yes --store {layout.root}",
+    )
+
+
 def _store(db: Database, layout: Layout, *, thorough: bool, fix: bool) -> Iterator[Finding]:
     writer = None if fix else holder(layout.lock)
     if writer is not None:
         yield Finding("writer", "note", str(writer), "what it writes now is looked at as it was before")
-    snapshot = _snapshot(db, layout, writes=writer is not None, fix=fix)
+    snapshot = _snapshot(db, layout, writes=writer is not None, thorough=thorough, fix=fix)
     yield snapshot
     yield _leftovers(layout, fix=fix and writer is None)
     if snapshot.state == "fault":
         return
     yield from _facts(db)
     yield _photos(db, layout, thorough=thorough)
-    for folder in sorted(layout.embeddings("any").parent.glob("*/")):
-        yield _vectors(folder, thorough=thorough)
-    for folder in sorted(layout.index("any").parent.glob("*/")):
-        yield _index(layout, folder, thorough=thorough, fix=fix)
+    yield from examine_artefacts(layout, thorough=thorough, fix=fix)
     yield _labels(db)
 
 
-def _snapshot(db: Database, layout: Layout, *, writes: bool, fix: bool) -> Finding:
+def _snapshot(db: Database, layout: Layout, *, writes: bool, thorough: bool, fix: bool) -> Finding:
     """Readers see what the last write published; without a writer that is what the warehouse holds."""
     if fix:
-        return _published(db, layout)
+        return _published(db, layout, thorough=thorough)
+    remedy = f"features doctor {'--thorough ' if thorough else ''}--fix --store {layout.root}"
     try:
         with db.read() as con:
             for name in _FACTS:
                 con.execute(f"select count(*) from facts.{name}").fetchall()
     except PhotogenicError as error:
-        return Finding("snapshot", "fault", error.what, f"features doctor --fix --store {layout.root}")
+        return Finding("snapshot", "fault", error.what, remedy)
     except Exception as error:
-        return Finding("snapshot", "fault", str(error), f"features doctor --fix --store {layout.root}")
+        return Finding("snapshot", "fault", str(error), remedy)
+    if thorough and (wrong := fault_in(layout.snapshot, db.settings.memory_limit)):
+        return Finding("snapshot", "fault", f"{layout.snapshot.name}: {wrong}", remedy)
+    if thorough and not writes and (wrong := fault_in(layout.warehouse, db.settings.memory_limit)):
+        return Finding("snapshot", "fault", f"{layout.warehouse.name}: {wrong}", remedy)
     if not writes and not db.is_published():  # or the store was copied here, which nobody can tell apart
-        return Finding(
-            "snapshot", "note", "perhaps older than the warehouse", f"features doctor --fix --store {layout.root}"
-        )
+        return Finding("snapshot", "note", "perhaps older than the warehouse", remedy)
     return Finding("snapshot", "ok", "what the warehouse holds" if not writes else "readable")
 
 
-def _published(db: Database, layout: Layout) -> Finding:
-    sound = _snapshot(db, layout, writes=False, fix=False)
+def _published(db: Database, layout: Layout, *, thorough: bool) -> Finding:
+    """A damaged snapshot is published again; a damaged warehouse is put back from it, if nothing was written since."""
+    sound = _snapshot(db, layout, writes=False, thorough=thorough, fix=False)
     if sound.state == "ok":
         return sound
+    if thorough and fault_in(layout.warehouse, db.settings.memory_limit):
+        if db.is_published() and not fault_in(layout.snapshot, db.settings.memory_limit):
+            db.put_back()
+            return Finding("snapshot", "fixed", f"was: {sound.found}; the warehouse was put back from the snapshot")
+        return Finding("snapshot", "fault", sound.found, "restore warehouse.duckdb from a copy")
     try:
         layout.snapshot_manifest.unlink(missing_ok=True)
         with db.write("features doctor --fix"):
@@ -188,6 +190,7 @@ def _leftovers(layout: Layout, *, fix: bool) -> Finding:
     incoming = layout.photos / ".incoming"
     if incoming.exists() and holder(layout.fetch / "lock") is None:
         found.append(incoming)
+    found += [path for path in layout.restoring if path.exists() and holder(path / "lock") is None]
     if not found:
         return Finding("leftovers", "ok", "none")
     if not fix:
@@ -217,45 +220,11 @@ def _photos(db: Database, layout: Layout, *, thorough: bool) -> Finding:
     damaged = [name for name in held & there.keys() if thorough and digest(there[name]) != name]
     if missing or damaged:
         found = f"{len(missing):,} missing, {len(damaged):,} damaged of {len(held):,}"
-        return Finding("photos", "fault", found, "features ingest photos FILE --images DIR, or features fetch")
+        return Finding("photos", "fault", found, "remove the damaged, then features ingest photos FILE --images DIR")
     if unknown:
         found = f"{len(held):,} there; {len(unknown):,} more that the warehouse does not know"
         return Finding("photos", "note", found, "features fetch: takes in what a killed run had downloaded")
     return Finding("photos", "ok", f"{len(held):,} there" + (", every byte as received" if thorough else ""))
-
-
-def _vectors(folder: Path, *, thorough: bool) -> Finding:
-    name = f"vectors {folder.name}"
-    try:
-        facts = parts.read_manifest(folder)
-        if facts is None:
-            return Finding(name, "note", "no manifest: a build was cut off", "features build")
-        differing = [part.file for part in facts["parts"] if thorough and digest(folder / part.file) != part.sha256]
-    except StoreError as error:
-        return Finding(name, "fault", error.what, error.remedy)
-    if differing:
-        remedy = f"rm -r {folder}, then features build: it computes them again"
-        return Finding(name, "fault", f"{differing[0]} is not what was written", remedy)
-    return Finding(name, "ok", f"{facts['n_photos']:,} photos, {facts['n_flips']:,} mirror images")
-
-
-def _index(layout: Layout, folder: Path, *, thorough: bool, fix: bool) -> Finding:
-    """An index is a cache: a damaged one is removed, and the next build makes it again."""
-    name = f"index {folder.name}"
-    try:
-        known = generation.read_manifest(layout, folder.name)
-        if known is None:
-            return Finding(name, "note", "not finished", "features build --only index")
-        encoder = known.encoder
-        loaded = index.verify(layout, encoder) if thorough else index.load(layout, encoder).manifest
-    except (PhotogenicError, OSError, ValueError, KeyError, TypeError) as error:
-        if fix:
-            shutil.rmtree(folder)
-            return Finding(name, "fixed", f"{error}; removed", "features build --only index makes it again")
-        return Finding(name, "fault", str(error).splitlines()[0], f"features doctor --fix --store {layout.root}")
-    if loaded.vectors_content != index.vectors_content(layout, encoder):
-        return Finding(name, "note", "not of the vectors that are there", "features build")
-    return Finding(name, "ok", f"{loaded.kind}, recall@10 {loaded.recall_at_10:.4f}")
 
 
 def _labels(db: Database) -> Finding:

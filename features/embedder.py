@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +14,23 @@ from numpy.typing import NDArray
 from features.device import Device
 from features.encoders import Backbone, Encoder
 
+if TYPE_CHECKING:
+    from torch import nn
+
 __all__ = ["Embedder", "embedders"]
 
+_log = logging.getLogger(__name__)
 
-def embedders(encoders: Sequence[Encoder], device: Device, *, exact: bool = True) -> list[Embedder]:
-    """One per backbone: layers of the same network share its pass."""
+
+def embedders(
+    encoders: Sequence[Encoder], device: Device, *, exact: bool = True, n_pictures: int = 0
+) -> list[Embedder]:
+    """One per backbone: layers of the same network share its pass. `n_pictures`: that will come, about."""
     by_backbone: dict[Backbone, list[Encoder]] = {}
     for e in encoders:
         by_backbone.setdefault(e.backbone, []).append(e)
-    return [Embedder(some, device, exact=exact) for some in by_backbone.values()]
+    compiled = exact and device.compiles(n_pictures)
+    return [Embedder(some, device, exact=exact, compiled=compiled) for some in by_backbone.values()]
 
 
 class Embedder:
@@ -31,9 +41,12 @@ class Embedder:
         device: where it runs.
         exact: pad every pass to the same width, because the last bits of a result depend on it: a photo then has
             the same vector to the bit, whatever it was computed with. Not worth its time for a single question.
+        compiled: have torch translate the network for this device first; where it cannot, the network runs as it is.
     """
 
-    def __init__(self, encoders: Sequence[Encoder], device: Device, *, exact: bool = True) -> None:
+    def __init__(
+        self, encoders: Sequence[Encoder], device: Device, *, exact: bool = True, compiled: bool = False
+    ) -> None:
         import torch
 
         self.encoders, self.device, self._exact = tuple(encoders), device, exact
@@ -43,6 +56,8 @@ class Embedder:
         self._scale = 1 / torch.tensor(self.backbone.std, device=device.name).view(3, 1, 1)
         # On a CPU each worker computes for itself; a GPU takes one batch after the other.
         self._turn = threading.Lock() if device.is_gpu else None
+        if compiled:
+            self._compile()
 
     def __call__(self, pictures: Sequence[NDArray[np.uint8]], *, flip: bool = False) -> dict[str, NDArray[np.float32]]:
         """Vectors float32 (n, dim) per encoder name, of n pictures uint8 (size, size, 3); `flip`: of their mirrors."""
@@ -63,6 +78,19 @@ class Embedder:
             for e in self.encoders
         }
 
+    def _compile(self) -> None:
+        """Replace the network by its translation, once that has answered for a stack as wide as all that follow."""
+        import torch
+
+        plain, size = self._module, self.backbone.size
+        self._module = _translated(plain, dynamic=False)
+        try:
+            with torch.inference_mode():
+                self._forward(np.zeros((self.device.batch, size, size, 3), np.uint8), flip=False)
+        except RuntimeError as error:  # no compiler on this machine, or a network that it cannot read
+            _log.warning("%s runs without torch.compile: %s", self.backbone.name, str(error).partition("\n")[0])
+            self._module = plain
+
     def _forward(self, stack: NDArray[np.uint8], flip: bool) -> dict[str, NDArray[np.float32]]:
         import torch
 
@@ -75,3 +103,9 @@ class Embedder:
             with self.device.precision():
                 layers = self._module(x.contiguous(memory_format=torch.channels_last))
             return {name: layer.float().cpu().numpy() for name, layer in layers.items()}
+
+
+def _translated(module: nn.Module, *, dynamic: bool) -> nn.Module:
+    import torch
+
+    return torch.compile(module, dynamic=dynamic)  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
     encoder("dlib_face")                  an entry of the table below
     encoder("timm:resnet50.a1_in1k")      any model of timm, its pooled features
+    encoder("alexnet@3f2a9c01d4e5")       a network that `features finetune` trained, by the run that did
     register(Encoder(...))                one of yours: README, "Your own encoder"
 
 An encoder's digest covers weights, layer, picture and this code's version of the arithmetic: vectors with
@@ -151,6 +152,10 @@ def encoder(name: str) -> Encoder:
         from features.timm_models import timm_encoder
 
         return timm_encoder(name)
+    if "@" in name:
+        from features.tuned import tuned_encoder
+
+        return tuned_encoder(name)
     near = difflib.get_close_matches(name, list(ENCODERS), n=3, cutoff=0.4)
     raise EncoderError(
         f"No encoder is called {name!r}.",
@@ -160,9 +165,11 @@ def encoder(name: str) -> Encoder:
 
 
 def encoders() -> list[Encoder]:
-    """All that are known by name, yours included."""
+    """All that are known by name, yours and those fine-tuned in the stores that were opened included."""
+    from features.tuned import tuned_encoders
+
     _import_yours()
-    return list(ENCODERS.values())
+    return [*ENCODERS.values(), *tuned_encoders()]
 
 
 def register(entry: Encoder) -> Encoder:

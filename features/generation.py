@@ -12,20 +12,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from features.checksum import differs
 from features.exact import Metric, unit_rows
 from warehouse.errors import StoreError
 from warehouse.layout import Layout, sync_directory, write_atomically
+from warehouse.manifests import sealed, unsealed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,6 +71,7 @@ class IndexManifest:
         p50_ms: median time of one query, measured at build time.
         index_bytes: memory of the shortcut, or of the matrix where there is none.
         files: SHA-256 by file name.
+        checksums: by file name, as features/checksum.py has them; looked at whenever the index is opened.
         created_at: ISO 8601, UTC.
     """
 
@@ -93,6 +95,7 @@ class IndexManifest:
     files: dict[str, str]
     created_at: str
     format: int = FORMAT
+    checksums: dict[str, str] = field(default_factory=dict)
 
 
 class Index:
@@ -128,7 +131,7 @@ class Index:
 def read_manifest(layout: Layout, encoder: str) -> IndexManifest | None:
     """The manifest of the index of `encoder`; None when there is none of this format."""
     try:
-        held = IndexManifest(**json.loads((layout.index(encoder) / "manifest.json").read_bytes()))
+        held = IndexManifest(**unsealed((layout.index(encoder) / "manifest.json").read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
     return held if held.format == FORMAT else None
@@ -201,7 +204,7 @@ def write_rows(
 def publish(layout: Layout, made: IndexManifest) -> None:
     """Make a finished generation the one that counts, and remove the others."""
     root = layout.index(made.encoder)
-    write_atomically(root / "manifest.json", json.dumps(asdict(made), indent=2).encode())
+    write_atomically(root / "manifest.json", sealed(asdict(made)))
     for old in root.iterdir():
         if old.is_dir() and old.name != made.generation:
             shutil.rmtree(old)
@@ -225,6 +228,9 @@ def open_generation(layout: Layout, known: IndexManifest) -> Index:
     found = digest_of_file(folder / "ids.parquet")
     if found != known.files["ids.parquet"]:
         raise mismatch(known.encoder, f"ids.parquet has SHA-256 {found[:12]}", known.files["ids.parquet"][:12])
+    for name, expected in known.checksums.items():
+        if differs(folder / name, expected):
+            raise mismatch(known.encoder, f"{name} is not what was written", f"the checksum {expected}")
     ids = pl.read_parquet(folder / "ids.parquet")["photo_id"]
     return Index(folder, known, ids, vectors)
 
@@ -233,7 +239,10 @@ def _matrix(folder: Path, n: int, dim: int) -> NDArray[np.float32]:
     """The matrix of a generation, mapped; an empty file cannot be."""
     if n == 0:
         return np.empty((0, dim), np.float32)
-    matrix: NDArray[np.float32] = np.load(folder / "vectors.npy", mmap_mode="r")
+    try:
+        matrix: NDArray[np.float32] = np.load(folder / "vectors.npy", mmap_mode="r")
+    except (ValueError, EOFError, SyntaxError, OverflowError) as error:
+        raise mismatch(folder.parent.name, f"vectors.npy cannot be read ({error})", f"float32 ({n}, {dim})") from error
     return matrix
 
 

@@ -88,7 +88,7 @@ def _held(parts: Parts) -> pl.DataFrame:
     import polars as pl
 
     nothing = pl.DataFrame(schema={"sha256": pl.String, "hash": pl.Binary, "mirror": pl.Binary})
-    return pl.concat([nothing, *(pl.read_parquet(path) for path in parts.paths())])
+    return pl.concat([nothing, *(pl.read_parquet(path) for path in parts.sound_paths())])
 
 
 def _computed(layout: Layout, digests: list[str], n_threads: int) -> Iterator[pl.DataFrame]:
@@ -96,9 +96,12 @@ def _computed(layout: Layout, digests: list[str], n_threads: int) -> Iterator[pl
     import polars as pl
 
     from features.decode import decode
+    from features.pipeline import loader
+
+    load = loader(layout)
 
     def one(digest: str) -> tuple[bytes, bytes] | None:
-        pixels = decode(layout.photo(digest).read_bytes(), min_side=_SIDE).pixels
+        pixels = decode(load(digest), min_side=_SIDE).pixels
         return None if pixels is None else perceptual_hash(pixels)
 
     with ThreadPoolExecutor(n_threads) as pool:

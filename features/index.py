@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from features.checksum import checksum
 from features.drift import renewed
 from features.exact import Metric, nearest
 from features.generation import (
@@ -41,7 +42,7 @@ from warehouse.progress import Progress, silent
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["build", "is_current", "load", "manifest", "manifests", "vectors_content", "verify"]
+__all__ = ["build", "is_current", "limit_of", "load", "manifest", "manifests", "vectors_content", "verify"]
 
 _SAMPLE = 50
 
@@ -67,7 +68,7 @@ def build(
     source = vectors.opened(layout, encoder)
     generation = _generation(source.manifest.content, recall, memory)
     former = read_manifest(layout, encoder)
-    if former is not None and former.generation == generation:
+    if former is not None and former.generation == generation and _former(layout, former) is not None:
         return former
     n, dim, metric = source.manifest.n_photos, source.dim, source.manifest.metric
     kind = kind_for(n, dim, memory)
@@ -113,6 +114,7 @@ def build(
             p50_ms=_p50_ms(matrix, shortcut, metric),
             index_bytes=size,
             files={path.name: digest_of_file(path) for path in sorted(folder.iterdir())},
+            checksums={path.name: checksum(path) for path in sorted(folder.iterdir())},
             created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )
     publish(layout, made)
@@ -125,6 +127,12 @@ def is_current(layout: Layout, encoder: str, *, recall: float = 0.99, memory: in
 
     former, content = read_manifest(layout, encoder), vectors.opened(layout, encoder).manifest.content
     return former is not None and former.generation == _generation(content, recall, memory)
+
+
+def limit_of(made: IndexManifest) -> int | None:
+    """A limit of memory under which `build` chooses the same kind of index again; None: it had none."""
+    unlimited = made.kind == kind_for(made.n_photos, made.dim)
+    return None if unlimited else made.index_bytes
 
 
 def vectors_content(layout: Layout, encoder: str) -> str:

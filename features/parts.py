@@ -9,21 +9,22 @@ name begins with the digest of what made it, so parts made by something else are
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features.checksum import checksum, differs
 from features.weights import digest as file_digest
 from warehouse import StoreError
 from warehouse.layout import sync_directory, write_atomically
+from warehouse.manifests import sealed, unsealed
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MANIFEST", "ROW_GROUP", "Part", "Parts", "read_manifest"]
+__all__ = ["MANIFEST", "ROW_GROUP", "Part", "Parts", "changed", "read_manifest", "verify", "verify_quickly"]
 
 MANIFEST = "manifest.json"
 
@@ -33,12 +34,13 @@ ROW_GROUP = 8192
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A line of the manifest."""
+    """A line of the manifest. `checksum`: features/checksum.py; empty in manifests of versions that had none."""
 
     file: str
     rows: int
     bytes: int
     sha256: str
+    checksum: str = ""
 
 
 class Parts:
@@ -56,6 +58,17 @@ class Parts:
     def paths(self) -> list[Path]:
         """Every complete part, listed or not, by name."""
         return sorted(self.folder.glob(f"{self.digest}-*.parquet"))
+
+    def sound_paths(self) -> list[Path]:
+        """As `paths`, every byte read first. For what is small beside the photos it is made from.
+
+        Raises:
+            StoreError: a part is not what was written.
+        """
+        paths = self.paths()
+        for path in paths:
+            verify(path)
+        return paths
 
     def append(self, table: pa.Table) -> Path:
         """Write a part: temporary name, sync, rename. The same rows give the same file."""
@@ -98,7 +111,9 @@ class Parts:
         """The manifest's line for a part."""
         import pyarrow.parquet as pq
 
-        return Part(path.name, pq.read_metadata(path).num_rows, path.stat().st_size, file_digest(path))
+        verify(path)
+        rows = pq.read_metadata(path).num_rows
+        return Part(path.name, rows, path.stat().st_size, file_digest(path), checksum(path))
 
     def are_published(self, names: list[str]) -> bool:
         """Whether the manifest lists exactly these parts, and nothing else of ours lies about."""
@@ -114,9 +129,9 @@ class Parts:
         """Write the manifest over these parts; then remove every other part, and what a killed run left."""
         self.folder.mkdir(parents=True, exist_ok=True)
         parts = [self.describe(path) for path in sorted(paths)]
-        text = json.dumps({**facts, "parts": [asdict(part) for part in parts]}, indent=1)
+        data = sealed({**facts, "parts": [asdict(part) for part in parts]})
         try:
-            write_atomically(self.folder / MANIFEST, text.encode())
+            write_atomically(self.folder / MANIFEST, data)
         except OSError as error:
             raise StoreError(
                 f"{self.folder / MANIFEST} cannot be written: {error}",
@@ -137,7 +152,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / MANIFEST
     try:
-        facts: dict[str, Any] = json.loads(path.read_text())
+        facts = unsealed(path.read_bytes())
         parts = [Part(**part) for part in facts["parts"]]
     except FileNotFoundError:
         return None
@@ -151,6 +166,35 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         if size != part.bytes:
             raise _damaged(path, f"it says that {part.file} has {part.bytes} bytes, and that file has {size}")
     return {**facts, "parts": parts}
+
+
+def verify(path: Path) -> None:
+    """Read every byte of a part, listed or not: its name ends with the beginning of its SHA-256.
+
+    Raises:
+        StoreError: it is not what was written.
+    """
+    if not file_digest(path).startswith(path.stem.rpartition("-")[2]):
+        raise changed(path)
+
+
+def verify_quickly(folder: Path, part: Part) -> None:
+    """As `verify`, of a listed part, by its checksum.
+
+    Raises:
+        StoreError: likewise.
+    """
+    if differs(folder / part.file, part.checksum):
+        raise changed(folder / part.file)
+
+
+def changed(path: Path) -> StoreError:
+    """The error of a part that is not what was written."""
+    return StoreError(
+        f"{path} is damaged: its bytes are not those that were written.",
+        "the file that its name and its manifest tell of",
+        f"features doctor --thorough --fix --store {path.parents[2]}, then features build: it computes these again",
+    )
 
 
 def _damaged(path: Path, why: str) -> StoreError:

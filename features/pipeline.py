@@ -14,6 +14,7 @@ many photos there are. A photo's vectors do not depend on what else is in its ba
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +42,10 @@ if TYPE_CHECKING:
 BATCH = 64
 """Photos that a worker takes at a time, and that a killed run may lose per worker."""
 
-__all__ = ["ComputeReport", "Embedded", "compute", "embed_files", "photo_bytes"]
+_SAY_S = 30.0
+"""How often it says meanwhile what limits."""
+
+__all__ = ["ComputeReport", "Embedded", "compute", "embed_files", "loader", "photo_bytes"]
 
 
 @dataclass(slots=True)
@@ -78,10 +82,11 @@ class ComputeReport:
             self.seconds[step] = self.seconds.get(step, 0.0) + seconds
             self.counts[step] = self.counts.get(step, 0) + outcome.counts[step]
 
-    def say(self, progress: Progress) -> None:
-        """Where the time went, so that the user sees what limits."""
-        steps = ", ".join(f"{step} {1e3 * seconds / self.n_looked:.1f}" for step, seconds in self.seconds.items())
-        progress.note(f"{self.n_looked} photos looked at; ms of work a photo: {steps}")
+    def say(self, progress: Progress, n_threads: int) -> None:
+        """How fast each step would be if all threads did nothing else: the slowest one limits."""
+        rates = {step: n_threads * self.counts[step] / seconds for step, seconds in self.seconds.items() if seconds}
+        steps = ", ".join(f"{step} {rate:,.0f}" for step, rate in rates.items())
+        progress.note(f"{self.n_looked:,} photos looked at; photos/s of each step alone: {steps}")
 
 
 def compute(
@@ -124,7 +129,7 @@ def compute(
         report = ComputeReport(len(photos))
         work = missing(photos, sightings.overview(), shelves, flip=flip)
         if len(work):
-            owners = dict(photos.group_by("sha256").agg("photo_id").iter_rows())
+            owners, said = dict(photos.group_by("sha256").agg("photo_id").iter_rows()), time.monotonic()
             for outcome in _outcomes(
                 layout,
                 work,
@@ -136,7 +141,10 @@ def compute(
             ):
                 _keep(outcome, owners, sightings, shelves)
                 report.add(outcome)
-            report.say(progress)
+                if time.monotonic() - said >= _SAY_S:
+                    report.say(progress, db.settings.threads)
+                    said = time.monotonic()
+            report.say(progress, db.settings.threads)
         sightings.seal(held["sha256"].unique())
         _seal(photos, sightings, shelves)
         report.unreadable = _tell(db, sightings)
@@ -168,7 +176,8 @@ def _outcomes(
     width = min(device.batch, BATCH) if not device.is_gpu else device.batch
     batches = sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads)
     with Detector(settings, n_threads) as detector, one_thread_each(device):
-        worker = Worker(_load(layout), detector, settings.confidence, embedders(needed, device), device)
+        networks = embedders(needed, device, n_pictures=len(work))
+        worker = Worker(loader(layout), detector, settings.confidence, networks, device)
         with progress.stage("photos", len(work), "photos") as advance:
             for outcome in in_parallel(worker, orders(work, batches), n_threads):
                 yield outcome
@@ -230,15 +239,24 @@ def _tell(db: Database, sightings: Sightings) -> dict[str, int]:
     return dict(Counter(photos["status"].to_list()))
 
 
-def _load(layout: Layout) -> Callable[[str], bytes]:
+def loader(layout: Layout) -> Callable[[str], bytes]:
+    """Gives the bytes of a photo of the store by their digest; refuses others."""
+
     def load(digest: str) -> bytes:
         try:
-            return layout.photo(digest).read_bytes()
+            data = layout.photo(digest).read_bytes()
         except FileNotFoundError:
             raise StoreError(
                 f"{layout.photo(digest)} is not there, and the warehouse says it is.",
                 "the bytes of every photo whose status is ok",
                 "features ingest photos FILE --images DIR",
             ) from None
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise StoreError(
+                f"{layout.photo(digest)} is damaged: it is not what was received.",
+                "bytes with the SHA-256 that is their name",
+                f"rm {layout.photo(digest)}, then features ingest photos FILE --images DIR takes it in again",
+            )
+        return data
 
     return load

@@ -16,6 +16,7 @@ import numpy as np
 
 from features import index, rates
 from features.build import Part, held_encoders, prepare
+from features.choices import Engine, chosen_cluster
 from features.encoders import encoder
 from features.faces import FaceSettings
 from features.likeness import stale_likeness
@@ -78,6 +79,9 @@ def plan(
     neighbours: int | None = None,
     near_duplicates: bool = False,
     anew: bool = False,
+    engine: Engine | None = None,
+    master: str | None = None,
+    facts: str | None = None,
     progress: Progress = silent,
 ) -> BuildPlan:
     """Rehearse `build` with the same arguments. Needs no lock and writes nothing.
@@ -97,6 +101,9 @@ def plan(
         neighbours: of each photo.
         near_duplicates: the relation of that name.
         anew: every label again.
+        engine: who computes labels; only DuckDB can rehearse them.
+        master: of Spark.
+        facts: of Spark.
         progress: hears of every relation.
 
     Raises:
@@ -107,7 +114,9 @@ def plan(
     notes: list[str] = []
     names, as_of, choices = prepare(db, layout, encoders=encoders, only=only, as_of=as_of, options=options, notes=notes)
     labels = None
-    if only in (None, "labels"):
+    if chosen_cluster(db, engine=engine, master=master, facts=facts) is not None:
+        notes.append("What Spark would do about labels is not rehearsed: it takes as long as the build.")
+    elif only in (None, "labels"):
         labels = plan_labels(db, as_of=as_of, options=choices, anew=anew, progress=progress)
     found = BuildPlan(labels, notes=tuple(notes))
     if only in (None, "faces", "embeddings"):

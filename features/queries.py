@@ -1,11 +1,15 @@
 """Files that are not in the store, as vectors: for `similar FILE` and `predict FILE`.
 
+A folder stands for the pictures in it, a glob for the files that match.
+
 The same decoding, faces, cuts and network as in a build, so a file that is in the store too gets the vector
 it has there (to 1e-5: one question does not pay for padding).
 """
 
 from __future__ import annotations
 
+import glob
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +28,10 @@ from features.workers import picture
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Embedded", "FileEmbedder", "embed_files"]
+__all__ = ["Embedded", "FileEmbedder", "embed_files", "picture_files", "read_file"]
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mpo"}
+"""Of the files in a folder that count as pictures; a file that is named is looked at whatever it is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,38 @@ def embed_files(
         return embedder(paths)
 
 
+def picture_files(paths: Sequence[Path | str]) -> list[Path | str]:
+    """The files that are meant, in order: of a folder its pictures at any depth, of a glob its matches.
+
+    What leads nowhere stays in the list, so that its status can be told.
+    """
+    found: list[Path | str] = []
+    for path in paths:
+        many: list[Path | str] = []
+        if Path(path).is_dir():
+            files = sorted(Path(path).rglob("*"))
+            many = [file for file in files if file.suffix.lower() in _SUFFIXES and file.is_file()]
+        elif isinstance(path, str) and glob.has_magic(path) and not Path(path).exists():
+            many = [Path(name) for name in sorted(glob.glob(path, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
+        found += many or [path]
+    return found
+
+
+def read_file(path: Path) -> tuple[str, str, bytes]:
+    """(status, detail, bytes) of a file: ok, missing, empty (a folder without pictures too), unreadable."""
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            return "empty", "a folder without pictures", b""
+        if not stat.S_ISREG(kind):
+            return "unreadable", "neither a file nor a folder", b""
+        return "ok", "", path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        return "missing", str(error), b""
+    except OSError as error:
+        return "unreadable", str(error), b""
+
+
 class FileEmbedder:
     """`embed_files` with network and detector loaded once; for servers. Close it, or use it in a `with`."""
 
@@ -84,12 +123,9 @@ class FileEmbedder:
 
     def _cut(self, path: Path) -> tuple[Embedded, NDArray[np.uint8] | None]:
         """The file's status, and what its network is to be shown."""
-        try:
-            data = path.read_bytes()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            return Embedded(path, "missing", str(error), None), None
-        except PermissionError as error:
-            return Embedded(path, "unreadable", str(error), None), None
+        status, detail, data = read_file(path)
+        if status != "ok":
+            return Embedded(path, status, detail, None), None
         photo = decode(data)
         if photo.pixels is None:
             return Embedded(path, photo.status, photo.detail, None), None

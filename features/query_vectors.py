@@ -124,7 +124,12 @@ def _unknown(con: DuckDBPyConnection, index: Index, query: str | Path) -> InputE
         "select status, (select count(*) from faces where photo_id = $1) from photos where photo_id = $1", [text]
     ).fetchall()
     for status, n_faces in found:
-        why = f"its file is {status or 'not there yet'}" if status != "ok" else f"it shows {n_faces} faces"
+        if status != "ok":
+            why = f"its file is {status or 'not there yet'}"
+        elif known.input == "face" and n_faces != 1:
+            why = f"it shows {n_faces} faces"
+        else:
+            why = "it is newer than the index"
         return InputError(
             f"Photo {text!r} has no {known.encoder} vector: {why}.",
             "a readable photo" + (" with exactly one face" if known.input == "face" else ""),

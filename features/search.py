@@ -11,6 +11,7 @@ photo_id. There are always exactly k answers, or all that match.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from features.query_vectors import resolve
 from features.search_cache import CACHE_BYTES, SearchCache
 from features.selection import COLUMNS, Selection
 from warehouse import Database, InputError, Layout, Progress, silent
+from warehouse.engine import told
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,13 +60,14 @@ def similar(
     encoder: str | None = None,
     where: str | None = None,
     popular: bool = False,
+    as_of: dt.datetime | None = None,
     exact: bool | None = None,
     progress: Progress = silent,
 ) -> pl.DataFrame:
     """The k photos most similar to one. See `Searcher.similar`, which also keeps what it read."""
     with Searcher(db, layout) as searcher:
         return searcher.similar(
-            query, k=k, encoder=encoder, where=where, popular=popular, exact=exact, progress=progress
+            query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact, progress=progress
         )
 
 
@@ -100,6 +103,7 @@ class Searcher:
         encoder: str | None = None,
         where: str | None = None,
         popular: bool = False,
+        as_of: dt.datetime | None = None,
         exact: bool | None = None,
         progress: Progress = silent,
     ) -> pl.DataFrame:
@@ -111,6 +115,8 @@ class Searcher:
             encoder: in whose eyes; None: the first of the default encoders that has an index, else any.
             where: SQL predicate over photo_labels and what belongs to them; None: all photos, labelled or not.
             popular: only photos above the median of their label set.
+            as_of: UTC; only photos that had arrived before, with the labels they would have had (features/past.py).
+                None: as of the last build.
             exact: True: the true nearest whatever it costs; None: unless the planner finds that too slow.
             progress: hears when fewer than k match, or when the answer is not certainly exact.
 
@@ -122,7 +128,7 @@ class Searcher:
             QueryError: `where` cannot be evaluated.
             StoreError: there is no index.
         """
-        found = self.find([query], k=k, encoder=encoder, where=where, popular=popular, exact=exact)
+        found = self.find([query], k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact)
         if len(found.photos) < k:
             progress.note(f"{len(found.photos)} photos match; {k} were asked for.")
         if found.recall < 1:
@@ -137,15 +143,17 @@ class Searcher:
         encoder: str | None = None,
         where: str | None = None,
         popular: bool = False,
+        as_of: dt.datetime | None = None,
         exact: bool | None = None,
     ) -> Found:
         """As `similar`, for many queries at once, with an account of how they were answered."""
         if k < 1:
             raise InputError(f"k is {k}.", "at least 1", "-k 10")
         name = encoder or self.cache.default_encoder()
-        index = self.cache.index(name)
-        asked = resolve(self.cache.cursor(), index, lambda paths: self.cache.embed(name, paths), queries)
-        selection = self.cache.selection(name, where, popular=popular)
+        with told(self.cache.layout):
+            index = self.cache.index(name)
+            asked = resolve(self.cache.cursor(), index, lambda paths: self.cache.embed(name, paths), queries)
+            selection = self.cache.selection(name, where, popular=popular, as_of=as_of)
         plan, distances, rows = answer(asked.vectors, selection, k, exclude=asked.rows, exact=exact)
         return Found(
             _table(selection, distances, rows),

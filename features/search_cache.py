@@ -5,6 +5,7 @@ Everything is checked against the store at each question: a new index or a new s
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -46,12 +47,14 @@ class SearchCache:
         self._snapshot: tuple[int, int] | None = None
         self._indices: dict[str, Index] = {}
         self._embedders: dict[str, FileEmbedder] = {}
-        self._selections: OrderedDict[tuple[str, str | None, bool], Selection] = OrderedDict()
+        self._past: tuple[dt.datetime, DuckDBPyConnection] | None = None
+        self._selections: OrderedDict[tuple[str, str | None, bool, dt.datetime | None], Selection] = OrderedDict()
 
     def close(self) -> None:
         with self._lock:
             if self._con is not None:
                 self._con.close()
+            self._close_past()
             for embedder in self._embedders.values():
                 embedder.close()
             self._con = self._snapshot = None
@@ -87,22 +90,40 @@ class SearchCache:
             if self._con is None or state != self._snapshot:
                 if self._con is not None:
                     self._con.close()
+                self._close_past()
                 self._con, self._snapshot = self.db.open_snapshot(), state
                 self._selections.clear()
             cursor = self._con.cursor()
         cursor.execute("use store")
         return cursor
 
-    def selection(self, encoder: str, where: str | None = None, *, popular: bool = False) -> Selection:
-        """The photos that match, of those in the snapshot and in the index."""
-        index, cursor, key = self.index(encoder), self.cursor(), (encoder, where, popular)
+    def selection(
+        self, encoder: str, where: str | None = None, *, popular: bool = False, as_of: dt.datetime | None = None
+    ) -> Selection:
+        """The photos that match, of those in the snapshot (as of an instant, UTC) and in the index."""
+        index, cursor, key = self.index(encoder), self.cursor(), (encoder, where, popular, as_of)
         with self._lock:
             held = self._selections.pop(key, None)
             if held is None or held.index is not index:
-                held = select(cursor, index, where, popular=popular)
+                con = cursor if as_of is None else self._as_of(as_of)
+                held = select(con, index, where, popular=popular)
             self._selections[key] = held
             self._make_room()
             return held
+
+    def _as_of(self, instant: dt.datetime) -> DuckDBPyConnection:
+        """The snapshot as of then. The last instant that was asked for is kept: its labels took a while."""
+        from features.past import open_past
+
+        if self._past is None or self._past[0] != instant:
+            self._close_past()
+            self._past = instant, open_past(self.db, instant)
+        return self._past[1]
+
+    def _close_past(self) -> None:
+        if self._past is not None:
+            self._past[1].close()
+            self._past = None
 
     def embed(self, encoder: str, paths: Sequence[Path]) -> list[Embedded]:
         """Vectors of files, by a network that stays loaded."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.encoders import Encoder
-from features.parts import ROW_GROUP, Parts, read_manifest
+from features.parts import ROW_GROUP, Parts, changed, read_manifest, verify
 from features.vectors import mapped
 from warehouse import Layout
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["Shelf"]
+__all__ = ["PLAIN", "Shelf", "content_of"]
 
 _FULL = 65_536
 """Rows of a finished part."""
@@ -33,7 +33,8 @@ _FULL = 65_536
 _SMALL = ROW_GROUP
 """Rows of a part that is merged whenever there is another, so that small stores look the same however they grew."""
 
-_LEAF = "embedding.list.element"
+PLAIN = "embedding.list.element"
+"""The leaf column that is mapped, not read."""
 
 
 class Shelf:
@@ -51,7 +52,7 @@ class Shelf:
     ) -> None:
         self.encoder, self.dtype = encoder, dtype or _held_dtype(layout, encoder)
         self.digest = encoder.digest(faces) + ("h" if self.dtype == "float16" else "")
-        self.parts = Parts(layout.embeddings(encoder.name), self.digest, plain=[_LEAF])
+        self.parts = Parts(layout.embeddings(encoder.name), self.digest, plain=[PLAIN])
 
     @property
     def columns(self) -> tuple[str, str]:
@@ -59,13 +60,21 @@ class Shelf:
         return self.encoder.name, f"{self.encoder.name}|flip"
 
     def held(self) -> pl.DataFrame:
-        """photo_id, sha256, flip, part, row: every vector in a complete part."""
+        """photo_id, sha256, flip, part, row: every vector in a complete part.
+
+        Raises:
+            StoreError: a part cannot be read.
+        """
         import polars as pl
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         frames = [_nothing()]
         for number, path in enumerate(self.parts.paths()):
-            keys = pl.DataFrame(pq.read_table(path, columns=["photo_id", "sha256", "flip"]))
+            try:
+                keys = pl.DataFrame(pq.read_table(path, columns=["photo_id", "sha256", "flip"]))
+            except (OSError, ValueError, pa.ArrowException) as error:
+                raise changed(path) from error
             frames.append(keys.with_columns(part=pl.lit(number, pl.Int64)).with_row_index("row"))
         return pl.concat(frames, how="diagonal_relaxed")
 
@@ -106,6 +115,7 @@ class Shelf:
         X = np.empty((len(rows), self.encoder.dim), np.float32)
         part, row = rows["part"].to_numpy(), rows["row"].to_numpy()
         for number in np.unique(part):
+            verify(paths[number])  # or damage would be copied, and believed
             (places,) = np.nonzero(part == number)
             groups = [vectors for _, vectors in mapped(paths[number], self.digest, self.encoder.dim, self.dtype)]
             for at, vectors in enumerate(groups):
@@ -148,13 +158,18 @@ class Shelf:
             "licence": e.licence,
             "weights_sha256": e.backbone.weights_sha256(),
             "digest": self.digest,
-            "content": hashlib.sha256(" ".join([self.digest, *names]).encode()).hexdigest()[:16],
+            "content": content_of(self.digest, names),
             "dtype": self.dtype,
             "n_photos": len(flips) - n_flips,
             "n_flips": n_flips,
             "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         }
         self.parts.publish(facts, kept)
+
+
+def content_of(digest: str, names: Sequence[str]) -> str:
+    """Names the vectors in these parts."""
+    return hashlib.sha256(" ".join([digest, *sorted(names)]).encode()).hexdigest()[:16]
 
 
 def _held_dtype(layout: Layout, encoder: Encoder) -> Literal["float32", "float16"]:

@@ -9,9 +9,11 @@ import sql
 from features import generation, vectors
 from features.build import held_encoders
 from warehouse import Database, Layout
+from warehouse.build import former_cluster
 from warehouse.compute import Computation
 from warehouse.lock import holder
 from warehouse.options import LabelOptions
+from warehouse.underway import underway
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -33,6 +35,7 @@ def status(db: Database, layout: Layout) -> dict[str, Any]:
         embeddings: by encoder: n_photos, n_pictures (photos that could have a vector, faces permitting),
             index (kind, recall_at_10, p50_ms; None: there is none), index_stale.
         writer: who holds the lock now, or None.
+        underway: the stages that the writer is at, see `warehouse.underway.underway`.
 
     Raises:
         StoreError: there is no store.
@@ -57,6 +60,7 @@ def status(db: Database, layout: Layout) -> dict[str, Any]:
         "labels": freshness(db),
         "embeddings": {name: _vectors(layout, name, photos.get("ok", 0)) for name in held_encoders(layout)},
         "writer": None if (writer := holder(layout.lock)) is None else str(writer),
+        "underway": underway(layout),
     }
 
 
@@ -76,7 +80,9 @@ def freshness(db: Database) -> dict[str, Any]:
 def _changed(con: DuckDBPyConnection) -> list[str]:
     """The sources whose rows are no longer those that labels were computed from."""
     ((as_of,),) = con.execute("select as_of from clock").fetchall()
-    return Computation(con, as_of, LabelOptions(), rehearsal=True).changed_sources()
+    changed = Computation(con, as_of, LabelOptions(), rehearsal=True).changed_sources()
+    # Spark's swipes lie elsewhere: whether there are more by now is known when it looks at them.
+    return [source for source in changed if source != "swipes" or former_cluster(con) is None]
 
 
 def _vectors(layout: Layout, name: str, n_pictures: int) -> dict[str, Any]:

@@ -16,19 +16,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from warehouse import Database, Layout, Progress, Settings, default_store, silent
+from warehouse.history import History, Remembering
+from warehouse.underway import telling
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from numpy.typing import NDArray
 
+    from features.backup import BackupReport
     from features.build import BuildReport, Part
+    from features.choices import Engine
     from features.doctor import Finding
     from features.faces import FaceSettings
     from features.plan import BuildPlan
+    from features.receipts import Receipt
+    from features.restore import RestoreReport
     from features.search import Searcher
     from features.training import Setup, Source, Split, Target, TrainingSet
     from ingest.accounts import Account
+    from warehouse.facts import Exported
     from warehouse.options import LabelOptions
 
 __all__ = ["FeatureStore"]
@@ -48,9 +55,13 @@ class FeatureStore:
     def __init__(
         self, path: str | Path | None = None, *, settings: Settings | None = None, progress: Progress = silent
     ) -> None:
+        from features.tuned import look_in
+
         self.layout = Layout(Path(path) if path is not None else default_store())
+        look_in(self.layout.models)
         self.database = Database(self.layout, settings or Settings.from_environment())
-        self.progress = progress
+        self.progress = progress if isinstance(progress, Remembering) else Remembering(progress, History("python"))
+        self.database.history = self.progress.history
         self._searcher: Searcher | None = None
 
     def __enter__(self) -> FeatureStore:
@@ -115,27 +126,16 @@ class FeatureStore:
         neighbours: int | None = None,
         near_duplicates: bool = False,
         anew: bool = False,
+        engine: Engine | None = None,
+        master: str | None = None,
+        facts: str | None = None,
     ) -> BuildReport:
         """Bring labels, faces, embeddings and indices up to date. See `features.build.build`."""
+        given = {name: value for name, value in locals().items() if name != "self"}
         from features.build import build
 
-        return build(
-            self.database,
-            self.layout,
-            encoders=encoders,
-            only=only,
-            as_of=as_of,
-            options=options,
-            faces=faces,
-            flip=flip,
-            dtype=dtype,
-            recall=recall,
-            memory=memory,
-            neighbours=neighbours,
-            near_duplicates=near_duplicates,
-            anew=anew,
-            progress=self.progress,
-        )
+        with telling(self.layout, self.progress) as progress:
+            return build(self.database, self.layout, **given, progress=progress)
 
     def plan(
         self,
@@ -152,27 +152,44 @@ class FeatureStore:
         neighbours: int | None = None,
         near_duplicates: bool = False,
         anew: bool = False,
+        engine: Engine | None = None,
+        master: str | None = None,
+        facts: str | None = None,
     ) -> BuildPlan:
         """What `build` with the same arguments would do. See `features.plan.plan`."""
+        given = {name: value for name, value in locals().items() if name != "self"}
         from features.plan import plan
 
-        return plan(
-            self.database,
-            self.layout,
-            encoders=encoders,
-            only=only,
-            as_of=as_of,
-            options=options,
-            faces=faces,
-            flip=flip,
-            dtype=dtype,
-            recall=recall,
-            memory=memory,
-            neighbours=neighbours,
-            near_duplicates=near_duplicates,
-            anew=anew,
-            progress=self.progress,
-        )
+        return plan(self.database, self.layout, **given, progress=self.progress)
+
+    def export(self, uri: str) -> list[Exported]:
+        """Write the facts as partitioned Parquet, from which Spark can compute labels. See `warehouse.facts.export`."""
+        from warehouse.facts import export
+
+        return export(self.database, uri, progress=self.progress)
+
+    def erase(self, user_ids: Sequence[str] = ()) -> list[Receipt]:
+        """Remove people from everything, and finish an erase that was cut off. See `features.erase.erase`."""
+        from features.erase import erase
+
+        with telling(self.layout, self.progress) as progress:
+            return erase(self.database, self.layout, user_ids, progress=progress)
+
+    def backup(self, folder: str | Path, *, thorough: bool = False) -> BackupReport:
+        """Copy the store into a folder while it is in use. See `features.backup.backup`."""
+        from features.backup import backup
+
+        return backup(self.database, self.layout, folder, thorough=thorough, progress=self.progress)
+
+    def restore(
+        self, folder: str | Path, *, replace: bool = False, tombstones: str | Path | None = None
+    ) -> RestoreReport:
+        """Become the store that a backup holds. See `features.restore.restore`."""
+        from features.restore import restore
+
+        self.close()
+        limits, progress = self.database.settings, self.progress
+        return restore(self.layout, limits, folder, replace=replace, tombstones=tombstones, progress=progress)
 
     def doctor(self, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
         """What is wrong with this machine or store, and what helps. See `features.doctor.examine`."""
@@ -217,14 +234,7 @@ class FeatureStore:
         from features.training import training_set
 
         return training_set(
-            self.database,
-            self.layout,
-            target,
-            encoder=encoder,
-            setup=setup,
-            split=split,
-            source=source,
-            flip=flip,
+            self.database, self.layout, target, encoder=encoder, setup=setup, split=split, source=source, flip=flip
         )
 
     def similar(
@@ -235,11 +245,13 @@ class FeatureStore:
         encoder: str | None = None,
         where: str | None = None,
         popular: bool = False,
+        as_of: dt.datetime | None = None,
         exact: bool | None = None,
     ) -> pl.DataFrame:
         """The k photos most similar to a photo, a file or a vector. See `features.search.Searcher.similar`."""
+        progress = self.progress
         return self.searcher.similar(
-            query, k=k, encoder=encoder, where=where, popular=popular, exact=exact, progress=self.progress
+            query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact, progress=progress
         )
 
     @property
@@ -266,4 +278,5 @@ class FeatureStore:
     ) -> list[Account]:
         from ingest.files import ingest
 
-        return ingest(self.database, kind, files, mapping=mapping or {}, images=images, progress=self.progress)
+        with telling(self.layout, self.progress) as progress:
+            return ingest(self.database, kind, files, mapping=mapping or {}, images=images, progress=progress)

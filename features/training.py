@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-__all__ = ["Setup", "Source", "Split", "Target", "TrainingSet", "training_set"]
+__all__ = ["Setup", "Source", "Split", "Target", "TrainingSet", "labelled", "training_set"]
 
 Target = Literal["like_ratio", "popular", "gender"]
 """like_ratio: likes per swipe (of posts: likes per follower). popular: 1 above the median. gender: 1 female, 0 male."""
@@ -88,15 +88,12 @@ def training_set(
         InputError: a target, setup, split or source that does not exist.
         StoreError: the store has no labels, or no vectors by an encoder.
     """
-    for name, value, kind in (("target", target, Target), ("setup", setup, Setup), ("split", split, Split)):
-        if value is not None and value not in get_args(kind):
-            raise InputError(f"There is no {name} {value!r}.", f"one of {', '.join(get_args(kind))}", "")
     names = tuple(encoder.split("+")) if isinstance(encoder, str) else tuple(encoder)
     if not names:
         raise InputError("No encoder was given.", "one or more", 'encoder="dlib_face"')
-    rows = _labels(db, setup, source)
-    column = "female" if target == "gender" else target
-    rows = rows.filter(rows[column].is_not_null())
+    if split is not None and split not in get_args(Split):
+        raise InputError(f"There is no split {split!r}.", f"one of {', '.join(get_args(Split))}", "")
+    rows = labelled(db, target, setup, source)
     if split is not None:
         rows = rows.filter(rows["split"] == split)
     n_labelled = len(rows)
@@ -110,12 +107,27 @@ def training_set(
         photo_ids=ids,
         user_ids=rows["user_id"].to_list(),
         X=np.hstack([vectors.read(layout, name, ids, flip=flip)[1] for name in names]),
-        y=rows[column].to_numpy().astype(np.float32),
+        y=rows["y"].to_numpy().astype(np.float32),
         weight=rows["weight"].to_numpy().astype(np.float32),
         gender=rows["gender"].to_list(),
         split=rows["split"].to_list(),
         n_without_vector=n_labelled - len(rows),
     )
+
+
+def labelled(db: Database, target: Target, setup: Setup, source: Source | None = None) -> pl.DataFrame:
+    """photo_id, user_id, gender, y, weight, split of the photos of a setup that `target` is known of, by photo_id.
+
+    Raises:
+        InputError: a target or setup that does not exist.
+        StoreError: the store has no labels.
+    """
+    for name, value, kind in (("target", target, Target), ("setup", setup, Setup)):
+        if value not in get_args(kind):
+            raise InputError(f"There is no {name} {value!r}.", f"one of {', '.join(get_args(kind))}", "")
+    rows = _labels(db, setup, source)
+    rows = rows.with_columns(y=rows["female" if target == "gender" else target])
+    return rows.filter(rows["y"].is_not_null()).select("photo_id", "user_id", "gender", "y", "weight", "split")
 
 
 def _labels(db: Database, setup: Setup, source: Source | None) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from features.parts import MANIFEST, Part, read_manifest
+from features.parts import MANIFEST, Part, read_manifest, verify_quickly
 from warehouse import Layout, StoreError
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class VectorSet:
     def __init__(self, layout: Layout, encoder: str) -> None:
         self.manifest = manifest(layout, encoder)
         folder = layout.embeddings(encoder)
+        for part in self.manifest.parts:
+            verify_quickly(folder, part)
         self._groups = [
             group
             for part in self.manifest.parts
@@ -133,9 +135,20 @@ class VectorSet:
     ) -> tuple[list[str], NDArray[np.float32]]:
         """As the module's `read`."""
         ids, rows = self._sorted(flip)
-        if photo_ids is not None:
-            rows = rows[self._positions(photo_ids, flip)]
-            ids = list(photo_ids)
+        if photo_ids is None:
+            return list(ids), self._gathered(rows)
+        return list(photo_ids), self._gathered(rows[self._positions(photo_ids, flip)])
+
+    def positions(self, photo_ids: Sequence[str], *, flip: bool = False) -> NDArray[np.int64]:
+        """Of each photo its place in `ids`; -1 where it has no vector. int64 (len(photo_ids),)."""
+        place = self._index(flip).get
+        return np.fromiter((place(photo_id, -1) for photo_id in photo_ids), np.int64, len(photo_ids))
+
+    def at(self, positions: NDArray[np.int64], *, flip: bool = False) -> NDArray[np.float32]:
+        """The vectors at these places of `ids`. float32 (len(positions), dim)."""
+        return self._gathered(self._sorted(flip)[1][positions])
+
+    def _gathered(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         out = np.empty((len(rows), self.dim), np.float32)
         starts = np.cumsum([0, *(len(vectors) for _, vectors in self._groups)])
         for (_, vectors), start, end in zip(self._groups, starts[:-1], starts[1:], strict=True):
@@ -147,7 +160,7 @@ class VectorSet:
                 out[places[0] : places[-1] + 1] = vectors[chosen[0] : chosen[-1] + 1]
             else:
                 out[places] = vectors[chosen]
-        return list(ids), out
+        return out
 
     def batches(self, *, flip: bool = False, rows: int = 65_536) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """All of them, in order of id, a bounded number at a time."""
@@ -156,11 +169,10 @@ class VectorSet:
             yield self.read(ids[at : at + rows], flip=flip)
 
     def _positions(self, photo_ids: Sequence[str], flip: bool) -> NDArray[np.int64]:
-        known = self._index(flip)
-        try:
-            return np.fromiter((known[photo_id] for photo_id in photo_ids), np.int64, len(photo_ids))
-        except KeyError:
-            absent = [photo_id for photo_id in photo_ids if photo_id not in known]
+        places = self.positions(photo_ids, flip=flip)
+        absent = [photo_id for photo_id, place in zip(photo_ids, places, strict=True) if place < 0]
+        if not absent:
+            return places
         name, some = self.manifest.encoder, ", ".join(absent[:3])
         raise StoreError(
             f"{len(absent)} photos have no {'mirrored ' if flip else ''}{name} vector, such as {some}.",

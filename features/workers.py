@@ -18,7 +18,7 @@ from features.decode import MIN_SIDE, Decoded, decode
 from features.device import CPU, Device
 from features.embedder import Embedder
 from features.encoders import Backbone
-from features.faces import Detector, Face
+from features.faces import Face
 from features.jpeg import decoded
 from features.resize import centre
 from features.sightings import Sighting
@@ -87,7 +87,7 @@ class Worker:
     def __init__(
         self,
         load: Callable[[str], bytes],
-        detector: Detector,
+        detector: Callable[[NDArray[np.uint8]], list[Face]],
         confidence: float,
         embedders: Sequence[Embedder],
         device: Device = CPU,

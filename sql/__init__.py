@@ -2,7 +2,8 @@
 
 One file per relation, each a bare SELECT in the subset that DuckDB and Spark share, with its
 contract in the header; `schema.sql` holds the base tables, `audits/` the queries that must return
-no rows, `ingest/` the checks on incoming rows. Nothing here runs anything: warehouse/ does, and
+no rows, `ingest/` the checks on incoming rows, `migrations/` the steps
+from older stores. Nothing here runs anything: warehouse/ does, and
 whoever wants to know what a number means reads the file of its name.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-__all__ = ["RELATIONS", "VIEWS", "audits", "read", "schema"]
+__all__ = ["RELATIONS", "VIEWS", "audits", "migrations", "read", "schema"]
 
 VIEWS = (
     "clock",
@@ -30,6 +31,7 @@ VIEWS = (
     "observations",
     "crawl_targets",
     "builds",
+    "commands",
     "checksums",
 )
 """What was ingested or recorded, as of the clock: views, in the order of their creation."""
@@ -66,6 +68,12 @@ def read(name: str) -> str:
 def schema() -> str:
     """The statements that create the base tables of a new store."""
     return read("schema")
+
+
+def migrations() -> tuple[int, ...]:
+    """The versions that a step in migrations/ leads to, ascending and without a gap."""
+    folder = files(__name__).joinpath("migrations")
+    return tuple(sorted(int(f.name.removesuffix(".sql")) for f in folder.iterdir() if f.name.endswith(".sql")))
 
 
 def audits() -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 -- grain:  run_id, photo_id
 -- reads:  facts.predictions
 -- time:   all runs so far, whatever the clock
--- source: `features train`, `features predict`
+-- source: `features train`, `features predict --keep`
 select
     cast(run_id as varchar) as run_id,         -- the head
     cast(photo_id as varchar) as photo_id,     -- the photo

@@ -4,7 +4,11 @@
 
 create schema facts;
 
-create table facts.version (version integer not null);
+create table facts.version (version integer not null);  -- one row per step that led here; the highest counts
+
+-- One row: which store this is, wherever it is copied to.
+create table facts.identity (store_id varchar not null);
+insert into facts.identity values (cast(uuid() as varchar));
 
 -- One row: the instant before which everything known must have happened and must have arrived.
 create table facts.clock (
@@ -169,6 +173,16 @@ create table facts.builds (
     stages varchar not null,          -- JSON: seconds and rows per stage
     started_at timestamp not null,
     finished_at timestamp not null
+);
+
+-- One row per command that changed the warehouse, as of its last write.
+create table facts.commands (
+    command_id varchar not null,
+    command varchar not null,         -- its name, without arguments
+    program varchar not null,         -- version of the program
+    stages varchar not null,          -- JSON: stage -> units done, seconds
+    started_at timestamp not null,
+    written_at timestamp not null     -- when it last wrote
 );
 
 -- One row per face found; loaded from the store's faces/*.parquet.

@@ -15,9 +15,10 @@ import datetime as dt
 import json
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from warehouse.cluster import Cluster
 from warehouse.compute import EVERYTHING, Computation, RelationBuilt
 from warehouse.database import LABELLING
 from warehouse.errors import InputError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from warehouse import Database
 
-__all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "as_clock", "build_labels"]
+__all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "as_clock", "build_labels", "former_cluster"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def build_labels(
     as_of: dt.datetime | None = None,
     options: LabelOptions = LabelOptions(),  # noqa: B008 - frozen
     anew: bool = False,
+    cluster: Cluster | None = None,
     progress: Progress = silent,
 ) -> BuildReport:
     """Compute what is stale among the relations of sql/, audit it, publish it.
@@ -83,21 +85,29 @@ def build_labels(
         as_of: UTC; see only what happened and had arrived before. None: everything.
         options: the choices behind labels and splits.
         anew: compute everything, whether stale or not.
+        cluster: let Spark compute, from facts that lie elsewhere; None: DuckDB, from the store's.
         progress: hears of each relation.
 
     Raises:
         AuditError: a relation broke its contract; the former state stands.
-        InputError: `as_of` is no instant that a clock can show.
+        InputError: `as_of` is no instant that a clock can show; Spark cannot be reached, or has no facts.
         LockedError: another process writes.
+        MissingPartError: pyspark or Java is absent.
     """
-    clock = as_clock(as_of)
+    clock, engine = as_clock(as_of), None
+    if cluster is not None:
+        from warehouse.spark import SparkEngine
+        from warehouse.tombstones import Tombstones
+
+        engine = SparkEngine(cluster, Tombstones(db.layout), progress.note)
     with db.write("features build --only labels") as con:
         for setting in LABELLING:
             con.execute(setting)
         con.execute("set force_compression = 'uncompressed'")  # rewritten by every build: not worth packing
         con.begin()
         try:
-            report = _build(con, clock, options, anew, progress)
+            computation = Computation(con, clock, options, anew=anew, engine=engine)
+            report = _build(computation, cluster, progress)
         except BaseException:
             con.rollback()
             raise
@@ -119,23 +129,30 @@ def as_clock(as_of: dt.datetime | None) -> dt.datetime:
     return naive
 
 
-def _build(
-    con: DuckDBPyConnection, clock: dt.datetime, options: LabelOptions, anew: bool, progress: Progress
-) -> BuildReport:
+def former_cluster(con: DuckDBPyConnection) -> Cluster | None:
+    """Where the labels that stand were computed by Spark; None: DuckDB did, or nobody yet."""
+    for (recorded,) in con.execute("select options from facts.builds order by rowid desc").fetchall():
+        options = json.loads(recorded)
+        if "labels" in options:
+            return Cluster(**options["cluster"]) if "cluster" in options else None
+    return None
+
+
+def _build(computation: Computation, cluster: Cluster | None, progress: Progress) -> BuildReport:
+    con, clock = computation.con, computation.as_of
     started_at, started = dt.datetime.now(dt.UTC).replace(tzinfo=None), time.perf_counter()
-    computation = Computation(con, clock, options, anew=anew)
     computation.run(progress)
     report = BuildReport(
         build_id=f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}",
         as_of=clock if clock < EVERYTHING else None,
-        options=options,
+        options=computation.options,
         relations=tuple(computation.built),
         funnel=tuple(FunnelStep(*row) for row in con.execute("select * from funnel order by all").fetchall()),
         notes=tuple(_notes(con)),
         seconds=time.perf_counter() - started,
     )
-    if report.changed:
-        _record(con, report, started_at)
+    if report.changed or cluster != former_cluster(con):
+        _record(con, report, cluster, started_at)
     return report
 
 
@@ -155,14 +172,14 @@ def _notes(con: DuckDBPyConnection) -> list[str]:
     return notes
 
 
-def _record(con: DuckDBPyConnection, report: BuildReport, started_at: dt.datetime) -> None:
+def _record(con: DuckDBPyConnection, report: BuildReport, cluster: Cluster | None, started_at: dt.datetime) -> None:
     stages = {built.name: [built.action, built.n_rows, round(built.seconds, 3)] for built in report.relations}
     con.execute(
         "insert into facts.builds values ($1, $2, $3, $4, $5, $6)",
         [
             report.build_id,
             report.as_of,
-            json.dumps({"labels": report.options.recorded()}),
+            json.dumps({"labels": report.options.recorded()} | ({"cluster": asdict(cluster)} if cluster else {})),
             json.dumps({"labels": stages}),
             started_at,
             dt.datetime.now(dt.UTC).replace(tzinfo=None),

@@ -1,5 +1,7 @@
 """Compute the relations that are stale, in build order, and audit them.
 
+Who computes is DuckDB, or another engine whose results are loaded into DuckDB's tables (spark.py).
+
 The same steps serve a build and its rehearsal (`--plan`). A build replaces tables inside its
 transaction; a rehearsal makes temporary tables, which stand before those of the same name in the
 snapshot it reads, and so sees its own results without writing any.
@@ -9,11 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import sql
 from warehouse.audits import audit
@@ -21,12 +24,12 @@ from warehouse.incremental import ADDITIVE, WATCHED, added_up, keep_former
 from warehouse.options import LabelOptions
 from warehouse.progress import Progress
 from warehouse.relations import Relation, relation
-from warehouse.state import State, checksum, digest_of, mark_of, read_states
+from warehouse.state import Mark, State, checksum, digest_of, mark_of, read_states
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["EVERYTHING", "Computation", "RelationBuilt"]
+__all__ = ["EVERYTHING", "Computation", "Engine", "RelationBuilt"]
 
 EVERYTHING = dt.datetime(9999, 12, 31)
 """The clock when no `as_of` is given."""
@@ -51,6 +54,28 @@ class RelationBuilt:
     seconds: float
 
 
+class Engine(Protocol):
+    """Whoever computes relations in DuckDB's place, from facts that lie elsewhere."""
+
+    def begin(self, con: DuckDBPyConnection) -> None:
+        """Look at the facts, before anything is asked of them."""
+
+    def mark(self, con: DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
+        """As `mark_of`."""
+
+    def keep(self, former: State) -> None:
+        """Hear of a relation that stays as it is."""
+
+    def compute(self, con: DuckDBPyConnection, what: Relation, parameters: dict[str, Any], digest: str) -> None:
+        """Make the relation's table in DuckDB."""
+
+    def ask(self, con: DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Names and rows of an audit that looks at facts."""
+
+    def finish(self) -> None:
+        """All relations have passed their audits."""
+
+
 @dataclass
 class Computation:
     """One pass over the relations.
@@ -60,6 +85,7 @@ class Computation:
         as_of: see only what happened and had arrived before.
         rehearsal: leave the store as it is.
         anew: take nothing from former builds.
+        engine: computes in DuckDB's place; None: DuckDB itself.
     """
 
     con: DuckDBPyConnection
@@ -67,6 +93,7 @@ class Computation:
     options: LabelOptions
     rehearsal: bool = False
     anew: bool = False
+    engine: Engine | None = None
     built: list[RelationBuilt] = field(default_factory=list)
     _states: dict[str, State] = field(default_factory=dict)
     _digests: dict[str, str] = field(default_factory=dict)
@@ -77,13 +104,18 @@ class Computation:
         Raises:
             AuditError: a relation breaks its contract.
         """
+        if self.engine is not None:
+            self.engine.begin(self.con)
         self._set_clock()
         self._states = {} if self.anew else read_states(self.con)
         with progress.stage("labels", len(sql.RELATIONS), "relations") as advance:
             for name in sql.RELATIONS:
                 self.built.append(self._bring_up_to_date(relation(name)))
                 advance(1)
-        audit(self.con, {built.name for built in self.built if built.action != "kept"})
+        ask = functools.partial(self.engine.ask, self.con) if self.engine is not None else None
+        audit(self.con, {built.name for built in self.built if built.action != "kept"}, ask)
+        if self.engine is not None:
+            self.engine.finish()
 
     def changed_sources(self) -> list[str]:
         """The facts that are no longer those which the relations were computed from; computes nothing."""
@@ -113,16 +145,21 @@ class Computation:
         digest, former = digest_of(what, parameters, inputs), self._states.get(what.name)
         if former is not None and former.digest == digest:
             action, n_rows, content = "kept", former.n_rows, former.checksum
+            if self.engine is not None:
+                self.engine.keep(former)
         else:
-            action = self._replace(what, parameters, former)
+            action = self._replace(what, parameters, former, digest)
             n_rows, content = checksum(self.con, what.name)
             if not self.rehearsal:
                 self._note(what.name, digest, n_rows, content, inputs)
         self._digests[what.name] = content
         return RelationBuilt(what.name, action, n_rows, content, time.perf_counter() - started)
 
-    def _replace(self, what: Relation, parameters: dict[str, Any], former: State | None) -> str:
+    def _replace(self, what: Relation, parameters: dict[str, Any], former: State | None, digest: str) -> str:
         """Compute the relation; says how."""
+        if self.engine is not None:
+            self.engine.compute(self.con, what, parameters, digest)
+            return "computed"
         if what.name in WATCHED and former is not None:
             keep_former(self.con, what.name)
         query = None
@@ -143,7 +180,7 @@ class Computation:
         if source == "clock" or source in _UNDATED:
             return checksum(self.con, source)[1]
         if source.startswith("facts."):
-            return str(mark_of(self.con, source, self.as_of))
+            return str((self.engine.mark if self.engine is not None else mark_of)(self.con, source, self.as_of))
         return "; ".join(self._digest(read) for read in relation(source).reads if read != "clock")
 
     def _note(self, name: str, digest: str, n_rows: int, content: str, inputs: dict[str, str]) -> None:

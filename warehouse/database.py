@@ -16,18 +16,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import sql
+from warehouse.engine import told, trouble
 from warehouse.errors import StoreError
+from warehouse.history import History
 from warehouse.interrupt import interruptible
 from warehouse.layout import Layout, sync_directory, write_atomically
 from warehouse.lock import Holder, locked
+from warehouse.migrations import SCHEMA_VERSION, create, migrate, refuse_newer, version_of
 from warehouse.relations import create_views
 from warehouse.settings import Settings
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["LABELLING", "SCHEMA_VERSION", "Database"]
+__all__ = ["LABELLING", "Database"]
 
 LABELLING = (
     # DuckDB misjudges how many swipes the clock leaves, and would then build a hash table of forty million:
@@ -36,9 +38,6 @@ LABELLING = (
 )
 """Settings under which labels are computed."""
 
-SCHEMA_VERSION = 1
-"""Of the base tables in sql/schema.sql. A store with a higher one is refused, a lower one is migrated."""
-
 
 class Database:
     """The DuckDB files of one store.
@@ -46,28 +45,50 @@ class Database:
     Args:
         layout: where the store lies.
         settings: memory, threads, patience.
+
+    Attributes:
+        history: of the command that runs; None: nobody remembers.
     """
 
     def __init__(self, layout: Layout, settings: Settings) -> None:
         self.layout, self.settings = layout, settings
-        self._depth = 0
+        self.history: History | None = None
+        self._depth, self._migrated = 0, False
 
     @contextlib.contextmanager
-    def lock(self, command: str) -> Iterator[None]:
+    def lock(self, command: str, *, erasing: bool = False) -> Iterator[None]:
         """Be the store's one writer. Nested calls of the same object share the lock.
+
+        Args:
+            command: who writes.
+            erasing: to go on with an erase that was cut off; all others are refused until it has ended.
 
         Raises:
             LockedError: another process writes and did not end within `settings.lock_timeout_s`.
+            StoreError: an erase was cut off.
         """
         if self._depth:
             yield
             return
-        with locked(self.layout.lock, command, self.settings.lock_timeout_s, _say_waiting):
+        with told(self.layout), locked(self.layout.lock, command, self.settings.lock_timeout_s, _say_waiting):
+            if not erasing:
+                self.refuse_unfinished_erase()
             self._depth += 1
             try:
                 yield
             finally:
                 self._depth -= 1
+
+    def refuse_unfinished_erase(self) -> None:
+        """Raises:
+        StoreError: an erase was cut off.
+        """
+        if self.layout.erase_journal.exists():
+            raise StoreError(
+                f"An erase of the store {self.layout.root} was cut off.",
+                "it to be finished before anything else is written",
+                f"features erase --yes --store {self.layout.root}",
+            )
 
     @contextlib.contextmanager
     def write(self, command: str) -> Iterator[DuckDBPyConnection]:
@@ -86,17 +107,20 @@ class Database:
             shutil.rmtree(self.layout.spill, ignore_errors=True)
             try:
                 con = duckdb.connect(self.layout.warehouse, config=self._config())
-            except duckdb.IOException as error:
-                raise StoreError(
+            except duckdb.Error as error:
+                raise trouble(error, self.layout) or StoreError(
                     f"{self.layout.warehouse} cannot be opened: {error}",
                     "a DuckDB file that this version wrote, in a writable folder with free disk",
                     f"features doctor --store {self.layout.root}",
                 ) from error
             try:
                 con.execute("set enable_progress_bar = false")  # it would go to stdout, among the data
+                before = self._state()
                 self._prepare(con)
                 with interruptible(con):
                     yield con
+                    if self.history is not None and self._state() != before:
+                        self.history.record(con)
                     con.execute("checkpoint")
             finally:
                 con.close()
@@ -115,13 +139,13 @@ class Database:
         """
         con = self.open_snapshot(memory_limit=memory_limit, labelling=labelling)
         try:
-            with interruptible(con):
+            with told(self.layout), interruptible(con):
                 yield con
         finally:
             con.close()
 
     def open_snapshot(self, *, memory_limit: str | None = None, labelling: bool = False) -> DuckDBPyConnection:
-        """As `read`, for callers that keep the connection and close it themselves."""
+        """As `read`, for callers that keep the connection and close it themselves. An older store is migrated first."""
         import duckdb
 
         if not self.layout.snapshot.exists():
@@ -143,6 +167,12 @@ class Database:
                 f"features doctor --fix --store {self.layout.root}",
             ) from error
         con.execute("use store")
+        found = version_of(con) or 0
+        if found != SCHEMA_VERSION:
+            con.close()
+            refuse_newer(found, self.layout.root)
+            self._migrate_snapshot(found)
+            return self.open_snapshot(memory_limit=memory_limit, labelling=labelling)
         con.execute("set enable_progress_bar = false")
         con.execute(f"set memory_limit = '{memory_limit or self.settings.memory_limit}'")
         con.execute("set temp_directory = ''")
@@ -153,6 +183,18 @@ class Database:
         if not labelling:
             con.execute("set lock_configuration = true")
         return con
+
+    def _migrate_snapshot(self, found: int) -> None:
+        """Opening the warehouse for writing migrates it, and leaving publishes it."""
+        if not self.layout.warehouse.exists() or self._migrated:
+            raise StoreError(
+                f"{self.layout.snapshot} has schema version {found}.",
+                f"version {SCHEMA_VERSION}, or a warehouse beside it that can be brought there",
+                f"features doctor --fix --store {self.layout.root}",
+            )
+        self._migrated = True
+        with self.write("migrate"):
+            pass
 
     def publish(self) -> bool:
         """Copy the warehouse over the snapshot, atomically, unless it is there already. True when copied."""
@@ -172,6 +214,35 @@ class Database:
         write_atomically(self.layout.snapshot_manifest, json.dumps({"warehouse": state}).encode())
         return True
 
+    def compact(self) -> None:
+        """Write the warehouse anew, so that no freed block keeps what was deleted. The caller holds the lock."""
+        import duckdb
+
+        temporary = self.layout.root / ".warehouse.compact.tmp"
+        for stale in self.layout.root.glob(f"{temporary.name}*"):
+            stale.unlink()
+        with duckdb.connect(":memory:", config=self._config()) as con:
+            con.execute("set enable_progress_bar = false")
+            con.execute(f"attach {_quoted(self.layout.warehouse)} as former (read_only)")
+            con.execute(f"attach {_quoted(temporary)} as compact")
+            con.execute("copy from database former to compact")
+            con.execute("checkpoint compact")
+        temporary.replace(self.layout.warehouse)
+        sync_directory(self.layout.root)
+        self.publish()
+
+    def put_back(self) -> None:
+        """Make the snapshot the warehouse again: nothing was written since it was copied. The caller holds the lock."""
+        temporary = self.layout.root / ".snapshot.warehouse.tmp"
+        shutil.copyfile(self.layout.snapshot, temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        self.layout.warehouse.with_name(f"{self.layout.warehouse.name}.wal").unlink(missing_ok=True)
+        temporary.replace(self.layout.warehouse)
+        sync_directory(self.layout.root)
+        state = _fingerprint(self.layout.warehouse)
+        write_atomically(self.layout.snapshot_manifest, json.dumps({"warehouse": state}).encode())
+
     def is_published(self) -> bool:
         """Whether the snapshot is a copy of the warehouse as it is."""
         if not self.layout.snapshot.exists() or not self.layout.warehouse.exists():
@@ -185,24 +256,21 @@ class Database:
             "temp_directory": str(self.layout.spill),
         }
 
+    def _state(self) -> list[int]:
+        """Of the warehouse's file and log: another one after whatever was committed."""
+        log = self.layout.warehouse.with_name(f"{self.layout.warehouse.name}.wal")
+        return [*_fingerprint(self.layout.warehouse), log.stat().st_size if log.exists() else 0]
+
     def _prepare(self, con: DuckDBPyConnection) -> None:
-        """Create the base tables of a new store; refuse one from a newer version."""
-        known = con.execute("select 1 from duckdb_tables() where schema_name = 'facts' and table_name = 'version'")
-        if known.fetchone() is None:
-            con.begin()
-            con.execute(sql.schema())
-            con.execute("insert into facts.version values ($1)", [SCHEMA_VERSION])
-            con.commit()
-            create_views(con)
-            return
-        row = con.execute("select max(version) from facts.version").fetchone()
-        found = row[0] if row else None
-        if found != SCHEMA_VERSION:
-            raise StoreError(
-                f"The store {self.layout.root} has schema version {found}.",
-                f"version {SCHEMA_VERSION}",
-                "pip install --upgrade photogenic",
-            )
+        """Create the base tables of a new store, migrate an older one, refuse a newer one."""
+        found = version_of(con)
+        if found is None:
+            create(con)
+        else:
+            refuse_newer(found, self.layout.root)
+            if found < SCHEMA_VERSION:
+                print(f"The store is of version {found}; bringing it to {SCHEMA_VERSION}.", file=sys.stderr)
+                migrate(con, found)
         create_views(con)
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Layout", "sync_directory", "sync_filesystem", "write_atomically"]
+from warehouse.errors import StoreError
+
+__all__ = ["Layout", "exchange", "sync_directory", "sync_filesystem", "write_atomically"]
+
+_HERE, _EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,11 @@ class Layout:
     @property
     def lock(self) -> Path:
         return self.root / "lock"
+
+    @property
+    def underway(self) -> Path:
+        """What the holder of the lock is at."""
+        return self.root / "underway.json"
 
     @property
     def spill(self) -> Path:
@@ -76,6 +88,22 @@ class Layout:
     def reports(self) -> Path:
         return self.root / "reports"
 
+    @property
+    def erased(self) -> Path:
+        """What is left of erased people: salted hashes and receipts; and an erase that is under way."""
+        return self.root / "erased"
+
+    @property
+    def erase_journal(self) -> Path:
+        """Whom an unfinished erase is about; absent where none is under way."""
+        return self.erased / "journal.json"
+
+    @property
+    def restoring(self) -> tuple[Path, Path]:
+        """Where a restore into this place makes its copy: beside it, or inside where it cannot be renamed."""
+        root = self.root.resolve()
+        return root.parent / f".{root.name}.restore", root / ".restore"
+
     def photo(self, sha256: str) -> Path:
         """The bytes of one photo, as received, named by their digest."""
         return self.photos / sha256[:2] / f"{sha256}.jpg"
@@ -111,16 +139,48 @@ def sync_filesystem(path: Path) -> None:
         os.close(fd)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Temporary name, fsync, rename: a reader sees the old bytes or the new, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def exchange(one: Path, other: Path) -> None:
+    """Let two names change places, at once where the system can; else `one` is moved out of the way first.
+
+    Raises:
+        OSError: they are on different file systems, or one of them is a mount point.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "linux" and hasattr(libc, "renameat2"):
+        if libc.renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+            sync_directory(one.parent)
+            sync_directory(other.parent)
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS):  # a file system without it
+            raise OSError(code, os.strerror(code), str(one), None, str(other))
+    between = one.with_name(f"{one.name}.between")
+    one.replace(between)
+    other.replace(one)
+    between.replace(other)
+
+
+def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Temporary name, fsync, rename: a reader sees the old bytes or the new, never half. `mode` is less the umask.
+
+    Raises:
+        StoreError: the disk is full, or the folder may not be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or error}",
+            "a writable folder with free disk; what was finished before stands",
+            f"df -h {path.parent}, make room, and run the same command again",
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
-    sync_directory(path.parent)
+        with contextlib.suppress(OSError):  # a disk that may only be read has none
+            temporary.unlink(missing_ok=True)

@@ -59,10 +59,8 @@ def locked(
     Raises:
         LockedError: the holder did not let go in time.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    fd = _acquire(path, timeout_s, on_wait)
     try:
-        _acquire(fd, path, timeout_s, on_wait)
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         text = json.dumps(asdict(Holder(os.getpid(), command, now))).encode()
         os.ftruncate(fd, 0)
@@ -73,12 +71,16 @@ def locked(
         os.close(fd)
 
 
-def _acquire(fd: int, path: Path, timeout_s: float, on_wait: Callable[[Holder | None], None]) -> None:
+def _acquire(path: Path, timeout_s: float, on_wait: Callable[[Holder | None], None]) -> int:
+    """The open file that is locked, and is still the one at `path`: a store may have been replaced as a whole."""
     deadline, told = time.monotonic() + timeout_s, False
     while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            os.close(fd)
             who = _read(path)
             if time.monotonic() >= deadline:
                 raise LockedError(
@@ -90,6 +92,10 @@ def _acquire(fd: int, path: Path, timeout_s: float, on_wait: Callable[[Holder | 
                 on_wait(who)
                 told = True
             time.sleep(0.05)
+            continue
+        if path.exists() and os.path.samestat(os.fstat(fd), path.stat()):
+            return fd
+        os.close(fd)
 
 
 def _read(path: Path) -> Holder | None:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from warehouse.engine import damage
 from warehouse.refusals import no_rows, refusal
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
-            raise refusal(query, error) from error
+            raise damage(error, db.layout) or refusal(query, error) from error
 
 
 @contextlib.contextmanager
@@ -64,7 +65,7 @@ def stream(db: Database, query: str) -> Iterator[Cursor]:
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
-            raise refusal(query, error) from error
+            raise damage(error, db.layout) or refusal(query, error) from error
 
 
 class Cursor:

@@ -1,12 +1,14 @@
 """ImageNet's classifiers, cut off where their features are: torchvision's and timm's networks with named layers.
 
 Every class loads the published file under its own names, so a wrong file is refused by name and shape.
+`load` is for looking at pictures: batch normalisation is folded in. `whole` is for training, with it; `cut` takes
+off the classifier of a network whose weights are still those it was drawn with.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -28,14 +30,21 @@ class EfficientNetLite0(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"pooled": self.network.forward_head(self.network.forward_features(x), pre_logits=True)}
 
+    def cut(self) -> Self:
+        self.network.reset_classifier(0)
+        return self
+
     @classmethod
-    def load(cls, path: Path | None) -> nn.Module:
+    def whole(cls, path: Path | None) -> Self:
         net = cls()
         published = _state(path)
         # The publisher's names differ from timm's; order and shapes do not.
         net.network.load_state_dict(dict(zip(net.network.state_dict(), published.values(), strict=True)))
-        net.network.reset_classifier(0)
-        return folded(net)
+        return net.cut()
+
+    @classmethod
+    def load(cls, path: Path | None) -> nn.Module:
+        return folded(cls.whole(path))
 
 
 class InceptionV3(nn.Module):
@@ -50,13 +59,21 @@ class InceptionV3(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"prelogits": self.network(x)}
 
+    def cut(self) -> Self:
+        # In training too it answers its features alone, not those of the auxiliary classifier beside them.
+        self.network.AuxLogits, self.network.aux_logits = None, False
+        self.network.fc = nn.Identity()
+        return self
+
     @classmethod
-    def load(cls, path: Path | None) -> nn.Module:
+    def whole(cls, path: Path | None) -> Self:
         net = cls()
         net.network.load_state_dict(_state(path))
-        net.network.AuxLogits = None
-        net.network.fc = nn.Identity()
-        return folded(net)
+        return net.cut()
+
+    @classmethod
+    def load(cls, path: Path | None) -> nn.Module:
+        return folded(cls.whole(path))
 
 
 class AlexNet(nn.Module):
@@ -75,12 +92,19 @@ class AlexNet(nn.Module):
         # Not in place: fc6 is an answer too.
         return {"fc6": x6, "fc7": relu7(fc7(dropout7(x6)))}
 
+    def cut(self) -> Self:
+        self.network.classifier[-1] = nn.Identity()
+        return self
+
     @classmethod
-    def load(cls, path: Path | None) -> nn.Module:
+    def whole(cls, path: Path | None) -> Self:
         net = cls()
         net.network.load_state_dict(_state(path))
-        net.network.classifier[-1] = nn.Identity()
-        return net
+        return net.cut()
+
+    @classmethod
+    def load(cls, path: Path | None) -> nn.Module:
+        return folded(cls.whole(path))
 
 
 class Vgg16(nn.Module):

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-__all__ = ["Pooled"]
+__all__ = ["Headed", "Pooled"]
+
+
+class Headed(nn.Module):
+    """A network under one more layer with one output, (n,)."""
+
+    def __init__(self, network: nn.Module, layer: str, dim: int) -> None:
+        super().__init__()
+        self.network, self.output, self._layer = network, nn.Linear(dim, 1), layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.output(self.network(x)[self._layer])[:, 0]
+        return answer
 
 
 class Pooled(nn.Module):

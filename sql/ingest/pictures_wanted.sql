@@ -1,5 +1,5 @@
--- pictures_wanted: of the photos that a file lists (`listed`), those whose picture should be looked at:
--- never looked at, not found to be good, or under another path since.
+-- pictures_wanted: the photos that a file lists (`listed`), with what is known of their pictures. To be looked at are
+-- those never looked at, not found to be good, under another path since (`moved`), or lost by the store.
 with versions as (
     select
         photos.photo_id,
@@ -26,10 +26,14 @@ findings as (
     qualify row_number() over (partition by photo_id order by ingested_at desc, status, sha256) = 1
 )
 
-select newest.photo_id, newest.path, findings.sha256, findings.status
+select
+    newest.photo_id,
+    newest.path,
+    findings.sha256,
+    findings.status,
+    coalesce(findings.ingested_at < newest.path_since, false) as moved
 from newest
 semi join listed
     on newest.photo_id = listed.photo_id and newest.user_id = listed.user_id and newest.path = listed.path
 left join findings on newest.photo_id = findings.photo_id
-where findings.photo_id is null or findings.status <> 'ok' or findings.ingested_at < newest.path_since
 order by newest.path

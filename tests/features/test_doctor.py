@@ -101,7 +101,11 @@ def test_damaged_vectors_are_named(store):
     assert not faults(store)
     assert faults(store, thorough=True) == {"vectors dlib_face"}
     part.write_bytes(part.read_bytes()[:-10])
-    assert faults(store, fix=True) == {"vectors dlib_face"}
+    assert faults(store) == {"vectors dlib_face"}
+    assert told(store, fix=True)["vectors dlib_face"].state == "fixed"
+    report = store.build()
+    assert report.computed.computed == {"dlib_face": 3}
+    assert not faults(store, thorough=True)
 
 
 def test_a_damaged_index_is_removed_and_made_again(store):

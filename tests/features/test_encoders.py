@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from features import embedder as embedder_module
 from features import encoders
 from features.backbones import Backbone
 from features.device import choose, one_thread_each
@@ -40,7 +42,9 @@ def _filled(module: nn.Module, seed: int = 0) -> dict[str, torch.Tensor]:
         if name.endswith("num_batches_tracked"):
             state[name] = tensor
             continue
-        values = rng.standard_normal(tuple(tensor.shape), dtype=np.float32)
+        # Tens of millions of weights take seconds to draw: theirs repeat after five millions, in step with no shape.
+        drawn = rng.standard_normal(min(tensor.numel(), 5_000_011), dtype=np.float32)
+        values = np.resize(drawn, tuple(tensor.shape))
         if name.endswith("running_var"):
             values = 1 + values**2
         elif tensor.ndim > 1:
@@ -101,6 +105,53 @@ def test_alexnet_answers_as_torchvision_and_gives_both_layers_in_one_pass(monkey
     vectors = embedder(list(np.zeros((3, 224, 224, 3), np.uint8)))
     assert {name: X.shape for name, X in vectors.items()} == {"a_fc6": (3, 4096), "a_fc7": (3, 4096)}
     assert len(passes) == 1
+
+
+def test_many_pictures_are_worth_a_translation_of_the_network(monkeypatch):
+    asked = []
+
+    def translate(module, **options):
+        asked.append(options)
+        return torch.compile(module, backend="eager", **options)  # traced as it would be; no compiler is needed
+
+    monkeypatch.setattr(embedder_module, "_translated", translate)
+    device, pictures = dataclasses.replace(CPU, batch=4, compile_from=3), list(_pictures(8, 5))
+    backbone = Backbone("small", "photo", 8, "centre", (0, 0, 0), (1, 1, 1), lambda _: _Small())
+    one = [Encoder("small", backbone, "top", 6, "l2", "", "")]
+    (plain,), (compiled,) = (embedders(one, device, n_pictures=n) for n in (11, 12))
+    assert asked == [{"dynamic": False}]
+    for flip in (False, True):
+        mine, theirs = (made(pictures, flip=flip)["small"] for made in (compiled, plain))
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5)
+    assert not CPU.compiles(10**9)
+
+
+def test_a_network_that_cannot_be_translated_runs_as_it_is(monkeypatch, caplog):
+    def fail(module, **_):
+        def call(x):
+            raise RuntimeError("no compiler here\nand more")
+
+        return call
+
+    monkeypatch.setattr(embedder_module, "_translated", fail)
+    backbone = Backbone("small", "photo", 8, "centre", (0, 0, 0), (1, 1, 1), lambda _: _Small())
+    made = Embedder([Encoder("small", backbone, "top", 6, "l2", "", "")], CPU, compiled=True)
+    assert made(list(_pictures(8, 3)))["small"].shape == (3, 6)
+    assert caplog.messages == ["small runs without torch.compile: no compiler here"]
+
+
+def _pictures(size: int, n: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, size, size, 3), np.uint8)
+
+
+class _Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 6, 3)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"top": self.conv(x).relu().mean((2, 3))}
 
 
 class _Counting(nn.Module):

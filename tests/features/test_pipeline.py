@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +19,13 @@ from features import pipeline, vectors
 from features.encoders import encoder
 from features.faces import FaceSettings
 from features.missing import sizes
-from features.pipeline import compute, embed_files
+from features.pipeline import ComputeReport, compute, embed_files
 from features.workers import Worker
 from tests.features.gallery import Gallery, portrait
 from warehouse import EncoderError, StoreError
 
 PAIR = ("efficientnet_lite0", "dlib_face")
+pytestmark = pytest.mark.usefixtures("loaded_networks")
 
 
 def _people(n: int) -> dict[str, bytes]:
@@ -38,11 +42,27 @@ def _same(one: Gallery, other: Gallery) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Gallery:
+def whole(tmp_path_factory, loaded_networks) -> Gallery:
     """A mixed gallery, computed in one undisturbed run."""
-    gallery = Gallery(tmp_path_factory.mktemp("whole") / "store", _mixed())
-    gallery.report = compute(gallery.db, gallery.layout, PAIR)
+    gallery, gallery.heard = Gallery(tmp_path_factory.mktemp("whole") / "store", _mixed()), Heard()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_SAY_S", 0.0)
+        gallery.report = compute(gallery.db, gallery.layout, PAIR, progress=gallery.heard)
     return gallery
+
+
+class Heard:
+    """A listener that keeps what was said."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
+        yield lambda _: None
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def _mixed() -> dict[str, bytes]:
@@ -70,6 +90,21 @@ def test_every_photo_gets_its_faces_and_vectors(whole):
     at = {photo_id: i for i, photo_id in enumerate(alone)}
     assert np.array_equal(F[at["twin"]], F[at["p03"]])
     assert len(np.unique(F, axis=0)) == 9
+
+
+def test_it_says_while_it_works_how_fast_each_step_is(whole):
+    assert len(whole.heard.notes) > 1
+    said = re.fullmatch(r"13 photos looked at; photos/s of each step alone: (.+)", whole.heard.notes[-1])
+    rates = dict(pair.rsplit(" ", 1) for pair in said[1].split(", "))
+    assert set(rates) == {"decode", "faces", "cut", *PAIR}
+    assert float(rates["decode"].replace(",", "")) > float(rates["dlib_face"])
+
+
+def test_the_rate_of_a_step_is_that_of_all_threads_at_it():
+    heard = Heard()
+    report = ComputeReport(8, n_looked=8, seconds={"decode": 2.0, "faces": 4.0}, counts={"decode": 8, "faces": 2})
+    report.say(heard, n_threads=2)
+    assert heard.notes == ["8 photos looked at; photos/s of each step alone: decode 8, faces 1"]
 
 
 def test_the_warehouse_hears_of_faces_and_bad_photos(whole):

@@ -12,6 +12,7 @@ from features.plan import plan
 from tests.features.gallery import Gallery, portrait
 
 PAIR = ("efficientnet_lite0", "dlib_face")
+pytestmark = pytest.mark.usefixtures("loaded_networks")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from features import parts, shelf, vectors
 from features.encoders import Backbone, Encoder
 from features.shelf import Shelf
 from warehouse import Layout, StoreError
+from warehouse.manifests import sealed, unsealed
 
 DIM = 6
 NET = Backbone("net", "photo", 8, "centre", (0, 0, 0), (1, 1, 1), build=lambda _: pytest.fail("no network is needed"))
@@ -214,7 +216,7 @@ def test_a_mismatch_is_refused_and_both_sides_are_named(layout):
     on.seal(_wanted(_photos(4)))
     path = layout.embeddings("toy") / "manifest.json"
     facts = json.loads(path.read_text())
-    path.write_text(json.dumps({**facts, "digest": "somebody else"}))
+    path.write_bytes(sealed(unsealed(path.read_bytes()) | {"digest": "somebody else"}))
     with pytest.raises(StoreError, match=f"made by {on.digest}, and is listed as made by somebody else"):
         vectors.read(layout, "toy")
     part = layout.embeddings("toy") / facts["parts"][0]["file"]
@@ -253,6 +255,24 @@ def test_a_set_once_opened_stays_whole_while_newer_ones_appear(layout):
     assert len(held.read()[1]) == 6
     assert vectors.opened(layout, "toy").ids() == sorted(_photos(2))
     assert vectors.opened(layout, "toy") is vectors.opened(layout, "toy")
+
+
+def test_a_part_that_the_disk_does_not_take_is_said_and_damages_nothing(layout):
+    on = Shelf(layout, TOY, "")
+    _append(on, _photos(3))
+    on.seal(_wanted(_photos(3)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))  # no file may grow beyond
+    try:
+        with pytest.raises(StoreError, match=r"cannot be written: .*File too large"):
+            _append(on, _photos(400, start=3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    _check(layout, _photos(3))
+    assert list(layout.embeddings("toy").glob(".*.tmp")) == []
+    _append(on, _photos(400, start=3))
+    on.seal(_wanted(_photos(403)))
+    _check(layout, _photos(403))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can only be mounted by root")

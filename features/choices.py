@@ -1,0 +1,57 @@
+"""What a build goes by where it is not told: who computed labels last, and with which options."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Literal, get_args
+
+from warehouse import Database, InputError
+from warehouse.build import former_cluster
+from warehouse.cluster import Cluster
+from warehouse.options import LabelOptions
+
+__all__ = ["Engine", "chosen_cluster", "former_choices"]
+
+Engine = Literal["duckdb", "spark"]
+
+
+def former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
+    """Of the last label build: a step that is about pictures leaves them as they are."""
+    with db.read() as con:
+        rows = con.execute("select as_of, options from facts.builds order by rowid desc").fetchall()
+    for as_of, recorded in rows:
+        values = json.loads(recorded).get("labels")
+        if values is None:
+            continue
+        values["earliest_post"] = dt.datetime.fromisoformat(values["earliest_post"])
+        return as_of, LabelOptions(**values)
+    return None, LabelOptions()
+
+
+def chosen_cluster(db: Database, *, engine: Engine | None, master: str | None, facts: str | None) -> Cluster | None:
+    """The Spark that computes labels; None: DuckDB does.
+
+    Raises:
+        InputError: an engine that does not exist, a master or facts for another one, or no facts for Spark.
+    """
+    if engine not in (None, *get_args(Engine)):
+        raise InputError(f"There is no engine {engine!r}.", "duckdb or spark", "features build --engine duckdb")
+    if engine != "spark" and (master is not None or facts is not None):
+        raise InputError(
+            "Only Spark has a master and facts of its own.", "--engine spark beside them", "--engine spark"
+        )
+    former = None
+    if engine != "duckdb" and db.layout.snapshot.exists():
+        with db.read() as con:
+            former = former_cluster(con)
+    if engine != "spark":
+        return former
+    facts = facts or (former.facts if former else None)
+    if facts is None:
+        raise InputError(
+            "Spark was told no facts to compute labels from.",
+            "the folder or address that `features export` wrote",
+            "features export FOLDER, then features build --engine spark --facts FOLDER",
+        )
+    return Cluster(master or (former.master if former else "local[*]"), facts)
