@@ -27,7 +27,7 @@ def rows(tmp_path_factory, data):
     found = []
     for seed in SEEDS:
         store.build(only="labels", options=LabelOptions(split_seed=seed))
-        found.append(train(store, ["like_ratio", "gender"], ["dlib_face"], ["ridge", "svm", "logistic"]).frame)
+        found.append(train(store, ["like_ratio", "gender"], ["dlib_face"], ["ridge", "linear_svm", "logistic"]).frame)
     return pl.concat(found)
 
 
@@ -39,7 +39,7 @@ def test_ridge_makes_far_less_error_than_the_best_constant(rows):
     assert gain >= 2.3
 
 
-@pytest.mark.parametrize("head", ["svm", "logistic"])
+@pytest.mark.parametrize("head", ["linear_svm", "logistic"])
 def test_gender_is_read_from_faces(rows, head):
     own = rows.filter(head=head)
     accuracy = np.average(own["test"], weights=own["n_test"])

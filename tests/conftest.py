@@ -1,0 +1,42 @@
+"""What all rooms' tests share: one Spark a process, started once, and only when a test asks for it."""
+
+import os
+import sys
+
+import pytest
+
+from warehouse import MissingPartError
+from warehouse.cluster import Cluster, require_spark
+
+MASTER = "local[2]"
+LEAN = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.host": "127.0.0.1",
+    "spark.log.level": "ERROR",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+"""A third of the processor time of Spark's own settings, for tables of some thousand rows."""
+
+
+@pytest.fixture(scope="session")
+def master():
+    """The address of a Spark on this machine; skips where there can be none."""
+    try:
+        require_spark(Cluster(MASTER))
+    except MissingPartError as error:
+        pytest.skip(str(error))
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.builder.master(MASTER)
+    for name, value in LEAN.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    yield MASTER
+    session.stop()
