@@ -149,8 +149,9 @@ def record(
 ) -> None:
     """Add rows to `runs` and `predictions` in one transaction. `predictions` has the columns of the relation.
 
-    Photos that were erased since the training began get no row; the heads that learned from one are marked, and lose
-    their weights where these hold vectors.
+    Runs that are there already, committed by a process that died before its snapshot or by one beside this, are left as
+    they are. Photos that were erased since the training began get no row; the heads that learned from one are marked,
+    and lose their weights where these hold vectors.
 
     Args:
         database: of the store.
@@ -171,17 +172,19 @@ def record(
     columns = ", ".join([*_COLUMNS, "hyperparameters, results, created_at"])
     marks = ", ".join(f"${n}" for n in range(1, len(_COLUMNS) + 4))
     with database.write("features train") as con:
-        con.register("new_predictions", predictions)
-        con.register("new_learned", learned.select("run_id", "photo_id"))
         Tombstones(database.layout).prepare(con)
         con.begin()
+        known = {name for (name,) in con.execute("select run_id from facts.runs").fetchall()}
+        rows = [row for row in rows if row[0] not in known]
+        names = [row[0] for row in rows]
+        con.register("new_predictions", predictions.filter(predictions["run_id"].is_in(names)))
+        con.register("new_learned", learned.select("run_id", "photo_id").filter(learned["run_id"].is_in(names)))
         for row in rows:
             con.execute(f"insert into facts.runs ({columns}) values ({marks})", row)
         con.execute(
             "insert into facts.predictions by name select run_id, photo_id, split, prediction from new_predictions"
             " where not was_erased('photo', photo_id)"
         )
-        names = [row[0] for row in rows]
         marked = con.execute(sql.read("training/mark_erased"), {"vectors": _with_vectors(database.layout, names)})
         marked.fetchall()
         con.commit()

@@ -157,8 +157,8 @@ def test_weights_that_are_not_the_manifests_are_refused(store, board):
         runs.load(store.layout, run_id)
 
 
-@pytest.mark.parametrize("killed_in", ["manifest", "record"])
-def test_a_kill_between_weights_manifest_and_rows_heals(tmp_path, killed_in):
+@pytest.mark.parametrize("killed_in", ["manifest", "record", "snapshot"])
+def test_a_kill_between_weights_manifest_rows_and_snapshot_heals(tmp_path, killed_in):
     store = planted(tmp_path)
     code = f"""
 import os
@@ -166,6 +166,7 @@ from pathlib import Path
 from features import FeatureStore
 from models import runs, train
 import warehouse.layout
+from warehouse import Database
 from tests.features.toy import toy_encoder
 from tests.models.planted import QUICK
 toy_encoder("toy_a", 4, "l2")
@@ -179,6 +180,8 @@ def gone(*_):
 runs.write_atomically = dying
 if {killed_in!r} == "record":
     runs.record = gone
+if {killed_in!r} == "snapshot":
+    Database.publish = gone
 train(FeatureStore({str(store.layout.root)!r}), "like_ratio", ["toy_a"], ["0fc", "1fc"], "all", grid=QUICK)
 """
     root = Path(__file__).parents[2]
