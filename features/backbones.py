@@ -22,9 +22,27 @@ __all__ = [
     "INCEPTION_V3",
     "VGG16",
     "Backbone",
+    "Cut",
 ]
 
 Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The picture that a network wants, without the network.
+
+    Attributes:
+        input: the whole photo, or the chip of its one face.
+        size: side of the square picture, pixels.
+        crop: `centre` (the middle square), `dlib` or `facenet` (features/align.py).
+        share: of a centre crop: its side over the photo's short side.
+    """
+
+    input: Literal["photo", "face"]
+    size: int
+    crop: Literal["centre", "dlib", "facenet"]
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +73,11 @@ class Backbone:
     weights: Weights | None = None
     share: float = 1.0
     version: int = 1
+
+    @property
+    def cut(self) -> Cut:
+        """The picture it wants."""
+        return Cut(self.input, self.size, self.crop, self.share)
 
     def weights_sha256(self) -> str:
         """Of the weights file, hex. Looks for the file only where the whole digest is not published."""

@@ -18,7 +18,7 @@ from warehouse import MissingPartError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CPU", "Device", "choose", "one_thread_each"]
+__all__ = ["CPU", "Device", "choose", "one_thread_each", "wide_gradients"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +55,26 @@ class Device:
         """`batch` on this device; pinned on the way to a GPU, so that the copy overlaps with computing."""
         if not self.is_gpu:
             return batch
-        return batch.pin_memory().to(self.name, non_blocking=True)
+        return (batch if batch.is_pinned() else batch.pin_memory()).to(self.name, non_blocking=True)
 
-    def precision(self) -> AbstractContextManager[object]:
-        """The context in which a forward pass runs."""
+    def precision(self, *, training: bool = False) -> AbstractContextManager[object]:
+        """The context in which a forward pass runs.
+
+        On a GPU float16, whose ten bits keep vectors nearer to the CPU's than the seven of bfloat16 (least cosine of
+        EfficientNet's: 0.9999 against 0.998). Training takes bfloat16 where it can: no gradient is too small for it.
+        """
         import torch
 
         if not self.half:
             return contextlib.nullcontext()
-        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return torch.autocast("cuda", dtype=dtype)
+        return torch.autocast("cuda", dtype=torch.bfloat16 if training and wide_gradients() else torch.float16)
+
+
+def wide_gradients() -> bool:
+    """Whether the GPU has bfloat16, so that gradients need no scaling."""
+    import torch
+
+    return bool(torch.cuda.is_bf16_supported())
 
 
 _COMPILE_FROM = 2_000
@@ -91,13 +101,10 @@ def choose(name: str | None = None) -> Device:
 
 
 @contextlib.contextmanager
-def one_thread_each(device: Device) -> Iterator[None]:
-    """Within, a forward pass on the CPU uses the thread that asked for it and no other."""
+def one_thread_each() -> Iterator[None]:
+    """Within, what torch computes on the CPU, a pass or a resize, uses the thread that asked for it and no other."""
     import torch
 
-    if device.is_gpu:
-        yield
-        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

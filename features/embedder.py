@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,7 @@ from features.device import Device
 from features.encoders import Backbone, Encoder
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["Embedder", "embedders"]
 
@@ -54,25 +53,29 @@ class Embedder:
         self._module = device.place(self.backbone.module())
         self._mean = torch.tensor(self.backbone.mean, device=device.name).view(3, 1, 1)
         self._scale = 1 / torch.tensor(self.backbone.std, device=device.name).view(3, 1, 1)
-        # On a CPU each worker computes for itself; a GPU takes one batch after the other.
-        self._turn = threading.Lock() if device.is_gpu else None
+        # cuDNN plans each convolution anew in every thread that asks, some seconds for a network: so one thread asks.
+        self._alone = ThreadPoolExecutor(1, thread_name_prefix="gpu") if device.is_gpu else None
+        self._copying = torch.cuda.Stream(device.name) if device.is_gpu else None  # type: ignore[no-untyped-call]
         if compiled:
             self._compile()
 
-    def __call__(self, pictures: Sequence[NDArray[np.uint8]], *, flip: bool = False) -> dict[str, NDArray[np.float32]]:
+    def __call__(
+        self, pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], *, flip: bool = False
+    ) -> dict[str, NDArray[np.float32]]:
         """Vectors float32 (n, dim) per encoder name, of n pictures uint8 (size, size, 3); `flip`: of their mirrors."""
         import torch
 
         parts: dict[str, list[NDArray[np.float32]]] = {e.name: [] for e in self.encoders}
-        with torch.inference_mode():
-            for at in range(0, len(pictures), self.device.batch):
-                some = pictures[at : at + self.device.batch]
-                size = self.backbone.size
-                stack = np.zeros((self.device.batch if self._exact else len(some), size, size, 3), np.uint8)
-                stack[: len(some)] = some
-                layers = self._forward(stack, flip)
-                for e in self.encoders:
-                    parts[e.name].append(layers[e.layer][: len(some)])
+        for at in range(0, len(pictures), self.device.batch):
+            some = pictures[at : at + self.device.batch]
+            size = self.backbone.size
+            width = self.device.batch if self._exact else len(some)
+            stack = torch.empty((width, size, size, 3), dtype=torch.uint8, pin_memory=self.device.is_gpu)
+            stack.numpy()[: len(some)] = some
+            stack[len(some) :] = 0
+            layers = self._forward(stack, flip)
+            for e in self.encoders:
+                parts[e.name].append(layers[e.layer][: len(some)])
         return {
             e.name: np.concatenate(parts[e.name]) if parts[e.name] else np.empty((0, e.dim), np.float32)
             for e in self.encoders
@@ -85,24 +88,41 @@ class Embedder:
         plain, size = self._module, self.backbone.size
         self._module = _translated(plain, dynamic=False)
         try:
-            with torch.inference_mode():
-                self._forward(np.zeros((self.device.batch, size, size, 3), np.uint8), flip=False)
+            self._forward(torch.zeros((self.device.batch, size, size, 3), dtype=torch.uint8), flip=False)
         except RuntimeError as error:  # no compiler on this machine, or a network that it cannot read
             _log.warning("%s runs without torch.compile: %s", self.backbone.name, str(error).partition("\n")[0])
             self._module = plain
 
-    def _forward(self, stack: NDArray[np.uint8], flip: bool) -> dict[str, NDArray[np.float32]]:
+    def _forward(self, stack: Tensor, flip: bool) -> dict[str, NDArray[np.float32]]:
         import torch
 
         # (n, 3, s, s) whose memory is (n, s, s, 3): channels last without a copy, one byte a value on the way.
-        batch = torch.from_numpy(stack).permute(0, 3, 1, 2)
-        with self._turn or contextlib.nullcontext():
-            x = self.device.send(batch).float().sub_(self._mean).mul_(self._scale)
+        batch = stack.permute(0, 3, 1, 2)
+        if self._alone is None or self._copying is None:
+            return self._layers(batch, flip)
+        # Each caller sends its own stack while the network is at another one.
+        with torch.cuda.stream(self._copying):
+            sent = self.device.send(batch)
+        self._copying.synchronize()
+        return self._alone.submit(self._layers, sent, flip).result()
+
+    def _layers(self, batch: Tensor, flip: bool) -> dict[str, NDArray[np.float32]]:
+        import torch
+
+        with torch.inference_mode():
+            x = batch.float().sub_(self._mean).mul_(self._scale)
             if flip:
                 x = x.flip(3)
+            x = x.contiguous(memory_format=torch.channels_last)
             with self.device.precision():
-                layers = self._module(x.contiguous(memory_format=torch.channels_last))
-            return {name: layer.float().cpu().numpy() for name, layer in layers.items()}
+                found = _fetched(self._module(x))
+            if self.device.half and not all(np.isfinite(layer).all() for layer in found.values()):
+                found = _fetched(self._module(x))  # beyond what half precision holds
+            return found
+
+
+def _fetched(layers: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+    return {name: layer.float().cpu().numpy() for name, layer in layers.items()}
 
 
 def _translated(module: nn.Module, *, dynamic: bool) -> nn.Module:

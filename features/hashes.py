@@ -96,7 +96,7 @@ def _computed(layout: Layout, digests: list[str], n_threads: int) -> Iterator[pl
     import polars as pl
 
     from features.decode import decode
-    from features.pipeline import loader
+    from features.preparation import loader
 
     load = loader(layout)
 

@@ -52,7 +52,11 @@ def group_decoded(photos: Sequence[bytes], device: str) -> list[Decoded]:
     found = []
     for at, data in enumerate(photos):
         image = pixels.get(at)
-        found.append(decode(data) if image is None else Decoded("ok", "", image, image.shape[1], image.shape[0]))
+        # Of a photo that was cut short nvJPEG leaves the rest black, without a word; Pillow fills it with grey.
+        if image is None or not image[-1, -8:].any():
+            found.append(decode(data))
+        else:
+            found.append(Decoded("ok", "", image, image.shape[1], image.shape[0]))
     return found
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from features.preparation import Order
 from features.shelf import Shelf
-from features.workers import Order
 
 if TYPE_CHECKING:
     import polars as pl

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from features.backbones import Backbone
 from features.decode import decode
+from features.preparation import picture
 from features.resize import centre
-from features.workers import picture
 from warehouse import Progress, StoreError, silent
 from warehouse.layout import sync_directory
 
@@ -127,5 +127,5 @@ def _picture(backbone: Backbone, side: int | None, data: bytes) -> NDArray[np.ui
     """The middle square of `side` pixels; None: what the encoder sees."""
     photo = decode(data)
     if side is None or photo.pixels is None:
-        return picture(backbone, data, photo, [])
+        return picture(backbone.cut, data, photo, [])
     return centre(photo.pixels, side)

@@ -14,10 +14,9 @@ many photos there are. A photo's vectors do not depend on what else is in its ba
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -28,24 +27,23 @@ from features import rates
 from features.device import Device, choose, one_thread_each
 from features.embedder import embedders
 from features.encoders import encoder
-from features.faces import Detector, FaceSettings
+from features.faces import FaceSettings
 from features.missing import missing, orders, sizes
+from features.preparation import BATCH
+from features.processes import preparing
 from features.queries import Embedded, embed_files
 from features.shelf import Shelf
 from features.sightings import Sightings
 from features.workers import Outcome, Worker, in_parallel
-from warehouse import Database, Layout, Progress, StoreError, silent
+from warehouse import Database, Layout, Progress, silent
 
 if TYPE_CHECKING:
     import polars as pl
 
-BATCH = 64
-"""Photos that a worker takes at a time, and that a killed run may lose per worker."""
-
 _SAY_S = 30.0
 """How often it says meanwhile what limits."""
 
-__all__ = ["ComputeReport", "Embedded", "compute", "embed_files", "loader", "photo_bytes"]
+__all__ = ["ComputeReport", "Embedded", "compute", "embed_files", "photo_bytes"]
 
 
 @dataclass(slots=True)
@@ -175,13 +173,12 @@ def _outcomes(
     needed = [shelf.encoder for shelf in shelves if any(work[name].any() for name in shelf.columns if name in work)]
     width = min(device.batch, BATCH) if not device.is_gpu else device.batch
     batches = sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads)
-    with Detector(settings, n_threads) as detector, one_thread_each(device):
-        networks = embedders(needed, device, n_pictures=len(work))
-        worker = Worker(loader(layout), detector, settings.confidence, networks, device)
-        with progress.stage("photos", len(work), "photos") as advance:
-            for outcome in in_parallel(worker, orders(work, batches), n_threads):
-                yield outcome
-                advance(outcome.n)
+    networks = embedders(needed, device, n_pictures=len(work))
+    crew = preparing(layout, settings, networks, device, n=len(work), n_threads=n_threads)
+    with one_thread_each(), crew as (prepare, n_callers), progress.stage("photos", len(work), "photos") as advance:
+        for outcome in in_parallel(Worker(prepare, networks), orders(work, batches), n_callers):
+            yield outcome
+            advance(outcome.n)
 
 
 def _keep(
@@ -237,26 +234,3 @@ def _tell(db: Database, sightings: Sightings) -> dict[str, int]:
         con.execute(f"comment on table facts.faces is '{state}'")
         con.commit()
     return dict(Counter(photos["status"].to_list()))
-
-
-def loader(layout: Layout) -> Callable[[str], bytes]:
-    """Gives the bytes of a photo of the store by their digest; refuses others."""
-
-    def load(digest: str) -> bytes:
-        try:
-            data = layout.photo(digest).read_bytes()
-        except FileNotFoundError:
-            raise StoreError(
-                f"{layout.photo(digest)} is not there, and the warehouse says it is.",
-                "the bytes of every photo whose status is ok",
-                "features ingest photos FILE --images DIR",
-            ) from None
-        if hashlib.sha256(data).hexdigest() != digest:
-            raise StoreError(
-                f"{layout.photo(digest)} is damaged: it is not what was received.",
-                "bytes with the SHA-256 that is their name",
-                f"rm {layout.photo(digest)}, then features ingest photos FILE --images DIR takes it in again",
-            )
-        return data
-
-    return load

@@ -23,7 +23,7 @@ from features.device import choose
 from features.embedder import Embedder
 from features.encoders import encoder
 from features.faces import Detector, FaceSettings
-from features.workers import picture
+from features.preparation import picture
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -131,7 +131,7 @@ class FileEmbedder:
             return Embedded(path, photo.status, photo.detail, None), None
         faces = [] if self._detector is None else self._detector(photo.pixels)
         faces = [face for face in faces if face.confidence >= self.settings.confidence]
-        made = picture(self.encoder.backbone, data, photo, faces)
+        made = picture(self.encoder.backbone.cut, data, photo, faces)
         if made is None:
             status, detail = ("several_faces", f"{len(faces)} faces") if faces else ("no_face", "")
             return Embedded(path, status, detail, None), None

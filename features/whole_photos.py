@@ -9,16 +9,16 @@ import numpy as np
 from features.device import choose, one_thread_each
 from features.embedder import embedders
 from features.encoders import encoder
+from features.faces import FaceSettings
 from features.missing import sizes
-from features.pipeline import BATCH, loader, photo_bytes
+from features.pipeline import photo_bytes
+from features.preparation import BATCH, Order
+from features.processes import preparing
 from features.shelf import Shelf
-from features.workers import Order, Worker, in_parallel
+from features.workers import Worker, in_parallel
 from warehouse import EncoderError, Progress, silent
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from features.faces import Face
     from warehouse import Database, Layout
 
 __all__ = ["embed_photos"]
@@ -53,13 +53,14 @@ def embed_photos(
         if work:
             n_threads = db.settings.threads
             width = place.batch if place.is_gpu else min(place.batch, BATCH)
-            worker = Worker(loader(layout), _nobody, 0.5, embedders([chosen], place), place)
-            batches, at = [], 0
+            networks, batches, at = embedders([chosen], place), list[list[Order]](), 0
             for size in sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads):
                 batches.append(work[at : at + size])
                 at += size
-            with one_thread_each(place), progress.stage(f"photos by {name}", len(work), "photos") as advance:
-                for outcome in in_parallel(worker, batches, n_threads):
+            crew = preparing(layout, FaceSettings(), networks, place, n=len(work), n_threads=n_threads)
+            stage = progress.stage(f"photos by {name}", len(work), "photos")
+            with one_thread_each(), crew as (prepare, n_callers), stage as advance:
+                for outcome in in_parallel(Worker(prepare, networks), batches, n_callers):
                     for made in outcome.vectors:
                         rows = [(p, sha, x) for sha, x in zip(made.sha256s, made.X, strict=True) for p in owners[sha]]
                         ids, digests, X = zip(*rows, strict=True)
@@ -67,7 +68,3 @@ def embed_photos(
                     advance(outcome.n)
         shelf.seal(photos)
     return len(work)
-
-
-def _nobody(_: NDArray[np.uint8]) -> list[Face]:
-    raise AssertionError("an encoder of whole photos asked for faces")

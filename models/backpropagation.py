@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from features.device import Device, wide_gradients
 from models import checkpoints
 from models.arrays import Array
 from models.augmenting import augmented
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from features.backbones import Backbone
-    from features.device import Device
 
 __all__ = ["Lesson", "descend", "parts_of"]
 
@@ -88,7 +88,7 @@ def descend(
     module.to(device.name, memory_format=torch.channels_last)  # type: ignore[call-overload]
     parts = parts_of(module)
     optimiser = _optimiser(recipe, parts)
-    scaler = torch.amp.GradScaler(enabled=device.half and not torch.cuda.is_bf16_supported())
+    scaler = torch.amp.GradScaler(enabled=device.half and not wide_gradients())
     at = checkpoints.load(folder)
     if at is not None:
         progress.note(f"Going on from update {at.step:,} of {recipe.iterations:,}.")
@@ -113,7 +113,7 @@ def descend(
             x = augmented(x, lesson.backbone.size, generator, least_crop=recipe.least_crop, light=recipe.light)
             y, w = (torch.from_numpy(v[rows].astype(np.float32)).to(device.name) for v in (lesson.y, lesson.weight))
             _mode(module, training=True, drawn=lesson.drawn)
-            with _dropping(_number(seed, 3, step), device), device.precision():
+            with _dropping(_number(seed, 3, step), device), device.precision(training=True):
                 z = module(_normal(x, lesson.backbone))
             loss = torch.nn.functional.binary_cross_entropy_with_logits(z.float(), y, weight=w / scale)
             optimiser.zero_grad()
@@ -189,7 +189,7 @@ def _look(lesson: Lesson, module: nn.Module, device: Device) -> float:
     said = []
     with torch.inference_mode():
         for first in range(0, len(pictures), 64):
-            with device.precision():
+            with device.precision(training=True):
                 z = module(_normal(_sent(np.array(pictures[first : first + 64]), device), lesson.backbone))
             said.append(torch.sigmoid(z.float()).cpu().numpy().astype(np.float64))
     error = mse if lesson.target.loss == "mse" else log_loss

@@ -29,9 +29,9 @@ from features.device import choose
 from features.embedder import Embedder
 from features.encoders import Encoder, encoder
 from features.faces import Detector, FaceSettings
+from features.preparation import picture
 from features.queries import picture_files, read_file
 from features.resize import centre
-from features.workers import picture
 from models import runs
 from models.arrays import Array
 from models.model import Model
@@ -138,7 +138,7 @@ class _Judge:
         if photo is None or photo.pixels is None:
             return _none(path, status if photo is None else photo.status)
         seen = [face for face in self._detector(photo.pixels) if face.confidence >= self._settings.confidence]
-        whole = {e.name: picture(e.backbone, data, photo, seen) for e in self._encoders}
+        whole = {e.name: picture(e.backbone.cut, data, photo, seen) for e in self._encoders}
         if any(made is None for made in whole.values()):
             return _none(path, "several_faces" if seen else "no_face")
         factor = photo.width / photo.pixels.shape[1]

@@ -12,7 +12,8 @@ import numpy as np
 
 from features.device import choose
 from features.pictures import cut_pictures
-from features.pipeline import loader, photo_bytes
+from features.pipeline import photo_bytes
+from features.preparation import loader
 from features.training import labelled
 from features.tuned import base, publish_encoder, trainable
 from models import checkpoints, runs

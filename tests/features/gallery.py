@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import polars as pl
+
 from features.pipeline import ComputeReport
 from ingest.portraits import Person, Traits, draw_portrait, encode_jpeg
 from warehouse import Database, Layout, Settings
@@ -27,30 +29,35 @@ class Gallery:
     report: ComputeReport
     """Of the build that a fixture made."""
 
-    def __init__(self, root: Path, photos: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, root: Path, photos: Mapping[str, bytes] | None = None, threads: int = 2) -> None:
         self.layout = Layout(root)
-        self.db = Database(self.layout, Settings(memory_limit="500MB", threads=2))
+        self.db = Database(self.layout, Settings(memory_limit="500MB", threads=threads))
         self._now = dt.datetime(2024, 1, 1)
         self.put(photos or {})
 
     def put(self, photos: Mapping[str, bytes]) -> None:
         self._now += dt.timedelta(days=1)
+        rows = []
+        for photo_id, data in photos.items():
+            digest = hashlib.sha256(data).hexdigest()
+            path = self.layout.photo(digest)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            rows.append((photo_id, f"user of {photo_id}", digest, len(data)))
+        new = pl.DataFrame(rows, ["photo_id", "user_id", "sha256", "bytes"], orient="row")
         with self.db.write("test") as con:
-            con.begin()
-            for photo_id, data in photos.items():
-                digest = hashlib.sha256(data).hexdigest()
-                path = self.layout.photo(digest)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
+            if rows:
+                con.register("new", new.to_arrow())
+                con.begin()
                 con.execute(
-                    "insert into facts.photos (photo_id, user_id, ingested_at) values ($1, $2, $3)",
-                    [photo_id, f"user of {photo_id}", self._now],
+                    "insert into facts.photos (photo_id, user_id, ingested_at) select photo_id, user_id, $1 from new",
+                    [self._now],
                 )
                 con.execute(
-                    "insert into facts.photo_files values ($1, $2, 256, 256, $3, 'ok', null, $4)",
-                    [photo_id, digest, len(data), self._now],
+                    "insert into facts.photo_files select photo_id, sha256, 256, 256, bytes, 'ok', null, $1 from new",
+                    [self._now],
                 )
-            con.commit()
+                con.commit()
 
     def drop(self, photo_id: str) -> None:
         with self.db.write("test") as con:

@@ -18,7 +18,7 @@ from warehouse import WeightsError
 
 @pytest.fixture(scope="module")
 def network():
-    with one_thread_each(choose("cpu")):
+    with one_thread_each():
         yield Embedder([encoder("dlib_face")], choose("cpu"), exact=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import json
@@ -16,7 +17,7 @@ from torch import nn
 from features import embedder as embedder_module
 from features import encoders
 from features.backbones import Backbone
-from features.device import choose, one_thread_each
+from features.device import Device, choose, one_thread_each
 from features.embedder import Embedder, embedders
 from features.encoders import ENCODERS, Encoder, encoder, register
 from features.networks import imagenet
@@ -30,7 +31,7 @@ CPU = choose("cpu")
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    with one_thread_each(CPU):
+    with one_thread_each():
         yield
 
 
@@ -138,6 +139,30 @@ def test_a_network_that_cannot_be_translated_runs_as_it_is(monkeypatch, caplog):
     made = Embedder([Encoder("small", backbone, "top", 6, "l2", "", "")], CPU, compiled=True)
     assert made(list(_pictures(8, 3)))["small"].shape == (3, 6)
     assert caplog.messages == ["small runs without torch.compile: no compiler here"]
+
+
+def test_what_half_precision_cannot_hold_is_computed_again_in_single(monkeypatch):
+    halved = []
+
+    @contextlib.contextmanager
+    def half(_):
+        halved.append(True)
+        yield
+        halved.pop()
+
+    class Large(_Small):
+        def forward(self, x):
+            found = super().forward(x)
+            return {"top": found["top"] / 0} if halved else found
+
+    monkeypatch.setattr(Device, "precision", half)
+    of = [
+        Encoder(name, Backbone(name, "photo", 8, "centre", (9, 9, 9), (1, 1, 1), made), "top", 6, "l2", "", "")
+        for name, made in (("large", lambda _: Large()), ("small", lambda _: _Small()))
+    ]
+    pictures, device = _pictures(8, 6), Device("cpu", batch=4, half=True)
+    (large,), (small,) = (Embedder([one], device)(pictures).values() for one in of)
+    np.testing.assert_array_equal(large, small)
 
 
 def _pictures(size: int, n: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features import pipeline, vectors
+from features import pipeline, processes, vectors
 from features.encoders import encoder
 from features.faces import FaceSettings
 from features.missing import sizes
@@ -122,7 +122,7 @@ def test_the_warehouse_hears_of_faces_and_bad_photos(whole):
 
 
 def test_a_second_build_computes_nothing_and_writes_nothing(whole, monkeypatch):
-    monkeypatch.setattr(pipeline, "Detector", lambda *_: pytest.fail("nothing is to be looked at"))
+    monkeypatch.setattr(processes, "Detector", lambda *_: pytest.fail("nothing is to be looked at"))
     before = whole.layout.snapshot.stat()
     report = compute(whole.db, whole.layout, PAIR)
     assert (report.n_photos, report.n_looked, report.computed, report.unreadable) == (12, 0, {}, {})

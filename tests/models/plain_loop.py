@@ -24,7 +24,7 @@ def train_alone(train, dev, member: Member, generator: torch.Generator, *, width
         layers += [linear, torch.nn.ReLU()]
     last = torch.nn.Linear(len(head["output.weight"]), 1)
     last.weight.data, last.bias.data = head["output.weight"][None], head["output.bias"][None]
-    net = torch.nn.Sequential(*layers, last)
+    net = torch.nn.Sequential(*layers, last).to(X.device)
 
     def losses(X, y):
         out = net(X)[:, 0]
@@ -41,9 +41,10 @@ def train_alone(train, dev, member: Member, generator: torch.Generator, *, width
     decay = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: schedule.decay ** (-step / updates))
     shuffle, step, best, curve, state = torch.Generator().manual_seed(order), 0, math.inf, [], {}
     while step < updates:
-        for rows in torch.randperm(len(X), generator=shuffle).split(schedule.batch):
+        for drawn in torch.randperm(len(X), generator=shuffle).split(schedule.batch):
             if step == updates:
                 break
+            rows = drawn.to(X.device)
             adam.zero_grad()
             ((losses(X[rows], y[rows]) * (w / w.mean())[rows]).mean()).backward()
             adam.step()

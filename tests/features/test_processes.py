@@ -1,0 +1,112 @@
+"""Photos prepared in other processes: the same vectors and faces as in threads; nobody waits for a dead one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from features import processes, vectors
+from features.faces import FaceSettings
+from features.pipeline import compute
+from features.preparation import Order
+from features.processes import Processes
+from tests.features.gallery import Gallery, portrait
+from warehouse import StoreError
+
+PAIR = ("efficientnet_lite0", "dlib_face")
+
+
+@pytest.fixture
+def by_processes(monkeypatch):
+    monkeypatch.setattr(processes, "FROM_THREADS", 2)
+    monkeypatch.setattr(processes, "WORTH", 1)
+
+
+def photos():
+    whole = portrait(9)
+    some = {f"p{i}": portrait(i, size=200 + 10 * i) for i in range(20)}
+    return {**some, "again": some["p3"], "crowd": portrait(40, people=3), "cut": whole[: len(whole) // 2]}
+
+
+def faces(gallery):
+    return gallery.sql("select photo_id, face_no, round(x0, 6), round(confidence, 6) from faces order by all")
+
+
+def test_processes_find_what_threads_find(tmp_path, by_processes, monkeypatch):
+    started = []
+    start = processes._start
+    monkeypatch.setattr(processes, "_start", lambda task: started.append(task) or start(task))
+    beside = Gallery(tmp_path / "beside", photos())
+    report = compute(beside.db, beside.layout, PAIR, flip=True)
+    assert len(started) == 2
+    monkeypatch.setattr(processes, "FROM_THREADS", 99)
+    within = Gallery(tmp_path / "within", photos())
+    told = compute(within.db, within.layout, PAIR, flip=True)
+    assert len(started) == 2
+    assert (report.n_faces, report.computed, report.counts) == (told.n_faces, told.computed, told.counts)
+    assert report.unreadable == told.unreadable == {"truncated": 1}
+    assert faces(beside) == faces(within)
+    for name in PAIR:
+        assert vectors.manifest(beside.layout, name).content == vectors.manifest(within.layout, name).content
+
+
+def test_bytes_that_are_gone_are_the_same_error(tmp_path, by_processes):
+    gallery = Gallery(tmp_path / "store", photos())
+    (row,) = gallery.sql("select sha256 from photos where photo_id = 'p5'")
+    gallery.layout.photo(str(row[0])).unlink()
+    with pytest.raises(StoreError, match="is not there, and the warehouse says it is"):
+        compute(gallery.db, gallery.layout, PAIR)
+
+
+def test_a_dead_process_is_an_error_for_all_who_call(tmp_path):
+    gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
+    (row,) = gallery.sql("select sha256 from photos")
+    order = [Order(str(row[0]), look=True, wanted=frozenset())]
+    with Processes(gallery.layout, FaceSettings(), {}, batch=4, n=1, n_slots=1) as prepare:
+        assert len(prepare(order).sightings[0].faces) == 1
+    with Processes(gallery.layout, FaceSettings(), {}, batch=4, n=1, n_slots=1) as prepare:
+        child = prepare._all[0][1]
+        child.kill()
+        child.wait()
+        for _ in range(2):
+            with pytest.raises(StoreError, match="ended before its work was done"):
+                prepare(order)
+
+
+def test_processes_end_with_a_killed_parent(tmp_path):
+    Gallery(tmp_path / "store", {"p": portrait(1)})
+    code = f"""
+import sys, time
+from pathlib import Path
+from features.faces import FaceSettings
+from features.processes import Processes
+from warehouse import Layout
+made = Processes(Layout(Path({str(tmp_path / "store")!r})), FaceSettings(), {{}}, batch=4, n=2, n_slots=1)
+print(*(child.pid for _, child in made._all), flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    ) as parent:
+        children = [int(word) for word in parent.stdout.readline().split()]
+        parent.send_signal(signal.SIGKILL)
+    assert len(children) == 2
+    end = time.monotonic() + 60
+    while alive := [pid for pid in children if running(pid)]:
+        assert time.monotonic() < end, alive
+        time.sleep(0.1)
+
+
+def running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
