@@ -34,7 +34,6 @@ _REFINE = {"SQ8": 1.5, "PQ": 10.0}
 
 _SPARE = 4
 _QUERIES = 1000
-_BLOCK = 64
 
 
 def kind_for(n: int, dim: int, memory: int | None = None) -> str:
@@ -184,14 +183,14 @@ def _scores(
     X: NDArray[np.float32], rows: NDArray[np.int64], Q: NDArray[np.float32], metric: Metric
 ) -> NDArray[np.float32]:
     """Squared distances (l2) or 1 - cos (cosine) of each query to its candidates. float32 (q, c)."""
-    out = np.empty(rows.shape, np.float32)
-    for start in range(0, len(Q), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        near = X[rows[part]]  # (b, c, d)
-        if metric == "l2":
-            near -= Q[part, None]
-            out[part] = np.einsum("bcd,bcd->bc", near, near)
-        else:
-            out[part] = 1.0 - (near @ Q[part, :, None])[:, :, 0]
+    import faiss
+
+    out, (n, d) = np.empty(rows.shape, np.float32), Q.shape
+    compare = faiss.fvec_L2sqr_by_idx if metric == "l2" else faiss.fvec_inner_products_by_idx
+    X, rows, Q = (np.ascontiguousarray(array) for array in (X, rows, Q))
+    # On all cores, each vector read where it lies: gathering them first took nearly three times as long.
+    compare(*(faiss.swig_ptr(array) for array in (out, Q, X, rows)), d, n, rows.shape[1])
+    if metric == "cosine":
+        np.subtract(1.0, out, out=out)
     out[rows < 0] = np.inf
     return out

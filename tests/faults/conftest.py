@@ -20,6 +20,7 @@ THOROUGH = bool(os.environ.get("FAULTS_ALL"))
 
 BUILD = ("build", "--encoder", "mean_colour")
 TRAIN = ("train", "--encoder", "mean_colour", "--head", "ridge", "--setup", "all", "--target", "like_ratio")
+FINETUNE = ("finetune", "--target", "popular", "--setup", "all", "--iterations", "4", "--batch-size", "4")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from tests.faults.conftest import BUILD, THOROUGH, TRAIN, ingests, plain
+from tests.faults.conftest import BUILD, FINETUNE, THOROUGH, TRAIN, ingests, plain
 
 POINTS = 12 if THOROUGH else 1
 
@@ -33,6 +33,7 @@ TABLE = [
     (TRAIN, "built"),
     (("report",), "built"),
     (("erase", "u000003", "--yes"), "built"),
+    (FINETUNE, "built"),
 ]
 
 

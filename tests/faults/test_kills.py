@@ -12,7 +12,7 @@ import shutil
 
 import pytest
 
-from tests.faults.conftest import BUILD, THOROUGH, TRAIN, plain
+from tests.faults.conftest import BUILD, FINETUNE, THOROUGH, TRAIN, plain
 from tests.faults.readers import NOT_COMPARED
 
 KILLS = 20 if THOROUGH else 2
@@ -38,6 +38,7 @@ TABLE = [
     (("report",), "built"),
     (("erase", PERSON, "--yes"), "built"),
     (("doctor", "--thorough", "--fix"), "broken"),
+    *([(FINETUNE, "built")] if THOROUGH else []),  # ten times slower than the others
 ]
 
 

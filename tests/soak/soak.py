@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.faults.conftest import BUILD, TRAIN, plain
+from tests.faults.conftest import BUILD, FINETUNE, TRAIN, plain
 from tests.faults.mutations import FORMATS, bomb, drawn, mutated
 from tests.faults.zygote import Ended, Zygote
 from tests.soak.truth import Batch, Truth, grown
@@ -60,6 +60,8 @@ class Soak:
             self.fetch: 4,
             self.train: 2,
             self.keep: 2,
+            self.finetune: 1,
+            self.report: 1,
         }
         actions |= {self.erase: 3, self.rot: 4, self.hostile: 4, self.serve: 1, self.backup: 3}
         (action,) = self.rng.choices(list(actions), weights=list(actions.values()))
@@ -93,6 +95,12 @@ class Soak:
 
     def train(self) -> None:
         self.until_done(*TRAIN, expect_error=True)
+
+    def finetune(self) -> None:
+        self.until_done(*FINETUNE, expect_error=True)
+
+    def report(self) -> None:
+        self.until_done("report", expect_error=True)
 
     def keep(self) -> None:
         self.until_done("predict", "--keep", expect_error=True)
