@@ -187,9 +187,9 @@ def _scores(
 
     out, (n, d) = np.empty(rows.shape, np.float32), Q.shape
     compare = faiss.fvec_L2sqr_by_idx if metric == "l2" else faiss.fvec_inner_products_by_idx
-    X, rows, Q = (np.ascontiguousarray(array) for array in (X, rows, Q))
     # On all cores, each vector read where it lies: gathering them first took nearly three times as long.
-    compare(*(faiss.swig_ptr(array) for array in (out, Q, X, rows)), d, n, rows.shape[1])
+    arrays = out, np.ascontiguousarray(Q), np.ascontiguousarray(X), np.ascontiguousarray(rows)
+    compare(*map(faiss.swig_ptr, arrays), d, n, rows.shape[1])
     if metric == "cosine":
         np.subtract(1.0, out, out=out)
     out[rows < 0] = np.inf
