@@ -29,6 +29,7 @@ from models.recipes import recipe as recipe_named
 from models.targets import target as target_named
 from models.tuning import HEAD, Tuning
 from warehouse import InputError, Progress, StoreError, silent
+from warehouse.engine import told
 from warehouse.lock import locked
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def finetune(
 
     Raises:
         InputError: a name or number that cannot be; no photos to learn from.
-        StoreError: no labels; train and test share what they must not; a damaged checkpoint.
+        StoreError: no labels; train and test share what they must not; a damaged checkpoint; a full disk.
         WeightsError: the published weights cannot be found.
     """
     wanted = target_named(target)
@@ -93,7 +94,7 @@ def finetune(
         seed=seed,
     )
     run_id, lock = tuning.run_id, store.layout.models / tuning.run_id / "lock"
-    with locked(lock, "features finetune", store.database.settings.lock_timeout_s):
+    with told(store.layout), locked(lock, "features finetune", store.database.settings.lock_timeout_s):
         is_new = not runs.finished(store.layout, run_id)
         if is_new:
             _make(store, tuning, device, progress)
