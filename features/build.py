@@ -112,7 +112,7 @@ def build(
         neighbours: how many of each photo the relation `neighbours` holds; None: as many as last time, if any.
         near_duplicates: make the relation `near_duplicates`; False: only if it was made before.
         anew: compute every label again, whether or not it is stale.
-        engine: who computes labels; None: whoever did last.
+        engine: who computes labels, None: whoever did last; `spark` looks at photos too, in this build.
         master: of Spark: `local[*]`, `spark://HOST:7077`, `sc://HOST:15002`; None: the one of the last build.
         facts: folder or address of what `features export` wrote; None: those of the last build.
         progress: hears of every step.
@@ -156,6 +156,7 @@ def build(
                         faces=faces,
                         flip=flip,
                         dtype=dtype,
+                        cluster=cluster if engine == "spark" else None,
                         progress=progress,
                     )
                 with _timed(report, "labels of faces"):

@@ -26,7 +26,8 @@ import sql
 from features import rates
 from features.device import Device, choose, one_thread_each
 from features.embedder import embedders
-from features.encoders import encoder
+from features.encoders import Encoder, encoder
+from features.executors import outcomes_on_spark, photos_a_round
 from features.faces import FaceSettings
 from features.missing import missing, orders, sizes
 from features.preparation import BATCH
@@ -36,6 +37,7 @@ from features.shelf import Shelf
 from features.sightings import Sightings
 from features.workers import Outcome, Worker, in_parallel
 from warehouse import Database, Layout, Progress, silent
+from warehouse.cluster import Cluster
 
 if TYPE_CHECKING:
     import polars as pl
@@ -80,11 +82,13 @@ class ComputeReport:
             self.seconds[step] = self.seconds.get(step, 0.0) + seconds
             self.counts[step] = self.counts.get(step, 0) + outcome.counts[step]
 
-    def say(self, progress: Progress, n_threads: int) -> None:
-        """How fast each step would be if all threads did nothing else: the slowest one limits."""
-        rates = {step: n_threads * self.counts[step] / seconds for step, seconds in self.seconds.items() if seconds}
+    def say(self, progress: Progress, n_threads: int | None) -> None:
+        """How fast each step would be if all threads did nothing else: the slowest one limits. None: one would be."""
+        n = n_threads or 1
+        rates = {step: n * self.counts[step] / seconds for step, seconds in self.seconds.items() if seconds}
         steps = ", ".join(f"{step} {rate:,.0f}" for step, rate in rates.items())
-        progress.note(f"{self.n_looked:,} photos looked at; photos/s of each step alone: {steps}")
+        alone = "each step alone" if n_threads else "each step alone, one worker"
+        progress.note(f"{self.n_looked:,} photos looked at; photos/s of {alone}: {steps}")
 
 
 def compute(
@@ -96,6 +100,7 @@ def compute(
     flip: bool = False,
     dtype: Literal["float32", "float16"] | None = None,
     device: str | None = None,
+    cluster: Cluster | None = None,
     progress: Progress = silent,
 ) -> ComputeReport:
     """Bring faces and vectors up to date with the photos that have bytes.
@@ -109,10 +114,12 @@ def compute(
         dtype: of the numbers in Parquet; None: as the encoder's vectors are held, float32 if there are none. Another
             one than they are held in computes them anew.
         device: as torch calls it; by default the best there is.
+        cluster: Spark, whose workers look at the photos (executors.py); None: this machine does.
         progress: hears of every photo.
 
     Raises:
         EncoderError: an encoder nobody knows.
+        InputError: Spark cannot be reached, or its workers fail.
         WeightsError: weights that cannot be found.
         LockedError: another process writes to the store.
     """
@@ -127,26 +134,29 @@ def compute(
         report = ComputeReport(len(photos))
         work = missing(photos, sightings.overview(), shelves, flip=flip)
         if len(work):
+            n_threads = db.settings.threads if cluster is None else None
             owners, said = dict(photos.group_by("sha256").agg("photo_id").iter_rows()), time.monotonic()
             for outcome in _outcomes(
                 layout,
                 work,
                 shelves,
                 settings=settings,
-                device=choose(device),
+                device=device,
                 n_threads=db.settings.threads,
+                flip=flip,
+                cluster=cluster,
                 progress=progress,
             ):
                 _keep(outcome, owners, sightings, shelves)
                 report.add(outcome)
                 if time.monotonic() - said >= _SAY_S:
-                    report.say(progress, db.settings.threads)
+                    report.say(progress, n_threads)
                     said = time.monotonic()
-            report.say(progress, db.settings.threads)
+            report.say(progress, n_threads)
         sightings.seal(held["sha256"].unique())
         _seal(photos, sightings, shelves)
         report.unreadable = _tell(db, sightings)
-        if report.n_looked:
+        if report.n_looked and cluster is None:  # what others take says nothing of this machine
             rates.record(db, started_at, report.seconds, report.counts, time.monotonic() - start)
     report.wall_s = time.monotonic() - start
     return report
@@ -165,20 +175,42 @@ def _outcomes(
     shelves: Sequence[Shelf],
     *,
     settings: FaceSettings,
-    device: Device,
+    device: str | None,
     n_threads: int,
+    flip: bool,
+    cluster: Cluster | None,
     progress: Progress,
 ) -> Iterator[Outcome]:
     """Step 3: batches worked on side by side, as they are ready."""
     needed = [shelf.encoder for shelf in shelves if any(work[name].any() for name in shelf.columns if name in work)]
+    if cluster is not None:
+        n = photos_a_round(needed, flip=flip)
+        rounds = orders(work, (n for _ in range(0, len(work), n)))
+        outcomes = outcomes_on_spark(cluster, layout, rounds, encoders=needed, faces=settings)
+    else:
+        outcomes = _here(layout, work, needed, choose(device), settings=settings, n_threads=n_threads)
+    with progress.stage("photos", len(work), "photos") as advance:
+        for outcome in outcomes:
+            yield outcome
+            advance(outcome.n)
+
+
+def _here(
+    layout: Layout,
+    work: pl.DataFrame,
+    needed: Sequence[Encoder],
+    device: Device,
+    *,
+    settings: FaceSettings,
+    n_threads: int,
+) -> Iterator[Outcome]:
+    """By the cores and the GPU of this machine."""
     width = min(device.batch, BATCH) if not device.is_gpu else device.batch
     batches = sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads)
     networks = embedders(needed, device, n_pictures=len(work))
     crew = preparing(layout, settings, networks, device, n=len(work), n_threads=n_threads)
-    with one_thread_each(), crew as (prepare, n_callers), progress.stage("photos", len(work), "photos") as advance:
-        for outcome in in_parallel(Worker(prepare, networks), orders(work, batches), n_callers):
-            yield outcome
-            advance(outcome.n)
+    with one_thread_each(), crew as (prepare, n_callers):
+        yield from in_parallel(Worker(prepare, networks), orders(work, batches), n_callers)
 
 
 def _keep(

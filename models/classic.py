@@ -22,7 +22,7 @@ from models.samples import Samples, Standardisation
 from models.targets import Target
 from warehouse import InputError
 
-__all__ = ["CLASSIC", "FOLDS", "Classic", "fit_classic", "folds_by_user", "suits"]
+__all__ = ["CLASSIC", "FOLDS", "Classic", "fit_classic", "fold_score", "folds_by_user", "loss_of", "platt"]
 
 FOLDS = 5
 """Of the cross-validation; fewer where there are fewer users."""
@@ -84,7 +84,7 @@ def fit_classic(samples: Samples, head: str, target: Target, *, seed: int = 0) -
             model, converged = _fit(head, strength, (X[inside], y[inside], weight[inside]), seed)
             settled &= converged
             outputs.append(_output(model, X[left_out]))
-        scores = [_score(kind, y[out], z, weight[out]) for (_, out), z in zip(folds, outputs, strict=True)]
+        scores = [fold_score(kind, y[out], z, weight[out]) for (_, out), z in zip(folds, outputs, strict=True)]
         outside[strength] = np.concatenate(outputs)
         curve.append({kind.strength: strength, "score": float(np.mean(scores)), "folds": scores, "converged": settled})
     best = max(curve, key=lambda point: point["score"])[kind.strength]
@@ -92,7 +92,7 @@ def fit_classic(samples: Samples, head: str, target: Target, *, seed: int = 0) -
     slope, shift = 1.0, 0.0
     if head == "linear_svm":
         left_out = np.concatenate([out for _, out in folds])
-        slope, shift = _platt(outside[best], y[left_out])
+        slope, shift = platt(outside[best], y[left_out])
     arrays = {
         "output.weight": np.asarray(slope * np.ravel(model.coef_), np.float32),
         "output.bias": np.asarray(slope * np.ravel(model.intercept_)[0] + shift, np.float32),
@@ -102,7 +102,7 @@ def fit_classic(samples: Samples, head: str, target: Target, *, seed: int = 0) -
     made = Model("fc", "identity" if kind.loss == "mse" else "sigmoid", arrays)
     return Fitted(
         model=made,
-        dev_loss=_loss(target, dev.y, made.predict(dev.X), dev.weight),
+        dev_loss=loss_of(target, dev.y, made.predict(dev.X), dev.weight),
         hyperparameters={"seed": seed, kind.strength: best, "folds": len(folds), "chosen_by": kind.score},
         results={"penalty_curve": curve, "converged": converged},
     )
@@ -155,7 +155,7 @@ def _output(model: Any, X: Array) -> Array:
     return np.asarray(X @ np.ravel(model.coef_) + np.ravel(model.intercept_)[0])
 
 
-def _score(kind: Classic, y: Array, output: Array, weight: Array) -> float:
+def fold_score(kind: Classic, y: Array, output: Array, weight: Array) -> float:
     """Of one fold; more is better."""
     from sklearn.metrics import average_precision_score
 
@@ -166,7 +166,7 @@ def _score(kind: Classic, y: Array, output: Array, weight: Array) -> float:
     return -float(np.average((output - y) ** 2, weights=weight))
 
 
-def _platt(margins: Array, y: Array) -> tuple[float, float]:
+def platt(margins: Array, y: Array) -> tuple[float, float]:
     """(slope, shift) of the log-odds by margin; a slope that would turn the order round is refused."""
     from sklearn.linear_model import LogisticRegression
 
@@ -176,14 +176,9 @@ def _platt(margins: Array, y: Array) -> tuple[float, float]:
     return max(slope, 1e-3 / scale), float(curve.intercept_[0])
 
 
-def _loss(target: Target, y: Array, p: Array, weight: Array) -> float:
-    """In the target's loss."""
+def loss_of(target: Target, y: Array, p: Array, weight: Array) -> float:
+    """Of predictions `p`, in the target's loss."""
     if target.loss == "mse":
         return float(np.average((p - y) ** 2, weights=weight))
     inside = np.clip(p, 1e-7, 1 - 1e-7)
     return -float(np.average(y * np.log(inside) + (1 - y) * np.log(1 - inside), weights=weight))
-
-
-def suits(head: str, target: Target) -> bool:
-    """Whether `head` can learn `target`; layers learn every target."""
-    return head not in CLASSIC or CLASSIC[head].loss == target.loss

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from models.classic import CLASSIC, fit_classic, suits
+from models.classic import CLASSIC, fit_classic
 from models.experiment import Experiment, combined
 from models.fitting import Fitted, Grid, fit_heads
 from models.forest import fit_forest
 from models.heads import DEPTHS
 from models.kernel import fit_kernel
+from models.mllib import MLLIB, fit_mllib
 from models.targets import Target
 from warehouse import InputError, Progress, silent
 
 __all__ = ["ALIASES", "ENSEMBLE", "HEADS", "fit_all", "pairs"]
 
 ENSEMBLE = "ensemble"
-HEADS = (*DEPTHS, *CLASSIC, "random_forest", "kernel", ENSEMBLE)
+HEADS = (*DEPTHS, *CLASSIC, "random_forest", "kernel", MLLIB, ENSEMBLE)
 """Every head that can be asked for; an ensemble is made of the others."""
 
 ALIASES = {"svm": "linear_svm"}
@@ -30,6 +31,7 @@ def fit_all(
     grid: Grid,
     seed: int,
     device: str,
+    master: str | None = None,
     progress: Progress = silent,
 ) -> dict[tuple[str, str], Fitted]:
     """(target, head) -> the head; with folds, the heads of all folds as one.
@@ -40,6 +42,7 @@ def fit_all(
         grid: what dev chooses from, for layers.
         seed: of everything that is drawn.
         device: of the layers, as torch calls it.
+        master: of the Spark that trains `mllib_svm`; None: `local[*]`.
         progress: hears of updates.
     """
     deep = [pair for pair in wanted if pair[1] in DEPTHS]
@@ -63,6 +66,8 @@ def fit_all(
                 fit = fit_classic(rows, head, own.target, seed=seed)
             elif head == "random_forest":
                 fit = fit_forest(rows, own.target, seed=seed)
+            elif head == MLLIB:
+                fit = fit_mllib(rows, own.target, master=master, seed=seed, progress=progress)
             else:
                 fit = fit_kernel(rows, own.target, own.dims, seed=seed, progress=progress)
             found[name, head].append(fit)
@@ -80,15 +85,22 @@ def pairs(targets: Sequence[Target], heads: Sequence[str], progress: Progress) -
         for head in heads:
             if head == ENSEMBLE:
                 continue
-            if suits(head, target):
+            if _suits(head, target):
                 found.append((target, head))
             else:
                 progress.note(f"{head} cannot learn {target.name}: left out.")
     if not found:
         raise InputError(
             f"Nothing to train: {', '.join(heads)} cannot learn {', '.join(t.name for t in targets)}.",
-            "ridge for like_ratio; linear_svm or logistic for popular and gender; the other heads for all; an ensemble "
-            "beside heads that it is made of",
+            "ridge for like_ratio; linear_svm, logistic or mllib_svm for popular and gender; the other heads for all; "
+            "an ensemble beside heads that it is made of",
             "--head 0fc",
         )
     return found
+
+
+def _suits(head: str, target: Target) -> bool:
+    """Whether `head` can learn `target`; layers learn every target."""
+    if head == MLLIB:
+        return target.loss == "log_loss"
+    return head not in CLASSIC or CLASSIC[head].loss == target.loss

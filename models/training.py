@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from features.device import choose
 from features.encoders import encoder as encoder_named
@@ -30,6 +30,8 @@ from models.fits import ALIASES, ENSEMBLE, HEADS, fit_all, pairs
 from models.fitting import PUBLISHED_GRID, Grid
 from models.heads import DEPTHS
 from models.leakage import duplicates_known
+from models.mllib import MLLIB, check_master
+from models.mllib import PUBLISHED as PUBLISHED_SVM
 from models.publishing import Unpublished
 from models.ranking import Leaderboard, leaderboard
 from models.runs import Run
@@ -62,6 +64,7 @@ def train(
     grid: Grid = PUBLISHED_GRID,
     seed: int = 0,
     device: str | None = None,
+    master: str | None = None,
     progress: Progress = silent,
 ) -> Leaderboard:
     """Train every combination that is not trained yet; the leaderboard of all that were asked for.
@@ -78,16 +81,22 @@ def train(
         grid: what dev chooses from.
         seed: of the initial heads, the order of photos and the bootstrap.
         device: as torch calls it; None: a GPU where there is one.
+        master: of the Spark that trains `mllib_svm`: `local[*]`, `spark://HOST:7077`; None: `local[*]`.
         progress: hears of updates, and of what was done already.
 
     Raises:
-        InputError: a target, head or setup that does not exist; no photos to learn from.
+        InputError: a target, head or setup that does not exist; no photos to learn from; no such Spark.
+        MissingPartError: pyspark or Java is absent, and `mllib_svm` was asked for.
         StoreError: no vectors of an encoder; train and test share what they must not.
     """
     targets = [target_named(name) for name in _several(target)]
     setups, heads = _several(setup), list(dict.fromkeys(ALIASES.get(name, name) for name in heads))
     _check(heads, HEADS, "head")
     _check(setups, SETUPS, "setup")
+    if MLLIB in heads:
+        check_master(master)
+    elif master is not None:
+        raise InputError(f"Only {MLLIB} is trained by Spark.", f"--head {MLLIB} beside --master", f"--head {MLLIB}")
     wanted = pairs(targets, heads, progress)
     asked: list[str] = []
     n_trained, new = 0, Unpublished(store)
@@ -98,7 +107,7 @@ def train(
         data = {t.name: Experiment.of(store, t, encoder, place, division, flip=flip) for t in targets}
         ids = {(t.name, head): _run_id(data[t.name], head, grid, seed) for t, head in wanted}
         todo = [pair for pair, run_id in ids.items() if not runs.finished(store.layout, run_id)]
-        fits = fit_all(data, todo, grid=grid, seed=seed, device=choose(device).name, progress=progress)
+        fits = fit_all(data, todo, grid=grid, seed=seed, device=choose(device).name, master=master, progress=progress)
         for (name, head), fit in fits.items():
             runs.save(store.layout, data[name].judged(ids[name, head], head, fit, seed), fit.model)
         n_trained += len(todo)
@@ -116,7 +125,13 @@ def train(
 
 def _run_id(experiment: Experiment, head: str, grid: Grid, seed: int) -> str:
     """Named after everything that decides the run."""
-    tried = asdict(CLASSIC[head]) if head in CLASSIC else asdict(grid) if head in DEPTHS else {}
+    tried: dict[str, Any] = {}
+    if head in CLASSIC:
+        tried = asdict(CLASSIC[head])
+    elif head in DEPTHS:
+        tried = asdict(grid)
+    elif head == MLLIB:
+        tried = asdict(PUBLISHED_SVM)
     return runs.run_id(
         [
             _RULES,

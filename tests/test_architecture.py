@@ -16,6 +16,7 @@ HEAVY = {
     "faiss",
     "matplotlib",
     "mediapipe",
+    "pandas",
     "pyspark",
     "scipy",
     "sklearn",

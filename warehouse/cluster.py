@@ -138,15 +138,19 @@ def _unreachable(cluster: Cluster, error: Exception) -> InputError:
     )
 
 
-def require_spark(cluster: Cluster) -> None:
+def require_spark(cluster: Cluster, *besides: str) -> None:
     """Check that pyspark, sqlglot and, unless a server has it, Java are here.
+
+    Args:
+        cluster: the master.
+        besides: other packages that the work needs.
 
     Raises:
         MissingPartError: with the command that installs what is absent.
     """
     import importlib.util
 
-    absent = [name for name in ("pyspark", "sqlglot") if importlib.util.find_spec(name) is None]
+    absent = [name for name in ("pyspark", "sqlglot", *besides) if importlib.util.find_spec(name) is None]
     if absent:
         raise MissingPartError(
             f"Spark needs {' and '.join(absent)}: not in this Python.",

@@ -52,7 +52,9 @@ def run(
     anew: Annotated[bool, typer.Option("--anew", help="Compute every label again, stale or not.")] = False,
     engine: Annotated[
         Literal["duckdb", "spark"] | None,
-        typer.Option(help="Who computes labels.", show_default="as last time, duckdb at first"),
+        typer.Option(
+            help="Who computes labels; spark looks at photos too.", show_default="labels as last time, duckdb at first"
+        ),
     ] = None,
     master: Annotated[
         str | None,

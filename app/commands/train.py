@@ -32,8 +32,8 @@ def run(
         list[str],
         typer.Option(
             "--head",
-            help="0fc, 1fc, 2fc: so many layers; linear_svm or svm, logistic, ridge, random_forest, kernel; ensemble: "
-            "the mean of all others; may be repeated.",
+            help="0fc, 1fc, 2fc: so many layers; linear_svm or svm, logistic, ridge, random_forest, kernel; mllib_svm, "
+            "by Spark; ensemble: the mean of all others; may be repeated.",
         ),
     ] = HEADS,
     setup: Annotated[list[str], typer.Option(help="On which photos: all, one_face; may be repeated.")] = ONE_FACE,
@@ -45,6 +45,10 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of initial heads, order of photos and bootstrap.")] = 0,
     device: Device = None,
+    master: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Of Spark, for mllib_svm: local, spark://HOST:7077.", show_default=False),
+    ] = None,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
@@ -65,6 +69,7 @@ def run(
             slices=slices,
             seed=seed,
             device=device,
+            master=master,
             progress=progress,
         )
         pairs = gender_table(opened.database) if form == "table" else []

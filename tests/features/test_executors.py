@@ -1,0 +1,89 @@
+"""Photos looked at by Spark's workers: the faces and vectors of a local build, to the bit."""
+
+import importlib.util
+from types import SimpleNamespace
+
+import pytest
+
+from features import executors, vectors
+from features.device import CPU, Device
+from features.encoders import encoder
+from features.pipeline import compute
+from tests.features.gallery import Gallery, portrait
+from warehouse import InputError, MissingPartError
+from warehouse.cluster import Cluster
+
+PAIR = ("efficientnet_lite0", "dlib_face")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def photos():
+    whole = portrait(9)
+    some = {f"p{i:02d}": portrait(i, size=200 + 10 * i) for i in range(20)}
+    return {**some, "again": some["p03"], "crowd": portrait(40, people=3), "cut": whole[: len(whole) // 2]}
+
+
+def same(one, other):
+    everything = "select * from faces order by photo_id, face_no"
+    assert one.sql(everything) == other.sql(everything)
+    for name in PAIR:
+        assert vectors.manifest(one.layout, name).content == vectors.manifest(other.layout, name).content
+
+
+def test_workers_find_what_this_machine_finds_and_only_what_is_missing(tmp_path, master, monkeypatch):
+    cluster = Cluster(master)
+    within, beside = Gallery(tmp_path / "within", photos()), Gallery(tmp_path / "beside", photos())
+    told = compute(within.db, within.layout, PAIR)
+    monkeypatch.setattr(executors, "_ROUND_BYTES", 8 * 4 * 1408)
+    monkeypatch.setattr(executors, "_BATCH", 8)
+    assert executors.photos_a_round([encoder(name) for name in PAIR], flip=False) == 8
+    report = compute(beside.db, beside.layout, PAIR, cluster=cluster)
+    assert (report.n_looked, report.n_faces, report.computed) == (told.n_looked, told.n_faces, told.computed)
+    assert report.counts == told.counts
+    assert report.unreadable == told.unreadable == {"truncated": 1}
+    same(within, beside)
+    assert not beside.sql("select 1 from builds where stages is not null"), "no pace of this machine was measured"
+
+    assert compute(beside.db, beside.layout, PAIR, cluster=cluster).n_looked == 0
+    new = {"new": portrait(50)}
+    within.put(new)
+    beside.put(new)
+    compute(within.db, within.layout, PAIR, flip=True)
+    report = compute(beside.db, beside.layout, PAIR, flip=True, cluster=cluster)
+    assert report.computed == {"efficientnet_lite0": 21 + 2, "dlib_face": 20 + 2}
+    same(within, beside)
+
+
+def test_photos_that_workers_do_not_see_are_told(tmp_path, master):
+    gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
+    (row,) = gallery.sql("select sha256 from photos")
+    gallery.layout.photo(str(row[0])).unlink()
+    with pytest.raises(InputError, match="is not there, and the warehouse says it is") as caught:
+        compute(gallery.db, gallery.layout, PAIR, cluster=Cluster(master))
+    assert "the same files under the same paths" in caught.value.expected
+
+
+def test_without_pandas_it_says_what_to_install(tmp_path, master, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "pandas" else find(name))
+    gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
+    with pytest.raises(MissingPartError, match="pandas") as caught:
+        compute(gallery.db, gallery.layout, PAIR, cluster=Cluster(master))
+    assert caught.value.remedy == "pip install 'photogenic[spark]'"
+
+
+def test_a_task_takes_the_gpu_that_spark_gave_it(monkeypatch):
+    pyspark = pytest.importorskip("pyspark")
+    given = {}
+    monkeypatch.setattr(pyspark.TaskContext, "get", classmethod(lambda _: given.get("context")))
+    asked = []
+    monkeypatch.setattr("features.device.choose", lambda name: asked.append(name) or Device(name, 256, half=True))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert executors._device() == CPU
+    for address in ("1", "7"):
+        gpu = pyspark.resource.ResourceInformation("gpu", [address])
+        given["context"] = SimpleNamespace(resources=lambda gpu=gpu: {"gpu": gpu})
+        assert executors._device().is_gpu
+    assert asked == ["cuda:1", "cuda:0"]
+    given["context"] = SimpleNamespace(resources=dict)
+    assert executors._device() == CPU
