@@ -1,7 +1,6 @@
 """One SQL, two engines: every relation that Spark computes is, row for row, the one that DuckDB computes."""
 
 import json
-import math
 import time
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import sql
 from features import FeatureStore
 from ingest.world import make_world
 from tests.sql.test_plain import random_facts
-from tests.warehouse.small import ask, everything, hour, store, tell
+from tests.warehouse.parity import agree
+from tests.warehouse.small import ask, hour, store, tell
 from warehouse import InputError
 from warehouse.build import build_labels
 from warehouse.cluster import Cluster
@@ -20,24 +20,6 @@ from warehouse.facts import TABLES, export
 from warehouse.options import LabelOptions
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-def agree(ours, theirs, exactly=True):
-    names = list(sql.RELATIONS)
-    ours_rows, their_rows = everything(ours, names), everything(theirs, names)
-    for name in names:
-        assert len(ours_rows[name]) == len(their_rows[name]), name
-        for one, other in zip(ours_rows[name], their_rows[name], strict=True):
-            assert all(map(same, one, other)), (name, one, other)
-    if exactly:
-        sums = "select relation, n_rows, checksum from checksums order by relation"
-        assert ask(ours, sums) == ask(theirs, sums)
-
-
-def same(one, other):
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-12)
-    return type(one) is type(other) and one == other
 
 
 def edges():
