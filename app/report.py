@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.figures import breakdown, curves, drawing, honesty, maps, photos, standing
+from app.figures.duels import duels
 from app.report_photos import Album
 from warehouse import InputError, StoreError
 from warehouse.layout import write_atomically
@@ -98,6 +99,7 @@ class _Report:
             "pairs": pairs,
             "heat": self._heat(pairs),
             "tables": self._tables(),
+            "duels": duels(self.runs, self._test),
             "learning": self._drawn(
                 "learning-curves", curves.learning_curves(self.runs), "loss by epoch on train and dev"
             ),

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from app.figures import curves, drawing, honesty, photos, standing
+from app.figures.duels import duels
 from app.serve.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def _drawn(snapshot: Snapshot) -> dict[str, Any]:
     ]
     return {
         "best": best,
+        "duels": duels(runs, test_of),
         "learning": _svg(curves.learning_curves(runs), "loss by epoch on train and dev"),
         "penalty": _svg(curves.penalty_curves(runs), "average precision by C of linear SVMs"),
         "calibration": _svg(calibration[0], "predicted beside observed, in bins") if calibration else None,

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from app.figures import breakdown, curves, drawing, honesty, maps, photos, sheets, standing
+from app.figures.duels import MOST, duels
 from models import Pair
 
 
@@ -225,3 +226,33 @@ def test_sheets_are_as_wide_as_their_photos_and_broken_pictures_are_left_out(tmp
         assert picture.convert("RGB").getpixel((20, 100))[0] > 200
     path.write_bytes(b"no picture")
     assert sheets.square(path) is None
+
+
+def test_the_head_that_dev_prefers_is_told_apart_from_the_others_on_the_same_photos():
+    rng = np.random.default_rng(0)
+    labels = rng.uniform(0.3, 0.7, 200)
+
+    def said(off):
+        return [photo(n, y + off * (-1) ** n, like_ratio=y) for n, y in enumerate(labels)]
+
+    told = {"best": said(0.1), "twice": said(0.2), "same": said(-0.1), "none": []}
+    runs = standing.ordered(
+        [
+            *(run(name, dev=dev, head=name) for name, dev in (("twice", 0.2), ("best", 0.01), ("same", 0.02))),
+            run("none", dev=0.3, head="none"),
+            run("another", dev=0.001, setup="all"),
+            run("divided", dev=0.001, division="3:1"),
+        ]
+    )
+    (found,) = duels(runs, lambda one: told[one["run_id"]])
+    assert found["title"] == "Like ratio, 1BBOX: dev prefers e best"
+    assert found["left_out"] == 1
+    same, twice = found["rows"]
+    assert (same["head"], same["ratio"], same["sure"]) == ("same", "1.00", False)
+    assert (twice["head"], twice["ratio"], twice["interval"], twice["sure"]) == ("twice", "0.25", "0.25 to 0.25", True)
+    assert (twice["own"], twice["other"], twice["n_photos"]) == ("0.0100", "0.0400", "200")
+    many = standing.ordered([run(f"r{n:02}", dev=0.1 + n / 1000, head=f"h{n:02}") for n in range(MOST + 4)])
+    (found,) = duels(many, lambda one: told["best"])
+    assert [row["head"] for row in found["rows"]] == [f"h{n:02}" for n in range(1, MOST + 1)]
+    assert found["left_out"] == 3
+    assert duels(many[:1], lambda one: told["best"]) == []

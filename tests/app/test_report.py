@@ -32,14 +32,15 @@ def store(tmp_path_factory):
         yield store
 
 
-HEADINGS = ("Table 2", "Learning curves", "C curves", "Calibration", "Figure 1", "Top and bottom", "Slices", "Map of")
+CURVES = ("Table 2", "Which head wins", "Learning curves", "C curves")
+HEADINGS = (*CURVES, "Calibration", "Figure 1", "Top and bottom", "Slices", "Map of")
 
 
 def test_of_what_a_store_with_labels_only_lacks_the_report_names_the_command(store):
     page = write_report(store).read_text()
     assert "Table 1. Who likes whom" in page
     assert page.count("features train") >= 7
-    assert page.count('class="missing"') == 10
+    assert page.count('class="missing"') == 11
     assert [path.name for path in (store.layout.reports / "report-figures").iterdir()] == ["table-1.png"]
 
 
@@ -59,6 +60,18 @@ def test_the_whole_report_is_one_file_with_its_pictures(store, tmp_path):
     assert "half: a (n =" in page
     assert 'class="missing"' not in page
     assert f"{board.frame.filter(target='like_ratio')['test'][0]:.4f}" in page
+    (duel,) = [one for one in board.contests if one.target == "popular"]
+    rival = duel.rivals[-1]
+    cells = [
+        rival.encoder,
+        rival.head,
+        rival.n_photos,
+        f"{rival.own:.4f}",
+        f"{rival.other:.4f}",
+        f"{rival.ratio[0]:.2f}",
+    ]
+    row = "".join(f"<td{' class=.text.' if at < 2 else ''}>{cell}</td>" for at, cell in enumerate(cells))
+    assert re.search(row, page)
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert "&lt;i&gt;p" in page
     assert "<i>" not in page
