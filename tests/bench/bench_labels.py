@@ -123,7 +123,7 @@ def by_hand(db: Database) -> tuple[float, float]:
         return time.perf_counter() - started, time.process_time() - began
 
 
-def generate(db: Database, n_swipes: int) -> None:
+def generate(db: Database, n_swipes: int, *, users: int = USERS, events: int = EVENTS) -> None:
     """Facts by plain SQL. Nine users in ten have photos; like rates are those of the published table."""
     step = 63_072_000_000_000 // n_swipes  # microseconds: two years
     with db.write("bench") as con:
@@ -131,12 +131,12 @@ def generate(db: Database, n_swipes: int) -> None:
             insert into facts.users
             select 'u' || i, case when hash(i) % 100 < 37 then 'female' else 'male' end, null, null,
                 timestamp '2026-01-01'
-            from range({USERS}) as t(i);
+            from range({users}) as t(i);
 
             insert into facts.photos (photo_id, user_id, ingested_at)
-            select 'p' || i, 'u' || case when i < {USERS} * 9 // 10 then i else hash(i, 1) % ({USERS} * 9 // 10) end,
+            select 'p' || i, 'u' || case when i < {users} * 9 // 10 then i else hash(i, 1) % ({users} * 9 // 10) end,
                 timestamp '2026-01-01'
-            from range({EVENTS}) as t(i);
+            from range({events}) as t(i);
 
             insert into facts.main_photos
             select user_id, photo_id,
@@ -153,7 +153,7 @@ def generate(db: Database, n_swipes: int) -> None:
                 end,
                 timestamp '2024-01-01' + to_microseconds({step} * i), timestamp '2026-01-01'
             from (
-                select i, hash(i, 2) % {USERS} as sender, hash(i, 3) % {USERS} as recipient
+                select i, hash(i, 2) % {users} as sender, hash(i, 3) % {users} as recipient
                 from range({n_swipes}) as t(i)
             )
         """)

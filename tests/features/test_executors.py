@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import features.build
 from features import executors, vectors
 from features.device import CPU, Device
 from features.encoders import encoder
@@ -87,3 +88,14 @@ def test_a_task_takes_the_gpu_that_spark_gave_it(monkeypatch):
     assert asked == ["cuda:1", "cuda:0"]
     given["context"] = SimpleNamespace(resources=dict)
     assert executors._device() == CPU
+
+
+@pytest.mark.parametrize(("engine", "given"), [("spark", Cluster("local[2]", "facts")), (None, None)])
+def test_a_build_that_names_spark_has_it_look_at_photos(tmp_path, monkeypatch, engine, given):
+    """And one that goes on with Spark's labels without naming it does not: the workers may see no photos."""
+    gallery, asked = Gallery(tmp_path / "store", {"p": portrait(1)}), []
+    monkeypatch.setattr(features.build, "chosen_cluster", lambda *_, **__: Cluster("local[2]", "facts"))
+    monkeypatch.setattr(features.build, "build_labels", lambda *_, cluster, **__: asked.append(cluster))
+    monkeypatch.setattr("features.pipeline.compute", lambda *_, cluster, **__: asked.append(cluster))
+    features.build.build(gallery.db, gallery.layout, only="faces", engine=engine)
+    assert asked == [given, Cluster("local[2]", "facts")]

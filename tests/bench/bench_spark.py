@@ -1,0 +1,145 @@
+"""Spark beside this machine itself: the label build from the same facts, and faces and vectors of the same photos.
+
+    python -m tests.bench.bench_spark [--swipes 10000000 40000000] [--photos 2000] [--rounds 1] [--memory 6g]
+
+Both have the same cores: what Spark costs, not what a cluster gains. A Spark session is started before the clock is,
+and its start told apart; its first round pays for what Java compiles, and later rounds, if asked for, do not.
+CPU-seconds of Spark are those of this process, of Java and, for photos, of the workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from features.pipeline import compute
+from tests.bench.bench_labels import generate
+from tests.bench.bench_vectors import photos
+from tests.features.gallery import Gallery
+from warehouse import Database, Layout, Settings
+from warehouse.build import build_labels
+from warehouse.cluster import Cluster, session
+from warehouse.facts import export
+
+PAIR = ("efficientnet_lite0", "dlib_face")
+CORES = len(os.sched_getaffinity(0))
+CLUSTER = Cluster(f"local[{CORES}]")
+
+
+def main() -> None:
+    """Print one JSON object a line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--swipes", type=int, nargs="*", default=[10_000_000, 40_000_000])
+    parser.add_argument("--photos", type=int, default=2_000)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--memory", default="6g", help="of Spark")
+    given = parser.parse_args()
+    works: list[tuple[Any, ...]] = [(labels, n, given.rounds, given.memory) for n in given.swipes]
+    works += [(pictures, given.photos, given.rounds, given.memory)] if given.photos else []
+    for work, *arguments in works:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            print(json.dumps({"bench": "spark", **pool.apply(work, arguments)}), flush=True)
+
+
+def labels(n_swipes: int, rounds: int, memory: str) -> dict[str, Any]:
+    """All relations, computed anew by either engine in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings, facts = Settings("3GB", CORES), f"{folder}/facts"
+        ours, theirs = (Database(Layout(Path(folder) / name), settings) for name in ("ours", "theirs"))
+        generate(ours, n_swipes)
+        started = time.perf_counter()
+        export(ours, facts)
+        exported_s = time.perf_counter() - started
+        begun_s, cluster = begin(memory), Cluster(CLUSTER.master, facts)
+        pairs = [
+            (
+                timed(lambda: build_labels(ours, anew=True)),
+                timed(lambda: build_labels(theirs, anew=True, cluster=cluster)),
+            )
+            for _ in range(rounds)
+        ]
+        sums = "select relation, n_rows, checksum from checksums order by relation"
+        with ours.read() as one, theirs.read() as other:
+            equal = one.execute(sums).fetchall() == other.execute(sums).fetchall()
+        return {"what": "labels", "swipes": n_swipes, "export_s": round(exported_s, 1), "equal": equal} | told(
+            "duckdb", pairs, n_swipes / 1e6, "million_swipes", begun_s
+        )
+
+
+def pictures(n: int, rounds: int, memory: str) -> dict[str, Any]:
+    """Faces and the usual pair of encoders."""
+    given = photos(n)
+    with tempfile.TemporaryDirectory() as folder:
+        begun_s, pairs = begin(memory), []
+        for at in range(rounds):
+            ours, theirs = (Gallery(Path(folder) / f"{name}{at}", given, threads=CORES) for name in ("ours", "theirs"))
+            pairs.append(
+                (
+                    timed(lambda ours=ours: compute(ours.db, ours.layout, PAIR, device="cpu")),
+                    timed(lambda theirs=theirs: compute(theirs.db, theirs.layout, PAIR, cluster=CLUSTER)),
+                )
+            )
+        return {"what": "photos", "photos": n} | told("local", pairs, n / 1e3, "thousand_photos", begun_s)
+
+
+def told(
+    name: str, pairs: list[tuple[tuple[float, float], tuple[float, float]]], size: float, unit: str, begun_s: float
+) -> dict[str, Any]:
+    """Medians over rounds, per unit, and as ratios."""
+
+    def median(pick: Callable[[Any], float]) -> float:
+        return statistics.median(map(pick, pairs))
+
+    return {
+        f"{name}_s_per_{unit}": round(median(lambda p: p[0][0]) / size, 3),
+        f"spark_s_per_{unit}": round(median(lambda p: p[1][0]) / size, 3),
+        f"spark_over_{name}": round(median(lambda p: p[1][0] / p[0][0]), 2),
+        f"spark_over_{name}_cpu": round(median(lambda p: p[1][1] / p[0][1]), 2),
+        "session_s": round(begun_s, 1),
+        "rounds": len(pairs),
+        "load": round(os.getloadavg()[1], 1),
+    }
+
+
+def begin(memory: str) -> float:
+    """Seconds that a session takes to start. Its memory is Java's, and is set before."""
+    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--driver-memory {memory} pyspark-shell"
+    started = time.perf_counter()
+    session(CLUSTER).sql("select 1").collect()
+    return time.perf_counter() - started
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, float]:
+    """Elapsed seconds, and CPU-seconds of this process and of all that it started."""
+    started, began = time.perf_counter(), cpu_s()
+    work()
+    return time.perf_counter() - started, cpu_s() - began
+
+
+def cpu_s() -> float:
+    """Of this process and its descendants: the living, and those that the living have waited for."""
+    parents, spent = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue  # ended meanwhile
+        parents[int(path.parent.name)], spent[int(path.parent.name)] = int(fields[1]), sum(map(int, fields[11:15]))
+    total, found = 0, {os.getpid()}
+    while found:
+        total += sum(spent[pid] for pid in found)
+        found = {pid for pid, parent in parents.items() if parent in found}
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
