@@ -16,6 +16,7 @@ from features import generation, index
 from features.build import tell
 from features.choices import former_choices
 from features.likeness import update_likeness
+from features.parts import MANIFEST
 from features.purge import link_tree, purge
 from features.receipts import Journal
 from warehouse import Database, Layout, Progress
@@ -65,7 +66,11 @@ def prepare(db: Database, layout: Layout, journal: Journal, progress: Progress) 
         for encoder in _indexed(layout, gone):
             former = generation.read_manifest(layout, encoder)
             assert former is not None
-            index.build(work, encoder, recall=former.wanted_recall, memory=index.limit_of(former), progress=progress)
+            if (work.embeddings(encoder) / MANIFEST).exists():
+                limit = index.limit_of(former)
+                index.build(work, encoder, recall=former.wanted_recall, memory=limit, progress=progress)
+            else:  # of vectors that a repair took away before it was cut off: a build makes both again
+                work.index(encoder).mkdir(parents=True)
             folders.add(f"indices/{work.index(encoder).name}")
         advance(1)
         _link_untouched(layout, work)

@@ -10,6 +10,7 @@ from features.erase import holds_vectors
 from models import runs
 from tests.features.kept import IDS, PERSON, PHOTO
 from tests.scanner import found
+from warehouse import StoreError
 from warehouse.forget import struck_out
 from warehouse.layout import write_atomically
 
@@ -76,6 +77,16 @@ def test_a_search_that_was_open_does_not_find_them_any_more(store):
     assert PHOTO in near
     store.erase([PERSON])
     assert PHOTO not in store.similar("photo-001", k=len(IDS))["photo_id"].to_list()
+
+
+def test_an_index_whose_vectors_a_repair_took_away_goes(store):
+    """`doctor --fix` was killed between the two: nothing is there to make the index of."""
+    (store.layout.embeddings("toy") / "manifest.json").unlink()
+    store.erase([PERSON])
+    assert not list(store.layout.index("toy").iterdir())
+    assert left(store) == {}
+    with pytest.raises(StoreError, match="no search index"):
+        store.similar("photo-001", k=3)
 
 
 @pytest.mark.parametrize("said_after", [True, False])
