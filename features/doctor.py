@@ -22,6 +22,7 @@ from features.status import freshness
 from features.weights import digest
 from warehouse import Database, Layout
 from warehouse.errors import PhotogenicError
+from warehouse.layout import remove
 from warehouse.lock import holder
 from warehouse.soundness import fault_in
 
@@ -197,7 +198,7 @@ def _leftovers(layout: Layout, *, fix: bool) -> Finding:
         names = ", ".join(path.name for path in found[:3])
         return Finding("leftovers", "note", f"{len(found)}: {names}", f"features doctor --fix --store {layout.root}")
     for path in found:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        remove(path)
     return Finding("leftovers", "fixed", f"{len(found)} removed")
 
 

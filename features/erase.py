@@ -29,7 +29,7 @@ from features.shadow import prepare, work_of
 from ingest.settling import settle, settled
 from warehouse import Database, InputError, Layout, Progress, StoreError, silent
 from warehouse.forget import known, name, struck_out
-from warehouse.layout import sync_filesystem, write_atomically
+from warehouse.layout import remove, sync_filesystem, write_atomically
 from warehouse.lock import locked
 from warehouse.manifests import sealed, unsealed
 from warehouse.tombstones import Tombstones
@@ -182,7 +182,7 @@ def _swap(layout: Layout, journal: Journal) -> None:
     for folder in (layout.reports, layout.spill):
         shutil.rmtree(folder, ignore_errors=True)
     for path in layout.root.rglob(".*.tmp"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        remove(path)
     shutil.rmtree(work.root, ignore_errors=True)
     sync_filesystem(layout.root)
 

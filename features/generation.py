@@ -25,7 +25,7 @@ import numpy as np
 from features.checksum import differs
 from features.exact import Metric, unit_rows
 from warehouse.errors import StoreError
-from warehouse.layout import Layout, sync_directory, write_atomically
+from warehouse.layout import Layout, remove, sync_directory, write_atomically
 from warehouse.manifests import sealed, unsealed
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def temporary_folder(layout: Layout, encoder: str, generation: str, n_bytes: int
     root = layout.index(encoder)
     root.mkdir(parents=True, exist_ok=True)
     for stale in root.glob(".*.tmp"):
-        shutil.rmtree(stale)
+        remove(stale)
     folder = root / f".{generation}.{os.getpid()}.tmp"
     folder.mkdir()
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from features.parts import MANIFEST, Part, Parts, read_manifest, verify
 from features.shelf import PLAIN, content_of
 from warehouse import StoreError
-from warehouse.layout import sync_directory
+from warehouse.layout import remove, sync_directory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,7 +76,7 @@ def install(made: Path, live: Path, names: Sequence[str]) -> None:
             sync_directory(live)
     for path in live.iterdir():
         if path.name not in names:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove(path)
 
 
 def _looked_through(path: Path, column: str, gone: Collection[str]) -> tuple[pa.Table, pa.Array | None]:

@@ -6,13 +6,14 @@ import contextlib
 import ctypes
 import errno
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from warehouse.errors import StoreError
 
-__all__ = ["Layout", "exchange", "sync_directory", "sync_filesystem", "write_atomically"]
+__all__ = ["Layout", "exchange", "remove", "sync_directory", "sync_filesystem", "write_atomically"]
 
 _HERE, _EXCHANGE = -100, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux."""
@@ -158,6 +159,14 @@ def exchange(one: Path, other: Path) -> None:
     one.replace(between)
     other.replace(one)
     between.replace(other)
+
+
+def remove(path: Path) -> None:
+    """A file, or a folder with all that is in it; neither need be there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:

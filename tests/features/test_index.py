@@ -154,6 +154,7 @@ def test_vectors_that_are_not_finite_are_refused(layout: Layout) -> None:
 def test_leftovers_of_a_killed_build_are_swept(layout: Layout) -> None:
     put_vectors(layout, "toy", ["a"], np.ones((1, 3)))
     (layout.index("toy") / f".0123.{os.getpid()}.tmp").mkdir(parents=True)
+    (layout.index("toy") / ".manifest.json.9.tmp").write_bytes(b"half")  # of a kill while the manifest was written
     made = index.build(layout, "toy")
     assert generations(layout) == sorted([made.generation, "manifest.json"])
 
