@@ -12,7 +12,8 @@ import numpy as np
 
 import sql
 from features.exact import Metric, nearest
-from warehouse.errors import QueryError, StoreError
+from warehouse.errors import QueryError
+from warehouse.query import require_labels
 
 if TYPE_CHECKING:
     import polars as pl
@@ -120,10 +121,7 @@ def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, p
     """
     import duckdb
 
-    if not con.execute(
-        "select 1 from duckdb_tables() where database_name = 'store' and table_name = 'photo_labels'"
-    ).fetchall():
-        raise StoreError("The store has no labels yet.", "a store that was built", "features build")
+    require_labels(con)
     if where is None and not popular:
         return Selection(index, con.sql(sql.read("search/photos")).pl().select(COLUMNS))
     predicate = "true" if where is None else where

@@ -10,7 +10,8 @@ import numpy as np
 
 import sql
 from features import vectors
-from warehouse import Database, InputError, Layout, StoreError
+from warehouse import Database, InputError, Layout
+from warehouse.query import require_labels
 
 if TYPE_CHECKING:
     import polars as pl
@@ -132,10 +133,7 @@ def labelled(db: Database, target: Target, setup: Setup, source: Source | None =
 
 def _labels(db: Database, setup: Setup, source: Source | None) -> pl.DataFrame:
     with db.read() as con:
-        if not con.execute(
-            "select 1 from duckdb_tables() where database_name = 'store' and table_name = 'photo_setups'"
-        ).fetchall():
-            raise StoreError("The store has no labels yet.", "a store that was built", "features build")
+        require_labels(con)
         if source is None:
             ((swipes,),) = con.execute("select count(*) from photo_labels where source = 'swipes'").fetchall()
             source = "swipes" if swipes else "posts"

@@ -13,6 +13,7 @@ import numpy as np
 
 import sql
 from models.metrics import bootstrap, interval
+from warehouse.query import require_labels
 
 if TYPE_CHECKING:
     from warehouse import Database
@@ -56,8 +57,12 @@ def gender_table(database: Database, *, seed: int = 0) -> list[Pair]:
     Args:
         database: with labels.
         seed: of the bootstrap.
+
+    Raises:
+        StoreError: the store was never built.
     """
     with database.read() as con:
+        require_labels(con)
         rows = con.execute(sql.read("training/breakdown")).fetchall()
     cells: dict[tuple[str | None, str | None], list[tuple[int, int]]] = {key: [] for key in PUBLISHED_BREAKDOWN}
     for _, recipient, sender, n_swipes, n_likes in rows:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from warehouse.engine import damage
+from warehouse.errors import StoreError
 from warehouse.refusals import no_rows, refusal
 
 if TYPE_CHECKING:
@@ -16,7 +17,18 @@ if TYPE_CHECKING:
 
     from warehouse.database import Database
 
-__all__ = ["Cursor", "sql", "stream"]
+__all__ = ["Cursor", "require_labels", "sql", "stream"]
+
+
+def require_labels(con: DuckDBPyConnection) -> None:
+    """Refuse to go on in a snapshot that no build has been in.
+
+    Raises:
+        StoreError: it has facts and no relations computed from them.
+    """
+    query = "select 1 from duckdb_tables() where database_name = 'store' and table_name = 'photo_labels'"
+    if not con.execute(query).fetchall():
+        raise StoreError("The store has no labels yet.", "a store that was built", "features build")
 
 
 def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:

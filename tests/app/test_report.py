@@ -114,3 +114,11 @@ def test_no_store_no_report(tmp_path):
     with pytest.raises(StoreError, match="no store"):
         write_report(FeatureStore(tmp_path / "none"))
     assert not (tmp_path / "none").exists()
+
+
+def test_no_labels_no_report(tmp_path):
+    (tmp_path / "users.csv").write_text("user_id,gender\nu1,f\n")
+    with FeatureStore(tmp_path / "store") as store:
+        store.ingest_users(tmp_path / "users.csv")
+        with pytest.raises(StoreError, match="no labels yet"):
+            write_report(store)
