@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,21 +50,8 @@ def standalone(folder: Path, conf: Mapping[str, str], *, workers: int = 2, memor
         workers: how many.
         memory: of each.
     """
-    import pyspark
-
-    home, (port, ui) = Path(pyspark.__file__).parent, _free_ports(2)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in conf.items()))
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("SPARK_")},
-        "SPARK_HOME": str(home),
-        "SPARK_CONF_DIR": str(folder),
-        "SPARK_DAEMON_JAVA_OPTS": LEAN_JAVA,
-        "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_LOCAL_DIRS": str(folder / "local"),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": sys.executable,
-    }
+    home, environment = _environment(folder, conf)
+    port, ui = _free_ports(2)
     url, host = f"spark://127.0.0.1:{port}", ["--host", "127.0.0.1"]
     started: list[subprocess.Popen[bytes]] = []
 
@@ -77,7 +64,7 @@ def standalone(folder: Path, conf: Mapping[str, str], *, workers: int = 2, memor
                 )
             )
 
-    try:
+    with _ended(started):
         start("master.Master", "--port", str(port), "--webui-port", str(ui))
         for n in range(workers):
             work = str(folder / f"work{n}")
@@ -85,6 +72,67 @@ def standalone(folder: Path, conf: Mapping[str, str], *, workers: int = 2, memor
         cluster = Standalone(url, f"http://127.0.0.1:{ui}/json/", environment, started[1:])
         _wait_for(cluster, workers, folder)
         yield cluster
+
+
+@contextlib.contextmanager
+def connect_server(folder: Path, conf: Mapping[str, str]) -> Iterator[str]:
+    """The address of a server of Spark Connect, with two cores of its own."""
+    home, environment = _environment(folder, conf)
+    (port,) = _free_ports(1)
+    line = ["--master", "local[2]", "--conf", f"spark.connect.grpc.binding.port={port}"]
+    line += ["--conf", "spark.connect.grpc.binding.address=127.0.0.1"]
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [str(home / "sbin" / "start-connect-server.sh"), "--wait", *line],
+            env={
+                **environment,
+                "SPARK_DAEMON_MEMORY": "1g",
+                "SPARK_PID_DIR": str(folder),
+                "SPARK_LOG_DIR": str(folder),
+            },
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    with _ended([server]):
+        end = time.monotonic() + PATIENCE_S
+        while not _listens(port):
+            ended = server.poll() is not None or time.monotonic() > end
+            assert not ended, (folder / "server.log").read_text()[-2000:]
+            time.sleep(0.2)
+        yield f"sc://127.0.0.1:{port}"
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _environment(folder: Path, conf: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
+    """Where Spark is, and what its processes find."""
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in conf.items()))
+    return home, {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SPARK_")},
+        "SPARK_HOME": str(home),
+        "SPARK_CONF_DIR": str(folder),
+        "SPARK_DAEMON_JAVA_OPTS": LEAN_JAVA,
+        "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_LOCAL_DIRS": str(folder / "local"),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+    }
+
+
+@contextlib.contextmanager
+def _ended(started: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Whatever happens, none of these outlives the `with`, nor what they started."""
+    try:
+        yield
     finally:
         for process in started:
             with contextlib.suppress(ProcessLookupError):
