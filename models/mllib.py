@@ -222,15 +222,11 @@ def _points(context: SparkContext, X: Array, y: Array) -> Iterator[RDD[Any]]:
 
 
 def _descend(points: RDD[Any], dim: int, regularisation: float, step: float, iterations: int) -> tuple[Array, float]:
-    """Weights and intercept."""
-    from pyspark.mllib.classification import SVMWithSGD
+    """Weights and intercept: SVMWithSGD.train without its look at the first point, for which a worker is started."""
+    from pyspark.mllib.common import callMLlibFunc
+    from pyspark.mllib.linalg import Vectors
 
-    model = SVMWithSGD.train(
-        points,
-        iterations=iterations,
-        step=step,
-        regParam=regularisation,
-        initialWeights=np.zeros(dim),  # else a job of its own asks how many there are
-        intercept=True,
-    )
-    return np.asarray(model.weights.toArray(), np.float64), float(model.intercept)
+    share, start, tolerance = 1.0, Vectors.dense(np.zeros(dim)), 0.001
+    options = (iterations, step, regularisation, share, start, "l2", True, True, tolerance)
+    weights, intercept = callMLlibFunc("trainSVMModelWithSGD", points, *options)
+    return np.asarray(weights.toArray(), np.float64), float(intercept)
