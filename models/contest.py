@@ -66,6 +66,8 @@ class Contest:
 def contest(target: Target, setup: str, entries: Sequence[Entry], *, seed: int = 0) -> Contest:
     """The entry that dev prefers against the best constant and every other entry, best on dev first.
 
+    Entries that were judged on none of its photos, as of a store that has changed since, are no rivals.
+
     Args:
         target: decides what an error is.
         setup: that all were trained on.
@@ -80,7 +82,11 @@ def contest(target: Target, setup: str, entries: Sequence[Entry], *, seed: int =
         target.name,
         setup,
         winner,
-        [_against(target, winner.judged, rival, seed) for rival in (nobody, *ordered[1:])],
+        [
+            _against(target, winner.judged, rival, seed)
+            for rival in (nobody, *ordered[1:])
+            if np.isin(rival.judged.photo_ids, winner.judged.photo_ids).any()
+        ],
     )
 
 

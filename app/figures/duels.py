@@ -39,8 +39,10 @@ def duels(runs: Sequence[Run], test_of: Callable[[Run], Sequence[Mapping[str, An
             continue
         made = contest(target_named(target), best["setup"], said)
         rows = [_row(rival) for rival in made.rivals if rival.run_id]
+        if not rows:
+            continue
         title = f"{words.capitalize()}, {SETUPS[best['setup']]}: dev prefers {made.winner.encoder} {made.winner.head}"
-        found.append({"title": title, "rows": rows, "left_out": len(alike) - len(said)})
+        found.append({"title": title, "rows": rows, "left_out": len(alike) - 1 - len(rows)})
     return found
 
 

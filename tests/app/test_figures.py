@@ -256,3 +256,5 @@ def test_the_head_that_dev_prefers_is_told_apart_from_the_others_on_the_same_pho
     assert [row["head"] for row in found["rows"]] == [f"h{n:02}" for n in range(1, MOST + 1)]
     assert found["left_out"] == 3
     assert duels(many[:1], lambda one: told["best"]) == []
+    strangers = [photo(n, 0.5, photo_id=f"q{n}") for n in range(9)]  # of a store that has changed since
+    assert duels(many[:2], lambda one: told["best"] if one["run_id"] == "r00" else strangers) == []
