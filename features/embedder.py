@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from features.backbones import Cut
 from features.device import Device
 from features.encoders import Backbone, Encoder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Embedder", "embedders"]
+__all__ = ["Embedder", "cuts", "embedders"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,11 @@ def embedders(
         by_backbone.setdefault(e.backbone, []).append(e)
     compiled = exact and device.compiles(n_pictures)
     return [Embedder(some, device, exact=exact, compiled=compiled) for some in by_backbone.values()]
+
+
+def cuts(networks: Sequence[Embedder]) -> dict[str, tuple[Cut, frozenset[str]]]:
+    """By backbone: how its picture is cut, and the encoders that are its layers."""
+    return {e.backbone.name: (e.backbone.cut, frozenset(own.name for own in e.encoders)) for e in networks}
 
 
 class Embedder:

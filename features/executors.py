@@ -173,7 +173,7 @@ def _worker(job: _Job) -> Worker:
     import torch
     from pyspark import SparkFiles
 
-    from features.embedder import embedders
+    from features.embedder import cuts, embedders
     from features.tuned import look_in
 
     os.environ["FEATURES_WEIGHTS"], os.environ["FEATURES_ENCODERS"] = SparkFiles.getRootDirectory(), job.yours
@@ -181,10 +181,9 @@ def _worker(job: _Job) -> Worker:
     layout, device = Layout(Path(job.root)), _device()
     look_in(layout.models)
     networks = embedders([encoder(name) for name in job.names], device)
-    cuts = {e.backbone.name: (e.backbone.cut, frozenset(own.name for own in e.encoders)) for e in networks}
     detector = Detector(job.faces)
     atexit.register(detector.close)
-    return Worker(Preparer(loader(layout), detector, job.faces.confidence, cuts, device), networks)
+    return Worker(Preparer(loader(layout), detector, job.faces.confidence, cuts(networks), device), networks)
 
 
 def _device() -> Device:

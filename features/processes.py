@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.backbones import Cut
-from features.faces import Detector, FaceSettings
+from features.embedder import cuts as cuts_of
+from features.faces import Detector, Face, FaceSettings
 from features.preparation import BATCH, Order, Prepared, Preparer, loader
 from warehouse import Layout, StoreError
 
@@ -42,6 +43,8 @@ FROM_THREADS = 5
 WORTH = 100
 """Photos per process that make up for its start, some two seconds."""
 
+_Look = Callable[[NDArray[np.uint8]], list[Face]]
+
 _CODE = "import sys; from features.processes import serve; serve(int(sys.argv[1]))"
 
 
@@ -50,7 +53,7 @@ class _Task:
     """What a child is to do for as long as it lives. `slots`: file descriptors of shared memory, each `width` bytes."""
 
     root: Path
-    faces: FaceSettings
+    faces: FaceSettings | None
     cuts: dict[str, tuple[Cut, frozenset[str]]]
     slots: tuple[int, ...]
     width: int
@@ -58,22 +61,22 @@ class _Task:
 
 @contextlib.contextmanager
 def preparing(
-    layout: Layout, faces: FaceSettings, networks: Sequence[Embedder], device: Device, *, n: int, n_threads: int
+    layout: Layout, faces: FaceSettings | None, networks: Sequence[Embedder], device: Device, *, n: int, n_threads: int
 ) -> Iterator[tuple[Callable[[Sequence[Order]], Prepared], int]]:
     """What prepares photos for these networks, by as many cores, and how many threads should call it.
 
     Args:
         layout: the store.
-        faces: the detector and the confidence that counts.
+        faces: the detector and the confidence that counts; None: nobody will ask for faces.
         networks: one embedder per backbone.
         device: where they are.
         n: photos that will come.
         n_threads: cores to use.
     """
-    wanted = {e.backbone.name: (e.backbone.cut, frozenset(own.name for own in e.encoders)) for e in networks}
+    wanted = cuts_of(networks)
     if n_threads < FROM_THREADS or n < WORTH * n_threads or not hasattr(os, "memfd_create"):
-        with Detector(faces, n_threads) as detector:
-            yield Preparer(loader(layout), detector, faces.confidence, wanted, device), n_threads
+        with _looking(faces, n_threads) as (detector, confidence):
+            yield Preparer(loader(layout), detector, confidence, wanted, device), n_threads
         return
     # Those that wait for a network should leave no process without an order.
     n_callers = n_threads + (2 * len(networks) if device.is_gpu else n_threads)
@@ -82,12 +85,28 @@ def preparing(
         yield prepare, n_callers
 
 
+@contextlib.contextmanager
+def _looking(
+    faces: FaceSettings | None, n: int = 1
+) -> Iterator[tuple[Callable[[NDArray[np.uint8]], list[Face]], float]]:
+    """The detector and the confidence that counts; one that is never to be asked needs no mediapipe."""
+    if faces is None:
+        yield _nobody, 1.0
+        return
+    with Detector(faces, n) as detector:
+        yield detector, faces.confidence
+
+
+def _nobody(_: NDArray[np.uint8]) -> list[Face]:
+    raise AssertionError("an encoder of whole photos asked for faces")
+
+
 class Processes:
     """`Preparer`, in other processes. Call it from any thread; close it, or use it in a `with`.
 
     Args:
         layout: the store.
-        faces: the detector and the confidence that counts.
+        faces: the detector and the confidence that counts; None: nobody will ask for faces.
         cuts: as of a `Preparer`.
         batch: photos in a batch, at most.
         n: how many processes.
@@ -97,7 +116,7 @@ class Processes:
     def __init__(
         self,
         layout: Layout,
-        faces: FaceSettings,
+        faces: FaceSettings | None,
         cuts: Mapping[str, tuple[Cut, frozenset[str]]],
         *,
         batch: int,
@@ -199,8 +218,8 @@ def serve(handle: int) -> None:
     with contextlib.suppress(EOFError, ConnectionError):
         task: _Task = line.recv()
         slots = [np.frombuffer(mmap.mmap(slot, task.width), np.uint8) for slot in task.slots]
-        with Detector(task.faces) as detector:
-            prepare = Preparer(loader(Layout(task.root)), detector, task.faces.confidence, task.cuts)
+        with _looking(task.faces) as (detector, confidence):
+            prepare = Preparer(loader(Layout(task.root)), detector, confidence, task.cuts)
             while True:
                 orders, slot = line.recv()
                 try:

@@ -9,7 +9,6 @@ import numpy as np
 from features.device import choose, one_thread_each
 from features.embedder import embedders
 from features.encoders import encoder
-from features.faces import FaceSettings
 from features.missing import sizes
 from features.pipeline import photo_bytes
 from features.preparation import BATCH, Order
@@ -57,7 +56,7 @@ def embed_photos(
             for size in sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads):
                 batches.append(work[at : at + size])
                 at += size
-            crew = preparing(layout, FaceSettings(), networks, place, n=len(work), n_threads=n_threads)
+            crew = preparing(layout, None, networks, place, n=len(work), n_threads=n_threads)
             stage = progress.stage(f"photos by {name}", len(work), "photos")
             with one_thread_each(), crew as (prepare, n_callers), stage as advance:
                 for outcome in in_parallel(Worker(prepare, networks), batches, n_callers):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from warehouse.database import Database
 
-__all__ = ["Cursor", "require_labels", "sql", "stream"]
+__all__ = ["Cursor", "require_labels", "sql", "stream", "unbuilt"]
 
 
 def require_labels(con: DuckDBPyConnection) -> None:
@@ -28,7 +28,12 @@ def require_labels(con: DuckDBPyConnection) -> None:
     """
     query = "select 1 from duckdb_tables() where database_name = 'store' and table_name = 'photo_labels'"
     if not con.execute(query).fetchall():
-        raise StoreError("The store has no labels yet.", "a store that was built", "features build")
+        raise unbuilt()
+
+
+def unbuilt() -> StoreError:
+    """What is said of a store that has facts and no labels."""
+    return StoreError("The store has no labels yet.", "a store that was built", "features build")
 
 
 def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:

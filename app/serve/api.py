@@ -20,7 +20,8 @@ from app.serve.openapi import describe
 from app.serve.photos import everything, in_order, looked_up
 from app.serve.site import Site
 from app.serve.uploads import received
-from warehouse import PhotogenicError, StoreError
+from warehouse import PhotogenicError
+from warehouse.query import unbuilt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,7 +129,7 @@ class Api:
         asked = from_text(request.query, self.takes["breakdown"])
         snapshot = self.site.snapshot
         if "gender_breakdown" not in snapshot.relations:
-            raise translated(StoreError("The store has no labels yet.", "a store that was built", "features build"))
+            raise translated(unbuilt())
         query = (
             "select * exclude (time_window) from gender_breakdown where time_window = $window"
             " order by n_swipes desc, sender_gender, recipient_gender"
@@ -147,7 +148,7 @@ class Api:
     async def gallery(self, request: web.Request) -> web.Response:
         asked, site = from_text(request.query, self.takes["gallery"]), self.site
         if site.snapshot.photos["source"].null_count() == len(site.snapshot.photos) and asked["by"] != "prediction":
-            raise translated(StoreError("The store has no labels yet.", "a store that was built", "features build"))
+            raise translated(unbuilt())
         run_id = None
         if asked["by"] == "prediction" or asked["run"] is not None:
             run_id = site.scorer.run(site.snapshot, asked["run"], "like_ratio")["run_id"]

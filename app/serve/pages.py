@@ -20,7 +20,8 @@ from app.serve.guard import COOKIE
 from app.serve.photos import everything, in_order
 from app.serve.site import Site
 from app.serve.vocabulary import EXAMPLES, dictionary, words
-from warehouse import InputError, PhotogenicError, StoreError
+from warehouse import InputError, PhotogenicError
+from warehouse.query import unbuilt
 
 __all__ = ["PAGES", "Pages"]
 
@@ -34,7 +35,7 @@ PAGES = (
     ("API", "/api"),
 )
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_UNBUILT = StoreError("The store has no labels yet.", "a store that was built", "features build")
+_UNBUILT = unbuilt()
 
 T = TypeVar("T")
 

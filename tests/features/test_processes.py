@@ -16,6 +16,7 @@ from features.faces import FaceSettings
 from features.pipeline import compute
 from features.preparation import Order
 from features.processes import Processes
+from features.whole_photos import embed_photos
 from tests.features.gallery import Gallery, portrait
 from warehouse import StoreError
 
@@ -56,6 +57,15 @@ def test_processes_find_what_threads_find(tmp_path, by_processes, monkeypatch):
         assert vectors.manifest(beside.layout, name).content == vectors.manifest(within.layout, name).content
 
 
+@pytest.mark.parametrize("threads_up_to", [1, 99])
+def test_whole_photos_want_no_detector(tmp_path, by_processes, monkeypatch, threads_up_to):
+    monkeypatch.setattr(processes, "FROM_THREADS", threads_up_to + 1)
+    monkeypatch.setattr(processes, "Detector", lambda *_: pytest.fail("faces are nobody's business here"))
+    gallery = Gallery(tmp_path / "store", {f"p{i}": portrait(i) for i in range(3)})
+    assert embed_photos(gallery.db, gallery.layout, "efficientnet_lite0") == 3
+    assert vectors.read(gallery.layout, "efficientnet_lite0")[0] == ["p0", "p1", "p2"]
+
+
 def test_bytes_that_are_gone_are_the_same_error(tmp_path, by_processes):
     gallery = Gallery(tmp_path / "store", photos())
     (row,) = gallery.sql("select sha256 from photos where photo_id = 'p5'")
@@ -86,6 +96,7 @@ import sys, time
 from pathlib import Path
 from features.faces import FaceSettings
 from features.processes import Processes
+from features.whole_photos import embed_photos
 from warehouse import Layout
 made = Processes(Layout(Path({str(tmp_path / "store")!r})), FaceSettings(), {{}}, batch=4, n=2, n_slots=1)
 print(*(child.pid for _, child in made._all), flush=True)
