@@ -1,7 +1,7 @@
 -- funnel: what is left of swipes and of posts after each step on the way to labels.
 --
 -- grain:  source, step_no
--- reads:  user_genders, photo_owners, photo_periods, swipe_audit, like_ratios, follower_ratios, photo_labels
+-- reads:  user_genders, photo_owners, recipient_timeline, swipe_audit, like_ratios, follower_ratios, photo_labels
 -- time:   as the relations read
 -- source: the published funnels: 85k -> 76k users and 40M -> 11M swipes; 200k -> 120k -> 35k posts
 with swiped as (
@@ -42,8 +42,9 @@ steps as (
         (select count(*) from photo_owners) as n_photos,
         (select ingested from swiped) as n_swipes
     union all
-    select 'swipes', 2, 'with_photo', count(distinct user_id), count(distinct photo_id), (select with_photo from swiped)
-    from photo_periods
+    select 'swipes', 2, 'with_photo', count(distinct user_no), count(distinct photo_no), (select with_photo from swiped)
+    from recipient_timeline
+    where photo_no is not null
     union all
     select 'swipes', 3, 'every', sum(n_users), sum(n_photos), sum(n_swipes)
     from windows

@@ -4,24 +4,18 @@
 -- reads:  swipe_counts, recipient_timeline
 -- time:   `latest`: since the owner last changed the main photo, as published; `every`: whenever the photo was main
 -- source: Bogatyy & Tom, "Photo validity"
-with stretches as (
-    select stretch_no, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
-    from swipe_counts
-    where sender_group is distinct from 4
-    group by stretch_no
-),
-
-credited as (
+with credited as (
     select photo_no, reason, n_swipes, n_likes
-    from stretches
-    inner join recipient_timeline on stretches.stretch_no = recipient_timeline.stretch_no
-    where photo_no is not null
+    from swipe_counts
+    inner join recipient_timeline on swipe_counts.stretch_no = recipient_timeline.stretch_no
+    where sender_group is distinct from 4 and photo_no is not null
 ),
 
 counts as (
-    select photo_no, 'latest' as time_window, n_swipes, n_likes
+    select photo_no, 'latest' as time_window, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
     from credited
     where reason = 'kept'
+    group by photo_no
     union all
     select photo_no, 'every' as time_window, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
     from credited

@@ -4,16 +4,21 @@
 -- reads:  photos, main_photos
 -- time:   as photos and main_photos
 -- source: two users may claim one photo; a label must belong to one of them
-with shown_only as (
+with given as (
+    select photo_id, user_id
+    from photos
+),
+
+shown_only as (
     select photo_id, user_id, set_at
     from main_photos
-    anti join photos using (photo_id)
+    anti join given using (photo_id)
     where photo_id is not null
 ),
 
 owners as (
     select photo_id, user_id
-    from photos
+    from given
     union all
     select photo_id, user_id
     from shown_only

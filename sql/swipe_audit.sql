@@ -18,7 +18,7 @@ with matched as (
 ),
 
 owners as (
-    select distinct user_id
+    select distinct user_no
     from recipient_timeline
 ),
 
@@ -26,14 +26,14 @@ received as (
     select
         case
             when user_genders.user_id is null then 'unknown_recipient'
-            when owners.user_id is null then 'no_photo'
+            when owners.user_no is null then 'no_photo'
             else 'before_first_photo'
         end as reason,
         n_swipes,
         n_likes
     from recipient_counts
     left join user_genders on recipient_counts.recipient_id = user_genders.user_id
-    left join owners on recipient_counts.recipient_id = owners.user_id
+    left join owners on user_genders.user_no = owners.user_no
 ),
 
 parts as (

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import functools
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from warehouse.incremental import ADDITIVE, WATCHED, added_up, keep_former
 from warehouse.options import LabelOptions
 from warehouse.progress import Progress
 from warehouse.relations import Relation, relation
-from warehouse.state import Mark, State, checksum, digest_of, mark_of, read_states
+from warehouse.state import Mark, State, checksum, digest_of, mark_of, read_states, write_states
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -96,6 +95,7 @@ class Computation:
     engine: Engine | None = None
     built: list[RelationBuilt] = field(default_factory=list)
     _states: dict[str, State] = field(default_factory=dict)
+    _noted: list[State] = field(default_factory=list)
     _digests: dict[str, str] = field(default_factory=dict)
 
     def run(self, progress: Progress) -> None:
@@ -112,6 +112,8 @@ class Computation:
             for name in sql.RELATIONS:
                 self.built.append(self._bring_up_to_date(relation(name)))
                 advance(1)
+        if not self.rehearsal:
+            write_states(self.con, self._noted)
         ask = functools.partial(self.engine.ask, self.con) if self.engine is not None else None
         audit(self.con, {built.name for built in self.built if built.action != "kept"}, ask)
         if self.engine is not None:
@@ -150,8 +152,7 @@ class Computation:
         else:
             action = self._replace(what, parameters, former, digest)
             n_rows, content = checksum(self.con, what.name)
-            if not self.rehearsal:
-                self._note(what.name, digest, n_rows, content, inputs)
+            self._noted.append(State(what.name, digest, n_rows, content, inputs))
         self._digests[what.name] = content
         return RelationBuilt(what.name, action, n_rows, content, time.perf_counter() - started)
 
@@ -182,13 +183,6 @@ class Computation:
         if source.startswith("facts."):
             return str((self.engine.mark if self.engine is not None else mark_of)(self.con, source, self.as_of))
         return "; ".join(self._digest(read) for read in relation(source).reads if read != "clock")
-
-    def _note(self, name: str, digest: str, n_rows: int, content: str, inputs: dict[str, str]) -> None:
-        self.con.execute("delete from facts.relation_state where relation = $1", [name])
-        self.con.execute(
-            "insert into facts.relation_state values ($1, $2, $3, $4, $5, $6)",
-            [name, digest, n_rows, content, json.dumps(inputs), dt.datetime.now(dt.UTC).replace(tzinfo=None)],
-        )
 
 
 @contextlib.contextmanager

@@ -111,5 +111,5 @@ def _count(con: DuckDBPyConnection, query: str, values: list[object] | None = No
 
 
 def _is_temporary(con: DuckDBPyConnection, name: str) -> bool:
-    query = "select count(*) from information_schema.tables where table_catalog = 'temp' and table_name = $1"
+    query = "select count(*) from duckdb_tables() where temporary and table_name = $1"
     return _count(con, query, [name]) > 0

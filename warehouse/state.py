@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from warehouse.relations import Relation
 
-__all__ = ["Mark", "State", "checksum", "digest_of", "mark_of", "read_states"]
+__all__ = ["Mark", "State", "checksum", "digest_of", "mark_of", "read_states", "write_states"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +75,19 @@ def read_states(con: DuckDBPyConnection) -> dict[str, State]:
     """The states of all computed relations, by name."""
     rows = con.execute("select relation, digest, n_rows, checksum, inputs from facts.relation_state").fetchall()
     return {row[0]: State(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows}
+
+
+def write_states(con: DuckDBPyConnection, states: Sequence[State]) -> None:
+    """Note how relations stand that were computed just now."""
+    columns = [
+        [state.relation for state in states],
+        [state.digest for state in states],
+        [state.n_rows for state in states],
+        [state.checksum for state in states],
+        [json.dumps(state.inputs) for state in states],
+    ]
+    con.execute("delete from facts.relation_state where list_contains($1, relation)", columns[:1])
+    con.execute(
+        "insert into facts.relation_state select unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), $6",
+        [*columns, dt.datetime.now(dt.UTC).replace(tzinfo=None)],
+    )

@@ -1,24 +1,28 @@
 -- labels_rest_on_ratios: a label of swipes is a like ratio of its photo, a label of posts a ratio that was kept
 --
 -- reads:  photo_labels, like_ratios, follower_ratios
-with labels as (
+with of_swipes as (
     select photo_labels.*, like_ratios.photo_id is not null as is_found
-    from photo_labels
-    left join like_ratios
-        on photo_labels.photo_id = like_ratios.photo_id
-        and photo_labels.value = like_ratios.like_ratio
-        and photo_labels.weight = cast(like_ratios.n_swipes as double)
-    where source = 'swipes'
-    union all
+    from like_ratios
+    right join photo_labels
+        on like_ratios.photo_id = photo_labels.photo_id
+        and like_ratios.like_ratio = photo_labels.value
+        and cast(like_ratios.n_swipes as double) = photo_labels.weight
+),
+
+of_posts as (
     select photo_labels.*, follower_ratios.photo_id is not null as is_found
-    from photo_labels
-    left join follower_ratios
-        on photo_labels.photo_id = follower_ratios.photo_id
-        and photo_labels.value = follower_ratios.ratio
+    from follower_ratios
+    right join photo_labels
+        on follower_ratios.photo_id = photo_labels.photo_id
+        and follower_ratios.ratio = photo_labels.value
         and follower_ratios.dropped is null
-    where source = 'posts'
 )
 
 select photo_id, user_id, source, value, weight
-from labels
-where not is_found
+from of_swipes
+where source = 'swipes' and not is_found
+union all
+select photo_id, user_id, source, value, weight
+from of_posts
+where source = 'posts' and not is_found

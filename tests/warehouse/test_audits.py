@@ -71,6 +71,15 @@ def test_audit_is_silent_until_its_promise_is_broken(built, name):
         con.rollback()
 
 
+def test_two_photos_of_one_number_are_heard_both(built):
+    with built.write("test") as con:
+        con.begin()
+        con.execute("update photo_owners set photo_no = 1")
+        (n_photos,) = con.execute("select count(*) from photo_owners").fetchone()
+        assert len(con.execute(audit_named("photos_have_one_owner").text).fetchall()) == n_photos > 1
+        con.rollback()
+
+
 @pytest.mark.parametrize("name", sql.audits())
 def test_audit_says_what_it_reads(name):
     import sqlglot
