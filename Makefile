@@ -13,7 +13,7 @@ demo: $(STAMP)
 
 # Tests of one file share stores, and so a process; more than four processes would want more memory than they save time.
 test: lint types .browser .java
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

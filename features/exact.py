@@ -9,7 +9,8 @@ order, which is the order of photo_id.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+import threading
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -26,6 +27,11 @@ _BLOCK = 256
 _FETCH_MOST = 1024
 _SCAN = 4096
 _GPU_MOST = 2048
+_GPU_PART = 2**31
+"""Bytes of vectors, and of queries, on the GPU at a time: a matrix may be larger than its memory."""
+
+_GPU_SCRATCH = 2**28
+_PER_THREAD = threading.local()
 _FEW = 4
 _NOISE = 64 * 2.0**-24
 """Relative error granted to a float32 score; the sums behind it are blocked, so it hardly grows with dim."""
@@ -139,10 +145,23 @@ def _first_look(
     if len(Q) <= _FEW and (metric == "cosine" or squares is not None):
         return _by_products(X, Q, k, squares if metric == "l2" else None)
     if on_gpu() and k <= _GPU_MOST and len(Q) > 1:
-        scores, rows = faiss.knn_gpu(faiss.StandardGpuResources(), Q, X, k, metric=kind)
+        scores, rows = faiss.knn_gpu(
+            _gpu(), Q, X, k, metric=kind, vectorsMemoryLimit=_GPU_PART, queriesMemoryLimit=_GPU_PART
+        )
     else:
         scores, rows = faiss.knn(Q, X, k, metric=kind)
     return scores, rows
+
+
+def _gpu() -> Any:
+    """This thread's streams and scratch memory on the GPU, made once: FAISS shares them among no two threads."""
+    import faiss
+
+    if not hasattr(_PER_THREAD, "resources"):
+        resources = faiss.StandardGpuResources()
+        resources.setTempMemory(_GPU_SCRATCH)
+        _PER_THREAD.resources = resources
+    return _PER_THREAD.resources
 
 
 def _by_products(

@@ -40,3 +40,9 @@ def master():
     session = builder.getOrCreate()
     yield MASTER
     session.stop()
+
+
+def pytest_collection_modifyitems(items):
+    """Files with slow tests go out first, those on the rated photos before all: no process ends with the longest."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, item.path.parent.name != "real"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -23,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from features import index
+from features.exact import nearest, on_gpu
 from features.search import Searcher, answer
 from features.selection import Selection
 from tests.features.toy import clustered, database, put_photos, put_vectors
@@ -71,6 +73,8 @@ def bench(folder: Path, X: np.ndarray, n_queries: int, rounds: int) -> Iterator[
             yield filtered(searcher, X, ids, asked, share)
         if made.kind != "Flat":
             yield batches(searcher, held, ids, asked, rounds)
+    if on_gpu():
+        yield exact_on_gpu(X, asked, rounds)
 
 
 def filtered(searcher: Searcher, X: np.ndarray, ids: list[str], asked: np.ndarray, share: float) -> dict[str, Any]:
@@ -96,6 +100,44 @@ def filtered(searcher: Searcher, X: np.ndarray, ids: list[str], asked: np.ndarra
         "p50_with_labels_ms": round(1e3 * statistics.median(times["whole"]), 2),
         "first_time_ms": round(first_ms, 1),
     }
+
+
+def exact_on_gpu(X: np.ndarray, asked: np.ndarray, rounds: int) -> dict[str, Any]:
+    """The exact search of a batch, vectors sent each time, beside bare FAISS on the GPU and ours on the cores."""
+    Q, resources = np.ascontiguousarray(X[asked]), faiss.StandardGpuResources()
+    asked_of = {
+        "ours": lambda: nearest(X, Q, K, "l2"),
+        "bare": lambda: faiss.knn_gpu(resources, Q, X, K),
+        "cores": lambda: _on_cores(X, Q),
+    }
+    times: dict[str, list[float]] = {name: [] for name in asked_of}
+    for turn in range(rounds + 1):
+        for name, ask in asked_of.items():
+            seconds = _time(ask)
+            if turn:  # the first turn makes streams, and chooses kernels
+                times[name].append(seconds)
+    ours, bare, cores = (statistics.median(times[name]) for name in asked_of)
+    same = np.array_equal(nearest(X, Q, K, "l2")[1], _on_cores(X, Q)[1])
+    return {
+        "what": "exact on the GPU",
+        "rows_equal_to_the_cores": same,
+        "ms": round(1e3 * ours, 1),
+        "of_bare": round(bare / ours, 2),
+        "of_cores": round(cores / ours, 1),
+    }
+
+
+def _on_cores(X: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The exact search without the GPU."""
+    before = os.environ.get("FEATURES_GPU")
+    os.environ["FEATURES_GPU"] = "0"
+    try:
+        return nearest(X, Q, K, "l2")
+    finally:
+        if before is None:
+            del os.environ["FEATURES_GPU"]
+        else:
+            os.environ["FEATURES_GPU"] = before
 
 
 def batches(searcher: Searcher, held: Any, ids: list[str], asked: np.ndarray, rounds: int) -> dict[str, Any]:

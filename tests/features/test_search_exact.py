@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.exact import Metric, distances, nearest, unit_rows
+from features.exact import Metric, distances, nearest, on_gpu, unit_rows
+from features.shortcut import Shortcut
 
 
 def brute_force(X: np.ndarray, q: np.ndarray, k: int, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
@@ -88,3 +90,56 @@ def test_a_missing_candidate_is_at_infinity() -> None:
     X = np.ones((2, 4), np.float32)
     rows = np.array([[1, -1]])
     np.testing.assert_array_equal(distances(X, rows, X[:1], "l2"), [[0, np.inf]])
+
+
+def test_a_gpu_is_asked_only_where_there_is_one_and_the_switch_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
+    monkeypatch.delenv("FEATURES_GPU", raising=False)
+    assert on_gpu()
+    monkeypatch.setenv("FEATURES_GPU", "0")
+    assert not on_gpu()
+    monkeypatch.delenv("FEATURES_GPU")
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 0)
+    assert not on_gpu()
+
+
+needs_gpu = pytest.mark.skipif(not getattr(faiss, "get_num_gpus", lambda: 0)(), reason="FAISS sees no GPU here")
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_a_gpu_finds_the_very_same_rows_also_of_a_matrix_larger_than_it_takes_at_once(
+    monkeypatch: pytest.MonkeyPatch, metric: Metric
+) -> None:
+    monkeypatch.setattr("features.exact._GPU_PART", 2**20)
+    rng = np.random.default_rng(3)
+    X, Q = (rng.normal(1, 1, size=(n, 200)).astype(np.float32) for n in (20_000, 300))
+    X[rng.permutation(len(X))[:200]] = X[7]
+    Q[0] = X[7]
+    X = unit_rows(X) if metric == "cosine" else X
+    asked, knn_gpu = [], faiss.knn_gpu
+    monkeypatch.setattr(faiss, "knn_gpu", lambda *given, **named: asked.append(1) or knn_gpu(*given, **named))
+    by_gpu = nearest(X, Q, 20, metric)
+    assert asked
+    monkeypatch.setenv("FEATURES_GPU", "0")
+    by_cpu = nearest(X, Q, 20, metric)
+    np.testing.assert_array_equal(by_gpu[1], by_cpu[1])
+    np.testing.assert_array_equal(by_gpu[0], by_cpu[0])
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_cells_learned_on_a_gpu_serve_as_well_as_those_of_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    X = (rng.normal(size=(300, 64))[rng.integers(300, size=20_000)] + rng.normal(0, 0.3, (20_000, 64))).astype(
+        np.float32
+    )
+    reached = {}
+    for switch in ("1", "0"):
+        monkeypatch.setenv("FEATURES_GPU", switch)
+        shortcut = Shortcut.train(X, "IVF256,SQ8")
+        assert shortcut.index.ntotal == len(X)
+        reached[switch] = shortcut.tune(X, "l2", 0.95), shortcut.nprobe
+    assert reached["1"][0] >= 0.95
+    assert reached["1"][1] <= 2 * reached["0"][1]
