@@ -27,6 +27,9 @@ _BLOCK = 256
 _FETCH_MOST = 1024
 _SCAN = 4096
 _GPU_MOST = 2048
+_GPU_LEAST = 32
+"""Queries that make up for sending the matrix: 53 ms of 400 MB to an H200, in which 16 cores answer some thirty."""
+
 _GPU_PART = 2**31
 """Bytes of vectors, and of queries, on the GPU at a time: a matrix may be larger than its memory."""
 
@@ -144,7 +147,7 @@ def _first_look(
     kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
     if len(Q) <= _FEW and (metric == "cosine" or squares is not None):
         return _by_products(X, Q, k, squares if metric == "l2" else None)
-    if on_gpu() and k <= _GPU_MOST and len(Q) > 1:
+    if len(Q) >= _GPU_LEAST and k <= _GPU_MOST and on_gpu():
         scores, rows = faiss.knn_gpu(
             _gpu(), Q, X, k, metric=kind, vectorsMemoryLimit=_GPU_PART, queriesMemoryLimit=_GPU_PART
         )

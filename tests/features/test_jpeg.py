@@ -87,6 +87,7 @@ def test_photos_come_in_order_however_many(monkeypatch, device):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch 2.11 compiling
 def test_a_gpu_decodes_and_embeds_nearly_as_a_cpu_does():
     gpu, photos = choose("cuda"), mixed()
     same([photo for _, photo in decoded(photos, gpu)], photos)
