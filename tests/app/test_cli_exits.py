@@ -1,5 +1,6 @@
 """What a shell sees of the program: exit codes, the two streams, and how long it waits."""
 
+import contextlib
 import json
 import os
 import resource
@@ -60,6 +61,19 @@ def test_2_for_a_wrong_command_line(features, arguments):
     assert failed.stderr
 
 
+def wait_until_reading(pid, root):
+    """Until a process has a database of the store open, and half a second more."""
+    deadline, root, held = time.monotonic() + 60, str(root), []
+    while not any(path.startswith(root) and path.endswith(".duckdb") for path in held):
+        assert time.monotonic() < deadline, held
+        time.sleep(0.05)
+        held = []
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                held.append(str(fd.readlink()))
+    time.sleep(0.5)
+
+
 def test_130_when_interrupted(asked):
     process = subprocess.Popen(
         [FEATURES, "sql", ENDLESS, "--store", asked.layout.root],
@@ -68,7 +82,7 @@ def test_130_when_interrupted(asked):
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
-    time.sleep(2)
+    wait_until_reading(process.pid, asked.layout.root)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
