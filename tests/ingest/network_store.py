@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ QUICK = Limits(
     allow_private=True,
     sync_every_s=0.05,
 )
+PATIENT = replace(QUICK, total_s=30, read_s=30, connect_s=30)
+"""For servers that answer in their own time: a busy machine makes no timeout."""
 
 
 class JumpingClock:

@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from ingest.fake import FakeNetwork, FakeWorld, Faults
 from ingest.fetch import fetch
 from ingest.journal import Journal
-from tests.ingest.network_store import QUICK, JumpingClock, make_store, rows
+from tests.ingest.network_store import PATIENT, QUICK, JumpingClock, make_store, rows
 
 ROOT = Path(__file__).parents[2]
 WORLD = FakeWorld.tiny(0, 0, random.Random(0))
@@ -118,9 +117,8 @@ async def test_a_power_cut_costs_what_was_not_yet_durable(tmp_path):
 
 async def test_a_photo_erased_meanwhile_leaves_nothing_behind(tmp_path):
     async with FakeNetwork(WORLD, faults=Faults(latency_s=0.3)) as fake:
-        patient = replace(QUICK, total_s=30, read_s=30)
         db = make_store(tmp_path, [("kept", fake.picture_url("a.jpg")), ("erased", fake.picture_url("b.jpg"))])
-        running = asyncio.create_task(asyncio.to_thread(fetch, db, limits=patient))
+        running = asyncio.create_task(asyncio.to_thread(fetch, db, limits=PATIENT))
         while not fake.pictures.requests.total():
             await asyncio.sleep(0.01)
         with db.write("erase") as con:
