@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from app.output import Table, write_csv, write_json
+from app.output import Table, write_csv, write_json, write_parquet
 from warehouse.errors import InputError
 from warehouse.query import Cursor
 
@@ -25,7 +25,7 @@ def every_row(cursor: Cursor) -> Table:
 
 def first_rows(cursor: Cursor, limit: int) -> tuple[Table, bool]:
     """At most `limit` rows, and whether there are more."""
-    found = list(itertools.islice(cursor.rows(batch=min(limit + 1, 10_000)), limit + 1))
+    found = list(itertools.islice(cursor.rows(), limit + 1))
     return Table(cursor.columns, found[:limit]), len(found) > limit
 
 
@@ -68,11 +68,5 @@ def _to_text(cursor: Cursor, path: Path, write: Callable[..., None]) -> int:
 
 
 def _to_parquet(cursor: Cursor, path: Path) -> int:
-    from pyarrow.parquet import ParquetWriter
-
-    n, batches = 0, cursor.batches()
-    with ParquetWriter(path, batches.schema, compression="zstd") as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-            n += batch.num_rows
-    return n
+    with path.open("wb") as file:
+        return write_parquet(cursor.batches(), file)

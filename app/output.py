@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import io
 import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import IO, TYPE_CHECKING, Literal, TextIO
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
-__all__ = ["Format", "Table", "plain", "say", "show", "write_csv", "write_json"]
+__all__ = ["Format", "Table", "plain", "say", "show", "write_csv", "write_json", "write_parquet"]
 
 Format = Literal["table", "csv", "json"]
+
+# A row group of Parquet: whichever comes first.
+_GROUP_ROWS, _GROUP_BYTES = 100_000, 64 * 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,31 @@ def write_json(table: Table, out: TextIO) -> None:
         out.write(separator + json.dumps(values, ensure_ascii=False, allow_nan=False))
         separator = ",\n"
     out.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def write_parquet(batches: pa.RecordBatchReader, out: IO[bytes] | io.RawIOBase) -> int:
+    """As Parquet, a row group in memory at a time.
+
+    Returns: the number of rows.
+    """
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    n_rows, group = 0, list[pa.RecordBatch]()
+    with ParquetWriter(out, batches.schema, compression="zstd") as writer:
+
+        def write() -> None:
+            writer.write_table(pa.Table.from_batches(group, batches.schema))
+            group.clear()
+
+        for batch in batches:
+            group.append(batch)
+            n_rows += batch.num_rows
+            if sum(map(len, group)) >= _GROUP_ROWS or sum(each.nbytes for each in group) >= _GROUP_BYTES:
+                write()
+        if group:
+            write()
+    return n_rows
 
 
 def plain(value: object) -> object:

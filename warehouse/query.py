@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Cursor", "require_labels", "sql", "stream", "unbuilt"]
 
+# Rows that are Python objects at one time: a few, since one row may be of megabytes. More would be no faster.
+_ROWS = 64
+
 
 def require_labels(con: DuckDBPyConnection) -> None:
     """Refuse to go on in a snapshot that no build has been in.
@@ -93,18 +96,32 @@ class Cursor:
         self.columns: tuple[str, ...] = tuple(answer.columns)
         self.types: tuple[str, ...] = tuple(map(str, answer.types))
 
-    def rows(self, batch: int = 10_000) -> Iterator[tuple[object, ...]]:
-        """Row by row, `batch` of them in memory at a time."""
+    def rows(self) -> Iterator[tuple[object, ...]]:
+        """Row by row, few of them in memory at a time."""
         if any("WITH TIME ZONE" in kind for kind in self.types):
             # DuckDB's client wants pytz for these, Arrow does not.
-            for found in self.batches(batch):
+            for found in self.batches(_ROWS):
                 yield from zip(*(column.to_pylist() for column in found.columns), strict=True)
             return
         # Not the relation's own rows(): those are all held in memory, past the memory limit.
         self._con.execute(self._query)
-        while rows := self._con.fetchmany(batch):
+        while rows := self._con.fetchmany(_ROWS):
             yield from rows
 
-    def batches(self, batch: int = 100_000) -> pa.RecordBatchReader:
-        """As Arrow, typed as DuckDB types them."""
-        return self._answer.to_arrow_reader(batch)
+    def batches(self, batch: int = 2_048) -> pa.RecordBatchReader:
+        """As Arrow, typed as DuckDB types them; the default is DuckDB's own batch.
+
+        Raises:
+            QueryError: from the reader, where the query fails half-way through the rows.
+        """
+        import pyarrow as pa
+
+        reader = self._answer.to_arrow_reader(batch)
+
+        def sound() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from reader
+            except (OSError, pa.ArrowException) as error:  # as Arrow passes on what DuckDB raised
+                raise refusal(self._query, error) from error
+
+        return pa.RecordBatchReader.from_batches(reader.schema, sound())

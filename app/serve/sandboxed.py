@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from app.output import Table, plain, write_csv
+from app.output import Table, plain, write_csv, write_parquet
 from warehouse import Database, Layout, PhotogenicError, QueryError, Settings
 from warehouse.query import Cursor, stream
 
@@ -91,7 +91,7 @@ def _rows(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
     with stream(db, asked["query"]) as cursor:
         columns = [{"name": name, "type": kind} for name, kind in zip(cursor.columns, cursor.types, strict=True)]
         rows, n_rows, cut = bytearray(), 0, False
-        for row in _plain_rows(cursor, min(asked["limit"] + 1, 2_000)):
+        for row in _plain_rows(cursor):
             if n_rows == asked["limit"] or len(rows) + len(row) > asked["bytes"]:
                 cut = True
                 break
@@ -103,8 +103,8 @@ def _rows(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
     _frame(out, b"D", rows + b"]}")
 
 
-def _plain_rows(cursor: Cursor, batch: int) -> Iterator[bytes]:
-    for row in cursor.rows(batch):
+def _plain_rows(cursor: Cursor) -> Iterator[bytes]:
+    for row in cursor.rows():
         values = [plain(value) for value in row]
         try:
             yield orjson.dumps(values)
@@ -117,19 +117,15 @@ def _export(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
     with stream(db, asked["query"]) as cursor:
         _frame(out, b"H", json.dumps({"columns": cursor.columns}).encode())
         if asked["format"] == "parquet":
-            from pyarrow.parquet import ParquetWriter
-
-            batches = cursor.batches(10_000)
-            with ParquetWriter(sink, batches.schema, compression="zstd") as writer:
-                for found in batches:
-                    writer.write_batch(found)
+            write_parquet(cursor.batches(), sink)
         else:
             with io.TextIOWrapper(io.BufferedWriter(sink), encoding="utf-8", newline="") as text:
                 write_csv(Table(cursor.columns, cursor.rows()), text)
+    sink.finish()
 
 
 class _Sink(io.RawIOBase):
-    """A file whose bytes leave as frames. Closing it closes nothing but itself."""
+    """A file whose bytes leave as frames. After a failure nobody finishes it, and what it still holds goes nowhere."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out, self._held, self._n = out, bytearray(), 0
@@ -142,18 +138,14 @@ class _Sink(io.RawIOBase):
         self._held += view
         self._n += len(view)
         if len(self._held) >= _CHUNK:
-            self._send()
+            self.finish()
         return len(view)
 
     def tell(self) -> int:
         return self._n
 
-    def close(self) -> None:
-        if not self.closed:
-            self._send()
-        super().close()
-
-    def _send(self) -> None:
+    def finish(self) -> None:
+        """Send what is held."""
         if self._held:
             _frame(self._out, b"D", bytes(self._held))
             self._held.clear()

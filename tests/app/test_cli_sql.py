@@ -4,6 +4,7 @@ import json
 
 import polars as pl
 import pytest
+from pyarrow.parquet import ParquetFile
 from typer.testing import CliRunner
 
 from app.cli import program
@@ -76,13 +77,28 @@ def test_a_parquet_export_keeps_types_and_an_empty_answer_its_columns(run, tmp_p
     assert frame.height == 0
 
 
-def test_an_export_that_fails_leaves_the_former_file(run, tmp_path):
-    target = tmp_path / "x.csv"
+def test_wide_rows_leave_in_row_groups_that_fit_the_memory(run, tmp_path):
+    target = tmp_path / "wide.parquet"
+    run("select sender_id, repeat('x', 50000) as wide from swipes order by sender_id", "--output", target)
+    with ParquetFile(target) as file:
+        groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
+    assert sum(group.num_rows for group in groups) == 5_000
+    assert max(group.num_rows for group in groups) < 5_000
+    assert pl.read_parquet(target, columns=["sender_id"])["sender_id"].is_sorted()
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.json", "x.parquet"])
+def test_an_export_that_fails_leaves_the_former_file_and_says_why(run, tmp_path, name):
+    target = tmp_path / name
     target.write_text("former")
     failed = run("select error('half-way') from swipes where sender_id = 'sender-4999'", "--output", target)
     assert isinstance(failed.exception, QueryError)
+    assert "half-way" in failed.exception.what
     assert target.read_text() == "former"
-    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_export_needs_a_folder_and_a_known_ending(run, tmp_path):
     assert isinstance(run("select 1", "--output", tmp_path / "none" / "x.csv").exception, InputError)
     assert isinstance(run("select 1", "--output", tmp_path / "x.xlsx").exception, InputError)
 

@@ -33,12 +33,20 @@ def test_the_limit_cuts(db):
 
 
 def test_rows_and_batches_of_a_stream_are_the_same(db):
-    query = "select i, 'x' || i as name from range(25) as t(i)"
+    query = "select i, 'x' || i as name from range(250) as t(i)"
     with stream(db, query) as cursor:
         assert cursor.columns == ("i", "name")
-        rows = list(cursor.rows(batch=10))
+        rows = list(cursor.rows())
     with stream(db, query) as cursor:
-        assert [row for batch in cursor.batches(10) for row in zip(*batch.to_pydict().values(), strict=True)] == rows
+        assert [row for batch in cursor.batches(100) for row in zip(*batch.to_pydict().values(), strict=True)] == rows
+
+
+@pytest.mark.parametrize("take", [lambda cursor: list(cursor.rows()), lambda cursor: list(cursor.batches())])
+@pytest.mark.parametrize("kind", ["integer", "timestamptz"])
+def test_a_query_that_fails_half_way_through_its_rows_says_why(db, take, kind):
+    query = f"select cast(case when i < 9000 then null else 'forty' end as {kind}) from range(10000) as t(i)"
+    with pytest.raises(QueryError, match="forty"), stream(db, query) as cursor:
+        take(cursor)
 
 
 @pytest.mark.parametrize(

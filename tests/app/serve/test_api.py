@@ -56,6 +56,16 @@ def test_a_download_that_is_refused_has_the_status_of_an_error(here):
     assert (answer.status, answer.code) == (400, "query_refused")
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_download_that_fails_half_way_leaves_nothing_to_the_next(here, form):
+    rows = "case+when+i<9000+then+i+else+error('half-way')+end+as+i+from+range(10000)+as+t(i)"
+    for _ in range(3):
+        answer = here.get(f"/api/v1/sql/export?query=select+{rows}&format={form}")
+        assert (answer.status, answer.code) == (400, "query_refused")
+        assert "half-way" in answer.json["message"]
+        assert here.get("/api/v1/sql/export?query=select+1+as+one&format=csv").body == b"one\n1\n"
+
+
 def test_a_photo_with_everything(here, store, portrait):
     photo_id, _ = portrait
     told = here.get(f"/api/v1/photos/{photo_id}").json
