@@ -84,7 +84,7 @@ def test_130_when_interrupted(asked):
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert (out, err) == ("", "")
 

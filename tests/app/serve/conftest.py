@@ -9,7 +9,7 @@ from models import Grid, Schedule, train
 from tests.app.serve.here import served
 
 CHROMIUM = Path("/usr/bin/chromium")
-SHORT = Limits(sql_s=3.0, body_s=2.0, upload_bytes=2_000_000, upload_pixels=10**6, uploads=3, sql_waiting=3)
+SMALL = Limits(upload_bytes=2_000_000, upload_pixels=10**6, uploads=3, sql_waiting=3)
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +30,8 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def here(root):
-    """A server with little patience, for all tests that leave the store as it is."""
-    with served(root, limits=SHORT) as here:
+    """A server that takes little at once, for all tests that leave the store as it is."""
+    with served(root, limits=SMALL) as here:
         yield here
 
 

@@ -61,6 +61,13 @@ EATERS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def impatient(root):
+    """A server that gives nobody much time."""
+    with served(root, limits=Limits(sql_s=3.0, body_s=2.0)) as here:
+        yield here
+
+
 @pytest.mark.parametrize("query", WRITES + REACHES + SETTINGS)
 def test_sql_that_writes_or_reaches_out_is_refused(here, root, query):
     before = {path.name for path in root.iterdir()}
@@ -71,18 +78,18 @@ def test_sql_that_writes_or_reaches_out_is_refused(here, root, query):
 
 
 @pytest.mark.parametrize("query", LOOPS)
-def test_sql_that_loops_is_ended(here, query):
+def test_sql_that_loops_is_ended(impatient, query):
     started = time.monotonic()
-    answer = here.sql(query)
+    answer = impatient.sql(query)
     assert answer.code == "time_limit"
-    assert time.monotonic() - started < 10
-    assert here.sql("select 1").json["rows"] == [[1]]
+    assert time.monotonic() - started < 30
+    assert impatient.sql("select 1").json["rows"] == [[1]]
 
 
 @pytest.mark.parametrize("query", EATERS)
-def test_sql_that_eats_memory_is_ended(here, query):
-    assert here.sql(query).code in ("memory_limit", "time_limit")
-    assert here.sql("select 1").json["rows"] == [[1]]
+def test_sql_that_eats_memory_is_ended(impatient, query):
+    assert impatient.sql(query).code in ("memory_limit", "time_limit")
+    assert impatient.sql("select 1").json["rows"] == [[1]]
 
 
 def test_wide_rows_end_at_the_bytes_of_an_answer(here):
@@ -92,10 +99,10 @@ def test_wide_rows_end_at_the_bytes_of_an_answer(here):
 
 
 @pytest.mark.parametrize("where", ["true; drop view users", LOOPS[2] + " = 1", "1 = (select 1 from '/etc/passwd')"])
-def test_predicates_of_search_run_in_the_same_cage(here, portrait, where):
-    answer = here.post("/api/v1/similar", {"photo_id": portrait[0], "where": where})
+def test_predicates_of_search_run_in_the_same_cage(impatient, portrait, where):
+    answer = impatient.post("/api/v1/similar", {"photo_id": portrait[0], "where": where})
     assert answer.code in ("query_refused", "time_limit")
-    assert here.post("/api/v1/similar", {"photo_id": portrait[0]}).status == 200
+    assert impatient.post("/api/v1/similar", {"photo_id": portrait[0]}).status == 200
 
 
 def test_whoever_leaves_takes_the_query_along(here):
@@ -104,13 +111,13 @@ def test_whoever_leaves_takes_the_query_along(here):
     with socket.create_connection(_address(here)) as leaving:
         head = f"POST /api/v1/sql HTTP/1.1\r\nHost: {here.host}\r\nContent-Type: application/json\r\n"
         leaving.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        here.until("/api/v1/metrics", lambda answer: b"photogenic_sql_running 1" in answer.body, 2.5)
-    here.until("/api/v1/metrics", lambda answer: b"photogenic_sql_running 0" in answer.body, 1.5)
+        here.until("/api/v1/metrics", lambda answer: b"photogenic_sql_running 1" in answer.body)
+    here.until("/api/v1/metrics", lambda answer: b"photogenic_sql_running 0" in answer.body, Limits().sql_s / 3)
     assert _gauge(here, "photogenic_sql_ended") == before + 1
 
 
 def test_too_many_queries_are_turned_away(root):
-    limits = Limits(sql_s=2.0, sql_at_once=1, sql_waiting=1)
+    limits = Limits(sql_s=5.0, sql_at_once=1, sql_waiting=1)
     with served(root, limits=limits) as here:
         codes = []
 
@@ -216,7 +223,7 @@ def test_too_many_pictures_are_refused(here):
 
 
 def test_a_body_of_50_MB_is_refused_before_it_is_read(here):
-    with socket.create_connection(_address(here), timeout=10) as sock:
+    with socket.create_connection(_address(here), timeout=60) as sock:
         head = (
             f"POST /api/v1/predict HTTP/1.1\r\nHost: {here.host}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
         )
@@ -230,7 +237,7 @@ def test_a_body_of_50_MB_is_refused_before_it_is_read(here):
 def test_50_MB_that_come_unannounced_are_cut_off(here, path, kind):
     picture = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
     piece, sent = b"x" * 100_000, 0
-    with socket.create_connection(_address(here), timeout=10) as sock:
+    with socket.create_connection(_address(here), timeout=60) as sock:
         head = f"POST /api/v1/{path} HTTP/1.1\r\nHost: {here.host}\r\nContent-Type: {kind}\r\n"
         sock.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         sock.sendall(b"%x\r\n%b\r\n" % (len(picture), picture))
@@ -251,20 +258,20 @@ def test_a_compressed_body_is_refused(here):
     assert here.post("/api/v1/sql", data, **{"Content-Encoding": "deflate"}).code == "unsupported_type"
 
 
-def test_a_slow_body_is_cut_off(here):
-    with socket.create_connection(_address(here), timeout=10) as sock:
-        head = f"POST /api/v1/sql HTTP/1.1\r\nHost: {here.host}\r\nContent-Type: application/json\r\n"
+def test_a_slow_body_is_cut_off(impatient):
+    with socket.create_connection(_address(impatient), timeout=60) as sock:
+        head = f"POST /api/v1/sql HTTP/1.1\r\nHost: {impatient.host}\r\nContent-Type: application/json\r\n"
         sock.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
         assert b" 408 " in sock.recv(1000)
 
 
-def test_a_slow_head_is_cut_off(here):
+def test_a_slow_head_is_cut_off(impatient):
     started = time.monotonic()
-    with socket.create_connection(_address(here), timeout=10) as sock:
+    with socket.create_connection(_address(impatient), timeout=60) as sock:
         sock.sendall(b"GET /api/v1/health HTTP/1.1\r\nHost: ")
         with contextlib.suppress(ConnectionResetError):
             assert sock.recv(1000) == b""
-    assert 1 < time.monotonic() - started < 8
+    assert 1 < time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize(
