@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from warehouse.engine import damage
-from warehouse.errors import StoreError
+from warehouse.errors import PhotogenicError, StoreError
 from warehouse.refusals import no_rows, refusal
 
 if TYPE_CHECKING:
@@ -76,23 +76,32 @@ def stream(db: Database, query: str) -> Iterator[Cursor]:
     """
     import duckdb
 
+    def explained(error: Exception) -> PhotogenicError:
+        return damage(error, db.layout) or refusal(query, error)
+
     with db.read() as con:
         try:
             answer = con.sql(query)
             if answer is None:
                 raise no_rows(query)
-            yield Cursor(con, query, answer)
+            yield Cursor(con, query, answer, explained)
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
-            raise damage(error, db.layout) or refusal(query, error) from error
+            raise explained(error) from error
 
 
 class Cursor:
     """One answer, to be taken once: as rows or as Arrow batches."""
 
-    def __init__(self, con: DuckDBPyConnection, query: str, answer: DuckDBPyRelation) -> None:
-        self._con, self._query, self._answer = con, query, answer
+    def __init__(
+        self,
+        con: DuckDBPyConnection,
+        query: str,
+        answer: DuckDBPyRelation,
+        explained: Callable[[Exception], PhotogenicError],
+    ) -> None:
+        self._con, self._query, self._answer, self._explained = con, query, answer, explained
         self.columns: tuple[str, ...] = tuple(answer.columns)
         self.types: tuple[str, ...] = tuple(map(str, answer.types))
 
@@ -113,6 +122,7 @@ class Cursor:
 
         Raises:
             QueryError: from the reader, where the query fails half-way through the rows.
+            StoreError: likewise, where the snapshot is damaged.
         """
         import pyarrow as pa
 
@@ -121,7 +131,7 @@ class Cursor:
         def sound() -> Iterator[pa.RecordBatch]:
             try:
                 yield from reader
-            except (OSError, pa.ArrowException) as error:  # as Arrow passes on what DuckDB raised
-                raise refusal(self._query, error) from error
+            except (OSError, pa.ArrowException) as error:
+                raise self._explained(error) from error
 
         return pa.RecordBatchReader.from_batches(reader.schema, sound())

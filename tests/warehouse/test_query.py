@@ -97,3 +97,16 @@ def test_before_the_first_build_the_way_out_is_to_build(tmp_path):
 def test_without_a_store_the_way_out_is_to_ingest(tmp_path):
     with pytest.raises(StoreError, match="features ingest"):
         sql(store(tmp_path), "select 1")
+
+
+@pytest.mark.parametrize("take", [lambda cursor: list(cursor.rows()), lambda cursor: list(cursor.batches())])
+def test_a_damaged_snapshot_is_not_blamed_on_the_query(tmp_path, take):
+    db = store(tmp_path)
+    tell(db, users=[("ann", None), ("bob", None)], swipes=[("bob", "ann", True, n) for n in range(1000)])
+    data = bytearray(db.layout.snapshot.read_bytes())
+    first_block = 3 * 4096  # after the three headers
+    for block in range(first_block, len(data), 1 << 18):
+        data[block + 5000] ^= 255
+    db.layout.snapshot.write_bytes(data)
+    with pytest.raises(StoreError, match="damaged"), stream(db, "from swipes") as cursor:
+        take(cursor)
