@@ -24,7 +24,7 @@ def features(asked):
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             env=os.environ | {"FEATURES_STORE": str(asked.layout.root), **options.pop("env", {})},
             **options,
         )

@@ -37,7 +37,7 @@ def run(command, folder, stdin=None):
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=800,
         check=False,
         shell=True,
     )

@@ -8,7 +8,7 @@ import pytest
 from features import FeatureStore
 from models.taste_store import personal
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
