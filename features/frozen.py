@@ -22,7 +22,7 @@ from warehouse import Layout, StoreError
 
 __all__ = ["Frozen", "Held", "freeze", "lasting"]
 
-_LOOKS = 1_000
+_LOOKS = 100
 _SPARE = 64
 """Open files beside those that are held."""
 

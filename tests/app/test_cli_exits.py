@@ -24,7 +24,7 @@ def features(asked):
             check=False,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=60,
             env=os.environ | {"FEATURES_STORE": str(asked.layout.root), **options.pop("env", {})},
             **options,
         )
@@ -84,7 +84,7 @@ def test_130_when_interrupted(asked):
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert (out, err) == ("", "")
 

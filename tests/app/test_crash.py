@@ -28,7 +28,7 @@ def build(store):
 
 def finish(store):
     process = build(store)
-    _, errors = process.communicate(timeout=800)
+    _, errors = process.communicate(timeout=250)
     assert process.returncode == 0, errors
 
 
@@ -53,6 +53,7 @@ def same(calm, shaken):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_builds_end_like_an_undisturbed_one(tmp_path):
     world = make_world(tmp_path / "world", users=40, seed=3)
     fresh, calm, shaken = (tmp_path / name for name in ("fresh", "calm", "shaken"))

@@ -32,7 +32,7 @@ def erase(store, *people):
 
 def finish(store, *people):
     process = erase(store, *people)
-    _, errors = process.communicate(timeout=800)
+    _, errors = process.communicate(timeout=250)
     assert process.returncode == 0, errors
 
 
@@ -110,5 +110,6 @@ def shaken(built, folder, kills, seed):
     assert len(list((shaken / "erased" / "receipts").iterdir())) == 1
 
 
+@pytest.mark.timeout(900)
 def test_killed_again_and_again_an_erase_ends_as_if_undisturbed(built, tmp_path):
     shaken(built, tmp_path, kills=20 if os.environ.get("FAULTS_ALL") else 3, seed=7)

@@ -72,6 +72,7 @@ def world(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_commands_on_files(world, tmp_path):
     folder = world.images.parent
     swipes = sorted(path.name for path in folder.glob("swipes*"))

@@ -37,7 +37,7 @@ def run(command, folder, stdin=None):
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=800,
+        timeout=280,
         check=False,
         shell=True,
     )
@@ -52,6 +52,7 @@ def test_console_blocks_hold_commands_only():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_tour_runs(folder):
     printed = {command: run(command, folder) for command in COMMANDS}
     accounts = "".join(out for command, out in printed.items() if command.startswith("features ingest"))

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # as ingest/
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "5"))
 DECODED = {"ok", "empty", "not_an_image", "truncated", "unreadable", "too_large"}
-SECONDS = 60
+SECONDS = 10
 
 
 def judged(data):

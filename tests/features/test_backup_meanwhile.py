@@ -70,6 +70,7 @@ def test_while_a_writer_never_rests(store, other, tmp_path):
         writer.join()
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("call", ["backup", "restore", "replace"])
 def test_killed_before_any_change_of_a_file_it_goes_on(store, tmp_path, call):
     kills = 25 if os.environ.get("FAULTS_ALL") else 2

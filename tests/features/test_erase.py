@@ -313,6 +313,7 @@ def test_verification_does_not_trust_the_removal(db, monkeypatch, omitted, answe
     assert list(db.layout.erased.glob("receipts/*")) == []
 
 
+@pytest.mark.timeout(900)
 def test_killed_before_any_change_of_a_file_it_ends_the_same(db, tmp_path):
     kills = 40 if os.environ.get("FAULTS_ALL") else 6
 

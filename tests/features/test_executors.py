@@ -15,7 +15,7 @@ from warehouse import InputError, MissingPartError
 from warehouse.cluster import Cluster
 
 PAIR = ("efficientnet_lite0", "dlib_face")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def photos():

@@ -13,7 +13,7 @@ from warehouse.options import LabelOptions
 
 SEEDS = range(5)
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from features import FeatureStore
 from models.taste_store import personal
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from features import FeatureStore
 from tests.warehouse.parity import agree
 from warehouse.facts import export
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SIZES = {"london": 237_048, "omi": 13_113, "instagram": 16_539}
 """Swipes, or of instagram posts."""

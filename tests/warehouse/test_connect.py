@@ -23,7 +23,7 @@ from warehouse.build import build_labels
 from warehouse.cluster import Cluster, require_spark
 from warehouse.facts import export
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_a_server_gives_the_same_labels_and_vectors(tmp_path):

@@ -41,7 +41,7 @@ def test_ctrl_c_ends_a_statement_and_spares_the_next(db, door):
     with pytest.raises(KeyboardInterrupt), opened() as con:
         press_ctrl_c(after_s=0.2)
         con.execute(ENDLESS)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 5
     with opened() as con:
         assert con.execute("select 42").fetchone() == (42,)
 

@@ -19,7 +19,7 @@ from warehouse.cluster import Cluster
 from warehouse.facts import TABLES, export
 from warehouse.options import LabelOptions
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def edges():

@@ -82,7 +82,7 @@ def test_sql_that_loops_is_ended(impatient, query):
     started = time.monotonic()
     answer = impatient.sql(query)
     assert answer.code == "time_limit"
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 10
     assert impatient.sql("select 1").json["rows"] == [[1]]
 
 
@@ -93,7 +93,7 @@ def test_sql_that_eats_memory_is_ended(impatient, query):
 
 
 def test_wide_rows_end_at_the_bytes_of_an_answer(here):
-    answer = here.sql("select repeat('x', 10000) from range(10000)", limit=10_000)
+    answer = here.sql("select repeat('x', 100000) from range(10000)", limit=10_000)
     assert (answer.status, answer.json["cut"]) == (200, True)
     assert len(answer.body) < Limits().sql_bytes + 200_000
 
@@ -111,8 +111,8 @@ def test_whoever_leaves_takes_the_query_along(here):
     with socket.create_connection(_address(here)) as leaving:
         head = f"POST /api/v1/sql HTTP/1.1\r\nHost: {here.host}\r\nContent-Type: application/json\r\n"
         leaving.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        here.until("/api/v1/metrics", lambda answer: b"photogenic_sql_running 1" in answer.body)
-    here.until("/api/v1/metrics", lambda answer: b"photogenic_sql_running 0" in answer.body, Limits().sql_s / 3)
+        here.until("/api/v1/metrics", lambda answer: b"photogenic_sql_running 1" in answer.body, 2.5)
+    here.until("/api/v1/metrics", lambda answer: b"photogenic_sql_running 0" in answer.body, 1.5)
     assert _gauge(here, "photogenic_sql_ended") == before + 1
 
 
@@ -223,7 +223,7 @@ def test_too_many_pictures_are_refused(here):
 
 
 def test_a_body_of_50_MB_is_refused_before_it_is_read(here):
-    with socket.create_connection(_address(here), timeout=60) as sock:
+    with socket.create_connection(_address(here), timeout=10) as sock:
         head = (
             f"POST /api/v1/predict HTTP/1.1\r\nHost: {here.host}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
         )
@@ -237,7 +237,7 @@ def test_a_body_of_50_MB_is_refused_before_it_is_read(here):
 def test_50_MB_that_come_unannounced_are_cut_off(here, path, kind):
     picture = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
     piece, sent = b"x" * 100_000, 0
-    with socket.create_connection(_address(here), timeout=60) as sock:
+    with socket.create_connection(_address(here), timeout=10) as sock:
         head = f"POST /api/v1/{path} HTTP/1.1\r\nHost: {here.host}\r\nContent-Type: {kind}\r\n"
         sock.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         sock.sendall(b"%x\r\n%b\r\n" % (len(picture), picture))
@@ -259,7 +259,7 @@ def test_a_compressed_body_is_refused(here):
 
 
 def test_a_slow_body_is_cut_off(impatient):
-    with socket.create_connection(_address(impatient), timeout=60) as sock:
+    with socket.create_connection(_address(impatient), timeout=10) as sock:
         head = f"POST /api/v1/sql HTTP/1.1\r\nHost: {impatient.host}\r\nContent-Type: application/json\r\n"
         sock.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
         assert b" 408 " in sock.recv(1000)
@@ -267,11 +267,11 @@ def test_a_slow_body_is_cut_off(impatient):
 
 def test_a_slow_head_is_cut_off(impatient):
     started = time.monotonic()
-    with socket.create_connection(_address(impatient), timeout=60) as sock:
+    with socket.create_connection(_address(impatient), timeout=10) as sock:
         sock.sendall(b"GET /api/v1/health HTTP/1.1\r\nHost: ")
         with contextlib.suppress(ConnectionResetError):
             assert sock.recv(1000) == b""
-    assert 1 < time.monotonic() - started < 30
+    assert 1 < time.monotonic() - started < 8
 
 
 @pytest.mark.parametrize(

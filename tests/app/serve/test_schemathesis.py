@@ -33,7 +33,7 @@ def test_answers_are_as_described(described, path, method, mode):
     @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy(generation_mode=mode))
     def answers(case):
-        response = case.call(timeout=120)
+        response = case.call(timeout=30)
         # A text of the right type may still be no SQL, no encoder, no face; a body may be too long to look at.
         left_out = [positive_data_acceptance] if path in MEANING else []
         # Nor has a form types: an empty list is no field at all.
