@@ -13,6 +13,7 @@ import numpy as np
 import sql
 from features.exact import Metric, nearest
 from warehouse.errors import QueryError
+from warehouse.guard import reading
 from warehouse.query import require_labels
 
 if TYPE_CHECKING:
@@ -131,9 +132,9 @@ def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, p
         " qualify row_number() over (partition by photo_id order by source desc) = 1"
     )
     try:
-        if len(con.extract_statements(query)) != 1:
-            raise _refused(con, predicate, "It is more than one statement.")
-        return Selection(index, con.sql(query).pl().select(COLUMNS))
+        return Selection(index, con.sql(reading(con, query)).pl().select(COLUMNS))
+    except QueryError as error:
+        raise _refused(con, predicate, f"{error.what.partition(':')[0]}.") from error
     except duckdb.Error as error:
         raise _refused(con, predicate, str(error).partition("\n")[0]) from error
 

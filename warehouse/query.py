@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from warehouse.engine import damage
 from warehouse.errors import PhotogenicError, StoreError
+from warehouse.guard import reading
 from warehouse.refusals import no_rows, refusal
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation, Statement
 
     from warehouse.database import Database
 
@@ -55,7 +56,7 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
 
     with db.read() as con:
         try:
-            answer = con.sql(query)
+            answer = con.sql(reading(con, query))
             if answer is None:
                 raise no_rows(query)
             frame: pl.DataFrame = (answer if limit is None else answer.limit(limit)).pl()
@@ -81,10 +82,11 @@ def stream(db: Database, query: str) -> Iterator[Cursor]:
 
     with db.read() as con:
         try:
-            answer = con.sql(query)
+            statement = reading(con, query)
+            answer = con.sql(statement)
             if answer is None:
                 raise no_rows(query)
-            yield Cursor(con, query, answer, explained)
+            yield Cursor(con, statement, answer, explained)
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
@@ -97,11 +99,11 @@ class Cursor:
     def __init__(
         self,
         con: DuckDBPyConnection,
-        query: str,
+        statement: Statement,
         answer: DuckDBPyRelation,
         explained: Callable[[Exception], PhotogenicError],
     ) -> None:
-        self._con, self._query, self._answer, self._explained = con, query, answer, explained
+        self._con, self._statement, self._answer, self._explained = con, statement, answer, explained
         self.columns: tuple[str, ...] = tuple(answer.columns)
         self.types: tuple[str, ...] = tuple(map(str, answer.types))
 
@@ -113,7 +115,7 @@ class Cursor:
                 yield from zip(*(column.to_pylist() for column in found.columns), strict=True)
             return
         # Not the relation's own rows(): those are all held in memory, past the memory limit.
-        self._con.execute(self._query)
+        self._con.execute(self._statement)
         while rows := self._con.fetchmany(_ROWS):
             yield from rows
 

@@ -9,10 +9,15 @@ import sql
 from warehouse.errors import QueryError
 from warehouse.relations import relation
 
-__all__ = ["no_rows", "refusal"]
+__all__ = ["no_function", "no_rows", "no_text", "not_run", "out_of_reach", "refusal", "several"]
 
 _READS = "a statement that reads: SELECT, FROM, DESCRIBE or SUMMARIZE"
 _TABLES = 'features sql "show tables"'
+_CAGE = f"{_READS}, on relations of the store; files and settings are out of its reach"
+_CHANGES = frozenset(
+    {"ALTER", "COPY_DATABASE", "CREATE", "CREATE_FUNC", "DELETE", "DROP", "INSERT", "MERGE", "MERGE_INTO", "UPDATE"}
+)
+"""Kinds of statements whose aim is other data."""
 
 
 def refusal(query: str, error: Exception) -> QueryError:
@@ -26,16 +31,13 @@ def refusal(query: str, error: Exception) -> QueryError:
     if found := re.match(r"Table with name \"?([\w.]+)\"? does not exist", fact):
         return _no_relation(found[1])
     if found := re.search(r"(?:Referenced column|does not have a column named) \"(\w+)\"", fact):
-        return QueryError(f"There is no column {found[1]} in: {_short(query)}", _near_columns(found[1], about), show)
-    if "function with name" in fact.lower():
-        near = re.search(r"Did you mean \"(\w+)\"", place)
-        return QueryError(in_query, f"perhaps {near[1]}" if near else "a function of DuckDB", _TABLES)
-    if "read-only" in fact or "Can only" in fact:
-        return QueryError(in_query, f"{_READS}; the snapshot is not written to", "features ingest --help")
-    if kind.startswith("Permission") or "configuration has been locked" in fact:
         return QueryError(
-            in_query, f"{_READS}, on relations of the store; files and settings are out of its reach", _TABLES
+            f"There is no column {found[1]} in: {_short(query)}", _near_columns(found[1], about, place), show
         )
+    if "read-only" in fact or "Can only" in fact:
+        return _no_change(in_query)
+    if kind.startswith("Permission") or "configuration has been locked" in fact:
+        return QueryError(in_query, _CAGE, _TABLES)
     if kind.startswith("Out of Memory"):
         return QueryError(
             in_query, "an answer that fits the memory limit", "FEATURES_MEMORY_LIMIT=8GB features sql ..."
@@ -48,6 +50,46 @@ def no_rows(query: str) -> QueryError:
     return QueryError(f"The statement gives no rows: {_short(query)}", _READS, _TABLES)
 
 
+def no_text(query: str) -> QueryError:
+    """For half a letter of UTF-16, or bytes that are no UTF-8."""
+    shown = _short(query).encode("ascii", "backslashreplace").decode()
+    return QueryError(f"The statement is not text in UTF-8: {shown}", _READS, _TABLES)
+
+
+def several(query: str, n: int) -> QueryError:
+    """For statements of which only one would be answered."""
+    return QueryError(
+        f"There are {n} statements, and one is answered at a time: {_short(query)}", _READS, "send them one by one"
+    )
+
+
+def not_run(query: str, kind: str) -> QueryError:
+    """For a statement, or a part of one, that does more than read."""
+    word = {"MULTI": "This form of PIVOT", "EXPLAIN": "EXPLAIN of what is no query"}.get(kind, kind.replace("_", " "))
+    if kind in _CHANGES:
+        return _no_change(f"Nothing can be changed here, and {word} would: {_short(query)}")
+    return QueryError(f"{word} is not run here: {_short(query)}", _CAGE, _TABLES)
+
+
+def no_function(query: str, name: str, allowed: list[str], *, known: bool) -> QueryError:
+    """For a function that nobody may use, or that DuckDB does not know."""
+    if known:
+        what, expected = f"The function {name} is not run here", "functions that compute from values and relations"
+        return QueryError(f"{what}: {_short(query)}", f"{expected}; files and settings are out of its reach", _TABLES)
+    near = difflib.get_close_matches(name.lower(), allowed, n=1)
+    expected = f"perhaps {near[0]}" if near else "a function of DuckDB"
+    return QueryError(f"There is no function {name}: {_short(query)}", expected, _TABLES)
+
+
+def out_of_reach(query: str, name: str) -> QueryError:
+    """For a file, or what tells of the machine, in place of a relation."""
+    return QueryError(f"{name} is no relation of the store: {_short(query)}", _CAGE, _TABLES)
+
+
+def _no_change(what: str) -> QueryError:
+    return QueryError(what, f"{_READS}; the snapshot is not written to", "features ingest --help")
+
+
 def _no_relation(name: str) -> QueryError:
     if name in sql.RELATIONS:
         return QueryError(f"The relation {name} has not been computed yet.", "a store that was built", "features build")
@@ -56,10 +98,13 @@ def _no_relation(name: str) -> QueryError:
     return QueryError(f"There is no relation {name}.", expected, f"features sql --show {near[0]}" if near else _TABLES)
 
 
-def _near_columns(name: str, about: list[str]) -> str:
+def _near_columns(name: str, about: list[str], place: str) -> str:
     columns = list(dict.fromkeys(column.name for one in about for column in relation(one).columns))
-    near = difflib.get_close_matches(name, columns, n=3) or columns
-    return f"one of {', '.join(near)}" if near else ""
+    columns = columns or list(dict.fromkeys(re.findall(r'"(?:\w+\.)?(\w+)"', place.partition("Candidate")[2])))
+    near = difflib.get_close_matches(name, columns, n=3)
+    if near:
+        return f"perhaps {' or '.join(near)}"
+    return f"one of {', '.join(columns)}" if columns else ""
 
 
 def _relations_in(query: str) -> list[str]:

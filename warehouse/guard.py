@@ -1,0 +1,152 @@
+"""What may be asked: one statement that reads. The same rule decides wherever somebody's SQL comes in.
+
+DuckDB's own word for it, the statement's type, is not enough: `with x as (copy (select 1) to 'f') select 1` is a SELECT
+to it, and functions write files too. A query is therefore taken apart as DuckDB parses it, and everything it is made of
+must be on the lists of `warehouse.readable`. What passes is run as it was parsed.
+
+Under this lies a second wall, which looks at no text: the connection reaches no file (`Database.open_snapshot`).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from warehouse import refusals
+from warehouse.readable import CLASSES, FUNCTIONS, NODES, SHOWN, TABLE_FUNCTIONS, VIEWS
+from warehouse.unfolded import bare_words, explained, with_values, without_end
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, Statement
+
+    from warehouse.errors import QueryError
+
+__all__ = ["reading"]
+
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|([{}])')
+
+_WRITING = frozenset({"copy", "create", "delete", "drop", "execute", "insert", "merge", "update"})
+"""No bare words of a PIVOT without values: what DuckDB makes of it is looked at in another form."""
+
+
+class _Part(NamedTuple):
+    """A node of a parsed statement: under which name it lies in the one around it, and its fields that are texts."""
+
+    place: str
+    fields: dict[str, str]
+
+
+def reading(con: DuckDBPyConnection, query: str) -> Statement:
+    """The query as a statement to be run, if it is one that reads.
+
+    Args:
+        con: a reading connection on the snapshot.
+        query: whatever somebody typed.
+
+    Raises:
+        QueryError: it is none, several, or one that does more than read.
+        duckdb.Error: DuckDB cannot parse it.
+    """
+    if not query.isascii() and any("\ud800" <= letter <= "\udfff" for letter in query):
+        raise refusals.no_text(query)
+    statements = con.extract_statements(query)
+    if not statements:
+        raise refusals.no_rows(query)
+    if len(statements) > 1:
+        raise refusals.several(query, len(statements))
+    (statement,) = statements
+    if (text := without_end(statement.query)) != statement.query:
+        (statement,) = con.extract_statements(text)
+    parts = _parts(con, statement)
+    if parts is None:
+        raise refusals.not_run(query, statement.type.name)
+    if (refused := _refused(con, query, parts)) is not None:
+        raise refused
+    return statement
+
+
+def _parts(con: DuckDBPyConnection, statement: Statement) -> list[_Part] | None:
+    """What a SELECT is made of, or an EXPLAIN or PIVOT; None: it is none of these."""
+    kind, text = statement.type.name, statement.query
+    if kind == "SELECT":
+        return _taken_apart(con, text)
+    return _of_any_form(con, explained(text) or text) if kind in {"EXPLAIN", "MULTI"} else None
+
+
+def _of_any_form(con: DuckDBPyConnection, text: str) -> list[_Part] | None:
+    """What a query is made of that may have PIVOTs."""
+    parts = _taken_apart(con, text)
+    if parts is not None or bare_words(text) & _WRITING:
+        return parts
+    for form, *queries in with_values(text):
+        if (parts := _taken_apart(con, form)) is not None:
+            for values in (_of_any_form(con, query) for query in queries):
+                if values is None:
+                    return None
+                parts += values
+            return parts
+    return None
+
+
+def _taken_apart(con: DuckDBPyConnection, text: str) -> list[_Part] | None:
+    """The nodes of one SELECT; None: it is something else."""
+    query = "select json_serialize_sql($1::varchar, skip_null := true, skip_empty := true)"
+    ((found,),) = con.execute(query, [text]).fetchall()
+    if not found.startswith('{"error":false,"statements":[{'):
+        return None
+    return list(_walk(found))
+
+
+def _walk(tree: str) -> Iterator[_Part]:
+    """Every object of a JSON text. Without recursion: DuckDB parses deeper ones than Python's reader follows."""
+    around: list[tuple[_Part, str]] = []
+    part, name = _Part("", {}), ""
+    for token in _TOKEN.finditer(tree):
+        text, is_name, bracket = token.groups()
+        if bracket == "{":
+            around.append((part, name))
+            part = _Part(name, {})
+        elif bracket == "}":
+            yield part
+            part, name = around.pop()
+        elif is_name:
+            name = text
+        else:
+            part.fields.setdefault(name, text)
+
+
+def _refused(con: DuckDBPyConnection, query: str, parts: list[_Part]) -> QueryError | None:
+    named = {part.fields["key"] for part in parts if "key" in part.fields}  # by WITH
+    for place, fields in parts:
+        kind = fields.get("class")
+        if kind is not None and kind not in CLASSES:
+            return refusals.not_run(query, kind)
+        node = fields.get("type")
+        if kind is None and node is not None and node not in NODES:
+            return refusals.not_run(query, node.removesuffix("_NODE").removesuffix("_QUERY"))
+        if (function := fields.get("function_name")) is not None:
+            allowed = TABLE_FUNCTIONS if place == "function" else FUNCTIONS
+            if function.lower() not in allowed:
+                return refusals.no_function(query, function, sorted(allowed), known=_knows(con, function))
+        if node in {"BASE_TABLE", "SHOW_REF"} and (table := fields.get("table_name")) is not None:
+            if node == "SHOW_REF" and table.strip('\\"').lower() in SHOWN:
+                continue
+            if table.lower() in _system_views() - VIEWS or (not table.isidentifier() and table not in named):
+                return refusals.out_of_reach(query, table)
+    return None
+
+
+def _knows(con: DuckDBPyConnection, function: str) -> bool:
+    query = "select 1 from duckdb_functions() where lower(function_name) = $1 limit 1"
+    return bool(con.execute(query, [function.lower()]).fetchall())
+
+
+@functools.cache
+def _system_views() -> frozenset[str]:
+    """The views of this DuckDB."""
+    import duckdb
+
+    with duckdb.connect(":memory:") as con:
+        return frozenset(name for (name,) in con.execute("select view_name from duckdb_views()").fetchall())
