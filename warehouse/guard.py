@@ -12,7 +12,8 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from warehouse import refusals
 from warehouse.readable import CLASSES, FUNCTIONS, NODES, SHOWN, TABLE_FUNCTIONS, VIEWS
@@ -31,11 +32,21 @@ _WRITING = frozenset({"copy", "create", "delete", "drop", "execute", "insert", "
 """No bare words of a PIVOT without values: what DuckDB makes of it is looked at in another form."""
 
 
-class _Part(NamedTuple):
-    """A node of a parsed statement: under which name it lies in the one around it, and its fields that are texts."""
+@dataclass(slots=True)
+class _Part:
+    """A node of a parsed statement.
+
+    Attributes:
+        place: under which name it lies in the node around it.
+        around: that node.
+        fields: those of its fields that are texts.
+        named: by its WITH.
+    """
 
     place: str
-    fields: dict[str, str]
+    around: _Part | None
+    fields: dict[str, str] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
 
 
 def reading(con: DuckDBPyConnection, query: str) -> Statement:
@@ -101,16 +112,19 @@ def _taken_apart(con: DuckDBPyConnection, text: str) -> list[_Part] | None:
 
 def _walk(tree: str) -> Iterator[_Part]:
     """Every object of a JSON text. Without recursion: DuckDB parses deeper ones than Python's reader follows."""
-    around: list[tuple[_Part, str]] = []
-    part, name = _Part("", {}), ""
+    names: list[str] = []
+    part, name = _Part("", None), ""
     for token in _TOKEN.finditer(tree):
         text, is_name, bracket = token.groups()
         if bracket == "{":
-            around.append((part, name))
-            part = _Part(name, {})
+            names.append(name)
+            part = _Part(name, part)
         elif bracket == "}":
             yield part
-            part, name = around.pop()
+            assert part.around is not None
+            if part.place == "map" and part.around.place == "cte_map" and part.around.around is not None:
+                part.around.around.named.add(part.fields.get("key", ""))
+            part, name = part.around, names.pop()
         elif is_name:
             name = text
         else:
@@ -118,24 +132,44 @@ def _walk(tree: str) -> Iterator[_Part]:
 
 
 def _refused(con: DuckDBPyConnection, query: str, parts: list[_Part]) -> QueryError | None:
-    named = {part.fields["key"] for part in parts if "key" in part.fields}  # by WITH
-    for place, fields in parts:
-        kind = fields.get("class")
+    for part in parts:
+        fields = part.fields
+        kind, node = fields.get("class"), fields.get("type")
         if kind is not None and kind not in CLASSES:
             return refusals.not_run(query, kind)
-        node = fields.get("type")
         if kind is None and node is not None and node not in NODES:
             return refusals.not_run(query, node.removesuffix("_NODE").removesuffix("_QUERY"))
         if (function := fields.get("function_name")) is not None:
-            allowed = TABLE_FUNCTIONS if place == "function" else FUNCTIONS
+            allowed = TABLE_FUNCTIONS if part.place == "function" else FUNCTIONS
             if function.lower() not in allowed:
                 return refusals.no_function(query, function, sorted(allowed), known=_knows(con, function))
-        if node in {"BASE_TABLE", "SHOW_REF"} and (table := fields.get("table_name")) is not None:
-            if node == "SHOW_REF" and table.strip('\\"').lower() in SHOWN:
-                continue
-            if table.lower() in _system_views() - VIEWS or (not table.isidentifier() and table not in named):
-                return refusals.out_of_reach(query, table)
+        if node in {"BASE_TABLE", "SHOW_REF"} and not _is_relation(part):
+            return refusals.out_of_reach(query, fields["table_name"])
     return None
+
+
+def _is_relation(part: _Part) -> bool:
+    """Whether the name may be one of the store's, or stands for a query: neither a file nor a view of the machine."""
+    name = part.fields.get("table_name")
+    if name is None or (part.fields["type"] == "SHOW_REF" and name.strip('\\"').lower() in SHOWN):
+        return True
+    if name.isidentifier() and name.lower() not in _system_views() - VIEWS:
+        return True
+    return "schema_name" not in part.fields and _is_named(part, name)
+
+
+def _is_named(part: _Part, name: str) -> bool:
+    """Whether a WITH around this part, other than the one it defines, gives that name to a query."""
+    inside, defined = part, ""
+    while (around := inside.around) is not None:
+        if inside.place == "map":
+            defined = inside.fields.get("key", "")
+        elif inside.place != "cte_map":
+            defined = ""
+        if around.fields.get("cte_name") == name or (name in around.named and name != defined):
+            return True
+        inside = around
+    return False
 
 
 def _knows(con: DuckDBPyConnection, function: str) -> bool:
