@@ -24,6 +24,7 @@ from warehouse import Database, Layout
 from warehouse.errors import PhotogenicError
 from warehouse.layout import remove
 from warehouse.lock import holder
+from warehouse.publication import rewritten
 from warehouse.soundness import fault_in
 
 __all__ = ["Finding", "examine"]
@@ -161,6 +162,9 @@ def _snapshot(db: Database, layout: Layout, *, writes: bool, thorough: bool, fix
         return Finding("snapshot", "fault", f"{layout.snapshot.name}: {wrong}", remedy)
     if thorough and not writes and (wrong := fault_in(layout.warehouse, db.settings.memory_limit)):
         return Finding("snapshot", "fault", f"{layout.warehouse.name}: {wrong}", remedy)
+    if thorough and not writes and rewritten(layout):
+        found = f"{layout.snapshot.name} is not what the last write published: its SHA-256 is another"
+        return Finding("snapshot", "fault", found, remedy)
     if not writes and not db.is_published():  # or the store was copied here, which nobody can tell apart
         return Finding("snapshot", "note", "perhaps older than the warehouse", remedy)
     return Finding("snapshot", "ok", "what the warehouse holds" if not writes else "readable")
@@ -172,7 +176,8 @@ def _published(db: Database, layout: Layout, *, thorough: bool) -> Finding:
     if sound.state == "ok":
         return sound
     if thorough and fault_in(layout.warehouse, db.settings.memory_limit):
-        if db.is_published() and not fault_in(layout.snapshot, db.settings.memory_limit):
+        sound_copy = not rewritten(layout) and not fault_in(layout.snapshot, db.settings.memory_limit)
+        if db.is_published() and sound_copy:
             db.put_back()
             return Finding("snapshot", "fixed", f"was: {sound.found}; the warehouse was put back from the snapshot")
         return Finding("snapshot", "fault", sound.found, "restore warehouse.duckdb from a copy")

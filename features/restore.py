@@ -192,10 +192,10 @@ def _fill(made: Layout, archive: Archive, manifest: Manifest, progress: Progress
             path.rmdir()
     copied_to = made.warehouse
     with made.snapshot.open("rb") as file:
-        copied(file, copied_to)
+        sha256, _ = copied(file, copied_to)
     stat = copied_to.stat()
     state = [stat.st_ino, stat.st_size, stat.st_mtime_ns]
-    made.snapshot_manifest.write_text(json.dumps({"warehouse": state}))
+    made.snapshot_manifest.write_text(json.dumps({"warehouse": state, "sha256": sha256}))
     return n_adopted
 
 

@@ -8,8 +8,6 @@ as it likes; the next one that opens sees the new state. Readers therefore never
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -20,9 +18,10 @@ from warehouse.engine import told, trouble
 from warehouse.errors import StoreError
 from warehouse.history import History
 from warehouse.interrupt import interruptible
-from warehouse.layout import Layout, sync_directory, write_atomically
+from warehouse.layout import Layout, sync_directory
 from warehouse.lock import Holder, locked
 from warehouse.migrations import SCHEMA_VERSION, create, migrate, refuse_newer, version_of
+from warehouse.publication import fingerprint, is_copy, published
 from warehouse.relations import create_views
 from warehouse.settings import Settings
 
@@ -202,18 +201,7 @@ class Database:
         """Copy the warehouse over the snapshot, atomically, unless it is there already. True when copied."""
         if self.is_published():
             return False
-        source = self.layout.warehouse
-        state = _fingerprint(source)
-        temporary = self.layout.root / f".snapshot.{os.getpid()}.tmp"
-        for stale in self.layout.root.glob(".snapshot.*.tmp"):
-            stale.unlink()
-        with source.open("rb") as reader, temporary.open("wb") as writer:
-            while os.copy_file_range(reader.fileno(), writer.fileno(), 1 << 30):
-                pass
-            os.fsync(writer.fileno())
-        temporary.replace(self.layout.snapshot)
-        sync_directory(self.layout.root)
-        write_atomically(self.layout.snapshot_manifest, json.dumps({"warehouse": state}).encode())
+        published(self.layout, self.layout.warehouse, self.layout.snapshot)
         return True
 
     def compact(self) -> None:
@@ -235,21 +223,12 @@ class Database:
 
     def put_back(self) -> None:
         """Make the snapshot the warehouse again: nothing was written since it was copied. The caller holds the lock."""
-        temporary = self.layout.root / ".snapshot.warehouse.tmp"
-        shutil.copyfile(self.layout.snapshot, temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
         self.layout.warehouse.with_name(f"{self.layout.warehouse.name}.wal").unlink(missing_ok=True)
-        temporary.replace(self.layout.warehouse)
-        sync_directory(self.layout.root)
-        state = _fingerprint(self.layout.warehouse)
-        write_atomically(self.layout.snapshot_manifest, json.dumps({"warehouse": state}).encode())
+        published(self.layout, self.layout.snapshot, self.layout.warehouse)
 
     def is_published(self) -> bool:
         """Whether the snapshot is a copy of the warehouse as it is."""
-        if not self.layout.snapshot.exists() or not self.layout.warehouse.exists():
-            return False
-        return _recorded(self.layout.snapshot_manifest) == _fingerprint(self.layout.warehouse)
+        return is_copy(self.layout)
 
     def _config(self) -> dict[str, str | bool | int | float | list[str]]:
         return {
@@ -261,7 +240,7 @@ class Database:
     def _state(self) -> list[int]:
         """Of the warehouse's file and log: another one after whatever was committed."""
         log = self.layout.warehouse.with_name(f"{self.layout.warehouse.name}.wal")
-        return [*_fingerprint(self.layout.warehouse), log.stat().st_size if log.exists() else 0]
+        return [*fingerprint(self.layout.warehouse), log.stat().st_size if log.exists() else 0]
 
     def _prepare(self, con: DuckDBPyConnection) -> None:
         """Create the base tables of a new store, migrate an older one, refuse a newer one."""
@@ -274,18 +253,6 @@ class Database:
                 print(f"The store is of version {found}; bringing it to {SCHEMA_VERSION}.", file=sys.stderr)
                 migrate(con, found)
         create_views(con)
-
-
-def _fingerprint(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
-
-
-def _recorded(manifest: Path) -> list[int] | None:
-    try:
-        return json.loads(manifest.read_text())["warehouse"]  # type: ignore[no-any-return]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _quoted(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import duckdb
 import pytest
 
 from features import FeatureStore
@@ -34,6 +35,11 @@ def flip_a_byte(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
+
+
+def rewrite(store, change):
+    with duckdb.connect() as con:
+        con.execute(f"attach '{store.layout.snapshot}' as other; {change}")
 
 
 def test_a_sound_store_has_no_fault_and_fixing_it_changes_nothing(store):
@@ -67,6 +73,50 @@ def test_a_snapshot_that_was_never_published_is(store):
     assert "older than the warehouse" in told(store)["snapshot"].found
     assert told(store, fix=True)["snapshot"].state == "fixed"
     assert not faults(store)
+
+
+REWRITES = {
+    "a value": "update other.facts.photos set user_id = 'somebody else'",
+    "a relation": "drop table other.gender_breakdown",
+    "nothing": "create table other.more (x int); drop table other.more; checkpoint other",
+}
+
+
+def test_a_snapshot_that_somebody_rewrote_is_published_again(store):
+    said = store.sql("select * from photo_labels order by all")
+    for change, with_digest in ((change, flag) for change in REWRITES for flag in (True, False)):
+        if not with_digest:  # of a version that wrote none
+            state = json.loads(store.layout.snapshot_manifest.read_text())["warehouse"]
+            store.layout.snapshot_manifest.write_text(json.dumps({"warehouse": state}))
+        rewrite(store, REWRITES[change])
+        assert not faults(store)  # it can be read: only its bytes tell
+        found = told(store, thorough=True)["snapshot"]
+        assert (found.state, "doctor --thorough --fix" in found.remedy) == ("fault", True), change
+        assert told(store, thorough=True, fix=True)["snapshot"].state == "fixed"
+        assert not faults(store, thorough=True)
+        assert store.sql("select * from photo_labels order by all").equals(said)
+
+    # Nor is it what a damaged warehouse is put back from.
+    rewrite(store, REWRITES["a value"])
+    with store.layout.warehouse.open("r+b") as file:
+        file.seek(12_288 + 1_000)
+        file.write(b"damage" * 1000)
+    stat = store.layout.warehouse.stat()
+    facts = json.loads(store.layout.snapshot_manifest.read_text())
+    facts["warehouse"] = [stat.st_ino, stat.st_size, stat.st_mtime_ns]
+    store.layout.snapshot_manifest.write_text(json.dumps(facts))
+    found = told(store, thorough=True, fix=True)["snapshot"]
+    assert (found.state, found.remedy) == ("fault", "restore warehouse.duckdb from a copy")
+
+
+def test_a_kill_between_snapshot_and_manifest_is_no_rewriting(store):
+    facts = json.loads(store.layout.snapshot_manifest.read_text())
+    store.layout.snapshot_manifest.with_name(".snapshot.json.tmp").write_text(json.dumps(facts))
+    store.layout.snapshot_manifest.write_text(json.dumps({"warehouse": [1, 2, 3], "sha256": "of the former one"}))
+    found = told(store, thorough=True)
+    assert found["snapshot"].state == "note"
+    assert told(store, thorough=True, fix=True)["snapshot"].state == "fixed"
+    assert told(store, thorough=True)["snapshot"].state == "ok"
 
 
 def test_a_damaged_warehouse_is_a_fault_that_only_a_copy_heals(store):
