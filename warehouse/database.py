@@ -173,6 +173,7 @@ class Database:
             self._migrate_snapshot(found)
             return self.open_snapshot(memory_limit=memory_limit, labelling=labelling)
         con.execute("set enable_progress_bar = false")
+        con.execute("set timezone = 'UTC'")  # an answer does not depend on where it is asked
         con.execute(f"set memory_limit = '{memory_limit or self.settings.memory_limit}'")
         con.execute("set temp_directory = ''")
         if labelling:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from warehouse.engine import damage
 from warehouse.errors import PhotogenicError, StoreError
+from warehouse.exact import Rows, for_arrow, misfits, projected
 from warehouse.guard import reading
 from warehouse.refusals import no_rows, refusal
 
@@ -43,6 +44,8 @@ def unbuilt() -> StoreError:
 def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
     """The answer to one SELECT, from the newest snapshot.
 
+    A column with values that polars has no type for (intervals, unions, infinite instants, 39 digits) is text.
+
     Args:
         db: the store.
         query: one statement that reads.
@@ -56,15 +59,32 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
 
     with db.read() as con:
         try:
-            answer = con.sql(reading(con, query))
+            statement = reading(con, query)
+            answer = con.sql(statement)
             if answer is None:
                 raise no_rows(query)
-            frame: pl.DataFrame = (answer if limit is None else answer.limit(limit)).pl()
-            return frame
+            return _frame(con, statement.query, answer, limit)
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
             raise damage(error, db.layout) or refusal(query, error) from error
+
+
+def _frame(con: DuckDBPyConnection, query: str, answer: DuckDBPyRelation, limit: int | None) -> pl.DataFrame:
+    import polars as pl
+
+    def table(answer: DuckDBPyRelation) -> pa.Table:
+        return (answer if limit is None else answer.limit(limit)).to_arrow_table()
+
+    columns, texts = answer.columns, for_arrow(answer.columns, answer.types)
+    found = table(answer if texts is None else con.sql(projected(query, len(columns), texts)))
+    if wrong := misfits(found):
+        texts = for_arrow(columns, answer.types, wrong)
+        assert texts is not None
+        found = table(con.sql(projected(query, len(columns), texts)))
+    frame = pl.from_arrow(found)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 @contextlib.contextmanager
@@ -108,19 +128,20 @@ class Cursor:
         self.types: tuple[str, ...] = tuple(map(str, answer.types))
 
     def rows(self) -> Iterator[tuple[object, ...]]:
-        """Row by row, few of them in memory at a time."""
-        if any("WITH TIME ZONE" in kind for kind in self.types):
-            # DuckDB's client wants pytz for these, Arrow does not.
-            for found in self.batches(_ROWS):
-                yield from zip(*(column.to_pylist() for column in found.columns), strict=True)
-            return
+        """Row by row, few of them in memory at a time; text stands for a value that Python has not."""
+        how = Rows.of(self._answer.types)
+        statement: Statement | str = self._statement
+        if how is not None:
+            statement = projected(self._statement.query, len(self.columns), how.expressions)
         # Not the relation's own rows(): those are all held in memory, past the memory limit.
-        self._con.execute(self._statement)
+        self._con.execute(statement)
         while rows := self._con.fetchmany(_ROWS):
-            yield from rows
+            yield from rows if how is None else how.restore(rows)
 
     def batches(self, batch: int = 2_048) -> pa.RecordBatchReader:
-        """As Arrow, typed as DuckDB types them; the default is DuckDB's own batch.
+        """As Arrow, typed as DuckDB types them; what Parquet has no type for is text.
+
+        The default is DuckDB's own batch.
 
         Raises:
             QueryError: from the reader, where the query fails half-way through the rows.
@@ -128,7 +149,11 @@ class Cursor:
         """
         import pyarrow as pa
 
-        reader = self._answer.to_arrow_reader(batch)
+        texts = for_arrow(self.columns, self._answer.types)
+        answer = self._answer
+        if texts is not None:
+            answer = self._con.sql(projected(self._statement.query, len(self.columns), texts))
+        reader = answer.to_arrow_reader(batch)
 
         def sound() -> Iterator[pa.RecordBatch]:
             try:

@@ -105,9 +105,10 @@ class Sandbox:
                     "time_limit", f"The query did not end within {seconds:g} s.", "ask for less: a filter, a sample"
                 ) from None
             except (asyncio.IncompleteReadError, ConnectionError):
-                raise ApiError(
-                    "memory_limit", "The query took more memory than it may, and was ended.", "ask for less at once"
-                ) from None
+                # A process that is refused memory ends by a signal; one that ends by itself met an error of ours.
+                if await process.wait() < 0:
+                    raise _over_memory() from None
+                raise ApiError("internal", "Something went wrong that should not.", "see the server's log") from None
             except ApiError:
                 sound = True  # it said so itself
                 raise
@@ -151,6 +152,10 @@ class Sandbox:
         process._transport.close()  # type: ignore[attr-defined]
 
 
+def _over_memory() -> ApiError:
+    return ApiError("memory_limit", "The query took more memory than it may, and was ended.", "ask for less at once")
+
+
 async def _asked(process: asyncio.subprocess.Process, asked: dict[str, Any]) -> AsyncIterator[bytes]:
     assert process.stdin is not None
     process.stdin.write(json.dumps(asked).encode() + b"\n")
@@ -161,6 +166,8 @@ async def _asked(process: asyncio.subprocess.Process, asked: dict[str, Any]) -> 
             return
         if kind == b"E":
             said = json.loads(data)
+            if said["kind"] == "MemoryError":
+                raise _over_memory()
             error = _KINDS.get(said["kind"], QueryError)
             raise translated(error(said["what"], said["expected"], said["remedy"]))
         if kind == b"D":

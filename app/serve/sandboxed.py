@@ -75,6 +75,8 @@ def _answer(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
         kind = type(error).__name__
         said = {"kind": kind, "what": error.what, "expected": error.expected, "remedy": error.remedy}
         _frame(out, b"E", json.dumps(said).encode())
+    except MemoryError:
+        _frame(out, b"E", json.dumps({"kind": "MemoryError"}).encode())
     else:
         _frame(out, b"Z", b"")
 
@@ -107,9 +109,20 @@ def _plain_rows(cursor: Cursor) -> Iterator[bytes]:
     for row in cursor.rows():
         values = [plain(value) for value in row]
         try:
-            yield orjson.dumps(values)
-        except TypeError:  # an integer of more than 64 bits
-            yield json.dumps(values, ensure_ascii=False).encode()
+            yield orjson.dumps(values, option=orjson.OPT_STRICT_INTEGER)
+        except TypeError:  # an integer of more than 53 bits, which JavaScript would round
+            yield json.dumps(_in_digits(values), ensure_ascii=False).encode()
+
+
+def _in_digits(value: object) -> object:
+    """With text in place of the integers that a double does not hold."""
+    if isinstance(value, int) and abs(value) >= 2**53:
+        return str(value)
+    if isinstance(value, list):
+        return [_in_digits(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _in_digits(item) for key, item in value.items()}
+    return value
 
 
 def _export(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:

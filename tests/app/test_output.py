@@ -67,14 +67,15 @@ def test_a_name_that_comes_twice_loses_nothing_in_json():
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (math.nan, None),
-        (-math.inf, None),
+        (math.nan, "NaN"),
+        (-math.inf, "-Infinity"),
         (Decimal("1.50"), 1.5),
         (Decimal(10) ** 30, 10**30),
         (dt.date(2024, 2, 29), "2024-02-29"),
         (NOON.replace(tzinfo=dt.timezone(dt.timedelta(hours=2))), "2024-02-01T10:00:00Z"),
         (b"\x00\xff", "00ff"),
-        ({"k": [math.nan]}, {"k": [None]}),
+        ({"k": [math.nan]}, {"k": ["NaN"]}),
+        (Decimal("12345678901234567890.123456789"), "12345678901234567890.123456789"),
     ],
 )
 def test_values_as_json_has_them(value, expected):

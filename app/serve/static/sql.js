@@ -66,6 +66,7 @@ function cell(value, column, numeric) {
     const picture = el("img", { src: `/thumbs/${at(value)}`, alt: "", width: 42, height: 42, loading: "lazy", on: { error: () => picture.remove() } });
     return el("td", { class: kind }, el("a", { href: `/photos/${at(value)}` }, picture, value));
   }
+  if (numeric && typeof value === "string") return el("td", { title: value }, /^-?\d+$/.test(value) ? BigInt(value).toLocaleString("en") : value);
   if (typeof value === "object") return el("td", { class: kind, title: JSON.stringify(value) }, JSON.stringify(value));
   if (typeof value === "number" && !Number.isInteger(value)) return el("td", { title: value }, Number(value.toPrecision(5)));
   if (typeof value === "number") return el("td", {}, value.toLocaleString("en"));

@@ -28,8 +28,24 @@ def test_sql_answers_with_columns_types_and_rows(here):
     assert (told["n_rows"], told["cut"]) == (1, False)
 
 
-def test_integers_beyond_64_bits_arrive_whole(here):
-    assert here.sql("select 170141183460469231731687303715884105727::hugeint").json["rows"] == [[2**127 - 1]]
+def test_numbers_that_javascript_would_round_arrive_in_digits(here):
+    huge = "170141183460469231731687303715884105727::hugeint"
+    query = f"select {huge}, 9007199254740993, [9007199254740993], -9007199254740991"
+    assert here.sql(query).json["rows"] == [[str(2**127 - 1), "9007199254740993", ["9007199254740993"], 1 - 2**53]]
+    decimals = here.sql("select 12345678901234567890.123456789::decimal(38, 9), 0.5::decimal(3, 1)").json["rows"]
+    assert decimals == [["12345678901234567890.123456789", 0.5]]
+
+
+def test_nan_and_the_infinities_are_not_null(here):
+    query = "select 'nan'::double, 'inf'::double, '-inf'::double, null, timestamptz 'infinity', interval 1 year"
+    assert here.sql(query).json["rows"] == [["NaN", "Infinity", "-Infinity", None, "infinity", "1 year"]]
+
+
+@pytest.mark.parametrize("value", ["interval+1+day", "union_value(k+:=+1)", "timestamptz+%27infinity%27"])
+def test_any_value_of_sql_can_be_downloaded(here, value):
+    answer = here.get(f"/api/v1/sql/export?format=parquet&query=select+{value}+as+v,+1+as+n")
+    assert answer.status == 200
+    assert pl.read_parquet(io.BytesIO(answer.body))["n"].to_list() == [1]
 
 
 def test_an_answer_ends_at_its_limit_and_says_so(here):
