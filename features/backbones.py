@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Literal
 
 from features import weights
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALEXNET",
+    "BACKBONES",
     "DLIB_FACE",
     "EFFICIENTNET_LITE0",
     "FACENET",
@@ -23,9 +26,13 @@ __all__ = [
     "VGG16",
     "Backbone",
     "Cut",
+    "fits",
 ]
 
 Colour = tuple[float, float, float]
+
+_OTHER = (OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, UnpicklingError, struct.error)
+"""What reading raises where a file is of something else than the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +87,14 @@ class Backbone:
         return Cut(self.input, self.size, self.crop, self.share)
 
     def weights_sha256(self) -> str:
-        """Of the weights file, hex. Looks for the file only where the whole digest is not published."""
+        """Of the weights file, hex; of one's own where they stand in for the published ones.
+
+        The file itself is read only where the whole digest is not published.
+        """
         if self.weights is None:
             return ""
+        if (own := weights.own_sha256(self.weights)) is not None:
+            return own
         if len(self.weights.sha256) == 64:
             return self.weights.sha256
         return weights.digest(weights.resolve(self.weights))
@@ -96,11 +108,13 @@ class Backbone:
         path = None if self.weights is None else weights.resolve(self.weights)
         try:
             return self.build(path)
-        except (RuntimeError, KeyError, ValueError) as error:
+        except _OTHER as error:
             raise WeightsError(
                 f"{path} does not fit {self.name}: {error}",
                 "a state dict with the published names and shapes",
-                "remove that file, or put the published one there",
+                f"remove that file, or put the published one there: features weights fetch {self.weights.name}"
+                if self.weights is not None
+                else "",
             ) from error
 
 
@@ -138,6 +152,24 @@ def _facenet(path: Path | None) -> nn.Module:
     from features.networks.facenet import FaceNet
 
     return FaceNet.load(path)
+
+
+def fits(entry: weights.Weights, file: Path) -> None:
+    """Check that a file of one's own has the names and shapes of the network whose published weights `entry` is.
+
+    Raises:
+        WeightsError: it has not, or these weights are of no encoder.
+    """
+    backbone = next((known for known in BACKBONES if known.weights == entry), None)
+    if backbone is None:
+        names = ", ".join(known.weights.name for known in BACKBONES if known.weights is not None)
+        raise WeightsError(f"The weights {entry.name} cannot be replaced.", f"those of an encoder: {names}")
+    try:
+        backbone.build(file)
+    except _OTHER as error:
+        raise WeightsError(
+            f"{file} does not fit {backbone.name}: {error}", "a state dict with the published names and shapes"
+        ) from error
 
 
 _IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -213,3 +245,6 @@ FACENET = Backbone(
     build=_facenet,
     weights=weights.weights("facenet"),
 )
+
+BACKBONES = (EFFICIENTNET_LITE0, INCEPTION_V3, ALEXNET, VGG16, DLIB_FACE, FACENET)
+"""The networks whose weights are published."""

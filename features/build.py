@@ -128,7 +128,9 @@ def build(
     from features.pipeline import compute, photo_bytes
 
     report = BuildReport()
-    cluster = chosen_cluster(db, engine=engine, master=master, facts=facts)
+    asks_labels = only in (None, "labels")
+    cluster = chosen_cluster(db, engine=engine, master=master, facts=facts, labels=asks_labels)
+    labelling = cluster if cluster is not None and cluster.facts is not None else None
     names, as_of, choices = prepare(
         db,
         layout,
@@ -137,13 +139,13 @@ def build(
         as_of=as_of,
         options=options,
         notes=report.notes,
-        elsewhere=cluster is not None,
+        elsewhere=labelling is not None,
     )
     with db.lock("features build"):
-        if only in (None, "labels"):
+        if asks_labels:
             with _timed(report, "labels"):
                 report.labels = build_labels(
-                    db, as_of=as_of, options=choices, anew=anew, cluster=cluster, progress=progress
+                    db, as_of=as_of, options=choices, anew=anew, cluster=labelling, progress=progress
                 )
         if only in (None, "faces", "embeddings"):
             if len(photo_bytes(db)) or held_encoders(layout):
@@ -160,7 +162,7 @@ def build(
                         progress=progress,
                     )
                 with _timed(report, "labels of faces"):
-                    labels = build_labels(db, as_of=as_of, options=choices, cluster=cluster, progress=progress)
+                    labels = build_labels(db, as_of=as_of, options=choices, cluster=labelling, progress=progress)
                 report.labels = _merged(report.labels, labels)
             else:
                 report.notes.append(_NO_PICTURES)

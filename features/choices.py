@@ -29,11 +29,20 @@ def former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
     return None, LabelOptions()
 
 
-def chosen_cluster(db: Database, *, engine: Engine | None, master: str | None, facts: str | None) -> Cluster | None:
-    """The Spark that computes labels; None: DuckDB does.
+def chosen_cluster(
+    db: Database, *, engine: Engine | None, master: str | None, facts: str | None, labels: bool = True
+) -> Cluster | None:
+    """The Spark that computes; None: DuckDB does. Its `facts` are None where it only looks at photos.
+
+    Args:
+        db: the store.
+        engine: as given; None: the one of the last build.
+        master: of Spark, as given.
+        facts: as given.
+        labels: whether labels are asked for: these need facts.
 
     Raises:
-        InputError: an engine that does not exist, a master or facts for another one, or no facts for Spark.
+        InputError: an engine that does not exist, a master or facts for another one, or no facts for Spark's labels.
     """
     if engine not in (None, *get_args(Engine)):
         raise InputError(f"There is no engine {engine!r}.", "duckdb or spark", "features build --engine duckdb")
@@ -48,7 +57,7 @@ def chosen_cluster(db: Database, *, engine: Engine | None, master: str | None, f
     if engine != "spark":
         return former
     facts = facts or (former.facts if former else None)
-    if facts is None:
+    if facts is None and labels:
         raise InputError(
             "Spark was told no facts to compute labels from.",
             "the folder or address that `features export` wrote",

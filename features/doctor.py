@@ -114,8 +114,11 @@ def _weights(name: str) -> Finding:
     path = weights.located(entry)
     if path is None:
         return Finding(f"weights {entry.name}", "note", "not here yet", f"features weights fetch {entry.name}")
-    if entry.sha256 and not digest(path).startswith(entry.sha256):
-        return Finding(f"weights {entry.name}", "fault", f"{path} is not the published file", f"rm {path}")
+    if (error := weights.refusal(entry)) is not None:
+        return Finding(f"weights {entry.name}", "fault", error.what, f"rm {path}")
+    own = weights.own_sha256(entry)
+    if own is not None:
+        return Finding(f"weights {entry.name}", "note", f"{path}: your own, not the published ones; SHA-256 {own}")
     return Finding(f"weights {entry.name}", "ok", str(path))
 
 

@@ -22,7 +22,7 @@ from features import backbones, weights
 from features.backbones import Backbone
 from warehouse import EncoderError
 
-__all__ = ["DEFAULT", "ENCODERS", "Backbone", "Encoder", "encoder", "encoders", "register"]
+__all__ = ["DEFAULT", "ENCODERS", "Backbone", "Encoder", "encoder", "encoders", "published", "register"]
 
 DEFAULT = ("efficientnet_lite0", "dlib_face")
 """The pair whose weights come with the installation."""
@@ -57,9 +57,14 @@ class Encoder:
 
     @property
     def available(self) -> bool:
-        """Whether its weights are on this machine now."""
+        """Whether its weights are on this machine now, and are those that every use would accept."""
         entry = self.backbone.weights
-        return entry is None or weights.located(entry) is not None
+        return entry is None or (weights.located(entry) is not None and weights.refusal(entry) is None)
+
+    @property
+    def own_weights(self) -> str | None:
+        """The SHA-256 of weights of one's own that stand in for the published ones; None: none do."""
+        return None if self.backbone.weights is None else weights.own_sha256(self.backbone.weights)
 
     def digest(self, faces: str = "") -> str:
         """Names everything that decides a vector, in 16 hex digits; `faces` is the face detector's digest."""
@@ -170,6 +175,13 @@ def encoders() -> list[Encoder]:
 
     _import_yours()
     return [*ENCODERS.values(), *tuned_encoders()]
+
+
+def published(name: str, weights_sha256: str) -> bool:
+    """Whether vectors made with these weights are of the published ones; true of encoders that have none published."""
+    entry = ENCODERS.get(name)
+    known = entry.backbone.weights if entry is not None else None
+    return known is None or weights_sha256.startswith(known.sha256)
 
 
 def register(entry: Encoder) -> Encoder:

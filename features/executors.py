@@ -30,6 +30,7 @@ from features.encoders import Encoder, encoder
 from features.faces import Detector, Face, FaceSettings
 from features.preparation import Order, Preparer, loader
 from features.sightings import Sighting
+from features.weights import Weights, digest, own_sha256, resolve
 from features.workers import Outcome, Vectors, Worker, in_parallel
 from warehouse import Layout
 from warehouse.cluster import Cluster, attempt, require_spark, session
@@ -114,13 +115,31 @@ def outcomes_on_spark(
 
 def _ship(spark: SparkSession, cluster: Cluster, encoders: Sequence[Encoder], faces: FaceSettings) -> None:
     """Step 1. What is there already is not sent again. Fine-tuned networks lie in the store, which the workers see."""
-    from features.weights import resolve
-
     entries = [faces.weights, *(e.backbone.weights for e in encoders)]
-    files = {str(resolve(entry)) for entry in entries if entry is not None and entry.held is None}
-    spark.addArtifacts(*sorted(files), file=True)
+    files = {file for entry in entries if entry is not None and entry.held is None for file in _shipped(entry)}
+    spark.addArtifacts(*sorted(map(str, files)), file=True)
     if not cluster.is_here:
         spark.addArtifacts(str(_package()), pyfile=True)
+
+
+def _shipped(entry: Weights) -> list[Path]:
+    """The file of weights under its own name, and the statement of those that are one's own.
+
+    Spark names what it ships after the file that a link leads to, and the workers would not find it.
+    """
+    found = resolve(entry)
+    files = [(found, entry.file)]
+    if own_sha256(entry) is not None:
+        files.append((found.with_name(f"{found.name}.sha256"), f"{entry.file}.sha256"))
+    return [path if path.resolve().name == name else _copied(path, name, digest(path)) for path, name in files]
+
+
+@functools.cache
+def _copied(path: Path, name: str, sha256: str) -> Path:
+    """A copy under that name, until the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix=f"photogenic-{sha256[:16]}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(shutil.copyfile(path, folder / name))
 
 
 @functools.cache

@@ -114,9 +114,11 @@ def plan(
     notes: list[str] = []
     names, as_of, choices = prepare(db, layout, encoders=encoders, only=only, as_of=as_of, options=options, notes=notes)
     labels = None
-    if chosen_cluster(db, engine=engine, master=master, facts=facts) is not None:
+    asks_labels = only in (None, "labels")
+    cluster = chosen_cluster(db, engine=engine, master=master, facts=facts, labels=asks_labels)
+    if cluster is not None and cluster.facts is not None:
         notes.append("What Spark would do about labels is not rehearsed: it takes as long as the build.")
-    elif only in (None, "labels"):
+    elif asks_labels:
         labels = plan_labels(db, as_of=as_of, options=choices, anew=anew, progress=progress)
     found = BuildPlan(labels, notes=tuple(notes))
     if only in (None, "faces", "embeddings"):

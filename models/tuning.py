@@ -164,7 +164,7 @@ class Tuning:
         }
         facts = {
             "seed": self.seed,
-            "weights": "published" if self.published else "drawn",
+            "weights": "drawn" if self.published is None else "own" if self.start.own_weights else "published",
             "weights_sha256": self.base_sha256,
             "stopped_at": end.best_step,
             "ended_at": end.step,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app.commands.options import FormatOption
-from app.output import Table, show
+from app.output import Table, say, show
 from app.progress import listener
 
 __all__ = ["commands"]
@@ -24,6 +25,24 @@ def list_(*, form: FormatOption = "table") -> None:
         (entry.name, entry.file, entry.licence, found and str(found)) for entry in WEIGHTS for found in [located(entry)]
     ]
     show(Table(("weights", "file", "licence", "path"), rows), form)
+
+
+@commands.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="The published file they stand in for: see `features weights list`.")],
+    file: Annotated[Path, typer.Argument(help="Your weights: a state dict with the names and shapes of the network.")],
+) -> None:
+    """Use weights of your own for a published network; their SHA-256 is stated, warned of and named in `runs`."""
+    from features.backbones import fits
+    from features.weights import add as added
+    from features.weights import digest, weights
+
+    entry = weights(name)
+    fits(entry, file)
+    path = added(entry, file)
+    say(f"{path} stands in for the published {name}: SHA-256 {digest(path)}.")
+    say(f"To go back to the published weights: rm {path} {path}.sha256")
+    print(path)
 
 
 @commands.command("fetch")

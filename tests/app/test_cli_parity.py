@@ -61,7 +61,7 @@ CALLS = {
 }
 """Each command and the function that it calls; the others read one relation, one table or one file."""
 
-OTHERS = {"login", "tokens", "sql", "encoders", "weights list", "weights fetch"}
+OTHERS = {"login", "tokens", "sql", "encoders", "weights list", "weights add", "weights fetch"}
 
 ARGUMENTS = {"self", "store", "progress", "files", "folder", "query", "user_ids"}
 """Given by their place, or by what a command opens."""

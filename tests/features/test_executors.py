@@ -1,12 +1,14 @@
 """Photos looked at by Spark's workers: the faces and vectors of a local build, to the bit."""
 
+import hashlib
 import importlib.util
+import shutil
 from types import SimpleNamespace
 
 import pytest
 
 import features.build
-from features import executors, vectors
+from features import FeatureStore, executors, vectors, weights
 from features.device import CPU, Device
 from features.encoders import encoder
 from features.pipeline import compute
@@ -31,7 +33,19 @@ def same(one, other):
         assert vectors.manifest(one.layout, name).content == vectors.manifest(other.layout, name).content
 
 
+def linked(folder):
+    """The weights of the pair as links to files of other names, as download caches and some installers leave them."""
+    folder.mkdir()
+    for name in PAIR:
+        entry = encoder(name).backbone.weights
+        blob = folder / hashlib.sha256(name.encode()).hexdigest()
+        shutil.copyfile(weights.resolve(entry), blob)
+        (folder / entry.file).symlink_to(blob)
+    return folder
+
+
 def test_workers_find_what_this_machine_finds_and_only_what_is_missing(tmp_path, master, monkeypatch):
+    monkeypatch.setenv("FEATURES_WEIGHTS", str(linked(tmp_path / "weights")))
     cluster = Cluster(master)
     within, beside = Gallery(tmp_path / "within", photos()), Gallery(tmp_path / "beside", photos())
     told = compute(within.db, within.layout, PAIR)
@@ -53,6 +67,26 @@ def test_workers_find_what_this_machine_finds_and_only_what_is_missing(tmp_path,
     report = compute(beside.db, beside.layout, PAIR, flip=True, cluster=cluster)
     assert report.computed == {"efficientnet_lite0": 21 + 2, "dlib_face": 20 + 2}
     same(within, beside)
+
+
+def test_spark_looks_at_photos_whose_labels_duckdb_computes(tmp_path, master):
+    gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
+    with FeatureStore(gallery.layout.root) as store:
+        with pytest.raises(InputError, match="no facts"):
+            store.build(engine="spark", master=master)
+        assert store.plan(only="embeddings", engine="spark", master=master).n_vectors
+        report = store.build(only="embeddings", engine="spark", master=master, encoders=["dlib_face"])
+        assert report.computed.computed == {"dlib_face": 1}
+        assert store.sql("select count(*) from faces").item() == 1
+
+
+def test_weights_of_ones_own_travel_with_what_is_stated_of_them(tmp_path, monkeypatch):
+    entry = encoder("alexnet_fc7").backbone.weights
+    monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path / "weights"))
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(b"numbers")
+    weights.add(entry, mine)
+    assert [path.name for path in executors._shipped(entry)] == [entry.file, f"{entry.file}.sha256"]
 
 
 def test_photos_that_workers_do_not_see_are_told(tmp_path, master):

