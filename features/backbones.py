@@ -6,7 +6,6 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Literal
 
 from features import weights
@@ -31,7 +30,7 @@ __all__ = [
 
 Colour = tuple[float, float, float]
 
-_OTHER = (OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, UnpicklingError, struct.error)
+_OTHER = (OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, struct.error)
 """What reading raises where a file is of something else than the network."""
 
 

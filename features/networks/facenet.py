@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
 from features.networks.folded import folded
+from features.networks.state import state
 
 __all__ = ["FaceNet"]
 
@@ -74,7 +75,7 @@ class FaceNet(nn.Module):
     def load(cls, path: Path | None) -> nn.Module:
         assert path is not None
         net = cls()
-        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        net.load_state_dict(state(path))
         del net.logits
         return folded(net)
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 
 from features.networks.folded import folded
+from features.networks.state import state
 
 __all__ = ["AlexNet", "EfficientNetLite0", "InceptionV3", "Vgg16"]
 
@@ -37,7 +37,7 @@ class EfficientNetLite0(nn.Module):
     @classmethod
     def whole(cls, path: Path | None) -> Self:
         net = cls()
-        published = _state(path)
+        published = state(path)
         # The publisher's names differ from timm's; order and shapes do not.
         net.network.load_state_dict(dict(zip(net.network.state_dict(), published.values(), strict=True)))
         return net.cut()
@@ -68,7 +68,7 @@ class InceptionV3(nn.Module):
     @classmethod
     def whole(cls, path: Path | None) -> Self:
         net = cls()
-        net.network.load_state_dict(_state(path))
+        net.network.load_state_dict(state(path))
         return net.cut()
 
     @classmethod
@@ -99,7 +99,7 @@ class AlexNet(nn.Module):
     @classmethod
     def whole(cls, path: Path | None) -> Self:
         net = cls()
-        net.network.load_state_dict(_state(path))
+        net.network.load_state_dict(state(path))
         return net.cut()
 
     @classmethod
@@ -123,12 +123,6 @@ class Vgg16(nn.Module):
     @classmethod
     def load(cls, path: Path | None) -> nn.Module:
         net = cls()
-        net.network.load_state_dict(_state(path))
+        net.network.load_state_dict(state(path))
         net.network.classifier[-1] = nn.Identity()
         return net
-
-
-def _state(path: Path | None) -> dict[str, Tensor]:
-    assert path is not None
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return state

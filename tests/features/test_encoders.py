@@ -91,7 +91,7 @@ def test_alexnet_answers_as_torchvision_and_gives_both_layers_in_one_pass(monkey
     theirs = alexnet(weights=None).eval()
     state = _filled(theirs)
     theirs.load_state_dict(state)
-    monkeypatch.setattr(imagenet, "_state", lambda _: state)
+    monkeypatch.setattr(imagenet, "state", lambda _: state)
     ours = AlexNet.load(None).eval()
     with torch.inference_mode():
         x = _batch(224)
@@ -196,7 +196,7 @@ def test_vgg16_answers_as_torchvision(monkeypatch):
     theirs = vgg16(weights=None, init_weights=False).eval()
     state = _filled(theirs)
     theirs.load_state_dict(state)
-    monkeypatch.setattr(imagenet, "_state", lambda _: state)  # not through the disk: half a gigabyte
+    monkeypatch.setattr(imagenet, "state", lambda _: state)  # not through the disk: half a gigabyte
     ours = Vgg16.load(None).eval()
     with torch.inference_mode():
         x = _batch(224, n=1)
