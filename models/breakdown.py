@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from warehouse.query import require_labels
 if TYPE_CHECKING:
     from warehouse import Database
 
-__all__ = ["PUBLISHED_BREAKDOWN", "Pair", "gender_table"]
+__all__ = ["PUBLISHED_BREAKDOWN", "Pair", "Window", "gender_table", "pairs_of"]
+
+Window = Literal["latest", "every"]
 
 PUBLISHED_BREAKDOWN = {
     ("female", "female"): 0.33,
@@ -51,11 +53,12 @@ class Pair:
     published: float | None
 
 
-def gender_table(database: Database, *, seed: int = 0) -> list[Pair]:
+def gender_table(database: Database, *, window: Window = "latest", seed: int = 0) -> list[Pair]:
     """Table 1, the published cells first; empty where there are no swipes.
 
     Args:
         database: with labels.
+        window: `latest`: swipes on the photo that is main now, as the paper counts; `every`: on any main photo.
         seed: of the bootstrap.
 
     Raises:
@@ -63,7 +66,17 @@ def gender_table(database: Database, *, seed: int = 0) -> list[Pair]:
     """
     with database.read() as con:
         require_labels(con)
-        rows = con.execute(sql.read("training/breakdown")).fetchall()
+        rows = con.execute(sql.read("training/breakdown"), {"window": window}).fetchall()
+    return pairs_of(rows, seed=seed)
+
+
+def pairs_of(rows: Iterable[tuple[Any, ...]], *, seed: int = 0) -> list[Pair]:
+    """Table 1 from rows of `sql/training/breakdown.sql`.
+
+    Args:
+        rows: user_id, recipient_gender, sender_gender, n_swipes, n_likes.
+        seed: of the bootstrap.
+    """
     cells: dict[tuple[str | None, str | None], list[tuple[int, int]]] = {key: [] for key in PUBLISHED_BREAKDOWN}
     for _, recipient, sender, n_swipes, n_likes in rows:
         cells.setdefault((sender, recipient), []).append((n_swipes, n_likes))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Rows", "for_arrow", "misfits", "projected"]
+__all__ = ["Rows", "for_arrow", "misfits", "projected", "sampled"]
 
 _INSTANTS = frozenset({"date", "timestamp", "timestamp_s", "timestamp_ms"})
 _ZONED = frozenset({"timestamp with time zone", "timestamptz_ns"})
@@ -80,6 +80,12 @@ def projected(query: str, n_columns: int, expressions: Sequence[str]) -> str:
     """The query, one statement without a semicolon, with `expressions` over its columns: c0, c1, ... there."""
     names = ", ".join(f"c{number}" for number in range(n_columns))
     return f"select {', '.join(expressions)} from (\n{query}\n) as answer({names})"
+
+
+def sampled(query: str, columns: Sequence[str], n_rows: int) -> str:
+    """One statement with `n_rows` of the rows of `query`, drawn at random, the same ones each time."""
+    names = [f"c{number} as {_name(name)}" for number, name in enumerate(columns)]
+    return f"{projected(query, len(columns), names)} using sample reservoir({n_rows} rows) repeatable (1)"
 
 
 def for_arrow(columns: Sequence[str], types: Sequence[Any], wrong: Collection[int] = ()) -> list[str] | None:

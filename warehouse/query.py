@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from warehouse.engine import damage
 from warehouse.errors import PhotogenicError, StoreError
-from warehouse.exact import Rows, for_arrow, misfits, projected
+from warehouse.exact import Rows, for_arrow, misfits, projected, sampled
 from warehouse.guard import reading
 from warehouse.refusals import no_rows, refusal
 
@@ -88,8 +88,13 @@ def _frame(con: DuckDBPyConnection, query: str, answer: DuckDBPyRelation, limit:
 
 
 @contextlib.contextmanager
-def stream(db: Database, query: str) -> Iterator[Cursor]:
+def stream(db: Database, query: str, *, sample: int | None = None) -> Iterator[Cursor]:
     """The answer to one SELECT while DuckDB computes it; the caller fetches as much as it needs.
+
+    Args:
+        db: the store.
+        query: one statement that reads.
+        sample: that many of its rows, drawn at random from all, the same ones each time; None: all rows.
 
     Raises:
         QueryError: DuckDB refused the query, or failed half-way through the rows.
@@ -106,6 +111,9 @@ def stream(db: Database, query: str) -> Iterator[Cursor]:
             answer = con.sql(statement)
             if answer is None:
                 raise no_rows(query)
+            if sample is not None:
+                (statement,) = con.extract_statements(sampled(statement.query, answer.columns, sample))
+                answer = con.sql(statement)
             yield Cursor(con, statement, answer, explained)
         except duckdb.InterruptException:
             raise

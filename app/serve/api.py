@@ -65,7 +65,7 @@ class Api:
 
     async def sql(self, request: web.Request) -> web.Response:
         asked = await self._body(request, "sql")
-        body = await self.site.sandbox.rows(asked["query"], asked["limit"])
+        body = await self.site.sandbox.rows(asked["query"], asked["limit"], asked["sample"])
         return web.Response(body=body, content_type="application/json")
 
     async def export(self, request: web.Request) -> web.StreamResponse:

@@ -50,6 +50,9 @@ class Pages:
             loader=PackageLoader("app.serve"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         self._templates.filters["path"] = lambda text: quote(text, safe="")
+        # The folder's name alone: where it lies is nobody's business who only sees the page.
+        name = site.store.layout.root.absolute().name
+        self._templates.filters["with_store"] = lambda command: views.with_store(command, name)
         self._templates.filters["instant"] = lambda text: text.replace("T", " ").removesuffix("Z")
         self._templates.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
         # All that is served from the disk of the program: read once, found by name in this dictionary only.
@@ -107,9 +110,11 @@ class Pages:
             "",
             photo_id,
             photo=photo,
+            within=site.snapshot.photo(photo_id) or {},
             weeks=weeks,
             interval=mine[0] if mine else None,
             has_picture=photo["status"] == "ok",
+            absent=views.absent(photo["status"]),
             similar=similar,
             encoder=encoder,
             why_none=why_none,
@@ -234,10 +239,12 @@ class Pages:
 
     def _login(self, target: str, *, wrong: bool) -> web.Response:
         status = 403 if wrong else 200
-        return self._page("login", "", "Photogenic", code=status, wrong=wrong, next=target[:2_000], pages=())
+        values = {"wrong": wrong, "next": target[:2_000], "pages": (), "snapshot_at": ""}
+        return self._page("login", "", "Photogenic", code=status, **values)
 
     def _page(self, template: str, here: str, heading: str, *, code: int = 200, **values: Any) -> web.Response:
-        shown = {"pages": PAGES, "here": here, "heading": heading} | values
+        at = self.site.snapshot.published_at.isoformat(timespec="milliseconds") + "Z"
+        shown = {"pages": PAGES, "here": here, "heading": heading, "snapshot_at": at} | values
         text = self._templates.get_template(f"{template}.html").render(**shown)
         return web.Response(text=text, content_type="text/html", status=code)
 

@@ -123,6 +123,7 @@ class _Order:
     setup: str
     split: str | None
     popular: bool | None
+    population: str
     least: int
     run_id: str | None
 
@@ -132,6 +133,8 @@ def _ordered(snapshot: Snapshot, wanted: _Order) -> pl.DataFrame:
     import polars as pl
 
     photos = snapshot.photos.filter(pl.col("sha256").is_not_null() & (pl.col("status") == "ok"))
+    if wanted.population == "gender":
+        photos = photos.with_columns(popular="gender_popular", percentile="gender_percentile")
     if wanted.gender == "unknown":
         photos = photos.filter(pl.col("gender").is_null())
     elif wanted.gender is not None:

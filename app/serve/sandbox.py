@@ -61,13 +61,13 @@ class Sandbox:
         for process in list(self._all):
             await self._kill(process)
 
-    async def rows(self, query: str, limit: int) -> bytes:
-        """The answer in JSON: columns, n_rows, cut, seconds, rows.
+    async def rows(self, query: str, limit: int, sample: int | None = None) -> bytes:
+        """The answer in JSON: columns, n_rows, cut, seconds, rows; of `sample` rows drawn at random where it is given.
 
         Raises:
             ApiError: the query was refused, or went over a limit.
         """
-        asked = {"do": "rows", "query": query, "limit": limit, "bytes": self.limits.sql_bytes}
+        asked = {"do": "rows", "query": query, "limit": limit, "sample": sample, "bytes": self.limits.sql_bytes}
         return b"".join([data async for data in self._frames(asked, self.limits.sql_s)])
 
     def export(self, query: str, form: str) -> AsyncGenerator[bytes, None]:

@@ -58,8 +58,15 @@ def requests(limits: Limits) -> dict[str, Schema]:
             {
                 "query": query,
                 "limit": {"type": "integer", "minimum": 0, "maximum": limits.sql_rows, "default": 1_000},
+                "sample": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": limits.sql_rows,
+                    "description": "So many rows drawn at random from all, in place of the first ones.",
+                },
             },
             "limit",
+            "sample",
             example={"query": "from gender_breakdown", "limit": 100},
         ),
         "export": _object(
@@ -102,6 +109,12 @@ def _gallery() -> dict[str, Schema]:
         "setup": {"type": "string", "enum": ["all", "one_face"], "default": "all"},
         "split": {"type": "string", "enum": ["train", "dev", "test"]},
         "popular": {"type": "boolean"},
+        "population": {
+            "type": "string",
+            "enum": ["all", "gender"],
+            "default": "all",
+            "description": "With whom percentile and popular compare: everybody's photos, or those of one's gender.",
+        },
         "least": {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0, "description": "Swipes, at least."},
         "run": {**_ID, "description": "Whose predictions; those of the best run on dev otherwise."},
         "offset": {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0},

@@ -1,10 +1,10 @@
--- Swipes that each recipient got from senders of each gender, on the photo that is main now.
+-- Swipes that each recipient got from senders of each gender, in one window: latest is the photo that is main now.
 --
 -- grain: user_id, sender_gender
 -- reads: swipe_counts, recipient_timeline, user_genders
 -- source: Bogatyy & Tom, Table 1
 --
--- As gender_breakdown of the latest window, before its sums: intervals are drawn over recipients.
+-- As gender_breakdown of that window, before its sums: intervals are drawn over recipients.
 select
     user_genders.user_id,
     user_genders.gender as recipient_gender,
@@ -14,6 +14,9 @@ select
 from swipe_counts
 inner join recipient_timeline on swipe_counts.stretch_no = recipient_timeline.stretch_no
 inner join user_genders on recipient_timeline.user_no = user_genders.user_no
-where recipient_timeline.reason = 'kept' and swipe_counts.sender_group is distinct from 4
+where
+    (recipient_timeline.reason = 'kept' or $window = 'every')
+    and recipient_timeline.photo_no is not null
+    and swipe_counts.sender_group is distinct from 4
 group by user_genders.user_id, user_genders.gender, swipe_counts.sender_group
 order by user_genders.user_id, swipe_counts.sender_group

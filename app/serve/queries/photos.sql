@@ -3,7 +3,10 @@
 -- grain: photo_id
 -- reads: photos, users, photo_labels, photo_setups
 with first_labels as (
-    select *
+    select
+        *,
+        value > median(value) over (partition by source, gender) as gender_popular,
+        1e2 * percent_rank() over (partition by source, gender order by value) as gender_percentile
     from photo_labels
     qualify row_number() over (partition by photo_id order by source desc) = 1
 ),
@@ -29,6 +32,8 @@ select
     first_labels.weight,
     first_labels.popular,
     first_labels.percentile,
+    first_labels.gender_popular,
+    first_labels.gender_percentile,
     setups.split_all,
     setups.split_one_face
 from photos

@@ -16,6 +16,8 @@ select
     cast(null as double) as weight,
     cast(null as boolean) as popular,
     cast(null as double) as percentile,
+    cast(null as boolean) as gender_popular,
+    cast(null as double) as gender_percentile,
     cast(null as varchar) as split_all,
     cast(null as varchar) as split_one_face
 from photos

@@ -1,15 +1,18 @@
 // Bars, lines and points as SVG, drawn from {labels|x, series: [{name, values}]}. No style is set, only classes.
 import { el, svg } from "./common.js";
 
-const L = 46, R = 10, T = 10, B = 30;
+const R = 14, T = 10;
+let L = 46, B = 30;  // room for ticks, and for the titles of axes where there are any
 let W = 640, H = 260;  // of the chart that is being drawn: pixels, so that text has its size on a phone too
 
-function ticks(low, high) {
-  const rough = (high - low) / 4 || 1;
+// Round numbers from below `low` to above `high`, so that nothing is drawn past the last one; whole ones for counts.
+function ticks(low, high, whole = false) {
+  const rough = (high - low) / 4 || Math.abs(high) / 4 || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((n) => n >= rough * 0.999);
+  let step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((n) => n >= rough * 0.999);
+  if (whole) step = Math.max(1, Math.ceil(step));
   const found = [];
-  for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-9; at += step) found.push(Number(at.toPrecision(12)));
+  for (let n = Math.floor(low / step + 1e-9); found.length === 0 || found.at(-1) < high - step * 1e-9; n += 1) found.push(Number((n * step).toPrecision(12)));
   return found;
 }
 
@@ -21,10 +24,16 @@ export const brief = (value) => {
   return String(Number(value.toPrecision(3)));
 };
 
-function frame(low, high, says) {
+function frame(values, says, { xTitle = "", yTitle = "", zero = false } = {}) {
+  const whole = values.every(Number.isInteger), found = ticks(Math.min(...values, ...(zero ? [0] : [])), Math.max(...values, ...(zero ? [0] : [])), whole);
+  const low = found[0], high = found.at(-1);
+  L = yTitle ? 62 : 46;
+  B = xTitle ? 46 : 30;
   const y = (value) => H - B - ((value - low) / (high - low || 1)) * (H - B - T);
   const made = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": says });
-  for (const tick of ticks(low, high)) {
+  if (xTitle) made.append(svg("text", { x: L + (W - L - R) / 2, y: H - 6, "text-anchor": "middle" }, xTitle.slice(0, 60)));
+  if (yTitle) made.append(svg("text", { x: 12, y: T + (H - B - T) / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${T + (H - B - T) / 2})` }, yTitle.slice(0, 32)));
+  for (const tick of found) {
     made.append(svg("line", { class: "axis", x1: L, x2: W - R, y1: y(tick), y2: y(tick) }),
       svg("text", { x: L - 6, y: y(tick) + 4, "text-anchor": "end" }, brief(tick)));
   }
@@ -34,15 +43,15 @@ function frame(low, high, says) {
 function below(made, labels, x) {
   const every = Math.ceil(labels.length / Math.max(2, Math.floor(W / 85)));
   labels.forEach((label, at) => {
-    if (at % every === 0) made.append(svg("text", { x: x(at), y: H - B + 17, "text-anchor": "middle" }, String(label ?? "∅").slice(0, 14)));
+    if (at % every === 0) made.append(svg("text", { x: Math.min(x(at), W - R), y: H - B + 17, "text-anchor": x(at) > W - R - 40 ? "end" : "middle" }, String(label ?? "∅").slice(0, 14)));
   });
 }
 
 const numbers = (series) => series.flatMap((one) => one.values).filter((value) => Number.isFinite(value));
 
-function bars({ labels, series }, says) {
+function bars({ labels, series, ...titles }, says) {
   const values = numbers(series);
-  const [made, y] = frame(Math.min(0, ...values), Math.max(0, ...values) || 1, says);
+  const [made, y] = frame(values.length ? values : [1], says, { ...titles, zero: true });
   const slot = (W - L - R) / Math.max(labels.length, 1), wide = (slot * 0.8) / series.length;
   series.forEach((one, which) => one.values.forEach((value, at) => {
     if (!Number.isFinite(value)) return;
@@ -55,10 +64,9 @@ function bars({ labels, series }, says) {
   return made;
 }
 
-function line({ labels, series }, says) {
-  const values = numbers(series), low = Math.min(...values), high = Math.max(...values);
-  const room = (high - low) * 0.08 || 0.1;
-  const [made, y] = frame(low >= 0 ? Math.max(0, low - room) : low - room, high + room, says);
+function line({ labels, series, ...titles }, says) {
+  const values = numbers(series);
+  const [made, y] = frame(values.length ? values : [0, 1], says, titles);
   const x = (at) => L + ((W - L - R) * at) / Math.max(labels.length - 1, 1);
   series.forEach((one, which) => {
     let path = "", open = false;
@@ -73,12 +81,13 @@ function line({ labels, series }, says) {
   return made;
 }
 
-function points({ x: across, labels, series, diagonal }, says) {
+function points({ x: across, labels, series, diagonal, ...titles }, says) {
   const values = numbers(series).concat(diagonal ? across.filter(Number.isFinite) : []);
-  const [made, y] = frame(Math.min(...values), Math.max(...values), says);
-  const known = diagonal ? values : across.filter(Number.isFinite), low = Math.min(...known), high = Math.max(...known);
+  const [made, y] = frame(values.length ? values : [0, 1], says, titles);
+  const known = diagonal ? values : across.filter(Number.isFinite);
+  const scale = ticks(Math.min(...known), Math.max(...known), known.every(Number.isInteger)), low = scale[0], high = scale.at(-1);
   const x = (value) => L + ((value - low) / (high - low || 1)) * (W - L - R);
-  for (const tick of ticks(low, high)) made.append(svg("text", { x: x(tick), y: H - B + 17, "text-anchor": "middle" }, brief(tick)));
+  for (const tick of scale) made.append(svg("text", { x: x(tick), y: H - B + 17, "text-anchor": "middle" }, brief(tick)));
   if (diagonal) made.append(svg("line", { class: "axis", x1: x(low), y1: y(low), x2: x(high), y2: y(high) }));
   series.forEach((one, which) => one.values.forEach((value, at) => {
     if (!Number.isFinite(value) || !Number.isFinite(across[at])) return;

@@ -1,6 +1,9 @@
 // Search by a photo of the store or by a picture that is dropped, chosen or pasted.
 import { ask, card, el, percent, post, shown } from "./common.js";
 
+// Above the median of the photos of the same gender, where `popular` is above that of everybody's.
+const WITHIN_GENDER = "photo_id in (select photo_id from photo_labels qualify value > median(value) over (partition by source, gender))";
+
 const filters = document.getElementById("filters");
 if (filters) {
   const byId = document.querySelector("[name=photo_id]");
@@ -10,8 +13,9 @@ if (filters) {
 
   const asked = () => {
     const form = new FormData(filters);
-    const found = { encoder: form.get("encoder"), k: Number(form.get("k")), popular: form.has("popular") };
-    if (form.get("where").trim()) found.where = form.get("where").trim();
+    const found = { encoder: form.get("encoder"), k: Number(form.get("k")), popular: form.get("popular") === "all" };
+    const where = [form.get("where").trim(), form.get("popular") === "gender" ? WITHIN_GENDER : ""].filter(Boolean);
+    if (where.length) found.where = where.map((one) => `(${one})`).join(" and ");
     return found;
   };
 

@@ -21,6 +21,7 @@ async function go() {
   history.replaceState(null, "", `?q=${encodeURIComponent(text)}`);
   try {
     result = await post("/api/v1/sql", { query: text, limit: 1000 }, { signal: mine.signal });
+    result.text = text;
     said.textContent = `${result.n_rows.toLocaleString("en")} row${result.n_rows === 1 ? "" : "s"}${result.cut ? " shown; there are more, downloads have all" : ""} · ${(1000 * result.seconds).toFixed(0)} ms`;
     views.hidden = files.hidden = false;
     for (const link of files.querySelectorAll("a")) link.href = `/api/v1/sql/export?query=${encodeURIComponent(text)}&format=${link.dataset.format}`;
@@ -29,7 +30,7 @@ async function go() {
     if (mine !== running) return;
     views.hidden = files.hidden = true;
     said.textContent = error.name === "AbortError" ? "Stopped." : "";
-    answer.replaceChildren(...(error.name === "AbortError" ? [] : [shown(error)]));
+    answer.replaceChildren(...(error.name === "AbortError" ? [] : [problem(error)]));
   }
   if (mine === running) stop.hidden = true;
 }
@@ -37,18 +38,54 @@ async function go() {
 function show() {
   for (const button of views.children) button.setAttribute("aria-pressed", String(button.dataset.view === view));
   if (view === "table") return answer.replaceChildren(table());
-  const data = chartable();
-  answer.replaceChildren(data ? draw(view, data, "the result as a chart", answer.clientWidth) : el("div", { class: "empty" }, el("b", {}, "Nothing to draw."), "A chart needs a column of numbers."));
+  if (result.cut && view !== "points") return answer.replaceChildren(notice("The result is longer than what is shown here.", `${view === "bars" ? "Bars" : "A line"} of its first ${result.n_rows.toLocaleString("en")} rows would mislead: group the query, or add a limit. Points draws a random sample.`));
+  chart(result.cut ? null : result, result.cut ? `a random sample of ${SAMPLE.toLocaleString("en")} rows of the result` : "the result");
 }
 
-function chartable() {
-  const numeric = result.columns.map((column, i) => (NUMBERS.test(column.type) ? i : -1)).filter((i) => i >= 0);
-  const named = result.columns.findIndex((_, i) => !numeric.includes(i));
-  if (!numeric.length || !result.rows.length) return null;
-  const across = view === "points" && numeric.length > 1 ? numeric[0] : named;
-  const drawn = numeric.filter((i) => i !== across).slice(0, 4);
-  const labels = result.rows.map((row, i) => (across < 0 ? i + 1 : String(row[across] ?? "∅").replace(/T00:00:00Z$/, "")));
-  return { labels, x: across < 0 || across === named ? result.rows.map((_, i) => i + 1) : result.rows.map((row) => row[across]), series: drawn.map((i) => ({ name: result.columns[i].name, values: result.rows.map((row) => row[i]) })) };
+const SAMPLE = 1000;
+const notice = (what, why) => el("div", { class: "empty" }, el("b", {}, what), why);
+
+async function chart(whole, says) {
+  const mine = result;
+  try {
+    whole ??= mine.sampled ??= await post("/api/v1/sql", { query: mine.text, limit: SAMPLE, sample: SAMPLE });
+  } catch (error) {
+    answer.replaceChildren(problem(error));
+    return;
+  }
+  if (mine !== result || view === "table") return;
+  const numeric = whole.columns.map((column, i) => (NUMBERS.test(column.type) ? i : -1)).filter((i) => i >= 0);
+  if (!numeric.length || !whole.rows.length) return answer.replaceChildren(notice("Nothing to draw.", "A chart needs a column of numbers."));
+  const named = whole.columns.findIndex((_, i) => !numeric.includes(i));
+  mine.x ??= {};
+  mine.y ??= {};
+  mine.x[view] ??= view === "points" && numeric.length > 1 ? numeric[0] : named;
+  const x = mine.x[view], drawn = numeric.filter((i) => i !== x), y = drawn.includes(mine.y[view]) ? mine.y[view] : -1;
+  const across = view === "points" ? [-1, ...numeric] : [-1, ...whole.columns.keys()];
+  const choices = el("div", { class: "bar-of-tools" },
+    chosen("x", across, x, (i) => (i < 0 ? "row number" : whole.columns[i].name), (i) => { mine.x[view] = i; show(); }),
+    chosen("y", [-1, ...drawn], y, (i) => (i < 0 ? "every number, each on its own axis" : whole.columns[i].name), (i) => { mine.y[view] = i; show(); }),
+    el("span", { class: "dim" }, says));
+  const labels = whole.rows.map((row, i) => (x < 0 ? i + 1 : String(row[x] ?? "∅").replace(/T00:00:00Z$/, "")));
+  const places = x < 0 || !numeric.includes(x) ? whole.rows.map((_, i) => i + 1) : whole.rows.map((row) => number(row[x]));
+  const shown = y >= 0 ? [y] : drawn.slice(0, 6);
+  answer.replaceChildren(choices, ...shown.map((i) => draw(view, { labels, x: places, xTitle: x < 0 ? "row number" : whole.columns[x].name, yTitle: whole.columns[i].name, series: [{ name: whole.columns[i].name, values: whole.rows.map((row) => number(row[i])) }] }, `${whole.columns[i].name}, ${says}`, answer.clientWidth)),
+    ...(y < 0 && drawn.length > shown.length ? [el("p", { class: "dim" }, `${drawn.length - shown.length} more columns of numbers: choose one as y.`)] : []));
+}
+
+const number = (value) => (value === null ? NaN : Number(value));
+
+function chosen(name, options, value, says, take) {
+  const select = el("select", { "aria-label": name, on: { change: () => take(Number(select.value)) } }, ...options.map((i) => el("option", { value: i, selected: i === value }, says(i))));
+  return el("label", { class: "field" }, el("span", {}, name), select);
+}
+
+// What to run in a shell is of no use here: the dictionary stands beside.
+function problem(error) {
+  if (error.remedy?.startsWith("features sql")) error.remedy = "";
+  const made = shown(error);
+  if (!error.remedy) made.append(el("div", {}, "The dictionary on this page lists relations and columns."));
+  return made;
 }
 
 function table() {
