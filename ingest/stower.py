@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO
 
 from ingest.headers import Header, look_at
-from warehouse import Layout
+from warehouse import Layout, child
 
 __all__ = ["Stower"]
 
@@ -46,7 +46,7 @@ class Stower:
     """
 
     def __init__(self, layout: Layout, incoming: Path, max_pixels: int) -> None:
-        self._command = [sys.executable, "-m", "ingest.stower", str(layout.root), str(incoming), str(max_pixels)]
+        self._command = child.python("ingest.stower", str(layout.root), str(incoming), str(max_pixels))
         self._free: list[int] = []
         self._waiting: dict[int, asyncio.Future[tuple[Header, str] | None]] = {}
         self._rest = b""
@@ -62,6 +62,7 @@ class Stower:
                 pass_fds=(shared.fileno(),),
                 start_new_session=True,  # Ctrl-C is the loop's to answer
                 bufsize=0,
+                env=child.environment(),
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

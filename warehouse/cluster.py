@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from warehouse import child
 from warehouse.errors import InputError, MissingPartError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pyspark.sql import SparkSession
 
@@ -80,12 +82,18 @@ def session(cluster: Cluster) -> SparkSession:
             )
     builder = SparkSession.builder.appName("photogenic")
     builder = builder.remote(cluster.master) if cluster.connects else builder.master(cluster.master)
-    quiet = {"spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
+    # Workers start as `python -m`: without this the folder where they start is looked at before Python's own library.
+    quiet = {
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        "spark.executorEnv.PYTHONSAFEPATH": "1",
+    }
     alone = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"} if cluster.is_here else {}
     for name, value in ({} if cluster.connects else quiet | alone).items():
         builder = builder.config(name, value)
     try:
-        found = builder.getOrCreate()
+        with _without_yours(cluster):
+            found = builder.getOrCreate()
         for name, value in _READ_ALIKE.items():
             found.conf.set(name, value)
     except (PySparkException, OSError, ValueError) as error:
@@ -95,6 +103,22 @@ def session(cluster: Cluster) -> SparkSession:
             raise
         raise _unreachable(cluster, error) from error
     return found
+
+
+@contextlib.contextmanager
+def _without_yours(cluster: Cluster) -> Iterator[None]:
+    """While open, $PYTHONPATH is this program's folder alone: Java hands it on to workers, who look there first."""
+    former = os.environ.get("PYTHONPATH")
+    if not cluster.is_here:
+        yield
+        return
+    os.environ["PYTHONPATH"] = child.HOME
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONPATH"]
+        if former is not None:
+            os.environ["PYTHONPATH"] = former
 
 
 def attempt(cluster: Cluster, work: Callable[[], T]) -> T:

@@ -14,14 +14,13 @@ import asyncio
 import contextlib
 import json
 import struct
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.serve.errors import ApiError, translated
 from app.serve.limits import Limits
-from warehouse import InputError, PhotogenicError, QueryError, StoreError
+from warehouse import InputError, PhotogenicError, QueryError, StoreError, child
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,7 +43,7 @@ class Sandbox:
     def __init__(self, store: Path, limits: Limits, threads: int) -> None:
         self.limits = limits
         memory, size = limits.sql_memory, limits.sql_process_bytes
-        self._command = [sys.executable, "-m", "app.serve.sandboxed", str(store), memory, str(threads), str(size)]
+        self._command = child.python("app.serve.sandboxed", str(store), memory, str(threads), str(size))
         self._idle: list[asyncio.subprocess.Process] = []
         self._turns = asyncio.Semaphore(limits.sql_at_once)
         self._all: set[asyncio.subprocess.Process] = set()
@@ -133,6 +132,7 @@ class Sandbox:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 20,
+            env=child.environment(),
             start_new_session=True,
         )
         self._all.add(process)
