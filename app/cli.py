@@ -1,7 +1,7 @@
 """The program `features`: its commands, and what it does with an error.
 
 Exit codes: 0 done, 1 an error of ours (one message, no traceback), 2 a wrong command line,
-130 interrupted. An exception that is none of ours is a bug and shows its traceback.
+130 interrupted, 143 ended by SIGTERM. An exception that is none of ours is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from app.commands import (
     train,
     weights,
 )
+from app.ending import EXIT, SAID, Ending
 from warehouse.errors import PhotogenicError
 
 __all__ = ["main", "program"]
@@ -152,6 +153,7 @@ program.add_typer(weights.commands, name="weights")
 def main() -> None:
     """Run the command line, and end the process with its exit code."""
     code: object = 1
+    ending = Ending()
     try:
         program()
     except PhotogenicError as error:
@@ -162,6 +164,10 @@ def main() -> None:
             log.fail(error)
         sys.exit(1)
     except SystemExit as ended:
+        if ending.told and ended.code not in (0, None):
+            code = EXIT
+            print(SAID, file=sys.stderr)
+            sys.exit(EXIT)
         code = ended.code
         raise
     finally:

@@ -206,7 +206,8 @@ def main() -> None:
     """What a child does: answer until the line breaks. Argument: file descriptor of the line to the parent."""
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it, and ends the line
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.SIG_IGN)  # the parent hears of it, and ends the line
     torch.set_num_threads(1)
     line = Connection(int(sys.argv[1]))
     with contextlib.suppress(EOFError, ConnectionError):

@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import mmap
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -177,5 +178,6 @@ def _serve(layout: Layout, incoming: Path, max_pixels: int, shared: int) -> None
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all of a service: the loop answers, and ends the pipe
     with contextlib.suppress(BrokenPipeError):
         _serve(Layout(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["interruptible"]
+__all__ = ["ENDS", "interruptible"]
+
+ENDS: set[int] = {signal.SIGINT}
+"""Signals that stop a statement: those on which this process raises KeyboardInterrupt."""
 
 
 @contextlib.contextmanager
@@ -44,7 +47,7 @@ def _watching(con: DuckDBPyConnection) -> Iterator[None]:
 
     def watch() -> None:
         while received := reader.recv(64):
-            if signal.SIGINT in received:
+            if ENDS.intersection(received):
                 con.interrupt()
 
     watcher = threading.Thread(target=watch, name="interrupt", daemon=True)

@@ -14,12 +14,13 @@ import pybase64
 from aiohttp import web
 
 from app.serve import schemas
+from app.serve.addresses import PHOTO, photo_id
 from app.serve.checking import from_json, from_text
 from app.serve.errors import ApiError, translated
 from app.serve.openapi import describe
 from app.serve.photos import everything, in_order, looked_up
 from app.serve.site import Site
-from app.serve.uploads import received
+from app.serve.uploads import in_time, received, whole_body
 from warehouse import PhotogenicError
 from warehouse.query import unbuilt
 
@@ -49,18 +50,18 @@ class Api:
         """Everything under /api."""
         return [
             web.post("/api/v1/sql", self.sql),
-            web.get("/api/v1/sql/export", self.export, allow_head=False),
-            web.get("/api/v1/photos/{photo_id:.+}", self.photo, allow_head=False),
+            web.get("/api/v1/sql/export", self.export),
+            *(web.get(f"/api/v1/photos/{named}", self.photo) for named in PHOTO),
             web.post("/api/v1/features", self.features),
             web.post("/api/v1/similar", self.similar),
             web.post("/api/v1/predict", self.predict),
-            web.get("/api/v1/breakdown", self.breakdown, allow_head=False),
-            web.get("/api/v1/runs", self.runs, allow_head=False),
-            web.get("/api/v1/gallery", self.gallery, allow_head=False),
-            web.get("/api/v1/store", self.store, allow_head=False),
-            web.get("/api/v1/health", self.health, allow_head=False),
-            web.get("/api/v1/metrics", self.metrics, allow_head=False),
-            web.get("/api/openapi.json", self.openapi, allow_head=False),
+            web.get("/api/v1/breakdown", self.breakdown),
+            web.get("/api/v1/runs", self.runs),
+            web.get("/api/v1/gallery", self.gallery),
+            web.get("/api/v1/store", self.store),
+            web.get("/api/v1/health", self.health),
+            web.get("/api/v1/metrics", self.metrics),
+            web.get("/api/openapi.json", self.openapi),
         ]
 
     async def sql(self, request: web.Request) -> web.Response:
@@ -82,6 +83,8 @@ class Api:
         response.headers["Content-Disposition"] = f'attachment; filename="result.{form}"'
         self.site.guard.protect(response)
         await response.prepare(request)
+        if request.method == "HEAD":
+            return response
         await response.write(first)
         try:
             async for chunk in chunks:
@@ -94,8 +97,8 @@ class Api:
         return response
 
     async def photo(self, request: web.Request) -> web.Response:
-        self._nothing(request)
-        return sent(await self._work(everything, self.site.snapshot, request.match_info["photo_id"]))
+        from_text(request.query, self.takes["nothing" if "photo_id" in request.match_info else "photo"])
+        return sent(await self._work(everything, self.site.snapshot, photo_id(request)))
 
     async def features(self, request: web.Request) -> web.Response:
         asked, site = await self._body(request, "features"), self.site
@@ -157,7 +160,7 @@ class Api:
     async def store(self, request: web.Request) -> web.Response:
         self._nothing(request)
         try:
-            return sent(await self._work(self.site.store.status))
+            return sent(await self._work(self.site.status))
         except PhotogenicError as error:
             raise translated(error) from error
 
@@ -203,20 +206,12 @@ class Api:
                 "unsupported_type", f"The request is {request.content_type}. Expected: application/json", "curl --json"
             )
         self._nothing(request)
-        try:
-            async with asyncio.timeout(self.site.limits.body_s):
-                data = await _all(request, self.site.limits.body_bytes)
-        except TimeoutError:
-            raise _slow(self.site.limits.body_s) from None
-        return from_json(data, self.takes[name])
+        return from_json(await whole_body(request, self.site.limits, self.site.limits.body_bytes), self.takes[name])
 
     async def _received(self, request: web.Request, most: int) -> Any:
         self._nothing(request)
-        try:
-            async with asyncio.timeout(self.site.limits.body_s):
-                return await received(request, "image", self.site.limits, most=most)
-        except TimeoutError:
-            raise _slow(self.site.limits.body_s) from None
+        async with in_time(self.site.limits):
+            return await received(request, "image", self.site.limits, most=most)
 
     def _nothing(self, request: web.Request) -> None:
         """No parameters in the address are known."""
@@ -230,16 +225,3 @@ def _in_base64(vectors: NDArray[np.float32]) -> list[orjson.Fragment]:
     """Each row, little-endian, as a JSON text; there is nothing in base64 that JSON escapes."""
     rows = vectors.astype("<f4", copy=False)
     return [orjson.Fragment(b'"%b"' % pybase64.b64encode(row)) for row in rows]
-
-
-async def _all(request: web.Request, most: int) -> bytes:
-    data = bytearray()
-    async for piece in request.content.iter_chunked(1 << 16):
-        data += piece
-        if len(data) > most:
-            raise ApiError("too_large", f"The request has more than {most:,} bytes.", "ask in several requests")
-    return bytes(data)
-
-
-def _slow(seconds: float) -> ApiError:
-    return ApiError("too_slow", f"The request did not arrive within {seconds:g} s.", "send it again, faster")

@@ -6,6 +6,7 @@ maxItems, items, properties, required, additionalProperties.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,13 +32,30 @@ def from_json(data: bytes, schema: Schema) -> dict[str, Any]:
             "bad_request", f"The body is no JSON: {error}", "send a JSON object, as /api describes"
         ) from error
     _check(value, schema, "the body")
+    _refuse_repeated(data, value)
     return _with_defaults(value, schema)
+
+
+def _refuse_repeated(data: bytes, value: dict[str, Any]) -> None:
+    """A name that comes twice has two values, of which any reader takes another one."""
+    if data.count(b":") == len(value):  # a colon each: no need to look closer
+        return
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise ApiError("bad_request", f"The name {name[:80]!r} comes twice in the body.", "send it once")
+
+    json.loads(data, object_pairs_hook=once)
 
 
 def from_text(fields: Mapping[str, str], schema: Schema) -> dict[str, Any]:
     """The same of texts: the query of an address, the plain fields of a form."""
     value: dict[str, Any] = {}
     for name, text in fields.items():
+        if name in value:
+            raise ApiError("bad_request", f"{name[:80]!r} comes twice in the request.", "send it once")
         kind = schema["properties"].get(name, {}).get("type")
         value[name] = _parsed(text, kind)
     _check(value, schema, "the request")

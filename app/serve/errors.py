@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import sys
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import orjson
 from aiohttp import web
@@ -15,9 +20,10 @@ from warehouse import (
     QueryError,
     StoreError,
     WeightsError,
+    child,
 )
 
-__all__ = ["CODES", "ApiError", "error_response", "translated"]
+__all__ = ["CODES", "ApiError", "error_response", "hide", "translated"]
 
 CODES: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request is not as described."),
@@ -51,6 +57,8 @@ class ApiError(Exception):
     """
 
     def __init__(self, code: str, message: str, remedy: str = "", headers: Mapping[str, str] | None = None) -> None:
+        # A header's bytes need not be UTF-8; what is told must be.
+        message = message.encode("utf-8", "backslashreplace").decode()
         self.code, self.message, self.remedy, self.headers = code, message, remedy, headers
         super().__init__(code, message, remedy)
 
@@ -70,7 +78,30 @@ def translated(error: PhotogenicError, missing: str = "not_ready") -> ApiError:
     else:
         code = "internal"
     message = error.what + (f" Expected: {error.expected}" if error.expected else "")
-    return ApiError(code, message, error.remedy)
+    return ApiError(code, _without_folders(message), _without_folders(error.remedy))
+
+
+_hidden: set[str] = set()
+
+
+def hide(*folders: str) -> None:
+    """From here on no error tells where these folders are."""
+    _hidden.update(folders)
+
+
+@functools.cache
+def _always_hidden() -> frozenset[str]:
+    """Folders of this machine that messages of the rooms below name."""
+    from features import weights
+
+    named = [weights.cache(), Path(os.environ.get("FEATURES_WEIGHTS") or weights.cache()).absolute()]
+    return frozenset(map(str, [*named, Path.home(), Path(sys.prefix), Path(tempfile.gettempdir()), Path(child.HOME)]))
+
+
+def _without_folders(text: str) -> str:
+    for folder in sorted((_hidden | _always_hidden()) - {"/"}, key=len, reverse=True):
+        text = text.replace(folder, folder.rpartition("/")[2] if folder in _hidden else "...")
+    return text
 
 
 def error_response(error: ApiError) -> web.Response:

@@ -20,8 +20,11 @@ class Limits:
         sql_at_once: queries that run side by side.
         sql_waiting: queries that may wait for their turn; further ones are turned away.
         export_s: seconds for one download, a slow reader included.
+        unread_s: seconds in which a client must take some of what waits for it.
         body_bytes: of a JSON request.
         body_s: seconds in which a request must have arrived.
+        drain_s: seconds that what is being answered has when the server is to end.
+        wrong_token_s: seconds that the answer to a wrong token waits, at most.
         upload_bytes: of one picture.
         upload_pixels: of one picture.
         uploads: pictures in one request.
@@ -36,8 +39,11 @@ class Limits:
     sql_at_once: int = 2
     sql_waiting: int = 16
     export_s: float = 600.0
+    unread_s: float = 10.0
     body_bytes: int = 10**6
     body_s: float = 30.0
+    drain_s: float = 10.0
+    wrong_token_s: float = 2.0
     upload_bytes: int = 20 * 10**6
     upload_pixels: int = 50 * 10**6
     uploads: int = 16

@@ -26,7 +26,7 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
         "name": "photo_id",
         "in": "path",
         "required": True,
-        "schema": {"type": "string", "minLength": 1, "maxLength": 1_000, "pattern": "^[A-Za-z0-9_-]+$"},
+        "schema": {"type": "string", "minLength": 1, "maxLength": 1_024, "pattern": "^[A-Za-z0-9_-]+$"},
     }
     described = {
         "openapi": "3.1.0",

@@ -6,19 +6,22 @@ import asyncio
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, urlencode
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from app.figures import photos, standing
 from app.serve import schemas, views
+from app.serve.addresses import PHOTO, address
+from app.serve.addresses import photo_id as photo_of
 from app.serve.checking import from_text
 from app.serve.errors import ApiError, translated
 from app.serve.figures import Figures
 from app.serve.guard import COOKIE
 from app.serve.photos import everything, in_order
 from app.serve.site import Site
+from app.serve.uploads import whole_body
 from app.serve.vocabulary import EXAMPLES, dictionary, words
 from warehouse import InputError, PhotogenicError
 from warehouse.query import unbuilt
@@ -49,7 +52,7 @@ class Pages:
         self._templates = Environment(
             loader=PackageLoader("app.serve"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        self._templates.filters["path"] = lambda text: quote(text, safe="")
+        self._templates.filters["path"] = address
         # The folder's name alone: where it lies is nobody's business who only sees the page.
         name = site.store.layout.root.absolute().name
         self._templates.filters["with_store"] = lambda command: views.with_store(command, name)
@@ -63,7 +66,7 @@ class Pages:
         """Every page, and what pages load."""
         return [
             web.get("/", self.gallery),
-            web.get("/photos/{photo_id:.+}", self.photo),
+            *(web.get(f"/photos/{named}", self.photo) for named in PHOTO),
             web.get("/similar", self.similar),
             web.get("/sql", self.sql),
             web.get("/breakdown", self.breakdown),
@@ -73,7 +76,7 @@ class Pages:
             web.get("/login", self.login),
             web.post("/login", self.let_in),
             web.get("/static/{name}", self.static),
-            web.get("/{kind:thumbs|pictures}/{photo_id:.+}", self.picture),
+            *(web.get(f"/{{kind:thumbs|pictures}}/{named}", self.picture) for named in PHOTO),
         ]
 
     async def gallery(self, request: web.Request) -> web.Response:
@@ -98,7 +101,7 @@ class Pages:
         )
 
     async def photo(self, request: web.Request) -> web.Response:
-        site, photo_id = self.site, request.match_info["photo_id"]
+        site, photo_id = self.site, photo_of(request)
         photo = await self._work(everything, site.snapshot, photo_id)
         weeks = await self._work(views.weeks, site.snapshot, photo_id)
         intervals = {row["time_window"]: row for row in photo["like_ratios"]}
@@ -167,7 +170,7 @@ class Pages:
         )
 
     async def store(self, _: web.Request) -> web.Response:
-        status = await self._work(self.site.store.status)
+        status = await self._work(self.site.status)
         builds = await self._work(self.site.snapshot.ask, "from builds order by started_at desc limit 10")
 
         def count(name: str) -> str:
@@ -191,10 +194,13 @@ class Pages:
         return self._login(request.query.get("next", "/"), wrong=False)
 
     async def let_in(self, request: web.Request) -> web.Response:
-        async with asyncio.timeout(self.site.limits.body_s):
-            form = await request.post()
-        shown, target = str(form.get("token", "")), str(form.get("next", "/"))
+        if request.content_type != "application/x-www-form-urlencoded":
+            raise ApiError("unsupported_type", f"The form is {request.content_type}.", "open /login in a browser")
+        sent = await whole_body(request, self.site.limits, 50_000)
+        form = parse_qs(sent.decode("utf-8", "replace"), max_num_fields=16)
+        (shown, *_), (target, *_) = form.get("token", [""]), form.get("next", ["/"])
         if self.site.guard.token is None or not self.site.guard.accepts(shown):
+            await self.site.guard.wait(request)
             return self._login(target, wrong=True)
         inside = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
         answer = web.Response(status=303, headers={"Location": target if inside else "/"})
@@ -213,7 +219,7 @@ class Pages:
         return web.Response(body=data, content_type=kind, charset="utf-8", headers={"Cache-Control": "no-cache"})
 
     async def picture(self, request: web.Request) -> web.Response:
-        photo = self.site.snapshot.photo(request.match_info["photo_id"])
+        photo = self.site.snapshot.photo(photo_of(request))
         if photo is None:
             raise ApiError(
                 "not_found", "There is no such photo.", 'features sql "select photo_id from photos limit 10"'

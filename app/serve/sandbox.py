@@ -13,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
@@ -139,15 +141,23 @@ class Sandbox:
         try:
             async with asyncio.timeout(_START_S):
                 await _frame(process)
-        except BaseException:
+        except BaseException as error:
             self._put_back(process, sound=False)
+            if isinstance(error, (asyncio.IncompleteReadError, TimeoutError)):
+                raise StoreError(
+                    "A process that answers SQL did not start.",
+                    f"enough memory for it, and {_START_S:g} s",
+                    "features serve says above what it lacked",
+                ) from error
             raise
         return process
 
     async def _kill(self, process: asyncio.subprocess.Process) -> None:
         self._all.discard(process)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        # Not `process.kill()`: that takes away the exit code for which asyncio waits, and asyncio complains.
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         await process.wait()
         process._transport.close()  # type: ignore[attr-defined]
 

@@ -48,6 +48,7 @@ def main() -> None:
 
 
 def _confine(n_bytes: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all of a service: the server answers, and ends this
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, n_bytes))

@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "number"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_ID: Schema = {"type": "string", "minLength": 1, "maxLength": 1_000}
+_ID: Schema = {"type": "string", "minLength": 1, "maxLength": 1_024}
 
 
 def _maybe(schema: Schema) -> Schema:
@@ -97,6 +97,7 @@ def requests(limits: Limits) -> dict[str, Schema]:
             {"window": {"type": "string", "enum": ["latest", "every"], "default": "latest"}}, "window"
         ),
         "gallery": _object(gallery := _gallery(), *gallery),
+        "photo": _object({"photo_id": _ID}),
         "nothing": _object({}),
     }
 

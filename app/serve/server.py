@@ -9,17 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from app.serve.api import Api
+from app.serve.connection import Connection, connections
 from app.serve.errors import ApiError, error_response, translated
-from app.serve.guard import Guard, is_loopback
+from app.serve.guard import FOR_PROGRAMS, Guard, is_loopback
 from app.serve.limits import Limits
 from app.serve.pages import Pages
+from app.serve.patience import Patience
 from app.serve.site import SITE, Site
 from warehouse import InputError, PhotogenicError
 
@@ -47,7 +52,7 @@ def serve(
     name: tuple[str, ...] = (),
     tell: Callable[[str], None] = print,
 ) -> None:
-    """Answer until interrupted.
+    """Answer until interrupted, or ended by SIGTERM: then whatever is being answered has its time first.
 
     Args:
         store: what is shown.
@@ -63,12 +68,41 @@ def serve(
     """
     guard = checked(host, token, name)
 
-    async def live() -> None:
-        async with running(store, guard, host=host, port=port) as at:
-            tell(f"Photogenic is at {at}   (Ctrl-C ends it)")
-            await asyncio.Event().wait()
+    async def live() -> signal.Signals:
+        with _told_to_end() as ending:
+            async with running(store, guard, host=host, port=port) as at:
+                tell(f"Photogenic is at {at}   (Ctrl-C ends it)")
+                return await ending
 
-    asyncio.run(live())
+    if asyncio.run(live()) == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _told_to_end() -> Iterator[asyncio.Future[signal.Signals]]:
+    """Which signal asks for the end: SIGTERM, or Ctrl-C. A second one ends the process as it always does."""
+    loop = asyncio.get_running_loop()
+    ending: asyncio.Future[signal.Signals] = loop.create_future()
+    former = {asked: signal.getsignal(asked) for asked in (signal.SIGTERM, signal.SIGINT)}
+
+    def told(asked: signal.Signals) -> None:
+        restore()
+        ending.set_result(asked)
+
+    def restore() -> None:
+        for asked, handler in former.items():
+            loop.remove_signal_handler(asked)
+            signal.signal(asked, handler)
+
+    if threading.current_thread() is threading.main_thread():
+        for asked, handler in former.items():
+            if handler != signal.SIG_IGN:
+                loop.add_signal_handler(asked, told, asked)
+    try:
+        yield ending
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            restore()
 
 
 def checked(host: str, token: str | None, names: tuple[str, ...] = ()) -> Guard:
@@ -99,6 +133,7 @@ async def running(
         StoreError: there is no store.
     """
     limits = limits or Limits()
+    guard = replace(guard, patience=Patience(limits.wrong_token_s))
     app = application(store, guard, limits)
     runner = web.AppRunner(
         app,
@@ -107,57 +142,38 @@ async def running(
         auto_decompress=False,
         max_line_size=_LINE,
         keepalive_timeout=30.0,
-        shutdown_timeout=1.0,
+        shutdown_timeout=limits.drain_s,
     )
     await runner.setup()
     try:
         loop = asyncio.get_running_loop()
         try:
-            listening = await loop.create_server(_patient(runner, app, limits.body_s), host.strip("[]"), port)
+            assert runner.server is not None
+            connect = connections(runner.server, limits, guard.protect)
+            listening = await loop.create_server(connect, host.strip("[]"), port)
         except OSError as error:
             raise InputError(
                 f"Nothing can listen at {host}, port {port}: {error.strerror}.",
                 "an address of this machine and a free port",
                 "features serve --port 0",
             ) from error
-        async with listening:
+        try:
             (address, found, *_) = listening.sockets[0].getsockname()
             yield f"http://{f'[{address}]' if ':' in address else address}:{found}"
+        finally:
+            listening.close()  # nobody new; whoever is being answered has his time in `cleanup`
     finally:
         await runner.cleanup()
 
 
 _PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)
-_SILENT: web.AppKey[set[object]] = web.AppKey("silent", set)
-"""Connections that have not sent a whole request head yet."""
-
-
-def _patient(runner: web.AppRunner, app: web.Application, seconds: float) -> Callable[[], asyncio.BaseProtocol]:
-    """Connections that send no whole request head in time are cut off: they would be held open for ever."""
-    loop = asyncio.get_running_loop()
-
-    def connect() -> asyncio.BaseProtocol:
-        assert runner.server is not None
-        protocol = runner.server()
-        app[_SILENT].add(protocol)
-
-        def look() -> None:
-            if protocol in app[_SILENT]:
-                app[_SILENT].discard(protocol)
-                if protocol.transport is not None:
-                    protocol.transport.abort()
-
-        loop.call_later(seconds, look)
-        return protocol
-
-    return connect
 
 
 def application(store: FeatureStore, guard: Guard, limits: Limits) -> web.Application:
     """Every address, behind the guard."""
     site = Site.open(store, guard, limits)
     app = web.Application(middlewares=[_guarded], client_max_size=limits.uploads * limits.upload_bytes)
-    app[SITE], app[_SILENT] = site, set()
+    app[SITE] = site
     app.cleanup_ctx.append(site.live)
     pages = Pages(site)
     app[_PAGES] = pages
@@ -169,7 +185,8 @@ def application(store: FeatureStore, guard: Guard, limits: Limits) -> web.Applic
 async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Check who asks, answer errors in their one shape, count, and set the headers of every answer."""
     site, started = request.app[SITE], time.perf_counter()
-    request.app[_SILENT].discard(request.protocol)
+    if isinstance(request.protocol, Connection):
+        request.protocol.heard = True
     try:
         response = await _answered(request, handler, site)
     except asyncio.CancelledError:
@@ -188,7 +205,7 @@ async def _answered(request: web.Request, handler: Handler, site: Site) -> web.S
     except web.HTTPSeeOther as away:
         return web.Response(status=away.status, headers={"Location": str(away.location)})
     except ApiError as error:
-        api = request.path.startswith(("/api/", "/thumbs/", "/pictures/", "/static/"))
+        api = request.path.startswith(FOR_PROGRAMS)
         if api or "text/html" not in request.headers.get("Accept", ""):
             return error_response(error)
         return request.app[_PAGES].problem(error)
@@ -196,7 +213,7 @@ async def _answered(request: web.Request, handler: Handler, site: Site) -> web.S
 
 async def _handled(request: web.Request, handler: Handler, site: Site) -> web.StreamResponse:
     """Raises: ApiError, whatever went wrong."""
-    site.guard.check(request)
+    await site.guard.check(request)
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise ApiError("unsupported_type", "The request is compressed.", "send it as it is")
     most = site.limits.uploads * site.limits.upload_bytes

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from app.serve.errors import hide
 from app.serve.guard import Guard
 from app.serve.limits import Limits
 from app.serve.metrics import Metrics
@@ -52,6 +53,7 @@ class Site:
     def open(cls, store: FeatureStore, guard: Guard, limits: Limits) -> Site:
         """Raises: StoreError, there is no store."""
         db, n_threads = store.database, store.database.settings.threads
+        hide(str(store.layout.root.absolute()), str(store.layout.root.resolve()))
         follower = Follower(db)
         sandbox, exports = (Sandbox(store.layout.root.absolute(), limits, n_threads) for _ in range(2))
         work = ThreadPoolExecutor(n_threads + 2, "work")
@@ -74,6 +76,10 @@ class Site:
     def snapshot(self) -> Snapshot:
         """The newest there is."""
         return self.follower.current
+
+    def status(self) -> dict[str, Any]:
+        """What `features status` says; of the machine's folders only the last name."""
+        return self.store.status() | {"store": self.store.layout.root.absolute().name}
 
     async def live(self, _: web.Application) -> AsyncIterator[None]:
         """From the first request to the last."""

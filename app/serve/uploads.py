@@ -6,9 +6,10 @@ the `with` ends.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from app.serve.errors import ApiError
 from app.serve.limits import Limits
 from ingest.headers import look_at
 
-__all__ = ["Upload", "in_memory", "received"]
+__all__ = ["Upload", "in_memory", "in_time", "received", "whole_body"]
 
 _PIECE = 1 << 16
 
@@ -77,6 +78,33 @@ async def received(
     return pictures, fields
 
 
+async def whole_body(request: web.Request, limits: Limits, most: int) -> bytes:
+    """All bytes of a request.
+
+    Raises:
+        ApiError: there are more than `most`, or they do not come in time.
+    """
+    data = bytearray()
+    async with in_time(limits):
+        async for piece in request.content.iter_chunked(_PIECE):
+            data += piece
+            if len(data) > most:
+                raise ApiError("too_large", f"The request has more than {most:,} bytes.", "ask in several requests")
+    return bytes(data)
+
+
+@contextlib.asynccontextmanager
+async def in_time(limits: Limits) -> AsyncIterator[None]:
+    """Raises: ApiError, the request has not arrived when its time is over."""
+    try:
+        async with asyncio.timeout(limits.body_s):
+            yield
+    except TimeoutError:
+        raise ApiError(
+            "too_slow", f"The request did not arrive within {limits.body_s:g} s.", "send it again, faster"
+        ) from None
+
+
 async def _read(part: BodyPartReader, most: int) -> bytes:
     data = bytearray()
     while piece := await part.read_chunk(_PIECE):
@@ -88,7 +116,8 @@ async def _read(part: BodyPartReader, most: int) -> bytes:
 
 def _judged(name: str, data: bytes, limits: Limits) -> Upload:
     header = look_at(data, max_pixels=limits.upload_pixels)
-    return Upload(Path(name).name[:200], data, header.status, header.detail)
+    plain = Path(name).name[:200].encode("utf-8", "replace").decode()
+    return Upload(plain, data, header.status, header.detail)
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ export function shown(error) {
 
 export const percent = (value, digits = 0) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(digits)} %`);
 export const count = (value) => Math.round(value).toLocaleString("en");
-export const at = (photoId) => encodeURIComponent(photoId);
+export const at = (photoId) => photoId === "." || photoId === ".." ? `?photo_id=${photoId}` : encodeURIComponent(photoId);
 
 export function bar(value) {
   return svg("svg", { class: "bar", viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" },

@@ -1,5 +1,5 @@
 // Search by a photo of the store or by a picture that is dropped, chosen or pasted.
-import { ask, card, el, percent, post, shown } from "./common.js";
+import { ask, at, card, el, percent, post, shown } from "./common.js";
 
 // Above the median of the photos of the same gender, where `popular` is above that of everybody's.
 const WITHIN_GENDER = "photo_id in (select photo_id from photo_labels qualify value > median(value) over (partition by source, gender))";
@@ -80,7 +80,7 @@ if (filters) {
     const name = byId.value.trim();
     if (!name) return;
     picture = null;
-    preview.src = `/thumbs/${encodeURIComponent(name)}`;
+    preview.src = `/thumbs/${at(name)}`;
     preview.alt = name;
     preview.hidden = false;
     preview.onerror = () => { preview.hidden = true; };
