@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.headers import MAX_PIXELS, is_bomb
+from ingest.headers import is_bomb, too_large
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,7 +26,7 @@ __all__ = ["MIN_SIDE", "Decoded", "Status", "decode"]
 MIN_SIDE = 640
 """Twice the input of every network up to 320 px: the resize that follows hides how the pixels were halved."""
 
-Status = Literal["ok", "empty", "not_an_image", "truncated", "unreadable", "too_large"]
+Status = Literal["ok", "empty", "not_an_image", "truncated", "unreadable", "too_large", "detector_failed"]
 
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """What is opened at all. Pillow knows more, and starts Ghostscript for one of them."""
@@ -76,8 +76,8 @@ def decode(data: bytes, *, min_side: int | None = MIN_SIDE) -> Decoded:
         if image is None:
             return Decoded("not_an_image", f"begins with {data[:8].hex(' ')}")
         width, height = image.size
-        if width * height > MAX_PIXELS:
-            return Decoded("too_large", f"{width} x {height} pixels")
+        if why := too_large(width, height):
+            return Decoded("too_large", why)
         if min_side is not None:
             _draft(image, min_side)
         turns, mirrored = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1), (0, False))

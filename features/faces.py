@@ -12,31 +12,42 @@ import contextlib
 import ctypes
 import functools
 import hashlib
-import os
-import queue
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features import weights
-from warehouse import InputError, MissingPartError
+from features.blazeface import SUPPRESSION, Box
+from features.children import ChildDiedError
+from features.detection import DetectorProcess
+from features.resize import resized
+from warehouse import InputError, MissingPartError, StoreError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["FLOOR", "Detector", "Face", "FaceSettings"]
+__all__ = [
+    "FLOOR",
+    "LONGEST",
+    "Detector",
+    "DetectorFailed",
+    "Face",
+    "FaceSettings",
+    "looked",
+    "nobody",
+    "require_libraries",
+]
 
 FLOOR = 0.5
 """The confidence at which BlazeFace was tuned; what scores less is seldom a face."""
 
-_SUPPRESSION = 0.3
-"""Boxes that overlap more than this are one face."""
+LONGEST = 32_766
+"""Pixels of a side: OpenCV counts them in 16 bits, and aborts the process at one more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class FaceSettings:
     @property
     def digest(self) -> str:
         """Names everything that decides which faces are found, in 16 hex digits."""
-        text = f"blazeface 1 {self.weights.sha256} {self.floor:g} {_SUPPRESSION:g}"
+        text = f"blazeface 1 {self.weights.sha256} {self.floor:g} {SUPPRESSION:g}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -96,76 +107,50 @@ class Face:
         return Face(*box, self.confidence, self.keypoints * factor)
 
 
+class DetectorFailed(Exception):  # noqa: N818  # not an error of the program: the photo gets it as its status
+    """The detector died of this picture, twice. `str` of it: of what."""
+
+
 class Detector:
-    """BlazeFace. Call it from any thread; close it, or use it in a `with`.
+    """BlazeFace, in a process of its own. Call it from any thread; close it, or use it in a `with`.
+
+    A process that dies is started again, and the picture that it was given is tried once more with no other beside
+    it: so the one that kills it is known.
 
     Args:
         settings: which model, which threshold.
         n: how many threads may look at once; mediapipe gives each instance one.
 
     Raises:
-        MissingPartError: a system library of mediapipe is absent.
+        MissingPartError: a system library of mediapipe is absent, or mediapipe does not start.
         WeightsError: the model cannot be found.
     """
 
     def __init__(self, settings: FaceSettings, n: int = 1) -> None:
         require_libraries()
-        model = weights.resolve(settings.weights).read_bytes()
-        with _quiet() as said:
-            from mediapipe import Image, ImageFormat
-            from mediapipe.tasks.python.core.base_options import BaseOptions
-            from mediapipe.tasks.python.vision import FaceDetector, FaceDetectorOptions
-
-            options = FaceDetectorOptions(
-                base_options=BaseOptions(model_asset_buffer=model),
-                min_detection_confidence=settings.floor,
-                min_suppression_threshold=_SUPPRESSION,
-            )
-            self._image = functools.partial(Image, image_format=ImageFormat.SRGB)
-            self._all = [FaceDetector.create_from_options(options) for _ in range(n)]
-            self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
-            for one in self._all:
-                one.detect(self._image(data=np.zeros((128, 128, 3), np.uint8)))
-                self._free.put(one)
-            self._warn_now(said)
-
-    def _warn_now(self, said: Callable[[], bytes]) -> None:
-        """Have mediapipe complain here of how its own tensors lie in memory, not in the middle of the work.
-
-        It does so once in a process, at whatever call the allocator first hands out an odd address to. Blocks of
-        growing size, held meanwhile, move the address: the second call is nearly always the one at the latest.
-        """
-        held = []
-        for n in range(0 if _warned.is_set() else 64):
-            if b"not aligned" in said():
-                break
-            held.append(np.empty(128 * 128 * 3 * 4 + 16 * n, np.uint8))
-            self._all[0].detect(self._image(data=np.zeros((128, 128, 3), np.uint8)))
-        _warned.set()
+        self._setup = weights.resolve(settings.weights).read_bytes(), settings.floor
+        self._n = n
+        self._starting = threading.Lock()
+        self._turn = threading.Condition()
+        self._n_inside = self._n_alone = 0
+        self._dead: list[DetectorProcess] = []
+        self._child: DetectorProcess | None = DetectorProcess(self._setup, n)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Face]:
-        """Faces in uint8 (h, w, 3), RGB; the most confident first."""
-        height, width = pixels.shape[:2]
-        one = self._free.get()
-        try:
-            found = one.detect(self._image(data=np.ascontiguousarray(pixels))).detections
-        finally:
-            self._free.put(one)
-        scale = np.array([width, height], np.float64)
-        faces = []
-        for detection in found:
-            box = detection.bounding_box
-            x0, y0 = float(box.origin_x), float(box.origin_y)
-            keypoints = np.array([(point.x, point.y) for point in detection.keypoints or ()], np.float64) * scale
-            score = float(detection.categories[0].score)
-            faces.append(Face(x0, y0, x0 + box.width, y0 + box.height, score, keypoints))
-        return sorted(faces, key=lambda face: (-face.confidence, face.x0, face.y0))
+        """Faces in uint8 (h, w, 3), RGB; the most confident first.
+
+        Raises:
+            DetectorFailed: the detector died of this picture.
+            StoreError: something else ended it, twice: the system, for want of memory.
+        """
+        return looked(self._found, pixels)
 
     def close(self) -> None:
-        """Needed: mediapipe's own finaliser fails when the interpreter ends."""
-        with _quiet():
-            for one in self._all:
-                one.close()
+        """End the process."""
+        for child in (self._child, *self._dead):
+            if child is not None:
+                child.close()
+        self._child, self._dead = None, []
 
     def __enter__(self) -> Detector:
         return self
@@ -174,6 +159,82 @@ class Detector:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _found(self, pixels: NDArray[np.uint8]) -> list[Box]:
+        try:
+            return self._asked(pixels, alone=False)
+        except ChildDiedError:
+            pass  # of this picture or of one beside it
+        try:
+            return self._asked(pixels, alone=True)
+        except ChildDiedError as died:
+            if died.killed:
+                raise StoreError(
+                    "The process that finds faces was killed, twice.",
+                    "enough memory for it, some 0.5 GB",
+                    "free some memory, then run the same command again",
+                ) from died
+            raise DetectorFailed(str(died)) from died
+
+    def _asked(self, pixels: NDArray[np.uint8], *, alone: bool) -> list[Box]:
+        with self._inside(alone=alone):
+            with self._starting:
+                if alone:
+                    while self._dead:
+                        self._dead.pop().close()
+                if self._child is None:
+                    self._child = DetectorProcess(self._setup, self._n)
+                child = self._child
+            try:
+                return child(pixels)
+            except ChildDiedError:
+                with self._starting:
+                    if self._child is child:
+                        self._child = None
+                        self._dead.append(child)
+                raise
+
+    @contextlib.contextmanager
+    def _inside(self, *, alone: bool) -> Iterator[None]:
+        """Any number of threads at a time, or one alone; who wants to be alone goes first."""
+        with self._turn:
+            self._n_alone += alone
+            self._turn.wait_for(lambda: not self._n_inside if alone else not self._n_alone)
+            self._n_inside += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._n_inside -= 1
+                self._n_alone -= alone
+                self._turn.notify_all()
+
+
+def looked(detect: Callable[[NDArray[np.uint8]], list[Box]], pixels: NDArray[np.uint8]) -> list[Face]:
+    """The faces of a picture by a `BlazeFace`, the most confident first."""
+    height, width = pixels.shape[:2]
+    shown = _within(pixels)
+    fx, fy = width / shown.shape[1], height / shown.shape[0]
+    scale = np.array([width, height], np.float64)
+    faces = [
+        Face(x * fx, y * fy, (x + w) * fx, (y + h) * fy, score, np.array(keypoints, np.float64) * scale)
+        for x, y, w, h, score, keypoints in detect(shown)
+    ]
+    return sorted(faces, key=lambda face: (-face.confidence, face.x0, face.y0))
+
+
+def nobody(_: NDArray[np.uint8]) -> list[Face]:
+    """The detector of encoders of whole photos, which is never to be asked."""
+    raise AssertionError("an encoder of whole photos asked for faces")
+
+
+def _within(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture that OpenCV takes: smaller where a side is too long for it, else as it is."""
+    height, width = pixels.shape[:2]
+    if max(height, width) <= LONGEST:
+        return pixels
+    share = LONGEST / max(height, width)
+    return np.ascontiguousarray(resized(pixels, max(round(width * share), 1), max(round(height * share), 1)))
 
 
 @functools.cache
@@ -197,25 +258,3 @@ def require_libraries() -> None:
             "the OpenGL libraries of the system (no graphics card needed)",
             "sudo apt-get install --yes libgl1 libegl1 libgles2",
         )
-
-
-_redirecting = threading.Lock()
-_warned = threading.Event()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[Callable[[], bytes]]:
-    """Keep what mediapipe's C++ writes to stderr, bypassing every logging setting, out of our output.
-
-    Yields:
-        A function that gives what was written so far.
-    """
-    with _redirecting, tempfile.TemporaryFile() as heap:
-        sys.stderr.flush()
-        kept = os.dup(2)
-        try:
-            os.dup2(heap.fileno(), 2)
-            yield lambda: os.pread(heap.fileno(), 1 << 20, 0)
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

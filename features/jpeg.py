@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from features.decode import MIN_SIDE, Decoded, decode
 from features.device import Device
-from ingest.headers import MAX_PIXELS
+from ingest.headers import too_large
 
 __all__ = ["decoded"]
 
@@ -72,7 +72,7 @@ def _suits(data: bytes) -> bool:
     except (OSError, SyntaxError, ValueError):
         return False
     width, height = image.size
-    return upright and image.mode == "RGB" and min(width, height) < 2 * MIN_SIDE and width * height <= MAX_PIXELS
+    return upright and image.mode == "RGB" and min(width, height) < 2 * MIN_SIDE and not too_large(width, height)
 
 
 def _on_device(photos: Sequence[bytes], device: str) -> list[NDArray[np.uint8] | None]:

@@ -7,8 +7,7 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +16,11 @@ from features.align import DLIB, FACENET, ChipRule, chip, shrinkage
 from features.backbones import Cut
 from features.decode import MIN_SIDE, Decoded, decode
 from features.device import CPU, Device
+from features.faces import DetectorFailed, Face
 from features.jpeg import decoded
 from features.resize import centre
 from features.sightings import Sighting
 from warehouse import Layout, StoreError
-
-if TYPE_CHECKING:
-    from features.faces import Face
 
 __all__ = ["BATCH", "Order", "Prepared", "Preparer", "loader", "picture"]
 
@@ -126,7 +123,10 @@ class Preparer:
         faces: list[Face] = []
         if photo.pixels is not None and (order.look or any(cut.input == "face" for cut in cuts.values())):
             with made.timed("faces"):
-                faces = self._detector(photo.pixels)
+                try:
+                    faces = self._detector(photo.pixels)
+                except DetectorFailed as failed:
+                    photo = replace(photo, status="detector_failed", detail=str(failed), pixels=None)
         if order.look:
             factor = photo.width / photo.pixels.shape[1] if photo.pixels is not None else 1.0
             found = [face.scaled(factor) for face in faces]

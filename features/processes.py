@@ -2,7 +2,8 @@
 
 Each child reads, decodes, finds faces and cuts, and leaves the pictures in memory that it shares with this process,
 where the networks are. That memory belongs to no file: whoever is killed, nothing of it stays. A child ends with
-its parent, because the line between them breaks.
+its parent, because the line between them breaks. Where a child dies of a photo, another one takes the batch photo by
+photo, and the one that it dies of again gets that as its status.
 """
 
 from __future__ import annotations
@@ -11,23 +12,22 @@ import contextlib
 import mmap
 import os
 import queue
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, Pipe
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features import weights
 from features.backbones import Cut
+from features.children import ChildDiedError, memory
 from features.embedder import cuts as cuts_of
-from features.faces import Detector, Face, FaceSettings
+from features.faces import Detector, Face, FaceSettings, nobody, require_libraries
+from features.handover import Line, Task, laid_out
 from features.preparation import BATCH, Order, Prepared, Preparer, loader
-from warehouse import Layout, StoreError, child
+from features.sightings import Sighting
+from warehouse import Layout, StoreError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,26 +35,13 @@ if TYPE_CHECKING:
     from features.device import Device
     from features.embedder import Embedder
 
-__all__ = ["Processes", "main", "preparing"]
+__all__ = ["Processes", "preparing"]
 
 FROM_THREADS = 5
 """On fewer cores threads hardly wait for each other, and start at once."""
 
 WORTH = 100
 """Photos per process that make up for its start, some two seconds."""
-
-_Look = Callable[[NDArray[np.uint8]], list[Face]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """What a child is to do for as long as it lives. `slots`: file descriptors of shared memory, each `width` bytes."""
-
-    root: Path
-    faces: FaceSettings | None
-    cuts: dict[str, tuple[Cut, frozenset[str]]]
-    slots: tuple[int, ...]
-    width: int
 
 
 @contextlib.contextmanager
@@ -89,14 +76,10 @@ def _looking(
 ) -> Iterator[tuple[Callable[[NDArray[np.uint8]], list[Face]], float]]:
     """The detector and the confidence that counts; one that is never to be asked needs no mediapipe."""
     if faces is None:
-        yield _nobody, 1.0
+        yield nobody, 1.0
         return
     with Detector(faces, n) as detector:
         yield detector, faces.confidence
-
-
-def _nobody(_: NDArray[np.uint8]) -> list[Face]:
-    raise AssertionError("an encoder of whole photos asked for faces")
 
 
 class Processes:
@@ -121,61 +104,90 @@ class Processes:
         n: int,
         n_slots: int,
     ) -> None:
+        found = None
+        if faces is not None:
+            require_libraries()
+            found = weights.resolve(faces.weights).read_bytes(), faces.floor, faces.confidence
         self._cuts = dict(cuts)
         width = max(batch * sum(cut.size**2 * 3 for cut, _ in cuts.values()), 1)
-        handles = [os.memfd_create("photogenic") for _ in range(n_slots)]
-        for handle in handles:
-            os.truncate(handle, width)
-        self._slots = [np.frombuffer(mmap.mmap(handle, width), np.uint8) for handle in handles]
+        self._handles = [memory(width) for _ in range(n_slots)]
+        self._slots = [np.frombuffer(mmap.mmap(handle, width), np.uint8) for handle in self._handles]
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(n_slots):
             self._free.put(slot)
-        task = _Task(layout.root.absolute(), faces, self._cuts, tuple(handles), width)
-        self._all = [_start(task) for _ in range(n)]
-        self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
-        for line, _ in self._all:
+        task = Task(layout.root.absolute(), found, self._cuts, tuple(self._handles), width)
+        self._all = [Line(task) for _ in range(n)]
+        self._idle: queue.SimpleQueue[Line] = queue.SimpleQueue()
+        for line in self._all:
             self._idle.put(line)
-        for handle in handles:
-            os.close(handle)
 
     def __call__(self, orders: Sequence[Order]) -> Prepared:
         """The pictures lie in a slot until `done` of the answer is called.
 
         Raises:
-            StoreError: a photo's bytes are not there or damaged; a process ended.
+            StoreError: a photo's bytes are not there or damaged; the system ended a process, for want of memory.
         """
         slot, line = self._free.get(), self._idle.get()
         try:
-            line.send((orders, slot))
-            answer = line.recv()
-        except (EOFError, ConnectionError) as error:
+            answer = line.ask(orders, slot)
+        except ChildDiedError:
+            answer = None
             self._free.put(slot)
-            self._idle.put(line)  # so that nobody waits for it: they hear of it too
-            raise StoreError(
-                "A process that prepares photos ended before its work was done.",
-                "enough memory for each of them, some 0.5 GB",
-                "FEATURES_THREADS=4 features build goes on where this stopped",
-            ) from error
-        self._idle.put(line)
+        finally:
+            self._idle.put(line)
+        return self._one_by_one(orders) if answer is None else self._taken(answer, slot)
+
+    def _one_by_one(self, orders: Sequence[Order]) -> Prepared:
+        """A batch of which a process died."""
+        made = Prepared()
+        kept: dict[str, tuple[list[str], list[NDArray[np.uint8]]]] = {name: ([], []) for name in self._cuts}
+        for order in orders:
+            one = self._alone(order)
+            made.sightings += one.sightings
+            for name, (digests, pictures) in one.pictures.items():
+                kept[name][0].extend(digests)
+                kept[name][1].extend(np.array(shown) for shown in pictures)
+            for step, spent in one.seconds.items():
+                made.seconds[step] += spent
+                made.counts[step] += one.counts[step]
+            one.done()
+        made.pictures = kept
+        return made
+
+    def _alone(self, order: Order) -> Prepared:
+        slot, line = self._free.get(), self._idle.get()
+        try:
+            answer = line.ask([order], slot)
+        except ChildDiedError as died:
+            self._free.put(slot)
+            if died.killed:
+                raise StoreError(
+                    "A process that prepares photos was killed before its work was done, twice.",
+                    "enough memory for each of them, some 0.5 GB",
+                    "FEATURES_THREADS=4 features build goes on where this stopped",
+                ) from died
+            return Prepared([Sighting(order.sha256, "detector_failed", str(died), 0, 0, [])] if order.look else [])
+        finally:
+            self._idle.put(line)
+        return self._taken(answer, slot)
+
+    def _taken(self, answer: Any, slot: int) -> Prepared:
+        """An answer with the pictures in its slot."""
         if isinstance(answer, Exception):
             self._free.put(slot)
             raise answer
         prepared: Prepared
         digests, prepared = answer
-        shown = _laid_out(self._slots[slot], self._cuts, digests)
+        shown = laid_out(self._slots[slot], self._cuts, digests)
         pictures = {name: (digests[name], some) for name, some in shown}
         return replace(prepared, pictures=pictures, done=lambda: self._free.put(slot))
 
     def close(self) -> None:
         """End them; what they were at is lost."""
-        for line, _ in self._all:
+        for line in self._all:
             line.close()
-        for _, process in self._all:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        while self._handles:
+            os.close(self._handles.pop())
 
     def __enter__(self) -> Processes:
         return self
@@ -184,64 +196,3 @@ class Processes:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _start(task: _Task) -> tuple[Connection, subprocess.Popen[bytes]]:
-    """A child that waits for orders, and the line to it."""
-    ours, theirs = Pipe()
-    # Not multiprocessing's own: that would run the user's script again in each child.
-    process = subprocess.Popen(
-        child.python("features.processes:main", str(theirs.fileno()), of_user=True),
-        pass_fds=(theirs.fileno(), *task.slots),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        env=child.environment(CUDA_VISIBLE_DEVICES=""),
-    )
-    theirs.close()
-    ours.send(task)
-    return ours, process
-
-
-def main() -> None:
-    """What a child does: answer until the line breaks. Argument: file descriptor of the line to the parent."""
-    import torch
-
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, signal.SIG_IGN)  # the parent hears of it, and ends the line
-    torch.set_num_threads(1)
-    line = Connection(int(sys.argv[1]))
-    with contextlib.suppress(EOFError, ConnectionError):
-        task: _Task = line.recv()
-        slots = [np.frombuffer(mmap.mmap(slot, task.width), np.uint8) for slot in task.slots]
-        with _looking(task.faces) as (detector, confidence):
-            prepare = Preparer(loader(Layout(task.root)), detector, confidence, task.cuts)
-            while True:
-                orders, slot = line.recv()
-                try:
-                    line.send(_handed_over(prepare(orders), slots[slot], task.cuts))
-                except Exception as error:
-                    line.send(error)
-
-
-def _handed_over(
-    prepared: Prepared, memory: NDArray[np.uint8], cuts: Mapping[str, tuple[Cut, frozenset[str]]]
-) -> tuple[dict[str, list[str]], Prepared]:
-    """The digests of each backbone, and all but the pictures: these go into `memory`."""
-    digests = {name: some for name, (some, _) in prepared.pictures.items()}
-    for name, place in _laid_out(memory, cuts, digests):
-        for at, shown in enumerate(prepared.pictures[name][1]):
-            place[at] = shown
-    return digests, Prepared(prepared.sightings, {}, dict(prepared.seconds), dict(prepared.counts))
-
-
-def _laid_out(
-    memory: NDArray[np.uint8], cuts: Mapping[str, tuple[Cut, frozenset[str]]], digests: Mapping[str, Sequence[str]]
-) -> list[tuple[str, NDArray[np.uint8]]]:
-    """By backbone, the part of `memory` that holds its pictures: (n, size, size, 3)."""
-    found, start = [], 0
-    for name, (cut, _) in cuts.items():
-        shape = (len(digests[name]), cut.size, cut.size, 3)
-        end = start + int(np.prod(shape))
-        found.append((name, memory[start:end].reshape(shape)))
-        start = end
-    return found

@@ -22,7 +22,7 @@ from features.decode import decode
 from features.device import choose
 from features.embedder import Embedder
 from features.encoders import encoder
-from features.faces import Detector, FaceSettings
+from features.faces import Detector, DetectorFailed, FaceSettings
 from features.preparation import picture
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class Embedded:
     """One file.
 
     Attributes:
-        status: ok; missing, empty, not_an_image, truncated, unreadable, too_large; no_face, several_faces.
+        status: ok; missing, empty, not_an_image, truncated, unreadable, too_large; detector_failed,
+            no_face, several_faces.
         embedding: float32 (dim,); None unless the status is ok.
     """
 
@@ -129,7 +130,10 @@ class FileEmbedder:
         photo = decode(data)
         if photo.pixels is None:
             return Embedded(path, photo.status, photo.detail, None), None
-        faces = [] if self._detector is None else self._detector(photo.pixels)
+        try:
+            faces = [] if self._detector is None else self._detector(photo.pixels)
+        except DetectorFailed as failed:
+            return Embedded(path, "detector_failed", str(failed), None), None
         faces = [face for face in faces if face.confidence >= self.settings.confidence]
         made = picture(self.encoder.backbone.cut, data, photo, faces)
         if made is None:

@@ -15,10 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
-__all__ = ["MAX_PIXELS", "Header", "decode", "is_bomb", "look", "look_at"]
+__all__ = ["MAX_PIXELS", "MAX_SIDE", "Header", "decode", "is_bomb", "look", "look_at", "too_large"]
 
 MAX_PIXELS = 89_478_485
 """Width times height of the largest picture taken in: Pillow's own line against decompression bombs."""
+
+MAX_SIDE = 65_500
+"""Pixels of the longest side of a picture taken in: that of the largest JPEG that libjpeg decodes."""
 
 # Pillow warns about odd metadata, file by file; what matters of it is in the status.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -72,6 +75,13 @@ def look(file: IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Header:
         return Header("too_large", str(error))
 
 
+def too_large(width: int, height: int, max_pixels: int = MAX_PIXELS) -> str:
+    """Why a picture of that size is not taken in, by side or by area; empty if it is. Every reader asks here."""
+    if max(width, height) > MAX_SIDE:
+        return f"{width} x {height} pixels: a side of more than {MAX_SIDE:,}"
+    return f"{width} x {height} pixels" if width * height > max_pixels else ""
+
+
 def is_bomb(error: Exception) -> bool:
     """Whether Pillow refused a size by itself, as some of its plugins do before the size can be asked for."""
     from PIL import Image
@@ -85,8 +95,8 @@ def look_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
     if size is None:
         return look(io.BytesIO(data), max_pixels=max_pixels)
     width, height = size
-    if width * height > max_pixels:
-        return Header("too_large", f"{width} x {height} pixels", width, height)
+    if why := too_large(width, height, max_pixels):
+        return Header("too_large", why, width, height)
     return Header("ok", "", width, height, data[-_TAIL:].rstrip(b"\0").endswith(b"\xff\xd9"))
 
 
@@ -141,8 +151,8 @@ def _plain_jpeg(data: bytes) -> tuple[int, int] | None:
 def _look(file: IO[bytes], kind: str, max_pixels: int, ended: bool) -> Header:
     with _open(file, kind) as image:
         width, height = image.size
-        if width * height > max_pixels:
-            return Header("too_large", f"{width} x {height} pixels", width, height)
+        if why := too_large(width, height, max_pixels):
+            return Header("too_large", why, width, height)
         if "exif" in image.info and image.getexif().get(_ORIENTATION, 1) >= 5:
             width, height = height, width
     return Header("ok", "", width, height, ended)

@@ -28,7 +28,7 @@ from features.decode import Decoded, decode
 from features.device import choose
 from features.embedder import Embedder
 from features.encoders import Encoder, encoder
-from features.faces import Detector, FaceSettings
+from features.faces import Detector, DetectorFailed, FaceSettings
 from features.preparation import picture
 from features.queries import picture_files, read_file
 from features.resize import centre
@@ -137,7 +137,11 @@ class _Judge:
         photo = decode(data) if status == "ok" else None
         if photo is None or photo.pixels is None:
             return _none(path, status if photo is None else photo.status)
-        seen = [face for face in self._detector(photo.pixels) if face.confidence >= self._settings.confidence]
+        try:
+            found = self._detector(photo.pixels)
+        except DetectorFailed:
+            return _none(path, "detector_failed")
+        seen = [face for face in found if face.confidence >= self._settings.confidence]
         whole = {e.name: picture(e.backbone.cut, data, photo, seen) for e in self._encoders}
         if any(made is None for made in whole.values()):
             return _none(path, "several_faces" if seen else "no_face")

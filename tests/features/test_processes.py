@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from features import processes, vectors
+from features import handover, processes, vectors
 from features.faces import FaceSettings
 from features.pipeline import compute
 from features.preparation import Order
 from features.processes import Processes
 from features.whole_photos import embed_photos
+from tests.features import deadly
 from tests.features.gallery import Gallery, portrait
 from warehouse import StoreError
 
@@ -41,8 +42,8 @@ def faces(gallery):
 
 def test_processes_find_what_threads_find(tmp_path, by_processes, monkeypatch):
     started = []
-    start = processes._start
-    monkeypatch.setattr(processes, "_start", lambda task: started.append(task) or start(task))
+    start = handover._start
+    monkeypatch.setattr(handover, "_start", lambda task: started.append(task) or start(task))
     beside = Gallery(tmp_path / "beside", photos())
     report = compute(beside.db, beside.layout, PAIR, flip=True)
     assert len(started) == 2
@@ -74,18 +75,26 @@ def test_bytes_that_are_gone_are_the_same_error(tmp_path, by_processes):
         compute(gallery.db, gallery.layout, PAIR)
 
 
-def test_a_dead_process_is_an_error_for_all_who_call(tmp_path):
+def test_a_process_that_somebody_kills_is_followed_by_another(tmp_path):
     gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
     (row,) = gallery.sql("select sha256 from photos")
     order = [Order(str(row[0]), look=True, wanted=frozenset())]
     with Processes(gallery.layout, FaceSettings(), {}, batch=4, n=1, n_slots=1) as prepare:
-        assert len(prepare(order).sightings[0].faces) == 1
-    with Processes(gallery.layout, FaceSettings(), {}, batch=4, n=1, n_slots=1) as prepare:
-        child = prepare._all[0][1]
-        child.kill()
-        child.wait()
         for _ in range(2):
-            with pytest.raises(StoreError, match="ended before its work was done"):
+            prepared = prepare(order)
+            assert len(prepared.sightings[0].faces) == 1
+            prepared.done()
+            prepare._all[0].child.kill()
+
+
+def test_a_process_that_is_killed_twice_is_an_error_for_all_who_call(tmp_path, monkeypatch):
+    monkeypatch.setattr(handover, "CALL", "tests.features.deadly:serve_photos")
+    gallery = Gallery(tmp_path / "store", {"p": deadly.picture("kill")})
+    (row,) = gallery.sql("select sha256 from photos")
+    order = [Order(str(row[0]), look=True, wanted=frozenset())]
+    with Processes(gallery.layout, FaceSettings(), {}, batch=4, n=1, n_slots=1) as prepare:
+        for _ in range(2):
+            with pytest.raises(StoreError, match="killed before its work was done, twice"):
                 prepare(order)
 
 
@@ -99,7 +108,7 @@ from features.processes import Processes
 from features.whole_photos import embed_photos
 from warehouse import Layout
 made = Processes(Layout(Path({str(tmp_path / "store")!r})), FaceSettings(), {{}}, batch=4, n=2, n_slots=1)
-print(*(child.pid for _, child in made._all), flush=True)
+print(*(line.child.pid for line in made._all), flush=True)
 time.sleep(60)
 """
     with subprocess.Popen(

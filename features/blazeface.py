@@ -1,0 +1,108 @@
+"""BlazeFace itself, and the process that it runs in: native code can end its process, and that must not be ours.
+
+    parent (faces.py)                        child (this file)
+    picture into shared memory, its size  -> the faces in it: x, y, width, height, confidence, keypoints
+
+The child has one thread per line, and a detector for each. It ends when the lines break, so with its parent.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SUPPRESSION", "BlazeFace", "Box", "serve"]
+
+SUPPRESSION = 0.3
+"""Boxes that overlap more than this are one face."""
+
+Box = tuple[float, float, float, float, float, list[tuple[float, float]]]
+"""x, y, width and height in pixels, the confidence, and the keypoints as shares of width and height."""
+
+_FAILED = 70
+"""Exit code after an exception of mediapipe's; EX_SOFTWARE of sysexits.h."""
+
+
+class BlazeFace:
+    """The detector in this process. One thread at a time may call it.
+
+    Args:
+        model: bytes of the .tflite file.
+        floor: faces that score less are not told.
+    """
+
+    def __init__(self, model: bytes, floor: float) -> None:
+        from mediapipe import Image, ImageFormat
+        from mediapipe.tasks.python.core.base_options import BaseOptions
+        from mediapipe.tasks.python.vision import FaceDetector, FaceDetectorOptions
+
+        options = FaceDetectorOptions(
+            base_options=BaseOptions(model_asset_buffer=model),
+            min_detection_confidence=floor,
+            min_suppression_threshold=SUPPRESSION,
+        )
+        self._image, self._format = Image, ImageFormat.SRGB
+        self._detector: Any = FaceDetector.create_from_options(options)
+        self(np.zeros((128, 128, 3), np.uint8))
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> list[Box]:
+        """The faces in uint8 (h, w, 3), RGB, C-contiguous."""
+        found = self._detector.detect(self._image(image_format=self._format, data=pixels)).detections
+        boxes = []
+        for one in found:
+            box, score = one.bounding_box, float(one.categories[0].score)
+            keypoints = [(float(point.x), float(point.y)) for point in one.keypoints or ()]
+            place = float(box.origin_x), float(box.origin_y), float(box.width), float(box.height)
+            boxes.append((*place, score, keypoints))
+        return boxes
+
+
+def serve() -> None:
+    """Answer until the lines break; does not return.
+
+    In `sys.argv` it finds file descriptors, alternately of a line and of the memory in which its pictures lie.
+    """
+    handles = [int(word) for word in sys.argv[1:]]
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.SIG_IGN)  # the parent hears of it, and breaks the lines
+    lines = [Connection(handle) for handle in handles[::2]]
+    try:
+        model, floor = lines[0].recv()
+        detectors = [BlazeFace(model, floor) for _ in lines]
+        lines[0].send("ready")
+    except EOFError:
+        os._exit(0)
+    threads = [
+        threading.Thread(target=_answer, args=(line, memory, detector))
+        for line, memory, detector in zip(lines, handles[1::2], detectors, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os._exit(0)  # mediapipe's finalisers fail when the interpreter ends
+
+
+def _answer(line: Connection, memory: int, detector: BlazeFace) -> None:
+    held = mmap.mmap(-1, 1)
+    try:
+        while True:
+            height, width = line.recv()
+            size = height * width * 3
+            if len(held) != os.fstat(memory).st_size:
+                held = mmap.mmap(memory, 0)
+            line.send(detector(np.frombuffer(held, np.uint8, size).reshape(height, width, 3)))
+    except (EOFError, ConnectionError):
+        return
+    except BaseException:  # whatever mediapipe raises is a death of the detector, as an abort would be
+        traceback.print_exc()
+        os._exit(_FAILED)
