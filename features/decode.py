@@ -7,7 +7,6 @@ and the same vectors, whoever asks together with whom.
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.headers import is_bomb, too_large
+from ingest import formats
+from ingest.headers import is_bomb, orientation, too_large, upright_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,10 +26,9 @@ __all__ = ["MIN_SIDE", "Decoded", "Status", "decode"]
 MIN_SIDE = 640
 """Twice the input of every network up to 320 px: the resize that follows hides how the pixels were halved."""
 
-Status = Literal["ok", "empty", "not_an_image", "truncated", "unreadable", "too_large", "detector_failed"]
-
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""What is opened at all. Pillow knows more, and starts Ghostscript for one of them."""
+Status = Literal[
+    "ok", "empty", "not_an_image", "unsupported_format", "truncated", "unreadable", "too_large", "detector_failed"
+]
 
 _MALFORMED = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError),
@@ -37,7 +36,6 @@ _MALFORMED = (
 )
 """What Pillow's decoders raise for bytes that are not what they claim to be."""
 
-_ORIENTATION = 0x0112
 _UPRIGHT = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
 """EXIF orientation -> (quarter turns counter-clockwise, mirror left-right afterwards)."""
 
@@ -66,21 +64,23 @@ def decode(data: bytes, *, min_side: int | None = MIN_SIDE) -> Decoded:
         data: the file.
         min_side: a JPEG may be reduced while its short side keeps this many pixels; None: never.
     """
-    from PIL import Image
-
     if not data:
         return Decoded("empty")
-    Image.init()
+    kind = formats.sniffed(data[: formats.HEAD])
+    if kind is None:
+        return Decoded("not_an_image", f"begins with {data[:8].hex(' ')}")
+    if kind not in formats.READ:
+        return Decoded("unsupported_format", formats.unsupported(kind))
     try:
-        image = _opened(data)
-        if image is None:
-            return Decoded("not_an_image", f"begins with {data[:8].hex(' ')}")
-        width, height = image.size
+        image = formats.opened(data, kind)
+        if formats.is_raw(image):
+            return Decoded("unsupported_format", formats.unsupported("RAW"))
+        width, height = upright_size(image)
         if why := too_large(width, height):
             return Decoded("too_large", why)
         if min_side is not None:
             _draft(image, min_side)
-        turns, mirrored = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1), (0, False))
+        turns, mirrored = _UPRIGHT.get(orientation(image), (0, False))
         pixels = np.array(_rgb(image))
     except _MALFORMED as error:
         cut = "truncated" in str(error) or "Truncated" in str(error)
@@ -89,23 +89,8 @@ def decode(data: bytes, *, min_side: int | None = MIN_SIDE) -> Decoded:
         if not is_bomb(error):
             raise
         return Decoded("too_large", str(error)[:200])
-    if turns % 2:
-        width, height = height, width
     pixels = np.rot90(pixels, turns)
     return Decoded("ok", "", np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels), width, height)
-
-
-def _opened(data: bytes) -> Image | None:
-    """As Image.open, less the formats nobody posts and the warning that would go to stderr."""
-    from PIL import Image
-
-    for name in _FORMATS:
-        if name not in Image.OPEN:
-            continue
-        factory, accept = Image.OPEN[name]
-        if accept is None or accept(data[:16]) is True:
-            return factory(io.BytesIO(data), "")
-    return None
 
 
 def _draft(image: Image, min_side: int) -> None:

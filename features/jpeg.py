@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from features.decode import MIN_SIDE, Decoded, decode
 from features.device import Device
-from ingest.headers import too_large
+from ingest.headers import orientation, too_large
 
 __all__ = ["decoded"]
 
@@ -68,7 +68,7 @@ def _suits(data: bytes) -> bool:
         return False
     try:
         image = Image.open(io.BytesIO(data), formats=("JPEG",))
-        upright = image.getexif().get(0x0112, 1) == 1
+        upright = orientation(image) == 1
     except (OSError, SyntaxError, ValueError):
         return False
     width, height = image.size

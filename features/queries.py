@@ -39,7 +39,7 @@ class Embedded:
     """One file.
 
     Attributes:
-        status: ok; missing, empty, not_an_image, truncated, unreadable, too_large; detector_failed,
+        status: ok; missing, empty, not_an_image, unsupported_format, truncated, unreadable, too_large; detector_failed,
             no_face, several_faces.
         embedding: float32 (dim,); None unless the status is ok.
     """

@@ -13,9 +13,25 @@ import struct
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
-__all__ = ["MAX_PIXELS", "MAX_SIDE", "Header", "decode", "is_bomb", "look", "look_at", "too_large"]
+from ingest import formats
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = [
+    "MAX_PIXELS",
+    "MAX_SIDE",
+    "Header",
+    "decode",
+    "is_bomb",
+    "look",
+    "look_at",
+    "orientation",
+    "too_large",
+    "upright_size",
+]
 
 MAX_PIXELS = 89_478_485
 """Width times height of the largest picture taken in: Pillow's own line against decompression bombs."""
@@ -27,6 +43,8 @@ MAX_SIDE = 65_500
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ORIENTATION = 0x0112
+_TELLING = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
+"""What may say how a picture is turned, as Pillow calls it."""
 _TAIL = 64
 _SOS, _DQT = 0xDA, 0xDB
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
@@ -49,7 +67,7 @@ class Header:
         ended: the end marker is where it should be; if not, an ok is to be confirmed by `decode`.
     """
 
-    status: Literal["ok", "empty", "not_an_image", "truncated", "unreadable", "too_large"]
+    status: Literal["ok", "empty", "not_an_image", "unsupported_format", "truncated", "unreadable", "too_large"]
     detail: str = ""
     width: int | None = None
     height: int | None = None
@@ -58,12 +76,14 @@ class Header:
 
 def look(file: IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Header:
     """Judge a picture by its first and last bytes. Its state is an answer, never an exception."""
-    magic = file.read(16)
-    if not magic:
+    head = file.read(formats.HEAD)
+    if not head:
         return Header("empty")
-    kind = _format(magic)
+    kind = formats.sniffed(head)
     if kind is None:
-        return Header("not_an_image", f"begins with {magic[:8].hex(' ')}")
+        return Header("not_an_image", f"begins with {head[:8].hex(' ')}")
+    if kind not in formats.READ:
+        return Header("unsupported_format", formats.unsupported(kind))
     ended = _ended(file, kind)
     try:
         return _look(file, kind, max_pixels, ended)
@@ -77,9 +97,9 @@ def look(file: IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Header:
 
 def too_large(width: int, height: int, max_pixels: int = MAX_PIXELS) -> str:
     """Why a picture of that size is not taken in, by side or by area; empty if it is. Every reader asks here."""
-    if max(width, height) > MAX_SIDE:
-        return f"{width} x {height} pixels: a side of more than {MAX_SIDE:,}"
-    return f"{width} x {height} pixels" if width * height > max_pixels else ""
+    if width * height > max_pixels:
+        return f"{width} x {height} pixels"
+    return f"{width} x {height} pixels: a side of more than {MAX_SIDE:,}" if max(width, height) > MAX_SIDE else ""
 
 
 def is_bomb(error: Exception) -> bool:
@@ -102,11 +122,10 @@ def look_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
 
 def decode(path: Path, header: Header) -> Header:
     """Decode all pixels of a file whose header is ok, to see whether it is whole. May take a second."""
-    from PIL import Image
-
     with path.open("rb") as file:
         try:
-            with _open(file, _format(file.read(16)) or Image.ID[0]) as image:
+            data = file.read()
+            with formats.opened(data, formats.sniffed(data[: formats.HEAD]) or formats.READ[0]) as image:
                 image.load()
         except _MALFORMED as error:
             return replace(header, status="truncated", detail=str(error))
@@ -149,43 +168,35 @@ def _plain_jpeg(data: bytes) -> tuple[int, int] | None:
 
 
 def _look(file: IO[bytes], kind: str, max_pixels: int, ended: bool) -> Header:
-    with _open(file, kind) as image:
-        width, height = image.size
+    file.seek(0)
+    with formats.opened(file.read(), kind) as image:
+        if formats.is_raw(image):
+            return Header("unsupported_format", formats.unsupported("RAW"))
+        width, height = upright_size(image)
         if why := too_large(width, height, max_pixels):
             return Header("too_large", why, width, height)
-        if "exif" in image.info and image.getexif().get(_ORIENTATION, 1) >= 5:
-            width, height = height, width
     return Header("ok", "", width, height, ended)
 
 
-def _open(file: IO[bytes], kind: str):  # type: ignore[no-untyped-def]  # Pillow's registry is untyped
-    """As Image.open once it has chosen the plugin, less its warning on large sizes: those are ours to judge."""
+def orientation(image: Image) -> int:
+    """How the pixels are to be turned once they are loaded, as in EXIF: 1 to 8. No pixel is decoded for it."""
+    return 1 if image.format == "TIFF" else _told(image)  # Pillow turns a TIFF itself, when it loads it
+
+
+def upright_size(image: Image) -> tuple[int, int]:
+    """Width and height once it stands upright; to be asked before the pixels are loaded."""
+    width, height = image.size
+    turned_already = _ORIENTATION in getattr(image, "tag_v2", ())
+    return (height, width) if _told(image) >= 5 and not turned_already else (width, height)
+
+
+def _told(image: Image) -> int:
     from PIL import Image
 
-    Image.preinit()
-    if kind not in Image.OPEN:
-        Image.init()
-    file.seek(0)
-    return Image.OPEN[kind][0](file, "")
-
-
-def _format(magic: bytes) -> str | None:
-    """Pillow's name of the format, by magic number."""
-    if magic.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if magic.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if magic.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if magic.startswith(b"RIFF") and magic[8:12] == b"WEBP":
-        return "WEBP"
-    if magic.startswith((b"II*\0", b"MM\0*")):
-        return "TIFF"
-    if magic.startswith(b"BM"):
-        return "BMP"
-    if magic[4:12] in {b"ftypavif", b"ftypavis"}:
-        return "AVIF"
-    return None
+    if not (_TELLING & image.info.keys() or hasattr(image, "tag_v2")):
+        return 1
+    value = Image.Image.getexif(image).get(_ORIENTATION, 1)  # that of PNG's own class would decode all pixels
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _ended(file: IO[bytes], kind: str) -> bool:

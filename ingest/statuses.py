@@ -39,6 +39,7 @@ Status = Literal[
     "empty",
     "too_large",
     "not_an_image",
+    "unsupported_format",
     "truncated",
     "unreadable",
 ]
@@ -82,6 +83,9 @@ STATUSES: dict[Status, Meaning] = {
     "empty": Meaning("the answer has no bytes", file_status="empty"),
     "too_large": Meaning("more bytes or pixels than allowed", file_status="too_large"),
     "not_an_image": Meaning("the bytes are not a picture", file_status="not_an_image"),
+    "unsupported_format": Meaning(
+        "the bytes are a picture of a format that is not read", file_status="unsupported_format"
+    ),
     "truncated": Meaning("the picture was cut short", heals=True, file_status="truncated"),
     "unreadable": Meaning("the picture's header cannot be decoded", file_status="unreadable"),
 }

@@ -48,8 +48,9 @@ class Scored:
         prediction: 0..1; None unless the status is ok.
         low, high: bounds of the observed ratio at the level of `models.intervals`, or of the probability that a
             sender likes it; None where the run has none.
-        status: ok, or why there is no prediction: no_face, several_faces; missing, empty, not_an_image, truncated,
-            unreadable, too_large; not_built, of a photo of the store that `features build` has not looked at yet.
+        status: ok, or why there is no prediction: no_face, several_faces; missing, empty, not_an_image,
+            unsupported_format, truncated, unreadable, too_large, detector_failed; not_built, of a photo of the store
+            that `features build` has not looked at yet.
         photo_id: of the photo of the store, where that was asked for: without files, or to keep.
     """
 

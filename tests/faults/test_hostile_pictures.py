@@ -18,7 +18,7 @@ from tests.faults.test_hostile_tables import in_a_process_of_its_own, peak_mb
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # as ingest/headers.py does
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "5"))
-DECODED = {"ok", "empty", "not_an_image", "truncated", "unreadable", "too_large"}
+DECODED = {"ok", "empty", "not_an_image", "unsupported_format", "truncated", "unreadable", "too_large"}
 SECONDS = 10
 
 
