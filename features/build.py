@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from features import generation, index, parts, vectors
-from features.choices import Engine, chosen_cluster, former_choices
+from features.choices import Engine, check_confidences, chosen_cluster, former_choices
 from features.encoders import DEFAULT, encoder
 from features.generation import IndexManifest
 from features.likeness import Likeness, update_likeness
@@ -138,6 +138,7 @@ def build(
         only=only,
         as_of=as_of,
         options=options,
+        faces=faces,
         notes=report.notes,
         elsewhere=labelling is not None,
     )
@@ -190,6 +191,7 @@ def prepare(
     only: Part | None,
     as_of: dt.datetime | None,
     options: LabelOptions | None,
+    faces: FaceSettings | None,
     notes: list[str],
     elsewhere: bool = False,
 ) -> tuple[list[str], dt.datetime | None, LabelOptions]:
@@ -198,9 +200,11 @@ def prepare(
 
     Raises:
         EncoderError: an encoder that nobody knows.
-        InputError: a step that does not exist.
+        InputError: a step that does not exist; a confidence of faces below those that are kept.
         StoreError: there is no store.
     """
+    if options is not None:
+        check_confidences(options, faces)
     if only is not None and only not in get_args(Part):
         raise InputError(f"There is no step {only!r}.", f"one of {', '.join(get_args(Part))}", "features build")
     if not (layout.warehouse.exists() or layout.snapshot.exists() or elsewhere):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from warehouse import Database, InputError
 from warehouse.build import former_cluster
 from warehouse.cluster import Cluster
 from warehouse.options import LabelOptions
 
-__all__ = ["Engine", "chosen_cluster", "former_choices"]
+if TYPE_CHECKING:
+    from features.faces import FaceSettings
+
+__all__ = ["Engine", "check_confidences", "chosen_cluster", "former_choices"]
 
 Engine = Literal["duckdb", "spark"]
 
@@ -27,6 +30,28 @@ def former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
         values["earliest_post"] = dt.datetime.fromisoformat(values["earliest_post"])
         return as_of, LabelOptions(**values)
     return None, LabelOptions()
+
+
+def check_confidences(options: LabelOptions, faces: FaceSettings | None) -> None:
+    """Refuse labels that ask for faces below those that are kept: they would get other faces than they ask for.
+
+    Raises:
+        InputError: a confidence that was chosen, or that the filter goes by, is lower than the least face's.
+    """
+    from features.faces import FaceSettings
+
+    least = (faces or FaceSettings()).confidence
+    for kind in ("lenient", "strict"):
+        name = f"{kind}_confidence"
+        asked = getattr(options, name)
+        chosen = options.face_filter == kind or asked != getattr(LabelOptions(), name)
+        if chosen and asked < least:
+            option = f"--{kind}-confidence"
+            raise InputError(
+                f"{option} {asked:g} is below {least:g}, the confidence from which on faces are kept.",
+                f"{least:g} to 1 with --face-confidence {least:g}",
+                f"{option} {least:g}" + (f", or --face-confidence {asked:g} as well" if 0 < asked < 1 else ""),
+            )
 
 
 def chosen_cluster(

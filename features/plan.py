@@ -112,7 +112,9 @@ def plan(
         StoreError: there is no store.
     """
     notes: list[str] = []
-    names, as_of, choices = prepare(db, layout, encoders=encoders, only=only, as_of=as_of, options=options, notes=notes)
+    names, as_of, choices = prepare(
+        db, layout, encoders=encoders, only=only, as_of=as_of, options=options, faces=faces, notes=notes
+    )
     labels = None
     asks_labels = only in (None, "labels")
     cluster = chosen_cluster(db, engine=engine, master=master, facts=facts, labels=asks_labels)

@@ -25,8 +25,8 @@ class LabelOptions:
         follower_scale: whether outliers are sought among follower counts or their logarithms.
         mad_threshold: scaled median absolute deviations from the median beyond which an owner is an outlier.
         face_filter: whether a post must show a face, at `lenient_confidence` or at `strict_confidence`.
-        lenient_confidence: of the detector, 0 to 1.
-        strict_confidence: of the detector, 0 to 1; fewer posts pass, and fewer of them show nobody.
+        lenient_confidence: of the detector, from that of the faces that are kept (0.5) to 1.
+        strict_confidence: of the detector, likewise; fewer posts pass, and fewer of them show nobody.
         normalise: among which posts the better half is sought: all, a band of similar audience, the owner's own.
         band_size: posts per band.
     """
