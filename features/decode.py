@@ -21,7 +21,7 @@ from ingest.headers import is_bomb, orientation, too_large, upright_size
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MIN_SIDE", "Decoded", "Status", "decode"]
+__all__ = ["MIN_SIDE", "Decoded", "Status", "decode", "reduction"]
 
 MIN_SIDE = 640
 """Twice the input of every network up to 320 px: the resize that follows hides how the pixels were halved."""
@@ -91,6 +91,12 @@ def decode(data: bytes, *, min_side: int | None = MIN_SIDE) -> Decoded:
         return Decoded("too_large", str(error)[:200])
     pixels = np.rot90(pixels, turns)
     return Decoded("ok", "", np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels), width, height)
+
+
+def reduction(width: int, height: int, size: int) -> int:
+    """By how much a JPEG of that size is reduced for a network of `size` pixels: 1, 2, 4 or 8."""
+    by = min(width, height) // max(MIN_SIDE, 2 * size)
+    return next((step for step in (8, 4, 2) if by >= step), 1)
 
 
 def _draft(image: Image, min_side: int) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.crops import Box, candidates, room_of
-from features.decode import Decoded, decode
+from features.decode import Decoded, decode, reduction
 from features.device import choose
 from features.embedder import Embedder
 from features.encoders import Encoder, encoder
@@ -148,7 +148,8 @@ class _Judge:
         factor = photo.width / photo.pixels.shape[1]
         keep = [room_of(face.scaled(factor), photo.width, photo.height) for face in seen]
         boxes = candidates(photo.width, photo.height, aspect, keep, smallest=smallest)
-        said = self._scores(whole, photo, boxes)
+        kind = _FORMATS[output.suffix.lower()] if output is not None else ""
+        said = self._scores(whole, _all_pixels(photo, data), boxes, kind)
         if not boxes:
             return Cropped(str(path), None, None, None, None, float(said[0]), None, 0, "faces_do_not_fit")
         best = int(np.argmax(said[1:]))
@@ -157,25 +158,39 @@ class _Judge:
         to = None if output is None else str(output)
         return Cropped(str(path), *boxes[best], float(said[0]), float(said[1 + best]), len(boxes), "ok", to)
 
-    def _scores(self, whole: dict[str, NDArray[np.uint8] | None], photo: Decoded, boxes: Sequence[Box]) -> Array:
-        """Predictions of the whole photo, then of each box."""
+    def _scores(
+        self, whole: dict[str, NDArray[np.uint8] | None], pixels: NDArray[np.uint8], boxes: Sequence[Box], kind: str
+    ) -> Array:
+        """Predictions of the whole photo, then of each box, written as a file of that kind."""
         parts = []
         for e in self._encoders:
             first = whole[e.name]
             assert first is not None
-            pictures = [first] if e.input == "face" else [first, *(_cut(photo, box, e) for box in boxes)]
+            pictures = [first] if e.input == "face" else [first, *(_cut(pixels, box, e, kind) for box in boxes)]
             X = self._embedders[e.name](pictures)[e.name]
             parts.append(np.repeat(X, 1 + len(boxes), 0) if e.input == "face" else X)
         return self._model.predict(np.concatenate(parts, 1))
 
 
-def _cut(photo: Decoded, box: Box, e: Encoder) -> NDArray[np.uint8]:
-    """What an encoder of whole photos is shown of a crop."""
-    assert photo.pixels is not None
-    height, width = photo.pixels.shape[:2]
-    fx, fy = width / photo.width, height / photo.height
-    left, top = min(round(box.x0 * fx), width - 1), min(round(box.y0 * fy), height - 1)
-    part = photo.pixels[top : max(round(box.y1 * fy), top + 1), left : max(round(box.x1 * fx), left + 1)]
+def _all_pixels(photo: Decoded, data: bytes) -> NDArray[np.uint8]:
+    """Those of a photo that was decoded before, and perhaps reduced."""
+    pixels = photo.pixels
+    if pixels is None or pixels.shape[1] < photo.width:
+        pixels = decode(data, min_side=None).pixels
+    assert pixels is not None
+    return pixels
+
+
+def _cut(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[np.uint8]:
+    """What an encoder of whole photos is shown of a crop: what it is shown of the file when that is predicted.
+
+    A large JPEG is reduced when it is decoded, anything else is not: the difference decides between near crops.
+    """
+    part = pixels[box.y0 : box.y1, box.x0 : box.x1]
+    if kind == "JPEG" and (by := reduction(box.x1 - box.x0, box.y1 - box.y0, e.size)) > 1:
+        from PIL import Image
+
+        part = np.array(Image.fromarray(np.ascontiguousarray(part)).reduce(by))
     return centre(part, e.size, e.backbone.share)
 
 

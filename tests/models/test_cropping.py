@@ -30,6 +30,13 @@ class Mean(torch.nn.Module):
         return {"mean": x.mean((1, 2, 3))[:, None]}
 
 
+class Sharp(torch.nn.Module):
+    """How much neighbours differ: the halves of a picture that is reduced twice say something else."""
+
+    def forward(self, x):
+        return {"mean": (x[..., 1:] - x[..., :-1]).abs().mean((1, 2, 3))[:, None]}
+
+
 def linear(weight):
     arrays = {"output.weight": np.array([weight], "f4"), "output.bias": np.array(0, "f4")}
     return Model("fc", "identity", arrays | {"mean": np.zeros(1, "f4"), "scale": np.ones(1, "f4")})
@@ -89,6 +96,30 @@ def test_the_best_crop_is_the_brightest_one(store, tmp_path):
     assert found.prediction == pytest.approx(middle, abs=0.01)
     assert (found.n_candidates, found.status, found.output) == (len(boxes), "ok", None)
     assert found.prediction == pytest.approx(predict(store, [path], run="whole")[0].prediction, abs=1e-6)
+
+
+@pytest.mark.parametrize("form", ["png", "jpg"])
+def test_the_best_crop_is_what_predict_finds_best_of_all_of_them(store, tmp_path, monkeypatch, form):
+    """Of a photo that is reduced while decoding: its crops are smaller, and some are not."""
+    backbone = Backbone("sharp", "photo", 48, "centre", (0, 0, 0), (255, 255, 255), lambda _: Sharp())
+    monkeypatch.setitem(ENCODERS, "sharp", Encoder("sharp", backbone, "mean", 1, "l2", "none", "nobody"))
+    put_run(store, "sharp", "sharp", linear(8))
+    rng = np.random.default_rng(1)
+    coarse = Image.fromarray(rng.integers(0, 256, (90, 120, 3), np.uint8)).resize(
+        (1880, 1410), Image.Resampling.BICUBIC
+    )
+    path = saved(tmp_path / "photo.jpg", np.asarray(coarse) // 2 + rng.integers(0, 128, (1410, 1880, 3), np.uint8))
+    (found,) = crop(store, [path], run="sharp", smallest=0.9, output=tmp_path / f"best.{form}")
+    boxes = candidates(1880, 1410, (1, 1), smallest=0.9)
+    with Image.open(path) as photo:
+        files = [tmp_path / f"{at}.{'bmp' if form == 'png' else form}" for at in range(len(boxes))]
+        for file, box in zip(files, boxes, strict=True):
+            photo.crop(box).save(file, quality=95)
+    said = [one.prediction for one in predict(store, files, run="sharp")]
+    chosen = boxes.index((found.x0, found.y0, found.x1, found.y1))
+    assert len(boxes) > 8
+    assert said[chosen] >= max(said) - 0.02 * (max(said) - min(said))
+    assert found.crop_prediction == pytest.approx(said[chosen], abs=0.004 if form == "jpg" else 1e-6)
 
 
 def test_a_smaller_smallest_never_scores_less(store, tmp_path):
