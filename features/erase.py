@@ -2,7 +2,8 @@
 
 1. Keep everybody else from writing. Write down who is meant (erased/journal.json): from here on nothing else is
    written to the store until the erase has ended, whatever happens to this process.
-2. Remember salted hashes of them, their photos and accounts, so that no road brings them back.
+2. Remember salted hashes of them, their photos, accounts and pictures, so that no road brings them back: not under
+   another id either. Pictures that somebody else's photo has too stay, and are not remembered.
 3. Beside the store, in erased/work, make what it will be: the warehouse without them, labels computed again, vectors
    without theirs, new indices, neighbours and near-duplicates; the warehouse copied whole, so that no freed block of
    it keeps what was deleted. Readers see the store as it was.
@@ -121,6 +122,7 @@ def _finish(db: Database, layout: Layout, journal: Journal, progress: Progress) 
     tombstones.add([("user", user_id) for user_id in gone.users])
     tombstones.add([("photo", photo_id) for photo_id in gone.photos])
     tombstones.add([("target", target) for target in gone.targets])
+    tombstones.add([("bytes", sha256) for sha256 in gone.sha256s])
     if not journal.prepared:
         journal = prepare(db, layout, journal, progress)
     _swap(layout, journal)

@@ -67,7 +67,9 @@ class Header:
         ended: the end marker is where it should be; if not, an ok is to be confirmed by `decode`.
     """
 
-    status: Literal["ok", "empty", "not_an_image", "unsupported_format", "truncated", "unreadable", "too_large"]
+    status: Literal[
+        "ok", "empty", "not_an_image", "unsupported_format", "erased", "truncated", "unreadable", "too_large"
+    ]
     detail: str = ""
     width: int | None = None
     height: int | None = None

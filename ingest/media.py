@@ -24,6 +24,7 @@ import sql
 from ingest import headers
 from warehouse import Layout, Progress, silent
 from warehouse.layout import sync_filesystem
+from warehouse.tombstones import Tombstones
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -99,6 +100,7 @@ def take_in_pictures(
     counts: Counter[str] = Counter()
     if not wanted:
         return counts
+    tombstones = Tombstones(layout)
     incoming = layout.photos / ".taken"
     shutil.rmtree(incoming, ignore_errors=True)
     incoming.mkdir(parents=True)
@@ -110,7 +112,7 @@ def take_in_pictures(
             for start in range(0, len(wanted), _GROUP):
                 group = wanted[start : start + _GROUP]
                 copies = (incoming / str(number) for number in range(len(group)))
-                found = list(pool.map(lambda one, copy: _look(layout, folder, one, copy), group, copies))
+                found = list(pool.map(lambda one, copy: _look(layout, folder, tombstones, one, copy), group, copies))
                 _shelve(layout, found)
                 _record(con, group, found, stamp)
                 counts.update(finding.status for finding in found)
@@ -125,7 +127,7 @@ def _is_gone(layout: Layout, wanted: _Wanted) -> bool:
     return wanted.sha256 is not None and not layout.photo(wanted.sha256).exists()
 
 
-def _look(layout: Layout, folder: Folder, wanted: _Wanted, copy: Path) -> _Finding:
+def _look(layout: Layout, folder: Folder, tombstones: Tombstones, wanted: _Wanted, copy: Path) -> _Finding:
     """Find one picture, and copy it if it is good."""
     path = folder.locate(wanted.path)
     if path is None:
@@ -145,6 +147,8 @@ def _look(layout: Layout, folder: Folder, wanted: _Wanted, copy: Path) -> _Findi
         and not (wanted.status == "ok" and _is_gone(layout, wanted))
     ):
         return _Finding(wanted.status, sha256=sha256)
+    if len(tombstones) and tombstones.holds("bytes", sha256):
+        return _Finding("erased", "the bytes of an erased photo")
     header = headers.look(io.BytesIO(data))
     if header.status == "ok":
         copy.write_bytes(data)

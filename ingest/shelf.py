@@ -23,6 +23,7 @@ from types import TracebackType
 from ingest.headers import MAX_PIXELS, Header, decode, look, look_at
 from ingest.stower import Stower
 from warehouse import Layout
+from warehouse.tombstones import Tombstones
 
 __all__ = ["Body", "Placed", "Shelf", "TooLargeError", "holds"]
 
@@ -125,6 +126,7 @@ class Shelf:
 
     def __init__(self, layout: Layout, *, max_bytes: int, max_pixels: int = MAX_PIXELS, helped: bool = False) -> None:
         self.layout, self.max_bytes, self.max_pixels = layout, max_bytes, max_pixels
+        self._tombstones = Tombstones(layout)
         self._stower: Stower | None = None
         self._helped = helped
         self._incoming = layout.photos / ".incoming"
@@ -155,7 +157,8 @@ class Shelf:
             OSError: the disk did not take it.
         """
         parts = body.parts
-        if parts is not None and self._stower is not None and self._stower.accepts(body.n_bytes):
+        anybody_erased = bool(len(self._tombstones))
+        if not anybody_erased and parts is not None and self._stower is not None and self._stower.accepts(body.n_bytes):
             stowed = await self._stower.stow(parts)
             if stowed is not None:
                 return Placed(stowed[0], body.n_bytes, stowed[1])
@@ -167,6 +170,8 @@ class Shelf:
             header = await asyncio.to_thread(decode, Path(body.path), header)
             if header.status != "ok":
                 return Placed(header, body.n_bytes, None)
+        if anybody_erased and self._tombstones.holds("bytes", sha256):
+            return Placed(Header("erased", "the bytes of an erased photo"), body.n_bytes, None)
         os.rename(body.path, self._target(sha256))  # noqa: PTH104  # plain strings: a Path costs as much as the call
         return Placed(header, body.n_bytes, sha256)
 

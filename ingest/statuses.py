@@ -40,6 +40,7 @@ Status = Literal[
     "too_large",
     "not_an_image",
     "unsupported_format",
+    "erased",
     "truncated",
     "unreadable",
 ]
@@ -86,6 +87,7 @@ STATUSES: dict[Status, Meaning] = {
     "unsupported_format": Meaning(
         "the bytes are a picture of a format that is not read", file_status="unsupported_format"
     ),
+    "erased": Meaning("the bytes are those of an erased photo", file_status="erased"),
     "truncated": Meaning("the picture was cut short", heals=True, file_status="truncated"),
     "unreadable": Meaning("the picture's header cannot be decoded", file_status="unreadable"),
 }

@@ -35,7 +35,7 @@ select
     cast(versions.posted_at as timestamp) as posted_at, -- when it went online; NULL: unknown
     cast(versions.likes as bigint) as likes,           -- as counted when it arrived; NULL: not a post
     cast(versions.hashtags as varchar[]) as hashtags,  -- without the #
-    cast(findings.status as varchar) as status         -- ok, missing, empty, not_an_image, unsupported_format, truncated, unreadable, too_large, detector_failed; NULL: not looked at yet
+    cast(findings.status as varchar) as status         -- ok, missing, empty, not_an_image, unsupported_format, truncated, unreadable, too_large, detector_failed, erased; NULL: not looked at yet
 from versions
 left join findings on versions.photo_id = findings.photo_id
 cross join clock

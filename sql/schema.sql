@@ -68,7 +68,7 @@ create table facts.photo_files (
     width integer,                    -- pixels, after EXIF orientation
     height integer,
     bytes bigint,
-    status varchar not null,          -- ok, missing, empty, not_an_image, unsupported_format, truncated, unreadable, too_large, detector_failed
+    status varchar not null,          -- ok, missing, empty, not_an_image, unsupported_format, truncated, unreadable, too_large, detector_failed, erased
     detail varchar,
     ingested_at timestamp not null
 );

@@ -1,7 +1,8 @@
 """Who was erased, known by nothing but salted hashes: so that no road brings them back.
 
     erased/salt            32 random bytes in hex, readable by the owner of the store only
-    erased/tombstones      one line per user, photo or crawl target: SHA-256 of salt, kind and id; then one of all that
+    erased/tombstones      one line per user, photo, crawl target or picture: SHA-256 of salt, kind and id; then one of
+                           all that. The id of a picture is the SHA-256 of its bytes
     erased/others/NAME/    the same two files of another store, whose erased people count here too
 
 Without the salt nobody can tell from a hash whose it is; with it, one can only ask about an id that one knows.
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "Tombstones", "erasures", "unless_erased"]
 
-Kind = Literal["user", "photo", "target"]
+Kind = Literal["user", "photo", "target", "bytes"]
 
 _SEAL = "="
 """Begins the last line: a digest of salt and lines. Stores of earlier versions have none."""
