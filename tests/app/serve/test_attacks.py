@@ -211,7 +211,22 @@ def test_a_bomb_of_pixels_is_not_decoded(here):
 def test_what_is_no_picture_is_a_status(here, data):
     (told,) = here.form("/api/v1/predict", [("x.jpg", data)]).json["photos"]
     assert told["prediction"] is None
-    assert told["status"] in {"empty", "not_an_image", "truncated", "unreadable"}
+    assert told["status"] in {"empty", "not_an_image", "unsupported_format", "truncated", "unreadable"}
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50), "unsupported_format"),
+        (_png(70_000, 1), "too_large"),
+        (_png(32_767, 1), "ok"),
+    ],
+    ids=["HEIC", "70,000 px", "32,767 px"],
+)
+def test_pictures_of_other_formats_and_of_long_sides(here, data, status):
+    (told,) = here.form("/api/v1/predict", [("x.png", data)]).json["photos"]
+    assert told["status"] in {status, "no_face"}
+    assert here.ask("GET", "/api/v1/health").status == 200
 
 
 def test_a_picture_of_too_many_bytes_is_refused(here):
