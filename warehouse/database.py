@@ -129,6 +129,8 @@ class Database:
     def read(self, *, memory_limit: str | None = None, labelling: bool = False) -> Iterator[DuckDBPyConnection]:
         """A reading connection on the newest snapshot: no writes, no files, no network, locked settings.
 
+        What others wrote is run by `warehouse.query` alone, or after `warehouse.guard.reading`.
+
         Args:
             memory_limit: for this connection; None: that of the settings.
             labelling: with the settings of label builds, which may be changed: for our own queries.

@@ -1,8 +1,9 @@
 """The process that answers other people's SQL. It holds one snapshot at a time and can do nothing else.
 
-Inside DuckDB: read-only, no files, no network, settings locked (`Database.open_snapshot`). Around it: the kernel
-lets this process write to no file, take only so much memory, and live no longer than the server. One function call
-of a query can run for hours and cannot be interrupted; a process can be killed.
+Before DuckDB runs it: one statement that reads (`warehouse.guard`). Inside DuckDB: no files, no network, settings
+locked (`Database.open_snapshot`). Around it: the kernel lets this process write to no file, take only so much memory,
+and live no longer than the server. One function call of a query can run for hours and cannot be interrupted; a process
+can be killed.
 
 In, on stdin: one request a line, in JSON. Out, on stdout: frames of a kind (1 byte), a length (4 bytes, big-endian)
 and so many bytes: `H` a header in JSON, `D` data, `E` an error in JSON, `Z` the end.
@@ -75,6 +76,8 @@ def _answer(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
     except PhotogenicError as error:
         kind = type(error).__name__
         said = {"kind": kind, "what": error.what, "expected": error.expected, "remedy": error.remedy}
+        root = str(db.layout.root)  # where it lies is nobody's business
+        said = {name: text.replace(root, "STORE") for name, text in said.items()}
         _frame(out, b"E", json.dumps(said).encode())
     except MemoryError:
         _frame(out, b"E", json.dumps({"kind": "MemoryError"}).encode())
