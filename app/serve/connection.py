@@ -104,9 +104,8 @@ def connections(
         try:
             return await inner(request)
         except web.HTTPException as error:  # before any handler of ours was asked: an Expect that nobody knows
-            response = error_response(
-                ApiError("bad_request", f"The request cannot be answered: {error.text}", "see /api")
-            )
+            code = "unknown_expectation" if error.status == HTTPStatus.EXPECTATION_FAILED else "bad_request"
+            response = error_response(ApiError(code, f"The request cannot be answered: {error.text}", "see /api"))
             protect(response)
             return response
 

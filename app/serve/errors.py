@@ -34,6 +34,7 @@ CODES: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "The address takes another method."),
     "too_slow": (408, "The request took too long to arrive."),
     "too_large": (413, "The request has too many bytes."),
+    "unknown_expectation": (417, "The request expects what nobody knows here."),
     "unsupported_type": (415, "The request is in another form than described."),
     "wrong_host": (421, "The request is meant for another host."),
     "not_usable": (422, "What was sent cannot be used."),

@@ -158,6 +158,9 @@ class Sandbox:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
+        # What it had written and nobody read would hold up the end of `wait` for ever.
+        for pipe in (0, 1):
+            process._transport.get_pipe_transport(pipe).close()  # type: ignore[attr-defined]
         await process.wait()
         process._transport.close()  # type: ignore[attr-defined]
 
