@@ -101,13 +101,15 @@ def connections(
     loop = asyncio.get_running_loop()
 
     async def answered(request: Any) -> web.StreamResponse:
-        try:
+        # aiohttp looks at this before any handler of ours, and answers in a text of its own.
+        expected = request.headers.get("Expect", "100-continue")
+        if expected.lower() in ("", "100-continue"):
             return await inner(request)
-        except web.HTTPException as error:  # before any handler of ours was asked: an Expect that nobody knows
-            code = "unknown_expectation" if error.status == HTTPStatus.EXPECTATION_FAILED else "bad_request"
-            response = error_response(ApiError(code, f"The request cannot be answered: {error.text}", "see /api"))
-            protect(response)
-            return response
+        said = f"Nobody here knows what Expect: {expected[:80]!r} is. Expected: 100-continue"
+        response = error_response(ApiError("unknown_expectation", said, "send it without"))
+        protect(response)
+        response.force_close()
+        return response
 
     server.request_handler = answered
     return lambda: Connection(server, limits, protect, loop=loop, **server._kwargs)
