@@ -1,7 +1,8 @@
 """The program `features`: its commands, and what it does with an error.
 
 Exit codes: 0 done, 1 an error of ours (one message, no traceback), 2 a wrong command line,
-130 interrupted, 143 ended by SIGTERM. An exception that is none of ours is a bug and shows its traceback.
+130 interrupted, 141 when whoever read stdout has left, 143 ended by SIGTERM. An exception that is none of ours is
+a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from app import logs
+from app import logs, streams
 from app.commands import (
     backup,
     build,
@@ -36,7 +37,10 @@ from app.commands import (
     weights,
 )
 from app.ending import EXIT, SAID, Ending
+from warehouse.engine import unforeseen
 from warehouse.errors import PhotogenicError
+from warehouse.settings import check_environment
+from warehouse.threads import share_out
 
 __all__ = ["main", "program"]
 
@@ -123,6 +127,7 @@ def features(
 ) -> None:
     """Popularity of photos: labels from swipes, vectors from pictures, and SQL over both."""
     logs.begin(log_format)
+    share_out(check_environment().threads)
 
 
 program.command("demo")(demo.run)
@@ -152,24 +157,38 @@ program.add_typer(weights.commands, name="weights")
 
 def main() -> None:
     """Run the command line, and end the process with its exit code."""
+    streams.begin()
     code: object = 1
     ending = Ending()
     try:
-        program()
-    except PhotogenicError as error:
-        log = logs.structured()
-        if log is None:
-            print(error, file=sys.stderr)
-        else:
-            log.fail(error)
-        sys.exit(1)
+        try:
+            program()
+        finally:
+            streams.flush()
     except SystemExit as ended:
         if ending.told and ended.code not in (0, None):
             code = EXIT
             print(SAID, file=sys.stderr)
             sys.exit(EXIT)
         code = ended.code
+        if code == streams.BROKEN_PIPE:
+            streams.discard()
         raise
+    except Exception as error:
+        found = error if isinstance(error, PhotogenicError) else unforeseen(error)
+        if found is None:
+            raise
+        _tell(found)
+        streams.discard()
+        sys.exit(1)
     finally:
         if (log := logs.structured()) is not None:
             log.end(code)
+
+
+def _tell(error: PhotogenicError) -> None:
+    log = logs.structured()
+    if log is None:
+        print(error, file=sys.stderr)
+    else:
+        log.fail(error)

@@ -83,11 +83,11 @@ def write_csv(table: Table, out: TextIO) -> None:
 
 def write_json(table: Table, out: TextIO) -> None:
     """One array, one object a line; a column name that comes twice gets a number, so that none is lost."""
-    names = _distinct(table.columns)
+    names, is_ascii = _distinct(table.columns), not _shows_everything(out)
     separator = "[\n"
     for row in table.rows:
         values = dict(zip(names, map(plain, row), strict=True))
-        out.write(separator + json.dumps(values, ensure_ascii=False, allow_nan=False))
+        out.write(separator + json.dumps(values, ensure_ascii=is_ascii, allow_nan=False))
         separator = ",\n"
     out.write("[]\n" if separator == "[\n" else "\n]\n")
 
@@ -147,6 +147,11 @@ def plain(value: object) -> object:
 
 def _not_finite(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _shows_everything(out: TextIO) -> bool:
+    """Whether there is a byte sequence for each character; JSON has escapes of its own for where there is none."""
+    return (getattr(out, "encoding", None) or "utf-8").lower().startswith("utf")
 
 
 def _csv_field(value: object) -> object:

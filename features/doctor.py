@@ -21,11 +21,11 @@ from features.finding import Finding, State
 from features.status import freshness
 from features.weights import digest
 from warehouse import Database, Layout
-from warehouse.errors import PhotogenicError
+from warehouse.errors import LockedError, PhotogenicError
 from warehouse.layout import remove
-from warehouse.lock import holder
+from warehouse.lock import foreign_holder, holder
 from warehouse.publication import rewritten
-from warehouse.soundness import fault_in
+from warehouse.soundness import fault_in, foreign
 
 __all__ = ["Finding", "examine"]
 
@@ -140,7 +140,7 @@ def _store(db: Database, layout: Layout, *, thorough: bool, fix: bool) -> Iterat
     snapshot = _snapshot(db, layout, writes=writer is not None, thorough=thorough, fix=fix)
     yield snapshot
     yield _leftovers(layout, fix=fix and writer is None)
-    if snapshot.state == "fault":
+    if snapshot.state == "fault" or (snapshot.found.startswith(f"{layout.snapshot} is open")):
         return
     yield from _facts(db)
     yield _photos(db, layout, thorough=thorough)
@@ -157,10 +157,15 @@ def _snapshot(db: Database, layout: Layout, *, writes: bool, thorough: bool, fix
         with db.read() as con:
             for name in _FACTS:
                 con.execute(f"select count(*) from facts.{name}").fetchall()
+    except LockedError as error:
+        return Finding("snapshot", "note", error.what, error.remedy)
     except PhotogenicError as error:
         return Finding("snapshot", "fault", error.what, remedy)
     except Exception as error:
         return Finding("snapshot", "fault", str(error), remedy)
+    if not writes and (who := foreign_holder(foreign(layout.warehouse) or "")) is not None:
+        found = f"{layout.warehouse.name} is open in another program, {who}: nothing can be written"
+        return Finding("snapshot", "note", found, "close it there")
     if thorough and (wrong := fault_in(layout.snapshot, db.settings.memory_limit)):
         return Finding("snapshot", "fault", f"{layout.snapshot.name}: {wrong}", remedy)
     if thorough and not writes and (wrong := fault_in(layout.warehouse, db.settings.memory_limit)):
@@ -176,8 +181,8 @@ def _snapshot(db: Database, layout: Layout, *, writes: bool, thorough: bool, fix
 def _published(db: Database, layout: Layout, *, thorough: bool) -> Finding:
     """A damaged snapshot is published again; a damaged warehouse is put back from it, if nothing was written since."""
     sound = _snapshot(db, layout, writes=False, thorough=thorough, fix=False)
-    if sound.state == "ok":
-        return sound
+    if sound.state == "ok" or " is open in another program" in sound.found:
+        return sound  # nothing is wrong with either file
     if thorough and fault_in(layout.warehouse, db.settings.memory_limit):
         sound_copy = not rewritten(layout) and not fault_in(layout.snapshot, db.settings.memory_limit)
         if db.is_published() and sound_copy:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,7 @@ def _files(layout: Layout) -> Iterator[Path]:
 
 def _in_parquet(con: Any, path: Path) -> Iterator[str]:
     """Columns of text, also within lists, that have one of the `given` values."""
-    columns = con.execute("describe select * from read_parquet($1)", [str(path)]).fetchall()
+    columns = con.execute("describe select * from read_parquet($1)", [glob.escape(str(path))]).fetchall()
     for column, kind, *_ in columns:
         if kind in ("VARCHAR", "VARCHAR[]"):
             quoted = '"' + column.replace('"', '""') + '"'
@@ -96,7 +97,7 @@ def _in_parquet(con: Any, path: Path) -> Iterator[str]:
             query = (
                 f"select count(*) from (select {value} as value from read_parquet($1)) semi join given using (value)"
             )
-            ((n,),) = con.execute(query, [str(path)]).fetchall()
+            ((n,),) = con.execute(query, [glob.escape(str(path))]).fetchall()
             if n:
                 yield f"{path} column {column}: {n}"
 

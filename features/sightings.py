@@ -89,7 +89,7 @@ class Sightings:
             return pl.DataFrame(schema={**names, "width": pl.Int32, "height": pl.Int32, "n_faces": pl.UInt32})
         counts = pl.element().struct.field("confidence") >= self.settings.confidence
         return (
-            pl.scan_parquet(paths)
+            pl.scan_parquet(paths, glob=False)
             .with_columns(n_faces=pl.col("faces").list.eval(counts).list.sum().cast(pl.UInt32))
             .drop("faces")
             .unique("sha256", keep="any")

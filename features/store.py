@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from warehouse import Database, Layout, Progress, Settings, default_store, silent
 from warehouse.history import History, Remembering
+from warehouse.threads import share_out
 from warehouse.underway import telling
 
 if TYPE_CHECKING:
@@ -58,8 +59,10 @@ class FeatureStore:
         from features.tuned import look_in
 
         self.layout = Layout(Path(path) if path is not None else default_store())
+        settings = settings or Settings.from_environment()
+        share_out(settings.threads)
+        self.database = Database(self.layout, settings)
         look_in(self.layout.models)
-        self.database = Database(self.layout, settings or Settings.from_environment())
         self.progress = progress if isinstance(progress, Remembering) else Remembering(progress, History("python"))
         self.database.history = self.progress.history
         self._searcher: Searcher | None = None

@@ -139,7 +139,7 @@ def read_columns(path: str | Path) -> pl.DataFrame:
         raise InputError(f"There is no {file}.", "a CSV or Parquet file of slices", "--slices FILE.csv")
     try:
         if file.suffix == ".parquet":
-            frame = pl.read_parquet(file)
+            frame = pl.read_parquet(file, glob=False)
         else:
             frame = pl.read_csv(file, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
     except pl.exceptions.PolarsError as error:

@@ -19,7 +19,7 @@ from warehouse.errors import StoreError
 from warehouse.history import History
 from warehouse.interrupt import interruptible
 from warehouse.layout import Layout, sync_directory
-from warehouse.lock import Holder, locked
+from warehouse.lock import Holder, locked, opened
 from warehouse.migrations import SCHEMA_VERSION, create, migrate, refuse_newer, version_of
 from warehouse.publication import fingerprint, is_copy, published
 from warehouse.relations import create_views
@@ -50,6 +50,7 @@ class Database:
     """
 
     def __init__(self, layout: Layout, settings: Settings) -> None:
+        layout.refuse_unusable()
         self.layout, self.settings = layout, settings
         self.history: History | None = None
         self._depth, self._migrated = 0, False
@@ -69,6 +70,7 @@ class Database:
         if self._depth:
             yield
             return
+        self.layout.refuse_unusable()
         with told(self.layout), locked(self.layout.lock, command, self.settings.lock_timeout_s, _say_waiting):
             if not erasing:
                 self.refuse_unfinished_erase()
@@ -105,7 +107,8 @@ class Database:
             self.layout.root.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(self.layout.spill, ignore_errors=True)
             try:
-                con = duckdb.connect(self.layout.warehouse, config=self._config())
+                path, config = self.layout.warehouse, self._config()
+                con = opened(path, lambda: duckdb.connect(path.absolute(), config=config), self.settings.lock_timeout_s)
             except duckdb.Error as error:
                 raise trouble(error, self.layout) or StoreError(
                     f"{self.layout.warehouse} cannot be opened: {error}",
@@ -159,7 +162,8 @@ class Database:
         # instance per process, and so keep showing the snapshot that was first opened.
         con = duckdb.connect(":memory:", config={"threads": self.settings.threads})
         try:
-            con.execute(f"attach {_quoted(self.layout.snapshot)} as store (read_only)")
+            attach = f"attach {_quoted(self.layout.snapshot)} as store (read_only)"
+            opened(self.layout.snapshot, lambda: con.execute(attach), self.settings.lock_timeout_s)
         except duckdb.Error as error:
             con.close()
             raise StoreError(
@@ -237,7 +241,7 @@ class Database:
         return {
             "memory_limit": self.settings.memory_limit,
             "threads": self.settings.threads,
-            "temp_directory": str(self.layout.spill),
+            "temp_directory": str(self.layout.spill.absolute()),
         }
 
     def _state(self) -> list[int]:
@@ -259,7 +263,8 @@ class Database:
 
 
 def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+    """Absolute: a relative path such as `sqlite:x` would name another kind of database."""
+    return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 
 def _say_waiting(who: Holder | None) -> None:

@@ -1,7 +1,7 @@
 """What the machine does to a store, said in three beats: a damaged file, a full or read-only disk, too little memory.
 
 DuckDB and the operating system raise these as errors of their own, from wherever they are met; around everything that
-reads or writes stands `told`, which turns them into ours.
+reads or writes stands `told`, which turns them into ours. What is met elsewhere comes to `unforeseen`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warehouse.errors import PhotogenicError, StoreError
+from warehouse.errors import InputError, PhotogenicError, ResourceError, StoreError
 
 if TYPE_CHECKING:
     from warehouse.layout import Layout
 
-__all__ = ["damage", "told", "trouble"]
+__all__ = ["damage", "shortage", "told", "trouble", "unforeseen"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 _BROKEN = {errno.EIO}
+_NAMES = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENOENT}
 
 _DAMAGED = (
     "Corrupt database file",
@@ -36,12 +37,24 @@ _UNWRITTEN = (
 )
 
 
+_NO_MEMORY = (
+    *("bad_alloc", "Cannot allocate memory", "can't allocate memory", "Out of memory", "failed to map segment"),
+    *("malloc of size", "realloc of size", "cannot allocate memory", "Failed to allocate"),
+)
+"""As glibc, DuckDB, torch, Arrow and FAISS say it, in errors of types that tell nothing."""
+_NO_THREADS = (
+    *("can't start new thread", "Resource temporarily unavailable", "Failed to create thread"),
+    *("thread constructor failed", "could not spawn threads", "ThreadPoolBuildError"),
+)
+
+
 @contextlib.contextmanager
 def told(layout: Layout) -> Iterator[None]:
     """Around what reads or writes a store.
 
     Raises:
         StoreError: in place of an error of DuckDB or the operating system that tells of the machine, not of a bug.
+        ResourceError: likewise, where memory, threads or open files do not suffice.
     """
     try:
         yield
@@ -52,7 +65,7 @@ def told(layout: Layout) -> Iterator[None]:
         raise found from error
 
 
-def trouble(error: BaseException, layout: Layout) -> StoreError | None:
+def trouble(error: BaseException, layout: Layout) -> StoreError | ResourceError | None:
     """What an error, or the one that led to it, says about the machine; None: nothing."""
     import duckdb
 
@@ -62,16 +75,75 @@ def trouble(error: BaseException, layout: Layout) -> StoreError | None:
         if ours:  # said already, unless it blames the query for the file
             if (found := damage(seen, layout)) is not None and isinstance(seen, duckdb.Error):
                 return found
+        elif not isinstance(seen, duckdb.Error) and (short := shortage(seen)) is not None:
+            return short
         elif isinstance(seen, OSError) and not isinstance(seen, duckdb.Error):
             if seen.errno in _FULL | _BROKEN or (seen.errno in _CLOSED and _inside(layout, seen.filename)):
                 return _disk(layout, f"{seen.strerror}: {seen.filename}" if seen.filename else str(seen.strerror))
         elif isinstance(seen, duckdb.OutOfMemoryException):
             return _memory(layout, seen)
         elif isinstance(seen, duckdb.Error):
-            found = damage(seen, layout) or (_disk(layout, _short(seen)) if _has(seen, _UNWRITTEN) else None)
-            if found is not None:
-                return found
+            if (said := shortage(seen) or damage(seen, layout)) is not None:
+                return said
+            if _has(seen, _UNWRITTEN):
+                return _disk(layout, _short(seen))
         seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def shortage(error: BaseException) -> ResourceError | None:
+    """The error of a machine that gave no memory, thread or open file; None: it tells of something else.
+
+    Whoever reads a file and takes its errors for damage asks this first.
+    """
+    code = error.errno if isinstance(error, OSError) else None
+    is_plain = not isinstance(error, PhotogenicError)
+    if code == errno.EAGAIN or (is_plain and code is None and _has(error, _NO_THREADS)):
+        return ResourceError(
+            f"The machine allows no more threads or processes: {_short(error)}",
+            "room for some threads per core in `ulimit -u` and in the container; what was finished before stands",
+            "ulimit -u 4096, or FEATURES_THREADS=1, and the same command again",
+        )
+    if code in (errno.EMFILE, errno.ENFILE) or (is_plain and _has(error, ("Too many open files",))):
+        return ResourceError(
+            f"The machine allows no more open files: {_short(error)}",
+            "some 1,000 open files; what was finished before stands",
+            "ulimit -n 4096, and the same command again",
+        )
+    if code == errno.ENOMEM or isinstance(error, MemoryError) or (is_plain and _has(error, _NO_MEMORY)):
+        return ResourceError(
+            f"There is too little memory for this: {_short(error)}",
+            "free memory of about 1 GB above FEATURES_MEMORY_LIMIT, in `ulimit -v` and in the container too; "
+            "what was finished before stands",
+            "FEATURES_MEMORY_LIMIT=500MB FEATURES_THREADS=1, and the same command again; or a machine with more memory",
+        )
+    return None
+
+
+def unforeseen(error: BaseException) -> PhotogenicError | None:
+    """What an error that nobody told of says about the machine or about a name that was given; None: it is a bug."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, PhotogenicError):
+            return None
+        if (short := shortage(seen)) is not None:
+            return short
+        if isinstance(seen, UnicodeEncodeError) and seen.reason == "surrogates not allowed":
+            return InputError(
+                f"A name or text that was given is not UTF-8: {str(seen.object)[:100]!a}.", "text in UTF-8"
+            )
+        if isinstance(seen, OSError) and seen.errno in _FULL | _CLOSED | _BROKEN | _NAMES:
+            if seen.filename is None and seen.errno == errno.ENOENT:
+                return InputError(
+                    "The working folder does not exist any more.", "a folder that exists", "cd, and the same command"
+                )
+            named = ascii(seen.filename)[:200] if seen.filename is not None else "A file"
+            return InputError(
+                f"{named} cannot be used: {seen.strerror}.",
+                "a file or folder that exists, has a name of this file system, and may be read or written",
+                "ls -ld on it shows what stands in the way",
+            )
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return None
 
 

@@ -9,6 +9,8 @@
     ├── WeightsError    the weights of a network cannot be found or are not the published ones
     ├── EncoderError    an encoder name nobody knows, or one that cannot run here
     ├── NetworkError    a service answered in a way that no retry heals
+    ├── OutputError     what a command prints cannot be written
+    ├── ResourceError   the machine has too little memory, or allows no more threads or open files
     └── MissingPartError  an optional package, system library or program is absent
 
 The program catches PhotogenicError only; anything else is a bug and shows its traceback.
@@ -23,8 +25,10 @@ __all__ = [
     "LockedError",
     "MissingPartError",
     "NetworkError",
+    "OutputError",
     "PhotogenicError",
     "QueryError",
+    "ResourceError",
     "StoreError",
     "WeightsError",
 ]
@@ -82,6 +86,14 @@ class EncoderError(PhotogenicError):
 
 class NetworkError(PhotogenicError):
     """A remote service answered in a way that no retry heals."""
+
+
+class OutputError(PhotogenicError):
+    """What a command prints cannot be written: stdout is closed, or its disk is full."""
+
+
+class ResourceError(PhotogenicError):
+    """The machine has too little memory, or allows no more threads, processes or open files."""
 
 
 class MissingPartError(PhotogenicError):

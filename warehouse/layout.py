@@ -7,13 +7,14 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from warehouse.errors import StoreError
 
-__all__ = ["Layout", "exchange", "remove", "sync_directory", "sync_filesystem", "write_atomically"]
+__all__ = ["Layout", "exchange", "refuse_name", "remove", "sync_directory", "sync_filesystem", "write_atomically"]
 
 _HERE, _EXCHANGE = -100, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux."""
@@ -21,9 +22,34 @@ _HERE, _EXCHANGE = -100, 2
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of one store. Nothing is created by naming it."""
+    """The paths of one store. Nothing is created by naming it.
+
+    Raises:
+        StoreError: no store can have this name.
+    """
 
     root: Path
+
+    def __post_init__(self) -> None:
+        refuse_name(self.root, "A store")
+
+    def refuse_unusable(self) -> None:
+        """Raises:
+        StoreError: there is something at the path, or on the way to it, that is not a folder which may be read.
+        """
+        try:
+            why = _hindrance(self.root)
+            for path in (self.lock, self.warehouse, self.snapshot):
+                if why is None and path.exists() and not path.is_file():
+                    why = f"{path.name} in it is not a file"
+        except OSError as error:
+            why = str(error.strerror)
+        if why is not None:
+            raise StoreError(
+                f"The store {_shown(self.root)} cannot be used: {why}.",
+                "a folder that may be read, or a path at which a folder can be made",
+                "name another folder with --store or FEATURES_STORE",
+            )
 
     @property
     def warehouse(self) -> Path:
@@ -114,6 +140,51 @@ class Layout:
 
     def index(self, encoder: str) -> Path:
         return self.root / "indices" / _folder(encoder)
+
+
+def refuse_name(folder: Path, what: str) -> None:
+    """Refuse a path under which DuckDB would open another file, or none.
+
+    Args:
+        folder: where database files are to lie.
+        what: they belong to, for the message.
+
+    Raises:
+        StoreError: no store or backup can lie there.
+    """
+    name = str(folder)
+    # DuckDB reads what follows a ? as settings, and a backslash as a slash; a name with one would be two folders.
+    wrong = next((mark for mark in "\0?\\" if mark in name), None)
+    if wrong is None and name.encode("utf-8", "replace") == name.encode("utf-8", "surrogateescape"):
+        return
+    raise StoreError(
+        f"{what} cannot lie at {name!a}: its path {'is not UTF-8' if wrong is None else f'holds {wrong!a}'}.",
+        "a path in UTF-8, without question mark, backslash and NUL",
+        "name another folder, or rename this one with mv",
+    )
+
+
+def _hindrance(root: Path) -> str | None:
+    """What stands in the way of a folder at this path; None: nothing that can be seen without trying."""
+    if not root.is_absolute():
+        try:
+            Path.cwd()
+        except OSError:
+            return "the working folder, from which its path starts, does not exist any more"
+    try:
+        kind = root.stat().st_mode
+    except FileNotFoundError:
+        if root.is_symlink():
+            return f"it is a link to {root.readlink()}, which does not exist"
+        return None
+    if not stat.S_ISDIR(kind):
+        return "it is not a folder"
+    return None if os.access(root, os.R_OK | os.X_OK) else "Permission denied"
+
+
+def _shown(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _folder(encoder: str) -> str:

@@ -10,14 +10,25 @@ import datetime as dt
 import fcntl
 import json
 import os
+import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from warehouse.errors import LockedError
+from warehouse.manifests import contents, parsed, shaped
 
-__all__ = ["Holder", "holder", "locked"]
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+__all__ = ["Holder", "foreign_holder", "holder", "locked", "opened"]
+
+_FOREIGN = re.compile(r"Conflicting lock is held in (.+?) \((PID \d+)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +109,50 @@ def _acquire(path: Path, timeout_s: float, on_wait: Callable[[Holder | None], No
         os.close(fd)
 
 
+def foreign_holder(text: str) -> str | None:
+    """Which program has a database file open, as DuckDB's error tells it; None: that is not what it tells of."""
+    if "Could not set lock on file" not in text:
+        return None
+    found = _FOREIGN.search(text)
+    return f"{found[1]} ({found[2]})" if found else "another program"
+
+
+def opened(path: Path, connect: Callable[[], T], timeout_s: float) -> T:
+    """Open a database file, once the program that has it open, such as a DuckDB shell, lets go of it.
+
+    Args:
+        path: the file.
+        connect: what opens it.
+        timeout_s: how long to wait.
+
+    Raises:
+        LockedError: it did not let go in time.
+    """
+    import duckdb
+
+    deadline, told = time.monotonic() + timeout_s, False
+    while True:
+        try:
+            return connect()
+        except duckdb.IOException as error:
+            who = foreign_holder(str(error))
+            if who is None:
+                raise
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    f"{path} is open in another program: {who}.",
+                    f"no other program to have it open, within {timeout_s:g} s",
+                    "close it there (a DuckDB shell, a notebook, DBeaver), or set FEATURES_LOCK_TIMEOUT (seconds) to "
+                    "wait longer; to look at a store, features sql reads beside everybody",
+                ) from error
+        if not told:
+            print(f"Waiting for {who}, which has {path} open.", file=sys.stderr)
+            told = True
+        time.sleep(0.05)
+
+
 def _read(path: Path) -> Holder | None:
     try:
-        return Holder(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        return shaped(Holder, parsed(contents(path)))
+    except (OSError, ValueError):
         return None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse.layout import sync_directory
+from warehouse.manifests import contents, parsed
 
 if TYPE_CHECKING:
     from warehouse.layout import Layout
@@ -85,7 +86,7 @@ def _sha256(path: Path) -> str:
 
 def _read(manifest: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError):
-        found = json.loads(manifest.read_bytes())
+        found = parsed(contents(manifest))
         if isinstance(found, dict):
             return found
     return {}

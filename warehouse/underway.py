@@ -17,6 +17,7 @@ from typing import Any
 
 from warehouse.layout import Layout
 from warehouse.lock import holder
+from warehouse.manifests import contents, parsed, shaped
 from warehouse.progress import Progress
 
 __all__ = ["Stage", "telling", "underway"]
@@ -50,8 +51,8 @@ def underway(layout: Layout) -> list[dict[str, Any]]:
     if writer is None:
         return []
     try:
-        told = json.loads(layout.underway.read_bytes())
-        stages = [Stage(**stage) for stage in told["stages"]] if told["pid"] == writer.pid else []
+        told = parsed(contents(layout.underway))
+        stages = [shaped(Stage, stage) for stage in told["stages"]] if told["pid"] == writer.pid else []
     except (OSError, ValueError, TypeError, KeyError):
         return []
     now = time.time()
@@ -116,7 +117,7 @@ class _Teller:
     def end(self) -> None:
         """Nothing is underway any more."""
         with contextlib.suppress(OSError, ValueError, KeyError):
-            if json.loads(self._layout.underway.read_bytes())["pid"] == os.getpid():
+            if parsed(contents(self._layout.underway))["pid"] == os.getpid():
                 self._layout.underway.unlink()
 
     def _tell(self) -> None:

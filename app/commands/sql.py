@@ -12,6 +12,7 @@ from app import output as out
 from app.answer import every_row, export, first_rows
 from app.commands.options import FormatOption, Store
 from app.output import Format, say
+from app.streams import read_stdin
 from warehouse import Database, InputError, Layout, Settings
 from warehouse.query import stream
 
@@ -60,7 +61,7 @@ def _text(query: str | None, file: Path | None) -> str:
     if query is not None:
         return query
     if file is None:
-        return sys.stdin.read()
+        return read_stdin()
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
