@@ -11,6 +11,7 @@ both share blocks until one of them is changed.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import errno
 import hashlib
 import json
@@ -23,12 +24,17 @@ from pathlib import Path
 
 from features.weights import digest as file_digest
 from warehouse import StoreError
-from warehouse.layout import sync_filesystem, write_atomically
+from warehouse.layout import refuse_name, sync_filesystem, write_atomically
 from warehouse.lock import locked
+from warehouse.manifests import contents, parsed, path_in, sha256_in, shaped
 
 __all__ = ["Archive", "Entry", "Manifest", "copied"]
 
 FORMAT = 1
+
+_MOST_BYTES = 4 << 30
+_OWN = {"lock", "snapshot.json", "tmp", "underway.json", "warehouse.duckdb", "warehouse.duckdb.wal"}
+"""Names at the top of a store that come from no backup."""
 
 _ELSEWHERE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 """What the kernel says where it does not copy between two file systems."""
@@ -74,6 +80,7 @@ class Archive:
     """
 
     def __init__(self, folder: Path) -> None:
+        refuse_name(folder, "A backup")
         self.folder = folder
         self._manifest, self._files = folder / "manifest.json", folder / "files"
         self._sound: dict[str, int] = {}
@@ -89,19 +96,22 @@ class Archive:
             StoreError: the manifest is damaged, or of a newer version.
         """
         try:
-            told = json.loads(self._manifest.read_bytes())
+            told = parsed(contents(self._manifest, _MOST_BYTES))
             backup = told["backup"]
+            if not isinstance(backup, dict):
+                raise ValueError("backup is no object")
             if _digest(backup) != told["sha256"]:
                 raise ValueError("its content has not the SHA-256 that it names")
             if backup["format"] != FORMAT:
                 raise StoreError(
                     f"{self._manifest} has format {backup['format']}.", f"format {FORMAT}", "upgrade Photogenic"
                 )
-            files = tuple(Entry(**entry) for entry in backup["files"])
-            return Manifest(**{**backup, "files": files, "left_out": tuple(backup["left_out"])})
-        except FileNotFoundError:
+            found = shaped(Manifest, backup)
+            _check(found)
+            return found
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError) as error:
             raise StoreError(
                 f"{self._manifest} is damaged: {error}.",
                 "the manifest that `features backup` wrote last",
@@ -184,6 +194,26 @@ def copied(source: BufferedReader, target: Path) -> tuple[str, int]:
             shutil.copyfileobj(source, file, 1 << 20)
     with target.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest(), target.stat().st_size
+
+
+def _check(manifest: Manifest) -> None:
+    """Raises:
+    ValueError: the manifest tells of something that no backup holds.
+    """
+    dt.datetime.fromisoformat(manifest.made_at)
+    for entry in manifest.files:
+        sha256_in(entry.sha256)
+        names = path_in(entry.path).split("/")
+        if entry.bytes < 0:
+            raise ValueError(f"{entry.path} has {entry.bytes} bytes")
+        if names[0] in _OWN or any(name.startswith(".") for name in names) or entry.path == "erased/journal.json":
+            raise ValueError(f"{entry.path} is a file that a store makes for itself")
+    listed: dict[str, Entry] = {}
+    for entry in manifest.files:
+        if listed.setdefault(entry.path, entry) != entry:
+            raise ValueError(f"it lists {entry.path} twice, with other bytes")
+    if "snapshot.duckdb" not in listed:
+        raise ValueError("it lists no snapshot.duckdb")
 
 
 def _digest(backup: object) -> str:

@@ -15,7 +15,7 @@ from features.finding import Finding
 from features.weights import digest
 from warehouse import Layout, StoreError
 from warehouse.errors import PhotogenicError
-from warehouse.manifests import unsealed
+from warehouse.manifests import contents, unsealed
 
 __all__ = ["examine_artefacts"]
 
@@ -103,7 +103,7 @@ def _runs(layout: Layout) -> Finding | None:
             if not (folder / manifest).exists():
                 continue
             try:
-                facts = unsealed((folder / manifest).read_bytes())
+                facts = unsealed(contents(folder / manifest))
                 written = facts.get("weights_sha256")
                 if written and (folder / weights).exists() and digest(folder / weights) != written:
                     wrong[folder] = f"{folder / weights} is not what was written"

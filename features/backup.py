@@ -179,7 +179,7 @@ class _Copying:
         """Every block of the copied snapshot, whose checksums DuckDB compares; the pictures it speaks of."""
         import duckdb
 
-        path = str(self._archive.path(snapshot.sha256)).replace("'", "''")
+        path = str(self._archive.path(snapshot.sha256).absolute()).replace("'", "''")
         try:
             with duckdb.connect(":memory:", config={"threads": db.settings.threads}) as con:
                 con.execute("set enable_progress_bar = false")

@@ -222,7 +222,7 @@ def prepare(
 def held_encoders(layout: Layout) -> list[str]:
     """The encoders that the store has vectors of, by name."""
     found = (parts.read_manifest(folder) for folder in layout.embeddings("any").parent.glob("*/"))
-    return sorted(str(facts["encoder"]) for facts in found if facts is not None)
+    return sorted(facts["encoder"] for facts in found if facts is not None and isinstance(facts.get("encoder"), str))
 
 
 def _usual(layout: Layout, notes: list[str]) -> list[str]:

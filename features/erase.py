@@ -32,7 +32,7 @@ from warehouse import Database, InputError, Layout, Progress, StoreError, silent
 from warehouse.forget import known, name, struck_out
 from warehouse.layout import remove, sync_filesystem, write_atomically
 from warehouse.lock import locked
-from warehouse.manifests import sealed, unsealed
+from warehouse.manifests import contents, sealed, unsealed
 from warehouse.tombstones import Tombstones
 
 __all__ = ["alone", "erase", "holds_vectors"]
@@ -173,7 +173,7 @@ def _swap(layout: Layout, journal: Journal) -> None:
     for run_id, n_people in journal.runs.items():
         manifest = layout.models / run_id / "manifest.json"
         if manifest.exists():
-            facts: dict[str, Any] = unsealed(manifest.read_bytes())
+            facts: dict[str, Any] = unsealed(contents(manifest))
             facts["results"]["trained_on_erased"] = n_people
             write_atomically(manifest, sealed(facts))
     for manifest in layout.models.glob("*/manifest.json"):  # values of slices may be ids

@@ -8,7 +8,6 @@ added (pictures, finished runs) needs no holding.
 from __future__ import annotations
 
 import contextlib
-import json
 import resource
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 from features import generation
 from features.parts import MANIFEST, read_manifest
 from warehouse import Layout, StoreError
+from warehouse.manifests import contents, parsed
 
 __all__ = ["Frozen", "Held", "freeze", "lasting"]
 
@@ -140,7 +140,7 @@ def _weights_of(run: Path) -> dict[str, str] | None:
     said: dict[str, str] = {}
     for manifest, file in (("manifest.json", "weights.safetensors"), ("encoder.json", "network.safetensors")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            said[file] = str(json.loads((run / manifest).read_bytes())["weights_sha256"])
+            said[file] = str(parsed(contents(run / manifest))["weights_sha256"])
     return said if (run / "manifest.json").exists() else None
 
 

@@ -26,7 +26,7 @@ from features.checksum import differs
 from features.exact import Metric, unit_rows
 from warehouse.errors import StoreError
 from warehouse.layout import Layout, remove, sync_directory, write_atomically
-from warehouse.manifests import sealed, unsealed
+from warehouse.manifests import contents, name_in, sealed, shaped, unsealed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -131,8 +131,12 @@ class Index:
 def read_manifest(layout: Layout, encoder: str) -> IndexManifest | None:
     """The manifest of the index of `encoder`; None when there is none of this format."""
     try:
-        held = IndexManifest(**unsealed((layout.index(encoder) / "manifest.json").read_bytes()))
-    except (OSError, ValueError, TypeError):
+        held = shaped(IndexManifest, unsealed(contents(layout.index(encoder) / "manifest.json")))
+        for name in (held.generation, *held.files, *held.checksums):
+            name_in(name)
+        if "ids.parquet" not in held.files or not 0 < held.dim < 1 << 20:
+            return None
+    except (OSError, ValueError):
         return None
     return held if held.format == FORMAT else None
 
@@ -231,7 +235,7 @@ def open_generation(layout: Layout, known: IndexManifest) -> Index:
     for name, expected in known.checksums.items():
         if differs(folder / name, expected):
             raise mismatch(known.encoder, f"{name} is not what was written", f"the checksum {expected}")
-    ids = pl.read_parquet(folder / "ids.parquet")["photo_id"]
+    ids = pl.read_parquet(folder / "ids.parquet", glob=False)["photo_id"]
     return Index(folder, known, ids, vectors)
 
 

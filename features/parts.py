@@ -19,7 +19,7 @@ from features.checksum import checksum, differs
 from features.weights import digest as file_digest
 from warehouse import StoreError
 from warehouse.layout import sync_directory, write_atomically
-from warehouse.manifests import sealed, unsealed
+from warehouse.manifests import contents, name_in, sealed, shaped, unsealed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -152,8 +152,15 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / MANIFEST
     try:
-        facts = unsealed(path.read_bytes())
-        parts = [Part(**part) for part in facts["parts"]]
+        facts = unsealed(contents(path))
+        if not isinstance(facts["parts"], list):
+            raise ValueError("parts is no list")
+        parts = [shaped(Part, part, where=f"parts[{i}]") for i, part in enumerate(facts["parts"])]
+        for part in parts:
+            name_in(part.file)
+        for name in ("n_photos", "n_flips"):
+            if not isinstance(facts.get(name, 0), int):
+                raise ValueError(f"{name} is {facts[name]!r}, and should be int")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -161,7 +168,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     for part in parts:
         try:
             size = (folder / part.file).stat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise _damaged(path, f"it lists {part.file}, which is not there") from None
         if size != part.bytes:
             raise _damaged(path, f"it says that {part.file} has {part.bytes} bytes, and that file has {size}")

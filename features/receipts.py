@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-from warehouse import Layout
+from warehouse import Layout, StoreError
 from warehouse.forget import Gone
 from warehouse.layout import write_atomically
+from warehouse.manifests import contents, name_in, parsed, path_in, shaped
 
 __all__ = ["Journal", "Receipt"]
 
@@ -64,9 +65,28 @@ class Journal:
 
     @classmethod
     def read(cls, layout: Layout) -> Journal:
-        """That of the erase that was cut off."""
-        values = json.loads(layout.erase_journal.read_text())
-        return cls(**{**values, "gone": Gone(**values["gone"])})
+        """That of the erase that was cut off.
+
+        Raises:
+            StoreError: it is damaged, or names what does not lie in the store; nothing was removed.
+        """
+        try:
+            found = shaped(cls, parsed(contents(layout.erase_journal)))
+            pictures = (*found.gone.sha256s, *found.orphans)
+            for name in (found.erase_id, *found.runs_removed, *found.leftovers, *found.runs, *pictures):
+                name_in(name)
+            for place, names in found.folders.items():
+                path_in(place)
+                for name in names:
+                    path_in(name)
+        except ValueError as error:
+            raise StoreError(
+                f"{layout.erase_journal} is damaged: {error}.",
+                "the journal that `features erase` wrote",
+                f"rm {layout.erase_journal}, then features erase USER_ID --yes --store {layout.root} for whom it was "
+                "about: an erase may be given again",
+            ) from error
+        return found
 
     def write(self, layout: Layout) -> Journal:
         """Make it the one that counts."""

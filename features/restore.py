@@ -32,6 +32,7 @@ from warehouse import Database, Layout, Progress, Settings, StoreError, silent
 from warehouse.layout import exchange, sync_directory, sync_filesystem
 from warehouse.lock import locked
 from warehouse.migrations import SCHEMA_VERSION
+from warehouse.soundness import foreign
 from warehouse.tombstones import Tombstones
 
 __all__ = ["RestoreReport", "restore", "staging_of"]
@@ -111,6 +112,12 @@ def restore(
                     f"{report.n_bytes / 1e9:.1f} GB free beside the store",
                     "free some disk and run the command again: it goes on where it stopped",
                 ) from error
+            if (wrong := foreign(made.snapshot)) is not None:
+                raise StoreError(
+                    f"The backup is damaged: its snapshot.duckdb cannot be opened: {wrong}.",
+                    "the database that `features backup` copied",
+                    "restore another backup",
+                )
             report.erased = _without_erased(made, settings, _erased_folders(former, tombstones), progress)
             sync_filesystem(staging)
             _install(made.root, root)
@@ -143,8 +150,10 @@ def _readable(archive: Archive) -> Manifest:
         )
     for entry in manifest.files:
         path = archive.path(entry.sha256)
-        if not path.exists():
+        if not path.is_file():
             raise _damaged(archive, entry, "is not there")
+        if archive.folder.resolve() not in path.resolve().parents:
+            raise _damaged(archive, entry, f"is a link to {path.resolve()}, outside of the backup")
         if path.stat().st_size != entry.bytes:
             raise _damaged(archive, entry, f"has {path.stat().st_size:,} bytes, and had {entry.bytes:,}")
     return manifest

@@ -24,7 +24,7 @@ from features.encoders import ENCODERS, Encoder
 from features.weights import Weights
 from warehouse import EncoderError, InputError, StoreError
 from warehouse.layout import write_atomically
-from warehouse.manifests import sealed, unsealed
+from warehouse.manifests import contents, sealed, shaped, unsealed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -157,7 +157,7 @@ def trainable(backbone: str, path: Path | None) -> nn.Module:
 @functools.lru_cache(maxsize=256)
 def _read(path: Path, _mtime_ns: int) -> Encoder:
     try:
-        facts = _Facts(**unsealed(path.read_bytes()))
+        facts = shaped(_Facts, unsealed(contents(path)))
         start = base(facts.backbone)
     except (OSError, ValueError, TypeError, InputError) as error:
         raise StoreError(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from features.parts import MANIFEST, Part, read_manifest, verify_quickly
 from warehouse import Layout, StoreError
+from warehouse.manifests import shaped
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,8 +71,8 @@ def manifest(layout: Layout, encoder: str) -> Manifest:
             f"features build --encoder {encoder} --store {layout.root}",
         )
     try:
-        return Manifest(**{**facts, "parts": tuple(facts["parts"])})
-    except TypeError as error:
+        return shaped(Manifest, {**facts, "parts": [asdict(part) for part in facts["parts"]]})
+    except ValueError as error:
         raise StoreError(
             f"{folder / MANIFEST} is from another version: {error}.", "a manifest of this version", "features build"
         ) from error

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from warehouse import StoreError
 from warehouse.layout import sync_directory, write_atomically
-from warehouse.manifests import sealed, unsealed
+from warehouse.manifests import contents, name_in, sealed, shaped, unsealed
 
 if TYPE_CHECKING:
     import torch
@@ -87,9 +87,10 @@ def load(folder: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        facts = unsealed(path.read_bytes())
-        found = Checkpoint(**{**facts, "curve": [(int(step), float(loss)) for step, loss in facts["curve"]]})
-    except (ValueError, TypeError, KeyError) as error:
+        found = shaped(Checkpoint, unsealed(contents(path)))
+        for name in found.files:
+            name_in(name)
+    except ValueError as error:
         raise StoreError(
             f"{path} is damaged: {error}", "a checkpoint as it was written", f"remove {folder}: it begins anew"
         ) from error

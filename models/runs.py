@@ -20,7 +20,7 @@ import sql
 from models.model import Kind, Link, Model
 from warehouse import InputError, Layout, StoreError
 from warehouse.layout import write_atomically
-from warehouse.manifests import sealed, unsealed
+from warehouse.manifests import contents, sealed, shaped, unsealed
 from warehouse.tombstones import Tombstones
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def load(layout: Layout, name: str) -> tuple[Run, Model]:
             f"There is no run {name!r} in {layout.models}.", "a run_id of `runs`", "features sql 'from runs'"
         )
     try:
-        run = Run(**unsealed((folder / "manifest.json").read_bytes()))
+        run = shaped(Run, unsealed(contents(folder / "manifest.json")))
         data = (folder / "weights.safetensors").read_bytes()
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(
