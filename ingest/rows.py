@@ -12,11 +12,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ingest import scans, values
+from ingest import instants, scans, values
 from ingest.records import Records
 from ingest.sources import Source
 from ingest.streams import open_text
@@ -64,7 +64,8 @@ class Rows:
         after_erase: bool = False,
     ) -> None:
         self.con, self.source, self._advance = con, source, advance
-        judged = _judged(source, latest)
+        self._far = instants.prepare(con, source)
+        judged = _judged(source, latest, self._far)
         raw, detail = scans.raw(source, only_ours=after_erase), scans.detail(source)
         ours = ", ".join(column.name for column in source.columns)
         if source.n_rows is not None:
@@ -141,8 +142,9 @@ class Rows:
     def _reading(self, records: Records | None = None) -> Iterator[None]:
         import duckdb
 
-        # Below the projections, a filter on `problem` would spell out every value again, several times over.
-        self.con.execute("set disabled_optimizers = 'filter_pushdown'")
+        # Below the projections, a filter on `problem` would spell out every value again, several times over. And
+        # the statistics of a Parquet file say nothing of its NaN: checks would be left out for their sake.
+        self.con.execute("set disabled_optimizers = 'filter_pushdown,statistics_propagation'")
         try:
             yield
         except duckdb.Error as error:
@@ -163,7 +165,8 @@ class Rows:
             return None
         try:
             with duckdb.connect() as con:
-                columns = ", ".join(scans.name(field.name) for field in self.source.fields)
+                sound = (field.name for number, field in enumerate(self.source.fields) if number not in self._far)
+                columns = ", ".join(map(scans.name, sound)) or "file_row_number"
                 con.execute(f"select max(hash({columns})) from {scans.parquet(self.source)}").fetchall()
         except duckdb.Error as error:
             return error
@@ -217,7 +220,7 @@ def _records(source: Source, advance: Callable[[int], None]) -> Records:
     )
 
 
-def _judged(source: Source, latest: dt.datetime) -> str:
+def _judged(source: Source, latest: dt.datetime, far: Collection[int]) -> str:
     """The `with` clause up to `judged`: the fields f0, f1..., our values, and `problem`."""
     ready, typed, arms = [], [], ["when broken is not null then broken || ':'"]
     for column in source.columns:
@@ -228,7 +231,7 @@ def _judged(source: Source, latest: dt.datetime) -> str:
         for condition, reason in values.problems(column, latest):
             arms.append(f"when {condition} then '{reason}:{column.name}'")
     return f"""
-        with given as ({scans.given(source)}),
+        with given as ({scans.given(source, far)}),
         ready as (select *, {", ".join(ready)} from given),
         typed as (select *, {", ".join(typed)} from ready),
         judged as (select *, case {" ".join(arms)} end as problem from typed)

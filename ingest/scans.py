@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Collection
 
 from ingest.sources import Source
+from ingest.values import remedy, shown
 
 __all__ = ["detail", "given", "name", "parquet", "raw"]
 
 
-def given(source: Source) -> str:
-    """The query: line, what is broken, the text of broken rows, and the fields f0, f1... as they are."""
+def given(source: Source, far: Collection[int] = ()) -> str:
+    """The query: line, what is broken, the text of broken rows, and the fields f0, f1... as they are.
+
+    Args:
+        source: the file.
+        far: fields to take from the table `far_instants` (ingest/instants.py); those inside lists and structures
+            are left out.
+    """
     if source.format == "parquet":
-        fields = ", ".join(f"{name(field.name)} as f{number}" for number, field in enumerate(source.fields))
+        plain = {number for number in far if source.fields[number].type.startswith("TIMESTAMP")}
+        fields = ", ".join(
+            f"{f'cast(null as {field.type})' if number in set(far) - plain else name(field.name)} as f{number}"
+            for number, field in enumerate(source.fields)
+            if number not in plain
+        )
         query = f"""
             select file_row_number + 1 as line, cast(null as varchar) as broken, cast(null as varchar) as text, {fields}
             from {parquet(source)}"""
+        if plain:
+            query = f"select * from ({query}) join far_instants using (line)"
     elif source.format == "ndjson":
         pointers = ", ".join(_text(_pointer(source.fields[number].name)) for number in source.bound.values())
         fields = ", ".join(f"found[{place}] as f{number}" for place, number in enumerate(source.bound.values(), 1))
@@ -41,13 +56,14 @@ def raw(source: Source, *, only_ours: bool = False) -> str:
     """
     if only_ours:
         ours = sorted(source.bound.values())
-        pairs = (f"{_text(source.fields[n].name)}, left(cast(f{n} as varchar), 1000)" for n in ours)
+        pairs = (f"{_text(source.fields[n].name)}, left({shown(source.fields[n].type, f'f{n}')}, 1000)" for n in ours)
         return f"case when broken is null then json_object({', '.join(pairs)}) end"
     if source.format == "ndjson":
         row = "case when strlen(row_text) <= 65536 then row_text else to_json(left(row_text, 4096)) end"
     else:
         pairs = (
-            f"{_text(field.name)}, left(cast(f{number} as varchar), 1000)" for number, field in enumerate(source.fields)
+            f"{_text(field.name)}, left({shown(field.type, f'f{number}')}, 1000)"
+            for number, field in enumerate(source.fields)
         )
         row = f"json_object({', '.join(pairs)})"
     return f"case when broken is null then {row} else to_json(left(text, 4096)) end"
@@ -55,10 +71,12 @@ def raw(source: Source, *, only_ours: bool = False) -> str:
 
 def detail(source: Source) -> str:
     """The expression that gives the value that is wrong, as it is in the file."""
-    arms = [
-        f"when '{column.name}' then left(cast(f{source.bound[column.name]} as varchar), 200)"
-        for column in source.columns
-    ]
+    arms = []
+    for column in source.columns:
+        number = source.bound[column.name]
+        type_, field = source.fields[number].type, f"f{number}"
+        text = f"left({shown(type_, field)}, 200) || {remedy(column.type, type_, field)}"
+        arms.append(f"when '{column.name}' then {text}")
     return f"case split_part(problem, ':', 2) {' '.join(arms)} end"
 
 

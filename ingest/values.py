@@ -6,6 +6,7 @@ The macros that do the reading are in sql/ingest/values.sql; here is which one a
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import TYPE_CHECKING, Literal
 
 import sql
@@ -14,27 +15,33 @@ from ingest.tables import Column, Reason, Type
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["prepare", "problems", "readable", "trimmed", "value"]
+__all__ = ["prepare", "problems", "readable", "remedy", "shown", "trimmed", "value"]
 
-Family = Literal["text", "bytes", "whole", "real", "flag", "time", "zoned", "day", "texts", "other"]
+Family = Literal["text", "bytes", "whole", "real", "decimal", "flag", "time", "zoned", "nanos", "day", "texts", "other"]
 
 _WHOLE = {f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")} | {
     "INTEGER",
     "UINTEGER",
 }
 
+_NUMBER: set[Family] = {"whole", "real", "decimal"}
 _READABLE: dict[Type, set[Family]] = {
-    "id": {"text", "bytes", "whole", "real"},
-    "text": {"text", "bytes", "whole", "real"},
-    "tags": {"text", "bytes", "texts", "whole", "real"},
-    "gender": {"text", "bytes", "whole", "real"},
-    "flag": {"text", "bytes", "whole", "real", "flag"},
-    "count": {"text", "bytes", "whole", "real"},
-    "time": {"text", "bytes", "whole", "real", "time", "zoned", "day"},
+    "id": {"text", "bytes", *_NUMBER},
+    "text": {"text", "bytes", *_NUMBER},
+    "tags": {"text", "bytes", "texts", *_NUMBER},
+    "gender": {"text", "bytes", *_NUMBER},
+    "flag": {"text", "bytes", "flag", *_NUMBER},
+    "count": {"text", "bytes", *_NUMBER},
+    "time": {"text", "bytes", "time", "zoned", "nanos", "day", *_NUMBER},
 }
 """Columns of nothing but NULL come as whole or real numbers from some writers, hence in each set."""
 
+_TIMESTAMP = re.compile(r'("(?:[^"]|"")*")|\bTIMESTAMP(?:_S|_MS)?(?![\w ])')
+"""The type without a zone, alone or inside another type; the first group takes names, which are none."""
+
 _MAX_ID, _MAX_TEXT = 1024, 65_536
+_EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
+"""The whole numbers below are exact in floating point."""
 
 
 def prepare(con: DuckDBPyConnection) -> None:
@@ -48,14 +55,14 @@ def readable(type_: Type, field_type: str) -> bool:
 
 
 def trimmed(field_type: str, field: str) -> str:
-    """The SQL expression that makes text of `field` where it is to be read as text: trimmed, blank is NULL."""
+    """The SQL expression that makes `field` ready: text is trimmed; what is blank or not a number is NULL."""
     match _family(field_type):
         case "text":
             return f"plain({field})"
         case "bytes":
             return f"plain(coalesce(try(decode({field})), cast({field} as varchar)))"
         case "real":
-            return f"case when not isnan(cast({field} as double)) then cast({field} as double) end"
+            return f"case when not isnan({field}) then {field} end"
         case "texts":
             return f"plain(array_to_string({field}, ' '))"
     return field
@@ -65,22 +72,56 @@ def value(type_: Type, field_type: str, field: str) -> str:
     """The SQL expression that reads `field`, which `trimmed` has made ready."""
     family = _family(field_type)
     match type_, family:
-        case ("id" | "text", "text" | "bytes") | ("flag", "flag"):
+        case ("text", "text" | "bytes") | ("flag", "flag"):
             return field
+        case ("id", "text" | "bytes"):
+            return f"id_of({field})"
         case ("id", "real"):
-            return f"id_of_number({field})"
+            return f"id_of_real({field}, {_EXACT[field_type]})"
         case ("time", "zoned"):
-            return f"cast({field} at time zone 'UTC' as timestamp)"
-        case ("time", "time") if field_type == "TIMESTAMP_NS":
+            return f"time_of_zoned({field})"
+        case ("time", "nanos"):
             return f"time_of_nanos({field})"
-        case ("time", "time" | "day"):
+        case ("time", "day"):
+            return f"time_of_day({field})"
+        case ("time", "time"):
             return f"cast({field} as timestamp)"
-        case ("time", "whole" | "real"):
-            return f"time_of_number(cast({field} as {'double' if family == 'real' else 'hugeint'}))"
+        case ("time", "whole"):
+            return f"time_of_number(case when {field} is not null then coalesce(try_cast({field} as hugeint), 0) end)"
+        case ("time", "real" | "decimal"):
+            return f"time_of_number(cast({field} as double))"
         case ("count", "whole" | "real"):
             return f"count_of_number({field})"
-    text = f"cast({field} as varchar)" if family in {"whole", "real", "flag"} else field
+    text = field
+    if family == "decimal":
+        text = f"text_of_decimal({field})"
+    elif family in {"whole", "real", "flag"}:
+        text = f"cast({field} as varchar)"
     return text if type_ in {"id", "text"} else f"{type_}_of({text})"
+
+
+def shown(field_type: str, field: str) -> str:
+    """The SQL expression that shows `field` as it is in the file.
+
+    The first instants that a timestamp can hold have no text in DuckDB: writing one ends the whole process's use of
+    the database. With a time zone they have.
+    """
+    zoned = _TIMESTAMP.sub(lambda found: found[1] or "TIMESTAMP WITH TIME ZONE", field_type)
+    if zoned == field_type:
+        return f"cast({field} as varchar)"
+    text = f"cast(cast({field} as {zoned}) as varchar)"
+    if "(" in zoned or "[" in zoned:
+        return text
+    return f"case when {field} >= timestamp '290308-01-01 (BC)' then cast({field} as varchar) else {text} end"
+
+
+def remedy(type_: Type, field_type: str, field: str) -> str:
+    """The SQL expression for what the detail of a refused value says besides the value."""
+    return (
+        f"coalesce(zone_remedy({trimmed(field_type, field)}), '')"
+        if (type_ == "time" and _family(field_type) in {"text", "bytes"})
+        else "''"
+    )
 
 
 def problems(column: Column, latest: dt.datetime) -> list[tuple[str, Reason]]:
@@ -94,8 +135,11 @@ def problems(column: Column, latest: dt.datetime) -> list[tuple[str, Reason]]:
     if column.blank is not None:
         found.append((f"{name} is null", column.blank))
     match column.type:
-        case "id" | "text":
-            found.append((f"strlen({name}) > {_MAX_ID if column.type == 'id' else _MAX_TEXT}", "too_long"))
+        case "id":
+            found.append((f"{name} = chr(0)", "inexact_id"))
+            found.append((f"strlen({name}) > {_MAX_ID}", "too_long"))
+        case "text":
+            found.append((f"strlen({name}) > {_MAX_TEXT}", "too_long"))
         case "gender":
             found.append((f"{name} = 'bad'", "bad_gender"))
         case "count":
@@ -118,12 +162,16 @@ def _family(field_type: str) -> Family:
         return "bytes"
     if name in _WHOLE:
         return "whole"
-    if name in {"FLOAT", "DOUBLE", "DECIMAL"}:
+    if name == "DECIMAL":
+        return "whole" if field_type.endswith(",0)") else "decimal"
+    if name in _EXACT:
         return "real"
     if name == "BOOLEAN":
         return "flag"
-    if field_type in {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}:
+    if field_type in {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS"}:
         return "time"
+    if field_type in {"TIMESTAMP_NS", "TIMESTAMPTZ_NS"}:
+        return "nanos"
     if field_type == "TIMESTAMP WITH TIME ZONE":
         return "zoned"
     if name == "DATE":

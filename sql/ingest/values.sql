@@ -1,19 +1,55 @@
 -- How the values of incoming rows are read: macros, one per type of column, for trimmed text and for numbers.
 -- Blank is NULL. What cannot be read becomes a value that no check lets through: 'bad' for a gender,
--- -1 for a count, the year 1 for a time. A flag has no such value: its blank is refused as well.
+-- -1 for a count, the year 1 for a time, chr(0) for an id. A flag has no such value: its blank is refused as well.
 -- The engine does not share work between the arms of a CASE: so text is trimmed once, before all else, and
 -- what is common comes first.
 
+-- The words that databases, pandas, R and spreadsheets write where a value is missing, in these spellings only:
+-- in every column they are blank, quoted or not.
+create or replace temp macro is_missing(t) as
+    strlen(t) <= 4
+    and list_contains(
+        ['NULL', 'null', '\N', 'nan', 'NaN', '-nan', '-NaN', 'None', 'NA', 'N/A', 'n/a', '<NA>', 'NaT', '#N/A'], t
+    );
+
 -- Blanks at both ends are no part of a value. Most have none, and the slow trim is for the others.
-create or replace temp macro plain(t) as
+create or replace temp macro trimmed(t) as
     case
         when t >= '!' and t < chr(127) and t[-1] between '!' and '~' then t
         else nullif(trim(t, chr(32) || chr(9) || chr(10) || chr(13) || chr(160) || chr(65279)), '')
     end;
 
--- A whole number that became 17.0 because its column has gaps is still 17.
-create or replace temp macro id_of_number(n) as
-    case when abs(n) < 9e15 and n = floor(n) then cast(cast(n as bigint) as varchar) else cast(n as varchar) end;
+create or replace temp macro plain(t) as
+    case when is_missing(trimmed(t)) then null else trimmed(t) end;
+
+-- An id that is a whole number written with a fraction of zeros is that number: so programs write a column of
+-- whole numbers that has gaps (17.0). Other text stays as it is: 007, 1.10, v1.0.
+-- A number written with an exponent, or one with a fraction from 2^53 on, went through floating point, which may have
+-- changed its digits: whom it means cannot be told.
+create or replace temp macro id_of(t) as
+    case
+        when not contains(t, '.') and not contains(t, '+') then t
+        when regexp_full_match(t, '-?(0|[1-9][0-9]*)[.]0+') then
+            case
+                when t[1:3] = '-0.' then '0'
+                when abs(try_cast(split_part(t, '.', 1) as bigint)) < 9007199254740992 then split_part(t, '.', 1)
+                else chr(0)
+            end
+        when regexp_full_match(t, '-?[0-9]+([.][0-9]*)?[eE][+][0-9]+|-?[0-9]+[.][0-9]*[eE][0-9]+') then chr(0)
+        else t
+    end;
+
+-- Floating point holds each whole number below `exact`: 2^53, in four bytes 2^24.
+create or replace temp macro id_of_real(n, exact) as
+    case
+        when n is null then null
+        when not abs(n) < exact then chr(0)
+        when n = floor(n) then cast(cast(n as bigint) as varchar)
+        else cast(n as varchar)
+    end;
+
+-- 17.50 is 17.5, and 17.00 is 17, as from any other type of number.
+create or replace temp macro text_of_decimal(n) as rtrim(rtrim(cast(n as varchar), '0'), '.');
 
 create or replace temp macro gender_of(t) as
     case
@@ -33,7 +69,7 @@ create or replace temp macro flag_of(t) as
         when lower(t) in ('false', 'f', '0.0', 'no', 'n', 'ignore', 'ignored', 'pass', 'left') then false
     end;
 
--- A whole number from 0 to 2^53, also as `12.0` or `1e3`.
+-- A whole number from 0 to 2^53, also as `12.0` or `1e3`. Digits alone are not read as floating point, which rounds.
 create or replace temp macro count_of_number(n) as
     case
         when n is null then null
@@ -42,7 +78,11 @@ create or replace temp macro count_of_number(n) as
     end;
 
 create or replace temp macro count_of(t) as
-    case when t is not null then coalesce(count_of_number(try_cast(t as double)), -1) end;
+    case
+        when t is null then null
+        when regexp_full_match(t, '[0-9]+') then coalesce(count_of_number(try_cast(t as hugeint)), -1)
+        else coalesce(count_of_number(try_cast(t as double)), -1)
+    end;
 
 -- Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by size: from 1973 on the four
 -- ranges do not meet. Smaller numbers (a year, 20240131, days of a spreadsheet, 0 for missing) are no time.
@@ -56,27 +96,79 @@ create or replace temp macro time_of_number(n) as
         else timestamp '0001-01-01'
     end;
 
--- Cut off as in text; the cast would round.
-create or replace temp macro time_of_nanos(t) as
-    case when isfinite(t) then make_timestamp(epoch_ns(t) // 1000) else cast(t as timestamp) end;
+-- Instants far outside any calendar are kept out of the conversions, which would end the reading of the file.
+create or replace temp macro time_of_zoned(t) as
+    case
+        when t < timestamptz '1900-01-01 00:00:00+00' then timestamp '0001-01-01'
+        when t > timestamptz '9999-12-31 00:00:00+00' then timestamp '9999-12-31'
+        else make_timestamp(epoch_us(t))
+    end;
 
--- The plain cast drops an offset without a word, the one with a zone is slow: so text that has an offset
--- or a zone's name goes the slow way, all other text is UTC as it stands.
+create or replace temp macro time_of_day(t) as
+    case
+        when t < date '1900-01-01' then timestamp '0001-01-01'
+        when t > date '9999-12-31' then timestamp '9999-12-31'
+        else cast(t as timestamp)
+    end;
+
+-- Cut off as in text; the cast would round. Only infinity has no number of nanoseconds.
+create or replace temp macro time_of_nanos(t) as
+    case
+        when t is null then null
+        when epoch_ns(t) is not null then make_timestamp(epoch_ns(t) // 1000)
+        when starts_with(cast(t as varchar), '-') then timestamp '0001-01-01'
+        else timestamp '9999-12-31'
+    end;
+
+-- The name or abbreviation of a zone at the end of a time.
+create or replace temp macro zone_of(t) as regexp_extract(t, ':[0-9.]+ *([A-Za-z][A-Za-z0-9_+/-]*)$', 1);
+
+-- With an offset (`+02`, `+0200`, `+02:00`, also behind UTC or GMT), a name of UTC, or a zone's name. Three letters are
+-- an abbreviation, which several zones share or which stands for summer and winter alike (BST, CST, IST, EST, CET).
+create or replace temp macro time_with_zone(t) as
+    case
+        when regexp_full_match(zone_of(t), '(?i)z|utc?|gmt|uct|zulu|universal|greenwich')
+            then try_cast(regexp_replace(t, ' *[A-Za-z]+$', '') as timestamp)
+        when regexp_full_match(zone_of(t), '(?i)[a-z]{3}|factory|etc/unknown') then null
+        when regexp_full_match(
+            t,
+            '(?i)[0-9/-]+[t ]+[0-9:.]+'
+            || '( *(utc?|gmt)?[+-]([0-9]|0[0-9]|1[0-5])(:?[0-5][0-9]){0,2}| +[a-z][a-z0-9_]*(-[a-z]+)?(/[a-z0-9_+/-]+)?)?'
+        ) then try_cast(
+            regexp_replace(
+                regexp_replace(t, '(?i)(:[0-9.]+) *(?:utc?|gmt)([+-])([0-9])$', '\1\20\3'),
+                '(?i)(:[0-9.]+) *(?:utc?|gmt)?([+-][0-9:]+)$', '\1\2'
+            ) as timestamptz
+        ) at time zone 'UTC'
+    end;
+
+-- The usual form is tried first (`time_of`). The plain cast drops an offset or a zone without a word, the one with a zone is slow: so only text that ends in digits
+-- (or Z), with neither a sign nor a blank behind its first eleven characters, goes the fast way, as UTC.
 create or replace temp macro time_of_iso(t) as
     case
-        when t[-1] in ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'Z') and not contains(t, '+')
-            and not contains(substr(t, 11), '-')
+        when (t[-1] between '0' and '9' or t[-1] = 'Z') and not contains(t, '+')
+            and not contains(substr(t, 11), '-') and not contains(substr(t, 12), ' ')
             then try_cast(t as timestamp)
-        else try_cast(regexp_replace(t, '[ ]+([+-][0-9:]+)$', '\1') as timestamptz) at time zone 'UTC'
+        else time_with_zone(t)
     end;
 
 create or replace temp macro time_of(t) as
     case
         when t is null then null
-        when substr(t, 5, 1) in ('-', '/') then coalesce(time_of_iso(t), timestamp '0001-01-01')
-        when regexp_full_match(t, '[0-9]{9,19}') then time_of_number(try_cast(t as bigint))
-        when regexp_full_match(t, '[0-9]{9,16}[.][0-9]*') then time_of_number(try_cast(t as double))
+        when substr(t, 5, 1) in ('-', '/')
+            then coalesce(try_strptime(t, '%Y-%m-%d %H:%M:%S'), time_of_iso(t), timestamp '0001-01-01')
+        when regexp_full_match(t, '[0-9]{9,19}([.]0*)?') then time_of_number(try_cast(split_part(t, '.', 1) as bigint))
+        when regexp_full_match(t, '[0-9]{9,16}[.][0-9]*|[0-9][.][0-9]{12,}[eE][+]?[0-9]{1,2}')
+            then time_of_number(try_cast(t as double))
         else timestamp '0001-01-01'
+    end;
+
+-- What the detail of a refused time says besides, if it is its zone.
+create or replace temp macro zone_remedy(t) as
+    case
+        when regexp_full_match(zone_of(t), '(?i)|[ap]m') or time_of_iso('2024-01-01 00:00:00 ' || zone_of(t)) is not null
+            then ''
+        else ': zone ' || zone_of(t) || ' is ambiguous or unknown; write an offset (+01:00) or a name (Europe/London)'
     end;
 
 -- '#me, #Love', 'me love', '["me"]' and lists: words, lower case, without the #, each once, sorted.
