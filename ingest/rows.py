@@ -142,9 +142,13 @@ class Rows:
     def _reading(self, records: Records | None = None) -> Iterator[None]:
         import duckdb
 
-        # Below the projections, a filter on `problem` would spell out every value again, several times over. And
-        # the statistics of a Parquet file say nothing of its NaN: checks would be left out for their sake.
-        self.con.execute("set disabled_optimizers = 'filter_pushdown,statistics_propagation'")
+        # Below the projections, a filter on `problem` would spell out every value again, several times over. Lists of
+        # words would become joins, which every row pays for. And the statistics of a Parquet file say nothing of its
+        # NaN: checks would be left out for their sake.
+        off = "filter_pushdown,in_clause"
+        if any(values.has_nan(field.type) for field in self.source.fields):
+            off += ",statistics_propagation"
+        self.con.execute(f"set disabled_optimizers = '{off}'")
         try:
             yield
         except duckdb.Error as error:
@@ -226,10 +230,10 @@ def _judged(source: Source, latest: dt.datetime, far: Collection[int]) -> str:
     for column in source.columns:
         number = source.bound[column.name]
         type_ = source.fields[number].type
-        ready.append(f"{values.trimmed(type_, f'f{number}')} as t{number}")
+        ready.append(f"{values.trimmed(column.type, type_, f'f{number}')} as t{number}")
         typed.append(f"{values.value(column.type, type_, f't{number}')} as {column.name}")
         for condition, reason in values.problems(column, latest):
-            arms.append(f"when {condition} then '{reason}:{column.name}'")
+            arms.append(f"when {condition} then {reason} || ':{column.name}'")
     return f"""
         with given as ({scans.given(source, far)}),
         ready as (select *, {", ".join(ready)} from given),

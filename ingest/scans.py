@@ -11,6 +11,9 @@ from ingest.values import remedy, shown
 __all__ = ["detail", "given", "name", "parquet", "raw"]
 
 
+_INSTANTS = {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
+
+
 def given(source: Source, far: Collection[int] = ()) -> str:
     """The query: line, what is broken, the text of broken rows, and the fields f0, f1... as they are.
 
@@ -20,7 +23,7 @@ def given(source: Source, far: Collection[int] = ()) -> str:
             are left out.
     """
     if source.format == "parquet":
-        plain = {number for number in far if source.fields[number].type.startswith("TIMESTAMP")}
+        plain = {number for number in far if source.fields[number].type in _INSTANTS}
         fields = ", ".join(
             f"{f'cast(null as {field.type})' if number in set(far) - plain else name(field.name)} as f{number}"
             for number, field in enumerate(source.fields)

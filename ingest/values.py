@@ -15,7 +15,7 @@ from ingest.tables import Column, Reason, Type
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["prepare", "problems", "readable", "remedy", "shown", "trimmed", "value"]
+__all__ = ["has_nan", "prepare", "problems", "readable", "remedy", "shown", "trimmed", "value"]
 
 Family = Literal["text", "bytes", "whole", "real", "decimal", "flag", "time", "zoned", "nanos", "day", "texts", "other"]
 
@@ -36,8 +36,8 @@ _READABLE: dict[Type, set[Family]] = {
 }
 """Columns of nothing but NULL come as whole or real numbers from some writers, hence in each set."""
 
-_TIMESTAMP = re.compile(r'("(?:[^"]|"")*")|\bTIMESTAMP(?:_S|_MS)?(?![\w ])')
-"""The type without a zone, alone or inside another type; the first group takes names, which are none."""
+_NAME, _TIMESTAMP = re.compile(r'"(?:[^"]|"")*"'), re.compile(r"\bTIMESTAMP(?:_S|_MS)?(?![\w ])")
+"""Quoted names in a type, and the type of a time without a zone, alone or inside another type."""
 
 _MAX_ID, _MAX_TEXT = 1024, 65_536
 _EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
@@ -54,11 +54,12 @@ def readable(type_: Type, field_type: str) -> bool:
     return _family(field_type) in _READABLE[type_]
 
 
-def trimmed(field_type: str, field: str) -> str:
+def trimmed(type_: Type, field_type: str, field: str) -> str:
     """The SQL expression that makes `field` ready: text is trimmed; what is blank or not a number is NULL."""
     match _family(field_type):
         case "text":
-            return f"plain({field})"
+            # A flag that is no known word is refused like a blank one: no need to look for words that mean missing.
+            return f"trimmed({field})" if type_ == "flag" else f"plain({field})"
         case "bytes":
             return f"plain(coalesce(try(decode({field})), cast({field} as varchar)))"
         case "real":
@@ -103,55 +104,65 @@ def value(type_: Type, field_type: str, field: str) -> str:
 def shown(field_type: str, field: str) -> str:
     """The SQL expression that shows `field` as it is in the file.
 
-    The first instants that a timestamp can hold have no text in DuckDB: writing one ends the whole process's use of
-    the database. With a time zone they have.
+    The first instants that a timestamp can hold have no text in DuckDB: writing one makes the database unusable for
+    the whole process. So they are shown as microseconds since 1970, and inside of lists and structures not at all.
     """
-    zoned = _TIMESTAMP.sub(lambda found: found[1] or "TIMESTAMP WITH TIME ZONE", field_type)
-    if zoned == field_type:
+    if not _TIMESTAMP.search(_NAME.sub("", field_type)):
         return f"cast({field} as varchar)"
-    text = f"cast(cast({field} as {zoned}) as varchar)"
-    if "(" in zoned or "[" in zoned:
-        return text
-    return f"case when {field} >= timestamp '290308-01-01 (BC)' then cast({field} as varchar) else {text} end"
+    if "(" in field_type or "[" in field_type:
+        return f"case when {field} is not null then 'not shown: timestamps in a list or structure' end"
+    micros = f"cast(epoch_us({field}) as varchar)"
+    return f"case when {field} >= timestamp '290308-01-01 (BC)' then cast({field} as varchar) else {micros} end"
 
 
 def remedy(type_: Type, field_type: str, field: str) -> str:
     """The SQL expression for what the detail of a refused value says besides the value."""
     return (
-        f"coalesce(zone_remedy({trimmed(field_type, field)}), '')"
+        f"coalesce(zone_remedy({trimmed(type_, field_type, field)}), '')"
         if (type_ == "time" and _family(field_type) in {"text", "bytes"})
         else "''"
     )
 
 
-def problems(column: Column, latest: dt.datetime) -> list[tuple[str, Reason]]:
-    """Conditions on the value that refuse its row, in the order in which they are asked.
+def problems(column: Column, latest: dt.datetime) -> list[tuple[str, str]]:
+    """Conditions on the value that refuse its row, in the order in which they are asked, each with its reason in SQL.
 
     Args:
         column: ours.
         latest: the last instant that is believed.
     """
-    name, found = column.name, list[tuple[str, Reason]]()
+    name, found = column.name, list[tuple[str, str]]()
     if column.blank is not None:
-        found.append((f"{name} is null", column.blank))
+        found.append((f"{name} is null", _reason(column.blank)))
     match column.type:
         case "id":
-            found.append((f"{name} = chr(0)", "inexact_id"))
-            found.append((f"strlen({name}) > {_MAX_ID}", "too_long"))
+            inexact, too_long = _reason("inexact_id"), _reason("too_long")
+            found.append(
+                (f"strlen({name}) > {_MAX_ID}", f"case when {name} = inexact() then {inexact} else {too_long} end")
+            )
         case "text":
-            found.append((f"strlen({name}) > {_MAX_TEXT}", "too_long"))
+            found.append((f"strlen({name}) > {_MAX_TEXT}", _reason("too_long")))
         case "gender":
-            found.append((f"{name} = 'bad'", "bad_gender"))
+            found.append((f"{name} = 'bad'", _reason("bad_gender")))
         case "count":
-            found.append((f"{name} < 0", "bad_number"))
+            found.append((f"{name} < 0", _reason("bad_number")))
         case "time":
-            found.append((f"{name} < timestamp '1900-01-01'", "bad_time"))
-            found.append((f"{name} > timestamp '{latest}'", "future_time"))
+            found.append((f"{name} < timestamp '1900-01-01'", _reason("bad_time")))
+            found.append((f"{name} > timestamp '{latest}'", _reason("future_time")))
         case "tags":
-            found.append((f"len({name}) > 1000", "too_long"))
+            found.append((f"len({name}) > 1000", _reason("too_long")))
         case "flag":
             pass
     return found
+
+
+def has_nan(field_type: str) -> bool:
+    """Whether values of this DuckDB type may be no number."""
+    return _family(field_type) == "real"
+
+
+def _reason(reason: Reason) -> str:
+    return f"'{reason}'"
 
 
 def _family(field_type: str) -> Family:

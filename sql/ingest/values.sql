@@ -1,41 +1,51 @@
 -- How the values of incoming rows are read: macros, one per type of column, for trimmed text and for numbers.
 -- Blank is NULL. What cannot be read becomes a value that no check lets through: 'bad' for a gender,
--- -1 for a count, the year 1 for a time, chr(0) for an id. A flag has no such value: its blank is refused as well.
+-- -1 for a count, the year 1 for a time, `inexact()` for an id. A flag has no such value: its blank is refused as well.
 -- The engine does not share work between the arms of a CASE: so text is trimmed once, before all else, and
 -- what is common comes first.
 
 -- The words that databases, pandas, R and spreadsheets write where a value is missing, in these spellings only:
--- in every column they are blank, quoted or not.
-create or replace temp macro is_missing(t) as
-    strlen(t) <= 4
-    and list_contains(
-        ['NULL', 'null', '\N', 'nan', 'NaN', '-nan', '-NaN', 'None', 'NA', 'N/A', 'n/a', '<NA>', 'NaT', '#N/A'], t
-    );
+-- in every column they are blank, quoted or not. No word is longer, or begins with a digit.
+create or replace temp macro unless_missing(t) as
+    case
+        when strlen(t) > 4 or t between '0' and ':' then t
+        when t in ('NULL', 'null', '\N', 'nan', 'NaN', '-nan', '-NaN', 'None', 'NA', 'N/A', 'n/a', '<NA>', 'NaT', '#N/A')
+            then null
+        else t
+    end;
 
 -- Blanks at both ends are no part of a value. Most have none, and the slow trim is for the others.
+create or replace temp macro is_trimmed(t) as
+    t between '!' and chr(127)
+    and contains(
+        '!"#$%&''()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\]^_`abcdefghijklmnopqrstuvwxyz{|}~', t[-1]
+    );
+
 create or replace temp macro trimmed(t) as
     case
-        when t >= '!' and t < chr(127) and t[-1] between '!' and '~' then t
+        when is_trimmed(t) then t
         else nullif(trim(t, chr(32) || chr(9) || chr(10) || chr(13) || chr(160) || chr(65279)), '')
     end;
 
 create or replace temp macro plain(t) as
-    case when is_missing(trimmed(t)) then null else trimmed(t) end;
+    case when is_trimmed(t) then unless_missing(t) else unless_missing(trimmed(t)) end;
 
 -- An id that is a whole number written with a fraction of zeros is that number: so programs write a column of
 -- whole numbers that has gaps (17.0). Other text stays as it is: 007, 1.10, v1.0.
 -- A number written with an exponent, or one with a fraction from 2^53 on, went through floating point, which may have
 -- changed its digits: whom it means cannot be told.
+create or replace temp macro inexact() as rpad(chr(0), 1025, ' ');
+
 create or replace temp macro id_of(t) as
     case
-        when not contains(t, '.') and not contains(t, '+') then t
+        when t > ':' or not contains(t, '.') and (strlen(t) > 7 or not contains(t, '+')) then t
         when regexp_full_match(t, '-?(0|[1-9][0-9]*)[.]0+') then
             case
                 when t[1:3] = '-0.' then '0'
                 when abs(try_cast(split_part(t, '.', 1) as bigint)) < 9007199254740992 then split_part(t, '.', 1)
-                else chr(0)
+                else inexact()
             end
-        when regexp_full_match(t, '-?[0-9]+([.][0-9]*)?[eE][+][0-9]+|-?[0-9]+[.][0-9]*[eE][0-9]+') then chr(0)
+        when regexp_full_match(t, '-?[0-9]+([.][0-9]*)?[eE][+][0-9]+|-?[0-9]+[.][0-9]*[eE][0-9]+') then inexact()
         else t
     end;
 
@@ -43,7 +53,7 @@ create or replace temp macro id_of(t) as
 create or replace temp macro id_of_real(n, exact) as
     case
         when n is null then null
-        when not abs(n) < exact then chr(0)
+        when not abs(n) < exact then inexact()
         when n = floor(n) then cast(cast(n as bigint) as varchar)
         else cast(n as varchar)
     end;

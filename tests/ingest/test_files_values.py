@@ -143,7 +143,8 @@ COUNTS = {
     " 7 ": 7,
     "9007199254740992": 9007199254740992,
     "": None,
-    **dict.fromkeys(["-1", "1.5", "1,000", "0x10", "nan", "inf", "many", "1e300"], "bad_number"),
+    "nan": None,
+    **dict.fromkeys(["-1", "1.5", "1,000", "0x10", "inf", "many", "1e300"], "bad_number"),
 }
 
 
