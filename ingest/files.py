@@ -2,7 +2,7 @@
 
 The story of `ingest`:
 1. find the files and look at each one's beginning: whatever must fail, fails before the first write;
-2. one file at a time, in one transaction each: if the same file was taken in before, that is all;
+2. one file at a time, in one transaction each: if taking it in again would change nothing, that is all;
 3. read it once: what is sound goes into the base tables, what is not among the rejects, with its line;
 4. events that are held already are removed again, descriptions that say nothing new are not added;
 5. photos: copy the pictures that are not held yet, and note what was found;
@@ -11,6 +11,7 @@ The story of `ingest`:
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +22,11 @@ import sql
 from ingest import values
 from ingest.accounts import Account
 from ingest.events import add_events
+from ingest.given import Spool, find, openable, shown
 from ingest.media import Folder, take_in_pictures
+from ingest.repeats import changes_nothing
 from ingest.rows import Rows
-from ingest.sources import Source, find, look
+from ingest.sources import Source, look
 from ingest.tables import Kind, table_of
 from ingest.versions import Kept, add_photos, add_users
 from warehouse import Database, InputError, Progress, silent
@@ -55,7 +58,7 @@ def ingest(
     Args:
         db: the store.
         kind: of rows: users, photos, main_photos, swipes.
-        sources: files or globs; CSV, TSV, NDJSON (also .gz, .zst), Parquet.
+        sources: files, globs, pipes, `-` for stdin; CSV, TSV, NDJSON (also .gz, .zst), Parquet.
         mapping: our column name -> theirs.
         images: for photos: the folder that `path` is relative to; None: the list's own folder.
         now: the instant of the ingest; naive is UTC. None: the clock's.
@@ -71,23 +74,30 @@ def ingest(
     """
     table = table_of(kind)
     folder = _images(table.kind, images)
-    files = [look(path, table, mapping or {}) for path in find(sources)]
     accounts: list[Account] = []
     failure: InputError | None = None
-    with db.write(f"features ingest {kind}") as con:
-        values.prepare(con)
-        tombstones = Tombstones(db.layout)
-        tombstones.prepare(con)
-        con.execute("set preserve_insertion_order = false")
-        con.execute("set timezone = 'UTC'")
-        for source in files:
-            pictures = folder or Folder(source.path.parent)
-            task = _Task(db, con, source, pictures, _utc(now), progress, after_erase=bool(tombstones))
-            try:
-                accounts.append(task.run())
-            except InputError as error:
-                failure = error
-                break
+    with Spool(db.layout.spill) as spool:
+        files = [look(given, table, mapping or {}) for given in find(sources, spool)]
+        states, digests = [file.state() for file in files], [file.digest() for file in files]
+        ids = [file.ingest_id(digest) for file, digest in zip(files, digests, strict=True)]
+        with db.write(f"features ingest {kind}") as con:
+            values.prepare(con)
+            tombstones = Tombstones(db.layout)
+            tombstones.prepare(con)
+            con.execute("set preserve_insertion_order = false")
+            con.execute("set timezone = 'UTC'")
+            for at, file in enumerate(files):
+                with openable(file.path) as path:
+                    task = _Task(
+                        *(db, con, replace(file, path=path), digests[at], states[at], folder or _beside(file)),
+                        *(_utc(now), progress),
+                        after_erase=bool(tombstones),
+                    )
+                    try:
+                        accounts.append(task.run(is_held=changes_nothing(con, table.kind, ids[at:])))
+                    except InputError as error:
+                        failure = error
+                        break
     if failure is not None:
         raise failure
     return accounts
@@ -100,38 +110,39 @@ class _Task:
     db: Database
     con: DuckDBPyConnection
     source: Source
-    folder: Folder
+    digest: str
+    state: tuple[int, int]
+    folder: Folder | None
     now: dt.datetime
     progress: Progress
     after_erase: bool
 
-    def run(self) -> Account:
-        """Take it in, whole or not at all, then its pictures."""
+    def run(self, *, is_held: bool) -> Account:
+        """Take it in, whole or not at all, then its pictures. If all of it is held, its pictures only."""
         kind, source = self.source.table.kind, self.source
-        stamp, digest = self._stamp(), source.digest()
-        account = Account(kind, str(source.path), ignored=source.ignored)
+        stamp = self._stamp()
+        account = Account(kind, source.name, ignored=source.ignored)
         has_pictures = kind == "photos" and "path" in source.bound
-        if self.con.execute("select 1 from facts.ingests where ingest_id = $1", [source.ingest_id(digest)]).fetchall():
+        if is_held:
             account = replace(account, repeated=True)
             if has_pictures:
                 self._in_one_piece(_list_pictures)
         else:
-            account = self._in_one_piece(lambda rows: self._take_in(rows, account, stamp, digest))
-        if has_pictures:
+            account = self._in_one_piece(lambda rows: self._take_in(rows, account, stamp))
+        if has_pictures and self.folder is not None:
             pictures = take_in_pictures(self.con, self.db.layout, self.folder, stamp, self.progress)
             account = replace(account, pictures=pictures)
         return account
 
-    def _take_in(self, rows: Rows, account: Account, stamp: dt.datetime, digest: str) -> Account:
-        state = self.source.state()
+    def _take_in(self, rows: Rows, account: Account, stamp: dt.datetime) -> Account:
         name, kind = account.source, account.kind
         if kind == "users":
             kept = add_users(rows, name, stamp)
         elif kind == "photos":
-            kept = add_photos(rows, name, stamp, self.folder.outside)
+            kept = add_photos(rows, name, stamp, self.folder.outside if self.folder else set)
         else:
             kept = Kept(add_events(rows, name, stamp), 0)
-        if self.source.state() != state:
+        if self.source.state() != self.state:
             raise InputError(f"{name} changed while it was read.", "a file that stays as it is", "try again")
         rejected = dict(
             self.con.execute(
@@ -153,7 +164,7 @@ class _Task:
         self.con.execute(
             "insert into facts.ingests values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             [
-                *(self.source.ingest_id(digest), kind, name, digest),
+                *(self.source.ingest_id(self.digest), kind, name, self.digest),
                 *(account.n_read, account.n_kept, account.n_unchanged, account.n_rejected, stamp),
             ],
         )
@@ -165,8 +176,9 @@ class _Task:
         with self.progress.stage(source.table.kind, source.n_rows, "rows") as advance:
             self.con.begin()
             try:
-                rows = Rows(self.con, source, self.now + _AHEAD, advance, after_erase=self.after_erase)
-                result = action(rows)
+                latest = self.now + _AHEAD
+                with contextlib.closing(Rows(self.con, source, latest, advance, after_erase=self.after_erase)) as rows:
+                    result = action(rows)
             except BaseException:
                 self.con.rollback()
                 raise
@@ -189,13 +201,31 @@ def _list_pictures(rows: Rows) -> None:
     )
 
 
+def _beside(source: Source) -> Folder | None:
+    """The folder that a list of photos lies in; None: it is of something else.
+
+    Raises:
+        InputError: paths are relative to a working folder that is gone.
+    """
+    if source.table.kind != "photos":
+        return None
+    try:
+        return Folder(source.folder)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{source.name}: paths are relative to the working folder, which was removed.",
+            "a folder for relative paths",
+            "--images DIR",
+        ) from error
+
+
 def _images(kind: Kind, images: Path | None) -> Folder | None:
     if images is None:
         return None
     if kind != "photos":
         raise InputError(f"{kind} have no pictures.", "--images with photos only", f"features ingest {kind} FILE")
     if not images.is_dir():
-        raise InputError(f"There is no folder {str(images)!r}.", "the folder that paths are relative to", "ls")
+        raise InputError(f"There is no folder '{shown(images)}'.", "the folder that paths are relative to", "ls")
     return Folder(images)
 
 

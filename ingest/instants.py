@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ingest import scans
+from ingest import parquets, scans
 from ingest.sources import Source
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def _is_read(source: Source, number: int) -> bool:
     """Whether DuckDB reads the column."""
     import duckdb
 
-    name = scans.name(source.fields[number].name)
+    file, names = parquets.table_function(source.path), scans.aliases(source)
     with duckdb.connect() as con:  # An error would end the transaction of the ingest.
         try:
-            con.execute(f"select max(hash({name})) from {scans.parquet(source)}").fetchall()
+            con.execute(f"select max(hash(f{number})) from {file} as given({names})").fetchall()
         except duckdb.ConversionException:
             return False
     return True
@@ -97,15 +97,19 @@ def _reader(file: pq.ParquetFile, numbers: list[int]) -> pa.RecordBatchReader:
     import pyarrow as pa
 
     types = [file.schema_arrow.field(number).type for number in numbers]
-    names = [file.schema_arrow.field(number).name for number in numbers]
+    all_names = file.schema_arrow.names
+    names = [all_names[number] for number in numbers]
+    # Columns are asked for by name; where others have the same, all are read, and these are taken by their place.
+    is_clear = all(all_names.count(name) == 1 for name in names)
+    places = range(len(numbers)) if is_clear else numbers
     fields = [("line", pa.int64())]
     fields += [(f"f{n}", pa.timestamp("us", type_.tz and "UTC")) for n, type_ in zip(numbers, types, strict=True)]
     schema = pa.schema(fields)
 
     def batches() -> Iterator[pa.RecordBatch]:
         line = 1
-        for batch in file.iter_batches(columns=names):
-            arrays = [_microseconds(batch.column(name)) for name in names]
+        for batch in file.iter_batches(columns=names if is_clear else None):
+            arrays = [_microseconds(batch.column(place)) for place in places]
             lines = pa.array(range(line, line + len(batch)), pa.int64())
             line += len(batch)
             yield pa.record_batch([lines, *arrays], schema=schema)

@@ -12,15 +12,16 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import threading
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest import instants, scans, values
+from ingest import instants, parquets, scans, values
 from ingest.records import Records
 from ingest.sources import Source
 from ingest.streams import open_text
-from warehouse import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +64,9 @@ class Rows:
         *,
         after_erase: bool = False,
     ) -> None:
-        self.con, self.source, self._advance = con, source, advance
+        self.con, self._advance = con, advance
+        self._copy: Path | None = None
+        source = self.source = self._with_names_of_ours(source)
         self._far = instants.prepare(con, source)
         judged = _judged(source, latest, self._far)
         raw, detail = scans.raw(source, only_ours=after_erase), scans.detail(source)
@@ -86,6 +89,11 @@ class Rows:
             con.execute(f"update staged set problem = 'erased:', raw = null, detail = null where {_is_erased(source)}")
         self._checked = "with checked as (select * from staged)"
         self.refused = "raw, detail"
+
+    def close(self) -> None:
+        """Remove what was written to read the file."""
+        if self._copy is not None:
+            self._copy.unlink(missing_ok=True)
 
     @property
     def looks_latin1(self) -> bool:
@@ -151,17 +159,17 @@ class Rows:
         self.con.execute(f"set disabled_optimizers = '{off}'")
         try:
             yield
-        except duckdb.Error as error:
-            if failure := records.failure if records else self._parquet_failure():
-                raise InputError(
-                    f"{self.source.path} cannot be read to its end: {str(failure).splitlines()[0]}",
-                    "a complete file. This one was cut short or damaged; nothing of it was taken in",
-                    "copy it again",
-                ) from error
+        except (duckdb.Error, MemoryError) as error:
+            if parquets.over_the_limit(error):
+                raise
+            if failure := (records.failure if records else None) or self._parquet_failure():
+                raise parquets.damaged(failure, self.source.name) from error
+            if isinstance(error, MemoryError) or parquets.out_of_memory(error):
+                raise parquets.damaged(error, self.source.name) from error
             raise
         self.con.execute("reset disabled_optimizers")
 
-    def _parquet_failure(self) -> Exception | None:
+    def _parquet_failure(self) -> BaseException | None:
         """Why the file cannot be read, if that is so."""
         import duckdb
 
@@ -169,12 +177,33 @@ class Rows:
             return None
         try:
             with duckdb.connect() as con:
-                sound = (field.name for number, field in enumerate(self.source.fields) if number not in self._far)
-                columns = ", ".join(map(scans.name, sound)) or "file_row_number"
-                con.execute(f"select max(hash({columns})) from {scans.parquet(self.source)}").fetchall()
-        except duckdb.Error as error:
+                names = scans.aliases(self.source)
+                sound = (f"f{number}" for number in range(len(self.source.fields)) if number not in self._far)
+                file = parquets.table_function(self.source.path)
+                con.execute(f"select max(hash({', '.join(sound) or '1'})) from {file} as given({names})").fetchall()
+        except (duckdb.Error, MemoryError) as error:
             return error
         return None
+
+    def _with_names_of_ours(self, source: Source) -> Source:
+        """The source; where a column is called like the line number that DuckDB adds, a copy with other names."""
+        if source.format != "parquet" or all(field.name.lower() != "file_row_number" for field in source.fields):
+            return source
+        [(spill,)] = self.con.execute("select current_setting('temp_directory')").fetchall()
+        self._copy = copy = Path(spill, f"renamed-{uuid.uuid4().hex}.parquet")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        target = str(copy).replace("'", "''")
+        self.source = source
+        with self._reading():
+            self.con.execute("set preserve_insertion_order = true")
+            try:
+                self.con.execute(
+                    f"copy (from {parquets.table_function(source.path)} as given({scans.aliases(source)}))"
+                    f" to '{target}' (format parquet)"
+                )
+            finally:
+                self.con.execute("set preserve_insertion_order = false")
+        return replace(source, path=copy)
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[None]:

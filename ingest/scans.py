@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Collection
 
-from ingest.sources import Source
+from ingest import parquets
+from ingest.sources import Field, Source
 from ingest.values import remedy, shown
 
-__all__ = ["detail", "given", "name", "parquet", "raw"]
+__all__ = ["aliases", "detail", "given", "raw"]
 
 
 _INSTANTS = {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
@@ -25,21 +25,20 @@ def given(source: Source, far: Collection[int] = ()) -> str:
     if source.format == "parquet":
         plain = {number for number in far if source.fields[number].type in _INSTANTS}
         fields = ", ".join(
-            f"{f'cast(null as {field.type})' if number in set(far) - plain else name(field.name)} as f{number}"
+            f"{_as_given(number, field, number in far)} as f{number}"
             for number, field in enumerate(source.fields)
             if number not in plain
         )
         query = f"""
-            select file_row_number + 1 as line, cast(null as varchar) as broken, cast(null as varchar) as text, {fields}
-            from {parquet(source)}"""
+            select line + 1 as line, cast(null as varchar) as broken, cast(null as varchar) as text, {fields}
+            from {parquets.table_function(source.path, with_lines=True)} as given({aliases(source)}, line)"""
         if plain:
             query = f"select * from ({query}) join far_instants using (line)"
     elif source.format == "ndjson":
         pointers = ", ".join(_text(_pointer(source.fields[number].name)) for number in source.bound.values())
         fields = ", ".join(f"found[{place}] as f{number}" for place, number in enumerate(source.bound.values(), 1))
         query = f"""
-            select line, case when broken is null and found is null then 'bad_json' else broken end as broken,
-                coalesce(text, row_text) as text, row_text, {fields}
+            select line, {_broken_object(source)} as broken, coalesce(text, row_text) as text, row_text, {fields}
             from (
                 select line, broken, text, f0 as row_text,
                     case when try(json_type(f0)) = 'OBJECT' then json_extract_string(f0, [{pointers}]) end as found
@@ -83,20 +82,36 @@ def detail(source: Source) -> str:
     return f"case split_part(problem, ':', 2) {' '.join(arms)} end"
 
 
-def parquet(source: Source) -> str:
-    """The table function."""
-    path = _text(glob.escape(str(source.path)))
-    return f"read_parquet({path}, file_row_number = true, hive_partitioning = false)"
+def aliases(source: Source) -> str:
+    """A name of ours for each column, by its place: theirs may be equal, empty, or that of a column that we add."""
+    return ", ".join(f"f{number}" for number in range(len(source.fields)))
+
+
+def _as_given(number: int, field: Field, is_far: bool) -> str:
+    """The expression of a column of Parquet by its place, typed where its own type is none."""
+    if is_far:
+        return f"cast(null as {field.type})"
+    return f"cast(f{number} as {field.type})" if field.is_null else f"f{number}"
+
+
+def _broken_object(source: Source) -> str:
+    """What is wrong with a line as an object."""
+    arms = ["when broken is null and found is null then 'bad_json'"]
+    if source.repeats_keys:
+        arms.append("when list_unique(json_keys(row_text)) < len(json_keys(row_text)) then 'repeated_key'")
+    for place, column in enumerate(source.bound, 1):
+        if source.table.column(column).type in {"id", "text"}:
+            pointer = _text(_pointer(source.fields[source.bound[column]].name))
+            is_nested = f"json_type(row_text, {pointer}) in ('OBJECT', 'ARRAY')"
+            # Nearly no id begins so, and only then the object is looked into again.
+            begins = f"starts_with(found[{place}], '{{') or starts_with(found[{place}], '[')"
+            arms.append(f"when case when {begins} then {is_nested} else false end then 'nested_value'")
+    return f"case {' '.join(arms)} else broken end"
 
 
 def _pointer(name: str) -> str:
     """A key as JSON pointer (RFC 6901)."""
     return "/" + name.replace("~", "~0").replace("/", "~1")
-
-
-def name(text: str) -> str:
-    """An identifier."""
-    return '"' + text.replace('"', '""') + '"'
 
 
 def _text(text: str) -> str:

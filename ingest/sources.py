@@ -1,28 +1,28 @@
-"""Files before a row of them is read: which ones, of what format, and which of their columns are ours.
+"""Files before a row of them is read: of what format they are, and which of their columns are ours.
 
-Everything that can be known to fail is found here, before the first write: a missing file, an empty glob,
-an unknown format, a missing column, a Parquet column of a type that cannot mean what is asked of it.
+Everything that can be known to fail is found here, before the first write: an unknown format, a missing column,
+a Parquet column of a type that cannot mean what is asked of it, an object where an id is needed.
 """
 
 from __future__ import annotations
 
-import glob
+import codecs
 import hashlib
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
-from ingest.columns import bind, split_header
-from ingest.records import Records
+from ingest import objects, parquets
+from ingest.columns import bind, read_header
+from ingest.given import Given, openable, pasted
 from ingest.streams import Compression, open_text
 from ingest.tables import Column, Table
 from ingest.values import readable
 from warehouse import InputError
 
-__all__ = ["Field", "Source", "find", "look"]
+__all__ = ["Field", "Source", "look"]
 
 Format = Literal["csv", "ndjson", "parquet"]
 
@@ -36,14 +36,23 @@ _TEXT_SUFFIXES: dict[str, Format] = {
     ".json": "ndjson",
 }
 _FORMATS = "CSV or TSV (.csv, .tsv, .txt), NDJSON (.ndjson, .jsonl, .json), Parquet; text also as .gz or .zst"
+_NOTHING = {'"NULL"': "VARCHAR", '"NULL"[]': "VARCHAR[]"}
+"""Parquet types of columns of nothing but NULL, and as what they are read: pandas and polars write them for None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column of the file: its name there, and its DuckDB type (VARCHAR in text files)."""
+    """A column of the file.
+
+    Attributes:
+        name: in the file.
+        type: of DuckDB, as which it is read; VARCHAR in text files.
+        is_null: nothing but NULL can be in it.
+    """
 
     name: str
     type: str = "VARCHAR"
+    is_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,8 @@ class Source:
     """A file that can be read.
 
     Attributes:
-        path: the file.
+        path: what is opened.
+        name: what is printed and stored.
         table: what its rows are.
         format: by content, else by name.
         fields: all its columns.
@@ -59,12 +69,15 @@ class Source:
         mapping: as given.
         compression: of text.
         separator: of CSV.
-        header_line: of CSV, from 1.
+        header_line: of CSV, from 1: the last line of the header.
         encoding: None: UTF-8, or by byte order mark.
         n_rows: of Parquet, by its own metadata.
+        repeats_keys: an object of NDJSON has the same key twice.
+        folder: what the paths of pictures are relative to, unless said otherwise.
     """
 
     path: Path
+    name: str
     table: Table
     format: Format
     fields: tuple[Field, ...]
@@ -75,6 +88,8 @@ class Source:
     header_line: int = 0
     encoding: str | None = None
     n_rows: int | None = None
+    repeats_keys: bool = False
+    folder: Path = Path()
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -103,100 +118,77 @@ class Source:
         return stat.st_size, stat.st_mtime_ns
 
 
-def find(sources: Sequence[str | Path]) -> list[Path]:
-    """The files that are meant: a name that exists is that file, any other may be a glob; each file once.
-
-    Raises:
-        InputError: nothing is there.
-    """
-    if not sources:
-        raise InputError("No file was named.", "one or more files or globs", "features ingest --help")
-    found: dict[Path, None] = {}
-    for source in sources:
-        path = Path(source)
-        if path.is_dir():
-            raise InputError(f"{path} is a folder.", "files, or a glob", f"'{path}/*.parquet'")
-        matches = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207
-        files = [match for match in matches if match.is_file()]
-        if not files:
-            what = "No file matches" if glob.has_magic(str(source)) else "There is no file"
-            raise InputError(f"{what} {str(source)!r}.", "an existing file", f"ls {path.parent}")
-        found.update(dict.fromkeys(files))
-    return list(found)
-
-
-def look(path: Path, table: Table, mapping: Mapping[str, str]) -> Source:
+def look(given: Given, table: Table, mapping: Mapping[str, str]) -> Source:
     """Look at a file's beginning.
 
     Raises:
         InputError: it cannot be read as rows of this table.
+        StoreError: there is too little memory to look.
     """
     for ours in mapping:
         table.column(ours)
     try:
-        with path.open("rb") as file:
-            magic = file.read(16)
-        if magic.startswith(b"PAR1"):
-            return _look_at_parquet(path, table, mapping)
-        return _look_at_text(path, magic, table, mapping)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error}.", "a complete, readable file", f"ls -l {path}") from error
+        with openable(given.path) as path:
+            with path.open("rb") as file:
+                magic = file.read(16)
+            if magic.startswith((b"PAR1", b"PARE")):
+                return _look_at_parquet(given, path, table, mapping)
+            return _look_at_text(given, path, magic, table, mapping)
+    except (OSError, MemoryError) as error:
+        if parquets.out_of_memory(error):
+            raise parquets.unreadable(error, given.path, given.name) from error
+        raise InputError(
+            f"{given.name} cannot be read: {error}.", "a complete, readable file", f"ls -l {pasted(given.path)}"
+        ) from error
 
 
-def _look_at_parquet(path: Path, table: Table, mapping: Mapping[str, str]) -> Source:
-    import duckdb
-
-    with duckdb.connect() as con:
-        try:
-            described = con.execute(
-                "describe select * from read_parquet($1, hive_partitioning = false)", [glob.escape(str(path))]
-            ).fetchall()
-            [(n_rows,)] = con.execute(
-                "select num_rows from parquet_file_metadata($1)", [glob.escape(str(path))]
-            ).fetchall()
-        except duckdb.Error as error:
-            raise InputError(
-                f"{path} begins as a Parquet file, but cannot be read: {_first_line(error)}",
-                "a complete Parquet file; this one may have been cut short",
-                "copy it again",
-            ) from error
-    fields = tuple(Field(name, type_) for name, type_, *_ in described)
-    bound = bind(path, table, [field.name for field in fields], mapping)
+def _look_at_parquet(given: Given, path: Path, table: Table, mapping: Mapping[str, str]) -> Source:
+    columns, n_rows = parquets.columns(path, given.name)
+    fields = tuple(Field(name, _NOTHING.get(type_, type_), type_ in _NOTHING) for name, type_ in columns)
+    nested = {field.name for field in fields if not any(readable(column.type, field.type) for column in table.columns)}
+    bound = bind(given.name, table, [field.name for field in fields], mapping, nested)
     for ours, number in bound.items():
         column, field = table.column(ours), fields[number]
         if not readable(column.type, field.type):
             raise InputError(
-                f"{path}: column {field.name!r} is {field.type}, which is no {column.type} for {ours}.",
+                f"{given.name}: column {field.name!r} is {field.type}, which is no {column.type} for {ours}.",
                 f"a type that can be read as {column.type}",
                 f"cast it when the file is written, or name another column: --map {ours}=THEIRS",
             )
-    return Source(path, table, "parquet", fields, bound, mapping, n_rows=int(n_rows))
+    return Source(given.path, given.name, table, "parquet", fields, bound, mapping, n_rows=n_rows, folder=given.folder)
 
 
-def _look_at_text(path: Path, magic: bytes, table: Table, mapping: Mapping[str, str]) -> Source:
+def _look_at_text(given: Given, path: Path, magic: bytes, table: Table, mapping: Mapping[str, str]) -> Source:
     compression: Compression | None = None
     if magic.startswith(b"\x1f\x8b"):
         compression = "gzip"
     elif magic.startswith(b"\x28\xb5\x2f\xfd"):
         compression = "zstd"
-    head = _head(path, compression)
+    head = _head(given.name, path, compression)
     if not head.strip():
-        raise InputError(f"{path} is empty.", "a file with a header or rows", f"ls -l {path}")
-    format_ = _text_format(path, head, compression)
-    if format_ == "ndjson":
-        names = _keys(path, compression)
+        raise InputError(f"{given.name} is empty.", "a file with a header or rows", f"ls -l {pasted(given.path)}")
+    if _text_format(given, head, compression) == "ndjson":
+        objects.refuse_other_json(given, head)
+        keys = objects.keys_of(given, path, compression)
+        nested = objects.nested_keys(head)
+        bound = bind(given.name, table, keys.names, mapping, nested)
+        objects.refuse_nested(given.name, table, {ours: keys.names[at] for ours, at in bound.items()}, nested)
+        fields = tuple(map(Field, keys.names))
         return Source(
-            path, table, "ndjson", tuple(map(Field, names)), bind(path, table, names, mapping), mapping, compression
+            *(given.path, given.name, table, "ndjson", fields, bound, mapping, compression),
+            repeats_keys=keys.repeat,
+            folder=given.folder,
         )
-    lines = re.split("\r\n|\r|\n", head)
-    header_line = next(number for number, line in enumerate(lines) if line)
-    separator, names = split_header(path, lines[header_line], table, mapping)
-    bound = bind(path, table, names, mapping)
-    fields = tuple(map(Field, names))
-    return Source(path, table, "csv", fields, bound, mapping, compression, separator, header_line + 1)
+    header = read_header(given.name, head, table, mapping)
+    bound = bind(given.name, table, header.names, mapping)
+    fields = tuple(map(Field, header.names))
+    return Source(
+        *(given.path, given.name, table, "csv", fields, bound, mapping, compression, header.separator, header.line),
+        folder=given.folder,
+    )
 
 
-def _head(path: Path, compression: Compression | None) -> str:
+def _head(name: str, path: Path, compression: Compression | None) -> str:
     """The first megabyte as text, up to a line's end; a byte that is no UTF-8 is taken as Latin-1."""
     stream = open_text(path, compression)
     try:
@@ -208,54 +200,41 @@ def _head(path: Path, compression: Compression | None) -> str:
         stream.close()
     if more:
         data = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1] or data[:_HEAD]
+    if encoding := _wide(data):
+        raise InputError(
+            f"{name} is {encoding}.",
+            "UTF-8, Latin-1, or UTF-16 that begins with a byte order mark",
+            f"iconv -f {encoding} -t UTF-8",
+        )
     try:
         return data.decode()
     except UnicodeDecodeError:
         return data.decode("latin-1")
 
 
-def _text_format(path: Path, head: str, compression: Compression | None) -> Format:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+def _wide(data: bytes) -> str | None:
+    """The encoding of text with two or four bytes a character that does not say so by a mark that we heed."""
+    if data.startswith((codecs.BOM_UTF32_LE[2:] + b"\0", codecs.BOM_UTF32_BE)):
+        return "UTF-32"
+    start = data[:64]
+    for encoding, nothing, something in (("UTF-16LE", start[1::2], start[::2]), ("UTF-16BE", start[::2], start[1::2])):
+        if len(start) > 3 and not any(nothing) and all(something):
+            return encoding
+    return None
+
+
+def _text_format(given: Given, head: str, compression: Compression | None) -> Format:
+    suffixes = [suffix.lower() for suffix in PurePath(given.name).suffixes]
     if compression and suffixes and suffixes[-1] in {".gz", ".zst", ".zstd"}:
         suffixes.pop()
     format_ = _TEXT_SUFFIXES.get(suffixes[-1] if suffixes else "")
     begins = head.lstrip()[0]
     if begins == "[" and format_ != "csv":
-        raise InputError(
-            f"{path} is a JSON array.", "NDJSON: one object a line", f"jq -c '.[]' {path} > {path.stem}.ndjson"
-        )
+        return "ndjson"
     if begins == "{":
         return "ndjson"
+    if format_ is None and given.is_stream and "\0" not in head:
+        return "csv"
     if format_ is None:
-        raise InputError(f"{path} is in no format that we know.", _FORMATS, "export it as CSV or Parquet")
+        raise InputError(f"{given.name} is in no format that we know.", _FORMATS, "export it as CSV or Parquet")
     return format_
-
-
-def _keys(path: Path, compression: Compression | None) -> list[str]:
-    """The keys of all objects: one that only a late row has must not be overlooked."""
-    import duckdb
-
-    records = Records(open_text(path, compression))
-    with duckdb.connect() as con:
-        con.register("records", records.reader())
-        try:
-            found = con.execute(
-                """
-                select key
-                from (
-                    select line, unnest(case when try(json_type(f0)) = 'OBJECT' then json_keys(f0) end) as key
-                    from records
-                )
-                group by key
-                order by min(line), key
-                """
-            ).fetchall()
-        except duckdb.Error as error:
-            raise records.failure or error from error
-    if not found:
-        raise InputError(f"{path} holds no JSON object.", "NDJSON: one object a line", f"head -n 3 {path}")
-    return [key for (key,) in found]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
