@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ingest.given import shown
 from ingest.tables import Kind, Reason
 
 __all__ = ["Account"]
@@ -73,7 +74,7 @@ class Account:
         if self.pictures:
             parts.append(f"pictures: {_counts(self.pictures)}")
         if self.ignored:
-            parts.append(f"ignored columns: {', '.join(self.ignored)}")
+            parts.append(f"ignored columns: {', '.join(map(shown, self.ignored))}")
         return "; ".join([*parts, *self.notes])
 
 

@@ -26,6 +26,7 @@ from ingest.given import Spool, find, openable, shown
 from ingest.media import Folder, take_in_pictures
 from ingest.repeats import changes_nothing
 from ingest.rows import Rows
+from ingest.shortage import shortage_told
 from ingest.sources import Source, look
 from ingest.tables import Kind, table_of
 from ingest.versions import Kept, add_photos, add_users
@@ -76,7 +77,7 @@ def ingest(
     folder = _images(table.kind, images)
     accounts: list[Account] = []
     failure: InputError | None = None
-    with Spool(db.layout.spill) as spool:
+    with shortage_told(f"features ingest {kind}"), Spool(db.layout.spill) as spool:
         files = [look(given, table, mapping or {}) for given in find(sources, spool)]
         states, digests = [file.state() for file in files], [file.digest() for file in files]
         ids = [file.ingest_id(digest) for file, digest in zip(files, digests, strict=True)]
@@ -87,7 +88,7 @@ def ingest(
             con.execute("set preserve_insertion_order = false")
             con.execute("set timezone = 'UTC'")
             for at, file in enumerate(files):
-                with openable(file.path) as path:
+                with shortage_told(file.name), openable(file.path) as path:
                     task = _Task(
                         *(db, con, replace(file, path=path), digests[at], states[at], folder or _beside(file)),
                         *(_utc(now), progress),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,10 +114,11 @@ def refuse_nested(name: str, table: Table, bound: Mapping[str, str], nested: Col
     """
     for ours, theirs in bound.items():
         if theirs in nested and table.column(ours).type in {"id", "text"}:
+            inner = f".{theirs}" if theirs.isidentifier() else f".[{json.dumps(theirs)}]"
             raise InputError(
                 f"{name}: {theirs!r} holds objects or lists, which are no {table.column(ours).type} for {ours}.",
                 "one value",
-                f"put the value that is meant beside it: jq -c '. + {{{ours}: .{theirs}.KEY}}'",
+                f"jq -c {shlex.quote(f'. + {{{ours}: {inner}.KEY}}')} puts the value that is meant beside it",
             )
 
 
@@ -127,4 +129,4 @@ def _is_nested(value: Any) -> bool:
 def _jq(given: Given, program: str) -> str:
     if given.is_stream:
         return f"jq {program} | features ingest ... -"
-    return f"jq {program} {pasted(given.path)} > {pasted(given.path.stem + '.ndjson')}"
+    return f"jq {program} {pasted(given.path)} > {pasted(given.path.stem + '.lines.ndjson')}"

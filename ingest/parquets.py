@@ -11,11 +11,11 @@ import os
 from pathlib import Path
 
 from ingest.given import pasted
-from warehouse import InputError, PhotogenicError, StoreError
+from ingest.shortage import is_shortage, shortage
+from warehouse import InputError, PhotogenicError
 
-__all__ = ["columns", "damaged", "out_of_memory", "over_the_limit", "table_function", "unreadable"]
+__all__ = ["columns", "damaged", "table_function", "unreadable"]
 
-_MEMORY = ("bad_alloc", "Cannot allocate memory", "Out of Memory", "out of memory", "failed to allocate", "malloc of")
 _UNSUPPORTED = ("ncrypt", "nsupported", "ot supported", "ot implemented", "Unrecognized")
 
 
@@ -55,8 +55,8 @@ def columns(path: Path, name: str) -> tuple[list[tuple[str, str]], int]:
 def unreadable(error: BaseException, path: Path, name: str) -> PhotogenicError:
     """The error of a Parquet file that cannot be opened."""
     text = _first_line(error)
-    if out_of_memory(error):
-        return _memory(name, text)
+    if is_shortage(error):
+        return shortage(error, name)
     if "at least one non-root column" in text:
         return InputError(f"{name} holds no columns.", "a Parquet file with columns", "write it anew")
     if any(sign in text for sign in _UNSUPPORTED):
@@ -81,8 +81,8 @@ def unreadable(error: BaseException, path: Path, name: str) -> PhotogenicError:
 def damaged(error: BaseException, name: str) -> PhotogenicError:
     """The error of a file that cannot be read to its end."""
     text = _first_line(error)
-    if out_of_memory(error):
-        return _memory(name, text)
+    if is_shortage(error):
+        return shortage(error, name)
     if any(sign in text for sign in _UNSUPPORTED):
         return InputError(
             f"{name} cannot be read to its end: {text}",
@@ -93,30 +93,6 @@ def damaged(error: BaseException, name: str) -> PhotogenicError:
         f"{name} cannot be read to its end: {text}",
         "a complete file. This one was cut short or damaged; nothing of it was taken in",
         "copy it again",
-    )
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error tells of too little memory, not of the file."""
-    import duckdb
-
-    if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
-        return True
-    return isinstance(error, (duckdb.Error, OSError)) and any(sign in str(error) for sign in _MEMORY)
-
-
-def over_the_limit(error: BaseException) -> bool:
-    """Whether DuckDB keeps to its own limit, which is told with its remedy elsewhere, and the machine has memory."""
-    import duckdb
-
-    return isinstance(error, duckdb.OutOfMemoryException) and "used)" in str(error)
-
-
-def _memory(name: str, text: str) -> StoreError:
-    return StoreError(
-        f"{name} needs more memory than there is: {text}",
-        "enough memory for the process; see also ulimit -v. Nothing of the file was taken in",
-        "FEATURES_THREADS=1 FEATURES_MEMORY_LIMIT=500MB, a higher ulimit -v, or a file with smaller row groups",
     )
 
 

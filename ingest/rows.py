@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest import instants, parquets, scans, values
 from ingest.records import Records
+from ingest.shortage import is_shortage
 from ingest.sources import Source
 from ingest.streams import open_text
 
@@ -159,13 +160,11 @@ class Rows:
         self.con.execute(f"set disabled_optimizers = '{off}'")
         try:
             yield
-        except (duckdb.Error, MemoryError) as error:
-            if parquets.over_the_limit(error):
+        except duckdb.Error as error:
+            if is_shortage(error):
                 raise
             if failure := (records.failure if records else None) or self._parquet_failure():
                 raise parquets.damaged(failure, self.source.name) from error
-            if isinstance(error, MemoryError) or parquets.out_of_memory(error):
-                raise parquets.damaged(error, self.source.name) from error
             raise
         self.con.execute("reset disabled_optimizers")
 

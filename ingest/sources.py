@@ -17,6 +17,7 @@ from typing import Literal
 from ingest import objects, parquets
 from ingest.columns import bind, read_header
 from ingest.given import Given, openable, pasted
+from ingest.shortage import shortage_told
 from ingest.streams import Compression, open_text
 from ingest.tables import Column, Table
 from ingest.values import readable
@@ -128,15 +129,13 @@ def look(given: Given, table: Table, mapping: Mapping[str, str]) -> Source:
     for ours in mapping:
         table.column(ours)
     try:
-        with openable(given.path) as path:
+        with shortage_told(given.name), openable(given.path) as path:
             with path.open("rb") as file:
                 magic = file.read(16)
             if magic.startswith((b"PAR1", b"PARE")):
                 return _look_at_parquet(given, path, table, mapping)
             return _look_at_text(given, path, magic, table, mapping)
-    except (OSError, MemoryError) as error:
-        if parquets.out_of_memory(error):
-            raise parquets.unreadable(error, given.path, given.name) from error
+    except OSError as error:
         raise InputError(
             f"{given.name} cannot be read: {error}.", "a complete, readable file", f"ls -l {pasted(given.path)}"
         ) from error
