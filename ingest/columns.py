@@ -144,7 +144,10 @@ def _split(head: str, at: int, separator: str) -> tuple[list[str], int]:
     while found := field.match(head, at):
         names.append(found[1].replace('""', '"') if found[1] is not None else found[2])
         at = found.end()
-        if head[at : at + 1] != separator:
+        behind = head[at : at + 1]
+        if behind in {"", "\r", "\n"}:
             return names, at
+        if behind != separator:
+            break
         at += 1
     return [], at

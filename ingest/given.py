@@ -29,6 +29,7 @@ __all__ = ["Given", "Spool", "find", "openable", "pasted", "shown"]
 _STDIN = {"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
 _BLOCK = 1 << 20
+_PATTERN = set("*?[]{}\\")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,8 @@ def find(sources: Sequence[str | Path], spool: Spool) -> list[Given]:
 
 @contextlib.contextmanager
 def openable(path: Path) -> Iterator[Path]:
-    """The same file by a name that is UTF-8: DuckDB and Arrow open no other."""
-    if _is_utf8(str(path)):
+    """The same file by a name that DuckDB and Arrow open: UTF-8, without what a glob would take for a pattern."""
+    if _is_utf8(str(path)) and not _PATTERN & set(str(path)):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="photogenic-") as folder:

@@ -39,9 +39,10 @@ def shortage(error: BaseException, name: str) -> StoreError:
         error: what a library said.
         name: of the file.
     """
-    lines = str(error).strip().splitlines()
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    why = lines[-1] if isinstance(error, ImportError) else lines[0]
     return StoreError(
-        f"{name} needs more memory than there is: {(lines[-1] if isinstance(error, ImportError) else lines[0]) if lines else type(error).__name__}",
+        f"{name} needs more memory than there is: {why}",
         "enough memory and address space for the process (ulimit -v). Nothing of the file was taken in",
         "a higher ulimit -v, or FEATURES_THREADS=1 FEATURES_MEMORY_LIMIT=500MB and the same command again",
     )

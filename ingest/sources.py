@@ -163,7 +163,7 @@ def _look_at_text(given: Given, path: Path, magic: bytes, table: Table, mapping:
         compression = "gzip"
     elif magic.startswith(b"\x28\xb5\x2f\xfd"):
         compression = "zstd"
-    head = _head(given.name, path, compression)
+    head = _head(given.name, path, magic, compression)
     if not head.strip():
         raise InputError(f"{given.name} is empty.", "a file with a header or rows", f"ls -l {pasted(given.path)}")
     if _text_format(given, head, compression) == "ndjson":
@@ -187,7 +187,7 @@ def _look_at_text(given: Given, path: Path, magic: bytes, table: Table, mapping:
     )
 
 
-def _head(name: str, path: Path, compression: Compression | None) -> str:
+def _head(name: str, path: Path, magic: bytes, compression: Compression | None) -> str:
     """The first megabyte as text, up to a line's end; a byte that is no UTF-8 is taken as Latin-1."""
     stream = open_text(path, compression)
     try:
@@ -199,7 +199,7 @@ def _head(name: str, path: Path, compression: Compression | None) -> str:
         stream.close()
     if more:
         data = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1] or data[:_HEAD]
-    if encoding := _wide(data):
+    if encoding := _wide(magic) or _wide(data):
         raise InputError(
             f"{name} is {encoding}.",
             "UTF-8, Latin-1, or UTF-16 that begins with a byte order mark",
@@ -213,9 +213,9 @@ def _head(name: str, path: Path, compression: Compression | None) -> str:
 
 def _wide(data: bytes) -> str | None:
     """The encoding of text with two or four bytes a character that does not say so by a mark that we heed."""
-    if data.startswith((codecs.BOM_UTF32_LE[2:] + b"\0", codecs.BOM_UTF32_BE)):
-        return "UTF-32"
     start = data[:64]
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, b"\0\0\0")) or start[1:4] == b"\0\0\0":
+        return "UTF-32"
     for encoding, nothing, something in (("UTF-16LE", start[1::2], start[::2]), ("UTF-16BE", start[::2], start[1::2])):
         if len(start) > 3 and not any(nothing) and all(something):
             return encoding

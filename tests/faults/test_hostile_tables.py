@@ -136,6 +136,37 @@ def test_parquet_cells(table):
     assert account.n_read == len(table)
 
 
+names = st.lists(
+    st.one_of(st.sampled_from([*HEADER, "Sender_ID", "file_row_number", "filename", "", "sep=;", "a\nb"]), nasty),
+    min_size=1,
+    max_size=8,
+)
+
+
+@hostile
+@given(names, st.sampled_from(["csv", "ndjson", "parquet"]))
+def test_columns_of_any_name_beside_ours(others, form):
+    """Read, or refused where two are ours; then whatever the others are called, the row is the same."""
+    columns = [*((name, "x") for name in others), *zip(HEADER, ("a", "b", "1", "2024-01-01"), strict=True)]
+    if form == "csv":
+        text = io.StringIO()
+        csv.writer(text, quoting=csv.QUOTE_ALL).writerows(zip(*columns, strict=True))
+        data = text.getvalue().encode()
+    elif form == "ndjson":
+        data = ("{" + ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in columns) + "}").encode()
+    else:
+        buffer = io.BytesIO()
+        pq.write_table(
+            pa.Table.from_arrays([pa.array([value]) for _, value in columns], [n for n, _ in columns]), buffer
+        )
+        data = buffer.getvalue()
+    account = taken(data, f"given.{form}")
+    if account is None:
+        assert set(others) & set(HEADER)
+    elif form != "ndjson":  # a key that is there twice refuses its row
+        assert account.n_kept == 1
+
+
 HEADS = [b"", b"sender_id,recipient_id,liked,swiped_at\n", b"PAR1", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xff\xfe"]
 
 
@@ -179,8 +210,10 @@ def swell(folder: str) -> list[object]:
     wide = gzip.compress(b"sender_id,recipient_id,liked,swiped_at\n" + b"," * 30_000_000 + b"\n")
     deep = b'{"sender_id": ' + b"[" * 2_000_000 + b"]" * 2_000_000 + b"}\n"
     ended = []
-    for name, data in (("line.csv.gz", one_line), ("wide.csv.gz", wide), ("deep.ndjson", deep)):
-        where = Path(folder) / name.partition(".")[0]
+    packed = pa.compress(gzip.decompress(one_line), "zstd", asbytes=True)
+    lines = {"line.csv.gz": one_line, "line.csv.zst": packed, "wide.csv.gz": wide, "deep.ndjson": deep}
+    for name, data in lines.items():
+        where = Path(folder) / name
         where.mkdir()
         store = Store(where)
         try:

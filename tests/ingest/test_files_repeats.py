@@ -1,0 +1,93 @@
+"""The same file again: nothing to do only where taking it in again would change nothing."""
+
+import itertools
+import random
+
+import pytest
+
+from tests.ingest.ingest_store import SWIPES, Store
+
+DAYS = {"f": "user_id,gender\nx,f\ny,m\n", "m": "user_id,gender\nx,m\ny,m\n", "o": "user_id,gender\nx,o\n"}
+HEAD = "photo_id,user_id,likes,set_at\n"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+def genders(store):
+    return dict(store.rows("select user_id, gender from users"))
+
+
+def test_a_snapshot_that_flips_back_is_taken_in(store):
+    for number, day in enumerate("fmf"):
+        account = store.take_text("users", DAYS[day], f"day{number}.csv")
+        assert not account.repeated
+    assert genders(store) == {"x": "female", "y": "male"}
+    assert (account.n_kept, account.n_unchanged) == (2, 1)
+    assert store.take_text("users", DAYS["f"], "day3.csv").repeated
+    assert store.rows("select count(*) from facts.users where user_id = 'x'") == [(3,)]
+
+
+def test_a_call_that_is_repeated_does_nothing_also_after_a_crash(store):
+    days = [store.file(f"day{number}.csv", DAYS[day]) for number, day in enumerate("fmfo")]
+    store.take("users", *days[:2])
+    assert [account.repeated for account in store.take("users", *days[:3])] == [True, True, False]
+    assert [account.repeated for account in store.take("users", *days)] == [True, True, True, False]
+    before = store.rows("select * from facts.users order by all")
+    assert all(account.repeated for account in store.take("users", *days))
+    assert store.take("users", days[3])[0].repeated
+    assert store.rows("select * from facts.users order by all") == before
+    assert [account.repeated for account in store.take("users", days[2], days[3])] == [False, False]
+    assert genders(store)["x"] == "other"
+
+
+@pytest.mark.parametrize("kind", ["users", "photos"])
+def test_any_order_of_files_ends_as_if_each_had_been_read(store, kind):
+    """Against a slow version: a dictionary that every file of every call is written into."""
+    if kind == "users":
+        texts = list(DAYS.values())
+    else:
+        texts = [f"{HEAD}{row}" for row in ("p,a,1,2024-01-01\n", "p,a,2,\nq,a,1,2024-01-03\n", "q,a,2,\n")]
+    files = [store.file(f"{number}.csv", text) for number, text in enumerate(texts)]
+    rng, expected = random.Random(kind), {}
+    calls = [*itertools.permutations(range(3)), *(rng.choices(range(3), k=rng.randint(1, 4)) for _ in range(3))]
+    value = {"f": "female", "m": "male", "o": "other"}
+    for call in calls:
+        store.take(kind, *(files[number] for number in call))
+        for number in dict.fromkeys(call):
+            for line in texts[number].splitlines()[1:]:
+                key, *cells = line.split(",")
+                expected[key] = value[cells[0]] if kind == "users" else int(cells[1])
+        query = "select user_id, gender from users" if kind == "users" else "select photo_id, likes from photos"
+        assert dict(store.rows(query)) == expected
+    if kind == "photos":
+        assert store.rows("select count(*) from facts.main_photos") == [(2,)]
+
+
+def test_what_a_crawl_wrote_in_between_counts(store):
+    store.take_text("users", DAYS["f"])
+    with store.db.write("crawl") as con:
+        con.execute(
+            "insert into facts.users select user_id, 'other', 1, null, ingested_at + interval 1 second from facts.users"
+        )
+    account = store.take_text("users", DAYS["f"])
+    assert (account.repeated, account.n_new, genders(store)) == (False, 2, {"x": "female", "y": "male"})
+
+
+def test_events_stay_as_they_are_whatever_came_in_between(store):
+    texts = {
+        "swipes": [SWIPES + "a,b,1,2024-01-01\n", SWIPES + "a,b,0,2024-01-01\n"],
+        "main_photos": ["user_id,photo_id,set_at\na,p,2024-01-01\n", "user_id,photo_id,set_at\na,q,2024-01-01\n"],
+    }
+    for kind, (one, other) in texts.items():
+        repeated = [store.take_text(kind, text).repeated for text in (one, other, one, other)]
+        assert repeated == [False, False, True, True]
+        assert store.rows(f"select count(*) from facts.{kind}") == [(2,)]
+
+
+def test_one_file_under_two_names_in_one_call_is_taken_in_once(store):
+    for kind, text in {"swipes": SWIPES + "a,b,1,2024-01-01\n", "users": DAYS["f"]}.items():
+        accounts = store.take(kind, store.file("a.csv", text), store.file("b.csv", text))
+        assert [account.repeated for account in accounts] == [False, True]
