@@ -86,7 +86,7 @@ class FeatureStore:
         """Take in users: user_id, gender, followers, created_at. Returns one account per file.
 
         Args:
-            files: CSV, Parquet or NDJSON, also compressed; globs.
+            files: CSV, Parquet or NDJSON, also compressed; globs; pipes; `-` is stdin.
             mapping: our column name -> theirs.
 
         Raises:

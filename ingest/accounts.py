@@ -16,12 +16,13 @@ class Account:
 
     Attributes:
         kind: of the rows.
-        source: the file, as given.
+        source: the file, as given, on one line of UTF-8; stdin.
         n_read: rows found, well formed or not; blank lines are none.
         n_kept: of these, rows that are now held.
         n_unchanged: of the kept, rows that were held already, word for word (users and photos).
         rejected: the others by reason; each stands in `rejects` with its line.
-        repeated: the file was taken in before, word for word, with the same mapping: nothing was read.
+        repeated: the file was taken in before, word for word, with the same mapping, and taking it in again would
+            change nothing: nothing was read.
         n_main_photos: main-photo events added from the `set_at` of photos.
         pictures: what was found where the pictures of the file's photos should be, by `photos.status`;
             only pictures that were looked at in this run.

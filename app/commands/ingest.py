@@ -30,7 +30,7 @@ def _mapping(text: str) -> tuple[str, str]:
     return ours, theirs
 
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Files, or globs in quotes.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Files, globs in quotes, pipes, or - for stdin.")]
 Mapping = Annotated[
     list[Any] | None,
     typer.Option("--map", parser=_mapping, metavar="OURS=THEIRS", help="Our column is called so in the files."),
