@@ -29,6 +29,7 @@ from ingest.once import once
 from ingest.pool import TokenPool
 from ingest.scribe import Scribe
 from ingest.tokens import Vault
+from ingest.trail import Trail
 from ingest.waiting import Clock, SystemClock, instant
 from ingest.walks import Walk
 from warehouse import Database, InputError, Progress, silent
@@ -161,23 +162,29 @@ class _Crawl:
     async def walk(self, graph: Graph, walk: Walk, scribe: Scribe) -> None:
         """Read one account or hashtag from where it stands to its end or its limits."""
         tag = await hashtag_id(graph, walk.target.name) if walk.target.kind != "user" else ""
+        trail, refused = Trail(walk.cursor), False
         while walk.status == "open":
             page = tag if isinstance(tag, Refusal) else await self.page(graph, walk, tag)
             if isinstance(page, Refusal) and page.status in {"unknown", "api_error"} and walk.cursor is not None:
-                walk.cursor, walk.n_posts = None, 0  # a cursor that the network has forgotten: from the top
-                continue
+                if not refused and not page.odd:  # a cursor that the network has forgotten: once from the top
+                    trail, refused = Trail(None), True
+                    walk.cursor, walk.n_posts = None, 0
+                    continue
+                page = Refusal("api_error", page.detail if page.odd else f"a cursor refused twice ({page.detail})")
             now = instant(self.clock.now())
             walk.page += 1
             if isinstance(page, Refusal):
                 walk.status = page.status
                 scribe.append(walks.record(walk, now, detail=page.detail))
                 return
-            kept = self.within(page, walk)
+            kept, astray = self.within(page, walk), None
             walk.n_posts += len(kept.posts)
             walk.cursor = page.after
             if page.after is None or self.enough(page, walk):
                 walk.status, walk.cursor = "done", None
-            scribe.append(walks.record(walk, now, kept))
+            elif astray := trail.astray(page):
+                walk.status, walk.cursor = "api_error", None
+            scribe.append(walks.record(walk, now, kept, astray))
             self.report.n_posts += len(kept.posts)
             self.report.n_others += page.n_others
 

@@ -6,7 +6,6 @@ concerns the whole crawl. The token travels in the Authorization header, so that
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from yarl import URL
 
 from ingest.pool import TokenPool
 from ingest.tokens import Token
-from ingest.usage import ApiError, api_error, usage
+from ingest.usage import ApiError, judged, read_answer, usage
 from ingest.waiting import Backoff, Clock, retry_after_s
 
 __all__ = ["CRAWL_STATUSES", "CrawlStatus", "Graph", "Refusal"]
@@ -31,16 +30,17 @@ CRAWL_STATUSES: dict[CrawlStatus, str] = {
     "unknown": "no such account or hashtag, or not a professional account",
     "no_permission": "no token may see it",
     "unavailable": "the network failed or did not answer, to the last attempt",
-    "api_error": "the network refused the request for another reason",
+    "api_error": "the network refused the request for another reason, or its answers make no sense",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there is no answer about one target."""
+    """Why there is no answer about one target. `odd`: there is one, and it is not as documented."""
 
     status: CrawlStatus
     detail: str
+    odd: bool = False
 
 
 _DENIALS = 5
@@ -114,6 +114,8 @@ class Graph:
                     return Refusal("unknown", error.detail)
                 case "other":
                     return Refusal("api_error", reason)
+                case "odd":
+                    return Refusal("api_error", f"an odd answer: {reason}", odd=True)
                 case "passing":
                     failures += 1
                     if failures >= self.backoff.attempts:
@@ -130,17 +132,13 @@ class Graph:
             headers={"Authorization": f"Bearer {token.secret.reveal()}"},
             allow_redirects=False,
         ) as response:
-            raw = await response.read()
+            raw = await read_answer(response)
             self.pool.observe(token, response.headers)
-            try:
-                body = json.loads(raw)
-            except ValueError:
-                body = None
-            error = api_error(response.status, body)
+            body, error = judged(response.status, raw)
             if error is not None and error.trouble in {"rate", "app_rate"}:
                 now = self.clock.now()
                 rest = retry_after_s(response.headers.get("Retry-After"), now)
                 if rest is None:
                     rest = usage(response.headers).regain_s or self.pool.window_s
                 self.pool.park(token, now + max(rest, 1.0), whole_app=error.trouble == "app_rate")
-            return (body if isinstance(body, dict) else {}), error
+            return body, error

@@ -10,18 +10,36 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from ingest.answers import OddAnswerError, count, id_of, instant, items, object_of, text
 from ingest.graph import Graph, Refusal
 
-__all__ = ["Account", "Page", "Post", "Target", "account_page", "hashtag_id", "hashtag_page", "target"]
+__all__ = [
+    "Account",
+    "Page",
+    "Post",
+    "Target",
+    "account_page",
+    "hashtag_id",
+    "hashtag_page",
+    "read_account",
+    "read_hashtag",
+    "read_media",
+    "target",
+]
 
 _MEDIA = "id,caption,like_count,comments_count,media_type,media_url,permalink,timestamp"
+_T = TypeVar("_T")
 _PICTURES = frozenset({"IMAGE", "CAROUSEL_ALBUM"})
 _USERNAME = re.compile(r"[a-z0-9._]{1,30}")
 _HASHTAG = re.compile(r"\w{1,100}")
 _TAGS = re.compile(r"#(\w+)")
+_TAG_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
+_LONGEST_CURSOR = 4096
+_LONGEST_URL = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +77,14 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer. `after`: where the next page begins; None: this was the last."""
+    """One answer. `ids`: of all posts, videos too. `after`: where the next page begins; None: this was the last."""
 
     account: Account | None
     posts: list[Post]
     n_others: int
     oldest: dt.datetime | None
     after: str | None
+    ids: tuple[str, ...] = ()
 
 
 def target(kind: str, text: str) -> Target | None:
@@ -81,23 +100,13 @@ async def account_page(graph: Graph, username: str, after: str | None, limit: in
     counts = "" if after else "followers_count,media_count,"
     fields = f"business_discovery.username({username}){{{counts}media{cursor}.limit({limit}){{{_MEDIA}}}}}"
     answer = await graph.get("{me}", {"fields": fields})
-    if isinstance(answer, Refusal):
-        return answer
-    found = answer.get("business_discovery")
-    if not isinstance(found, dict) or not found.get("id"):
-        return Refusal("api_error", "an answer without an account")
-    user_id = str(found["id"])
-    account = None if after else Account(user_id, _count(found, "followers_count"), _count(found, "media_count"))
-    return _page(found.get("media") or {}, account, user_id)
+    return answer if isinstance(answer, Refusal) else _read(read_account, answer, after is None)
 
 
 async def hashtag_id(graph: Graph, tag: str) -> str | Refusal:
     """The id that stands for a hashtag."""
     answer = await graph.get("ig_hashtag_search", {"user_id": "{me}", "q": tag})
-    if isinstance(answer, Refusal):
-        return answer
-    found = answer.get("data") or [{}]
-    return str(found[0]["id"]) if found[0].get("id") else Refusal("unknown", "no id")
+    return answer if isinstance(answer, Refusal) else _read(read_hashtag, answer)
 
 
 async def hashtag_page(graph: Graph, kind: str, tag_id: str, after: str | None, limit: int) -> Page | Refusal:
@@ -106,41 +115,76 @@ async def hashtag_page(graph: Graph, kind: str, tag_id: str, after: str | None, 
     if after:
         parameters["after"] = after
     answer = await graph.get(f"{tag_id}/{kind}_media", parameters)
-    return answer if isinstance(answer, Refusal) else _page(answer, None, None)
+    return answer if isinstance(answer, Refusal) else _read(read_media, answer, "the answer", None, None)
 
 
-def _page(media: dict[str, Any], account: Account | None, user_id: str | None) -> Page:
-    entries = [entry for entry in media.get("data") or [] if entry.get("id")]
-    pictures = [entry for entry in entries if entry.get("media_type") in _PICTURES]
-    instants = [at for entry in entries if (at := _instant(entry.get("timestamp")))]
+def _read(read: Callable[..., _T], *given: Any) -> _T | Refusal:
+    try:
+        return read(*given)
+    except OddAnswerError as odd:
+        return Refusal("api_error", f"an odd answer: {odd}", odd=True)
+
+
+def read_account(answer: dict[str, Any], is_first: bool) -> Page | Refusal:
+    """An answer about an account.
+
+    Raises:
+        OddAnswerError: it is not as documented.
+    """
+    found = object_of(answer.get("business_discovery"), "business_discovery")
+    if not found.get("id"):
+        return Refusal("api_error", "an answer without an account", odd=True)
+    place = "business_discovery"
+    user_id = id_of(found, place)
+    followers, posts = count(found, "followers_count", place), count(found, "media_count", place)
+    account = Account(user_id, followers, posts) if is_first else None
+    return read_media(object_of(found.get("media"), "media"), "media", account, user_id)
+
+
+def read_hashtag(answer: dict[str, Any]) -> str | Refusal:
+    """An answer that names a hashtag's id.
+
+    Raises:
+        OddAnswerError: it is not as documented.
+    """
+    found = items(answer.get("data"), "data")
+    if not found or not found[0].get("id"):
+        return Refusal("unknown", "no id")
+    tag_id = id_of(found[0], "data[0]")
+    if not _TAG_ID.fullmatch(tag_id):
+        raise OddAnswerError("data[0].id is no id")
+    return tag_id
+
+
+def read_media(media: dict[str, Any], place: str, account: Account | None, user_id: str | None) -> Page:
+    """A page of posts.
+
+    Raises:
+        OddAnswerError: it is not as documented.
+    """
+    entries = items(media.get("data"), f"{place}.data")
+    named = [(entry, f"{place}.data[{at}]") for at, entry in enumerate(entries)]
+    pictures = [(entry, at) for entry, at in named if text(entry.get("media_type"), f"{at}.media_type") in _PICTURES]
+    instants = [when for entry, at in named if (when := instant(entry.get("timestamp"), f"{at}.timestamp"))]
+    paging = object_of(media.get("paging"), f"{place}.paging")
+    cursors = object_of(paging.get("cursors"), f"{place}.paging.cursors")
     return Page(
         account=account,
-        posts=[_post(entry, user_id) for entry in pictures],
+        posts=[_post(entry, at, user_id) for entry, at in pictures],
         n_others=len(entries) - len(pictures),
         oldest=min(instants, default=None),
-        after=((media.get("paging") or {}).get("cursors") or {}).get("after") if entries else None,
+        after=text(cursors.get("after"), f"{place}.paging.cursors.after", _LONGEST_CURSOR),
+        ids=tuple(id_of(entry, at) for entry, at in named),
     )
 
 
-def _post(entry: dict[str, Any], user_id: str | None) -> Post:
+def _post(entry: dict[str, Any], place: str, user_id: str | None) -> Post:
     return Post(
-        photo_id=str(entry["id"]),
+        photo_id=id_of(entry, place),
         user_id=user_id,
-        url=entry.get("media_url"),
-        posted_at=_instant(entry.get("timestamp")),
-        likes=_count(entry, "like_count"),
-        comments=_count(entry, "comments_count"),
-        hashtags=sorted({tag.lower() for tag in _TAGS.findall(entry.get("caption") or "")}),
+        url=text(entry.get("media_url"), f"{place}.media_url", _LONGEST_URL),
+        posted_at=instant(entry.get("timestamp"), f"{place}.timestamp"),
+        likes=count(entry, "like_count", place),
+        comments=count(entry, "comments_count", place),
+        hashtags=sorted({tag.lower() for tag in _TAGS.findall(text(entry.get("caption"), f"{place}.caption") or "")}),
     )
-
-
-def _count(entry: dict[str, Any], name: str) -> int | None:
-    value = entry.get(name)
-    return value if isinstance(value, int) else None
-
-
-def _instant(text: Any) -> dt.datetime | None:
-    try:
-        return dt.datetime.fromisoformat(text).astimezone(dt.UTC).replace(tzinfo=None)
-    except (TypeError, ValueError):
-        return None

@@ -76,7 +76,7 @@ def segments(folder: Path) -> list[Path]:
 
 
 def drain(
-    db: Database, command: str, closed: list[Path], merge: Merge, holds: Callable[[Record], bool] = lambda _: True
+    db: Database, command: str, closed: list[Path], merge: Merge, holds: Callable[[Record], bool] | None = None
 ) -> int:
     """Merge ended segments, also those that a crash left behind; the number of records merged.
 
@@ -85,7 +85,7 @@ def drain(
         command: who writes, for the lock.
         closed: segments that nobody appends to any more.
         merge: takes a segment's rows in.
-        holds: whether a record that was not yet synced is true, judged by the files it speaks of.
+        holds: whether a record that was not yet synced is true, judged by the files it speaks of; None: all are.
     """
     if not closed:
         return 0
@@ -103,7 +103,7 @@ def drain(
     return n
 
 
-def _clean(path: Path, holds: Callable[[Record], bool]) -> int:
+def _clean(path: Path, holds: Callable[[Record], bool] | None) -> int:
     """Drop what is not true from a segment that was not ended properly; the number of records left."""
     n = synced = 0
     whole = True
@@ -111,7 +111,7 @@ def _clean(path: Path, holds: Callable[[Record], bool]) -> int:
         for line in file:
             whole = line.endswith(b"\n")
             if line.startswith(_MARK) and whole:
-                synced = int(line[len(_MARK) : -2])
+                synced = max(synced, _n_synced(line))
             elif whole:
                 n += 1
     if whole and n == synced:
@@ -121,8 +121,23 @@ def _clean(path: Path, holds: Callable[[Record], bool]) -> int:
     for line in path.read_bytes().splitlines(keepends=True)[: None if whole else -1]:
         if not line.startswith(_MARK):
             position += 1
-            if position <= synced or holds(json.loads(line)):
+            if position <= synced or holds is None or _holds(line, holds):
                 kept.append(line)
     kept.append(_MARK + b"%d}\n" % len(kept))
     write_atomically(path, b"".join(kept))
     return len(kept) - 1
+
+
+def _n_synced(mark: bytes) -> int:
+    """How many records a mark speaks of; one that lost bytes speaks of none."""
+    told = mark[len(_MARK) : -2]
+    return int(told) if told.isdigit() else 0
+
+
+def _holds(line: bytes, holds: Callable[[Record], bool]) -> bool:
+    """Whether a line that was not yet durable is true; one that lost bytes is not."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and holds(record)

@@ -12,24 +12,27 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from ingest.answers import OddAnswerError, id_of, items, number, object_of, text
 from ingest.tokens import Secret, Token, Vault, token_key
-from ingest.usage import api_error
+from ingest.usage import ApiError, judged, read_answer
 from warehouse import NetworkError, Progress, silent
 
 __all__ = ["App", "login", "refresh_tokens"]
 
 SCOPES = "instagram_basic,pages_show_list,pages_read_engagement,business_management"
 _REFRESH_BEFORE_S = 7 * 86400.0
+_LONGEST_LIFE_S = 100 * 365 * 86400.0
+_TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,18 @@ async def login(
             "features login --app-id ID",
         )
     timeout = aiohttp.ClientTimeout(total=60)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        credentials = {"client_id": app.app_id, "client_secret": app.secret.reveal()}
-        short = await _exchange(session, app.api, {**credentials, "redirect_uri": redirect, "code": given["code"]})
-        long = await _exchange(session, app.api, _long_lived(app.app_id, app.secret, Secret(short["access_token"])))
-        token = await _owner(session, app, Secret(long["access_token"]), _expiry(long, now))
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            credentials = {"client_id": app.app_id, "client_secret": app.secret.reveal()}
+            short = await _exchange(session, app.api, {**credentials, "redirect_uri": redirect, "code": given["code"]})
+            long = await _exchange(session, app.api, _long_lived(app.app_id, app.secret, Secret(short["access_token"])))
+            token = await _owner(session, app, Secret(long["access_token"]), _expiry(long, now))
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise NetworkError(
+            f"The login could not be completed ({type(error).__name__}).",
+            f"answers of {app.api.host}",
+            "features login --app-id ID, once the network answers",
+        ) from error
     vault.put_app(app.app_id, app.secret)
     vault.put(token)
     return token
@@ -152,10 +162,10 @@ async def _exchange(session: aiohttp.ClientSession, api: URL, form: dict[str, st
         NetworkError: it gave no token.
     """
     async with session.post(api / "oauth/access_token", data=form, allow_redirects=False) as response:
-        body = _parsed(await response.read())
-        if api_error(response.status, body) is None and isinstance(body.get("access_token"), str):
+        body, error = judged(response.status, await read_answer(response))
+        if error is None and _is_token(body.get("access_token")) and _lifetime_s(body) is not False:
             return body
-        raise _refused("The login could not be completed", response.status, body)
+        raise _refused("The login could not be completed", response.status, error)
 
 
 async def _owner(session: aiohttp.ClientSession, app: App, secret: Secret, expires_at: float | None) -> Token:
@@ -163,14 +173,18 @@ async def _owner(session: aiohttp.ClientSession, app: App, secret: Secret, expir
     headers = {"Authorization": f"Bearer {secret.reveal()}"}
     query = {"fields": "instagram_business_account{id,username}"}
     async with session.get(app.api / "me/accounts", params=query, headers=headers, allow_redirects=False) as response:
-        body = _parsed(await response.read())
-        if api_error(response.status, body) is not None:
-            raise _refused("The account behind the login cannot be read", response.status, body)
-    for page in body.get("data") or []:
-        if found := page.get("instagram_business_account"):
-            user_id = str(found["id"])
-            key = token_key(app.app_id, user_id)
-            return Token(key, secret, user_id, str(found.get("username", user_id)), app.app_id, expires_at)
+        body, error = judged(response.status, await read_answer(response))
+        if error is not None:
+            raise _refused("The account behind the login cannot be read", response.status, error)
+    try:
+        for page in items(body.get("data"), "data"):
+            if found := object_of(page.get("instagram_business_account"), "instagram_business_account"):
+                user_id = id_of(found, "instagram_business_account")
+                username = text(found.get("username"), "username", 200) or user_id
+                return Token(token_key(app.app_id, user_id), secret, user_id, username, app.app_id, expires_at)
+    except OddAnswerError as odd:
+        error = ApiError("odd", 0, 0, str(odd))
+        raise _refused("The account behind the login cannot be read", response.status, error) from None
     raise NetworkError(
         "The person who logged in has no professional Instagram account.",
         "a Business or Creator account that is connected to a page",
@@ -179,21 +193,28 @@ async def _owner(session: aiohttp.ClientSession, app: App, secret: Secret, expir
 
 
 def _expiry(body: dict[str, Any], now: float) -> float | None:
-    lives_s = body.get("expires_in")
-    return now + float(lives_s) if isinstance(lives_s, int | float) else None
+    lives_s = _lifetime_s(body)
+    return now + lives_s if lives_s else None
 
 
-def _parsed(raw: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(raw)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
+def _lifetime_s(body: dict[str, Any]) -> float | Literal[False] | None:
+    """How long a token lives, in seconds; None: not told; False: told in a way that makes no sense."""
+    told = body.get("expires_in")
+    if told is None:
+        return None
+    if isinstance(told, str) and told.isascii() and told.isdecimal() and len(told) < 12:
+        told = int(told)
+    lives_s = number(told)
+    return lives_s if 0 < lives_s <= _LONGEST_LIFE_S else False
 
 
-def _refused(what: str, status: int, body: dict[str, Any]) -> NetworkError:
-    error = api_error(status, body)
-    detail = error.detail if error and error.code else f"HTTP {status}"
+def _is_token(value: Any) -> bool:
+    """Whether it can travel in a header."""
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
+def _refused(what: str, status: int, error: ApiError | None) -> NetworkError:
+    detail = error.detail if error and (error.code or error.why) else f"HTTP {status}"
     return NetworkError(
         f"{what} ({detail}).", "a token", "features login --app-id ID, with the app's id and secret checked"
     )

@@ -31,7 +31,7 @@ class Scribe:
         folder: where the journal's segments lie.
         command: who writes, for the lock.
         merge: takes a segment's rows into the base tables.
-        holds: whether a record that was not yet durable is true, judged by the files it speaks of.
+        holds: whether a record that was not yet durable is true, judged by the files it speaks of; None: all are.
         sync_every_s: seconds between two groups made durable.
         merge_every_s: seconds between two merges.
         progress: hears when a merge must wait.
@@ -44,7 +44,7 @@ class Scribe:
         command: str,
         *,
         merge: Merge,
-        holds: Callable[[Record], bool] = lambda _: True,
+        holds: Callable[[Record], bool] | None = None,
         sync_every_s: float = 1.0,
         merge_every_s: float = 300.0,
         progress: Progress = silent,

@@ -10,9 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["ApiError", "Trouble", "Usage", "api_error", "usage"]
+import aiohttp
 
-Trouble = Literal["rate", "app_rate", "token", "permission", "unknown", "passing", "other"]
+from ingest.answers import LONGEST_ANSWER, OddAnswerError, number, parsed
+
+__all__ = ["ApiError", "Trouble", "Usage", "api_error", "judged", "read_answer", "usage"]
+
+Trouble = Literal["rate", "app_rate", "token", "permission", "unknown", "passing", "other", "odd"]
+
+_LONGEST_REST_S = 86400.0
+"""The network's windows are of an hour and of a day."""
 
 _RATE = frozenset({17, 32, 613, *range(80000, 80015)})
 _APP_RATE = frozenset({4, 341})
@@ -37,10 +44,12 @@ class ApiError:
     trouble: Trouble
     code: int
     subcode: int
+    why: str = ""
 
     @property
     def detail(self) -> str:
-        return f"code {self.code}" + (f", subcode {self.subcode}" if self.subcode else "")
+        """Why, in our own words or in the network's numbers."""
+        return self.why or f"code {self.code}" + (f", subcode {self.subcode}" if self.subcode else "")
 
 
 def usage(headers: Mapping[str, str]) -> Usage:
@@ -52,9 +61,42 @@ def usage(headers: Mapping[str, str]) -> Usage:
     entries = [entry for entry in entries if isinstance(entry, dict)]
     parts = ("call_count", "total_time", "total_cputime")
     return Usage(
-        percent=max((_number(entry.get(part)) for entry in entries for part in parts), default=0.0),
-        regain_s=60 * max((_number(entry.get("estimated_time_to_regain_access")) for entry in entries), default=0.0),
+        percent=max((number(entry.get(part)) for entry in entries for part in parts), default=0.0),
+        regain_s=min(
+            60 * max((number(entry.get("estimated_time_to_regain_access")) for entry in entries), default=0.0),
+            _LONGEST_REST_S,
+        ),
     )
+
+
+async def read_answer(response: aiohttp.ClientResponse) -> bytes:
+    """The bytes of an answer, or one more than it may have."""
+    parts, n_bytes = [], 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        n_bytes += len(part)
+        if n_bytes > LONGEST_ANSWER:
+            break
+    return b"".join(parts)[: LONGEST_ANSWER + 1]
+
+
+def judged(status: int, raw: bytes) -> tuple[dict[str, Any], ApiError | None]:
+    """The object that an answer holds, and what it complains about. A failure's body is not held against it."""
+    why, body = "", None
+    try:
+        if len(raw) > LONGEST_ANSWER:
+            raise OddAnswerError(f"over {LONGEST_ANSWER >> 20} MB")
+        body = parsed(raw)
+        if not isinstance(body, dict):
+            raise OddAnswerError("no object")
+    except OddAnswerError as odd:
+        why = str(odd)
+    except ValueError:
+        pass
+    if why and status < 400:
+        return {}, ApiError("odd", 0, 0, why)
+    error = api_error(status, body)
+    return (body if isinstance(body, dict) else {}), error
 
 
 def api_error(status: int, body: Any) -> ApiError | None:
@@ -64,7 +106,7 @@ def api_error(status: int, body: Any) -> ApiError | None:
         if status < 400 and isinstance(body, dict):
             return None
         return ApiError("rate" if status == 429 else "passing" if status >= 500 or status < 400 else "other", 0, 0)
-    code, subcode = int(_number(error.get("code"))), int(_number(error.get("error_subcode")))
+    code, subcode = int(number(error.get("code"))), int(number(error.get("error_subcode")))
     return ApiError(_trouble(code, status, transient=bool(error.get("is_transient"))), code, subcode)
 
 
@@ -88,10 +130,6 @@ def _trouble(code: int, status: int, *, transient: bool) -> Trouble:
 def _parse(text: str | None) -> dict[str, Any]:
     try:
         found = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import sql
 from ingest.graph import CrawlStatus
 from ingest.instagram import Page, Target
+from ingest.pages import readable
 from warehouse import Database, Layout
 from warehouse.tombstones import Tombstones
 
@@ -88,7 +89,11 @@ def record(walk: Walk, observed_at: dt.datetime, page: Page | None = None, detai
 def merge(con: DuckDBPyConnection, segment: Path, layout: Layout) -> None:
     """Take one segment's pages into the base tables, less what they tell of people who were erased."""
     now = {"now": dt.datetime.now(dt.UTC).replace(tzinfo=None)}
-    con.execute(f"create or replace temp table pages as {sql.read('network/read_pages')}", {"path": str(segment)})
+    with readable(segment) as (path, bad):
+        rows = [(one.line, one.why, now["now"]) for one in bad]
+        con.execute(f"create or replace temp table pages as {sql.read('network/read_pages')}", {"path": str(path)})
+    if rows:
+        con.executemany("insert into facts.rejects values ('photos', 'crawl', $1, 'bad_page', $2, null, $3)", rows)
     tombstones = Tombstones(layout)
     if tombstones:
         _refuse_erased(con, tombstones, now)

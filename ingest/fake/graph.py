@@ -17,6 +17,7 @@ import binascii
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -45,6 +46,7 @@ class Graph:
     Attributes:
         seen: requests by kind.
         tokens_in_urls: requests that carried a token where logs and proxies can see it.
+        odd: by username or hashtag, what is answered instead: from the cursor, a status and a body.
     """
 
     def __init__(self, world: FakeWorld, office: TokenOffice, base: URL, faults: Faults) -> None:
@@ -52,6 +54,7 @@ class Graph:
         self.rate_code = 80002
         self.seen: Counter[str] = Counter()
         self.tokens_in_urls = 0
+        self.odd: dict[str, Callable[[str | None], tuple[int, bytes]]] = {}
         self._asked: Counter[str] = Counter()
         self._tags: dict[str, str] = {}
         self._closing = asyncio.Event()
@@ -77,6 +80,8 @@ class Graph:
             return token
         if asked is None:
             return self._error(token, 400, 100, "Unsupported get request.")
+        if name in self.odd:
+            return self._oddly(name, modifiers.get("after"))
         account = self.world.accounts.get(name)
         if account is None:
             title = f"The user with username: {name} cannot be found."
@@ -100,6 +105,8 @@ class Graph:
         token = await self._admit(request, f"#{tag}")
         if isinstance(token, web.StreamResponse):
             return token
+        if tag in self.odd:
+            return self._oddly(tag, None)
         if not self.world.tagged(tag):
             title = "The hashtag does not exist or is not available."
             return self._error(token, 400, 24, "The requested resource does not exist", subcode=2207024, title=title)
@@ -192,6 +199,10 @@ class Graph:
             case "hang":
                 await self._closing.wait()
         return token
+
+    def _oddly(self, name: str, after: str | None) -> web.Response:
+        status, body = self.odd[name](after)
+        return web.Response(status=status, body=body, content_type="application/json")
 
     def _ok(self, token: FakeToken, body: dict[str, Any]) -> web.Response:
         return web.json_response(body, headers=self._usage(token))

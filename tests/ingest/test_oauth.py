@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 
 import aiohttp
 import pytest
+from aiohttp import web
 from yarl import URL
 
 from ingest.fake import FakeNetwork, FakeWorld
 from ingest.oauth import App, login, refresh_tokens
-from ingest.tokens import Secret, Vault
+from ingest.tokens import Secret, Token, Vault
 from tests.ingest.network_store import START
 from warehouse import NetworkError
 
@@ -117,3 +119,105 @@ async def test_tokens_are_refreshed_in_their_last_week(tmp_path):
         clock[0] = START + 110 * DAY
         assert await refresh_tokens(session, vault, api, now=clock[0]) == 0
         assert vault.tokens() == [fresh]
+
+
+GOOD = {"access_token": "a-token", "expires_in": 5_184_000}
+PAGES = {"data": [{"instagram_business_account": {"id": "178", "username": "person"}}]}
+ODD_TOKENS = [
+    {"access_token": None},
+    {"access_token": ["a"]},
+    {"access_token": ""},
+    {"access_token": "two\r\nlines"},
+    {"access_token": "\ud800"},
+    {"access_token": "t" * 100_000},
+    {"expires_in": float("nan")},
+    {"expires_in": float("inf")},
+    {"expires_in": 10**400},
+    {"expires_in": -1},
+    {"expires_in": True},
+    {"expires_in": []},
+    {"expires_in": "soon"},
+]
+ODD_PAGES = [
+    {"data": [None]},
+    {"data": {"a": 1}},
+    {"data": "x"},
+    {"data": [{"instagram_business_account": [1]}]},
+    {"data": [{"instagram_business_account": {"username": "person"}}]},
+    {"data": [{"instagram_business_account": {"id": {"a": 1}}}]},
+    {"data": [{"instagram_business_account": {"id": "178", "username": ["x"]}}]},
+]
+
+
+class Noting:
+    """A listener that keeps what was said."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+class Odd:
+    """A network whose token endpoint and list of pages answer with given bytes."""
+
+    def __init__(self, token: bytes, pages: bytes):
+        self.said = {"oauth/access_token": token, "me/accounts": pages}
+
+    async def __aenter__(self):
+        app = web.Application()
+
+        async def dialog(request):
+            raise web.HTTPFound(URL(request.query["redirect_uri"]).with_query(code="c", state=request.query["state"]))
+
+        async def answer(request):
+            return web.Response(body=self.said[request.path.removeprefix("/v23.0/")])
+
+        app.router.add_get("/v23.0/dialog/oauth", dialog)
+        app.router.add_route("*", "/v23.0/{tail:.+}", answer)
+        self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        return URL.build(scheme="http", host="127.0.0.1", port=self.runner.addresses[0][1])
+
+    async def __aexit__(self, *_):
+        await self.runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("token", "pages"),
+    [
+        *((json.dumps(GOOD | odd).encode(), json.dumps(PAGES).encode()) for odd in ODD_TOKENS),
+        *((json.dumps(GOOD).encode(), json.dumps(odd).encode()) for odd in ODD_PAGES),
+        *((odd, json.dumps(PAGES).encode()) for odd in (b"", b"[]", b"null", b"<html>", b"\xff", b"[" * 100_000)),
+        *((json.dumps(GOOD).encode(), odd) for odd in (b"", b"[]", b"7", b"<html>", b'{"a":' * 100_000)),
+    ],
+)
+async def test_an_odd_answer_ends_a_login_with_a_reason(tmp_path, token, pages):
+    vault = Vault(tmp_path / "vault")
+    async with Odd(token, pages) as base:
+        app = App("1000001", Secret("the-secret"), base / "v23.0", base / "v23.0")
+        with pytest.raises(NetworkError, match="features login"):
+            await login(app, vault, now=START, show=Browser(), port=0)
+    assert vault.tokens() == []
+
+
+async def test_an_odd_answer_leaves_a_token_as_it_was(tmp_path):
+    vault, heard = Vault(tmp_path / "vault"), Noting()
+    held = Token("k", Secret("old"), "178", "person", "1000001", START + DAY)
+    vault.put(held)
+    vault.put_app("1000001", Secret("the-secret"))
+    for odd in ODD_TOKENS:
+        async with Odd(json.dumps(GOOD | odd).encode(), b"") as base, aiohttp.ClientSession() as session:
+            assert await refresh_tokens(session, vault, base / "v23.0", now=START, progress=heard) == 0
+    assert vault.tokens() == [held]
+    assert len(heard.notes) == len(ODD_TOKENS)
+
+
+async def test_a_lifetime_in_digits_or_untold_is_no_odd_answer(tmp_path):
+    for told, expires_at in (("5184000", START + 60 * DAY), (5_184_000, START + 60 * DAY), (None, None)):
+        async with Odd(json.dumps(GOOD | {"expires_in": told}).encode(), json.dumps(PAGES).encode()) as base:
+            app = App("1000001", Secret("the-secret"), base / "v23.0", base / "v23.0")
+            token = await login(app, Vault(tmp_path / "vault"), now=START, show=Browser(), port=0)
+        assert token.expires_at == expires_at
