@@ -8,6 +8,8 @@
 --
 -- Over the owners of collected posts, each counted once: median -/+ threshold x 1.4826 x MAD, in
 -- followers or in their logarithms. 1.4826 makes the MAD of a normal distribution its standard deviation.
+-- A bound that is a whole number but for rounding is that number, so that an owner exactly at it is kept:
+-- exp(ln(100)) is a little more than 100.
 with owners as (
     select distinct user_id, followers
     from posts
@@ -30,6 +32,27 @@ spread as (
         max(centre) as centre,
         1.482602218505602e0 * median(abs(x - centre)) as deviation
     from centred
+),
+
+scaled_bounds as (
+    select
+        spread.*,
+        centre - $mad_threshold * deviation as low,
+        centre + $mad_threshold * deviation as high,
+        2e-15 * (abs(centre) + $mad_threshold * deviation) as rounding
+    from spread
+),
+
+bounds as (
+    select
+        n_users,
+        centre,
+        deviation,
+        case when $follower_scale = 'log' then exp(low) else low end as low,
+        case when $follower_scale = 'log' then exp(high) else high end as high,
+        case when $follower_scale = 'log' then 1e-12 * exp(low) else rounding end as low_rounding,
+        case when $follower_scale = 'log' then 1e-12 * exp(high) else rounding end as high_rounding
+    from scaled_bounds
 )
 
 select
@@ -38,11 +61,11 @@ select
     cast(centre as double) as centre,                   -- median, on that scale
     cast(deviation as double) as deviation,             -- scaled MAD, on that scale
     cast(case
-        when $follower_scale = 'log' then exp(centre - $mad_threshold * deviation)
-        else centre - $mad_threshold * deviation
+        when abs(low - floor(low + 5e-1)) <= low_rounding then floor(low + 5e-1)
+        else low
     end as double) as low,                              -- followers; fewer is an outlier
     cast(case
-        when $follower_scale = 'log' then exp(centre + $mad_threshold * deviation)
-        else centre + $mad_threshold * deviation
+        when abs(high - floor(high + 5e-1)) <= high_rounding then floor(high + 5e-1)
+        else high
     end as double) as high                              -- followers; more is an outlier
-from spread
+from bounds

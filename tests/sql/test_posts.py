@@ -1,17 +1,23 @@
 """follower_ratios and the labels from it: rows in, rows out; bounds and ranks against numpy."""
 
 import datetime as dt
+import random
 
+import duckdb
 import numpy as np
 import pytest
 from scipy import stats
 
+import sql
 from tests.warehouse.small import ask, store, tell
 from warehouse.build import build_labels
 from warehouse.options import LabelOptions
 
 OLD = -24 * 60
 """Sixty days before hour 0."""
+
+BOUNDS = sql.read("follower_bounds")
+COUNTS = [*range(1, 11), *random.Random(0).sample(range(11, 5001), 30), 10**6 + 1, 10**9 - 1, 2**40 + 1]
 
 
 @pytest.fixture
@@ -166,3 +172,57 @@ def test_posts_that_are_all_left_out_are_noted(db):
     tell(db, users=[("ann", None)], photos=[("p", "ann", 5, OLD)])
     report = build_labels(db)
     assert "1 no_followers" in report.notes[0]
+
+
+def kept_between(low, high, followers):
+    return [n for n in followers if low <= n <= high]
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+@pytest.mark.parametrize("n_owners", [1, 2, 4, 5])
+def test_owners_exactly_at_the_bound_stay_where_all_have_as_many(db, scale, n_owners):
+    """exp(ln(100)) is more than 100: an owner must not fall out of bounds that are himself."""
+    tell(
+        db,
+        users=[(f"u{i}", None, 100) for i in range(n_owners)] + [("star", None, 10**6)] * (n_owners > 3),
+        photos=[(f"p{i}", f"u{i}", 10, OLD) for i in range(n_owners)] + [("star", "star", 1, OLD)] * (n_owners > 3),
+    )
+    build_labels(db, options=LabelOptions(follower_scale=scale))
+    assert ask(db, "select low, high from follower_bounds") == [(100.0, 100.0)]
+    assert {photo for photo, reason in dropped(db).items() if reason is None} == {f"p{i}" for i in range(n_owners)}
+
+
+@pytest.mark.parametrize(
+    ("scale", "followers", "low", "high"),
+    [
+        ("linear", [10, 20, 30, 40, 50], 20, 40),
+        ("linear", [7, 10**9 - 3, 10**9, 10**9 + 3, 10**9 + 4], 10**9 - 3, 10**9 + 3),
+        ("log", [1, 10, 100, 1000, 10_000], 10, 1000),
+        ("log", [3, 9, 27, 81, 243], 9, 81),
+        ("log", [7, 7 * 13, 7 * 13**2, 7 * 13**3, 7 * 13**4], 7 * 13, 7 * 13**3),
+    ],
+)
+def test_owners_one_deviation_from_the_median_stand_at_a_bound_of_one_deviation(db, scale, followers, low, high):
+    """The threshold undoes 1.4826, so that the bounds are owners' own counts; what is a follower beyond is out."""
+    tell(
+        db,
+        users=[(f"u{n}", None, n) for n in followers],
+        photos=[(f"p{n}", f"u{n}", 10, OLD) for n in followers],
+    )
+    build_labels(db, options=LabelOptions(follower_scale=scale, mad_threshold=1 / 1.482602218505602))
+    assert ask(db, "select low, high from follower_bounds") == [(low, high)]
+    inside = {f"p{n}" for n in kept_between(low, high, followers)}
+    assert {photo for photo, reason in dropped(db).items() if reason is None} == inside
+
+
+def test_no_follower_count_falls_out_of_bounds_that_are_itself():
+    """Every count alone, on both scales; and the count next to it is outside."""
+    with duckdb.connect() as con:
+        con.execute("create table posts (user_id varchar, followers bigint, dropped varchar)")
+        con.execute("insert into posts values ('u', 1, null)")
+        for scale in ("linear", "log"):
+            values = {"follower_scale": scale, "mad_threshold": 3.0}
+            for followers in COUNTS:
+                con.execute("update posts set followers = $1", [followers])
+                ((low, high),) = con.execute(f"select low, high from ({BOUNDS})", values).fetchall()
+                assert low == high == followers, (scale, followers)
