@@ -283,7 +283,7 @@ def _funnel(db: Database) -> pl.DataFrame | None:
             "select 1 from duckdb_tables() where database_name = 'store' and table_name = 'funnel'"
         ).fetchall():
             return None
-        frame: pl.DataFrame = con.sql("select * from funnel").pl()
+        frame: pl.DataFrame = con.sql("select * from funnel order by source desc, step_no").pl()
     return frame
 
 

@@ -4,6 +4,8 @@
 -- reads:  user_genders, photo_owners, recipient_timeline, swipe_audit, like_ratios, follower_ratios, photo_labels
 -- time:   as the relations read
 -- source: the published funnels: 85k -> 76k users and 40M -> 11M swipes; 200k -> 120k -> 35k posts
+--
+-- Rows are in the order of the steps, those of swipes first.
 with swiped as (
     select
         coalesce(sum(n_swipes), 0) as ingested,
@@ -86,3 +88,4 @@ select
     cast(coalesce(n_photos, 0) as bigint) as n_photos,    -- photos; posts
     cast(case when source = 'swipes' then coalesce(n_swipes, 0) end as bigint) as n_swipes -- swipes; NULL for posts
 from steps
+order by source desc, step_no

@@ -236,7 +236,8 @@ class SparkEngine:
         """Run `statement` from what was written: DuckDB reads it itself where it can."""
         path = as_path(folder)
         if path is not None and (self._cluster.is_here or any(path.glob("*.parquet"))):
-            con.execute(f"{statement} from read_parquet($parts)", {"parts": [str(p) for p in path.glob("*.parquet")]})
+            parts = sorted(str(part) for part in path.glob("*.parquet"))  # by number, which is the relation's own order
+            con.execute(f"{statement} from read_parquet($parts)", {"parts": parts})
             return
         arrow = self._try(self._read(folder).toArrow)  # noqa: F841  DuckDB finds it by its name
         con.execute(f"{statement} from arrow")
