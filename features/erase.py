@@ -29,7 +29,7 @@ from features.remains import look_for
 from features.shadow import prepare, work_of
 from ingest.settling import settle, settled
 from warehouse import Database, InputError, Layout, Progress, StoreError, silent
-from warehouse.forget import known, name, struck_out
+from warehouse.forget import known, left_alone, name, words_of
 from warehouse.layout import remove, sync_filesystem, write_atomically
 from warehouse.lock import locked
 from warehouse.manifests import contents, sealed, unsealed
@@ -125,7 +125,7 @@ def _finish(db: Database, layout: Layout, journal: Journal, progress: Progress) 
     tombstones.add([("bytes", sha256) for sha256 in gone.sha256s])
     if not journal.prepared:
         journal = prepare(db, layout, journal, progress)
-    _swap(layout, journal)
+    _swap(db, layout, journal)
     settle(db)  # what a download wrote down that had begun before
     looked_at, left = look_for(db, layout, gone, progress=progress)
     if left:
@@ -135,6 +135,8 @@ def _finish(db: Database, layout: Layout, journal: Journal, progress: Progress) 
             "no file of the store to hold an id of theirs",
             f"remove these files, then features erase --yes --store {layout.root}",
         )
+    with db.read() as con:
+        kept = left_alone(con, gone)
     receipt = Receipt(
         journal.erase_id,
         dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -143,6 +145,7 @@ def _finish(db: Database, layout: Layout, journal: Journal, progress: Progress) 
         journal.runs,
         journal.runs_removed,
         looked_at,
+        kept,
     )
     receipt.keep(layout)
     shutil.rmtree(work_of(layout).root, ignore_errors=True)
@@ -150,7 +153,7 @@ def _finish(db: Database, layout: Layout, journal: Journal, progress: Progress) 
     return receipt
 
 
-def _swap(layout: Layout, journal: Journal) -> None:
+def _swap(db: Database, layout: Layout, journal: Journal) -> None:
     """Step 4."""
     work, gone = work_of(layout), journal.gone
     if work.warehouse.exists():
@@ -176,10 +179,11 @@ def _swap(layout: Layout, journal: Journal) -> None:
             facts: dict[str, Any] = unsealed(contents(manifest))
             facts["results"]["trained_on_erased"] = n_people
             write_atomically(manifest, sealed(facts))
+    with db.read() as con:
+        words = words_of(con, gone)
     for manifest in layout.models.glob("*/manifest.json"):  # values of slices may be ids
-        told = manifest.read_text()
-        if struck_out(told, (*gone.users, *gone.photos)) != told:
-            kept = struck_out(json.dumps(unsealed(manifest.read_bytes())), (*gone.users, *gone.photos))
+        told = json.dumps(unsealed(manifest.read_bytes()))
+        if (kept := words.struck_out_of_json(told)) != told:
             write_atomically(manifest, sealed(json.loads(kept)))
     for folder in (layout.reports, layout.spill):
         shutil.rmtree(folder, ignore_errors=True)

@@ -25,6 +25,7 @@ class Receipt:
         runs: heads that learned from them: run_id -> how many erased people each has learned from by now.
         runs_removed: of these, whose weights held vectors of theirs, and are gone.
         looked_at: how much was searched afterwards; nothing was found.
+        left: rows of others whose path, address or hashtag to crawl has an id of theirs as a word: `TABLE.COLUMN`.
     """
 
     erase_id: str
@@ -34,6 +35,7 @@ class Receipt:
     runs: dict[str, int]
     runs_removed: tuple[str, ...]
     looked_at: dict[str, int]
+    left: dict[str, int] = field(default_factory=dict)
 
     def keep(self, layout: Layout) -> None:
         """Write it into the store."""

@@ -10,17 +10,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args, get_type_hints
 
 import sql
+from warehouse.options import LabelOptions
+from warehouse.words import CHUNK, Words, escaped, patterns
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["LEAST_BYTES", "Gone", "forget", "known", "mentions", "name", "remains", "struck_out"]
+__all__ = ["LEAST_BYTES", "Gone", "forget", "known", "left_alone", "mentions", "name", "remains", "words_of"]
 
 LEAST_BYTES = 6
 """Shorter ids cannot be told apart from chance among bytes or within words."""
@@ -47,14 +48,35 @@ _TEXTS = {
     "rejects": ("raw", "detail", "source"),
     "ingests": ("source",),
     "fetch_attempts": ("detail",),
-    "crawl_targets": ("detail",),
+    "photo_files": ("detail",),
+    "crawl_targets": ("detail", "cursor"),
     "runs": ("hyperparameters", "results"),  # values of slices
     "builds": ("options",),
 }
-"""Base table -> free text that may mention them. `raw` and `detail` go as a whole, elsewhere the id is struck out."""
+"""Base table -> free text that may mention them. `raw` and `detail` go as a whole, elsewhere the id is struck out.
+Hashtags that are or have an id are taken out of their lists.
+"""
 
 _WHOLE = {"raw", "detail"}
-_CHUNK = 200
+_JSON = {"hyperparameters", "results", "options"}
+_LEFT = {"photos": ("path", "url"), "fetch_attempts": ("url",), "crawl_targets": ("target",)}
+"""Base table -> what others' photos and walks need: where their bytes are, and by which hashtag they were found."""
+
+_OURS = frozenset(
+    word for kind in get_type_hints(LabelOptions).values() for word in get_args(kind) if isinstance(word, str)
+)
+"""Texts of options that are ours, whatever people are called."""
+
+_IDS = """
+from (
+    select unnest([user_id, photo_id]) as id from facts.photos
+    union all select user_id from facts.users
+    union all select unnest([user_id, photo_id]) from facts.main_photos
+    union all select unnest([sender_id, recipient_id]) from facts.swipes
+    union all select object_id from facts.observations
+)
+select distinct id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +133,9 @@ def forget(con: DuckDBPyConnection, gone: Gone, runs_removed: Sequence[str] = ()
         where near_duplicates.cluster_id = renamed.cluster_id and renamed.cluster_id in (from gone_photos)
         """
     )
-    for table, columns in _TEXTS.items():
-        for column in columns:
-            counts[f"{table}.{column}"] = sum(
-                _strike_out(con, table, column, pattern) for pattern in _patterns((*gone.users, *gone.photos))
-            )
+    words = words_of(con, gone)
+    for table, column, kept in _mentions(con, words):
+        counts[f"{table}.{column}"] = counts.get(f"{table}.{column}", 0) + _replace(con, table, column, kept)
     for run_id, results in con.execute("select run_id, results from facts.runs").fetchall():
         if run_id in gone.runs:
             told = json.loads(results)
@@ -133,11 +153,8 @@ def remains(con: DuckDBPyConnection, gone: Gone) -> list[str]:
     name_again = {"gone_users": gone.users, "gone_photos": gone.photos, "gone_bytes": gone.sha256s}
     ids = sorted({*gone.users, *gone.photos, *gone.targets})
     found = []
-    for table, columns in _TEXTS.items():
-        for column in columns:
-            for pattern in _patterns((*gone.users, *gone.photos)):
-                query = f"select count(*) from facts.{table} where regexp_matches({column}, $1)"
-                found += [f"facts.{table}.{column}: {n}"] if (n := _count(con, query, [pattern])) else []
+    for table, column, kept in _mentions(con, words_of(con, gone)):
+        found.append(f"facts.{table}.{column}: {len(kept)}")
     for table, column, is_list in _texts(con):
         if column == "sha256" or column.endswith("_id") or column == "target":
             values = list(name_again["gone_bytes"]) if column == "sha256" else ids
@@ -152,12 +169,66 @@ def remains(con: DuckDBPyConnection, gone: Gone) -> list[str]:
     return found
 
 
-def struck_out(text: str, ids: Sequence[str]) -> str:
-    """The text without these ids, as far as they are words of it."""
-    for start in range(0, len(ids), _CHUNK):
-        words = "|".join(map(re.escape, ids[start : start + _CHUNK]))
-        text = re.sub(rf"(^|[^\w]|_)(?:{words})(?=$|[^\w]|_)", r"\1(erased)", text)
-    return text
+def words_of(con: DuckDBPyConnection, gone: Gone) -> Words:
+    """Their ids as words, and which longer ids of others are not meant."""
+    ids = sorted({*gone.users, *gone.photos})
+    longer: set[str] = set()
+    for start in range(0, len(ids), CHUNK):
+        pattern = "|".join(map(escaped, ids[start : start + CHUNK]))
+        longer.update(id_ for (id_,) in con.execute(_IDS + "where regexp_matches(id, $1)", [pattern]).fetchall())
+    return Words(ids, longer - {*ids})
+
+
+def left_alone(con: DuckDBPyConnection, gone: Gone) -> dict[str, int]:
+    """Where an id of theirs is a word of what others' photos need: `TABLE.COLUMN` -> how many rows."""
+    words, found = words_of(con, gone), {}
+    for table, columns in _LEFT.items():
+        for column in columns:
+            n = sum(n for text, n in _matching(con, table, column, words) if words.has(text))
+            found |= {f"{table}.{column}": n} if n else {}
+    return found
+
+
+def _mentions(con: DuckDBPyConnection, words: Words) -> Iterator[tuple[str, str, dict[str, str | None]]]:
+    """Base table, column, and what becomes of those of its texts that mention them."""
+    for table, columns in _TEXTS.items():
+        for column in columns:
+            kept: dict[str, str | None] = {}
+            for text, _ in _matching(con, table, column, words):
+                struck = words.struck_out_of_json(text, _OURS) if column in _JSON else words.struck_out(text)
+                if struck != text:
+                    kept[text] = None if column in _WHOLE else struck
+            if kept:
+                yield table, column, kept
+    kept = {text: None for text, _ in _matching(con, "photos", "hashtags", words) if words.is_one(text)}
+    if kept:
+        yield "photos", "hashtags", kept
+
+
+def _matching(con: DuckDBPyConnection, table: str, column: str, words: Words) -> list[tuple[str, int]]:
+    """Distinct texts of a column, or elements of its lists, that may mention them, and in how many rows."""
+    value = f"unnest({column})" if column == "hashtags" else column
+    found: dict[str, int] = {}
+    for pattern in patterns(words.ids):
+        query = f"select value, count(*) from (select {value} as value from facts.{table})"
+        found |= con.execute(f"{query} where regexp_matches(value, $1) group by value", [pattern]).fetchall()
+    return sorted(found.items())
+
+
+def _replace(con: DuckDBPyConnection, table: str, column: str, kept: dict[str, str | None]) -> int:
+    """Put other texts in the place of some; elements of lists are taken out. The number of rows."""
+    if column == "hashtags":
+        gone = "list_filter(hashtags, lambda tag: not list_contains($1, tag))"
+        return _changed(con, f"update facts.{table} set hashtags = {gone} where list_has_any(hashtags, $1)", [[*kept]])
+    con.execute(
+        "create or replace temp table struck as select unnest($1::varchar[]) as old, unnest($2::varchar[]) as new",
+        [[*kept], [*kept.values()]],
+    )
+    columns = ("raw", "detail") if column in _WHOLE and table == "rejects" else (column,)
+    changes = ", ".join(f"{name} = struck.new" for name in columns)
+    n = _changed(con, f"update facts.{table} set {changes} from struck where {table}.{column} = struck.old")
+    con.execute("drop table struck")
+    return n
 
 
 def mentions(con: DuckDBPyConnection, ids: Sequence[str]) -> set[str]:
@@ -166,9 +237,9 @@ def mentions(con: DuckDBPyConnection, ids: Sequence[str]) -> set[str]:
     long = [id_ for id_ in ids if len(id_.encode()) >= LEAST_BYTES]
     for table, column, is_list in _texts(con):
         value = f"unnest({column})" if is_list else column
-        for start in range(0, len(long), _CHUNK):
-            part = long[start : start + _CHUNK]
-            pattern = "|".join(map(_escaped, part))
+        for start in range(0, len(long), CHUNK):
+            part = long[start : start + CHUNK]
+            pattern = "|".join(map(escaped, part))
             query = f"select distinct value from (select {value} as value from {table}) where regexp_matches(value, $1)"
             for (text,) in con.execute(query, [pattern]).fetchall():
                 found.update(id_ for id_ in part if id_ in text)
@@ -185,29 +256,6 @@ def _texts(con: DuckDBPyConnection) -> Iterator[tuple[str, str, bool]]:
     ).fetchall()
     for schema, table, column, kind in rows:
         yield f'"{schema}"."{table}"', column, kind.endswith("[]")
-
-
-def _strike_out(con: DuckDBPyConnection, table: str, column: str, pattern: str) -> int:
-    value = "null" if column in _WHOLE else f"regexp_replace({column}, $1, '\\1(erased)\\2', 'g')"
-    if column in _WHOLE and table == "rejects":
-        return _changed(
-            con,
-            f"update facts.rejects set raw = null, detail = null where regexp_matches({column}, $1)",
-            [pattern],
-        )
-    return _changed(con, f"update facts.{table} set {column} = {value} where regexp_matches({column}, $1)", [pattern])
-
-
-def _patterns(ids: Sequence[str]) -> Iterator[str]:
-    """Regular expressions that find these ids as words."""
-    for start in range(0, len(ids), _CHUNK):
-        words = "|".join(map(_escaped, ids[start : start + _CHUNK]))
-        yield rf"(^|[^\pL\pN])(?:{words})($|[^\pL\pN])"
-
-
-def _escaped(text: str) -> str:
-    """For RE2, which knows fewer escapes than Python."""
-    return re.sub(r"([^\w\s-])", r"\\\1", text, flags=re.ASCII) if text.isascii() else re.escape(text)
 
 
 def _changed(con: DuckDBPyConnection, statement: str, values: list[object] | None = None) -> int:

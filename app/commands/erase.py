@@ -57,7 +57,12 @@ def _print(receipt: Receipt) -> None:
         show(Table(("run", "erased people it learned from", "weights"), rows))
     looked = receipt.looked_at
     print(f"\nErased {len(receipt.people)} people, receipt {receipt.erase_id}.")
+    found = "Nothing" if not receipt.left else "Nothing else"
+    for column, n in receipt.left.items():
+        print(f"Left: {n} rows of others whose {column} has an id of theirs as a word; what is there is others'.")
     print(
-        f"Nothing of them was found in any relation, {looked['parquet_files']} Parquet files, {looked['indices']} "
+        f"{found} of them was found in any relation, {looked['parquet_files']} Parquet files, {looked['indices']} "
         f"indices, and the bytes of {looked['files']} files."
     )
+    if n := looked["ids_sought_in_columns_only"]:
+        print(f"Among bytes {n} ids were not sought: they are short, or part of others' ids.")

@@ -11,8 +11,8 @@ from models import runs
 from tests.features.kept import IDS, PERSON, PHOTO
 from tests.scanner import found
 from warehouse import StoreError
-from warehouse.forget import struck_out
 from warehouse.layout import write_atomically
+from warehouse.words import Words
 
 RUN = runs.Run(
     *(
@@ -109,7 +109,60 @@ def test_a_head_with_vectors_that_is_finished_after_the_erase_loses_them(store, 
 
 
 def test_words_are_struck_out_and_parts_of_words_are_not():
-    assert struck_out('{"a": "u-1", "b": ["u-12", "x u-1.", "u-1u-1"]}', ["u-1"]) == (
+    assert Words(["u-1"]).struck_out('{"a": "u-1", "b": ["u-12", "x u-1.", "u-1u-1"]}') == (
         '{"a": "(erased)", "b": ["u-12", "x (erased).", "u-1u-1"]}'
     )
-    assert struck_out("u-1 u-1 p(2)", ["u-1", "p(2)"]) == "(erased) (erased) (erased)"
+    assert Words(["u-1", "p(2)"]).struck_out("u-1 u-1 p(2)") == "(erased) (erased) (erased)"
+
+
+def test_a_word_that_begins_anothers_id_is_theirs_and_stays():
+    words = Words(["kilroy-42"], ["kilroy-42-junior", "x-kilroy-42"])
+    assert words.struck_out("kilroy-42-junior, kilroy-42.csv, x-kilroy-42, kilroy-42-seniors") == (
+        "kilroy-42-junior, (erased).csv, x-kilroy-42, (erased)-seniors"
+    )
+    assert words.is_one("Kilroy-42")
+    assert not words.is_one("kilroy-42-junior")
+
+
+def test_numbers_and_words_of_ours_stay_in_json():
+    words = Words(["7", "log", 'say "hi"'])
+    told = json.dumps({"n": 7, "scale": "log", "hashtag": "log", "who": ["7", 'x say "hi"']})
+    kept = {"n": 7, "scale": "log", "hashtag": "log", "who": ["(erased)", "x (erased)"]}
+    assert json.loads(words.struck_out_of_json(told, frozenset({"log"}))) == kept
+
+
+@pytest.mark.parametrize(
+    ("word", "other"), [("kilroy-was-here-42", "kilroy-was-here-42-junior"), ("bob", "old-bob"), ("bob", "somebody")]
+)
+def test_an_id_among_others_hashtags_goes_and_a_longer_id_stays(store, tmp_path, word, other):
+    users, photos = tmp_path / "users.ndjson", tmp_path / "photos.ndjson"
+    users.write_text("".join(json.dumps({"user_id": id_}) + "\n" for id_ in (word, other, "user-3")))
+    tags = ["sun", word.upper(), word, other, f"{word}!"]
+    told = [
+        {"photo_id": "theirs", "user_id": word, "hashtags": [word]},
+        {"photo_id": "tagged", "user_id": "user-3", "hashtags": tags, "url": f"http://x.example/{other}/1.jpg"},
+        {"photo_id": "refused", "user_id": "user-3", "likes": f"ask {word}"},
+        {"photo_id": "others", "user_id": "user-3", "likes": f"ask {other}"},
+    ]
+    photos.write_text("".join(json.dumps(row) + "\n" for row in told))
+    store.ingest_users(users)
+    store.ingest_photos(photos)
+    held = store.sql("select hashtags from photos where photo_id = 'tagged'").item().to_list()
+    [receipt] = store.erase([word])
+    kept = store.sql("select hashtags from photos where photo_id = 'tagged'").item().to_list()
+    assert kept == [tag for tag in held if tag.casefold() in ("sun", other.casefold())]
+    assert receipt.counts["photos.hashtags"] == 1
+    refused = store.sql("select raw from rejects where reason = 'bad_number' order by line").to_series().to_list()
+    assert refused[0] is None
+    assert other in refused[1]
+    assert receipt.left == {}
+
+
+def test_a_path_of_anothers_photo_stays_and_the_receipt_says_so(store, tmp_path):
+    with store.database.write("test") as con:
+        con.execute(
+            "insert into facts.photos values ('tagged', 'u-photo-001', null, $1, null, null, null, now()::timestamp)",
+            [f"http://x.example/{PERSON}/1.jpg"],
+        )
+    [receipt] = store.erase([PERSON])
+    assert receipt.left == {"photos.url": 1}
