@@ -91,7 +91,12 @@ def _index(layout: Layout, folder: Path, *, thorough: bool, fix: bool) -> Findin
         return Finding(name, "fault", _first(error), f"features doctor --fix --store {layout.root}")
     if loaded.vectors_content != index.vectors_content(layout, encoder):
         return Finding(name, "note", "not of the vectors that are there", "features build")
-    return Finding(name, "ok", f"{loaded.kind}, recall@10 {loaded.recall_at_10:.4f}")
+    told = f"{loaded.kind}, recall@10 {loaded.recall_at_10:.4f}"
+    if loaded.n_bad:
+        left_out = f"{told}; {loaded.n_bad:,} photos left out (bad_vector): their numbers are not finite"
+        remedy = f"repair the encoder, then rm -r {layout.embeddings(encoder)} and features build --encoder {encoder}"
+        return Finding(name, "note", left_out, remedy)
+    return Finding(name, "ok", told)
 
 
 def _runs(layout: Layout) -> Finding | None:

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Metric", "distances", "nearest", "on_gpu", "unit_rows"]
+__all__ = ["Metric", "distances", "is_extreme", "nearest", "on_gpu", "unit_rows"]
 
 Metric = Literal["l2", "cosine"]
 """l2: Euclidean, not squared. cosine: 1 - cos, between 0 and 2; a zero vector is at 1 from everything."""
@@ -36,6 +36,12 @@ _GPU_PART = 2**31
 _GPU_SCRATCH = 2**28
 _PER_THREAD = threading.local()
 _FEW = 4
+_SHORT, _LONG = 1e-15, 1e15
+"""Lengths between which sums of squares are neither rounded to zero nor infinite in float32."""
+
+_LEAST = 2.0**-146
+"""Absolute error granted to each square: float32 has no smaller numbers than 2^-149."""
+
 _NOISE = 64 * 2.0**-24
 """Relative error granted to a float32 score; the sums behind it are blocked, so it hardly grows with dim."""
 
@@ -52,10 +58,24 @@ def on_gpu() -> bool:
 
 
 def unit_rows(X: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each row divided by its length; zero rows stay zero. float32 (n, d)."""
-    lengths = np.linalg.norm(X, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = np.divide(X, lengths, out=np.zeros_like(X), where=lengths > 0)
+    """Each row divided by its length; zero rows stay zero. float32 (n, d). Rows of any size: the squares of very long
+    and very short ones are beyond float32.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        lengths = np.linalg.norm(X, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = np.divide(X, lengths, out=np.zeros_like(X), where=lengths > _SHORT)
+    extreme = np.flatnonzero(~((lengths > _SHORT) & (lengths < _LONG))[:, 0])
+    if len(extreme):
+        rows = X[extreme].astype(np.float64)
+        true = np.linalg.norm(rows, axis=1, keepdims=True)
+        unit[extreme] = np.divide(rows, true, out=np.zeros_like(rows), where=true > 0)
     return unit
+
+
+def is_extreme(X: NDArray[np.float32]) -> bool:
+    """Whether vectors are so long or so short that squares of their numbers are beyond float32."""
+    largest = max((float(np.abs(X[at : at + _SCAN]).max(initial=0.0)) for at in range(0, len(X), _SCAN)), default=0.0)
+    return not (largest == 0 or _SHORT < largest < _LONG)
 
 
 def distances(
@@ -117,7 +137,14 @@ def nearest(
         Q = unit_rows(Q)
     open_, fetch = np.arange(len(Q)), min(n, k + _MARGIN)
     while len(open_):
-        scores, rows = _first_look(X, Q[open_], fetch, metric, squares)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores, rows = _first_look(X, Q[open_], fetch, metric, squares)
+        beyond = ~np.isfinite(scores).all(axis=1) | (rows < 0).any(axis=1)
+        for i in open_[beyond]:  # float32 cannot tell
+            found[0][i], found[1][i] = _full_scan(X, Q[i : i + 1], k, metric)
+        open_, scores, rows = open_[~beyond], scores[~beyond], rows[~beyond]
+        if not len(open_):
+            break
         true = distances(X, rows, Q[open_], metric)
         order = np.lexsort((rows, true))[:, :k]
         found[0][open_] = np.take_along_axis(true, order, 1)
@@ -209,5 +236,5 @@ def _least_left_out(
     if metric == "cosine":
         return np.asarray(1.0 - score - 2 * _NOISE)
     length = np.linalg.norm(Q.astype(np.float64), axis=1)  # such a row is at most kth longer than the query
-    noise = _NOISE * (np.square(length + kth) + np.square(length))
+    noise = _NOISE * (np.square(length + kth) + np.square(length)) + Q.shape[1] * _LEAST
     return np.asarray(np.sqrt(np.maximum(score - noise, 0.0)))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -73,6 +73,7 @@ class IndexManifest:
         files: SHA-256 by file name.
         checksums: by file name, as features/checksum.py has them; looked at whenever the index is opened.
         created_at: ISO 8601, UTC.
+        n_bad: photos left out, since their stored vector is not finite.
     """
 
     generation: str
@@ -96,6 +97,7 @@ class IndexManifest:
     created_at: str
     format: int = FORMAT
     checksums: dict[str, str] = field(default_factory=dict)
+    n_bad: int = 0
 
 
 class Index:
@@ -176,12 +178,13 @@ def temporary_folder(layout: Layout, encoder: str, generation: str, n_bytes: int
 def write_rows(
     folder: Path, source: VectorSet, advance: Callable[[int], None]
 ) -> tuple[pl.Series, NDArray[np.float32]]:
-    """Write ids and matrix of all photos; hand back both, the matrix mapped.
+    """Write ids and matrix of all photos; hand back both, the matrix mapped. Vectors that are not finite, as former
+    versions stored them, are left out.
 
     Blocks are written, not mapped: on a full disk a mapping would kill the process.
 
     Raises:
-        StoreError: a vector is not finite, or there are not as many as the manifest says.
+        StoreError: there are not as many as the manifest says.
     """
     import polars as pl
 
@@ -189,20 +192,27 @@ def write_rows(
     ids = pl.Series("photo_id", source.ids(), dtype=pl.String)
     if len(ids) != known.n_photos or not ids.is_unique().all():
         raise mismatch(known.encoder, f"there are vectors of {ids.n_unique()} photos", f"{known.n_photos}, each once")
+    kept = np.ones(len(ids), np.bool_)
+    with (folder / "vectors.npy").open("wb") as file:
+        _write_header(file, len(ids), known.dim)
+        at = 0
+        for photo_ids, X in source.batches(rows=_BLOCK):
+            finite = np.isfinite(X).all(axis=1)
+            kept[at : at + len(photo_ids)] = finite
+            at += len(photo_ids)
+            file.write((unit_rows(X[finite]) if known.metric == "cosine" else X[finite]).data)
+            advance(len(X))
+        ids = ids.filter(pl.Series(kept))
+        file.seek(0)
+        _write_header(file, len(ids), known.dim)  # as long as before: numpy leaves room for a growing number
     names = io.BytesIO()  # polars has an exception of its own for a full disk; a file gives the usual one
     pl.DataFrame([ids]).write_parquet(names)
     (folder / "ids.parquet").write_bytes(names.getbuffer())
-    with (folder / "vectors.npy").open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (len(ids), known.dim)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for photo_ids, X in source.batches(rows=_BLOCK):
-            finite = np.isfinite(X).all(axis=1)
-            if not finite.all():
-                name = photo_ids[int(np.argmin(finite))]
-                raise mismatch(known.encoder, f"the vector of photo {name!r} is not finite", "finite numbers")
-            file.write((unit_rows(X) if known.metric == "cosine" else X).data)
-            advance(len(X))
     return ids, _matrix(folder, len(ids), known.dim)
+
+
+def _write_header(file: BinaryIO, n: int, dim: int) -> None:
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (n, dim)})
 
 
 def publish(layout: Layout, made: IndexManifest) -> None:

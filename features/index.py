@@ -21,7 +21,7 @@ import numpy as np
 
 from features.checksum import checksum
 from features.drift import renewed
-from features.exact import Metric, nearest
+from features.exact import Metric, is_extreme, nearest
 from features.generation import (
     FORMAT,
     Index,
@@ -84,6 +84,9 @@ def build(
         temporary_folder(layout, encoder, generation, n * dim * 4) as folder,
     ):
         ids, matrix = write_rows(folder, source, advance)
+        n_bad, n = n - len(ids), len(ids)
+        if metric == "l2" and is_extreme(matrix):
+            kind = "Flat"  # the cells of a shortcut are learnt in float32
         shortcut, n_trained, n_drifted, reached = None, 0, 0, 1.0
         if kind != "Flat":
             shortcut, n_trained, n_drifted = renewed(_former(layout, former), kind, metric, ids, matrix)
@@ -114,6 +117,7 @@ def build(
             p50_ms=_p50_ms(matrix, shortcut, metric),
             index_bytes=size,
             files={path.name: digest_of_file(path) for path in sorted(folder.iterdir())},
+            n_bad=n_bad,
             checksums={path.name: checksum(path) for path in sorted(folder.iterdir())},
             created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )

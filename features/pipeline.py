@@ -58,6 +58,7 @@ class ComputeReport:
         n_faces: faces found in them.
         computed: encoder -> vectors computed in this run, mirror images included.
         unreadable: status -> photos whose bytes turned out not to be a picture, in this run.
+        bad_vectors: encoder -> vectors with numbers that are not finite, in this run: counted here, and not kept.
         seconds: decode, faces, cut, each backbone -> seconds of work, summed over the workers.
         counts: the same steps -> photos that went through.
         wall_s: of the whole.
@@ -68,16 +69,20 @@ class ComputeReport:
     n_faces: int = 0
     computed: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, int] = field(default_factory=dict)
+    bad_vectors: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     wall_s: float = 0.0
 
-    def add(self, outcome: Outcome) -> None:
-        """Count one batch."""
+    def add(self, outcome: Outcome, bad: Mapping[str, int]) -> None:
+        """Count one batch. `bad`: encoder -> vectors that could not be kept."""
         self.n_looked += outcome.n
         self.n_faces += sum(len(sighting.faces) for sighting in outcome.sightings)
         for made in outcome.vectors:
             self.computed[made.encoder] = self.computed.get(made.encoder, 0) + len(made.sha256s)
+        for name, n in bad.items():
+            self.computed[name] -= n
+            self.bad_vectors[name] = self.bad_vectors.get(name, 0) + n
         for step, seconds in outcome.seconds.items():
             self.seconds[step] = self.seconds.get(step, 0.0) + seconds
             self.counts[step] = self.counts.get(step, 0) + outcome.counts[step]
@@ -147,12 +152,13 @@ def compute(
                 cluster=cluster,
                 progress=progress,
             ):
-                _keep(outcome, owners, sightings, shelves)
-                report.add(outcome)
+                report.add(outcome, _keep(outcome, owners, sightings, shelves))
                 if time.monotonic() - said >= _SAY_S:
                     report.say(progress, n_threads)
                     said = time.monotonic()
             report.say(progress, n_threads)
+            for name, n in report.bad_vectors.items():
+                progress.note(f"{n:,} vectors of {name} are not finite numbers (bad_vector), and not kept.")
         sightings.seal(held["sha256"].unique())
         _seal(photos, sightings, shelves)
         report.unreadable = _tell(db, sightings)
@@ -215,11 +221,15 @@ def _here(
 
 def _keep(
     outcome: Outcome, owners: Mapping[str, Sequence[str]], sightings: Sightings, shelves: Sequence[Shelf]
-) -> None:
-    """Step 4. A vector is written for every photo that has these bytes."""
+) -> dict[str, int]:
+    """Step 4. A vector is written for every photo that has these bytes. Encoder -> vectors that could not be kept."""
     if outcome.sightings:
         sightings.append(outcome.sightings)
+    bad: Counter[str] = Counter()
     for shelf in shelves:
+        bad[shelf.encoder.name] += sum(
+            int((~shelf.storable(made.X)).sum()) for made in outcome.vectors if made.encoder == shelf.encoder.name
+        )
         rows = [
             (photo_id, digest, made.flip, made.X[at])
             for made in outcome.vectors
@@ -230,6 +240,7 @@ def _keep(
         if rows:
             photo_ids, digests, flips, X = zip(*rows, strict=True)
             shelf.append(photo_ids, digests, flips, np.stack(X))
+    return dict(+bad)
 
 
 def _seal(photos: pl.DataFrame, sightings: Sightings, shelves: Sequence[Shelf]) -> None:

@@ -40,7 +40,7 @@ class Embedded:
 
     Attributes:
         status: ok; missing, empty, not_an_image, unsupported_format, truncated, unreadable, too_large; detector_failed,
-            no_face, several_faces.
+            no_face, several_faces; bad_vector: the network gave numbers that are not finite.
         embedding: float32 (dim,); None unless the status is ok.
     """
 
@@ -119,7 +119,10 @@ class FileEmbedder:
             vectors = iter(self._embedder(pictures)[self.encoder.name])
             for answer, made in cut:
                 embedding = next(vectors) if made is not None else None
-                answers.append(Embedded(answer.path, answer.status, answer.detail, embedding))
+                if embedding is None or np.isfinite(embedding).all():
+                    answers.append(Embedded(answer.path, answer.status, answer.detail, embedding))
+                else:
+                    answers.append(Embedded(answer.path, "bad_vector", "numbers that are not finite", None))
         return answers
 
     def _cut(self, path: Path) -> tuple[Embedded, NDArray[np.uint8] | None]:

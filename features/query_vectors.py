@@ -90,9 +90,11 @@ def _rows(con: DuckDBPyConnection, index: Index, photo_ids: list[str]) -> NDArra
 def _checked(X: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
     if X.ndim != 2 or X.shape[1] != dim:
         raise InputError(f"The query vector has shape {X.shape[-1:]}.", f"({dim},)", "embed it with the same encoder")
+    with np.errstate(over="ignore"):
+        X = np.ascontiguousarray(X, np.float32)
     if not np.isfinite(X).all():
-        raise InputError("The query vector is not finite.", "finite numbers", "look at what made it")
-    return np.ascontiguousarray(X, np.float32)
+        raise InputError("The query vector is not finite.", "finite numbers of float32", "look at what made it")
+    return X
 
 
 def _embedded(paths: list[Path], index: Index, embed: Embed) -> NDArray[np.float32]:
@@ -128,6 +130,8 @@ def _unknown(con: DuckDBPyConnection, index: Index, query: str | Path) -> InputE
             why = f"its file is {status or 'not there yet'}"
         elif known.input == "face" and n_faces != 1:
             why = f"it shows {n_faces} faces"
+        elif known.n_bad:
+            why = "its numbers are not finite (bad_vector), or it is newer than the index"
         else:
             why = "it is newer than the index"
         return InputError(

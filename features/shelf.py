@@ -78,10 +78,22 @@ class Shelf:
             frames.append(keys.with_columns(part=pl.lit(number, pl.Int64)).with_row_index("row"))
         return pl.concat(frames, how="diagonal_relaxed")
 
+    def storable(self, X: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which vectors are finite numbers as they would be stored. Float16 ends at 65,504."""
+        with np.errstate(over="ignore"):
+            kept: NDArray[np.bool_] = np.isfinite(X.astype(self.dtype, copy=False)).all(axis=1)
+        return kept
+
     def append(
         self, photo_ids: Sequence[str], sha256s: Sequence[str], flips: Sequence[bool], X: NDArray[np.float32]
     ) -> None:
-        """Keep some, durably."""
+        """Keep some, durably; not those that are not `storable`."""
+        fit = np.flatnonzero(self.storable(X)).tolist()
+        if not len(fit):
+            return
+        if len(fit) < len(X):
+            photo_ids, sha256s = [photo_ids[at] for at in fit], [sha256s[at] for at in fit]
+            flips, X = [flips[at] for at in fit], X[fit]
         # In order, so that a part merged with none looks as if it had been.
         order = sorted(range(len(photo_ids)), key=lambda at: (photo_ids[at], flips[at]))
         ids, digests = [photo_ids[at] for at in order], [sha256s[at] for at in order]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.exact import Metric, nearest, on_gpu, unit_rows
+from features.exact import Metric, distances, nearest, on_gpu, unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -155,7 +155,12 @@ class Shortcut:
         best = np.argsort(scores, axis=1, kind="stable")[:, :k]
         found = np.take_along_axis(scores, best, 1).astype(np.float64)
         np.maximum(found, 0.0, out=found)
-        return (np.sqrt(found) if metric == "l2" else found), np.take_along_axis(rows, best, 1)
+        near = np.take_along_axis(rows, best, 1)
+        if metric == "l2" and not np.isfinite(found[near >= 0]).all():  # squares beyond float32
+            true = distances(X, rows, Q, metric)
+            best = np.argsort(true, axis=1, kind="stable")[:, :k]
+            return np.take_along_axis(true, best, 1), np.take_along_axis(rows, best, 1)
+        return (np.sqrt(found) if metric == "l2" else found), near
 
     def tune(self, X: NDArray[np.float32], metric: Metric, recall: float) -> float:
         """Raise `nprobe` until recall@10 over a sample of the rows reaches `recall` with a margin; return it.

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features import index
+from features import index, vectors
+from features.artefacts import examine_artefacts
 from features.exact import nearest, unit_rows
+from features.shelf import Shelf
 from features.shortcut import kind_for, shortcut_bytes
 from tests.features.toy import clustered, put_vectors
 from warehouse import AuditError, Layout, StoreError
@@ -139,16 +141,35 @@ def test_a_manifest_of_another_format_counts_as_none(layout: Layout) -> None:
     assert index.build(layout, "toy").format == index.manifest(layout, "toy").format
 
 
-def test_vectors_that_are_not_finite_are_refused(layout: Layout) -> None:
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_vectors_that_are_not_finite_are_left_out(layout: Layout, monkeypatch, metric, odd) -> None:
+    """A former version stored them; they were in the way of the whole index."""
     X = np.ones((3, 3), np.float32)
+    X[1, 1] = odd
+    monkeypatch.setattr(Shelf, "storable", lambda _, X: np.ones(len(X), np.bool_))
+    put_vectors(layout, "toy", names(range(3)), X, metric=metric)
+    made = index.build(layout, "toy")
+    assert (made.n_photos, made.n_bad) == (2, 1)
+    held = index.load(layout, "toy")
+    assert held.ids.to_list() == names([0, 2])
+    assert held.vectors.shape == (2, 3)
+    assert index.verify(layout, "toy") == made
+    [found] = [one for one in examine_artefacts(layout, thorough=True, fix=False) if one.check == "index toy"]
+    assert (found.state, "1 photos left out (bad_vector)" in found.found) == ("note", True)
+
+
+def test_vectors_none_of_which_is_finite_make_an_empty_index(layout: Layout, monkeypatch) -> None:
+    monkeypatch.setattr(Shelf, "storable", lambda _, X: np.ones(len(X), np.bool_))
+    put_vectors(layout, "toy", names(range(3)), np.full((3, 3), np.nan))
+    assert (index.build(layout, "toy").n_photos, len(index.load(layout, "toy"))) == (0, 0)
+
+
+def test_a_vector_that_is_not_finite_is_not_stored(layout: Layout) -> None:
+    X = np.ones((3, 3), np.float32)
+    X[1, 1], X[2, 2] = np.nan, 1e30
     put_vectors(layout, "toy", names(range(3)), X)
-    kept = index.build(layout, "toy")
-    X[1, 1] = np.nan
-    put_vectors(layout, "toy", names(range(3)), X)
-    with pytest.raises(StoreError, match="p000001"):
-        index.build(layout, "toy")
-    assert index.manifest(layout, "toy") == kept
-    assert len(generations(layout)) == 2
+    assert vectors.read(layout, "toy")[0] == names([0, 2])
 
 
 def test_leftovers_of_a_killed_build_are_swept(layout: Layout) -> None:
