@@ -25,10 +25,13 @@ types: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
 
-# Kills, rot and hostile files for half an hour, by two cores; then the tables of faults in full.
+# Kills, rot and hostile files for half an hour, by two cores; random worlds against a recount; then the tables of
+# faults in full.
 MINUTES ?= 30
+WORLDS ?= 300
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+	$(BIN)/python -m tests.worlds --worlds $(WORLDS)
 	FAULTS_ALL=1 HOSTILE_EXAMPLES=200 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/app/test_crash_erase.py \
 		tests/features/test_erase.py tests/features/test_backup_meanwhile.py
 

@@ -181,7 +181,8 @@ def words_of(con: DuckDBPyConnection, gone: Gone) -> Words:
 
 def left_alone(con: DuckDBPyConnection, gone: Gone) -> dict[str, int]:
     """Where an id of theirs is a word of what others' photos need: `TABLE.COLUMN` -> how many rows."""
-    words, found = words_of(con, gone), {}
+    words = words_of(con, gone)
+    found: dict[str, int] = {}
     for table, columns in _LEFT.items():
         for column in columns:
             n = sum(n for text, n in _matching(con, table, column, words) if words.has(text))

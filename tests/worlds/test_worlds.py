@@ -1,0 +1,21 @@
+"""A sample of random worlds; `python -m tests.worlds` compares as many as one likes, and `make soak` 300."""
+
+import pytest
+
+from tests.worlds.compare import compared, difference
+
+
+@pytest.mark.parametrize("seed", range(1000, 1006))
+def test_relations_say_what_a_recount_says(seed, tmp_path):
+    n_compared, wrong = compared(seed, tmp_path)
+    assert wrong == []
+    assert n_compared >= 20
+
+
+def test_a_wrong_row_is_found():
+    wanted = {"a": (1, 0.5), "b": (2, None)}
+    assert difference(wanted, dict(wanted)) is None
+    for said in (wanted | {"a": (1, 0.51)}, wanted | {"b": (2, 0.0)}, {"a": (1, 0.5)}, wanted | {"c": (0, 0.0)}):
+        assert difference(wanted, said) is not None
+    assert difference({1, 2}, {1}) is not None
+    assert difference((1.0, None), (1.0, 0.0)) is not None

@@ -1,0 +1,202 @@
+"""A random small world, as files of every spelling: users, photos, main photos and swipes that contradict each other.
+
+Instants lie on a grid of a few, so that ties and bounds are met exactly; ids are words that trip readers up.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import gzip
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Row = dict[str, Any]
+TIMES = frozenset({"set_at", "swiped_at", "created_at", "posted_at"})
+_EPOCH = dt.datetime(1970, 1, 1)
+LONG_AGO = dt.datetime(2015, 5, 5)
+IDS = [
+    *("a", "A", "b", "é", "e\u0301", "😀", "a b", "O'Brien", 'say "hi"', "x,y", "-", "?", "0", "007", "7", "p1", "p10"),
+    *("p100", "u1", "u11", "ß", "ss", "İ", "true", "a;b", "a|b", "<b>", "%", "_", "\\n", "#tag", "=1+1", "ab", "abc"),
+    *("ﬀ", "Z", "zz", "ä", "z\u0301"),
+]
+_SPELLINGS = {
+    "female": ("female", "F", "w"),
+    "male": ("male", "M", "man"),
+    "other": ("other", "x"),
+    True: ("1", "true", "like", "right", "T"),
+    False: ("0", "false", "left", "pass"),
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """What one file says: its kind, the columns that it has, and its rows."""
+
+    kind: str
+    columns: tuple[str, ...]
+    rows: list[Row]
+
+
+class World:
+    """Draws files of one world, one after the other."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = rng = random.Random(seed)
+        self.files: list[File] = []
+        self.users = rng.sample(IDS, rng.choice([2, 4, 8, 16]))
+        self.photos = rng.sample(IDS, rng.choice([3, 6, 14, 24]))
+        self.owner = {photo: rng.choice(self.users) for photo in self.photos}
+        start = dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0) - dt.timedelta(hours=rng.choice([2, 9600]))
+        if rng.random() < 0.4:  # changes of clocks in Berlin
+            start = rng.choice([dt.datetime(2025, 10, 26), dt.datetime(2025, 3, 30)])
+        step = rng.choice([dt.timedelta(microseconds=1), dt.timedelta(seconds=1), dt.timedelta(minutes=11)])
+        self.grid = [start + n * step for n in range(rng.choice([4, 12, 40]))]
+
+    def instant(self) -> dt.datetime:
+        return self.rng.choice(self.grid)
+
+    def draw(self) -> File:
+        """The next file."""
+        rng = self.rng
+        kind = rng.choice(["users", "photos", "main_photos", "swipes", "swipes"])
+        needed, optional, row = {
+            "users": (["user_id"], ["gender", "followers", "created_at"], self._user),
+            "photos": (["photo_id", "user_id"], ["posted_at", "likes", "hashtags", "set_at"], self._photo),
+            "main_photos": (["user_id", "photo_id", "set_at"], [], self._main_photo),
+            "swipes": (["sender_id", "recipient_id", "liked", "swiped_at"], [], self._swipe),
+        }[kind]
+        columns = needed + [name for name in optional if rng.random() < 0.75]
+        rows = [row() for _ in range(rng.choice([1, 3, 10, 40]) * (rng.choice([1, 4]) if kind == "swipes" else 1))]
+        before = [file for file in self.files if (file.kind, set(file.columns)) == (kind, set(columns))]
+        if before and rng.random() < 0.25:  # rows that were there before
+            rows += rng.sample(before[0].rows, min(len(before[0].rows), 5))
+        rng.shuffle(columns)
+        self.files.append(File(kind, tuple(columns), rows))
+        return self.files[-1]
+
+    def _anybody(self) -> str:
+        return self.rng.choice(self.users if self.rng.random() < 0.9 else IDS)
+
+    def _user(self) -> Row:
+        rng = self.rng
+        return {
+            "user_id": rng.choice(self.users),
+            "gender": rng.choice(["female", "male", "other", None]),
+            "followers": rng.choice([None, 0, 1, 10, 10, 100, 1000, 10**6, rng.randrange(1, 5000)]),
+            "created_at": rng.choice([None, None, self.instant(), dt.datetime(2020, 1, 1)]),
+        }
+
+    def _photo(self) -> Row:
+        rng, photo = self.rng, self.rng.choice(self.photos)
+        return {
+            "photo_id": photo,
+            "user_id": self.owner[photo] if rng.random() < 0.85 else self._anybody(),
+            "posted_at": rng.choice(
+                [None, dt.datetime(1975, 1, 2), LONG_AGO, dt.datetime(2020, 2, 29), self.instant()]
+            ),
+            "likes": rng.choice([None, 0, 1, 5, 5, 77, 3000]),
+            "hashtags": rng.choice([None, ["me"], ["me", "love"], ["x"]]),
+            "set_at": rng.choice([None, self.instant(), self.instant()]),
+        }
+
+    def _main_photo(self) -> Row:
+        rng, user = self.rng, self._anybody()
+        own = [photo for photo in self.photos if self.owner[photo] == user]
+        photo = rng.choice(own) if own and rng.random() < 0.7 else rng.choice(self.photos)
+        return {"user_id": user, "photo_id": None if rng.random() < 0.2 else photo, "set_at": self.instant()}
+
+    def _swipe(self) -> Row:
+        liked = self.rng.random() < 0.5
+        return {
+            "sender_id": self._anybody(),
+            "recipient_id": self._anybody(),
+            "liked": liked,
+            "swiped_at": self.instant(),
+        }
+
+
+def write(rng: random.Random, file: File, stem: Path) -> Path:
+    """Put it on disk in a format, with spellings, drawn by chance."""
+    return rng.choice([_csv, _csv, _ndjson, _parquet])(rng, file, stem)
+
+
+def _csv(rng: random.Random, file: File, stem: Path) -> Path:
+    packed = rng.random() < 0.3
+    path = stem.with_suffix(".csv.gz" if packed else ".csv")
+    encoding = rng.choice(["utf-8", "utf-8", "utf-8-sig"])
+    with gzip.open(path, "wt", newline="") if packed else path.open("w", newline="", encoding=encoding) as lines:
+        writer = csv.writer(lines, quoting=rng.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+        writer.writerow(file.columns)
+        writer.writerows([_spelt(rng, name, row[name]) for name in file.columns] for row in file.rows)
+    return path
+
+
+def _spelt(rng: random.Random, name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name in TIMES:
+        return _time(rng, value)
+    if name in ("liked", "gender"):
+        return rng.choice(_SPELLINGS[value])
+    return " ".join(f"#{tag}" for tag in value) if name == "hashtags" else str(value)
+
+
+def _time(rng: random.Random, at: dt.datetime) -> str:
+    aware = at.replace(tzinfo=dt.UTC)
+    us = (at - _EPOCH) // dt.timedelta(microseconds=1)
+    spellings = [
+        at.isoformat(sep=" "),
+        f"{at.isoformat()}Z",
+        aware.astimezone(dt.timezone(dt.timedelta(minutes=rng.choice([330, -480, 60, 765, -210])))).isoformat(),
+        f"{at:%Y-%m-%dT%H:%M:%S.%f}+00",
+        f"{at:%Y/%m/%d %H:%M:%S.%f}",
+        str(us),
+        f"{us // 10**6}.{us % 10**6:06d}",
+    ]
+    there = aware.astimezone(ZoneInfo("Europe/Berlin"))
+    if there.replace(fold=0).utcoffset() == there.replace(fold=1).utcoffset():
+        spellings.append(f"{there.replace(tzinfo=None).isoformat(sep=' ')} Europe/Berlin")
+    return rng.choice(spellings)
+
+
+def _ndjson(rng: random.Random, file: File, stem: Path) -> Path:
+    path = stem.with_suffix(".ndjson")
+    with path.open("w", encoding="utf-8") as lines:
+        for row in file.rows:
+            told = {
+                name: _time(rng, row[name]) if name in TIMES and row[name] is not None else row[name]
+                for name in file.columns
+            }
+            lines.write(json.dumps(told, ensure_ascii=rng.random() < 0.5) + "\n")
+    return path
+
+
+def _parquet(rng: random.Random, file: File, stem: Path) -> Path:
+    path, form, arrays = stem.with_suffix(".parquet"), rng.randrange(4), {}
+    for name in file.columns:
+        values = [row[name] for row in file.rows]
+        if name in TIMES:
+            arrays[name] = [
+                lambda v: pa.array(v, pa.timestamp("us")),
+                lambda v: pa.array(v, pa.timestamp("ns")),
+                lambda v: pa.array([x and x.replace(tzinfo=dt.UTC) for x in v], pa.timestamp("us", "America/New_York")),
+                lambda v: pa.array([x and (x - _EPOCH) // dt.timedelta(microseconds=1) for x in v], pa.int64()),
+            ][form](values)
+        elif name == "liked":
+            arrays[name] = pa.array(values, pa.bool_())
+        elif name == "hashtags":
+            arrays[name] = pa.array(values, pa.list_(pa.string()))
+        elif name in ("followers", "likes"):
+            arrays[name] = pa.array(values, rng.choice([pa.int64(), pa.float64()]))
+        else:
+            arrays[name] = pa.array(values, pa.string())
+    pq.write_table(pa.table(arrays), path, row_group_size=rng.choice([3, 1000]))
+    return path
