@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from app.figures import breakdown, curves, drawing, honesty, maps, photos, standing
 from app.figures.duels import duels
 from app.report_photos import Album
+from models.choosing import asked_of
 from warehouse import InputError, StoreError
 from warehouse.layout import write_atomically
 from warehouse.tombstones import unless_erased
@@ -85,7 +86,9 @@ class _Report:
     def __init__(self, store: FeatureStore, columns: Any) -> None:
         self.store, self.columns, self.pngs = store, columns, {}  # type: FeatureStore, Any, dict[str, bytes]
         self.album = Album(store.layout)
-        self.runs = standing.ordered(store.sql("from runs").to_dicts())
+        self.runs = standing.ordered(
+            store.sql("from runs").to_dicts(), standing.answering(store.layout, asked_of(store.database))
+        )
         self._said: dict[str, list[dict[str, Any]]] = {}
 
     def gathered(self) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def encoder(name: str) -> Encoder:
     near = difflib.get_close_matches(name, list(ENCODERS), n=3, cutoff=0.4)
     raise EncoderError(
         f"No encoder is called {name!r}.",
-        f"one of {', '.join(ENCODERS)}, or timm:MODEL",
+        f"one of {', '.join(ENCODERS)}, timm:MODEL, or one that a module in FEATURES_ENCODERS registers",
         f"--encoder {near[0]}" if near else "features encoders",
     )
 

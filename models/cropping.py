@@ -16,16 +16,17 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features import device as devices
 from features.crops import Box, candidates, room_of
 from features.decode import Decoded, decode, reduction
-from features.device import choose
 from features.embedder import Embedder
 from features.encoders import Encoder, encoder
 from features.faces import Detector, DetectorFailed, FaceSettings
@@ -34,9 +35,9 @@ from features.queries import picture_files, read_file
 from features.resize import centre
 from models import runs
 from models.arrays import Array
+from models.as_trained import check_encoders
+from models.choosing import FACELESS, asked_of, choose, looks_at_photos
 from models.model import Model
-from models.ranking import leaderboard
-from models.scoring import check_encoders
 from models.targets import target as target_named
 from warehouse import InputError
 from warehouse.layout import write_atomically
@@ -60,6 +61,8 @@ class Cropped:
         n_candidates: crops that were scored.
         status: ok, as of `predict`, or faces_do_not_fit: no crop of that shape holds all faces.
         output: the file that was written.
+        run_id: the run whose head was asked.
+        head, encoder, setup: of that run.
     """
 
     path: str
@@ -72,6 +75,10 @@ class Cropped:
     n_candidates: int
     status: str
     output: str | None = None
+    run_id: str | None = None
+    head: str | None = None
+    encoder: str | None = None
+    setup: str | None = None
 
 
 def crop(
@@ -94,7 +101,8 @@ def crop(
         aspect: width:height of the crops, or `original`.
         smallest: side of the smallest crop over that of the largest.
         output: a picture file, for one photo; or a folder, for NAME-crop.jpg of each.
-        run: a run_id, of a head that looks at whole photos; None: the best such run of `target`, by its dev figure.
+        run: a run_id, of a head that looks at whole photos; None: of such runs of `target`, the one that
+            `models.choosing` finds.
         target: like_ratio, popular.
         faces: the detector of the store's build, where it was not the default.
         device: as torch calls it.
@@ -108,10 +116,23 @@ def crop(
         raise InputError(f"A smallest crop of {smallest} cannot be.", "0.1 to 1", "--smallest 0.5")
     outputs = _outputs([Path(path) for path in files], output)
     settings = faces or FaceSettings()
-    found, model = runs.load(store.layout, run or _best_run(store, target))
-    check_encoders(found, settings)
-    with contextlib.closing(_Judge(found.encoder, model, settings, device)) as judge:
-        return [judge(Path(path), shape, smallest, to) for path, to in zip(files, outputs, strict=True)]
+    names = [run] if run is not None else _chosen(store, target, settings)
+    asked = list(zip(map(Path, files), outputs, strict=True))
+
+    def by(name: str, some: Sequence[tuple[Path, Path | None]]) -> list[Cropped]:
+        """The crops by one run, its networks loaded once."""
+        run, model = runs.load(store.layout, name)
+        check_encoders(run, settings)
+        with contextlib.closing(_Judge(run.encoder, model, settings, device)) as judge:
+            made = [judge(path, shape, smallest, to) for path, to in some]
+        return [replace(one, run_id=run.run_id, head=run.head, encoder=run.encoder, setup=run.setup) for one in made]
+
+    found = by(names[0], asked)
+    faceless = [at for at, one in enumerate(found) if one.status in FACELESS]
+    if faceless and names[1:]:
+        for at, other in zip(faceless, by(names[1], [asked[at] for at in faceless]), strict=True):
+            found[at] = found[at] if other.status in FACELESS else other
+    return found
 
 
 class _Judge:
@@ -126,7 +147,7 @@ class _Judge:
                 "features train --encoder efficientnet_lite0, then features crop",
             )
         self._model, self._settings = model, settings
-        self._embedders = {e.name: Embedder([e], choose(device), exact=False) for e in self._encoders}
+        self._embedders = {e.name: Embedder([e], devices.choose(device), exact=False) for e in self._encoders}
         self._detector = Detector(settings)
 
     def close(self) -> None:
@@ -194,19 +215,22 @@ def _cut(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[
     return centre(part, e.size, e.backbone.share)
 
 
-def _best_run(store: FeatureStore, target: str) -> str:
-    """The run that dev ranks first among those of a target that look at whole photos."""
+def _chosen(store: FeatureStore, target: str, settings: FaceSettings) -> list[str]:
+    """The runs that are asked, one after the other: of those that look at whole photos, by the rule of all."""
     if target_named(target).name == "gender":
         raise InputError("A crop is not chosen by gender.", "like_ratio or popular", "--target like_ratio")
-    rows = leaderboard(store.database).frame.filter(target=target)
-    for run_id, name in rows.select("run_id", "encoder").iter_rows():
-        if any(encoder(part).input == "photo" for part in name.split("+")):
-            return str(run_id)
-    raise InputError(
-        f"No head for {target} that looks at whole photos was trained yet.",
-        "a run on an encoder of whole photos",
-        f"features train --target {target} --encoder efficientnet_lite0",
-    )
+    fits = partial(check_encoders, faces=settings)
+    try:
+        choice = choose(store.layout, asked_of(store.database), target, fits=fits, among=looks_at_photos)
+    except InputError as error:
+        raise InputError(
+            f"No head for {target} that looks at whole photos was trained yet.",
+            "a run on an encoder of whole photos",
+            f"features train --target {target} --encoder efficientnet_lite0",
+        ) from error
+    for note in choice.notes:
+        store.progress.note(note)
+    return [choice.run.run_id, *([choice.fallback.run_id] if choice.fallback else [])]
 
 
 def _shape(aspect: str) -> tuple[float, float] | None:

@@ -9,11 +9,14 @@ The run id is a digest of everything that decides the outcome; training the same
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sql
@@ -28,9 +31,27 @@ if TYPE_CHECKING:
 
     from warehouse import Database
 
-__all__ = ["Run", "alike", "finished", "keep", "load", "record", "recorded", "run_id", "save"]
+__all__ = [
+    "Run",
+    "alike",
+    "described",
+    "finished",
+    "keep",
+    "load",
+    "record",
+    "recorded",
+    "run_id",
+    "save",
+    "verify",
+]
 
 _COLUMNS = ["run_id", "target", "setup", "encoder", "head", "metric", "dev", "test", "baseline", "n_train", "n_test"]
+
+_NAME = re.compile(r"[\w-]{1,100}")
+"""Names of folders of runs; nothing that leads elsewhere."""
+
+_NAMED = 12
+"""Runs that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,37 +113,93 @@ def save(layout: Layout, run: Run, model: Model) -> Run:
     return complete
 
 
+def described(layout: Layout, name: str) -> Run:
+    """What the manifest of a finished run says.
+
+    Raises:
+        InputError: no finished run of that id is there.
+        StoreError: the manifest is damaged, or of another version.
+    """
+    folder = layout.models / name
+    if not _NAME.fullmatch(name) or not finished(layout, name):
+        there = sorted(path.parent.name for path in layout.models.glob("*/manifest.json"))
+        raise InputError(
+            f"There is no run {name[:80]!r} in {layout.models}.",
+            f"one that is there: {', '.join(there[:_NAMED])}{', ...' if there[_NAMED:] else ''}"
+            if there
+            else "a finished run, and there is none",
+            "without --run, the best head that is there" if there else "features train",
+        )
+    try:
+        run = shaped(Run, unsealed(contents(folder / "manifest.json")))
+    except (OSError, ValueError, TypeError) as error:
+        raise _unreadable(folder, error) from error
+    if run.run_id != name:
+        raise _unreadable(folder, f"its manifest is of run {run.run_id!r}")
+    return run
+
+
 def load(layout: Layout, name: str) -> tuple[Run, Model]:
     """A finished run and its head.
 
     Raises:
-        InputError: no run has that id.
+        InputError: no finished run of that id is there.
         StoreError: the weights are not those that the manifest names.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load as decode
 
-    folder = layout.models / name
-    if not finished(layout, name):
-        raise InputError(
-            f"There is no run {name!r} in {layout.models}.", "a run_id of `runs`", "features sql 'from runs'"
-        )
+    run = described(layout, name)
+    data = _weights(layout, run)
     try:
-        run = shaped(Run, unsealed(contents(folder / "manifest.json")))
+        return run, Model(run.kind, run.link, decode(data))
+    except SafetensorError as error:
+        raise _unreadable(layout.models / name, error) from error
+
+
+def verify(layout: Layout, name: str) -> None:
+    """Refuse a run that `load` would refuse; the bytes are read again where a file has changed.
+
+    Raises:
+        InputError, StoreError: as `load` does.
+    """
+    described(layout, name)
+    folder = layout.models / name
+    try:
+        state = [(folder / file).stat() for file in ("manifest.json", "weights.safetensors")]
+    except OSError:
+        load(layout, name)
+        return
+    _verified(layout, name, tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in state))
+
+
+@functools.lru_cache(maxsize=256)
+def _verified(layout: Layout, name: str, state: tuple[tuple[int, ...], ...]) -> None:  # noqa: ARG001 - part of the key
+    load(layout, name)
+
+
+def _weights(layout: Layout, run: Run) -> bytes:
+    folder = layout.models / run.run_id
+    try:
         data = (folder / "weights.safetensors").read_bytes()
-    except (OSError, ValueError, TypeError) as error:
-        raise StoreError(
-            f"The run {name} cannot be read: {error}",
-            f"{folder} as training left it",
-            f"remove {folder} and train again",
-        ) from error
+    except OSError as error:
+        raise _unreadable(folder, error) from error
     found = hashlib.sha256(data).hexdigest()
     if found != run.weights_sha256:
         raise StoreError(
-            f"The weights of run {name} have SHA-256 {found}.",
+            f"The weights of run {run.run_id} have SHA-256 {found}.",
             f"{run.weights_sha256}, as {folder / 'manifest.json'} says",
             f"remove {folder} and train again",
         )
-    return run, Model(run.kind, run.link, decode(data))
+    return data
+
+
+def _unreadable(folder: Path, why: object) -> StoreError:
+    return StoreError(
+        f"The run {folder.name} cannot be read: {why}",
+        f"{folder} as training left it",
+        f"remove {folder} and train again",
+    )
 
 
 def recorded(database: Database) -> set[str]:

@@ -9,32 +9,30 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 import sql
-from features import encoders, pipeline, vectors
+from features import encoders, pipeline
 from features.faces import FaceSettings
 from features.queries import picture_files, read_file
 from models import runs
 from models.arrays import Array
-from models.ranking import leaderboard
+from models.as_trained import check_encoders, check_vectors
+from models.choosing import FACELESS, asked_of, choose
 from models.runs import Run
 from models.samples import read_vectors
-from models.targets import target as target_named
-from warehouse import EncoderError, InputError
+from warehouse import InputError
 
 if TYPE_CHECKING:
     from features.pipeline import Embedded
     from features.store import FeatureStore
     from models.model import Model
 
-__all__ = ["Scored", "best_run", "check_encoders", "predict"]
-
-_HALF = "h"
-"""Ends the digest of vectors that are stored in half precision; they are the same vectors, rounded."""
+__all__ = ["Scored", "predict"]
 
 Bounded: TypeAlias = tuple[float, float | None, float | None]
 """A prediction with its bounds."""
@@ -52,6 +50,8 @@ class Scored:
             unsupported_format, truncated, unreadable, too_large, detector_failed; not_built, of a photo of the store
             that `features build` has not looked at yet.
         photo_id: of the photo of the store, where that was asked for: without files, or to keep.
+        run_id: the run whose head was asked; of a sender's taste, the run whose encoder looked at the picture.
+        head, encoder, setup: of that run.
     """
 
     path: str
@@ -60,6 +60,10 @@ class Scored:
     high: float | None
     status: str
     photo_id: str | None = None
+    run_id: str | None = None
+    head: str | None = None
+    encoder: str | None = None
+    setup: str | None = None
 
 
 def predict(
@@ -79,7 +83,8 @@ def predict(
     Args:
         store: where runs are.
         files: pictures, folders, globs. None: the photos of the store that the run says nothing of yet.
-        run: a run_id; None: the best run of `target`, by its dev figure.
+        run: a run_id; None: the run of `target` that `models.choosing` finds, and for pictures in which it finds no
+            face or several, the one that it finds in setup all.
         target: like_ratio, popular, gender.
         sender: a user_id: what this one would like, by `models.taste` on the vectors of the run's encoder.
         keep: put what is said of photos of the store into the relation `predictions`.
@@ -90,9 +95,9 @@ def predict(
     Raises:
         InputError: no such run, or none of that target; a sender who has not swiped, or a target beside one; a
             sender's taste is asked of no file, or is to be kept.
+        StoreError: no head of that target can answer here, or the one that is named is damaged.
         EncoderError: the run was trained on vectors that its encoder no longer makes.
     """
-    found, model = runs.load(store.layout, run or best_run(store, target))
     settings = faces or FaceSettings()
     if sender is not None and (keep or files is None):
         raise InputError(
@@ -100,28 +105,77 @@ def predict(
             "files, and no --keep",
             f"features predict FILE --for {sender}",
         )
+    told: list[str] = []
+    if run is None:
+        fits = partial(check_vectors, store.layout) if files is None else partial(check_encoders, faces=settings)
+        choice = choose(store.layout, asked_of(store.database), target, fits=fits)
+        told = [choice.run.run_id, *([choice.fallback.run_id] if choice.fallback else [])]
+        for note in choice.notes:
+            store.progress.note(note)
+    asked = [runs.load(store.layout, name) for name in told or [str(run)]]
     if files is None:
-        return _of_store(store, found, model, keep=keep)
-    files = picture_files(files)
-    check_encoders(found, settings)
+        return _of_store(store, asked, keep=keep)
+    for found, _ in asked:
+        check_encoders(found, settings)
     embed = embed or (lambda paths, name: pipeline.embed_files(paths, name, faces=settings, device=device))
-    parts = [embed(list(files), name) for name in found.encoder.split("+")]
+    paths = picture_files(files)
+    said = _of_files(store, asked[0], paths, sender, embed)
+    faceless = [at for at, one in enumerate(said) if one.status in FACELESS]
+    if faceless and asked[1:]:
+        others = _of_files(store, asked[1], [paths[at] for at in faceless], sender, embed)
+        for at, other in zip(faceless, others, strict=True):
+            said[at] = other if other.status == "ok" else said[at]
+    return _kept(store, _recognised(store, said)) if keep else said
+
+
+def _of_files(
+    store: FeatureStore,
+    asked: tuple[Run, Model],
+    files: Sequence[str | Path],
+    sender: str | None,
+    embed: Callable[[Sequence[str | Path], str], Sequence[Embedded]],
+) -> list[Scored]:
+    """What one head says of files, or a sender by its encoder."""
+    run, model = asked
+    parts = [embed(list(files), name) for name in run.encoder.split("+")]
     answers = [_joined(several) for several in zip(*parts, strict=True)]
     good = [X for X, _ in answers if X is not None]
     if sender is not None:
-        scored = iter(_personal(store, sender, found, good))
+        scored = iter(_personal(store, sender, run, good))
     else:
-        reach = found.results.get("conformal", {}).get("radius")
+        reach = run.results.get("conformal", {}).get("radius")
         scored = iter([_bounded(p, reach) for p in (model.predict(np.stack(good)).tolist() if good else [])])
-    said = [
-        Scored(str(path), *next(scored), "ok") if status == "ok" else Scored(str(path), None, None, None, status)
+    return [
+        _by(
+            run,
+            Scored(str(path), *next(scored), "ok") if status == "ok" else Scored(str(path), None, None, None, status),
+        )
         for path, (_, status) in zip(files, answers, strict=True)
     ]
-    return _kept(store, found, _recognised(store, said)) if keep else said
 
 
-def _of_store(store: FeatureStore, run: Run, model: Model, *, keep: bool) -> list[Scored]:
-    """The photos that the run says nothing of: from the vectors that are held."""
+def _by(run: Run, one: Scored) -> Scored:
+    return replace(one, run_id=run.run_id, head=run.head, encoder=run.encoder, setup=run.setup)
+
+
+def _of_store(store: FeatureStore, asked: Sequence[tuple[Run, Model]], *, keep: bool) -> list[Scored]:
+    """The photos that no run says anything of: from the vectors that are held."""
+    said = {one.photo_id: one for one in _unpredicted(store, *asked[0])}
+    if asked[1:] and any(one.status in FACELESS for one in said.values()):
+        others = {one.photo_id: one for one in _unpredicted(store, *asked[1])}
+        for photo_id, one in [*said.items()]:
+            if one.status in FACELESS:
+                other = others.get(photo_id)
+                if other is None:
+                    del said[photo_id]  # the other head has said it before
+                elif other.status == "ok":
+                    said[photo_id] = other
+    return _kept(store, [*said.values()]) if keep else [*said.values()]
+
+
+def _unpredicted(store: FeatureStore, run: Run, model: Model) -> list[Scored]:
+    """What one head says of the photos that it has said nothing of."""
+    check_vectors(store.layout, run)
     with store.database.read() as con:
         rows = con.execute(sql.read("training/unpredicted"), {"run": run.run_id}).fetchall()
     vectors_by_id: dict[str, Array] = {}
@@ -129,7 +183,6 @@ def _of_store(store: FeatureStore, run: Run, model: Model, *, keep: bool) -> lis
     if wanted:
         ids, X = read_vectors(store.layout, run.encoder)
         vectors_by_id = {photo_id: x for photo_id, x in zip(ids, X, strict=True) if photo_id in wanted}
-    _check_vectors(store, run)
     faces = any(encoders.encoder(name).input == "face" for name in run.encoder.split("+"))
     reach = run.results.get("conformal", {}).get("radius")
     known = list(vectors_by_id)
@@ -139,13 +192,13 @@ def _of_store(store: FeatureStore, run: Run, model: Model, *, keep: bool) -> lis
     for photo_id, sha256, path, status, n_faces in rows:
         where = str(path or (store.layout.photo(sha256) if sha256 else ""))
         if photo_id in predictions:
-            said.append(Scored(where, *_bounded(predictions[photo_id], reach), "ok", photo_id))
+            said.append(_by(run, Scored(where, *_bounded(predictions[photo_id], reach), "ok", photo_id)))
             continue
         why = status
         if status == "ok":
             why = "not_built" if not faces or n_faces == 1 else "several_faces" if n_faces else "no_face"
-        said.append(Scored(where, None, None, None, why, photo_id))
-    return _kept(store, run, said) if keep else said
+        said.append(_by(run, Scored(where, None, None, None, why, photo_id)))
+    return said
 
 
 def _recognised(store: FeatureStore, said: Sequence[Scored]) -> list[Scored]:
@@ -162,57 +215,19 @@ def _recognised(store: FeatureStore, said: Sequence[Scored]) -> list[Scored]:
     return found
 
 
-def _kept(store: FeatureStore, run: Run, said: list[Scored]) -> list[Scored]:
+def _kept(store: FeatureStore, said: list[Scored]) -> list[Scored]:
     import polars as pl
 
     good = [one for one in said if one.status == "ok"]
-    rows = [(run.run_id, one.photo_id, one.prediction) for one in good if one.photo_id is not None]
-    names = {"run_id": pl.String, "photo_id": pl.String, "prediction": pl.Float64}
-    n = runs.keep(store.database, pl.DataFrame(rows, schema=names, orient="row"))
-    told = f"{n:,} predictions by run {run.run_id} kept, {len(rows) - n:,} were there."
+    rows = [(one.run_id, one.photo_id, one.prediction) for one in good if one.photo_id is not None]
+    kinds = {"run_id": pl.String, "photo_id": pl.String, "prediction": pl.Float64}
+    n = runs.keep(store.database, pl.DataFrame(rows, schema=kinds, orient="row"))
+    names = " and ".join(dict.fromkeys(str(one.run_id) for one in good)) or "none"
+    told = f"{n:,} predictions by run {names} kept, {len(rows) - n:,} were there."
     if strangers := len(good) - len(rows):
         told += f" {strangers:,} pictures are no photos of the store; features ingest photos makes them so."
     store.progress.note(told)
     return said
-
-
-def best_run(store: FeatureStore, target: str = "like_ratio") -> str:
-    """The run_id that dev ranks first among the runs of a target whose weights are there.
-
-    Raises:
-        InputError: there is none.
-    """
-    rows = leaderboard(store.database).frame.filter(target=target_named(target).name)
-    there = [run_id for run_id in rows["run_id"].to_list() if runs.finished(store.layout, run_id)]
-    if not there:
-        raise InputError(
-            f"No head for {target} was trained yet.", "a run of that target", f"features train --target {target}"
-        )
-    return str(there[0])
-
-
-def check_encoders(run: Run, faces: FaceSettings) -> None:
-    """Refuse a head whose encoder has other weights, or cuts another picture, than it was trained with."""
-    for name, trained_with in run.encoder_digests.items():
-        now = encoders.encoder(name).digest(faces.digest)
-        if trained_with.removesuffix(_HALF) != now:
-            raise EncoderError(
-                f"Run {run.run_id} was trained on vectors of {name} {trained_with}; {name} is {now} here.",
-                "the weights and the face detector that its training vectors were made with",
-                "features build, then features train: a head for the encoder as it is now",
-            )
-
-
-def _check_vectors(store: FeatureStore, run: Run) -> None:
-    """Refuse a head whose vectors in the store are no longer those it was trained with."""
-    for name, trained_with in run.encoder_digests.items():
-        held = vectors.manifest(store.layout, name).digest
-        if trained_with.removesuffix(_HALF) != held.removesuffix(_HALF):
-            raise EncoderError(
-                f"Run {run.run_id} was trained on vectors of {name} {trained_with}; the store holds {held}.",
-                "the vectors that the head was trained on",
-                "features train: a head for the vectors as they are now",
-            )
 
 
 def _joined(parts: Sequence[Embedded]) -> tuple[Array | None, str]:

@@ -10,6 +10,7 @@ import typer
 
 from app.commands.options import Device, FormatOption, Store
 from app.output import Table, show
+from app.progress import listener
 from features import FeatureStore
 
 __all__ = ["run"]
@@ -26,7 +27,11 @@ def run(
     ] = None,
     run: Annotated[
         str | None,
-        typer.Option(metavar="RUN_ID", help="Which head.", show_default="the best on dev that looks at whole photos"),
+        typer.Option(
+            metavar="RUN_ID",
+            help="Which head.",
+            show_default="the best that looks at whole photos",
+        ),
     ] = None,
     target: Annotated[str, typer.Option(help="The best head of this target: like_ratio, popular.")] = "like_ratio",
     device: Device = None,
@@ -36,7 +41,7 @@ def run(
     """Find the crop with the highest prediction; every face stays in it."""
     from models import crop
 
-    with FeatureStore(store) as opened:
+    with FeatureStore(store, progress=listener()) as opened:
         found = crop(
             opened, files, aspect=aspect, smallest=smallest, output=output, run=run, target=target, device=device
         )

@@ -27,7 +27,8 @@ def run(
     ] = None,
     *,
     run: Annotated[
-        str | None, typer.Option(metavar="RUN_ID", help="Which head.", show_default="the best on dev")
+        str | None,
+        typer.Option(metavar="RUN_ID", help="Which head.", show_default="the best that is here"),
     ] = None,
     target: Annotated[str | None, typer.Option(help="The best head of this target.", show_default="like_ratio")] = None,
     sender: Annotated[

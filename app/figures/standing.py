@@ -1,20 +1,22 @@
 """Which runs a figure speaks of, and tables 1 to 3 as a page lays them out.
 
-Of a target, the run that dev prefers: on photos of one face where there are any, of the published division if one has
-it, for a lucky dev of another is no better head.
+Of a target, the run that answers for pictures, by the one rule of `models.choosing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from models.choosing import shown
 from models.ranking import in_order, unpacked
 
 if TYPE_CHECKING:
+    from models.choosing import Ask
     from models.ranking import Cell, Table
+    from warehouse import Layout
 
-__all__ = ["SETUPS", "WORDS", "Run", "by_encoder", "champion", "ordered", "table"]
+__all__ = ["SETUPS", "WORDS", "Run", "answering", "by_encoder", "champion", "ordered", "table"]
 
 SETUPS = {"all": "ALL", "one_face": "1BBOX"}
 """Ours -> the papers' words, which head the columns."""
@@ -24,9 +26,15 @@ WORDS = {"like_ratio": "like ratio", "popular": "popular or not", "gender": "gen
 Run = dict[str, Any]
 
 
-def ordered(rows: Iterable[Mapping[str, Any]]) -> list[Run]:
-    """Rows of `runs`, unpacked; photos of one face first, then best on dev first."""
-    return sorted(in_order([unpacked(row) for row in rows]), key=lambda run: run["setup"] != "one_face")
+def answering(layout: Layout, ask: Ask) -> set[str]:
+    """The run_id of each target that answers for pictures."""
+    return {found.run_id for target in WORDS if (found := shown(layout, ask, target))}
+
+
+def ordered(rows: Iterable[Mapping[str, Any]], answering: Collection[str] = ()) -> list[Run]:
+    """Rows of `runs`, unpacked; those that answer first, then one face before all, then best on dev first."""
+    runs = in_order([unpacked(row) for row in rows])
+    return sorted(runs, key=lambda run: (run["run_id"] not in answering, run["setup"] != "one_face"))
 
 
 def champion(runs: Sequence[Run], *targets: str) -> Run | None:

@@ -21,6 +21,7 @@ from app.serve.openapi import describe
 from app.serve.photos import everything, in_order, looked_up
 from app.serve.site import Site
 from app.serve.uploads import in_time, received, whole_body
+from models.runs import described
 from warehouse import PhotogenicError
 from warehouse.query import unbuilt
 
@@ -124,9 +125,11 @@ class Api:
     async def predict(self, request: web.Request) -> web.Response:
         pictures, fields = await self._received(request, most=self.site.limits.uploads)
         asked = from_text(fields, self.takes["predict"])
-        run = self.site.scorer.run(self.site.snapshot, asked["run"], asked["target"])
-        scored = await self.site.scorer.score(run["run_id"], pictures)
-        return sent({"run_id": run["run_id"], "target": run["target"], "photos": scored})
+        scorer, snapshot = self.site.scorer, self.site.snapshot
+        names, notes = await self._work(scorer.answering, snapshot, asked["run"], asked["target"])
+        target = described(self.site.store.layout, names[0]).target
+        scored = await scorer.score(names, pictures)
+        return sent({"run_id": names[0], "target": target, "photos": scored, "notes": notes})
 
     async def breakdown(self, request: web.Request) -> web.Response:
         asked = from_text(request.query, self.takes["breakdown"])
@@ -154,7 +157,7 @@ class Api:
             raise translated(unbuilt())
         run_id = None
         if asked["by"] == "prediction" or asked["run"] is not None:
-            run_id = site.scorer.run(site.snapshot, asked["run"], "like_ratio")["run_id"]
+            run_id = (await self._work(site.scorer.shown, site.snapshot, asked["run"], "like_ratio"))["run_id"]
         return sent(await self._work(in_order, site.snapshot, asked, run_id))
 
     async def store(self, request: web.Request) -> web.Response:

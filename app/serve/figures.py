@@ -13,6 +13,8 @@ from app.serve.snapshot import Snapshot
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from warehouse import Layout
+
 __all__ = ["Figures"]
 
 
@@ -24,16 +26,16 @@ class Figures:
         self._key: Hashable = None
         self._drawn: dict[str, Any] = {}
 
-    def of(self, snapshot: Snapshot) -> dict[str, Any]:
+    def of(self, snapshot: Snapshot, layout: Layout) -> dict[str, Any]:
         """Drawings as SVG and photos as rows, by the names of the template; None or empty where there is nothing."""
         with self._lock:
             if self._key != snapshot.key:
-                self._drawn, self._key = _drawn(snapshot), snapshot.key
+                self._drawn, self._key = _drawn(snapshot, layout), snapshot.key
             return self._drawn
 
 
-def _drawn(snapshot: Snapshot) -> dict[str, Any]:
-    runs = standing.ordered(snapshot.runs)
+def _drawn(snapshot: Snapshot, layout: Layout) -> dict[str, Any]:
+    runs = standing.ordered(snapshot.runs, standing.answering(layout, snapshot.ask))
     said: dict[str, list[dict[str, Any]]] = {}
 
     def test_of(run: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -87,7 +87,7 @@ class Pages:
         found: dict[str, Any] = {"n_photos": 0, "photos": []}
         try:
             if asked["by"] == "prediction" or asked["run"] is not None:
-                run = site.scorer.run(site.snapshot, asked["run"], "like_ratio")
+                run = await self._work(site.scorer.shown, site.snapshot, asked["run"], "like_ratio")
             elif site.snapshot.photos["source"].null_count() == len(site.snapshot.photos):
                 raise translated(_UNBUILT)
             found = await self._work(in_order, site.snapshot, asked, run and run["run_id"])
@@ -166,7 +166,7 @@ class Pages:
             n_runs=len(site.snapshot.runs),
             tables=await self._work(self._tables),
             alike=await self._alike(),
-            **await self._work(self._figures.of, site.snapshot),
+            **await self._work(self._figures.of, site.snapshot, site.store.layout),
         )
 
     async def store(self, _: web.Request) -> web.Response:

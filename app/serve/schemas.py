@@ -117,7 +117,7 @@ def _gallery() -> dict[str, Schema]:
             "description": "With whom percentile and popular compare: everybody's photos, or those of one's gender.",
         },
         "least": {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0, "description": "Swipes, at least."},
-        "run": {**_ID, "description": "Whose predictions; those of the best run on dev otherwise."},
+        "run": {**_ID, "description": "Whose predictions; otherwise those of the run that answers for pictures."},
         "offset": {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0},
         "limit": {"type": "integer", "minimum": 1, "maximum": 500, "default": 60},
     }
@@ -138,6 +138,7 @@ _PHOTO: dict[str, Schema] = {
     "split_one_face": _maybe(_TEXT),
 }
 _SCORED = {name: _maybe(_NUMBER) for name in ("prediction", "low", "high")}
+_ASKED = {name: _maybe(_TEXT) for name in ("run_id", "head", "encoder", "setup")}
 
 
 def responses() -> dict[str, Schema]:
@@ -195,7 +196,12 @@ def responses() -> dict[str, Schema]:
             {"encoder": _TEXT, "recall": _NUMBER, "n_matching": _COUNT, "photos": _list(_object(found))}
         ),
         "predict": _object(
-            {"run_id": _TEXT, "target": _TEXT, "photos": _list(_object({"file": _TEXT, **_SCORED, "status": _TEXT}))}
+            {
+                "run_id": _TEXT,
+                "target": _TEXT,
+                "photos": _list(_object({"file": _TEXT, **_SCORED, **_ASKED, "status": _TEXT})),
+                "notes": {**_list(_TEXT), "description": "Runs that cannot answer here, and what brings them back."},
+            }
         ),
         "breakdown": _object({"window": _TEXT, "rows": _list(anything)}),
         "runs": _object({"runs": _list(anything)}),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.serve.errors import ApiError, translated
 from app.serve.snapshot import Snapshot
 from app.serve.uploads import Upload, in_memory
-from models.targets import TARGETS
-from warehouse import PhotogenicError
+from features.faces import FaceSettings
+from models import choosing, runs
+from models.as_trained import check_encoders
+from warehouse import InputError, PhotogenicError
 
 if TYPE_CHECKING:
     from features import FeatureStore
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Scorer"]
 
 _BATCH = 64
+_SAID = ("prediction", "low", "high", "run_id", "head", "encoder", "setup")
+_log = logging.getLogger(__name__)
 
 Order = tuple[Sequence[Upload], "asyncio.Future[list[Scored]]"]
 
@@ -39,39 +45,73 @@ class Scorer:
         self._embedders: dict[str, FileEmbedder] = {}
         self._orders: dict[str, list[Order]] = {}
         self._working: asyncio.Task[None] | None = None
+        self._told = set[str]()
         self.n_batches = self.n_pictures = 0
 
     def close(self) -> None:
         for embedder in self._embedders.values():
             embedder.close()
 
-    def run(self, snapshot: Snapshot, run: str | None, target: str) -> dict[str, Any]:
-        """The row of the run that is asked for; None: the best of the target on dev.
+    def answering(self, snapshot: Snapshot, run: str | None, target: str) -> tuple[list[str], list[str]]:
+        """The runs that are asked for pictures, one after the other, and a line on each that cannot be.
+
+        Args:
+            snapshot: where `runs` are.
+            run: the only one; None: those that `models.choosing` finds for the target.
+            target: like_ratio, popular, gender.
 
         Raises:
             ApiError: there is none.
         """
-        if run is not None:
-            found = [row for row in snapshot.runs if row["run_id"] == run]
-            if not found:
-                raise ApiError("not_found", f"There is no run {run[:80]!r}.", "features sql 'from runs'")
-            return found[0]
-        known = TARGETS[target]
-        found = [row for row in snapshot.runs if row["target"] == target and row["dev"] is not None]
-        if not found:
-            raise ApiError("not_ready", f"No head for {target} was trained yet.", f"features train --target {target}")
-        return min(found, key=lambda row: (-row["dev"] if known.higher_is_better else row["dev"], row["run_id"]))
+        layout = self._store.layout
+        try:
+            if run is not None:
+                runs.verify(layout, run)
+                return [run], []
+            found = choosing.choose(layout, snapshot.ask, target, fits=partial(check_encoders, faces=FaceSettings()))
+        except PhotogenicError as error:
+            raise self._told_of(error, "not_ready" if run is None else "not_found") from error
+        for note in set(found.notes) - self._told:
+            self._told.add(note)
+            _log.warning("%s", note)
+        names = [one.run_id for one in (found.run, found.fallback) if one is not None]
+        return names, [self._without_paths(note) for note in found.notes]
 
-    async def score(self, run_id: str, pictures: Sequence[Upload]) -> list[dict[str, Any]]:
-        """One answer per picture, in order: file, prediction, low, high, status."""
-        sound = [picture for picture in pictures if picture.status == "ok"]
-        scored = iter(await self._scored(run_id, sound) if sound else [])
-        return [
-            _answer(picture, next(scored))
-            if picture.status == "ok"
-            else {"file": picture.name, "prediction": None, "low": None, "high": None, "status": picture.status}
-            for picture in pictures
-        ]
+    def shown(self, snapshot: Snapshot, run: str | None, target: str) -> dict[str, Any]:
+        """The row of the run whose predictions are shown: the one that is named, or that answers for pictures.
+
+        Raises:
+            ApiError: there is none.
+        """
+        if run is None:
+            found = choosing.shown(self._store.layout, snapshot.ask, target)
+            if found is None:
+                raise ApiError(
+                    "not_ready", f"No head for {target} was trained yet.", f"features train --target {target}"
+                )
+            run = found.run_id
+        for row in snapshot.runs:
+            if row["run_id"] == run:
+                return row
+        raise ApiError("not_found", f"There is no run {run[:80]!r}.", "GET /api/v1/runs lists those that there are")
+
+    async def score(self, asked: Sequence[str], pictures: Sequence[Upload]) -> list[dict[str, Any]]:
+        """One answer per picture, in order.
+
+        Args:
+            asked: runs; the second one answers where the first finds no face, or several.
+            pictures: as they came.
+        """
+        scored: dict[int, Scored] = {}
+        left = [at for at, picture in enumerate(pictures) if picture.status == "ok"]
+        for run_id in asked if left else ():
+            for at, one in zip(left, await self._scored(run_id, [pictures[at] for at in left]), strict=True):
+                if at not in scored or one.status == "ok":
+                    scored[at] = one
+            left = [at for at in left if scored[at].status in choosing.FACELESS]
+            if not left:
+                break
+        return [_answer(picture, scored.get(at)) for at, picture in enumerate(pictures)]
 
     async def _scored(self, run_id: str, pictures: Sequence[Upload]) -> list[Scored]:
         answer: asyncio.Future[list[Scored]] = asyncio.get_running_loop().create_future()
@@ -96,7 +136,7 @@ class Scorer:
                     self._networks, self._predict, run_id, pictures
                 )
             except Exception as error:  # passed on to each who waits, not swallowed
-                told = translated(error) if isinstance(error, PhotogenicError) else error
+                told = self._told_of(error) if isinstance(error, PhotogenicError) else error
                 for _, answer in batch:
                     if not answer.done():
                         answer.set_exception(told)
@@ -106,6 +146,16 @@ class Scorer:
                 mine, scored = scored[: len(its)], scored[len(its) :]
                 if not answer.done():
                     answer.set_result(mine)
+
+    def _told_of(self, error: PhotogenicError, missing: str = "not_usable") -> ApiError:
+        """As an answer: `missing` is its code where the request names what is not there."""
+        told = translated(error)
+        code = missing if isinstance(error, InputError) else told.code
+        return ApiError(code, self._without_paths(told.message), self._without_paths(told.remedy))
+
+    def _without_paths(self, text: str) -> str:
+        """Where the store lies on this machine is nobody's business."""
+        return text.replace(f"{self._store.layout.root}/", "")
 
     def _predict(self, run_id: str, pictures: Sequence[Upload]) -> list[Scored]:
         from models import predict
@@ -121,11 +171,6 @@ class Scorer:
         return self._embedders[name](paths)
 
 
-def _answer(picture: Upload, scored: Scored) -> dict[str, Any]:
-    return {
-        "file": picture.name,
-        "prediction": scored.prediction,
-        "low": scored.low,
-        "high": scored.high,
-        "status": scored.status,
-    }
+def _answer(picture: Upload, scored: Scored | None) -> dict[str, Any]:
+    said = {name: getattr(scored, name, None) for name in _SAID}
+    return {"file": picture.name} | said | {"status": picture.status if scored is None else scored.status}

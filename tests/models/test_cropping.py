@@ -190,7 +190,8 @@ def test_photos_without_a_crop_have_their_reason(store, tmp_path):
 
 
 def test_without_a_run_the_best_that_looks_at_whole_photos(store):
-    assert cropping._best_run(store, "like_ratio") == "both"
+    (only,) = cropping._chosen(store, "like_ratio", FaceSettings())
+    assert only == "both"
 
 
 def test_what_cannot_be_is_refused(store, tmp_path):

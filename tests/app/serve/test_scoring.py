@@ -4,13 +4,15 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from app.serve.errors import ApiError
 from app.serve.scoring import Scorer
 from app.serve.uploads import Upload
-from warehouse import InputError
+from warehouse import InputError, Layout
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Said:
 def scorer(monkeypatch):
     """One whose network says the number that a picture's bytes are, once it may."""
     with ThreadPoolExecutor(1) as networks:
-        made = Scorer(None, networks)
+        made = Scorer(SimpleNamespace(layout=Layout(Path("store"))), networks)
         made.may, made.batches = threading.Event(), []
 
         def predict(run_id, pictures):
@@ -47,7 +49,7 @@ def pictures(*numbers, status="ok"):
 async def asked(scorer, requests):
     tasks = []
     for run_id, some in requests:
-        tasks.append(asyncio.ensure_future(scorer.score(run_id, some)))
+        tasks.append(asyncio.ensure_future(scorer.score([run_id], some)))
         await asyncio.sleep(0)
         while not scorer.batches:  # the first is at work before the others come
             await asyncio.sleep(0.01)
@@ -87,5 +89,6 @@ def test_one_that_fails_tells_those_who_wait_for_it_and_nobody_else(scorer):
 def test_what_is_no_picture_never_reaches_a_network(scorer):
     scorer.batches.append("nothing will come")
     (answer,) = asyncio.run(asked(scorer, [("a", pictures(1, status="truncated"))]))
-    assert answer == [{"file": "1.jpg", "prediction": None, "low": None, "high": None, "status": "truncated"}]
+    nothing = dict.fromkeys(("prediction", "low", "high", "run_id", "head", "encoder", "setup"))
+    assert answer == [{"file": "1.jpg", **nothing, "status": "truncated"}]
     assert scorer.n_batches == 0
