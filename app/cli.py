@@ -36,6 +36,7 @@ from app.commands import (
     train,
     weights,
 )
+from app.commands.checked import Checked
 from app.ending import EXIT, SAID, Ending
 from warehouse.engine import unforeseen
 from warehouse.errors import PhotogenicError
@@ -130,28 +131,28 @@ def features(
     share_out(check_environment().threads)
 
 
-program.command("demo")(demo.run)
+program.command("demo", cls=Checked)(demo.run)
 program.add_typer(ingest.commands, name="ingest")
-program.command("login")(crawl.login)
-program.command("tokens")(crawl.tokens)
+program.command("login", cls=Checked)(crawl.login)
+program.command("tokens", cls=Checked)(crawl.tokens)
 program.add_typer(crawl.commands, name="crawl")
-program.command("fetch")(fetch.run)
-program.command("build")(build.run)
-program.command("export")(export.run)
-program.command("sql")(sql.run)
-program.command("similar")(similar.run)
-program.command("train")(train.run)
-program.command("finetune")(finetune.run)
-program.command("predict")(predict.run)
-program.command("crop")(crop.run)
-program.command("report")(report.run)
-program.command("serve")(serve.run)
-program.command("status")(status.run)
-program.command("doctor")(doctor.run)
-program.command("erase")(erase.run)
-program.command("backup")(backup.backup)
-program.command("restore")(backup.restore)
-program.command("encoders")(encoders.run)
+program.command("fetch", cls=Checked)(fetch.run)
+program.command("build", cls=Checked)(build.run)
+program.command("export", cls=Checked)(export.run)
+program.command("sql", cls=Checked)(sql.run)
+program.command("similar", cls=Checked)(similar.run)
+program.command("train", cls=Checked)(train.run)
+program.command("finetune", cls=Checked)(finetune.run)
+program.command("predict", cls=Checked)(predict.run)
+program.command("crop", cls=Checked)(crop.run)
+program.command("report", cls=Checked)(report.run)
+program.command("serve", cls=Checked)(serve.run)
+program.command("status", cls=Checked)(status.run)
+program.command("doctor", cls=Checked)(doctor.run)
+program.command("erase", cls=Checked)(erase.run)
+program.command("backup", cls=Checked)(backup.backup)
+program.command("restore", cls=Checked)(backup.restore)
+program.command("encoders", cls=Checked)(encoders.run)
 program.add_typer(weights.commands, name="weights")
 
 

@@ -28,6 +28,7 @@ from features import FeatureStore
 from warehouse import InputError
 from warehouse.layout import write_atomically
 from warehouse.progress import Progress, silent
+from warehouse.ranges import check
 
 if TYPE_CHECKING:
     from ingest.world import World
@@ -72,10 +73,9 @@ def run_demo(
     Raises:
         InputError: the store is not a demo's, or of a demo with another plan; too few users.
     """
+    check(users=users, seed=seed)
     if network:
         return run_network_demo(root, users=users, seed=seed, progress=progress, tell=tell)
-    if users < 200:
-        raise InputError(f"A world of {users} users teaches nothing.", "at least 200", f"--users {USERS}")
     started = time.monotonic()
     _claim(root, Plan(users, seed))
     world = _world(root / "demo" / "world", users, seed, progress)

@@ -25,6 +25,7 @@ from features import FeatureStore
 from ingest.limits import CrawlSettings, Limits
 from warehouse import InputError
 from warehouse.progress import Progress, silent
+from warehouse.ranges import check
 
 if TYPE_CHECKING:
     from ingest.fake import FakeNetwork, FakeWorld
@@ -73,8 +74,7 @@ def run_network_demo(
     from ingest.tokens import Vault
     from ingest.world import make_world
 
-    if users < 200:
-        raise InputError(f"A world of {users} users teaches nothing.", "at least 200", f"--users {USERS}")
+    check(users=users, seed=seed)
     if root.exists() and any(root.iterdir()):
         raise InputError(
             f"{root} is in use.", "an empty or absent folder", f"--store {root.with_name(root.name + '-2')}"

@@ -29,6 +29,7 @@ from warehouse import Database, EncoderError, InputError, Layout, Progress, Stor
 from warehouse.build import BuildReport as LabelReport
 from warehouse.build import build_labels
 from warehouse.options import LabelOptions
+from warehouse.ranges import check
 
 if TYPE_CHECKING:
     import polars as pl
@@ -127,6 +128,7 @@ def build(
     """
     from features.pipeline import compute, photo_bytes
 
+    check(recall=recall, memory=memory, neighbours=neighbours)
     report = BuildReport()
     asks_labels = only in (None, "labels")
     cluster = chosen_cluster(db, engine=engine, master=master, facts=facts, labels=asks_labels)

@@ -27,6 +27,7 @@ from features.children import ChildDiedError
 from features.detection import DetectorProcess
 from features.resize import resized
 from warehouse import InputError, MissingPartError, StoreError
+from warehouse.ranges import check
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -65,10 +66,7 @@ class FaceSettings:
     def __post_init__(self) -> None:
         if self.model not in ("short", "full"):
             raise InputError(f"No face model is called {self.model!r}.", "short or full", "--face-model short")
-        if not 0 < self.confidence < 1:
-            raise InputError(
-                f"A face confidence of {self.confidence} cannot be.", "above 0, below 1", "--face-confidence 0.5"
-            )
+        check(face_confidence=self.confidence)
 
     @property
     def floor(self) -> float:

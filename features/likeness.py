@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from warehouse import Database, InputError, Layout, Progress, silent
+from warehouse import Database, Layout, Progress, silent
+from warehouse.ranges import check
 
 __all__ = ["Likeness", "stale_likeness", "update_likeness"]
 
@@ -47,8 +48,7 @@ def update_likeness(
     """
     from features import near_duplicates, neighbours
 
-    if k is not None and k < 1:
-        raise InputError(f"neighbours is {k}.", "at least 1", "--neighbours 20")
+    check(neighbours=k)
     made = neighbours.update(db, layout, encoders, k, progress=progress)
     wanted = near_duplicates.DuplicateSettings() if duplicates else None
     n_links = near_duplicates.update(db, layout, wanted, graphs=made, progress=progress)

@@ -23,6 +23,7 @@ from features.likeness import stale_likeness
 from warehouse import Database, Layout, Progress, silent
 from warehouse.options import LabelOptions
 from warehouse.plan import LabelPlan, plan_labels
+from warehouse.ranges import check
 
 __all__ = ["BuildPlan", "plan"]
 
@@ -111,6 +112,7 @@ def plan(
         EncoderError, WeightsError: an encoder that nobody knows, or whose weights are not here.
         StoreError: there is no store.
     """
+    check(recall=recall, memory=memory, neighbours=neighbours)
     notes: list[str] = []
     names, as_of, choices = prepare(
         db, layout, encoders=encoders, only=only, as_of=as_of, options=options, faces=faces, notes=notes

@@ -23,8 +23,9 @@ from features.planner import Plan, choose
 from features.query_vectors import resolve
 from features.search_cache import CACHE_BYTES, SearchCache
 from features.selection import COLUMNS, Selection
-from warehouse import Database, InputError, Layout, Progress, silent
+from warehouse import Database, Layout, Progress, silent
 from warehouse.engine import told
+from warehouse.ranges import check
 
 if TYPE_CHECKING:
     import polars as pl
@@ -147,8 +148,7 @@ class Searcher:
         exact: bool | None = None,
     ) -> Found:
         """As `similar`, for many queries at once, with an account of how they were answered."""
-        if k < 1:
-            raise InputError(f"k is {k}.", "at least 1", "-k 10")
+        check(k=k)
         name = encoder or self.cache.default_encoder()
         with told(self.cache.layout):
             index = self.cache.index(name)

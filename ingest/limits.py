@@ -6,11 +6,11 @@ Each field is also an option of the command (`features fetch --per-host 4`), exp
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from ingest.headers import MAX_PIXELS
-from warehouse import InputError
+from warehouse.ranges import check
 
 if TYPE_CHECKING:
     from ingest.waiting import Backoff
@@ -61,7 +61,7 @@ class Limits:
     merge_every_s: float = 300.0
 
     def __post_init__(self) -> None:
-        _check(self, "fetch", may_be_zero={"redirects", "backoff_s", "longest_park_s"})
+        check(**asdict(self))
 
     @property
     def backoff(self) -> Backoff:
@@ -105,22 +105,10 @@ class CrawlSettings:
     version: str = "v23.0"
 
     def __post_init__(self) -> None:
-        _check(self, "crawl instagram", may_be_zero={"refresh_days", "backoff_s"})
+        check(**asdict(self))
 
     @property
     def backoff(self) -> Backoff:
         from ingest.waiting import Backoff  # which needs asyncio, and `features --help` does not
 
         return Backoff(self.attempts, self.backoff_s)
-
-
-def _check(values: Any, command: str, may_be_zero: set[str]) -> None:
-    """Numbers are positive, or at least not negative."""
-    for field in fields(values):
-        value = getattr(values, field.name)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            continue
-        if not (value > 0 or (value == 0 and field.name in may_be_zero)):
-            option = f"--{field.name.replace('_', '-')}"
-            least = "0 or more" if field.name in may_be_zero else "more than 0"
-            raise InputError(f"{option} is {value}.", least, f"features {command} {option} {field.default}")

@@ -41,6 +41,7 @@ from models.model import Model
 from models.targets import target as target_named
 from warehouse import InputError
 from warehouse.layout import write_atomically
+from warehouse.ranges import check
 
 if TYPE_CHECKING:
     from features.store import FeatureStore
@@ -112,8 +113,7 @@ def crop(
         EncoderError: the run was trained on vectors that its encoder no longer makes.
     """
     shape, files = _shape(aspect), picture_files(files)
-    if not 0.1 <= smallest <= 1:
-        raise InputError(f"A smallest crop of {smallest} cannot be.", "0.1 to 1", "--smallest 0.5")
+    check(smallest=smallest)
     outputs = _outputs([Path(path) for path in files], output)
     settings = faces or FaceSettings()
     names = [run] if run is not None else _chosen(store, target, settings)

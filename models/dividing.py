@@ -101,6 +101,13 @@ def divide(samples: Samples, origins: Origins, division: Division, setup: str) -
     if not division.folds:
         dev, test = SHARES[division.ratio]
         return [replace(samples, split=_cut(draws, dev, test))]
+    n_groups = len(np.unique(origins.group))
+    if division.folds > n_groups:
+        raise InputError(
+            f"--folds is {division.folds}, and the {len(samples)} photos of setup {setup} are of {n_groups} people.",
+            f"3 to {n_groups} folds" if n_groups >= 3 else "photos of 3 people or more",
+            "--folds 5" if n_groups >= 5 else "features build, with more labelled photos",
+        )
     fold = (draws * division.folds).astype(int)
     return [replace(samples, split=split) for split in _folds(fold, division.folds)]
 

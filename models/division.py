@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from warehouse import InputError
+from warehouse.ranges import check
 
 __all__ = ["SHARES", "STORED", "Division"]
 
@@ -36,6 +37,7 @@ class Division:
     def __post_init__(self) -> None:
         if self.ratio not in SHARES:
             raise InputError(f"{self.ratio!r} is not a ratio.", f"one of {', '.join(SHARES)}", "--ratio 8:1:1")
+        check(folds=self.folds, division_seed=self.division_seed)
         if self.folds and (self.folds < 3 or self.by_time):
             what = "folds by time" if self.by_time else f"{self.folds} folds"
             raise InputError(f"There is no division into {what}.", "at least 3 folds of users", "--folds 5")

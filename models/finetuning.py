@@ -31,6 +31,7 @@ from models.tuning import HEAD, Tuning
 from warehouse import InputError, Progress, StoreError, silent
 from warehouse.engine import told
 from warehouse.lock import locked
+from warehouse.ranges import check
 
 if TYPE_CHECKING:
     from features.store import FeatureStore
@@ -79,6 +80,7 @@ def finetune(
         StoreError: no labels; train and test share what they must not; a damaged checkpoint; a full disk.
         WeightsError: the published weights cannot be found.
     """
+    check(seed=seed)
     wanted = target_named(target)
     chosen = recipe_named(
         recipe, iterations=iterations, batch_size=batch_size, learning_rate=learning_rate, drawn=random_weights

@@ -35,7 +35,7 @@ def fit_forest(samples: Samples, target: Target, *, seed: int = 0) -> Fitted:
     train, dev = samples.part("train"), samples.part("dev")
     leaf = 5 if target.loss == "mse" else 1
     maker = RandomForestRegressor if target.loss == "mse" else RandomForestClassifier
-    forest = maker(TREES, max_features="sqrt", min_samples_leaf=leaf, random_state=seed, n_jobs=-1)
+    forest = maker(TREES, max_features="sqrt", min_samples_leaf=leaf, random_state=seed % 2**32, n_jobs=-1)
     forest.fit(train.X, train.y, sample_weight=train.weight / train.weight.mean())
     dim = train.X.shape[1]
     arrays = _rows(forest) | {"mean": np.zeros(dim, np.float32), "scale": np.ones(dim, np.float32)}

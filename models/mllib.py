@@ -188,7 +188,7 @@ def _by_scikit_learn(context: SparkContext, rows: _Rows, grid: SvmGrid, seed: in
 
         X, y, weight, folds = held.value
         inside, out = folds[cell[1]]
-        svm = LinearSVC(C=1 / (len(inside) * cell[0]), loss="hinge", max_iter=2000, random_state=seed)
+        svm = LinearSVC(C=1 / (len(inside) * cell[0]), loss="hinge", max_iter=2000, random_state=seed % 2**32)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             svm.fit(X[inside], y[inside])

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from warehouse import InputError
+from warehouse.ranges import check
 
 __all__ = ["GROUPS", "RECIPES", "Recipe", "recipe"]
 
@@ -151,11 +152,7 @@ def recipe(
     """
     if name not in RECIPES:
         raise InputError(f"{name!r} is not a recipe.", f"one of {', '.join(RECIPES)}", "--recipe modern")
-    for option, value, least in (("iterations", iterations, 1), ("batch-size", batch_size, 2)):
-        if value is not None and value < least:
-            raise InputError(f"{option} cannot be {value}.", f"{least} or more", f"--{option} 100")
-    if learning_rate is not None and not learning_rate > 0:
-        raise InputError(f"A learning rate of {learning_rate} teaches nothing.", "above 0", "--learning-rate 3e-4")
+    check(iterations=iterations, batch_size=batch_size, learning_rate=learning_rate)
     found = RECIPES[name]
     return replace(
         found,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Literal, get_args, get_type_hints
 
 from warehouse.errors import InputError
+from warehouse.ranges import check
 
 __all__ = ["LabelOptions"]
 
@@ -51,12 +52,7 @@ class LabelOptions:
             allowed, value = get_args(hints[field.name]), getattr(self, field.name)
             if allowed and isinstance(allowed[0], str) and value not in allowed:
                 raise _wrong(field.name, value, f"one of {', '.join(allowed)}", allowed[0])
-        for name, least in (("min_swipes", 1), ("min_age_days", 0), ("mad_threshold", 0), ("band_size", 2)):
-            if not getattr(self, name) >= least:
-                raise _wrong(name, getattr(self, name), f"at least {least}", least)
-        for name in ("lenient_confidence", "strict_confidence"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise _wrong(name, getattr(self, name), "between 0 and 1", 0.5)
+        check(**asdict(self))
         if self.hashtag is not None:
             object.__setattr__(self, "hashtag", self.hashtag.lstrip("#").lower())
 

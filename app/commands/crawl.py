@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.checked import Checked
 from app.commands.choices import spelled_out
 from app.commands.options import FormatOption, Store
 from app.output import Format, Table, say, show
@@ -34,7 +35,7 @@ def crawl() -> None:
     """Take in posts, their owners and counts from a network's API."""
 
 
-@commands.command("instagram")
+@commands.command("instagram", cls=Checked)
 @spelled_out(CrawlSettings, panel="Limits and settings")
 def instagram(
     *,

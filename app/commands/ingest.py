@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands.checked import Checked
 from app.commands.options import FormatOption, Store
 from app.output import Format, Table, show
 from app.progress import listener
@@ -37,14 +38,14 @@ Mapping = Annotated[
 ]
 
 
-@commands.command("users")
+@commands.command("users", cls=Checked)
 def users(files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table") -> None:
     """Columns: user_id, gender, followers, created_at."""
     with FeatureStore(store, progress=listener()) as opened:
         _print(opened.ingest_users(*files, mapping=_named(mapping)), form)
 
 
-@commands.command("photos")
+@commands.command("photos", cls=Checked)
 def photos(
     files: Files,
     *,
@@ -58,7 +59,7 @@ def photos(
         _print(opened.ingest_photos(*files, mapping=_named(mapping), images=images), form)
 
 
-@commands.command("main-photos")
+@commands.command("main-photos", cls=Checked)
 def main_photos(
     files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
 ) -> None:
@@ -67,7 +68,7 @@ def main_photos(
         _print(opened.ingest_main_photos(*files, mapping=_named(mapping)), form)
 
 
-@commands.command("swipes")
+@commands.command("swipes", cls=Checked)
 def swipes(
     files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
 ) -> None:

@@ -27,7 +27,7 @@ def instant(given: str | dt.datetime) -> dt.datetime:
 
 def _size(given: str | int) -> int:
     """Bytes: `200MB`, `1.5 GB`, `4096`."""
-    match = re.fullmatch(r"([\d.]+) *([KMGT]?)B?", str(given), re.IGNORECASE)
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) *([KMGT]?)B?", str(given), re.IGNORECASE)
     if match is None:
         raise typer.BadParameter(f"{given!r} is no size, such as 200MB")
     return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from app.commands.checked import Checked
 from app.commands.options import FormatOption
 from app.output import Table, say, show
 from app.progress import listener
@@ -16,7 +17,7 @@ __all__ = ["commands"]
 commands = typer.Typer(no_args_is_help=True, help="See and fetch the files that networks are made of.")
 
 
-@commands.command("list")
+@commands.command("list", cls=Checked)
 def list_(*, form: FormatOption = "table") -> None:
     """Every file of weights, and where it lies on this machine; empty: not here yet."""
     from features.weights import WEIGHTS, located
@@ -27,7 +28,7 @@ def list_(*, form: FormatOption = "table") -> None:
     show(Table(("weights", "file", "licence", "path"), rows), form)
 
 
-@commands.command("add")
+@commands.command("add", cls=Checked)
 def add(
     name: Annotated[str, typer.Argument(help="The published file they stand in for: see `features weights list`.")],
     file: Annotated[Path, typer.Argument(help="Your weights: a state dict with the names and shapes of the network.")],
@@ -45,7 +46,7 @@ def add(
     print(path)
 
 
-@commands.command("fetch")
+@commands.command("fetch", cls=Checked)
 def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="As `features weights list` has them.")],
 ) -> None:

@@ -27,6 +27,7 @@ from app.serve.pages import Pages
 from app.serve.patience import Patience
 from app.serve.site import SITE, Site
 from warehouse import InputError, PhotogenicError
+from warehouse.ranges import check
 
 if TYPE_CHECKING:
     from features import FeatureStore
@@ -66,6 +67,7 @@ def serve(
         InputError: no token where one is needed; an address that cannot be had.
         StoreError: there is no store.
     """
+    check(port=port)
     guard = checked(host, token, name)
 
     async def live() -> signal.Signals:

@@ -90,7 +90,7 @@ def test_a_demo_with_another_plan_is_refused(tmp_path):
 
 
 def test_too_small_a_world_is_refused(tmp_path):
-    with pytest.raises(InputError, match="teaches nothing"):
+    with pytest.raises(InputError, match="--users is"):
         run_demo(tmp_path / "store", users=50)
     assert not (tmp_path / "store").exists()
 

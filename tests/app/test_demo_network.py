@@ -22,5 +22,5 @@ def test_it_does_not_mix_its_people_with_yours(tmp_path):
     (tmp_path / "something").touch()
     with pytest.raises(InputError, match="is in use"):
         run_network_demo(tmp_path)
-    with pytest.raises(InputError, match="teaches nothing"):
+    with pytest.raises(InputError, match="--users is"):
         run_network_demo(tmp_path / "store", users=10)

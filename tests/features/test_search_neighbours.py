@@ -66,7 +66,7 @@ def test_neighbours_are_kept_up_to_date_and_leave_with_their_photos(store: Featu
         ("p02", "p00"),
         ("p02", "p01"),
     ]
-    with pytest.raises(InputError, match="at least 1"):
+    with pytest.raises(InputError, match="from 1 to"):
         store.build(only="index", neighbours=-1)
 
 

@@ -12,6 +12,8 @@ from models.dividing import Origins, divide
 from models.division import STORED, Division
 from models.leakage import audit
 from models.samples import Samples
+from models.training import train
+from tests.models.planted import QUICK, planted
 from warehouse import InputError, StoreError
 
 N = 600
@@ -145,6 +147,12 @@ def test_the_audit_counts_equal_vectors_and_refuses_a_vector_that_holds_the_labe
     X[:, 1] = 5 - 3 * part.y
     with pytest.raises(StoreError, match="strongest_number"):
         audit(replace(part, X=X), origins, STORED, known_duplicates=True)
+
+
+@pytest.mark.parametrize("folds", [161, 10**6])
+def test_more_folds_than_people_are_refused_before_anything_is_drawn(tmp_path, folds):
+    with pytest.raises(InputError, match=rf"--folds is {folds}, and the 160 photos of setup all are of 160 people"):
+        train(planted(tmp_path), "like_ratio", ["toy_a"], ["0fc"], "all", division=Division(folds=folds), grid=QUICK)
 
 
 @pytest.mark.parametrize("wrong", [{"ratio": "2:1"}, {"folds": 2}, {"folds": 5, "by_time": True}])

@@ -303,3 +303,10 @@ def test_importing_models_loads_nothing_heavy_and_every_export_is_there():
     assert list(models.__all__) == sorted(models.__all__)
     for name in models.__all__:
         assert getattr(models, name) is not None
+
+
+@pytest.mark.parametrize("seed", [2**32, 2**64 - 1])
+def test_every_seed_of_the_range_trains_every_kind_of_head(tmp_path, seed):
+    heads = ["0fc", "logistic", "linear_svm", "random_forest", "kernel"]
+    board = train(planted(tmp_path, n=60), "gender", ["toy_a"], heads, "all", grid=QUICK, seed=seed)
+    assert board.n_trained == len(heads)
