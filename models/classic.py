@@ -123,12 +123,18 @@ def folds_by_user(train: Samples, target: Target) -> list[tuple[Any, Any]]:
     if target.loss == "log_loss":
         found = [pair for pair in found if all(len(np.unique(train.y[rows])) == 2 for rows in pair)]
     if not found:
+        rarest = "" if target.loss == "mse" else f", {_rarer(train.y)} of them with the rarer answer,"
         raise InputError(
-            f"{n_users} users with {len(train)} photos in train are too few to cross-validate.",
+            f"{n_users} users with {len(train)} photos in train{rarest} are too few to cross-validate.",
             "folds by user in which both answers occur",
-            "train --head 0fc, or build with more labelled photos",
+            "train --head 0fc, or build with more labelled photos"
+            + ("" if target.loss == "mse" else " of the rarer answer"),
         )
     return found
+
+
+def _rarer(y: Array) -> int:
+    return int(min(np.sum(y == 1), np.sum(y != 1)))
 
 
 def _fit(head: str, strength: float, rows: tuple[Array, Array, Array], seed: int) -> tuple[Any, bool]:
@@ -141,7 +147,7 @@ def _fit(head: str, strength: float, rows: tuple[Array, Array, Array], seed: int
     if head == "ridge":
         return Ridge(alpha=strength).fit(X, y, sample_weight=weight), True
     makers: dict[str, Callable[[], Any]] = {
-        "linear_svm": lambda: LinearSVC(C=strength, max_iter=_ITERATIONS, random_state=seed),
+        "linear_svm": lambda: LinearSVC(C=strength, max_iter=_ITERATIONS, random_state=seed % 2**32),
         "logistic": lambda: LogisticRegression(C=strength, max_iter=_ITERATIONS),
     }
     with warnings.catch_warnings(record=True) as heard:

@@ -34,7 +34,11 @@ from warehouse import InputError, StoreError
 if TYPE_CHECKING:
     from features.store import FeatureStore
 
-__all__ = ["Experiment", "combined", "divided", "origins_of"]
+__all__ = ["Experiment", "OneAnswerError", "combined", "divided", "no_mirrors", "origins_of"]
+
+
+class OneAnswerError(InputError):
+    """Every photo that a head could learn from has the same answer: there is nothing to tell apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,7 @@ class Experiment:
         samples = gather(store, target, encoder, setup)
         mirrors = gather(store, target, encoder, setup, flip=True) if flip else None
         if mirrors is not None and not len(mirrors):
-            raise StoreError(
-                f"No photo has a {encoder} vector of its mirror image.",
-                "vectors of mirror images",
-                f"features build --flip --encoder {encoder.replace('+', ' --encoder ')}",
-            )
+            raise no_mirrors(encoder)
         origins = origins_of(store, setup, samples)
         parts, audits = divided(store, target, samples, origins, setup=setup, division=division, what=f"by {encoder}")
         for part in parts:
@@ -219,6 +219,7 @@ def divided(
 
     Raises:
         InputError: a split is empty; `what` says of whom.
+        OneAnswerError: a yes or no has one answer only in train.
         StoreError: train and test are not apart.
     """
     known = duplicates_known(store.database)
@@ -232,6 +233,7 @@ def divided(
                     "photos with a label and a vector in train, dev and test",
                     "features status, to see what is there; features build, to bring it up to date",
                 )
+        _check_answers(target, part.part("train"), setup)
     audits = [
         audit(part, origins.of_photos(samples.photo_ids, part.photo_ids), division, known_duplicates=known)
         | {"n_left_out": len(samples) - len(part)}
@@ -239,6 +241,30 @@ def divided(
         for part in parts
     ]
     return parts, audits
+
+
+def no_mirrors(encoder: str) -> StoreError:
+    """What `--flip` says where there are no vectors of mirror images."""
+    return StoreError(
+        f"No photo has a {encoder} vector of its mirror image.",
+        "vectors of mirror images",
+        f"features build --flip --encoder {encoder.replace('+', ' --encoder ')}",
+    )
+
+
+def _check_answers(target: Target, train: Samples, setup: str) -> None:
+    """Refuse to learn a yes or no of which train has one answer: more photos of the same kind would not help."""
+    if target.loss != "log_loss" or len(np.unique(train.y)) > 1:
+        return
+    answers = {"gender": ("a man's", "a woman's"), "popular": ("not popular", "popular")}[target.name]
+    raise OneAnswerError(
+        f"All {len(train)} photos of train in setup {setup} have one answer for {target.name}: they are "
+        f"{answers[int(train.y[0])]}.",
+        f"photos that are {answers[0]} and photos that are {answers[1]}; more of the same do not help",
+        "features ingest users, with owners of both genders; or --target like_ratio"
+        if target.name == "gender"
+        else "features build, with photos of both kinds; or --target like_ratio",
+    )
 
 
 def combined(fits: Sequence[Fitted]) -> Fitted:

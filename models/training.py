@@ -14,18 +14,22 @@ and no row is published.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features.build import held_encoders
 from features.device import choose
+from features.encoders import DEFAULT
 from features.encoders import encoder as encoder_named
+from features.vectors import manifest
 from models import mixing, runs
 from models.classic import CLASSIC
 from models.contests import Contests
 from models.division import STORED, Division
-from models.experiment import Experiment
+from models.experiment import Experiment, OneAnswerError, no_mirrors
 from models.fits import ALIASES, ENSEMBLE, HEADS, fit_all, pairs
 from models.fitting import PUBLISHED_GRID, Grid
 from models.heads import DEPTHS
@@ -36,8 +40,10 @@ from models.publishing import Unpublished
 from models.ranking import Leaderboard, leaderboard
 from models.runs import Run
 from models.slices import read_columns
+from models.targets import Target
 from models.targets import target as target_named
-from warehouse import InputError, Progress, silent
+from warehouse import InputError, PhotogenicError, Progress, StoreError, silent
+from warehouse.ranges import check
 
 if TYPE_CHECKING:
     from features.store import FeatureStore
@@ -54,7 +60,7 @@ _RULES = 4
 def train(
     store: FeatureStore,
     target: str | Sequence[str] = "like_ratio",
-    encoders: Sequence[str] = ("efficientnet_lite0", "dlib_face"),
+    encoders: Sequence[str] | None = None,
     heads: Sequence[str] = tuple(DEPTHS),
     setup: str | Sequence[str] = "one_face",
     *,
@@ -72,7 +78,8 @@ def train(
     Args:
         store: labels, vectors, and where runs go.
         target: like_ratio, popular, gender; one or several.
-        encoders: names; `a+b` sets two vectors side by side.
+        encoders: names; `a+b` sets two vectors side by side. None: those of the default pair that the store has vectors
+            of; if it has none of these, all that it has.
         heads: of `models.fits.HEADS`, or by an alias; those that cannot learn a target are left out of it.
         setup: all, one_face; one or several. Encoders of faces are left out of `all`.
         division: into train, dev and test.
@@ -87,8 +94,10 @@ def train(
     Raises:
         InputError: a target, head or setup that does not exist; no photos to learn from; no such Spark.
         MissingPartError: pyspark or Java is absent, and `mllib_svm` was asked for.
-        StoreError: no vectors of an encoder; train and test share what they must not.
+        StoreError: no vectors of an encoder, which is found before anything is trained; train and test share what
+            they must not. Heads that were finished before an error are published.
     """
+    check(seed=seed)
     targets = [target_named(name) for name in _several(target)]
     setups, heads = _several(setup), list(dict.fromkeys(ALIASES.get(name, name) for name in heads))
     _check(heads, HEADS, "head")
@@ -98,29 +107,100 @@ def train(
     elif master is not None:
         raise InputError(f"Only {MLLIB} is trained by Spark.", f"--head {MLLIB} beside --master", f"--head {MLLIB}")
     wanted = pairs(targets, heads, progress)
+    places = list(_places(setups, _held(store, encoders, progress, flip=flip), progress))
     asked: list[str] = []
     n_trained, new = 0, Unpublished(store)
     if not duplicates_known(store.database):
         progress.note("Near-duplicates were never looked for; to keep them together: features build --near-duplicates")
     contests = Contests(None if slices is None else read_columns(slices), seed)
-    for place, encoder in _places(setups, encoders, progress):
-        data = {t.name: Experiment.of(store, t, encoder, place, division, flip=flip) for t in targets}
-        ids = {(t.name, head): _run_id(data[t.name], head, grid, seed) for t, head in wanted}
-        todo = [pair for pair, run_id in ids.items() if not runs.finished(store.layout, run_id)]
-        fits = fit_all(data, todo, grid=grid, seed=seed, device=choose(device).name, master=master, progress=progress)
-        for (name, head), fit in fits.items():
-            runs.save(store.layout, data[name].judged(ids[name, head], head, fit, seed), fit.model)
-        n_trained += len(todo)
-        asked += ids.values()
-        new.add({run_id: data[name] for (name, _), run_id in ids.items()}, contests)
-    if ENSEMBLE in heads:
-        mixed, n_mixed = _mix(new, asked, division, contests, seed=seed, progress=progress)
-        asked, n_trained = asked + mixed, n_trained + n_mixed
+    with _published_whatever_happens(new):
+        for place, encoder in places:
+            data = _gathered(store, targets, encoder, place, division, flip=flip, progress=progress)
+            ids = {(t.name, head): _run_id(data[t.name], head, grid, seed) for t, head in wanted if t.name in data}
+            todo = [pair for pair, run_id in ids.items() if not runs.finished(store.layout, run_id)]
+            device = choose(device).name
+            fits = fit_all(data, todo, grid=grid, seed=seed, device=device, master=master, progress=progress)
+            for (name, head), fit in fits.items():
+                runs.save(store.layout, data[name].judged(ids[name, head], head, fit, seed), fit.model)
+            n_trained += len(todo)
+            asked += ids.values()
+            new.add({run_id: data[name] for (name, _), run_id in ids.items()}, contests)
+        if ENSEMBLE in heads:
+            mixed, n_mixed = _mix(new, asked, division, contests, seed=seed, progress=progress)
+            asked, n_trained = asked + mixed, n_trained + n_mixed
     if n_trained < len(asked):
         progress.note(f"{len(asked) - n_trained} of {len(asked)} heads were trained on the same data before: kept.")
     new.publish()
     board = leaderboard(store.database, asked, n_trained=n_trained)
     return replace(board, contests=contests.decided(), slices=contests.slices)
+
+
+@contextlib.contextmanager
+def _published_whatever_happens(new: Unpublished) -> Iterator[None]:
+    """Heads that are finished when a later one fails, or when somebody interrupts, are in `runs` afterwards."""
+    try:
+        yield
+    except (PhotogenicError, KeyboardInterrupt):
+        new.publish()
+        raise
+
+
+def _held(store: FeatureStore, encoders: Sequence[str] | None, progress: Progress, *, flip: bool) -> list[str]:
+    """The encoders that are asked for, of which the store has vectors; with `flip`, of mirror images too.
+
+    Raises:
+        StoreError: it has none of one of them, or none at all.
+    """
+    if encoders is None:
+        held = held_encoders(store.layout)
+        usual = [name for name in DEFAULT if name in held]
+        for name in DEFAULT if usual else ():
+            if name not in held:
+                progress.note(
+                    f"The store holds no {name} vectors: left out. features build --encoder {name} makes them."
+                )
+        encoders = usual or held or DEFAULT
+    parts = dict.fromkeys(part for several in encoders for part in several.split("+"))
+    missing = [part for part in parts if not store.layout.embeddings(part).exists()]
+    if missing:
+        asked = "".join(f" --encoder {part}" for part in missing)
+        raise StoreError(
+            f"The store {store.layout.root} holds no {' and no '.join(missing)} vectors.",
+            "vectors of every encoder whose heads are trained",
+            f"features build{asked} --store {store.layout.root}",
+        )
+    for part in parts:
+        if not manifest(store.layout, part).n_flips and flip:
+            raise no_mirrors(part)
+    return list(encoders)
+
+
+def _gathered(
+    store: FeatureStore,
+    targets: Sequence[Target],
+    encoder: str,
+    setup: str,
+    division: Division,
+    *,
+    flip: bool,
+    progress: Progress,
+) -> dict[str, Experiment]:
+    """By target; of several, those with one answer only are left out.
+
+    Raises:
+        OneAnswerError: none is left.
+    """
+    found: dict[str, Experiment] = {}
+    problem: OneAnswerError | None = None
+    for target in targets:
+        try:
+            found[target.name] = Experiment.of(store, target, encoder, setup, division, flip=flip)
+        except OneAnswerError as error:
+            problem = error
+            progress.note(f"{error.what} Left out.")
+    if problem is not None and not found:
+        raise problem
+    return found
 
 
 def _run_id(experiment: Experiment, head: str, grid: Grid, seed: int) -> str:

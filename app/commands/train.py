@@ -17,7 +17,6 @@ from models.division import Division
 __all__ = ["run"]
 
 TARGETS, ONE_FACE = ["like_ratio"], ["one_face"]
-ENCODERS = ["efficientnet_lite0", "dlib_face"]
 HEADS = ["0fc", "1fc", "2fc"]
 
 
@@ -26,8 +25,13 @@ def run(
     *,
     target: Annotated[list[str], typer.Option(help="like_ratio, popular, gender; may be repeated.")] = TARGETS,
     encoders: Annotated[
-        list[str], typer.Option("--encoder", help="On whose vectors; may be repeated; A+B sets two side by side.")
-    ] = ENCODERS,
+        list[str] | None,
+        typer.Option(
+            "--encoder",
+            help="On whose vectors; may be repeated; A+B sets two side by side.",
+            show_default="efficientnet_lite0 and dlib_face, as far as the store has their vectors",
+        ),
+    ] = None,
     heads: Annotated[
         list[str],
         typer.Option(
