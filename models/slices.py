@@ -6,6 +6,8 @@ end of the 95 % interval of that ratio, over users, lies above it. What a head l
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -130,34 +132,80 @@ def read_columns(path: str | Path) -> pl.DataFrame:
         path: CSV or Parquet.
 
     Raises:
-        InputError: there is no such file, or it lacks these columns.
+        InputError: there is no such file, it lacks these columns or any row, or it contradicts itself: two columns of
+            one name, or two values of one photo or user.
     """
     import polars as pl
 
     file = Path(path)
-    if not file.exists():
-        raise InputError(f"There is no {file}.", "a CSV or Parquet file of slices", "--slices FILE.csv")
+    if not file.is_file():
+        what = f"{file} is a folder." if file.is_dir() else f"There is no {file}."
+        raise InputError(what, "a CSV or Parquet file of slices", "--slices FILE.csv")
     try:
         if file.suffix == ".parquet":
             frame = pl.read_parquet(file, glob=False)
         else:
             frame = pl.read_csv(file, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
-    except pl.exceptions.PolarsError as error:
+        _check_names(file, frame.columns)
+        key = next((name for name in ("photo_id", "user_id") if name in frame.columns), None)
+        if key is None or not set(frame.columns) - {"photo_id", "user_id"}:
+            raise InputError(
+                f"{file} has the columns {', '.join(frame.columns)}.",
+                "photo_id or user_id, and at least one column that divides the photos",
+                "a first line such as photo_id,age_group",
+            )
+        frame = frame.cast(pl.String).drop_nulls(key)
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(f"{file} cannot be read: {error}", "a CSV or Parquet file", "--slices FILE.csv") from error
-    key = next((name for name in ("photo_id", "user_id") if name in frame.columns), None)
-    if key is None or len(frame.columns) < 2:
-        raise InputError(
-            f"{file} has the columns {', '.join(frame.columns)}.",
-            "photo_id or user_id, and at least one column that divides the photos",
-            "a first line such as photo_id,age_group",
-        )
-    frame = frame.cast(pl.String).drop_nulls(key).unique(key, keep="first", maintain_order=True)
+    if frame.is_empty():
+        raise InputError(f"{file} has no row with a {key}.", f"a row for each {key}", "--slices FILE.csv")
+    frame = _one_row_each(file, frame.drop({"photo_id", "user_id"} - {key}, strict=False), key)
     few = [name for name in frame.columns if name != key and frame[name].n_unique() <= MOST]
     if not few:
         raise InputError(
             f"Every column of {file} has more than {MOST} values.", "groups of people", "--slices FILE.csv"
         )
     return frame.select(key, *few)
+
+
+def _check_names(file: Path, names: Sequence[str]) -> None:
+    """Refuse columns that nobody can tell apart: polars calls a second `age` age_duplicated_0."""
+    seen: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"_duplicated_\d+$", "", name)
+        plain = (plain if plain in names else name).strip()
+        former = seen.setdefault(plain.casefold(), plain)
+        if name != former:
+            raise InputError(
+                f"{file} has two columns called {former!r}."
+                if plain == former
+                else f"{file} has a column {former!r} and a column {plain!r}.",
+                "names that differ in more than upper and lower case or spaces",
+                "give one of them another name in the first line",
+            )
+
+
+def _one_row_each(file: Path, frame: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Rows of one key as one; what one of them leaves open another may say.
+
+    Raises:
+        InputError: two rows say different things of one.
+    """
+    import polars as pl
+
+    others = [name for name in frame.columns if name != key]
+    n_values = frame.group_by(key, maintain_order=True).agg(pl.col(others).drop_nulls().n_unique())
+    for name in others:
+        twice = n_values.filter(pl.col(name) > 1)[key]
+        if len(twice):
+            said = frame.filter(pl.col(key) == twice[0])[name].drop_nulls().unique(maintain_order=True).to_list()
+            raise InputError(
+                f"{file} says of {key} {twice[0]!r} that {name} is {said[0]!r}, and that it is {said[1]!r}"
+                + (f"; likewise of {len(twice) - 1:,} more." if len(twice) > 1 else "."),
+                f"one {name} for each {key}",
+                f"leave one row for each {key}",
+            )
+    return frame.group_by(key, maintain_order=True).agg(pl.col(others).drop_nulls().first())
 
 
 def _known(value: Any) -> float | None:

@@ -118,7 +118,7 @@ def test_a_slice_that_is_surely_much_worse_is_warned_of_and_a_small_one_is_not()
 
 def test_slices_of_the_user_are_columns_of_a_file(tmp_path):
     path = tmp_path / "ages.csv"
-    path.write_text("user_id,age\nu1,007\nu1,8\nu2,\n")
+    path.write_text("user_id,age\nu1,007\nu1,007\nu2,\n")
     assert read_columns(path).rows() == [("u1", "007"), ("u2", None)]
     pl.DataFrame({"photo_id": ["p"], "n": [3]}).write_parquet(tmp_path / "n.parquet")
     assert read_columns(tmp_path / "n.parquet").rows() == [("p", "3")]
@@ -138,6 +138,50 @@ def test_slices_of_the_user_are_columns_of_a_file(tmp_path):
     path.write_text("id,age\n1,2\n")
     with pytest.raises(InputError, match="photo_id or user_id"):
         read_columns(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("user_id,age\nu1,7\nu1,8\n", r"says of user_id 'u1' that age is '7', and that it is '8'\."),
+        ("photo_id,a,b\np,1,x\nq,1,y\np,1,z\nq,2,y\n", r"of photo_id 'q' that a is '1', and that it is '2'\."),
+        ("user_id,a\nu,1\nu,2\nv,1\nv,2\n", "likewise of 1 more"),
+        ("user_id,age,age\nu1,7,8\n", "two columns called 'age'"),
+        ("user_id,age,age,age\nu1,7,7,7\n", "two columns called 'age'"),
+        ("user_id,Age,age\nu1,7,8\n", "a column 'Age' and a column 'age'"),
+        ("user_id,ÄGE,äge\nu1,7,8\n", "a column 'ÄGE' and a column 'äge'"),
+        ("user_id,age,age \nu1,7,8\n", "called 'age'"),
+        ("user_id,user_id,age\nu1,u2,8\n", "two columns called 'user_id'"),
+        ("user_id,USER_ID,age\nu1,u2,8\n", "a column 'user_id' and a column 'USER_ID'"),
+        ("user_id,age\n", "no row with a user_id"),
+        ("user_id,age\n,7\n", "no row with a user_id"),
+        ("photo_id,user_id\np,u\n", "has the columns photo_id, user_id"),
+        ("\n\n", "cannot be read"),
+    ],
+)
+def test_a_file_of_slices_that_contradicts_itself_is_refused(tmp_path, text, says):
+    path = tmp_path / "slices.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says):
+        read_columns(path)
+
+
+def test_a_file_of_slices_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is a folder"):
+        read_columns(tmp_path)
+    for name, data in (("x.parquet", b"PAR1"), ("y.csv", b"\x00\xff" * 100), ("z.parquet", b"")):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError):
+            read_columns(tmp_path / name)
+    pl.DataFrame({"photo_id": ["p"], "n": [[3]]}).write_parquet(tmp_path / "lists.parquet")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_columns(tmp_path / "lists.parquet")
+
+
+def test_rows_of_one_photo_may_say_different_columns_of_it(tmp_path):
+    path = tmp_path / "slices.csv"
+    path.write_text("photo_id,user_id,a,b\np,u,1,\nq,v,,3\np,w,,2\np,u,1,2\n")
+    assert read_columns(path).rows() == [("p", "1", "2"), ("q", None, "3")]
 
 
 @pytest.mark.parametrize("clusters_known", [True, False])
