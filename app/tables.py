@@ -57,7 +57,7 @@ def _print_figures(table: Ranking) -> None:
     for row in table.rows:
         ours = [part for cell in row.cells for part in _parts(cell)]
         rows.append((row.encoder, row.head, *ours, *row.published))
-    names = [name for setup in SETUPS.values() for name in (setup, "95 %")]
+    names = [name for setup in SETUPS.values() for name in (setup, "95 %", "n")]
     printed = [f"{setup} printed" for setup in SETUPS.values()]
     show(Table(("encoder", "head", *names, *printed), rows), title=table.title)
     for setup, floor in zip(SETUPS.values(), table.floor, strict=True):
@@ -78,7 +78,7 @@ def _print_explained(table: Ranking) -> None:
     names = [
         name
         for setup in setups
-        for name in (f"{setup} R2", "95 %", "of explicable", f"{setup} rank correlation", "95 %")
+        for name in (f"{setup} R2", "95 %", "of explicable", f"{setup} rank correlation", "95 %", "n")
     ]
     show(
         Table(("encoder", "head", *names), rows),
@@ -101,11 +101,11 @@ def _print_contest(contest: Contest) -> None:
             rival.other,
             rival.ratio[0],
             _between(*rival.ratio[1:]),
-            "yes" if rival.sure else "no",
+            rival.verdict,
         )
         for rival in contest.rivals
     ]
-    columns = ("against", "head", "photos", "its figure", "theirs", "error / theirs", "95 %", "surely less")
+    columns = ("against", "head", "photos", "its figure", "theirs", "error / theirs", "95 %", "surely")
     title = f"{contest.target}, {SETUPS[contest.setup]}: dev prefers {winner.encoder} {winner.head}. On test, pairwise"
     show(Table(columns, rows), title=title)
     print()
@@ -144,15 +144,15 @@ def _print_slices(board: Leaderboard) -> None:
             )
 
 
-def _parts(cell: Cell | None) -> tuple[float | None, str | None]:
-    return (None, None) if cell is None else (cell.value, _between(cell.low, cell.high))
+def _parts(cell: Cell | None) -> tuple[float | None, str | None, int | None]:
+    return (None, None, None) if cell is None else (cell.value, _between(cell.low, cell.high), cell.n)
 
 
 def _explained(cell: Cell | None) -> tuple[object, ...]:
     if cell is None:
-        return (None,) * 5
+        return (None,) * 6
     explained = None if cell.explained is None else cell.explained.value
-    return *_figure(cell.r2), explained, *_figure(cell.spearman)
+    return *_figure(cell.r2), explained, *_figure(cell.spearman), cell.n
 
 
 def _figure(figure: Figure | None) -> tuple[float | None, str | None]:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from models.arrays import Array
 from models.judged import Judged
-from models.metrics import bootstrap, interval, per_user
+from models.metrics import bootstrap, interval
+from models.proportions import per_user, sign_test
 from models.targets import Target
 
 __all__ = ["Contest", "Entry", "Rival", "contest"]
+
+SURE = 0.05
+"""Of the sign test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,10 @@ class Rival:
         n_photos: of test, that both were judged on.
         own, other: test figures of the winner and of the rival on these photos.
         less: how much less error the winner makes, with its 95 % interval over users; wrong answers count as 1.
-        ratio: error of the winner over that of the rival, likewise. None where the rival makes none.
-        sure: whether the interval of `less` lies above 0.
+        ratio: error of the winner over that of the rival, likewise. None where the rival makes none; without interval
+            where either answers all right, for no draw of these photos could say how rare their errors are.
+        verdict: whether the winner surely makes less error, or more: the interval of `less` lies on one side of 0, and
+            of a yes or no a sign test over users says so too, which knows how few they are. Else undecided.
     """
 
     run_id: str
@@ -50,7 +57,12 @@ class Rival:
     other: float
     less: tuple[float, float | None, float | None]
     ratio: tuple[float | None, float | None, float | None]
-    sure: bool
+    verdict: Literal["less", "more", "undecided"]
+
+    @property
+    def sure(self) -> bool:
+        """Whether the winner surely makes less error."""
+        return self.verdict == "less"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,13 @@ def _against(target: Target, own: Judged, rival: Entry, seed: int) -> Rival:
     low, high = interval((drawn_b - drawn_a) / drawn_n)
     with np.errstate(divide="ignore", invalid="ignore"):
         lowest, highest = interval(drawn_a / drawn_b)
+    if target.metric == "accuracy" and not (a and b):
+        lowest = highest = None
+    verdict: Literal["less", "more", "undecided"] = "undecided"
+    if low is not None and high is not None and (low > 0 or high < 0):
+        better, worse = int((sums[:, 2] > sums[:, 1]).sum()), int((sums[:, 2] < sums[:, 1]).sum())
+        if target.metric == "mse" or sign_test(better, worse) < SURE:
+            verdict = "less" if low > 0 else "more"
     figures = [1 - error / n if target.higher_is_better else error / n for error in (a, b)]
     return Rival(
         rival.run_id,
@@ -110,7 +129,7 @@ def _against(target: Target, own: Judged, rival: Entry, seed: int) -> Rival:
         float(figures[1]),
         (float((b - a) / n), low, high),
         (float(a / b) if b else None, lowest, highest),
-        low is not None and low > 0,
+        verdict,
     )
 
 

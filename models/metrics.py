@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Array, Strings
+from models.proportions import per_user, voices, wilson
 from models.targets import Target
 
 __all__ = ["bootstrap", "interval", "judge", "log_loss", "mse", "noise_floor", "per_user", "rank_correlation"]
@@ -58,7 +59,7 @@ def judge(
     constant: float | Array,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Every figure of one run on one split.
+    """Every figure of one run on one split; shares of right answers have Wilson's intervals, all others a bootstrap's.
 
     Args:
         target: decides what `metric` is.
@@ -71,8 +72,8 @@ def judge(
 
     Returns:
         `metric`, `baseline` (the constant's) and by target: `gain` (times less error than the constant),
-        `r2`, `spearman`, `noise_floor`; or `log_loss`, `auc`, `average_precision`. `intervals` of the
-        first five.
+        `r2`, `spearman`, `noise_floor`; or `log_loss`, `auc`, `average_precision` and `voices`, what the answers are
+        worth. `intervals` of the first five.
     """
     y, p, weight = (np.asarray(values, np.float64) for values in (y, p, weight))
     if target.metric == "mse":
@@ -93,17 +94,12 @@ def judge(
     with np.errstate(divide="ignore", invalid="ignore"):
         found: dict[str, Any] = {name: float(figure(totals)) for name, figure in figures.items()}
         found["intervals"] = {name: interval(figure(draws)) for name, figure in figures.items()}
+        if target.metric == "accuracy":
+            further["voices"] = voices(weight, users)
+            found["intervals"] = {name: wilson(found[name], further["voices"]) for name in figures}
         if target.metric == "mse":
             found["spearman"], *found["intervals"]["spearman"] = rank_correlation(y, p, users, rng)
     return {name: _defined(value) for name, value in (found | further).items()}
-
-
-def per_user(terms: Array, users: Strings) -> Array:
-    """Sums of `terms` (n, k) over each user's photos, (users, k)."""
-    _, owner = np.unique(users, return_inverse=True)
-    sums = np.zeros((owner.max() + 1, terms.shape[1]))
-    np.add.at(sums, owner, terms)
-    return sums
 
 
 def bootstrap(sums: Array, rng: np.random.Generator, draws: int = DRAWS) -> Array:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.division import STORED
+from models.proportions import wilson
 from models.targets import TARGETS
 from warehouse import InputError
 from warehouse.query import sql
@@ -74,13 +75,14 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A figure on test with its 95 % interval over users.
+    """A figure on test with its 95 % interval over users: a bootstrap's of an error, Wilson's of an accuracy.
 
     Attributes:
         run_id: None for the best constant.
         r2: share of the variance of the labels that is explained; None of a yes or no, as the next two.
         explained: share of the variance that is left without the labels' own noise.
         spearman: rank correlation.
+        n: photos of test.
     """
 
     value: float
@@ -90,6 +92,7 @@ class Cell:
     r2: Figure | None = None
     explained: Figure | None = None
     spearman: Figure | None = None
+    n: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +161,16 @@ def unpacked(row: Mapping[str, Any]) -> dict[str, Any]:
         "results": results,
         "hyperparameters": chosen,
         "division": chosen.get("division", STORED.name),
-        "interval": results.get("intervals", {}).get("metric", [None, None]),
+        "interval": _interval(row, results, "metric", "test"),
     }
+
+
+def _interval(row: Mapping[str, Any], results: Mapping[str, Any], name: str, column: str) -> list[float | None]:
+    """Of test or the baseline; runs of former versions wrote a bootstrap's of accuracies, which is too sure."""
+    if row.get("metric") == "accuracy" and row[column] is not None:
+        return wilson(row[column], results.get("voices") or row["n_test"])
+    found: list[float | None] = results.get("intervals", {}).get(name, [None, None])
+    return found
 
 
 def in_order(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -223,6 +234,7 @@ def _cell(run: dict[str, Any] | None) -> Cell | None:
         r2,
         _explained(run, r2),
         _figure(run, "spearman"),
+        run["n_test"],
     )
 
 
@@ -251,8 +263,8 @@ def _constant(runs: Sequence[dict[str, Any]]) -> Cell | None:
     if not runs:
         return None
     widest = max(runs, key=lambda run: run["n_test"])
-    low, high = widest["results"].get("intervals", {}).get("baseline", [None, None])
-    return Cell(widest["baseline"], low, high)
+    low, high = _interval(widest, widest["results"], "baseline", "baseline")
+    return Cell(widest["baseline"], low, high, n=widest["n_test"])
 
 
 def _floor(runs: Sequence[dict[str, Any]]) -> float | None:

@@ -16,7 +16,8 @@ import numpy as np
 
 from models.arrays import Strings
 from models.judged import Judged
-from models.metrics import bootstrap, interval, per_user, rank_correlation
+from models.metrics import bootstrap, interval, rank_correlation
+from models.proportions import per_user, voices, wilson
 from models.targets import Target
 from warehouse import InputError
 
@@ -106,6 +107,13 @@ def by_value(
         for key in ("error", "ratio", "bias"):
             low, high = interval(figures[key, 1]) if n_users > 1 else (None, None)
             whole[key] = (_known(figures[key, 0]), low, high)
+        if target.metric == "accuracy" and n_users > 1:
+            # No draw of photos that are all answered right, or all wrong, knows how rare the other answer is.
+            share = whole["error"][0]
+            ends = wilson(float("nan") if share is None else share, voices(weight[own], users[own]))
+            whole["error"] = (share, ends[0], ends[1])
+            if not (wrong[own].any() and wrong[~own].any()):
+                whole["ratio"] = (whole["ratio"][0], None, None)
         low = whole["ratio"][1]
         found.append(
             Slice(

@@ -56,5 +56,5 @@ def _row(rival: Rival) -> dict[str, Any]:
         "other": f"{rival.other:.4f}",
         "ratio": "" if ratio is None else f"{ratio:.2f}",
         "interval": "" if low is None or high is None else f"{low:.2f} to {high:.2f}",
-        "sure": rival.sure,
+        "verdict": rival.verdict,
     }

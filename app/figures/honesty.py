@@ -12,7 +12,8 @@ from app.figures.drawing import COLOURS, DIM, INK, LINE, MARKERS, panels, titled
 from app.figures.standing import WORDS
 from models.contests import by_photo
 from models.judged import Judged
-from models.metrics import bootstrap, interval, per_user, rank_correlation
+from models.metrics import bootstrap, interval, rank_correlation
+from models.proportions import per_user, voices, wilson
 from models.slices import by_value
 from models.targets import target as target_named
 
@@ -79,17 +80,19 @@ def bins(of: Judged, *, seed: int = 0) -> list[Bin]:
         sums = per_user(np.stack([weight, weight * of.y[rows]], 1), of.user_ids[rows])
         draws = bootstrap(sums, np.random.default_rng(seed))
         low, high = interval(draws[:, 1] / draws[:, 0]) if len(sums) > 1 else (None, None)
-        observed = float(np.average(of.y[rows], weights=weight)), low, high
+        share = float(np.average(of.y[rows], weights=weight))
+        if np.isin(of.y, (0, 1)).all():  # of a yes or no: a bin of equal answers is not sure of the next one
+            low, high = wilson(share, voices(weight, of.user_ids[rows]))
+        observed = share, low, high
         found.append(Bin(len(rows), float(np.average(of.p[rows], weights=weight)), observed))
     return found
 
 
-def coverage(of: Judged, reach: float, *, seed: int = 0) -> Interval:
+def coverage(of: Judged, reach: float) -> Interval:
     """The share of photos within `reach` of their prediction, with its 95 % interval over users."""
     held = (np.abs(of.y - of.p) <= reach).astype(np.float64)
-    sums = per_user(np.stack([np.ones_like(held), held], 1), of.user_ids)
-    draws = bootstrap(sums, np.random.default_rng(seed))
-    return float(held.mean()), *interval(draws[:, 1] / draws[:, 0])  # type: ignore[return-value]
+    low, high = wilson(float(held.mean()), voices(np.ones_like(held), of.user_ids))
+    return float(held.mean()), low, high
 
 
 def calibration(found: Sequence[tuple[Mapping[str, Any], Judged]]) -> tuple[Figure, list[str]] | None:

@@ -63,7 +63,11 @@ def table(ranked: Table) -> dict[str, Any]:
     """Table 2 or 3: ours, the interval, and what the paper printed; columns that were trained only."""
     better = max if ranked.metric == "accuracy" else min
     used = [at for at in range(len(SETUPS)) if any(row.cells[at] is not None for row in ranked.rows)]
-    best = {at: better(cell.value for row in ranked.rows if (cell := row.cells[at]) is not None) for at in used}
+    best: dict[int, tuple[str, int]] = {}
+    for at in used:
+        values = [cell.value for row in ranked.rows if (cell := row.cells[at]) is not None]
+        first = _value(better(values))
+        best[at] = first, sum(_value(value) == first for value in values)
     names = list(SETUPS.values())
     rows = [
         {
@@ -84,17 +88,25 @@ def table(ranked: Table) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell | None, best: float) -> dict[str, Any]:
+def _cell(cell: Cell | None, best: tuple[str, int]) -> dict[str, Any]:
+    """`best`: the best value of the column, as it is shown, and how many have it."""
     if cell is None:
-        return {"value": "", "interval": "", "best": False, "r2": "", "explained": "", "spearman": ""}
+        empty = dict.fromkeys(("value", "interval", "n", "r2", "explained", "spearman"), "")
+        return empty | {"best": False, "tied": False}
     return {
-        "value": f"{cell.value:.4f}",
+        "value": _value(cell.value),
+        "n": "" if cell.n is None else f"{cell.n:,}",
         "interval": "" if cell.low is None or cell.high is None else f"{cell.low:.4f} to {cell.high:.4f}",
-        "best": cell.value == best,
+        "best": best == (_value(cell.value), 1),
+        "tied": best[0] == _value(cell.value) and best[1] > 1,
         "r2": "" if cell.r2 is None else f"{cell.r2.value:.2f}",
         "explained": "" if cell.explained is None else f"{cell.explained.value:.0%}".replace("%", " %"),
         "spearman": "" if cell.spearman is None else f"{cell.spearman.value:.2f}",
     }
+
+
+def _value(value: float) -> str:
+    return f"{value:.4f}"
 
 
 def _short(value: float | None) -> str:

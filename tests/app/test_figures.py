@@ -13,6 +13,7 @@ from PIL import Image
 from app.figures import breakdown, curves, drawing, honesty, maps, photos, sheets, standing
 from app.figures.duels import MOST, duels
 from models import Pair
+from models.ranking import Cell, Row, Table
 
 
 def photo(n, prediction, **known):
@@ -248,8 +249,13 @@ def test_the_head_that_dev_prefers_is_told_apart_from_the_others_on_the_same_pho
     assert found["title"] == "Like ratio, 1BBOX: dev prefers e best"
     assert found["left_out"] == 1
     same, twice = found["rows"]
-    assert (same["head"], same["ratio"], same["sure"]) == ("same", "1.00", False)
-    assert (twice["head"], twice["ratio"], twice["interval"], twice["sure"]) == ("twice", "0.25", "0.25 to 0.25", True)
+    assert (same["head"], same["ratio"], same["verdict"]) == ("same", "1.00", "undecided")
+    assert (twice["head"], twice["ratio"], twice["interval"], twice["verdict"]) == (
+        "twice",
+        "0.25",
+        "0.25 to 0.25",
+        "less",
+    )
     assert (twice["own"], twice["other"], twice["n_photos"]) == ("0.0100", "0.0400", "200")
     many = standing.ordered([run(f"r{n:02}", dev=0.1 + n / 1000, head=f"h{n:02}") for n in range(MOST + 4)])
     (found,) = duels(many, lambda one: told["best"])
@@ -258,3 +264,18 @@ def test_the_head_that_dev_prefers_is_told_apart_from_the_others_on_the_same_pho
     assert duels(many[:1], lambda one: told["best"]) == []
     strangers = [photo(n, 0.5, photo_id=f"q{n}") for n in range(9)]  # of a store that has changed since
     assert duels(many[:2], lambda one: told["best"] if one["run_id"] == "r00" else strangers) == []
+
+
+def test_a_best_figure_that_several_heads_share_is_tied_and_every_cell_has_its_n():
+    rows = [Row("e", str(n), (None, Cell(value, 0.7, 1.0, n=9)), (None, None)) for n, value in enumerate((1, 1, 0.5))]
+    shown = standing.table(Table("Table 3", "gender", "accuracy", rows, (None, None)))
+    assert [(row["cells"][0]["best"], row["cells"][0]["tied"], row["cells"][0]["n"]) for row in shown["rows"]] == [
+        (False, True, "9"),
+        (False, True, "9"),
+        (False, False, "9"),
+    ]
+    alone = standing.table(Table("Table 3", "gender", "accuracy", rows[1:], (None, None)))
+    assert [(row["cells"][0]["best"], row["cells"][0]["tied"]) for row in alone["rows"]] == [
+        (True, False),
+        (False, False),
+    ]

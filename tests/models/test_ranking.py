@@ -52,9 +52,9 @@ def test_tables_stand_as_printed(db):
         ("inception_v3", "0fc"),
         ("facenet", "1fc"),
     ]
-    assert two.rows[0].cells == (Cell(0.2, 0.1, 0.3), Cell(0.2, 0.1, 0.3))
+    assert two.rows[0].cells == (Cell(0.2, 0.1, 0.3, n=50), Cell(0.2, 0.1, 0.3, n=50))
     assert two.rows[0].published == (0.187, 0.163)
-    assert two.rows[1].cells == (Cell(0.031, 0.0155, 0.062, "a"), Cell(0.021, 0.0105, 0.042, "b"))
+    assert two.rows[1].cells == (Cell(0.031, 0.0155, 0.062, "a", n=50), Cell(0.021, 0.0105, 0.042, "b", n=50))
     assert two.rows[1].published == (0.0252, 0.0193)
     assert two.rows[2].cells[0] is None
     assert two.rows[2].published == (None, 0.0121)
