@@ -191,15 +191,16 @@ def _gathered(
         OneAnswerError: none is left.
     """
     found: dict[str, Experiment] = {}
-    problem: OneAnswerError | None = None
+    problems: list[OneAnswerError] = []
     for target in targets:
         try:
             found[target.name] = Experiment.of(store, target, encoder, setup, division, flip=flip)
         except OneAnswerError as error:
-            problem = error
-            progress.note(f"{error.what} Left out.")
-    if problem is not None and not found:
-        raise problem
+            problems.append(error)
+    if problems and not found:
+        raise problems[0]
+    for problem in problems:
+        progress.note(f"{problem.what} Left out.")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -16,7 +17,7 @@ from app.serve.uploads import Upload, in_memory
 from features.faces import FaceSettings
 from models import choosing, runs
 from models.as_trained import check_encoders
-from warehouse import InputError, PhotogenicError
+from warehouse import InputError, Layout, PhotogenicError
 
 if TYPE_CHECKING:
     from features import FeatureStore
@@ -27,6 +28,9 @@ __all__ = ["Scorer"]
 
 _BATCH = 64
 _SAID = ("prediction", "low", "high", "run_id", "head", "encoder", "setup")
+_TRUSTED_S = 10.0
+"""How long a choice stands without another look at the encoders that are here."""
+
 _log = logging.getLogger(__name__)
 
 Order = tuple[Sequence[Upload], "asyncio.Future[list[Scored]]"]
@@ -46,6 +50,7 @@ class Scorer:
         self._orders: dict[str, list[Order]] = {}
         self._working: asyncio.Task[None] | None = None
         self._told = set[str]()
+        self._choices: dict[str, tuple[object, float, choosing.Choice]] = {}
         self.n_batches = self.n_pictures = 0
 
     def close(self) -> None:
@@ -68,7 +73,7 @@ class Scorer:
             if run is not None:
                 runs.verify(layout, run)
                 return [run], []
-            found = choosing.choose(layout, snapshot.ask, target, fits=partial(check_encoders, faces=FaceSettings()))
+            found = self._choice(snapshot, target)
         except PhotogenicError as error:
             raise self._told_of(error, "not_ready" if run is None else "not_found") from error
         for note in set(found.notes) - self._told:
@@ -84,7 +89,10 @@ class Scorer:
             ApiError: there is none.
         """
         if run is None:
-            found = choosing.shown(self._store.layout, snapshot.ask, target)
+            try:
+                found: choosing.Candidate | None = self._choice(snapshot, target).run
+            except PhotogenicError:
+                found = choosing.shown(self._store.layout, snapshot.ask, target)
             if found is None:
                 raise ApiError(
                     "not_ready", f"No head for {target} was trained yet.", f"features train --target {target}"
@@ -94,6 +102,17 @@ class Scorer:
             if row["run_id"] == run:
                 return row
         raise ApiError("not_found", f"There is no run {run[:80]!r}.", "GET /api/v1/runs lists those that there are")
+
+    def _choice(self, snapshot: Snapshot, target: str) -> choosing.Choice:
+        """What the rule says, as long as neither the snapshot nor the folder of a run is another one."""
+        layout = self._store.layout
+        state = snapshot.key, [_state(layout, row["run_id"]) for row in snapshot.runs if row["target"] == target]
+        known = self._choices.get(target)
+        if known is None or known[0] != state or time.monotonic() - known[1] > _TRUSTED_S:
+            fits = partial(check_encoders, faces=FaceSettings())
+            known = state, time.monotonic(), choosing.choose(layout, snapshot.ask, target, fits=fits)
+            self._choices[target] = known
+        return known[2]
 
     async def score(self, asked: Sequence[str], pictures: Sequence[Upload]) -> list[dict[str, Any]]:
         """One answer per picture, in order.
@@ -169,6 +188,19 @@ class Scorer:
         if name not in self._embedders:
             self._embedders[name] = FileEmbedder(name)
         return self._embedders[name](paths)
+
+
+def _state(layout: Layout, run_id: str) -> list[tuple[int, int] | None]:
+    """Changes when somebody removes the folder of a run, or puts it back."""
+    found: list[tuple[int, int] | None] = []
+    for name in ("manifest.json", "weights.safetensors"):
+        try:
+            stat = (layout.models / run_id / name).stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((stat.st_mtime_ns, stat.st_size))
+    return found
 
 
 def _answer(picture: Upload, scored: Scored | None) -> dict[str, Any]:

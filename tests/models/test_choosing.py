@@ -244,6 +244,22 @@ def test_a_run_that_is_not_there_is_refused_and_those_that_are_are_named(store):
         assert "gone" in answer.json["message"]
 
 
+def test_a_server_follows_when_a_folder_goes_and_comes_back(store):
+    put_heads(store, Head("first", 0.4, dev=0.01), Head("second", 0.9))
+    folder, away = store.layout.models / "first", store.layout.root / "away"
+    with served(store.layout.root) as here:
+
+        def answers():
+            told = here.form("/api/v1/predict", [("a.jpg", b"x")]).json
+            return told["run_id"]
+
+        assert answers() == "first"
+        folder.rename(away)
+        assert answers() == "second"
+        away.rename(folder)
+        assert answers() == "first"
+
+
 def test_heads_that_were_not_published_are_not_denied(store):
     put_heads(store, Head("known", 0.4, target="gender"))
     made = runs.described(store.layout, "known")
