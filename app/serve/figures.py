@@ -13,8 +13,6 @@ from app.serve.snapshot import Snapshot
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from warehouse import Layout
-
 __all__ = ["Figures"]
 
 
@@ -26,16 +24,16 @@ class Figures:
         self._key: Hashable = None
         self._drawn: dict[str, Any] = {}
 
-    def of(self, snapshot: Snapshot, layout: Layout) -> dict[str, Any]:
+    def of(self, snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
         """Drawings as SVG and photos as rows, by the names of the template; None or empty where there is nothing."""
         with self._lock:
-            if self._key != snapshot.key:
-                self._drawn, self._key = _drawn(snapshot, layout), snapshot.key
+            if self._key != (snapshot.key, answering):
+                self._drawn, self._key = _drawn(snapshot, answering), (snapshot.key, answering)
             return self._drawn
 
 
-def _drawn(snapshot: Snapshot, layout: Layout) -> dict[str, Any]:
-    runs = standing.ordered(snapshot.runs, standing.answering(layout, snapshot.ask))
+def _drawn(snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
+    runs = standing.ordered(snapshot.runs, answering)
     said: dict[str, list[dict[str, Any]]] = {}
 
     def test_of(run: Mapping[str, Any]) -> list[dict[str, Any]]:

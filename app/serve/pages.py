@@ -21,6 +21,7 @@ from app.serve.figures import Figures
 from app.serve.guard import COOKIE
 from app.serve.photos import everything, in_order
 from app.serve.site import Site
+from app.serve.snapshot import Snapshot
 from app.serve.uploads import whole_body
 from app.serve.vocabulary import EXAMPLES, dictionary, words
 from warehouse import InputError, PhotogenicError
@@ -166,7 +167,7 @@ class Pages:
             n_runs=len(site.snapshot.runs),
             tables=await self._work(self._tables),
             alike=await self._alike(),
-            **await self._work(self._figures.of, site.snapshot, site.store.layout),
+            **await self._work(self._drawn, site.snapshot),
         )
 
     async def store(self, _: web.Request) -> web.Response:
@@ -277,6 +278,9 @@ class Pages:
             if others:
                 pairs.append({"query": query, "found": others})
         return pairs
+
+    def _drawn(self, snapshot: Snapshot) -> dict[str, Any]:
+        return self._figures.of(snapshot, self.site.scorer.all_shown(snapshot))
 
     def _tables(self) -> list[dict[str, Any]]:
         from models import leaderboard

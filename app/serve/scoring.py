@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from app.serve.uploads import Upload, in_memory
 from features.faces import FaceSettings
 from models import choosing, runs
 from models.as_trained import check_encoders
+from models.targets import TARGETS
 from warehouse import InputError, Layout, PhotogenicError
 
 if TYPE_CHECKING:
@@ -102,6 +104,14 @@ class Scorer:
             if row["run_id"] == run:
                 return row
         raise ApiError("not_found", f"There is no run {run[:80]!r}.", "GET /api/v1/runs lists those that there are")
+
+    def all_shown(self, snapshot: Snapshot) -> frozenset[str]:
+        """The run_id of every target whose predictions are shown."""
+        found = set()
+        for target in TARGETS:
+            with contextlib.suppress(ApiError):  # none was trained
+                found.add(self.shown(snapshot, None, target)["run_id"])
+        return frozenset(found)
 
     def _choice(self, snapshot: Snapshot, target: str) -> choosing.Choice:
         """What the rule says, as long as neither the snapshot nor the folder of a run is another one."""
