@@ -108,6 +108,8 @@ def test_a_sender_gets_an_own_prediction_that_new_swipes_change(store, shown, tm
 
     fond, gone = swiped("true", 1)
     assert (gone.status, gone.prediction, gone.low) == ("missing", None, None)
+    assert {one.run_id for one in (fond, gone)} == {run_of(store, "like_ratio", "toy_a")}
+    assert (fond.encoder, fond.setup) == ("toy_a", "all")
     assert 0 <= fond.low < fond.prediction < fond.high <= 1
     tired = swiped("false", 2)[0]
     assert tired.prediction < fond.prediction
