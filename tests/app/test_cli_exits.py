@@ -71,7 +71,12 @@ def reads(pid, root):
     return False
 
 
-def test_130_when_interrupted(asked):
+@pytest.mark.parametrize(
+    ("asks", "code", "said"),
+    [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, "Ended by SIGTERM.")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_130_when_interrupted_and_143_when_terminated(asked, asks, code, said):
     process = subprocess.Popen(
         [FEATURES, "sql", ENDLESS, "--store", asked.layout.root],
         stdout=subprocess.PIPE,
@@ -83,10 +88,10 @@ def test_130_when_interrupted(asked):
         assert process.poll() is None
         time.sleep(0.05)
     time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(asks)
     out, err = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert (out, err) == ("", "")
+    assert process.returncode == code
+    assert (out, err[: len(said)], err.count("\n")) == ("", said, bool(said))
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "table"])
