@@ -179,7 +179,7 @@ def _in_turn(kinds):
 
 
 @pytest.mark.usefixtures("untouched")
-@pytest.mark.parametrize(("kind", "names"), _in_turn(KINDS))
+@pytest.mark.parametrize(("kind", "names"), list(_in_turn(KINDS)))
 def test_what_does_more_than_read_is_refused_at_every_door(doors, root, kind, names):
     for name in names:
         with pytest.raises(QueryError, match=r"statements|is not run here|Nothing can be changed") as caught:
@@ -190,7 +190,7 @@ def test_what_does_more_than_read_is_refused_at_every_door(doors, root, kind, na
 
 
 @pytest.mark.usefixtures("untouched")
-@pytest.mark.parametrize(("kind", "names"), _in_turn(READS))
+@pytest.mark.parametrize(("kind", "names"), list(_in_turn(READS)))
 def test_what_reads_is_answered_at_every_door(doors, kind, names):
     for name in names:
         assert doors[name](READS[kind]), name
