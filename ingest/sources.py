@@ -165,7 +165,8 @@ def _look_at_text(given: Given, path: Path, magic: bytes, table: Table, mapping:
         compression = "zstd"
     head = _head(given.name, path, magic, compression)
     if not head.strip():
-        raise InputError(f"{given.name} is empty.", "a file with a header or rows", f"ls -l {pasted(given.path)}")
+        remedy = "features ingest users - < USERS.csv" if given.name == "stdin" else f"ls -l {pasted(given.path)}"
+        raise InputError(f"{given.name} is empty.", "a file with a header or rows", remedy)
     if _text_format(given, head, compression) == "ndjson":
         objects.refuse_other_json(given, head)
         keys = objects.keys_of(given, path, compression)

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from aiohttp import web
 
 from app.serve.errors import ApiError
 
-__all__ = ["from_json", "from_text"]
+__all__ = ["filled", "from_json", "from_text"]
 
 Schema = Mapping[str, Any]
 
@@ -125,3 +126,8 @@ def _is(value: Any, kind: str) -> bool:
 
 def _not(where: str, expected: str) -> ApiError:
     return ApiError("bad_request", f"{where} is not as described. Expected: {expected}", "see /api")
+
+
+def filled(request: web.Request) -> dict[str, str]:
+    """The parameters of the address that say something: an empty choice of a form is none."""
+    return {name: value for name, value in request.query.items() if value}

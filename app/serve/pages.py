@@ -15,7 +15,7 @@ from app.figures import photos, standing
 from app.serve import schemas, views
 from app.serve.addresses import PHOTO, address
 from app.serve.addresses import photo_id as photo_of
-from app.serve.checking import from_text
+from app.serve.checking import filled, from_text
 from app.serve.errors import ApiError, translated
 from app.serve.figures import Figures
 from app.serve.guard import COOKIE
@@ -23,21 +23,12 @@ from app.serve.photos import everything, in_order
 from app.serve.site import Site
 from app.serve.snapshot import Snapshot
 from app.serve.uploads import whole_body
-from app.serve.vocabulary import EXAMPLES, dictionary, words
+from app.serve.vocabulary import EXAMPLES, PAGES, dictionary, words
 from warehouse import InputError, PhotogenicError
 from warehouse.query import unbuilt
 
 __all__ = ["PAGES", "Pages"]
 
-PAGES = (
-    ("Gallery", "/"),
-    ("Similar", "/similar"),
-    ("SQL", "/sql"),
-    ("Breakdown", "/breakdown"),
-    ("Models", "/models"),
-    ("Store", "/store"),
-    ("API", "/api"),
-)
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _UNBUILT = unbuilt()
 
@@ -83,7 +74,7 @@ class Pages:
     async def gallery(self, request: web.Request) -> web.Response:
         site = self.site
         # A like ratio of two swipes says little; posts have no swipes to count.
-        asked = from_text(({"least": "20"} if self._rated() else {}) | _filled(request), self.takes["gallery"])
+        asked = from_text(({"least": "20"} if self._rated() else {}) | filled(request), self.takes["gallery"])
         run, problem = None, None
         found: dict[str, Any] = {"n_photos": 0, "photos": []}
         try:
@@ -125,7 +116,7 @@ class Pages:
         )
 
     async def similar(self, request: web.Request) -> web.Response:
-        known = from_text(_filled(request), self._only("photo_id"))
+        known = from_text(filled(request), self._only("photo_id"))
         site = self.site
         encoders = site.nearest.encoders()
         encoder = site.nearest.index(None).manifest.encoder if encoders else ""
@@ -142,7 +133,7 @@ class Pages:
         )
 
     async def sql(self, request: web.Request) -> web.Response:
-        known = from_text(_filled(request), self._only("q"))
+        known = from_text(filled(request), self._only("q"))
         query = known["q"] or EXAMPLES[0][1]
         described = dictionary()
         return self._page(
@@ -150,7 +141,7 @@ class Pages:
         )
 
     async def breakdown(self, request: web.Request) -> web.Response:
-        asked = from_text(_filled(request), self.takes["breakdown"])
+        asked = from_text(filled(request), self.takes["breakdown"])
         shown: dict[str, Any] = {"problem": None, "window": asked["window"]}
         if "gender_breakdown" in self.site.snapshot.relations:
             shown |= await self._work(views.breakdown, self.site.snapshot, asked["window"])
@@ -302,8 +293,3 @@ class Pages:
 
     async def _work(self, call: Callable[..., T], *given: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.site.work, call, *given)
-
-
-def _filled(request: web.Request) -> dict[str, str]:
-    """The parameters of the address that say something: an empty choice of a form is none."""
-    return {name: value for name, value in request.query.items() if value}

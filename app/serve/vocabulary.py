@@ -8,7 +8,18 @@ from typing import Any
 import sql
 from warehouse.relations import Relation, relation
 
-__all__ = ["EXAMPLES", "dictionary", "words"]
+__all__ = ["EXAMPLES", "PAGES", "dictionary", "words"]
+
+PAGES = (
+    ("Gallery", "/"),
+    ("Similar", "/similar"),
+    ("SQL", "/sql"),
+    ("Breakdown", "/breakdown"),
+    ("Models", "/models"),
+    ("Store", "/store"),
+    ("API", "/api"),
+)
+"""The pages, by name and address."""
 
 EXAMPLES = (
     (

@@ -18,9 +18,8 @@ from tests.app.serve.here import form, served
 from warehouse import InputError
 
 WRITES = [
-    "create table evil as select 1",
+    *("create table evil as select 1", "delete from facts.swipes"),
     "insert into facts.users select * from facts.users",
-    "delete from facts.swipes",
     "update facts.users set gender = 'female'",
     "drop view users",
     "alter table facts.users add column x integer",
