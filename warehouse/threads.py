@@ -5,8 +5,8 @@ on, and no more than the quota of its container. `share_out` writes the number, 
 environment: OpenMP (torch, FAISS, scikit-learn), OpenBLAS and polars read it when they are loaded, and child processes
 inherit it. What the user has set stands. DuckDB and our own pools take `Settings.threads`.
 
-The program does this before anything is loaded. A program that imports `FeatureStore` keeps its own environment;
-it may call `share_out()` first.
+The program does this before anything is loaded. So does a `FeatureStore`, for what its process has not loaded yet: it
+changes no library that runs already, and nothing that the environment sets.
 """
 
 from __future__ import annotations
