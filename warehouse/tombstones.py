@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -68,7 +69,8 @@ class Tombstones:
             if not self._salt_path.exists():
                 write_atomically(self._salt_path, secrets.token_hex(32).encode(), mode=0o600)
             self._salt = _read_salt(self._salt_path)
-        self._remember(self._path, self._held | {self.hash(kind, id_) for kind, id_ in erased})
+        named = {(kind, name) for kind, id_ in erased for name in (id_, _as_read_now(id_))}
+        self._remember(self._path, self._held | {self.hash(kind, id_) for kind, id_ in named})
 
     def merge(self, folder: Path) -> None:
         """Remember, durably, everybody whose tombstones lie in another `erased` folder.
@@ -147,6 +149,12 @@ def erasures(layout: Layout) -> int:
 
 def _hash(salt: str, kind: Kind, id_: str) -> str:
     return hashlib.sha256(f"{salt}{kind}:{id_}".encode()).hexdigest()
+
+
+def _as_read_now(id_: str) -> str:
+    """The id that files give today to whom an older store calls `17.0`: 17, as in sql/ingest/values.sql."""
+    found = re.fullmatch(r"(-?(?:0|[1-9][0-9]*))[.]0+", id_)
+    return found[1] if found else id_
 
 
 def _lines(path: Path) -> list[str]:

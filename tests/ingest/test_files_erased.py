@@ -76,6 +76,13 @@ def test_every_column_that_names_them(store, kind, text):
     nothing_is_kept(store)
 
 
+@pytest.mark.parametrize("text", ["17.0", "17", "17.00"])
+def test_whom_an_older_store_called_by_a_number_with_a_fraction_does_not_come_back(store, text):
+    Tombstones(store.db.layout).add([("user", "17.0")])
+    [account] = store.take("users", store.file("given.csv", f"user_id,gender\n{text},f\n170,f\n17.5,f\n"))
+    assert (account.n_kept, account.rejected) == (2, {"erased": 1})
+
+
 def test_being_erased_comes_before_any_other_reason(store):
     account = store.take_text("swipes", f"{SWIPES}{GONE},b,perhaps,2024-01-01\nb,{GONE},1,never\n")
     assert account.rejected == {"erased": 2}
