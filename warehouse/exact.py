@@ -118,7 +118,12 @@ def _is_shown(values: pa.Array) -> bool:
 
     kind = values.type
     if pa.types.is_nested(kind):
-        inside = [values.field(n) for n in range(kind.num_fields)] if pa.types.is_struct(kind) else [values.flatten()]
+        if pa.types.is_map(kind):
+            inside = [values.keys, values.items]
+        elif pa.types.is_struct(kind):
+            inside = [values.field(n) for n in range(kind.num_fields)]
+        else:
+            inside = [values.flatten()]
         return all(map(_is_shown, inside))
     if pa.types.is_date32(kind):
         least, most, numbers = -719_162, 2_932_896, values.cast(pa.int32())

@@ -68,19 +68,29 @@ def reading(con: DuckDBPyConnection, query: str) -> Statement:
     if len(statements) > 1:
         raise refusals.several(query, len(statements))
     (statement,) = statements
+    if (kind := _kind(statement)) is None:
+        raise refusals.not_run(query, query.split(maxsplit=1)[0].upper())
     if (text := without_end(statement.query)) != statement.query:
         (statement,) = con.extract_statements(text)
     parts = _parts(con, statement)
     if parts is None:
-        raise refusals.not_run(query, statement.type.name)
+        raise refusals.not_run(query, kind)
     if (refused := _refused(con, query, parts)) is not None:
         raise refused
     return statement
 
 
+def _kind(statement: Statement) -> str | None:
+    """The statement's type; None: the client has no name for it, as for UPDATE EXTENSIONS in DuckDB 2.0."""
+    try:
+        return statement.type.name
+    except ValueError:
+        return None
+
+
 def _parts(con: DuckDBPyConnection, statement: Statement) -> list[_Part] | None:
     """What a SELECT is made of, or an EXPLAIN or PIVOT; None: it is none of these."""
-    kind, text = statement.type.name, statement.query
+    kind, text = _kind(statement), statement.query
     if kind == "SELECT":
         return _taken_apart(con, text)
     return _of_any_form(con, explained(text) or text) if kind in {"EXPLAIN", "MULTI"} else None
@@ -143,6 +153,8 @@ def _refused(con: DuckDBPyConnection, query: str, parts: list[_Part]) -> QueryEr
             allowed = TABLE_FUNCTIONS if part.place == "function" else FUNCTIONS
             if function.lower() not in allowed:
                 return refusals.no_function(query, function, sorted(allowed), known=_knows(con, function))
+        if node == "SHOW_REF" and fields.get("show_type") == "SHOW" and not _is_there(con, fields["table_name"]):
+            return refusals.no_relation(fields["table_name"])  # SHOW answers settings as well, and these hold paths
         if node in {"BASE_TABLE", "SHOW_REF"} and not _is_relation(part):
             return refusals.out_of_reach(query, fields["table_name"])
     return None
@@ -170,6 +182,15 @@ def _is_named(part: _Part, name: str) -> bool:
             return True
         inside = around
     return False
+
+
+def _is_there(con: DuckDBPyConnection, name: str) -> bool:
+    """Whether a table or view has that name."""
+    query = (
+        "select 1 from duckdb_tables() where lower(table_name) = $1 union all "
+        "select 1 from duckdb_views() where lower(view_name) = $1 and not internal limit 1"
+    )
+    return bool(con.execute(query, [name.lower()]).fetchall())
 
 
 def _knows(con: DuckDBPyConnection, function: str) -> bool:

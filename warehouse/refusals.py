@@ -9,7 +9,7 @@ import sql
 from warehouse.errors import QueryError
 from warehouse.relations import relation
 
-__all__ = ["no_function", "no_rows", "no_text", "not_run", "out_of_reach", "refusal", "several"]
+__all__ = ["no_function", "no_relation", "no_rows", "no_text", "not_run", "out_of_reach", "refusal", "several"]
 
 _READS = "a statement that reads: SELECT, FROM, DESCRIBE or SUMMARIZE"
 _TABLES = 'features sql "show tables"'
@@ -29,7 +29,7 @@ def refusal(query: str, error: Exception) -> QueryError:
     in_query = f"{fact.rstrip('!.')}: {_short(query)}"
 
     if found := re.match(r"Table with name \"?([\w.]+)\"? does not exist", fact):
-        return _no_relation(found[1])
+        return no_relation(found[1])
     if found := re.search(r"(?:Referenced column|does not have a column named) \"(\w+)\"", fact):
         return QueryError(
             f"There is no column {found[1]} in: {_short(query)}", _near_columns(found[1], about, place), show
@@ -90,7 +90,8 @@ def _no_change(what: str) -> QueryError:
     return QueryError(what, f"{_READS}; the snapshot is not written to", "features ingest --help")
 
 
-def _no_relation(name: str) -> QueryError:
+def no_relation(name: str) -> QueryError:
+    """For a name that no relation has."""
     if name in sql.RELATIONS:
         return QueryError(f"The relation {name} has not been computed yet.", "a store that was built", "features build")
     near = difflib.get_close_matches(name, [*sql.RELATIONS, *sql.VIEWS], n=3)

@@ -104,6 +104,10 @@ def test_every_type_of_duckdb_is_printed_and_exported():
         "'101'::bit",
         "340282366920938463463374607431768211455::uhugeint",
         "{'x': 1}::variant",
+        "map {'k': interval 1 month}",
+        "map {'k': timestamp 'infinity'}",
+        "[timestamp 'infinity']",
+        "{'t': [date '-infinity']}",
         "null",
         "timestamp 'infinity'",
     ],
@@ -123,6 +127,21 @@ def test_parquet_and_frames_take_any_value(db, expression):
         assert frame["v"][0] == text
     else:
         assert frame["v"][0] is None
+
+
+def test_a_frame_holds_maps_arrays_and_structures(db):
+    frame = sql(db, "select histogram(user_id) as h, [1, 2]::integer[2] as a, {'x': [1]} as s from users")
+    assert frame["h"].to_list() in ([{"ann": 1}], [[{"key": "ann", "value": 1}]])  # a map, or its entries
+    assert (frame["a"].to_list(), frame["s"].to_list()) == ([[1, 2]], [{"x": [1]}])
+
+
+def test_every_type_of_duckdb_is_a_frame(db, monkeypatch):
+    monkeypatch.setattr("warehouse.query.reading", lambda con, query: con.extract_statements(query)[0])
+    con = duckdb.connect()
+    for name in con.sql("from test_all_types()").columns:
+        frame = sql(db, f'select "{name}" as v from test_all_types()')
+        assert frame.height == 3, name
+        assert str(frame)
 
 
 def test_a_frame_keeps_its_types_where_it_can(db):

@@ -242,6 +242,26 @@ def test_no_allowed_thing_tells_a_path(db, con):
         assert str(db.layout.root.parent) not in str(rows), name
 
 
+def test_show_names_relations_and_no_setting(db, con):
+    """SHOW of a name that no table has answers the setting of that name."""
+    settings = [name for (name,) in con.execute("select name from duckdb_settings()").fetchall()]
+    assert len(settings) > 100
+    for name in (*settings, "search_path", "nothing"):
+        for query in (f"show {name}", f"from (show {name})", f'show "{name}"', f"with s as (show {name}) from s"):
+            try:
+                guard.reading(con, query)
+            except (QueryError, duckdb.ParserException):
+                continue
+            pytest.fail(query)
+    for query in ("show users", "show USERS", "from (show users)", "show tables", "show all tables", "describe users"):
+        assert sql(db, query).height
+
+
+def test_a_statement_that_the_client_has_no_name_for_is_refused(db):
+    with pytest.raises(QueryError, match="UPDATE"):
+        sql(db, "update extensions")
+
+
 def test_half_a_letter_is_refused_in_words(db):
     assert "UTF-8" in refused(db, "select '\udc80'").what
 
