@@ -167,13 +167,13 @@ def read_columns(path: str | Path) -> pl.DataFrame:
         raise InputError(f"{file} cannot be read: {error}", "a CSV or Parquet file", "--slices FILE.csv") from error
     if frame.is_empty():
         raise InputError(f"{file} has no row with a {key}.", f"a row for each {key}", "--slices FILE.csv")
-    frame = _one_row_each(file, frame.drop({"photo_id", "user_id"} - {key}, strict=False), key)
+    frame = frame.drop({"photo_id", "user_id"} - {key}, strict=False)
     few = [name for name in frame.columns if name != key and frame[name].n_unique() <= MOST]
     if not few:
         raise InputError(
             f"Every column of {file} has more than {MOST} values.", "groups of people", "--slices FILE.csv"
         )
-    return frame.select(key, *few)
+    return _one_row_each(file, frame.select(key, *few), key)
 
 
 def _check_names(file: Path, names: Sequence[str]) -> None:

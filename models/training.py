@@ -107,7 +107,8 @@ def train(
     elif master is not None:
         raise InputError(f"Only {MLLIB} is trained by Spark.", f"--head {MLLIB} beside --master", f"--head {MLLIB}")
     wanted = pairs(targets, heads, progress)
-    places = list(_places(setups, _held(store, encoders, progress, flip=flip), progress))
+    places = list(_places(setups, _chosen(store, encoders, progress), progress))
+    _require_vectors(store, [encoder for _, encoder in places], flip=flip)
     asked: list[str] = []
     n_trained, new = 0, Unpublished(store)
     if not duplicates_known(store.database):
@@ -145,21 +146,24 @@ def _published_whatever_happens(new: Unpublished) -> Iterator[None]:
         raise
 
 
-def _held(store: FeatureStore, encoders: Sequence[str] | None, progress: Progress, *, flip: bool) -> list[str]:
-    """The encoders that are asked for, of which the store has vectors; with `flip`, of mirror images too.
+def _chosen(store: FeatureStore, encoders: Sequence[str] | None, progress: Progress) -> Sequence[str]:
+    """The encoders that are asked for; else those of the default pair, or all, that the store has vectors of."""
+    if encoders is not None:
+        return encoders
+    held = held_encoders(store.layout)
+    usual = [name for name in DEFAULT if name in held]
+    for name in DEFAULT if usual else ():
+        if name not in held:
+            progress.note(f"The store holds no {name} vectors: left out. features build --encoder {name} makes them.")
+    return usual or held or DEFAULT
+
+
+def _require_vectors(store: FeatureStore, encoders: Sequence[str], *, flip: bool) -> None:
+    """Refuse encoders of which the store has no vectors; with `flip`, of mirror images too.
 
     Raises:
-        StoreError: it has none of one of them, or none at all.
+        StoreError: it has none of one of them.
     """
-    if encoders is None:
-        held = held_encoders(store.layout)
-        usual = [name for name in DEFAULT if name in held]
-        for name in DEFAULT if usual else ():
-            if name not in held:
-                progress.note(
-                    f"The store holds no {name} vectors: left out. features build --encoder {name} makes them."
-                )
-        encoders = usual or held or DEFAULT
     parts = dict.fromkeys(part for several in encoders for part in several.split("+"))
     missing = [part for part in parts if not store.layout.embeddings(part).exists()]
     if missing:
@@ -172,7 +176,6 @@ def _held(store: FeatureStore, encoders: Sequence[str] | None, progress: Progres
     for part in parts:
         if not manifest(store.layout, part).n_flips and flip:
             raise no_mirrors(part)
-    return list(encoders)
 
 
 def _gathered(

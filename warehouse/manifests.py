@@ -10,7 +10,6 @@ says is compared with the types that it should have; a name of a file in it is o
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -207,4 +206,6 @@ def _short(value: object) -> str:
 
 
 def _digest(facts: dict[str, Any]) -> str:
+    import hashlib  # it loads OpenSSL, which most commands need not wait for
+
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

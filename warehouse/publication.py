@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +70,8 @@ def _coming(layout: Layout) -> Path:
 
 def _copied(source: Path, target: Path) -> str:
     """SHA-256 of the bytes. They are read a second time while they are copied, on another core."""
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(1) as pool, source.open("rb") as reader, target.open("wb") as writer:
         sha256 = pool.submit(_sha256, source)
         while os.copy_file_range(reader.fileno(), writer.fileno(), 1 << 30):

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from warehouse.engine import damage
 from warehouse.errors import PhotogenicError, StoreError
-from warehouse.exact import Rows, for_arrow, misfits, projected, sampled
-from warehouse.guard import reading
 from warehouse.refusals import no_rows, refusal
 
 if TYPE_CHECKING:
@@ -57,6 +55,8 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
     """
     import duckdb
 
+    from warehouse.guard import reading
+
     with db.read() as con:
         try:
             statement = reading(con, query)
@@ -72,6 +72,8 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
 
 def _frame(con: DuckDBPyConnection, query: str, answer: DuckDBPyRelation, limit: int | None) -> pl.DataFrame:
     import polars as pl
+
+    from warehouse.exact import for_arrow, misfits, projected
 
     def table(answer: DuckDBPyRelation) -> pa.Table:
         return (answer if limit is None else answer.limit(limit)).to_arrow_table()
@@ -101,6 +103,9 @@ def stream(db: Database, query: str, *, sample: int | None = None) -> Iterator[C
         StoreError: there is no store.
     """
     import duckdb
+
+    from warehouse.exact import sampled
+    from warehouse.guard import reading
 
     def explained(error: Exception) -> PhotogenicError:
         return damage(error, db.layout) or refusal(query, error)
@@ -137,6 +142,8 @@ class Cursor:
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         """Row by row, few of them in memory at a time; text stands for a value that Python has not."""
+        from warehouse.exact import Rows, projected
+
         how = Rows.of(self._answer.types)
         statement: Statement | str = self._statement
         if how is not None:
@@ -156,6 +163,8 @@ class Cursor:
             StoreError: likewise, where the snapshot is damaged.
         """
         import pyarrow as pa
+
+        from warehouse.exact import for_arrow, projected
 
         texts = for_arrow(self.columns, self._answer.types)
         answer = self._answer

@@ -11,7 +11,7 @@ from app.serve.limits import Limits
 
 __all__ = ["describe"]
 
-_ALWAYS = ("unauthorized", "foreign_origin", "wrong_host", "internal")
+_ALWAYS = ("unauthorized", "foreign_origin", "wrong_host", "unknown_expectation", "internal")
 
 
 def describe(limits: Limits, *, token: bool) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def store(tmp_path_factory):
         store.file(name, data)
     lines = "".join(f"{name},u,{name}\n" for name in PICTURES)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(detection, "CALL", "from tests.features.deadly import serve; serve")
+        patch.setattr(detection, "CALL", "tests.features.deadly:serve")
         store.take_text("users", "user_id\nu\n", "users.csv")
         store.take_text("photos", f"photo_id,user_id,path\n{lines}")
         compute(store.db, store.db.layout, [])

@@ -64,7 +64,7 @@ def test_a_stricter_threshold_is_no_other_detector():
 
 
 def test_settings_that_cannot_be_are_refused():
-    with pytest.raises(InputError, match=r"confidence of 1\.5"):
+    with pytest.raises(InputError, match=r"--face-confidence is 1\.5"):
         FaceSettings(confidence=1.5)
     with pytest.raises(InputError, match="'tiny'"):
         FaceSettings(model="tiny")  # type: ignore[arg-type]

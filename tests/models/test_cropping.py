@@ -204,7 +204,7 @@ def test_what_cannot_be_is_refused(store, tmp_path):
         ({"target": "popular"}, "No head for popular that looks at whole photos"),
         ({"aspect": "4x5"}, "'4x5' is no shape"),
         ({"aspect": "1:0"}, "is no shape"),
-        ({"smallest": 0.0}, "smallest crop of 0.0"),
+        ({"smallest": 0.0}, "--smallest is 0.0"),
         ({"output": path}, "would replace"),
         ({"output": tmp_path / "x.tiff"}, "is no picture file"),
     ):

@@ -214,7 +214,7 @@ def test_splits_stay_when_photos_go_and_change_with_the_seed(db):
         ({"min_swipes": 0}, "--min-swipes 1"),
         ({"strict_confidence": 1.5}, "--strict-confidence"),
         ({"mad_threshold": float("nan")}, "--mad-threshold"),
-        ({"band_size": 1}, "--band-size 2"),
+        ({"band_size": 1}, "--band-size 100"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(wrong, remedy):

@@ -136,7 +136,7 @@ def test_a_frame_holds_maps_arrays_and_structures(db):
 
 
 def test_every_type_of_duckdb_is_a_frame(db, monkeypatch):
-    monkeypatch.setattr("warehouse.query.reading", lambda con, query: con.extract_statements(query)[0])
+    monkeypatch.setattr("warehouse.guard.reading", lambda con, query: con.extract_statements(query)[0])
     con = duckdb.connect()
     for name in con.sql("from test_all_types()").columns:
         frame = sql(db, f'select "{name}" as v from test_all_types()')
