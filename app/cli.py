@@ -7,6 +7,7 @@ a bug and shows its traceback.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -160,13 +161,14 @@ def main() -> None:
     """Run the command line, and end the process with its exit code."""
     streams.begin()
     code: object = 1
-    ending = Ending()
+    ending, is_over = Ending(), False
     try:
         try:
             program()
         finally:
             streams.flush()
     except SystemExit as ended:
+        is_over = True
         if ending.told and ended.code not in (0, None):
             code = EXIT
             print(SAID, file=sys.stderr)
@@ -185,6 +187,10 @@ def main() -> None:
     finally:
         if (log := logs.structured()) is not None:
             log.end(code)
+        if is_over and logs.command() == "serve":
+            # Everything is closed. At the interpreter's own end DuckDB's client would print what it calls leaks.
+            sys.stderr.flush()
+            os._exit(code if isinstance(code, int) else 0)
 
 
 def _tell(error: PhotogenicError) -> None:

@@ -133,7 +133,7 @@ def _respond(db: Database, text: str, last: str, limit: int) -> str:
         case _ if word.startswith("."):
             say(f"{word} is no command here; .help shows them.")
         case _:
-            with stream(db, text) as cursor:
+            with stream(db, text, limit=limit + 1) as cursor:
                 table, cut = first_rows(cursor, limit)
             show(table)
             if cut:

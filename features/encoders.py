@@ -150,7 +150,9 @@ def encoder(name: str) -> Encoder:
     Raises:
         EncoderError: nobody knows it; near names are offered.
     """
-    _import_yours()
+    # Those of the program's own first: a setting that names no module stands in the way of nothing else.
+    if name not in ENCODERS:
+        _import_yours()
     if name in ENCODERS:
         return ENCODERS[name]
     if name.startswith("timm:"):

@@ -126,6 +126,8 @@ def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, p
     if where is None and not popular:
         return Selection(index, con.sql(sql.read("search/photos")).pl().select(COLUMNS))
     predicate = "true" if where is None else where
+    if not predicate.strip():
+        raise _refused(con, predicate, "It is empty.")
     query = (
         f"select * from ({sql.read('search/labelled')}) as labelled where (\n{predicate}\n)"
         f"{' and popular' if popular else ''}"

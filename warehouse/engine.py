@@ -101,8 +101,8 @@ def shortage(error: BaseException) -> ResourceError | None:
     if code == errno.EAGAIN or (is_plain and code is None and _has(error, _NO_THREADS)):
         return ResourceError(
             f"The machine allows no more threads or processes: {_short(error)}",
-            "room for some threads per core in `ulimit -u` and in the container; what was finished before stands",
-            "ulimit -u 4096, or FEATURES_THREADS=1, and the same command again",
+            "room for some threads per core in `ulimit -u`, `ulimit -v` and the container; what was done before stands",
+            "FEATURES_THREADS=1 and the same command again, or higher limits",
         )
     if code in (errno.EMFILE, errno.ENFILE) or (is_plain and _has(error, ("Too many open files",))):
         return ResourceError(

@@ -59,7 +59,7 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
 
     with db.read() as con:
         try:
-            statement = reading(con, query)
+            statement = _bounded(con, reading(con, query), limit)
             answer = con.sql(statement)
             if answer is None:
                 raise no_rows(query)
@@ -90,12 +90,13 @@ def _frame(con: DuckDBPyConnection, query: str, answer: DuckDBPyRelation, limit:
 
 
 @contextlib.contextmanager
-def stream(db: Database, query: str, *, sample: int | None = None) -> Iterator[Cursor]:
+def stream(db: Database, query: str, *, limit: int | None = None, sample: int | None = None) -> Iterator[Cursor]:
     """The answer to one SELECT while DuckDB computes it; the caller fetches as much as it needs.
 
     Args:
         db: the store.
         query: one statement that reads.
+        limit: the caller will fetch no more rows than these; more may come.
         sample: that many of its rows, drawn at random from all, the same ones each time; None: all rows.
 
     Raises:
@@ -112,7 +113,7 @@ def stream(db: Database, query: str, *, sample: int | None = None) -> Iterator[C
 
     with db.read() as con:
         try:
-            statement = reading(con, query)
+            statement = _bounded(con, reading(con, query), limit if sample is None else None)
             answer = con.sql(statement)
             if answer is None:
                 raise no_rows(query)
@@ -124,6 +125,14 @@ def stream(db: Database, query: str, *, sample: int | None = None) -> Iterator[C
             raise
         except duckdb.Error as error:
             raise explained(error) from error
+
+
+def _bounded(con: DuckDBPyConnection, statement: Statement, limit: int | None) -> Statement:
+    """A PIVOT that looks its values up is computed whole, past the memory limit: of one, so many rows only."""
+    if limit is None or statement.type.name != "MULTI":
+        return statement
+    (bounded,) = con.extract_statements(f"select * from (\n{statement.query}\n) as answer limit {limit}")
+    return bounded
 
 
 class Cursor:

@@ -69,7 +69,8 @@ def _text(query: str | None, file: Path | None) -> str:
 
 
 def _answer(db: Database, query: str, limit: int | None, output: Path | None, form: Format) -> None:
-    with stream(db, query) as cursor:
+    shown = SHOWN if limit is None and form == "table" else limit
+    with stream(db, query, limit=None if shown is None or output is not None else shown + 1) as cursor:
         if output is not None:
             say(f"{export(cursor, output):,} rows are in {output}.")
             return

@@ -94,7 +94,7 @@ def _frame(out: BinaryIO, kind: bytes, data: bytes | bytearray | memoryview) -> 
 def _rows(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
     """The first rows, as the body of an answer of the API."""
     started = time.perf_counter()
-    with stream(db, asked["query"], sample=asked["sample"]) as cursor:
+    with stream(db, asked["query"], limit=asked["limit"] + 1, sample=asked["sample"]) as cursor:
         columns = [{"name": name, "type": kind} for name, kind in zip(cursor.columns, cursor.types, strict=True)]
         rows, n_rows, cut = bytearray(), 0, False
         for row in _plain_rows(cursor):

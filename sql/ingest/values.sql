@@ -152,8 +152,9 @@ create or replace temp macro time_with_zone(t) as
         ) at time zone 'UTC'
     end;
 
--- The usual form is tried first (`time_of`). The plain cast drops an offset or a zone without a word, the one with a zone is slow: so only text that ends in digits
--- (or Z), with neither a sign nor a blank behind its first eleven characters, goes the fast way, as UTC.
+-- The usual form is tried first (`time_of`). The plain cast drops an offset or a zone without a word, the one with a
+-- zone is slow: so only text that ends in digits (or Z), with neither a sign nor a blank behind its first eleven
+-- characters, goes the fast way, as UTC.
 create or replace temp macro time_of_iso(t) as
     case
         when (t[-1] between '0' and '9' or t[-1] = 'Z') and not contains(t, '+')

@@ -368,3 +368,10 @@ def test_your_own_encoder_is_ten_lines(tmp_path, monkeypatch):
     monkeypatch.setenv("FEATURES_ENCODERS", "no_such_module_at_all")
     with pytest.raises(EncoderError, match="FEATURES_ENCODERS names 'no_such_module_at_all'"):
         encoder("dlib_face")
+
+
+def test_a_setting_that_names_no_module_stands_in_the_way_of_no_encoder_of_ours(monkeypatch):
+    monkeypatch.setenv("FEATURES_ENCODERS", "no_such_module")
+    assert encoder("dlib_face").name == "dlib_face"
+    with pytest.raises(EncoderError, match="FEATURES_ENCODERS names 'no_such_module'"):
+        encoder("mine")

@@ -190,7 +190,16 @@ def test_a_photo_without_a_vector_says_why(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "where",
-    ["nonsense = 1", "gender = ", "true; select 1", "true) union select * from users --", "sum(value) > 1", "1; drop"],
+    [
+        "nonsense = 1",
+        "gender = ",
+        "",
+        " ",
+        "true; select 1",
+        "true) union select * from users --",
+        "sum(value) > 1",
+        "1; drop",
+    ],
 )
 def test_a_bad_predicate_names_the_columns(searcher: Searcher, where: str) -> None:
     with pytest.raises(QueryError, match=r"percentile, path.*\n.*--where"):
