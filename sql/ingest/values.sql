@@ -133,6 +133,20 @@ create or replace temp macro time_of_nanos(t) as
 -- The name or abbreviation of a zone at the end of a time.
 create or replace temp macro zone_of(t) as regexp_extract(t, ':[0-9.]+ *([A-Za-z][A-Za-z0-9_+/-]*)$', 1);
 
+-- What a clock shows in its own zone.
+create or replace temp macro clock_of(t) as try_cast(regexp_replace(t, ' +[A-Za-z].*$', '') as timestamp);
+
+-- Where clocks are set back, a zone has an hour twice, and where they are set forward, one is missing: neither is guessed.
+create or replace temp macro time_of_clock(instant, zone, clock) as
+    case
+        when try(timezone(zone, instant)) = clock
+            and try(timezone(zone, instant + interval 1 hour)) <> clock
+            and try(timezone(zone, instant - interval 1 hour)) <> clock
+            and try(timezone(zone, instant + interval 30 minute)) <> clock
+            and try(timezone(zone, instant - interval 30 minute)) <> clock
+            then instant at time zone 'UTC'
+    end;
+
 -- With an offset (`+02`, `+0200`, `+02:00`, also behind UTC or GMT), a name of UTC, or a zone's name. Three letters are
 -- an abbreviation, which several zones share or which stands for summer and winter alike (BST, CST, IST, EST, CET).
 create or replace temp macro time_with_zone(t) as
@@ -144,12 +158,17 @@ create or replace temp macro time_with_zone(t) as
             t,
             '(?i)[0-9/-]+[t ]+[0-9:.]+'
             || '( *(utc?|gmt)?[+-]([0-9]|0[0-9]|1[0-5])(:?[0-5][0-9]){0,2}| +[a-z][a-z0-9_]*(-[a-z]+)?(/[a-z0-9_+/-]+)?)?'
-        ) then try_cast(
-            regexp_replace(
-                regexp_replace(t, '(?i)(:[0-9.]+) *(?:utc?|gmt)([+-])([0-9])$', '\1\20\3'),
-                '(?i)(:[0-9.]+) *(?:utc?|gmt)?([+-][0-9:]+)$', '\1\2'
-            ) as timestamptz
-        ) at time zone 'UTC'
+        ) then
+            case
+                when zone_of(t) = '' or regexp_full_match(zone_of(t), '(?i)(utc?|gmt)[+-].*') then
+                    try_cast(
+                        regexp_replace(
+                            regexp_replace(t, '(?i)(:[0-9.]+) *(?:utc?|gmt)([+-])([0-9])$', '\1\20\3'),
+                            '(?i)(:[0-9.]+) *(?:utc?|gmt)?([+-][0-9:]+)$', '\1\2'
+                        ) as timestamptz
+                    ) at time zone 'UTC'
+                else time_of_clock(try_cast(t as timestamptz), zone_of(t), clock_of(t))
+            end
     end;
 
 -- The usual form is tried first (`time_of`). The plain cast drops an offset or a zone without a word, the one with a
@@ -177,8 +196,13 @@ create or replace temp macro time_of(t) as
 -- What the detail of a refused time says besides, if it is its zone.
 create or replace temp macro zone_remedy(t) as
     case
-        when regexp_full_match(zone_of(t), '(?i)|[ap]m') or time_of_iso('2024-01-01 00:00:00 ' || zone_of(t)) is not null
-            then ''
+        when regexp_full_match(zone_of(t), '(?i)|[ap]m') then ''
+        when time_of_iso('2024-01-01 00:00:00 ' || zone_of(t)) is not null then
+            case
+                when clock_of(t) is not null and time_with_zone(t) is null
+                    then ': clocks in ' || zone_of(t) || ' show this twice or never; write an offset (+01:00)'
+                else ''
+            end
         else ': zone ' || zone_of(t) || ' is ambiguous or unknown; write an offset (+01:00) or a name (Europe/London)'
     end;
 

@@ -44,6 +44,31 @@ def test_zones(store):
     assert {reason for _, reason in store.rejects()} == {"bad_time"}
 
 
+CLOCKS = {
+    "2024-10-27 01:59:59 Europe/Zurich": dt.datetime(2024, 10, 26, 23, 59, 59),
+    "2024-10-27 02:00:00 Europe/Zurich": None,
+    "2024-10-27 02:30:00 europe/zurich": None,
+    "2024-10-27 03:00:00 Europe/Zurich": dt.datetime(2024, 10, 27, 2),
+    "2024-03-31 01:59:59 Europe/Zurich": dt.datetime(2024, 3, 31, 0, 59, 59),
+    "2024-03-31 02:30:00 Europe/Zurich": None,
+    "2024-03-31 03:00:00 Europe/Zurich": dt.datetime(2024, 3, 31, 1),
+    "2024-11-03 01:30:00 US/Eastern": None,
+    "2024-11-03 01:30:00 America/Phoenix": dt.datetime(2024, 11, 3, 8, 30),
+    "2024-04-07 01:45:00 Australia/Lord_Howe": None,
+    "2024-04-07 01:15:00 Australia/Lord_Howe": dt.datetime(2024, 4, 6, 14, 15),
+    "2024-10-27 02:30:00+02:00": dt.datetime(2024, 10, 27, 0, 30),
+}
+
+
+def test_an_hour_that_clocks_show_twice_or_never_is_not_guessed(store):
+    store.now = dt.datetime(2025, 1, 1)
+    store.take_text("swipes", SWIPES + "".join(f"a,r{n},1,{text}\n" for n, text in enumerate(CLOCKS)))
+    found = dict(store.rows("select recipient_id, swiped_at from facts.swipes"))
+    assert {text: found.get(f"r{n}") for n, text in enumerate(CLOCKS)} == CLOCKS
+    for (detail,) in store.rows("select detail from facts.rejects"):
+        assert "twice or never; write an offset" in detail
+
+
 def test_a_refused_zone_names_the_remedy(store):
     times = ["2024-01-15 10:00:00 BST", "2024-02-30 10:00:00 UTC", "1899-01-01 10:00:00 Asia/Tokyo", "soon"]
     store.take_text("swipes", SWIPES + "".join(f"a,b,1,{text}\n" for text in times))
