@@ -77,7 +77,7 @@ def detail(source: Source) -> str:
     for column in source.columns:
         number = source.bound[column.name]
         type_, field = source.fields[number].type, f"f{number}"
-        text = f"left({shown(type_, field)}, 200) || {remedy(column.type, type_, field)}"
+        text = f"left({shown(type_, field)}, 200) || {remedy(column, type_, field)}"
         arms.append(f"when '{column.name}' then {text}")
     return f"case split_part(problem, ':', 2) {' '.join(arms)} end"
 

@@ -115,13 +115,12 @@ def shown(field_type: str, field: str) -> str:
     return f"case when {field} >= timestamp '290308-01-01 (BC)' then cast({field} as varchar) else {micros} end"
 
 
-def remedy(type_: Type, field_type: str, field: str) -> str:
+def remedy(column: Column, field_type: str, field: str) -> str:
     """The SQL expression for what the detail of a refused value says besides the value."""
-    return (
-        f"coalesce(zone_remedy({trimmed(type_, field_type, field)}), '')"
-        if (type_ == "time" and _family(field_type) in {"text", "bytes"})
-        else "''"
-    )
+    if column.type != "time" or _family(field_type) not in {"text", "bytes"}:
+        return "''"
+    text = trimmed(column.type, field_type, field)
+    return f"case when {column.name} = timestamp '0001-01-01' then coalesce(zone_remedy({text}), '') else '' end"
 
 
 def problems(column: Column, latest: dt.datetime) -> list[tuple[str, str]]:

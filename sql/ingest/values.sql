@@ -136,7 +136,8 @@ create or replace temp macro zone_of(t) as regexp_extract(t, ':[0-9.]+ *([A-Za-z
 -- What a clock shows in its own zone.
 create or replace temp macro clock_of(t) as try_cast(regexp_replace(t, ' +[A-Za-z].*$', '') as timestamp);
 
--- Where clocks are set back, a zone has an hour twice, and where they are set forward, one is missing: neither is guessed.
+-- Where clocks are set back, a zone has an hour twice, and where they are set forward, one is missing.
+-- No guess is made.
 create or replace temp macro time_of_clock(instant, zone, clock) as
     case
         when try(timezone(zone, instant)) = clock
@@ -171,38 +172,49 @@ create or replace temp macro time_with_zone(t) as
             end
     end;
 
--- The usual form is tried first (`time_of`). The plain cast drops an offset or a zone without a word, the one with a
--- zone is slow: so only text that ends in digits (or Z), with neither a sign nor a blank behind its first eleven
--- characters, goes the fast way, as UTC.
-create or replace temp macro time_of_iso(t) as
+-- Whether a time ends in an offset that the cast reads, right behind its digits: `+02:00`, or `+00` as of PostgreSQL.
+create or replace temp macro is_offset(t) as
     case
-        when (t[-1] between '0' and '9' or t[-1] = 'Z') and not contains(t, '+')
-            and not contains(substr(t, 11), '-') and not contains(substr(t, 12), ' ')
-            then try_cast(t as timestamp)
-        else time_with_zone(t)
+        when t[-3] = ':' then
+            t[-6] in ('+', '-') and t[-7] between '0' and '9' and t[-2] between '0' and '5'
+            and (t[-5] = '0' or t[-5] = '1' and t[-4] between '0' and '5')
+        else
+            t[-3] in ('+', '-') and t[-4] between '0' and '9' and strlen(t) > 18
+            and (t[-2] = '0' or t[-2] = '1' and t[-1] between '0' and '5')
     end;
 
+-- The plain cast drops an offset or a zone without a word, the one with a zone is slow: so only text that ends in
+-- digits (or Z), with neither a sign nor a blank behind its first eleven characters, goes the fast way, as UTC.
+create or replace temp macro time_of_iso(t) as
+    case
+        when contains(substr(t, 12), ' ') or not (t[-1] between '0' and '9' or t[-1] = 'Z') then time_with_zone(t)
+        when contains(t, '+') or contains(substr(t, 11), '-') then
+            case when is_offset(t) then try_cast(t as timestamptz) at time zone 'UTC' else time_with_zone(t) end
+        else try_cast(t as timestamp)
+    end;
+
+-- The usual form is tried first, of texts of its length: on others that function is slow.
 create or replace temp macro time_of(t) as
     case
         when t is null then null
-        when substr(t, 5, 1) in ('-', '/')
-            then coalesce(try_strptime(t, '%Y-%m-%d %H:%M:%S'), time_of_iso(t), timestamp '0001-01-01')
+        when t[5] in ('-', '/') then
+            coalesce(
+                case when strlen(t) = 19 and t[11] = ' ' then try_strptime(t, '%Y-%m-%d %H:%M:%S') end,
+                time_of_iso(t),
+                timestamp '0001-01-01'
+            )
         when regexp_full_match(t, '[0-9]{9,19}([.]0*)?') then time_of_number(try_cast(split_part(t, '.', 1) as bigint))
         when regexp_full_match(t, '[0-9]{9,16}[.][0-9]*|[0-9][.][0-9]{12,}[eE][+]?[0-9]{1,2}')
             then time_of_number(try_cast(t as double))
         else timestamp '0001-01-01'
     end;
 
--- What the detail of a refused time says besides, if it is its zone.
+-- What the detail of a time that could not be read says besides, if it names a zone.
 create or replace temp macro zone_remedy(t) as
     case
-        when regexp_full_match(zone_of(t), '(?i)|[ap]m') then ''
-        when time_of_iso('2024-01-01 00:00:00 ' || zone_of(t)) is not null then
-            case
-                when clock_of(t) is not null and time_with_zone(t) is null
-                    then ': clocks in ' || zone_of(t) || ' show this twice or never; write an offset (+01:00)'
-                else ''
-            end
+        when regexp_full_match(zone_of(t), '(?i)|[ap]m|z|utc?|gmt|uct|zulu|universal|greenwich') then ''
+        when contains(zone_of(t), '/')
+            then ': no such time, or clocks there show it twice or never; write an offset (+01:00)'
         else ': zone ' || zone_of(t) || ' is ambiguous or unknown; write an offset (+01:00) or a name (Europe/London)'
     end;
 
