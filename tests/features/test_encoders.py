@@ -367,7 +367,7 @@ def test_your_own_encoder_is_ten_lines(tmp_path, monkeypatch):
         ENCODERS.pop("mean_colour", None)
     monkeypatch.setenv("FEATURES_ENCODERS", "no_such_module_at_all")
     with pytest.raises(EncoderError, match="FEATURES_ENCODERS names 'no_such_module_at_all'"):
-        encoder("dlib_face")
+        encoder("mean_colour")
 
 
 def test_a_setting_that_names_no_module_stands_in_the_way_of_no_encoder_of_ours(monkeypatch):
