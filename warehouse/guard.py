@@ -9,12 +9,12 @@ Under this lies a second wall, which looks at no text: the connection reaches no
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import sql
 from warehouse import refusals
 from warehouse.readable import CLASSES, FUNCTIONS, NODES, SHOWN, TABLE_FUNCTIONS, VIEWS
 from warehouse.unfolded import bare_words, explained, with_values, without_end
@@ -155,17 +155,17 @@ def _refused(con: DuckDBPyConnection, query: str, parts: list[_Part]) -> QueryEr
                 return refusals.no_function(query, function, sorted(allowed), known=_knows(con, function))
         if node == "SHOW_REF" and fields.get("show_type") == "SHOW" and not _is_there(con, fields["table_name"]):
             return refusals.no_relation(fields["table_name"])  # SHOW answers settings as well, and these hold paths
-        if node in {"BASE_TABLE", "SHOW_REF"} and not _is_relation(part):
+        if node in {"BASE_TABLE", "SHOW_REF"} and not _is_relation(con, part):
             return refusals.out_of_reach(query, fields["table_name"])
     return None
 
 
-def _is_relation(part: _Part) -> bool:
+def _is_relation(con: DuckDBPyConnection, part: _Part) -> bool:
     """Whether the name may be one of the store's, or stands for a query: neither a file nor a view of the machine."""
     name = part.fields.get("table_name")
     if name is None or (part.fields["type"] == "SHOW_REF" and name.strip('\\"').lower() in SHOWN):
         return True
-    if name.isidentifier() and name.lower() not in _system_views() - VIEWS:
+    if name.isidentifier() and not _is_of_the_machine(con, name.lower()):
         return True
     return "schema_name" not in part.fields and _is_named(part, name)
 
@@ -198,10 +198,9 @@ def _knows(con: DuckDBPyConnection, function: str) -> bool:
     return bool(con.execute(query, [function.lower()]).fetchall())
 
 
-@functools.cache
-def _system_views() -> frozenset[str]:
-    """The views of this DuckDB."""
-    import duckdb
-
-    with duckdb.connect(":memory:") as con:
-        return frozenset(name for (name,) in con.execute("select view_name from duckdb_views()").fetchall())
+def _is_of_the_machine(con: DuckDBPyConnection, name: str) -> bool:
+    """Whether a view of DuckDB's own that is not on the list has that name."""
+    if name in VIEWS or name in sql.RELATIONS or name in sql.VIEWS:
+        return False
+    query = "select 1 from duckdb_views() where internal and lower(view_name) = $1 limit 1"
+    return bool(con.execute(query, [name]).fetchall())
