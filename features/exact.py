@@ -63,6 +63,8 @@ def unit_rows(X: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     with np.errstate(over="ignore", under="ignore"):
         lengths = np.linalg.norm(X, axis=1, keepdims=True)
+    if len(X) and lengths.min() > _SHORT and lengths.max() < _LONG:
+        return np.asarray(X / lengths)
     unit: NDArray[np.float32] = np.divide(X, lengths, out=np.zeros_like(X), where=lengths > _SHORT)
     extreme = np.flatnonzero(~((lengths > _SHORT) & (lengths < _LONG))[:, 0])
     if len(extreme):
@@ -139,12 +141,13 @@ def nearest(
     while len(open_):
         with np.errstate(over="ignore", invalid="ignore"):
             scores, rows = _first_look(X, Q[open_], fetch, metric, squares)
-        beyond = ~np.isfinite(scores).all(axis=1) | (rows < 0).any(axis=1)
-        for i in open_[beyond]:  # float32 cannot tell
-            found[0][i], found[1][i] = _full_scan(X, Q[i : i + 1], k, metric)
-        open_, scores, rows = open_[~beyond], scores[~beyond], rows[~beyond]
-        if not len(open_):
-            break
+        if not np.isfinite(scores).all() or rows.min() < 0:  # float32 cannot tell
+            beyond = ~np.isfinite(scores).all(axis=1) | (rows < 0).any(axis=1)
+            for i in open_[beyond]:
+                found[0][i], found[1][i] = _full_scan(X, Q[i : i + 1], k, metric)
+            open_, scores, rows = open_[~beyond], scores[~beyond], rows[~beyond]
+            if not len(open_):
+                break
         true = distances(X, rows, Q[open_], metric)
         order = np.lexsort((rows, true))[:, :k]
         found[0][open_] = np.take_along_axis(true, order, 1)

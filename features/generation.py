@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -133,14 +133,21 @@ class Index:
 def read_manifest(layout: Layout, encoder: str) -> IndexManifest | None:
     """The manifest of the index of `encoder`; None when there is none of this format."""
     try:
-        held = shaped(IndexManifest, unsealed(contents(layout.index(encoder) / "manifest.json")))
-        for name in (held.generation, *held.files, *held.checksums):
-            name_in(name)
-        if "ids.parquet" not in held.files or not 0 < held.dim < 1 << 20:
-            return None
+        held = _manifest(contents(layout.index(encoder) / "manifest.json"))
     except (OSError, ValueError):
         return None
+    if "ids.parquet" not in held.files or not 0 < held.dim < 1 << 20:
+        return None
     return held if held.format == FORMAT else None
+
+
+@lru_cache(maxsize=64)
+def _manifest(data: bytes) -> IndexManifest:
+    """Checked once for the same bytes: each search looks whether there is a newer one."""
+    held = shaped(IndexManifest, unsealed(data))
+    for name in (held.generation, *held.files, *held.checksums):
+        name_in(name)
+    return held
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ says is compared with the types that it should have; a name of a file in it is o
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -90,6 +91,12 @@ def parsed(data: bytes) -> dict[str, Any]:
     return facts
 
 
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """The types of a class's fields: worked out once, since a search reads two manifests."""
+    return get_type_hints(kind)
+
+
 def shaped(kind: type[T], facts: Any, *, where: str = "") -> T:
     """A dataclass from what JSON said of it.
 
@@ -103,7 +110,7 @@ def shaped(kind: type[T], facts: Any, *, where: str = "") -> T:
     """
     if not isinstance(facts, dict):
         raise ValueError(f"{where or 'it'} is {_short(facts)}, and should be an object")
-    hints, prefix = get_type_hints(kind), f"{where}." if where else ""
+    hints, prefix = _hints(kind), f"{where}." if where else ""  # type: ignore[arg-type]
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     if unknown := facts.keys() - known.keys():
         raise ValueError(f"{prefix}{min(unknown)} is unknown")
