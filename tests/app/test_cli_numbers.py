@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from typer._click.exceptions import UsageError
 from typer.core import TyperOption
-from typer.main import get_command
 
-from app.cli import program
 from app.commands.checked import Checked
 from app.demo import run_demo
 from app.serve.server import serve
@@ -19,6 +17,7 @@ from features.faces import FaceSettings
 from ingest.limits import CrawlSettings, Limits
 from models import crop, finetune, train
 from models.division import Division
+from tests.app.program import COMMANDS
 from warehouse import InputError
 from warehouse.options import LabelOptions
 from warehouse.ranges import RANGES
@@ -39,16 +38,6 @@ ODD = (
     "١",
     "1_0",
 )
-
-
-def leaves(command, prefix=""):
-    for name, child in getattr(command, "commands", {}).items():
-        yield from leaves(child, f"{prefix} {name}".strip())
-    if not hasattr(command, "commands"):
-        yield prefix, command
-
-
-COMMANDS = dict(leaves(get_command(program)))
 
 
 def is_number(option):

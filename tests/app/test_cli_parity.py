@@ -7,11 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 import features.build
 import sql
-from app.cli import ORDER, program
+from app.cli import ORDER
 from app.commands import build as build_command
 from app.commands import train as train_command
 from app.demo import run_demo
@@ -27,6 +26,7 @@ from models import crop, finetune, predict, train
 from models.division import Division
 from models.heads import DEPTHS
 from models.targets import TARGETS
+from tests.app.program import COMMANDS
 from warehouse.options import LabelOptions
 from warehouse.relations import relation
 
@@ -87,16 +87,6 @@ ONLY_IN_PYTHON = {
 
 ONLY_ON_THE_COMMAND_LINE = {"build": {"plan"}, "erase": {"yes"}, "restore": {"yes"}}
 """`features build --plan` calls FeatureStore.plan, which takes what FeatureStore.build takes."""
-
-
-def leaves(command, prefix=""):
-    for name, child in getattr(command, "commands", {}).items():
-        yield from leaves(child, f"{prefix} {name}".strip())
-    if not hasattr(command, "commands"):
-        yield prefix, command
-
-
-COMMANDS = dict(leaves(get_command(program)))
 
 
 def options(command):

@@ -1,0 +1,15 @@
+"""The commands of the program by their whole names, such as `ingest swipes`."""
+
+from typer.main import get_command
+
+from app.cli import program
+
+
+def leaves(command, prefix=""):
+    for name, child in getattr(command, "commands", {}).items():
+        yield from leaves(child, f"{prefix} {name}".strip())
+    if not hasattr(command, "commands"):
+        yield prefix, command
+
+
+COMMANDS = dict(leaves(get_command(program)))
