@@ -32,8 +32,8 @@ WORLDS ?= 300
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 	$(BIN)/python -m tests.worlds --worlds $(WORLDS)
-	FAULTS_ALL=1 HOSTILE_EXAMPLES=200 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/app/test_crash_erase.py \
-		tests/features/test_erase.py tests/features/test_backup_meanwhile.py
+	FAULTS_ALL=1 HOSTILE_EXAMPLES=200 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/app/cli/test_crash_erase.py \
+		tests/maintenance/erase/test_erase.py tests/maintenance/backup/test_backup_meanwhile.py
 
 # Known faults of the pinned packages. An audit that reaches nobody is no audit: it fails, and says so.
 AUDIT := pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip
@@ -51,7 +51,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -c "from features.weights import fetch; fetch(['blazeface_short'])"
+	$(BIN)/python -c "from photogenic.features.encoders.weights import fetch; fetch(['blazeface_short'])"
 	@touch $@
 
 # mediapipe loads these three; where we may not install them, say who can.

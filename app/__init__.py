@@ -19,10 +19,10 @@ def _put_yours_last() -> None:
     With `PYTHONPATH=.` the first folder would be that where one types.
     """
     added = {os.path.abspath(folder) for folder in os.environ["PYTHONPATH"].split(os.pathsep)}
-    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     yours = [folder for folder in sys.path if folder != home and os.path.abspath(folder) in added]
     sys.path[:] = [folder for folder in sys.path if folder not in yours]
-    from warehouse.child import look_last
+    from photogenic.warehouse.processes.launch import look_last
 
     look_last(yours)
 

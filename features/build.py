@@ -1,6 +1,6 @@
 """Bring a store up to date: the story of `features build`.
 
-1. Labels, from what was ingested (warehouse/build.py).
+1. Labels, from what was ingested (warehouse/labels/build.py).
 2. Faces and vectors of the photos that have none yet (pipeline.py).
 3. Labels again, as far as they look at faces: which photos show exactly one.
 4. The search index of each encoder (index.py); where they are wanted, the neighbours of every photo
@@ -20,22 +20,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from features import generation, index, parts, vectors
-from features.choices import Engine, check_confidences, chosen_cluster, former_choices
-from features.encoders import DEFAULT, encoder
-from features.generation import IndexManifest
-from features.likeness import Likeness, update_likeness
-from warehouse import Database, EncoderError, InputError, Layout, Progress, StoreError, silent
-from warehouse.build import BuildReport as LabelReport
-from warehouse.build import build_labels
-from warehouse.options import LabelOptions
-from warehouse.ranges import check
+from photogenic.features.encoders.registry import DEFAULT, encoder
+from photogenic.features.previous_build import Engine, check_confidences, chosen_cluster, former_choices
+from photogenic.features.search import index, index_files
+from photogenic.features.search.index_files import IndexManifest
+from photogenic.features.similarity.relations import Likeness, update_likeness
+from photogenic.features.vectors import reader
+from photogenic.warehouse import Database, EncoderError, InputError, Layout, Progress, StoreError, silent
+from photogenic.warehouse.labels.build import BuildReport as LabelReport
+from photogenic.warehouse.labels.build import build_labels
+from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.option_ranges import check
+from photogenic.warehouse.storage import parquet_parts
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from features.faces import FaceSettings
-    from features.pipeline import ComputeReport
+    from photogenic.features.compute.pipeline import ComputeReport
+    from photogenic.features.faces.detector import FaceSettings
 
 __all__ = ["BuildReport", "Part", "build", "held_encoders", "prepare", "tell"]
 
@@ -126,7 +128,7 @@ def build(
         MissingPartError: pyspark or Java is absent.
         StoreError: there is no store.
     """
-    from features.pipeline import compute, photo_bytes
+    from photogenic.features.compute.pipeline import compute, photo_bytes
 
     check(recall=recall, memory=memory, neighbours=neighbours)
     report = BuildReport()
@@ -223,7 +225,7 @@ def prepare(
 
 def held_encoders(layout: Layout) -> list[str]:
     """The encoders that the store has vectors of, by name."""
-    found = (parts.read_manifest(folder) for folder in layout.embeddings("any").parent.glob("*/"))
+    found = (parquet_parts.read_manifest(folder) for folder in layout.embeddings("any").parent.glob("*/"))
     return sorted(facts["encoder"] for facts in found if facts is not None and isinstance(facts.get("encoder"), str))
 
 
@@ -263,7 +265,7 @@ def tell(db: Database, layout: Layout) -> None:
 
 
 def _row(layout: Layout, name: str) -> tuple[object, ...]:
-    made, held = vectors.manifest(layout, name), generation.read_manifest(layout, name)
+    made, held = reader.manifest(layout, name), index_files.read_manifest(layout, name)
     if held is not None and held.vectors_content != made.content:
         held = None  # of former vectors
     return (

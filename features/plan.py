@@ -14,16 +14,17 @@ from typing import Literal
 
 import numpy as np
 
-from features import index, rates
-from features.build import Part, held_encoders, prepare
-from features.choices import Engine, chosen_cluster
-from features.encoders import encoder
-from features.faces import FaceSettings
-from features.likeness import stale_likeness
-from warehouse import Database, Layout, Progress, silent
-from warehouse.options import LabelOptions
-from warehouse.plan import LabelPlan, plan_labels
-from warehouse.ranges import check
+from photogenic.features.build import Part, held_encoders, prepare
+from photogenic.features.compute import throughput
+from photogenic.features.encoders.registry import encoder
+from photogenic.features.faces.detector import FaceSettings
+from photogenic.features.previous_build import Engine, chosen_cluster
+from photogenic.features.search import index
+from photogenic.features.similarity.relations import stale_likeness
+from photogenic.warehouse import Database, Layout, Progress, silent
+from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.labels.plan import LabelPlan, plan_labels
+from photogenic.warehouse.option_ranges import check
 
 __all__ = ["BuildPlan", "plan"]
 
@@ -155,10 +156,10 @@ def _photos(
     """Count the rows of `missing`, as `compute` would see them, and what they take."""
     import polars as pl
 
-    from features.missing import missing
-    from features.pipeline import photo_bytes
-    from features.shelf import Shelf
-    from features.sightings import Sightings
+    from photogenic.features.compute.pending import missing
+    from photogenic.features.compute.pipeline import photo_bytes
+    from photogenic.features.faces.detections import Sightings
+    from photogenic.features.vectors.writer import Shelf
 
     photos = photo_bytes(db).filter(status="ok").drop("status")
     shelves = [Shelf(layout, encoder(name), faces.digest, dtype) for name in names]
@@ -174,7 +175,7 @@ def _photos(
         before = passed.get(key, pl.zeros(len(work), pl.Boolean, eager=True))
         passed[key] = before | work[name]
         counts[name] = {key[0]: int((passed[key] & ~before).sum())}
-    known = rates.last(db)
+    known = throughput.last(db)
     estimates = {step: known.seconds(parts) for step, parts in counts.items() if any(parts.values())}
     return replace(
         so_far,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-import sql
-from features import generation, vectors
-from features.build import held_encoders
-from warehouse import Database, Layout
-from warehouse.build import former_cluster
-from warehouse.compute import Computation
-from warehouse.lock import holder
-from warehouse.options import LabelOptions
-from warehouse.underway import underway
+from photogenic import sql
+from photogenic.features.build import held_encoders
+from photogenic.features.search import index_files
+from photogenic.features.vectors import reader
+from photogenic.warehouse import Database, Layout
+from photogenic.warehouse.duckdb_store.live_status import underway
+from photogenic.warehouse.labels.build import former_cluster
+from photogenic.warehouse.labels.compute import Computation
+from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.storage.lock import holder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -35,7 +36,7 @@ def status(db: Database, layout: Layout) -> dict[str, Any]:
         embeddings: by encoder: n_photos, n_pictures (photos that could have a vector, faces permitting),
             index (kind, recall_at_10, p50_ms; None: there is none), index_stale.
         writer: who holds the lock now, or None.
-        underway: the stages that the writer is at, see `warehouse.underway.underway`.
+        underway: the stages that the writer is at, see `warehouse.duckdb_store.live_status.underway`.
 
     Raises:
         StoreError: there is no store.
@@ -86,7 +87,7 @@ def _changed(con: DuckDBPyConnection) -> list[str]:
 
 
 def _vectors(layout: Layout, name: str, n_pictures: int) -> dict[str, Any]:
-    made, held = vectors.manifest(layout, name), generation.read_manifest(layout, name)
+    made, held = reader.manifest(layout, name), index_files.read_manifest(layout, name)
     return {
         "n_photos": made.n_photos,
         "n_pictures": n_pictures,

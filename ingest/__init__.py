@@ -5,7 +5,7 @@ network; or a synthetic world. Out: base tables, rejects with their reasons, pic
 digests. Read next by warehouse, which computes what is true about them, and features, which looks at them.
 """
 
-from ingest.accounts import Account
-from ingest.tables import KINDS, REASONS, Kind, Reason
+from photogenic.ingest.tabular.report import Account
+from photogenic.ingest.tabular.schemas import KINDS, REASONS, Kind, Reason
 
 __all__ = ["KINDS", "REASONS", "Account", "Kind", "Reason"]

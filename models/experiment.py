@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import sql
-from features import vectors
-from features.encoders import published
-from models.arrays import Array
-from models.dividing import Origins, divide
-from models.division import STORED, Division
-from models.fitting import Fitted, constant
-from models.intervals import LEVEL, coverage, radius
-from models.judged import Judged
-from models.leakage import audit, check_tuned, duplicates_known
-from models.metrics import judge
-from models.model import Model, ensemble, members
-from models.runs import Run
-from models.samples import SPLITS, Samples, gather, with_mirrors
-from models.slices import Slice, by_value
-from models.targets import Target
-from warehouse import InputError, StoreError
+from photogenic import sql
+from photogenic.features.encoders.registry import published
+from photogenic.features.vectors import reader
+from photogenic.models.data.array_types import Array
+from photogenic.models.data.leakage import audit, check_tuned, duplicates_known
+from photogenic.models.data.samples import SPLITS, Samples, gather, with_mirrors
+from photogenic.models.data.split import Origins, divide
+from photogenic.models.data.split_config import STORED, Division
+from photogenic.models.data.targets import Target
+from photogenic.models.evaluation.conformal import LEVEL, coverage, radius
+from photogenic.models.evaluation.metrics import judge
+from photogenic.models.evaluation.predictions import Judged
+from photogenic.models.evaluation.slices import Slice, by_value
+from photogenic.models.heads.fit_mlp import Fitted, constant
+from photogenic.models.heads.model import Model, ensemble, members
+from photogenic.models.runs.run_store import Run
+from photogenic.warehouse import InputError, StoreError
 
 if TYPE_CHECKING:
-    from features.store import FeatureStore
+    from photogenic.store import FeatureStore
 
 __all__ = ["Experiment", "OneAnswerError", "combined", "divided", "no_mirrors", "origins_of"]
 
@@ -99,7 +99,7 @@ class Experiment:
                 origins.of_photos(samples.photo_ids, part.photo_ids),
                 besides=own_run,
             )
-        manifests = [vectors.manifest(store.layout, name) for name in encoder.split("+")]
+        manifests = [reader.manifest(store.layout, name) for name in encoder.split("+")]
         state = hashlib.sha256(samples.digest().encode())
         for part in parts:
             state.update("\0".join([*part.photo_ids.tolist(), *part.split.tolist()]).encode())

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from warehouse import MissingPartError
-from warehouse.cluster import Cluster, require_spark
+from photogenic.warehouse import MissingPartError
+from photogenic.warehouse.spark.session import Cluster, require_spark
 
 MASTER = "local[2]"
 LEAN = {

@@ -5,8 +5,9 @@ published as one consistent snapshot. Read next by features (which photos need v
 (labels and splits) and everybody who asks in SQL.
 """
 
-from warehouse.database import Database
-from warehouse.errors import (
+from photogenic.warehouse.duckdb_store.database import Database
+from photogenic.warehouse.duckdb_store.settings import Settings, default_store
+from photogenic.warehouse.errors import (
     AuditError,
     EncoderError,
     InputError,
@@ -20,9 +21,8 @@ from warehouse.errors import (
     StoreError,
     WeightsError,
 )
-from warehouse.layout import Layout
-from warehouse.progress import Progress, silent
-from warehouse.settings import Settings, default_store
+from photogenic.warehouse.progress import Progress, silent
+from photogenic.warehouse.storage.layout import Layout
 
 __all__ = [
     "AuditError",

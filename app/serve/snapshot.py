@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from warehouse import Database, PhotogenicError
+from photogenic.warehouse import Database, PhotogenicError
 
 if TYPE_CHECKING:
     import polars as pl

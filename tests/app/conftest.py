@@ -2,7 +2,7 @@ import datetime as dt
 
 import pytest
 
-from warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings
 
 
 @pytest.fixture(scope="session")

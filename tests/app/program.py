@@ -2,7 +2,7 @@
 
 from typer.main import get_command
 
-from app.cli import program
+from photogenic.app.cli.main import program
 
 
 def leaves(command, prefix=""):

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import aiohttp
 
-from ingest.fetch import fetch
-from ingest.limits import Limits
+from photogenic.ingest.config import Limits
+from photogenic.ingest.download.fetch import fetch
+from photogenic.warehouse import Database, Layout, Settings
 from tests.bench.picture_server import serving
-from warehouse import Database, Layout, Settings
 
 CONCURRENCY = 64
 

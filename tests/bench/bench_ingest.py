@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings
 
 MEMORY, THREADS, USERS = "3GB", 2, 85_000
 SWIPES = """
@@ -132,7 +132,7 @@ def _load(file: Path, folder: Path) -> dict[str, float]:
 
 
 def _ingest(file: Path, folder: Path) -> dict[str, float]:
-    from ingest.files import ingest
+    from photogenic.ingest.tabular.load import ingest
 
     db = Database(Layout(folder), Settings(MEMORY, THREADS))
     began = time.perf_counter()

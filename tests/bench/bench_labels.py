@@ -26,8 +26,8 @@ from typing import Any
 
 import duckdb
 
-from warehouse import Database, Layout, Settings
-from warehouse.build import build_labels
+from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse.labels.build import build_labels
 
 USERS, EVENTS = 85_000, 190_000
 

@@ -26,11 +26,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from features.device import choose
-from models.descent import PUBLISHED, train_stack
-from models.fitting import Grid, constant, fit_heads
-from models.samples import Samples, Standardisation
-from models.stack import Member
+from photogenic.features.encoders.device import choose
+from photogenic.models.data.samples import Samples, Standardisation
+from photogenic.models.heads.fit_mlp import Grid, constant, fit_heads
+from photogenic.models.heads.stacked_mlp import Member
+from photogenic.models.heads.train_stack import PUBLISHED, train_stack
 from tests.models.plain_loop import train_alone
 
 N, DIM = 76_000, 2048

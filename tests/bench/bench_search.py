@@ -23,10 +23,10 @@ import faiss
 import numpy as np
 import polars as pl
 
-from features import index
-from features.exact import nearest, on_gpu
-from features.search import Searcher, answer
-from features.selection import Selection
+from photogenic.features.search import index
+from photogenic.features.search.exact import nearest, on_gpu
+from photogenic.features.search.filters import Selection
+from photogenic.features.search.searcher import Searcher, answer
 from tests.features.toy import clustered, database, put_photos, put_vectors
 
 K = 10

@@ -30,11 +30,11 @@ import aiohttp
 import numpy as np
 import polars as pl
 
-from features import index
-from features.search import Searcher, answer
+from photogenic.features.search import index
+from photogenic.features.search.searcher import Searcher, answer
+from photogenic.warehouse import Database
+from photogenic.warehouse.labels.build import build_labels
 from tests.features.toy import clustered, database, put_photos, put_vectors
-from warehouse import Database
-from warehouse.build import build_labels
 
 K = 10
 BLOCK = 20
@@ -211,7 +211,16 @@ def _store(folder: Path, n: int, dim: int) -> tuple[Database, list[str]]:
 
 @contextlib.contextmanager
 def _server(root: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    command = [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", "0", "--store", str(root)]
+    command = [
+        sys.executable,
+        "-c",
+        "from photogenic.app.cli.main import main; main()",
+        "serve",
+        "--port",
+        "0",
+        "--store",
+        str(root),
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None

@@ -21,14 +21,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from features.pipeline import compute
+from photogenic.features.compute.pipeline import compute
+from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse.labels.build import build_labels
+from photogenic.warehouse.spark.export import export
+from photogenic.warehouse.spark.session import Cluster, session
 from tests.bench.bench_labels import generate
 from tests.bench.bench_vectors import photos
 from tests.features.gallery import Gallery
-from warehouse import Database, Layout, Settings
-from warehouse.build import build_labels
-from warehouse.cluster import Cluster, session
-from warehouse.facts import export
 
 PAIR = ("efficientnet_lite0", "dlib_face")
 CORES = len(os.sched_getaffinity(0))

@@ -32,20 +32,20 @@ import polars as pl
 import torch
 from PIL import Image
 
-from features import vectors
-from features.align import DLIB, chip
-from features.backbones import INCEPTION_V3, Backbone
-from features.decode import decode
-from features.device import Device, choose, one_thread_each
-from features.encoders import Encoder, encoder, register
-from features.faces import Detector, FaceSettings
-from features.networks.folded import folded
-from features.networks.imagenet import InceptionV3
-from features.pipeline import compute
-from features.resize import centre
-from features.shelf import Shelf
+from photogenic.features.compute.pipeline import compute
+from photogenic.features.encoders.backbones import INCEPTION_V3, Backbone
+from photogenic.features.encoders.device import Device, choose, one_thread_each
+from photogenic.features.encoders.networks.fuse_batchnorm import folded
+from photogenic.features.encoders.networks.imagenet import InceptionV3
+from photogenic.features.encoders.registry import Encoder, encoder, register
+from photogenic.features.faces.align import DLIB, chip
+from photogenic.features.faces.detector import Detector, FaceSettings
+from photogenic.features.images.decode import decode
+from photogenic.features.images.resize import centre
+from photogenic.features.vectors import reader
+from photogenic.features.vectors.writer import Shelf
+from photogenic.warehouse import Layout
 from tests.features.gallery import Gallery, portrait
-from warehouse import Layout
 
 SIDE = 600
 
@@ -258,10 +258,10 @@ def reading(folder: Path, n: int, dim: int, rounds: int) -> dict[str, Any]:
     pairs = []
     for _ in range(max(rounds, 3)):
         raw = _seconds(lambda: [path.read_bytes() for path in files])
-        ours = _seconds(lambda: vectors.VectorSet(layout, "bench").read())
+        ours = _seconds(lambda: reader.VectorSet(layout, "bench").read())
         pairs.append((ours / raw, raw, ours))
     ratio, raw, ours = sorted(pairs)[len(pairs) // 2]
-    found, Y = vectors.read(layout, "bench")
+    found, Y = reader.read(layout, "bench")
     assert found == ids
     assert np.array_equal(X, Y)
     zstd = folder / "zstd.parquet"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.world import make_world
+from photogenic.synthetic.swipes.world import make_world
 from tests.faults.zygote import Zygote
 
 THOROUGH = bool(os.environ.get("FAULTS_ALL"))

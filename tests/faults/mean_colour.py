@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.encoders import ENCODERS, Backbone, Encoder, register
+from photogenic.features.encoders.registry import ENCODERS, Backbone, Encoder, register
 
 
 def _network(_: object) -> object:

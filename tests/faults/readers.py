@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from features import FeatureStore
-from warehouse import PhotogenicError
+from photogenic import FeatureStore
+from photogenic.warehouse import PhotogenicError
 
 NOT_COMPARED = {"builds", "checksums", "clock", "commands"}
 WHEN = {"ingested_at", "built_at", "p50_ms"}
@@ -115,7 +115,7 @@ def _similar(store: FeatureStore) -> list[list[tuple[Any, ...]]]:
 
 
 def _predictions(store: FeatureStore, pictures: list[Path]) -> list[Any]:
-    from models import predict
+    from photogenic.models.predict import predict
 
     return [[p.prediction and round(p.prediction, 5), p.low and round(p.low, 5)] for p in predict(store, pictures)]
 

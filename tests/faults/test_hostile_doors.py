@@ -8,14 +8,14 @@ import random
 import pytest
 from PIL import Image
 
-from features import detection
-from features.faces import LONGEST
-from features.pipeline import compute
-from features.queries import embed_files
+from photogenic.features.compute.embed_files import embed_files
+from photogenic.features.compute.pipeline import compute
+from photogenic.features.faces import detector_process
+from photogenic.features.faces.detector import LONGEST
 from tests.faults.mutations import bomb, drawn
-from tests.features import deadly
+from tests.features.faces import deadly
+from tests.ingest.images.test_image_format import OTHERS, texts
 from tests.ingest.ingest_store import Store
-from tests.ingest.test_formats import OTHERS, texts
 
 PLAIN = drawn("PNG", random.Random(1))
 
@@ -49,7 +49,7 @@ def store(tmp_path_factory):
         store.file(name, data)
     lines = "".join(f"{name},u,{name}\n" for name in PICTURES)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(detection, "CALL", "tests.features.deadly:serve")
+        patch.setattr(detector_process, "CALL", "tests.features.faces.deadly:serve")
         store.take_text("users", "user_id\nu\n", "users.csv")
         store.take_text("photos", f"photo_id,user_id,path\n{lines}")
         compute(store.db, store.db.layout, [])

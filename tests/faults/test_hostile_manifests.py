@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from photogenic.warehouse.errors import PhotogenicError
+from photogenic.warehouse.storage.manifest import contents, parsed, sealed, unsealed
 from tests.faults.conftest import THOROUGH, plain
-from warehouse.errors import PhotogenicError
-from warehouse.manifests import contents, parsed, sealed, unsealed
 
 VALUES = (None, True, -1, 10**40, 1e308, float("nan"), "", "../../elsewhere", "\0", [], [[1]], {}, {"a": {"b": 1}})
 
@@ -44,10 +44,12 @@ def changed(facts, key, value):
 
 def crashes_of(root: str, place: str, reader: str) -> list[str]:
     """What a reader said that was neither an answer nor an error of ours, over all forged manifests. Runs in a fork."""
-    from features import FeatureStore, index, vectors
-    from features.parts import read_manifest
-    from features.status import status
-    from models.runs import load
+    from photogenic import FeatureStore
+    from photogenic.features.search import index
+    from photogenic.features.status import status
+    from photogenic.features.vectors import reader as vectors
+    from photogenic.models.runs.run_store import load
+    from photogenic.warehouse.storage.parquet_parts import read_manifest
 
     (path, *_) = sorted(Path(root).glob(place))
     before, found = path.read_bytes(), []
@@ -133,8 +135,8 @@ ELSEWHERE = ("../../kept", "/kept", "..", "a/../../kept", "a\0b", "")
 @pytest.mark.parametrize("key", ["runs_removed", "leftovers", "orphans", "sha256s", "folders", "runs"])
 @pytest.mark.parametrize("name", ELSEWHERE if THOROUGH else ELSEWHERE[:2])
 def test_an_erase_that_would_remove_what_is_not_in_the_store_is_refused(key, name, tmp_path):
-    from features.receipts import Journal
-    from warehouse import Layout
+    from photogenic.maintenance.erase.journal import Journal
+    from photogenic.warehouse import Layout
 
     gone = {"users": ["u"], "photos": [], "sha256s": [], "targets": [], "runs": {}, "kept_photos": []}
     journal = {"erase_id": "e", "gone": gone, "prepared": True}
@@ -167,7 +169,7 @@ def backed_up(copy, zygote):
 
 
 def test_no_value_of_a_backups_manifest_makes_it_crash(backed_up):
-    from features.archive import Archive
+    from photogenic.maintenance.backup.repository import Archive
 
     facts = parsed((backed_up / "manifest.json").read_bytes())["backup"]
     facts["files"] = facts["files"][:1] + [one for one in facts["files"] if one["path"] == "snapshot.duckdb"]

@@ -10,12 +10,12 @@ import time
 
 import pytest
 
-from features.decode import decode
-from ingest import headers
+from photogenic.features.images.decode import decode
+from photogenic.ingest.images import image_header
 from tests.faults.mutations import FORMATS, bomb, drawn, mutated
 from tests.faults.test_hostile_tables import in_a_process_of_its_own, peak_mb
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # as ingest/headers.py does
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # as ingest/images/image_header.py does
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "5"))
 DECODED = {"ok", "empty", "not_an_image", "unsupported_format", "truncated", "unreadable", "too_large"}
@@ -25,11 +25,11 @@ SECONDS = 10
 def judged(data):
     """Every reader of pictures that is not asked to draw them; the statuses."""
     started = time.monotonic()
-    looked, at, found = headers.look(io.BytesIO(data)), headers.look_at(data), decode(data)
+    looked, at, found = image_header.look(io.BytesIO(data)), image_header.look_at(data), decode(data)
     assert {looked.status, at.status, found.status} <= DECODED
     assert (found.pixels is None) == (found.status != "ok")
     if found.pixels is not None:
-        assert found.pixels.size <= 3 * headers.MAX_PIXELS
+        assert found.pixels.size <= 3 * image_header.MAX_PIXELS
     assert time.monotonic() - started < SECONDS
     return looked.status, found.status
 

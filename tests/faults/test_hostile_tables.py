@@ -23,9 +23,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from photogenic.warehouse import InputError
 from tests.faults.mutations import mutated
 from tests.ingest.ingest_store import Store
-from warehouse import InputError
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "5"))
 SECONDS = 60

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from features import weights
-from features.encoders import ENCODERS
-from features.weights import WEIGHTS, Weights
-from warehouse import WeightsError
+from photogenic.features.encoders import weights
+from photogenic.features.encoders.registry import ENCODERS
+from photogenic.features.encoders.weights import WEIGHTS, Weights
+from photogenic.warehouse import WeightsError
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(

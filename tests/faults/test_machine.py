@@ -61,7 +61,7 @@ def hold(root, seconds):
     """Be the writer for a while."""
     import time
 
-    from features import FeatureStore
+    from photogenic import FeatureStore
 
     with FeatureStore(root).database.lock("features test"):
         time.sleep(float(seconds) * 30)

@@ -34,10 +34,42 @@ _EVENTS = {
     *("shutil.rmtree", "shutil.copyfile"),
 }
 _IMPORTED = (
-    *("app.cli", "duckdb", "polars", "pyarrow.parquet", "pyarrow.compute", "safetensors.numpy", "PIL.Image"),
-    *("torch", "faiss", "mediapipe", "sklearn.linear_model", "scipy.stats", "app.serve.server", "jinja2", "aiohttp"),
-    *("features.build", "features.pipeline", "features.erase", "features.doctor", "models", "models.training"),
-    *("models.scoring", "ingest.files", "ingest.fetch", "ingest.crawl", "app.report", "features.search", "rich.table"),
+    *(
+        "photogenic.app.cli.main",
+        "duckdb",
+        "polars",
+        "pyarrow.parquet",
+        "pyarrow.compute",
+        "safetensors.numpy",
+        "PIL.Image",
+    ),
+    *(
+        "torch",
+        "faiss",
+        "mediapipe",
+        "sklearn.linear_model",
+        "scipy.stats",
+        "photogenic.app.serve.http.server",
+        "jinja2",
+        "aiohttp",
+    ),
+    *(
+        "photogenic.features.build",
+        "photogenic.features.compute.pipeline",
+        "photogenic.maintenance.erase.erase",
+        "photogenic.maintenance.doctor.checks",
+        "models",
+        "photogenic.models.train",
+    ),
+    *(
+        "photogenic.models.predict",
+        "photogenic.ingest.tabular.load",
+        "photogenic.ingest.download.fetch",
+        "photogenic.ingest.instagram.crawl",
+        "photogenic.app.report.report",
+        "photogenic.features.search.searcher",
+        "rich.table",
+    ),
 )
 _CALM = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1"),
@@ -173,7 +205,7 @@ def _child(asked: dict[str, Any], counter: mmap.mmap, out: int, err: int) -> int
             module, _, name = asked["call"].partition(":")
             print(json.dumps(getattr(__import__(module, fromlist=[name]), name)(*asked["command"])))
             return 0
-        from app.cli import main
+        from photogenic.app.cli.main import main
 
         sys.argv = ["features", *asked["command"]]
         main()

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 import pytest
 from torch import nn
 
-from features import FeatureStore
-from features.backbones import Backbone
-from tests.features.kept import make
+from photogenic import FeatureStore
+from photogenic.features.encoders.backbones import Backbone
 from tests.features.toy import SETTINGS
+from tests.maintenance.kept import make
 
 
 @pytest.fixture(scope="session")

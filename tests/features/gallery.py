@@ -10,9 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
-from features.pipeline import ComputeReport
-from ingest.portraits import Person, Traits, draw_portrait, encode_jpeg
-from warehouse import Database, Layout, Settings
+from photogenic.features.compute.pipeline import ComputeReport
+from photogenic.synthetic.portraits.portrait import Person, Traits, draw_portrait, encode_jpeg
+from photogenic.warehouse import Database, Layout, Settings
 
 
 @functools.cache

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from features import rates, vectors
-from features.encoders import encoder
-from features.pipeline import compute
-from features.plan import plan
+from photogenic.features.compute import throughput
+from photogenic.features.compute.pipeline import compute
+from photogenic.features.encoders.registry import encoder
+from photogenic.features.plan import plan
+from photogenic.features.vectors import reader
 from tests.features.gallery import Gallery, portrait
 
 PAIR = ("efficientnet_lite0", "dlib_face")
@@ -41,7 +42,7 @@ def test_a_build_measures_what_the_next_plan_says(gallery):
     gallery.put({"new": portrait(9), "newer": portrait(10)})
     found = planned(gallery)
     assert set(found.seconds) == {"decode", "faces", *PAIR}
-    known = rates.last(gallery.db)
+    known = throughput.last(gallery.db)
     per_photo = {step: spent / report.counts[step] for step, spent in report.seconds.items()}
     assert known.work_s == pytest.approx(per_photo, rel=1e-3)
     # Half as many photos take half as long as the build took, everything it did included.
@@ -64,13 +65,13 @@ def test_a_step_that_was_never_measured_has_no_estimate(gallery):
 
 def test_half_precision_is_kept_once_chosen(gallery):
     compute(gallery.db, gallery.layout, PAIR, dtype="float32")
-    whole = {name: vectors.read(gallery.layout, name)[1] for name in PAIR}
+    whole = {name: reader.read(gallery.layout, name)[1] for name in PAIR}
     report = compute(gallery.db, gallery.layout, PAIR, dtype="float16")
     assert report.computed == dict.fromkeys(PAIR, 4)
     gallery.put({"p4": portrait(4)})
     assert compute(gallery.db, gallery.layout, PAIR).computed == dict.fromkeys(PAIR, 1)
     for name in PAIR:
-        assert vectors.manifest(gallery.layout, name).dtype == "float16"
-        _, X = vectors.read(gallery.layout, name, [f"p{i}" for i in range(4)])
+        assert reader.manifest(gallery.layout, name).dtype == "float16"
+        _, X = reader.read(gallery.layout, name, [f"p{i}" for i in range(4)])
         assert X.dtype == np.float32
         assert 0 < np.abs(X - whole[name]).max() <= np.abs(whole[name]).max() * 2.0**-11

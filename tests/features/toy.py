@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from features.encoders import ENCODERS, Backbone, Encoder
-from features.shelf import Shelf
-from warehouse import Database, Layout, Settings
+from photogenic.features.encoders.registry import ENCODERS, Backbone, Encoder
+from photogenic.features.vectors.writer import Shelf
+from photogenic.warehouse import Database, Layout, Settings
 
 SETTINGS = Settings(memory_limit="500MB", threads=2, lock_timeout_s=0)
 
@@ -44,7 +44,7 @@ def put_vectors(
 
 def put_photos(db: Database, rows: pl.DataFrame) -> None:
     """Users, photos and swipes of `rows`: photo_id, gender, n_likes, n_swipes; the owner of `p7` is `u-p7`."""
-    from warehouse.build import build_labels
+    from photogenic.warehouse.labels.build import build_labels
 
     with db.write("test") as con:
         con.register("given", rows)

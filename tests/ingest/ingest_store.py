@@ -8,9 +8,9 @@ from typing import Any
 
 import duckdb
 
-from ingest.accounts import Account
-from ingest.files import ingest
-from warehouse import Database, Layout, Settings
+from photogenic.ingest.tabular.load import ingest
+from photogenic.ingest.tabular.report import Account
+from photogenic.warehouse import Database, Layout, Settings
 
 NOW = dt.datetime(2024, 6, 1, 12, 0)
 SWIPES = "sender_id,recipient_id,liked,swiped_at\n"

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ingest.limits import Limits
-from warehouse import Database, Layout, Settings
+from photogenic.ingest.config import Limits
+from photogenic.warehouse import Database, Layout, Settings
 
 START = 1_700_000_000.0
 QUICK = Limits(

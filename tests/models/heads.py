@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 import torch
 
-from features import FeatureStore
-from features.encoders import ENCODERS, Backbone, Encoder
-from features.faces import FaceSettings
-from models import runs
-from models.model import Model
-from models.runs import Run
+from photogenic import FeatureStore
+from photogenic.features.encoders.registry import ENCODERS, Backbone, Encoder
+from photogenic.features.faces.detector import FaceSettings
+from photogenic.models.heads.model import Model
+from photogenic.models.runs import run_store
+from photogenic.models.runs.run_store import Run
 
 SCHEMA = {"run_id": pl.String, "photo_id": pl.String, "split": pl.String, "prediction": pl.Float64}
 DEV = tuple(f"dev{n}" for n in range(10))
@@ -61,7 +61,7 @@ def put_heads(store: FeatureStore, *heads: Head) -> None:
             head.run_id, head.target, head.setup, head.encoder, "0fc", metric, head.dev, 0.1, 0.2, 10, 2, 2, len(parts),
             "fc", "identity", digests, "", {"division": head.division}, {"conformal": {"radius": 0.1}},
         )  # fmt: skip
-        made.append(runs.save(store.layout, run, Model("fc", "identity", arrays)))
+        made.append(run_store.save(store.layout, run, Model("fc", "identity", arrays)))
         split = "test" if "folds" in head.division else "dev"
         said += [(head.run_id, photo_id, split, head.says) for photo_id in head.dev_photos]
-    runs.record(store.database, made, pl.DataFrame(said, schema=SCHEMA, orient="row"))
+    run_store.record(store.database, made, pl.DataFrame(said, schema=SCHEMA, orient="row"))

@@ -6,9 +6,9 @@ import math
 
 import torch
 
-from models.descent import Schedule
-from models.heads import DEPTHS, initial_head
-from models.stack import Member
+from photogenic.models.heads.mlp import DEPTHS, initial_head
+from photogenic.models.heads.stacked_mlp import Member
+from photogenic.models.heads.train_stack import Schedule
 
 
 def train_alone(train, dev, member: Member, generator: torch.Generator, *, width: int, schedule: Schedule):

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from features import FeatureStore
-from features.encoders import ENCODERS
-from features.shelf import Shelf
-from models import Grid, Schedule
+from photogenic import FeatureStore
+from photogenic.features.encoders.registry import ENCODERS
+from photogenic.features.vectors.writer import Shelf
+from photogenic.models.heads.fit_mlp import Grid
+from photogenic.models.heads.train_stack import Schedule
+from photogenic.warehouse import Layout
 from tests.features.toy import SETTINGS, put_photos, put_vectors
-from warehouse import Layout
 
 QUICK = Grid(
     learning_rates=(0.01, 0.1), penalties=(0.0,), width=4, schedule=Schedule(least_updates=120, evaluations=12)

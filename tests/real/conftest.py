@@ -23,7 +23,7 @@ def data():
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory):
     """A function: the labels of one data set, built once, without looking at pictures."""
-    from features import FeatureStore
+    from photogenic import FeatureStore
 
     built = {}
 

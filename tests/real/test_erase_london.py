@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-import sql
-from app.report import write_report
-from app.serve.pictures import Pictures
-from features import FeatureStore
-from models import runs, train
+from photogenic import FeatureStore, sql
+from photogenic.app.report.report import write_report
+from photogenic.app.serve.pages.thumbnails import Pictures
+from photogenic.models.runs import run_store
+from photogenic.models.train import train
 from tests.scanner import found, patterns
 
 FACES = ["face-001", "face-041", "face-097"]
@@ -52,7 +52,7 @@ def needles_of(store, people):
         needles[f"digest of {photo_id}"] = [sha256.encode(), bytes.fromhex(sha256)]
         needles[f"bytes of {photo_id}"] = [data, data[len(data) // 2 :][:512]]
     kernels = store.sql("select run_id from runs where head = 'kernel'")["run_id"]
-    heads = [runs.load(store.layout, run_id) for run_id in kernels if runs.finished(store.layout, run_id)]
+    heads = [run_store.load(store.layout, run_id) for run_id in kernels if run_store.finished(store.layout, run_id)]
     for encoder in ENCODERS:
         for flip in (False, True):
             ids, X = store.embeddings(encoder, flip=flip)

@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from features import FeatureStore
+from photogenic import FeatureStore
 
 READ = {
     ("london", "users"): 2_426,

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features import FeatureStore
-from warehouse.options import LabelOptions
+from photogenic import FeatureStore
+from photogenic.warehouse.labels.options import LabelOptions
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
-from features import FeatureStore
-from models import train
-from models.division import Division
-from models.metrics import bootstrap, per_user
+from photogenic import FeatureStore
+from photogenic.models.data.split_config import Division
+from photogenic.models.evaluation.metrics import bootstrap, per_user
+from photogenic.models.train import train
 
 SEEDS = range(5)
 ENCODERS = ["efficientnet_lite0", "dlib_face"]

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features import FeatureStore
-from models import train
-from warehouse.options import LabelOptions
+from photogenic import FeatureStore
+from photogenic.models.train import train
+from photogenic.warehouse.labels.options import LabelOptions
 
 SEEDS = range(5)
 

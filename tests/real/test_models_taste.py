@@ -5,8 +5,8 @@ pytest tests/real/test_models_taste.py -s        prints the figures that README 
 
 import pytest
 
-from features import FeatureStore
-from models.taste_store import personal
+from photogenic import FeatureStore
+from photogenic.models.taste.cache import personal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

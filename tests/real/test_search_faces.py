@@ -2,7 +2,7 @@
 
 import pytest
 
-from features import FeatureStore
+from photogenic import FeatureStore
 
 
 @pytest.mark.slow

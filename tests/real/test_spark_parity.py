@@ -2,10 +2,9 @@
 
 import pytest
 
-import sql
-from features import FeatureStore
+from photogenic import FeatureStore, sql
+from photogenic.warehouse.spark.export import export
 from tests.warehouse.parity import agree
-from warehouse.facts import export
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -5,7 +5,7 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from features import FeatureStore
+from photogenic import FeatureStore
 
 
 def test_without_photos_every_swipe_says_so(labelled):

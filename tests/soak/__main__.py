@@ -75,11 +75,11 @@ def recount(soak: Soak) -> tuple[int, list[str]]:
 
     run("fetch", "--allow-private", "--retry", "healable")
     run(*BUILD)
-    found = call("tests.soak.looks:final")
+    found = call("tests.soak.checks:final")
     if found is None:
         return 0, differing
     run("build", "--encoder", "mean_colour", "--anew")
-    again = call("tests.soak.looks:final")
+    again = call("tests.soak.checks:final")
     if again is not None and again["checksums"] != found["checksums"]:
         differing.append("relations computed anew differ")
 
@@ -103,7 +103,7 @@ def recount(soak: Soak) -> tuple[int, list[str]]:
     if told is not None:
         differing += [f"doctor: {check} {said}" for check, said in told.items() if said[0] == "fault"]
     if truth.erased_ids:
-        traces = call("tests.soak.looks:traces", *truth.erased_ids)
+        traces = call("tests.soak.checks:traces", *truth.erased_ids)
         if traces:
             differing.append(f"traces of erased people: {traces}")
     return lost, differing

@@ -244,7 +244,7 @@ class Soak:
     def look(self, store: Path | None = None) -> None:
         """Ask, and compare."""
         self.n_looks += 1
-        ended = self.zygote.run(store or self.store, call="tests.soak.looks:look")
+        ended = self.zygote.run(store or self.store, call="tests.soak.checks:look")
         said = json.loads(ended.out.splitlines()[-1]) if ended.code == 0 else {"crashed": ended.err}
         if "refused" in said:
             self.n_refused += 1

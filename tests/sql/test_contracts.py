@@ -5,14 +5,14 @@ import re
 import pytest
 from sqlglot import exp
 
-import sql
+from photogenic import sql
+from photogenic.warehouse import QueryError
+from photogenic.warehouse.catalog import parse, relation
+from photogenic.warehouse.data_dictionary import PATH, dictionary
+from photogenic.warehouse.labels.build import build_labels
+from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.spark.sql_translate import faults, to_spark, tree_of
 from tests.warehouse.small import ask, store, tell
-from warehouse import QueryError
-from warehouse.build import build_labels
-from warehouse.dictionary import PATH, dictionary
-from warehouse.options import LabelOptions
-from warehouse.relations import parse, relation
-from warehouse.translate import faults, to_spark, tree_of
 
 NAMES = (*sql.VIEWS, *sql.RELATIONS)
 
@@ -96,7 +96,7 @@ def test_parameters_reach_spark_with_their_types():
 
 
 def test_dictionary_is_true():
-    assert PATH.read_text(encoding="utf-8") == dictionary(), "run: python -m warehouse.dictionary"
+    assert PATH.read_text(encoding="utf-8") == dictionary(), "run: python -m photogenic.warehouse.data_dictionary"
 
 
 def test_columns_in_the_store_are_those_of_the_headers(tmp_path):

@@ -2,10 +2,10 @@
 
 import pytest
 
+from photogenic.warehouse import InputError
+from photogenic.warehouse.labels.build import build_labels
+from photogenic.warehouse.labels.options import LabelOptions
 from tests.warehouse.small import ask, store, tell
-from warehouse import InputError
-from warehouse.build import build_labels
-from warehouse.options import LabelOptions
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
+from photogenic.warehouse.labels.build import build_labels
 from tests.warehouse.small import ask, hour, store, tell
-from warehouse.build import build_labels
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
+from photogenic.warehouse.labels.build import build_labels
 from tests.sql import plain
 from tests.warehouse.small import ask, hour, store, tell
-from warehouse.build import build_labels
 
 
 def random_facts(seed: int) -> plain.Facts:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-import sql
+from photogenic import sql
+from photogenic.warehouse.labels.build import build_labels
+from photogenic.warehouse.labels.options import LabelOptions
 from tests.warehouse.small import ask, store, tell
-from warehouse.build import build_labels
-from warehouse.options import LabelOptions
 
 OLD = -24 * 60
 """Sixty days before hour 0."""

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from photogenic.warehouse.labels.build import build_labels
 from tests.warehouse.small import ask, store, tell
-from warehouse.build import build_labels
 
 COUNTS = [(0, 1), (1, 1), (0, 7), (7, 7), (1, 2), (3, 9), (25, 31), (13, 40), (180, 200), (1, 999)]
 

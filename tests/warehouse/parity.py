@@ -2,7 +2,7 @@
 
 import math
 
-import sql
+from photogenic import sql
 from tests.warehouse.small import ask, everything
 
 

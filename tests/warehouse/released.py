@@ -4,7 +4,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings
 
 STORES = Path(__file__).with_name("stores")
 SETTINGS = Settings(memory_limit="500MB", threads=1, lock_timeout_s=0)

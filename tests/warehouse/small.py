@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings
 
 SETTINGS = Settings(memory_limit="500MB", threads=2, lock_timeout_s=0)
 ARRIVED = 24

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from features import FeatureStore
+from photogenic import FeatureStore
+from photogenic.warehouse.labels.options import LabelOptions
 from tests.worlds.recount import recount
 from tests.worlds.world import World, write
-from warehouse.options import LabelOptions
 
 _KEYS = {
     "swipe_audit": ("reason", "n_swipes, n_likes"),

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean, median
 from typing import Any
 
+from photogenic.warehouse.labels.options import LabelOptions
 from tests.worlds.world import File
-from warehouse.options import LabelOptions
 
 FAR = dt.datetime(9999, 12, 31)
 _Z = 1.959963984540054

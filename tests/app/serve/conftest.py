@@ -2,10 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from app.serve.limits import Limits
-from features import FeatureStore
-from ingest.world import make_world
-from models import Grid, Schedule, train
+from photogenic import FeatureStore
+from photogenic.app.serve.http.limits import Limits
+from photogenic.models.heads.fit_mlp import Grid
+from photogenic.models.heads.train_stack import Schedule
+from photogenic.models.train import train
+from photogenic.synthetic.swipes.world import make_world
 from tests.app.serve.here import served
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.serve.limits import Limits
-from app.serve.server import checked, running
-from features import FeatureStore
+from photogenic import FeatureStore
+from photogenic.app.serve.http.limits import Limits
+from photogenic.app.serve.http.server import checked, running
 
 
 @dataclass

@@ -5,10 +5,10 @@ import threading
 import polars as pl
 import pytest
 
-from app.serve.snapshot import Follower
+from photogenic.app.serve.snapshot import Follower
+from photogenic.warehouse import StoreError
 from tests.app.serve.here import served
 from tests.features.toy import database, put_photos
-from warehouse import StoreError
 
 
 def photos(*names):

@@ -1,0 +1,73 @@
+"""features backup and features restore: a copy of the store in another place, and back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from photogenic import FeatureStore
+from photogenic.app.cli.commands.options import FormatOption, Store
+from photogenic.app.terminal.output import Table, say, show
+from photogenic.app.terminal.progress import listener
+from photogenic.warehouse.errors import InputError
+
+__all__ = ["backup", "restore"]
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the backup.")]
+
+
+def backup(
+    folder: Folder,
+    *,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Read every byte of the former backup too; copy again what is damaged.")
+    ] = False,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Copy the store into a folder while it is in use: only what is not there yet; exit 1 where files are damaged."""
+    with FeatureStore(store, progress=listener()) as opened:
+        made = opened.backup(folder, thorough=thorough)
+    columns = ("n_files", "n_bytes", "n_copied", "bytes_copied", "n_removed", "n_left_out", "seconds")
+    row = (made.n_files, made.n_bytes, made.n_copied, made.bytes_copied, made.n_removed, len(made.left_out))
+    show(Table(columns, [(*row, round(made.seconds, 1))]), form)
+    if made.left_out:
+        say(_left_out(made.left_out, "in this store, and not in the backup"))
+        say(f"Expected: every file as it was written\nTry: features doctor --thorough --store {store}")
+        raise typer.Exit(1)
+
+
+def restore(
+    folder: Folder,
+    *,
+    replace: Annotated[bool, typer.Option("--replace", help="Give up the store that is there.")] = False,
+    tombstones: Annotated[
+        Path | None,
+        typer.Option("--tombstones", metavar="FOLDER", help="Whoever was erased there does not come back either."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a store is replaced.")] = False,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Make a store out of a backup, every byte verified before anything is put in place."""
+    if replace and not yes:
+        if not sys.stdin.isatty():
+            raise InputError("Nobody is here to be asked, and nothing was replaced.", "--yes", "--replace --yes")
+        typer.confirm(f"Give up what {store} holds?", abort=True, err=True)
+    with FeatureStore(store, progress=listener()) as opened:
+        made = opened.restore(folder, replace=replace, tombstones=tombstones)
+    n_erased = sum(len(receipt.people) for receipt in made.erased)
+    columns = ("made_at", "n_files", "n_bytes", "n_adopted", "n_erased", "n_left_out", "seconds")
+    row = (made.made_at, made.n_files, made.n_bytes, made.n_adopted, n_erased, len(made.left_out))
+    show(Table(columns, [(*row, round(made.seconds, 1))]), form)
+    if n_erased:
+        say(f"{n_erased} people who had been erased since the backup was made were erased again.")
+    if made.left_out:
+        say(_left_out(made.left_out, "when the backup was made"))
+
+
+def _left_out(files: list[str], when: str) -> str:
+    return f"{len(files)} files were damaged or missing {when}: " + "; ".join(files[:5])

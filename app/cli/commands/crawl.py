@@ -1,0 +1,153 @@
+"""features crawl instagram, features login, features tokens: posts and counts from the API, and leave to ask."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from photogenic import FeatureStore
+from photogenic.app.cli.checked_command import Checked
+from photogenic.app.cli.commands.dataclass_options import spelled_out
+from photogenic.app.cli.commands.options import FormatOption, Store
+from photogenic.app.terminal.output import Format, Table, say, show
+from photogenic.app.terminal.progress import listener
+from photogenic.ingest.config import CrawlSettings
+from photogenic.warehouse.errors import InputError
+
+if TYPE_CHECKING:
+    from photogenic.ingest.instagram.crawl import CrawlReport
+
+__all__ = ["commands", "login", "tokens"]
+
+SETTINGS = CrawlSettings()
+APP_SECRET = "FEATURES_APP_SECRET"  # noqa: S105  # the name of a variable
+
+commands = typer.Typer(no_args_is_help=True, help="Take in posts, their owners and counts from a network's API.")
+
+
+@commands.callback()
+def crawl() -> None:
+    """Take in posts, their owners and counts from a network's API."""
+
+
+@commands.command("instagram", cls=Checked)
+@spelled_out(CrawlSettings, panel="Limits and settings")
+def instagram(
+    *,
+    usernames: Annotated[
+        Path | None, typer.Option(help="File of professional accounts, one a line; - reads standard input.")
+    ] = None,
+    hashtags: Annotated[list[str] | None, typer.Option("--hashtag", help="May be repeated.")] = None,
+    top: Annotated[bool, typer.Option("--top", help="The hashtags' top posts instead of the recent ones.")] = False,
+    settings: CrawlSettings,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Walk along accounts and hashtags; goes on where it stopped."""
+    from photogenic.ingest.instagram import crawl as story
+
+    progress = listener()
+    with FeatureStore(store, progress=progress) as opened:
+        report = story.crawl(
+            opened.database,
+            usernames=_lines(usernames),
+            hashtags=hashtags or (),
+            top=top,
+            settings=settings,
+            progress=progress,
+        )
+    _print(report, form)
+
+
+def login(
+    *,
+    app_id: Annotated[str, typer.Option(help="Of the app that people log in to.")],
+    port: Annotated[int, typer.Option(help="Of the local callback, http://localhost:PORT/callback.")] = 8765,
+    browser: Annotated[bool, typer.Option(help="Open the login page, or only print its address.")] = True,
+    api: Annotated[str, typer.Option(help="Base address of the API.")] = SETTINGS.api,
+    dialog: Annotated[str, typer.Option(help="Base address of the login page.")] = "https://www.facebook.com",
+    version: Annotated[str, typer.Option(help="Of the API.")] = SETTINGS.version,
+) -> None:
+    """Add an access token by logging in; the app's secret is asked for, or read from $FEATURES_APP_SECRET."""
+    import asyncio
+
+    from yarl import URL
+
+    from photogenic.ingest.instagram import oauth
+    from photogenic.ingest.instagram.token_store import Secret, Vault
+
+    secret = os.environ.get(APP_SECRET) or typer.prompt(f"Secret of app {app_id}", hide_input=True, err=True)
+    app = oauth.App(app_id, Secret(secret), URL(dialog) / version, URL(api) / version)
+
+    def visit(address: str) -> None:
+        say(f"Log in at {address}")
+        if browser:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    vault = Vault()
+    token = asyncio.run(oauth.login(app, vault, now=time.time(), show=visit, port=port))
+    say(f"Token {token.key} of {token.username} is kept in {vault.folder}.")
+
+
+def tokens(
+    *,
+    forget: Annotated[str | None, typer.Option(metavar="KEY", help="Remove this token.")] = None,
+    budget: Annotated[int, typer.Option(help="Requests per token and window.")] = SETTINGS.budget,
+    window_s: Annotated[float, typer.Option(help="Length of the rolling window, in seconds.")] = SETTINGS.window_s,
+    form: FormatOption = "table",
+) -> None:
+    """Show the pool: what each token has left, until when it is good, and its state; never the tokens."""
+    from photogenic.ingest.instagram.token_pool import TokenPool
+    from photogenic.ingest.instagram.token_store import Vault
+    from photogenic.ingest.journal.clock import SystemClock, instant
+
+    vault = Vault()
+    if forget is not None and not vault.forget(forget):
+        keys = ", ".join(token.key for token in vault.tokens()) or "none"
+        raise InputError(f"There is no token {forget!r}.", f"one of: {keys}", "features tokens")
+    columns = ("token", "username", "app_id", "state", "left", "budget", "available_at", "expires_at")
+    rows = [
+        (
+            standing.token.key,
+            standing.token.username,
+            standing.token.app_id,
+            standing.state,
+            standing.left,
+            budget,
+            instant(standing.available_at) if standing.available_at is not None else None,
+            instant(standing.token.expires_at) if standing.token.expires_at is not None else None,
+        )
+        for standing in TokenPool(vault, SystemClock(), budget=budget, window_s=window_s).standings()
+    ]
+    show(Table(columns, rows), form)
+
+
+def _lines(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    if str(path) == "-":
+        return sys.stdin.read().splitlines()
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read: {error}.", "a text file with one username a line", "--usernames FILE"
+        ) from error
+
+
+def _print(report: CrawlReport, form: Format) -> None:
+    """How the walks ended is the data; what else happened is for the person."""
+    from photogenic.ingest.instagram.client import CRAWL_STATUSES
+
+    rows = [(s, report.statuses[s], text) for s, text in CRAWL_STATUSES.items() if report.statuses[s]]
+    show(Table(("status", "n_walks", "meaning"), rows), form)
+    say(f"{report.n_posts:,} pictures seen, {report.n_others:,} videos left, {report.n_requests:,} requests.")
+    if report.n_skipped:
+        say(f"{report.n_skipped:,} of {report.n_targets:,} were walked before; `--refresh-days` walks them again.")

@@ -1,0 +1,68 @@
+"""features erase: removes people from everything, with a receipt."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from photogenic import FeatureStore
+from photogenic.app.cli.commands.options import FormatOption, Store
+from photogenic.app.terminal.output import Table, show
+from photogenic.app.terminal.progress import listener
+from photogenic.warehouse.errors import InputError
+
+if TYPE_CHECKING:
+    from photogenic.maintenance.erase.journal import Receipt
+
+__all__ = ["run"]
+
+
+def run(
+    user_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[USER_ID...]", help="Whom; nobody: finish an erase that was cut off.")
+    ] = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: what is erased cannot be brought back.")] = False,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Remove people from everything: rows, photos, vectors, indices, what was made of them; prints the receipt."""
+    _confirm(len(user_ids or ()), yes=yes)
+    with FeatureStore(store, progress=listener()) as opened:
+        receipts = opened.erase(user_ids or [])
+    if form == "table":
+        for receipt in receipts:
+            _print(receipt)
+    else:
+        show(Table.of_records([asdict(receipt) for receipt in receipts]), form)
+
+
+def _confirm(n_people: int, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError("Nobody is here to be asked, and nothing was erased.", "--yes", "features erase USER_ID --yes")
+    typer.confirm(f"Erase {n_people or 'the'} people for good?", abort=True, err=True)
+
+
+def _print(receipt: Receipt) -> None:
+    show(Table(("removed from", "n"), [*receipt.counts.items()]))
+    if receipt.runs:
+        rows = [(run, n, "removed" if run in receipt.runs_removed else "kept") for run, n in receipt.runs.items()]
+        print()
+        show(Table(("run", "erased people it learned from", "weights"), rows))
+    looked = receipt.looked_at
+    print(f"\nErased {len(receipt.people)} people, receipt {receipt.erase_id}.")
+    found = "Nothing" if not receipt.left else "Nothing else"
+    for column, n in receipt.left.items():
+        print(f"Left: {n} rows of others whose {column} has an id of theirs as a word; what is there is others'.")
+    print(
+        f"{found} of them was found in any relation, {looked['parquet_files']} Parquet files, {looked['indices']} "
+        f"indices, and the bytes of {looked['files']} files."
+    )
+    if n := looked["ids_sought_in_columns_only"]:
+        print(f"Among bytes {n} ids were not sought: they are short, or part of others' ids.")

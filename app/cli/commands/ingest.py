@@ -1,0 +1,110 @@
+"""features ingest: rows and pictures into the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from photogenic import FeatureStore
+from photogenic.app.cli.checked_command import Checked
+from photogenic.app.cli.commands.options import FormatOption, Store
+from photogenic.app.terminal.output import Format, Table, show
+from photogenic.app.terminal.progress import listener
+
+if TYPE_CHECKING:
+    from photogenic.ingest.tabular.report import Account
+
+__all__ = ["commands"]
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="Take in users, photos, main photos and swipes from CSV, Parquet or NDJSON files, compressed or not.",
+)
+
+
+def _mapping(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not (ours and equals and theirs):
+        raise typer.BadParameter(f"{text!r} is not OURS=THEIRS, such as user_id=member")
+    return ours, theirs
+
+
+Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Files, globs in quotes, pipes, or - for stdin.")]
+Mapping = Annotated[
+    list[Any] | None,
+    typer.Option("--map", parser=_mapping, metavar="OURS=THEIRS", help="Our column is called so in the files."),
+]
+
+
+@commands.command("users", cls=Checked)
+def users(files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table") -> None:
+    """Columns: user_id, gender, followers, created_at."""
+    with FeatureStore(store, progress=listener()) as opened:
+        _print(opened.ingest_users(*files, mapping=_named(mapping)), form)
+
+
+@commands.command("photos", cls=Checked)
+def photos(
+    files: Files,
+    *,
+    mapping: Mapping = None,
+    images: Annotated[Path | None, typer.Option(help="Root of relative paths; pictures are copied.")] = None,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Columns: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at."""
+    with FeatureStore(store, progress=listener()) as opened:
+        _print(opened.ingest_photos(*files, mapping=_named(mapping), images=images), form)
+
+
+@commands.command("main-photos", cls=Checked)
+def main_photos(
+    files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
+) -> None:
+    """Columns: user_id, photo_id (empty: removed), set_at."""
+    with FeatureStore(store, progress=listener()) as opened:
+        _print(opened.ingest_main_photos(*files, mapping=_named(mapping)), form)
+
+
+@commands.command("swipes", cls=Checked)
+def swipes(
+    files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
+) -> None:
+    """Columns: sender_id, recipient_id, liked, swiped_at."""
+    with FeatureStore(store, progress=listener()) as opened:
+        _print(opened.ingest_swipes(*files, mapping=_named(mapping)), form)
+
+
+def _named(mapping: list[tuple[str, str]] | None) -> dict[str, str]:
+    return dict(mapping or [])
+
+
+def _print(accounts: list[Account], form: Format) -> None:
+    if form == "table":
+        for account in accounts:
+            print(account)
+        return
+    show(
+        Table.of_records(
+            [
+                {
+                    "kind": account.kind,
+                    "source": account.source,
+                    "n_read": account.n_read,
+                    "n_kept": account.n_kept,
+                    "n_unchanged": account.n_unchanged,
+                    "n_rejected": account.n_rejected,
+                    "rejected": account.rejected,
+                    "repeated": account.repeated,
+                    "n_main_photos": account.n_main_photos,
+                    "pictures": account.pictures,
+                    "ignored": account.ignored,
+                    "notes": account.notes,
+                }
+                for account in accounts
+            ]
+        ),
+        form,
+    )

@@ -1,0 +1,46 @@
+"""The options that many commands share, spelled once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from photogenic.app.terminal.output import Format
+
+__all__ = ["AsOf", "Device", "Encoder", "FormatOption", "Size", "Store", "instant"]
+
+
+def instant(given: str | dt.datetime) -> dt.datetime:
+    """ISO 8601; without an offset it is UTC. Typer passes a default through here too."""
+    if isinstance(given, dt.datetime):
+        return given
+    try:
+        found = dt.datetime.fromisoformat(given)
+    except ValueError:
+        raise typer.BadParameter(f"{given!r} is no ISO 8601 instant, such as 2024-02-01T00:00:00Z") from None
+    return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
+
+
+def _size(given: str | int) -> int:
+    """Bytes: `200MB`, `1.5 GB`, `4096`."""
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) *([KMGT]?)B?", str(given), re.IGNORECASE)
+    if match is None:
+        raise typer.BadParameter(f"{given!r} is no size, such as 200MB")
+    return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
+
+
+Store = Annotated[Path, typer.Option("--store", envvar="FEATURES_STORE", help="Folder of the store.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How data is printed on stdout.")]
+Encoder = Annotated[str | None, typer.Option("--encoder", help="Which encoder; `features encoders` lists them.")]
+AsOf = Annotated[
+    dt.datetime | None,
+    typer.Option("--as-of", parser=instant, metavar="TIME", help="See only what happened and had arrived before."),
+]
+Device = Annotated[
+    str | None, typer.Option("--device", help="As torch calls it.", show_default="a GPU if there is one")
+]
+Size = Annotated[int | None, typer.Option(parser=_size, metavar="SIZE", help="Most memory of each search index.")]

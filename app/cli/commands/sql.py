@@ -1,0 +1,87 @@
+"""features sql: questions to the published snapshot."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from photogenic.app.cli.commands.options import FormatOption, Store
+from photogenic.app.terminal import output as out
+from photogenic.app.terminal.export_rows import every_row, export, first_rows
+from photogenic.app.terminal.output import Format, say
+from photogenic.app.terminal.streams import read_stdin
+from photogenic.warehouse import Database, InputError, Layout, Settings
+from photogenic.warehouse.duckdb_store.query import stream
+
+__all__ = ["run"]
+
+SHOWN = 1_000
+"""Rows of a table where no --limit is given; CSV and JSON are never cut unasked."""
+
+
+def run(
+    query: Annotated[str | None, typer.Argument(help="One SELECT; without it, a prompt, or what stdin brings.")] = None,
+    *,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the query from a file.")] = None,
+    show: Annotated[str | None, typer.Option("--show", metavar="RELATION", help="Print how it is computed.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help=f"At most so many rows; tables are cut at {SHOWN:,} otherwise.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all rows to FILE.csv, .json or .parquet.")
+    ] = None,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Ask in SQL, reading only, what the last build published."""
+    if sum(given is not None for given in (query, file, show)) > 1:
+        raise typer.BadParameter("give one of QUERY, --file and --show")
+    if output is not None and (limit is not None or show is not None or form != "table"):
+        raise typer.BadParameter("--output writes all rows, in the form that its ending names; give it alone")
+    if show is not None:
+        from photogenic.app.terminal.catalog import definition
+
+        print(definition(show))
+        return
+    db = Database(Layout(store), Settings.from_environment())
+    if query is None and file is None and sys.stdin.isatty():
+        if output is not None:
+            raise typer.BadParameter("--output needs a query")
+        from photogenic.app.terminal.sql_shell import prompt
+
+        prompt(db, limit=SHOWN if limit is None else limit)
+    else:
+        _answer(db, _text(query, file), limit, output, form)
+
+
+def _text(query: str | None, file: Path | None) -> str:
+    if query is not None:
+        return query
+    if file is None:
+        return read_stdin()
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}.", "a text file with one SELECT") from error
+
+
+def _answer(db: Database, query: str, limit: int | None, output: Path | None, form: Format) -> None:
+    shown = SHOWN if limit is None and form == "table" else limit
+    with stream(db, query, limit=None if shown is None or output is not None else shown + 1) as cursor:
+        if output is not None:
+            say(f"{export(cursor, output):,} rows are in {output}.")
+            return
+        if limit is None and form != "table":
+            out.show(every_row(cursor), form)
+            return
+        table, cut = first_rows(cursor, SHOWN if limit is None else limit)
+        out.show(table, form)
+        if cut:
+            say(
+                f"Cut at {SHOWN:,} rows; --limit shows more, --output FILE.csv writes all."
+                if limit is None
+                else "There are more."
+            )

@@ -1,0 +1,201 @@
+"""The program `features`: its commands, and what it does with an error.
+
+Exit codes: 0 done, 1 an error of ours (one message, no traceback), 2 a wrong command line,
+130 interrupted, 141 when whoever read stdout has left, 143 ended by SIGTERM. An exception that is none of ours is
+a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from photogenic.app.cli.checked_command import Checked
+from photogenic.app.cli.commands import (
+    backup,
+    build,
+    crawl,
+    crop,
+    demo,
+    doctor,
+    encoders,
+    erase,
+    export,
+    fetch,
+    finetune,
+    ingest,
+    predict,
+    report,
+    serve,
+    similar,
+    sql,
+    status,
+    train,
+    weights,
+)
+from photogenic.app.cli.termination import EXIT, SAID, Ending
+from photogenic.app.terminal import logs, streams
+from photogenic.warehouse.duckdb_store.error_mapping import unforeseen
+from photogenic.warehouse.duckdb_store.settings import check_environment
+from photogenic.warehouse.errors import PhotogenicError
+from photogenic.warehouse.processes.threads import share_out
+
+__all__ = ["main", "program"]
+
+ORDER = (
+    "demo",
+    "ingest",
+    "login",
+    "tokens",
+    "crawl",
+    "fetch",
+    "build",
+    "export",
+    "sql",
+    "similar",
+    "train",
+    "finetune",
+    "predict",
+    "crop",
+    "report",
+    "serve",
+    "status",
+    "doctor",
+    "erase",
+    "backup",
+    "restore",
+    "encoders",
+    "weights",
+)
+
+
+class _InOrder(TyperGroup):
+    """Lists the commands in the order in which one uses them, plainly: loading rich takes longer than all else."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.rich_markup_mode = None
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        known = super().list_commands(ctx)
+        return sorted(known, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Note which one is called, for logs and the relation `commands`."""
+        name, command, rest = super().resolve_command(ctx, args)
+        below = rest[:1] if rest and rest[0] in getattr(command, "commands", ()) else []
+        logs.call(" ".join([name or "", *below]))
+        return name, command, rest
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Wrapped where the terminal ends, not cut."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(200)) for name, command in commands.items() if command]
+            )
+
+
+program = typer.Typer(
+    name="features",
+    cls=_InOrder,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"photogenic {version('photogenic')}")
+        raise typer.Exit
+
+
+@program.callback()
+def features(
+    version: Annotated[  # noqa: ARG001 - its callback ends the program
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    log_format: Annotated[
+        logs.LogFormat,
+        typer.Option(envvar="FEATURES_LOG_FORMAT", help="Of stderr: for people, or one JSON object a line."),
+    ] = "text",
+) -> None:
+    """Popularity of photos: labels from swipes, vectors from pictures, and SQL over both."""
+    logs.begin(log_format)
+    share_out(check_environment().threads)
+
+
+program.command("demo", cls=Checked)(demo.run)
+program.add_typer(ingest.commands, name="ingest")
+program.command("login", cls=Checked)(crawl.login)
+program.command("tokens", cls=Checked)(crawl.tokens)
+program.add_typer(crawl.commands, name="crawl")
+program.command("fetch", cls=Checked)(fetch.run)
+program.command("build", cls=Checked)(build.run)
+program.command("export", cls=Checked)(export.run)
+program.command("sql", cls=Checked)(sql.run)
+program.command("similar", cls=Checked)(similar.run)
+program.command("train", cls=Checked)(train.run)
+program.command("finetune", cls=Checked)(finetune.run)
+program.command("predict", cls=Checked)(predict.run)
+program.command("crop", cls=Checked)(crop.run)
+program.command("report", cls=Checked)(report.run)
+program.command("serve", cls=Checked)(serve.run)
+program.command("status", cls=Checked)(status.run)
+program.command("doctor", cls=Checked)(doctor.run)
+program.command("erase", cls=Checked)(erase.run)
+program.command("backup", cls=Checked)(backup.backup)
+program.command("restore", cls=Checked)(backup.restore)
+program.command("encoders", cls=Checked)(encoders.run)
+program.add_typer(weights.commands, name="weights")
+
+
+def main() -> None:
+    """Run the command line, and end the process with its exit code."""
+    streams.begin()
+    code: object = 1
+    ending, is_over = Ending(), False
+    try:
+        try:
+            program()
+        finally:
+            streams.flush()
+    except SystemExit as ended:
+        is_over = True
+        if ending.told and ended.code not in (0, None):
+            code = EXIT
+            print(SAID, file=sys.stderr)
+            sys.exit(EXIT)
+        code = ended.code
+        if code == streams.BROKEN_PIPE:
+            streams.discard()
+        raise
+    except Exception as error:
+        found = error if isinstance(error, PhotogenicError) else unforeseen(error)
+        if found is None:
+            raise
+        _tell(found)
+        streams.discard()
+        sys.exit(1)
+    finally:
+        if (log := logs.structured()) is not None:
+            log.end(code)
+        if is_over and logs.command() == "serve":
+            # Everything is closed. At the interpreter's own end DuckDB's client would print what it calls leaks.
+            sys.stderr.flush()
+            os._exit(code if isinstance(code, int) else 0)
+
+
+def _tell(error: PhotogenicError) -> None:
+    log = logs.structured()
+    if log is None:
+        print(error, file=sys.stderr)
+    else:
+        log.fail(error)

@@ -1,0 +1,219 @@
+"""What the demo found in its store, set beside what was planted in its world: one table each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from photogenic.app.terminal.output import Table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from photogenic import FeatureStore
+    from photogenic.models.evaluation.leaderboard import Leaderboard
+    from photogenic.synthetic.swipes.world import World
+
+__all__ = ["Finding", "accounts", "alike", "faces", "gender", "pictures", "popularity", "swipes", "table_1"]
+
+PAPER = {("female", "female"): 0.33, ("female", "male"): 0.24, ("male", "female"): 0.75, ("male", "male"): 0.31}
+"""Bogatyy & Tom, table 1: (sender, recipient) -> like ratio."""
+
+SURE = 4.0
+"""Standard errors that no honest sample is away from its chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A table and what it says.
+
+    Attributes:
+        agrees: whether what was found is what was planted; None where only an estimate could be made.
+    """
+
+    title: str
+    table: Table
+    agrees: bool | None
+    remark: str
+
+
+def accounts(store: FeatureStore, world: World) -> Finding:
+    """Every row read was kept, or rejected for the reason it was spoiled with."""
+    found = {PurePath(row["source"]).name: row for row in store.sql("from facts.ingests").to_dicts()}
+    rejects = {
+        (PurePath(row["source"]).name, row["reason"]): row["n"]
+        for row in store.sql("select source, reason, count(*) as n from rejects group by all").to_dicts()
+    }
+    rows, agrees = [], True
+    for planted in world.truth.accounts:
+        kept = found[planted.file]
+        reasons = {reason: n for (file, reason), n in rejects.items() if file == planted.file}
+        agrees &= (kept["n_read"], kept["n_kept"], reasons) == (planted.n_read, planted.n_kept, planted.rejected)
+        n_planted = sum(planted.rejected.values())
+        rows.append((planted.file, kept["n_read"], kept["n_kept"], kept["n_rejected"], n_planted, len(reasons)))
+    return Finding(
+        "Files taken in",
+        Table(("file", "read", "kept", "rejected", "planted faults", "reasons"), rows),
+        agrees,
+        "Each faulty row was refused for its own reason, and no other row was.",
+    )
+
+
+def swipes(store: FeatureStore, world: World) -> Finding:
+    """Every swipe under the one reason that it was drawn for."""
+    found = dict(store.sql("select reason, n_swipes from swipe_audit").iter_rows())
+    rows = [(reason, found.get(reason, 0), n) for reason, n in world.truth.audit.items()]
+    return Finding(
+        "What became of the swipes",
+        Table(("reason", "found", "planted"), rows),
+        all(n == planted for _, n, planted in rows) and set(found) <= set(world.truth.audit),
+        "`kept` counts for the newest photo, as published; `stale_photo` for the photo that was shown then.",
+    )
+
+
+def table_1(store: FeatureStore, world: World) -> Finding:
+    """Who likes whom, from swipes on the newest photos."""
+    cells = store.sql("from gender_breakdown where time_window = 'latest'").to_dicts()
+    found = {(cell["sender_gender"], cell["recipient_gender"]): cell for cell in cells}
+    rows, agrees = [], True
+    for pair in world.truth.breakdown:
+        if pair.time_window != "latest":
+            continue
+        cell = found[pair.sender_gender, pair.recipient_gender]
+        off = (cell["like_ratio"] - pair.chance) / pair.error
+        agrees &= (cell["n_swipes"], cell["n_likes"]) == (pair.n_swipes, pair.n_likes) and abs(off) < SURE
+        paper = PAPER.get((pair.sender_gender or "", pair.recipient_gender or ""))
+        if paper is not None:
+            rows.append(
+                (pair.sender_gender, pair.recipient_gender, pair.n_swipes, paper, pair.chance, cell["like_ratio"], off)
+            )
+    columns = ("sender", "recipient", "swipes", "paper", "planted", "found", "standard errors off")
+    return Finding(
+        "Table 1: who likes whom",
+        Table(columns, rows),
+        agrees,
+        "Planted is the mean chance behind these very swipes; found scatters around it as coins do.",
+    )
+
+
+def pictures(store: FeatureStore, world: World) -> Finding:
+    """Damaged pictures have a status; they stop nothing."""
+    found = dict(store.sql("select status, count(*) as n from photos group by all").iter_rows())
+    rows = [(status, found.get(status, 0), n) for status, n in world.truth.media.items()]
+    return Finding(
+        "Pictures",
+        Table(("status", "found", "planted"), rows),
+        all(n == planted for _, n, planted in rows) and set(found) <= set(world.truth.media),
+        "A picture that cannot be read is a status of its photo.",
+    )
+
+
+def faces(store: FeatureStore, world: World) -> Finding:
+    """The detector against what was drawn, on readable pictures."""
+    drawn = _truth(world).select("photo_id", "n_people")
+    seen = store.sql(
+        """
+        select photos.photo_id, count(faces.photo_id) as n_faces
+        from photos left join faces using (photo_id)
+        where photos.status = 'ok'
+        group by photos.photo_id
+        """
+    ).join(drawn, on="photo_id")
+    rows = []
+    for n in sorted(set(seen["n_people"])):
+        group = seen.filter(seen["n_people"] == n)
+        rows.append((n, len(group), int((group["n_faces"] == n).sum())))
+    right = sum(row[2] for row in rows) / max(len(seen), 1)
+    return Finding(
+        "Faces",
+        Table(("people drawn", "pictures", "as many faces found"), rows),
+        None,
+        f"The detector counted right in {right:.1%} of the pictures.",
+    )
+
+
+def popularity(store: FeatureStore, world: World, board: Leaderboard) -> Finding:
+    """Of each encoder and setup the head that dev chose, beside the best that can be reached.
+
+    What can be explained is what the constant misses and the planted rule does not: the rest is luck of the
+    swipes and of who looked.
+    """
+    rows, most = [], 0.0
+    for run in _chosen(board, "like_ratio"):
+        floor = _mse_of_rule(store, world, run["run_id"])
+        explained = (run["baseline"] - run["test"]) / (run["baseline"] - floor)
+        most = max(most, explained)
+        place = run["setup"], run["encoder"], run["head"], run["n_test"]
+        rows.append((*place, run["baseline"], run["test"], floor, f"{explained:.0%}"))
+    return Finding(
+        "Like ratio from the picture: mean squared error on test",
+        Table(("setup", "encoder", "head", "photos", "constant", "head's", "rule's", "explained"), rows),
+        None,
+        f"The best head explains {most:.0%} of what a picture can tell.",
+    )
+
+
+def gender(board: Leaderboard) -> Finding:
+    """As `popularity`, for the gender of the owner."""
+    rows = [
+        (run["setup"], run["encoder"], run["head"], run["n_test"], run["baseline"], run["test"])
+        for run in _chosen(board, "gender")
+    ]
+    return Finding(
+        "Gender from the picture: accuracy on test",
+        Table(("setup", "encoder", "head", "photos", "constant", "head's"), rows),
+        None,
+        "Each head is the one that dev chose.",
+    )
+
+
+def alike(store: FeatureStore, world: World, encoder: str) -> Finding:
+    """For one woman's photo that few like: who looks alike, and is liked."""
+    query = store.sql(
+        """
+        select photo_labels.photo_id, user_id, value
+        from photo_labels inner join photo_setups using (photo_id)
+        where source = 'swipes' and setup = 'one_face' and gender = 'female' and weight >= 30
+        order by abs(value - 0.5), photo_id
+        limit 1
+        """
+    ).row(0, named=True)
+    others = f"source = 'swipes' and weight >= 30 and user_id <> '{query['user_id']}'"
+    found = store.similar(query["photo_id"], k=5, encoder=encoder, popular=True, where=others)
+    known = dict(_truth(world).select("photo_id", "chance").iter_rows())
+    rows = [
+        (row["rank"], row["photo_id"], row["distance"], row["like_ratio"], known[row["photo_id"]], int(row["weight"]))
+        for row in found.to_dicts()
+    ]
+    return Finding(
+        f"{query['photo_id']} is liked by {query['value']:.0%}: popular photos of others that are most like it",
+        Table(("rank", "photo_id", "distance", "like_ratio", "planted", "swipes"), rows),
+        None,
+        f"By {encoder}: how alike the faces are.",
+    )
+
+
+def _chosen(board: Leaderboard, target: str) -> list[dict[str, Any]]:
+    """The first run of each setup and encoder: the leaderboard has the best on dev first."""
+    chosen = board.frame.unique(["target", "setup", "encoder"], keep="first", maintain_order=True)
+    return [run for run in chosen.to_dicts() if run["target"] == target]
+
+
+def _mse_of_rule(store: FeatureStore, world: World, run_id: str) -> float:
+    """Of the planted chance as a prediction, on the test photos of a run, weighted by swipes."""
+    tested = store.sql(
+        f"""
+        select photo_id, value, weight
+        from predictions inner join photo_labels using (photo_id)
+        where run_id = '{run_id}' and split = 'test' and source = 'swipes'
+        """
+    ).join(_truth(world).select("photo_id", "chance"), on="photo_id")
+    value, chance, weight = (tested[name].to_numpy() for name in ("value", "chance", "weight"))
+    return float(((value - chance) ** 2 * weight).sum() / weight.sum())
+
+
+def _truth(world: World) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.read_parquet(world.truth_photos)

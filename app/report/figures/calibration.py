@@ -1,0 +1,194 @@
+"""Does a prediction mean what it says? Predicted beside observed, what bounds hold, and groups of people apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from photogenic.app.report.figures.drawing import COLOURS, DIM, INK, LINE, MARKERS, panels, titled
+from photogenic.app.report.figures.run_selection import WORDS
+from photogenic.models.compare_runs import by_photo
+from photogenic.models.data.targets import target as target_named
+from photogenic.models.evaluation.metrics import bootstrap, interval, rank_correlation
+from photogenic.models.evaluation.predictions import Judged
+from photogenic.models.evaluation.slices import by_value
+from photogenic.models.evaluation.wilson import per_user, voices, wilson
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+    from photogenic.models.evaluation.slices import Slice
+
+__all__ = ["Bin", "bins", "calibration", "coverage", "judged", "slices"]
+
+Interval = tuple[float | None, float | None, float | None]
+
+_MOST, _PER_BIN = 10, 12
+"""Bins, and photos that each should have."""
+
+_AXES = {
+    "like_ratio": ("predicted like ratio", "observed like ratio"),
+    "popular": ("predicted probability", "share that is popular"),
+    "gender": ("predicted probability", "share of women"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Photos with about the same prediction. `observed` has its 95 % interval over users."""
+
+    n_photos: int
+    predicted: float
+    observed: Interval
+
+
+def judged(target: str, rows: Sequence[Mapping[str, Any]]) -> Judged:
+    """Rows of `judged.sql` as predictions beside labels, weighted as the target is; unknown labels left out."""
+    known = [(row, y) for row in rows if (y := _label(target, row)) is not None]
+    weight = [row["weight"] if target == "like_ratio" else 1.0 for row, _ in known]
+    p = np.array([row["prediction"] for row, _ in known], np.float64)
+    return Judged(
+        photo_ids=np.array([row["photo_id"] for row, _ in known], np.str_),
+        user_ids=np.array([row["user_id"] for row, _ in known], np.str_),
+        gender=np.array([row["gender"] or "" for row, _ in known], np.str_),
+        y=np.array([y for _, y in known], np.float64),
+        p=p,
+        weight=np.array(weight, np.float64),
+        constant=np.full(len(p), np.nan),
+    )
+
+
+def _label(target: str, row: Mapping[str, Any]) -> float | None:
+    if target == "gender":
+        return {"female": 1.0, "male": 0.0}.get(row["gender"])
+    value = row["popular" if target == "popular" else target]
+    return None if value is None else float(value)
+
+
+def bins(of: Judged, *, seed: int = 0) -> list[Bin]:
+    """As many photos in each, by prediction."""
+    n = min(_MOST, max(len(of.y) // _PER_BIN, 1))
+    found = []
+    for rows in np.array_split(np.argsort(of.p, kind="stable"), n):
+        if not len(rows):
+            continue
+        weight = of.weight[rows]
+        sums = per_user(np.stack([weight, weight * of.y[rows]], 1), of.user_ids[rows])
+        draws = bootstrap(sums, np.random.default_rng(seed))
+        low, high = interval(draws[:, 1] / draws[:, 0]) if len(sums) > 1 else (None, None)
+        share = float(np.average(of.y[rows], weights=weight))
+        if np.isin(of.y, (0, 1)).all():  # of a yes or no: a bin of equal answers is not sure of the next one
+            low, high = wilson(share, voices(weight, of.user_ids[rows]))
+        observed = share, low, high
+        found.append(Bin(len(rows), float(np.average(of.p[rows], weights=weight)), observed))
+    return found
+
+
+def coverage(of: Judged, reach: float) -> Interval:
+    """The share of photos within `reach` of their prediction, with its 95 % interval over users."""
+    held = (np.abs(of.y - of.p) <= reach).astype(np.float64)
+    low, high = wilson(float(held.mean()), voices(np.ones_like(held), of.user_ids))
+    return float(held.mean()), low, high
+
+
+def calibration(found: Sequence[tuple[Mapping[str, Any], Judged]]) -> tuple[Figure, list[str]] | None:
+    """A panel per run, and a sentence on each: bins on the diagonal mean what they say. None: nothing to show."""
+    found = [(run, of) for run, of in found if len(of.y)]
+    if not found:
+        return None
+    figure, axes = panels(1, len(found), width=3.7, height=3.4)
+    says = []
+    for at, (panel, (run, of)) in enumerate(zip(axes[0], found, strict=True)):
+        colour, made = COLOURS[at], bins(of)
+        panel.plot([0, 1], [0, 1], color=DIM, linewidth=1, linestyle="--")
+        whose = f"{WORDS[run['target']].capitalize()}, {run['encoder']} {run['head']}"
+        says.append(f"{whose}: {len(of.y):,} test photos in {len(made)} bins.")
+        limit = (run["results"].get("conformal") or {}) if run["target"] == "like_ratio" else {}
+        if limit:
+            reach, line = limit["radius"], np.linspace(0, 1, 201)
+            panel.fill_between(
+                line, np.clip(line - reach, 0, 1), np.clip(line + reach, 0, 1), color=LINE, alpha=0.5, lw=0
+            )
+            share, low, high = coverage(of, reach)
+            between = "" if low is None or high is None else f" (95 % {low:.1%} to {high:.1%})"
+            held = f"Bounds of {limit['level']:.0%}, in grey, hold {share:.1%}{between} of them."
+            says[-1] += " " + held.replace("%", " %").replace("  %", " %")
+        if run["target"] == "like_ratio":
+            panel.plot(of.p, of.y, ".", color=DIM, alpha=0.55, markersize=4, markeredgewidth=0)
+        _with_bars(panel, [b.predicted for b in made], [b.observed for b in made], colour, MARKERS[at])
+        across, up = _AXES[run["target"]]
+        panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel=across, ylabel=up)
+        titled(panel, f"{WORDS[run['target']]}: {run['encoder']}, {run['head']}")
+    return figure, says
+
+
+def _with_bars(panel: Any, x: Sequence[float], y: Sequence[Interval], colour: str, marker: str) -> None:
+    down = [0 if low is None else max(value - low, 0) for value, low, _ in y if value is not None]
+    above = [0 if high is None else max(high - value, 0) for value, _, high in y if value is not None]
+    panel.errorbar(
+        x, [value for value, _, _ in y], [down, above], fmt=marker, color=colour, markersize=5, linewidth=1.5, capsize=2
+    )
+
+
+def slices(run: Mapping[str, Any], of: Judged, columns: pl.DataFrame | None) -> tuple[Figure, list[str]] | None:
+    """Groups below each other: error, bias and rank correlation with intervals; a sentence on each much worse one.
+
+    Args:
+        run: whose test photos these are.
+        of: the photos.
+        columns: of the user's slices; None: only gender.
+    """
+    kind = target_named(run["target"])
+    values = {"gender": np.where(of.gender == "", "unknown", of.gender)}
+    values |= {} if columns is None else by_photo(columns, of)
+    found = [one for column, of_each in values.items() for one in by_value(kind, column, of_each, of)]
+    if not found:
+        return None
+    wrong = (of.y - of.p) ** 2 if kind.metric == "mse" else (of.p >= 0.5) != (of.y == 1)
+    whole = {
+        "error": float(np.average(wrong, weights=of.weight)),
+        "bias": float(np.average(of.p - of.y, weights=of.weight)),
+        "spearman": rank_correlation(of.y, of.p, of.user_ids, np.random.default_rng(0))[0],
+    }
+    warnings = [
+        f"{one.ratio[0]:.1f} x (95 % {one.ratio[1]:.2f} to {one.ratio[2]:.2f}) the error of all others where "
+        f"{one.column} is {one.value} ({one.n_photos:,} photos)."
+        for one in found
+        if one.warning
+    ]
+    return _forest(found, whole, "mean squared error" if kind.metric == "mse" else "share of wrong answers"), warnings
+
+
+def _forest(found: Sequence[Slice], whole: Mapping[str, float | None], wrong: str) -> Figure:
+    """A line per group, a panel per figure; dashed: all photos."""
+    figure, axes = panels(1, 3, height=0.55 + 0.34 * len(found), sharey=True)
+    titles = {"error": wrong, "bias": "bias: predicted less observed", "spearman": "rank correlation"}
+    for panel, (name, title) in zip(axes[0], titles.items(), strict=True):
+        for place, one in enumerate(found):
+            value, low, high = getattr(one, name)
+            if value is None:
+                where = ("axes fraction", "data")
+                panel.annotate("too few", (0.02, place), xycoords=where, fontsize=8, color=DIM, va="center")
+                continue
+            colour = COLOURS[1] if one.warning else COLOURS[0]
+            if low is not None and high is not None:
+                panel.plot([low, high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
+            panel.plot(value, place, "D" if one.warning else "o", color=colour, markersize=6)
+        if (middle := whole[name]) is not None:
+            panel.axvline(middle, color=DIM, linewidth=1, linestyle="--")
+        panel.set_xlabel(title)
+        panel.margins(x=0.15)
+        drawn = [bound for one in found for bound in getattr(one, name) if bound is not None]
+        if name == "error":
+            widest = 1.1 * max([*drawn, middle or 0.0]) or 0.1
+            panel.set_xlim(-0.03 * widest, widest)
+        elif name == "spearman":
+            panel.set_xlim(min([0.0, *drawn]) * 1.1, 1)
+    names = [f"{one.column}: {one.value} (n = {one.n_photos:,})" for one in found]
+    axes[0][0].set_yticks(range(len(found)), names, color=INK)
+    axes[0][0].set_ylim(len(found) - 0.4, -0.6)
+    return figure

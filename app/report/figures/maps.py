@@ -1,0 +1,101 @@
+"""A map of the photos: those that an encoder sees as alike lie side by side.
+
+Two numbers stand for hundreds, by t-SNE with a seed: who is near whom is kept, distances between islands mean nothing.
+
+Source: van der Maaten & Hinton 2008; the map of Karpathy's selfies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from photogenic.app.report.figures.drawing import DIM, INK, RAMP, panels, titled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from photogenic.models.data.array_types import Array
+
+__all__ = ["MOST", "crowd", "embedding_maps", "laid_out", "sample"]
+
+MOST = 800
+"""Photos on a map; of more, a sample: a map is made in seconds."""
+
+_FEWEST = 10
+_AXIS_OF_COLOUR = "like ratio"
+
+
+def laid_out(X: Array, *, seed: int = 0) -> Array | None:
+    """Vectors (n, d) -> places (n, 2) in 0..1; None of too few."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    if len(X) < _FEWEST:
+        return None
+    spread = X.std(0)
+    scaled = (X - X.mean(0)) / np.where(spread > 1e-6, spread, 1)
+    parts = min(30, *scaled.shape)
+    fewer = PCA(parts, svd_solver="randomized", random_state=seed).fit_transform(scaled)
+    perplexity = min(30.0, (len(X) - 1) / 3)
+    places = TSNE(2, perplexity=perplexity, init="pca", max_iter=500, random_state=seed, n_jobs=1).fit_transform(fewer)
+    low, high = places.min(0), places.max(0)
+    return np.asarray((places - low) / np.maximum(high - low, 1e-9))
+
+
+def embedding_maps(maps: Mapping[str, tuple[Array, Sequence[float | None]]]) -> Figure | None:
+    """A panel per encoder: places, coloured by like ratio; photos without one in outline. None: no map.
+
+    Args:
+        maps: encoder -> (places (n, 2), like ratio of each).
+    """
+    if not maps:
+        return None
+    columns = min(3, len(maps))
+    figure, axes = panels(math.ceil(len(maps) / columns), columns, height=3.4)
+    shown = [panel for line in axes for panel in line]
+    for panel in shown:
+        panel.set_axis_off()
+    drawn = None
+    for panel, (encoder, (places, ratios)) in zip(shown, maps.items(), strict=False):
+        known = np.array([ratio is not None for ratio in ratios])
+        colour = np.array([ratio for ratio in ratios if ratio is not None], np.float64)
+        panel.scatter(places[~known, 0], places[~known, 1], s=9, facecolors="none", edgecolors=DIM, linewidths=0.5)
+        drawn = panel.scatter(
+            places[known, 0], places[known, 1], s=13, c=colour, cmap=RAMP, vmin=0, vmax=1, linewidths=0
+        )
+        titled(panel, f"{encoder} (n = {len(places):,})")
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=shown, shrink=0.7, label=_AXIS_OF_COLOUR)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(length=0, labelsize=8, colors=INK)
+        bar.ax.yaxis.label.set(fontsize=8.5, color=INK)
+    return figure
+
+
+def crowd(places: Array, columns: int, rows: int) -> list[tuple[int, int, int]]:
+    """Photos on a grid, each near its place, one a cell: (photo, column, row). Those that find none near are left out.
+
+    Args:
+        places: (n, 2) in 0..1.
+        columns: of the grid.
+        rows: likewise.
+    """
+    taken: set[tuple[int, int]] = set()
+    found = []
+    for photo, (x, y) in enumerate(places.tolist()):
+        at = min(int(x * columns), columns - 1), min(int((1 - y) * rows), rows - 1)
+        near = [(at[0] + i, at[1] + j) for i in (0, 1, -1) for j in (0, 1, -1)]
+        free = [cell for cell in near if cell not in taken and 0 <= cell[0] < columns and 0 <= cell[1] < rows]
+        if free:
+            taken.add(free[0])
+            found.append((photo, *free[0]))
+    return found
+
+
+def sample(n: int, *, seed: int = 0) -> Any:
+    """Which of `n` photos are on the map, in order."""
+    return np.sort(np.random.default_rng(seed).permutation(n)[:MOST])

@@ -1,0 +1,113 @@
+"""Which runs a figure speaks of, and tables 1 to 3 as a page lays them out.
+
+Of a target, the run that answers for pictures, by the one rule of `models.runs.run_selection`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from photogenic.models.evaluation.leaderboard import in_order, unpacked
+from photogenic.models.runs.run_selection import shown
+
+if TYPE_CHECKING:
+    from photogenic.models.evaluation.leaderboard import Cell, Table
+    from photogenic.models.runs.run_selection import Ask
+    from photogenic.warehouse import Layout
+
+__all__ = ["SETUPS", "WORDS", "Run", "answering", "by_encoder", "champion", "ordered", "table"]
+
+SETUPS = {"all": "ALL", "one_face": "1BBOX"}
+"""Ours -> the papers' words, which head the columns."""
+
+WORDS = {"like_ratio": "like ratio", "popular": "popular or not", "gender": "gender"}
+
+Run = dict[str, Any]
+
+
+def answering(layout: Layout, ask: Ask) -> set[str]:
+    """The run_id of each target that answers for pictures."""
+    return {found.run_id for target in WORDS if (found := shown(layout, ask, target))}
+
+
+def ordered(rows: Iterable[Mapping[str, Any]], answering: Collection[str] = ()) -> list[Run]:
+    """Rows of `runs`, unpacked; those that answer first, then one face before all, then best on dev first."""
+    runs = in_order([unpacked(row) for row in rows])
+    return sorted(runs, key=lambda run: (run["run_id"] not in answering, run["setup"] != "one_face"))
+
+
+def champion(runs: Sequence[Run], *targets: str) -> Run | None:
+    """The first run of the first of these targets that has any."""
+    for target in targets:
+        for run in runs:
+            if run["target"] == target:
+                return run
+    return None
+
+
+def by_encoder(runs: Sequence[Run], target: str, heads: Sequence[str] | None = None) -> dict[str, list[Run]]:
+    """Encoder -> its runs of a target, best first, one of each head: of the setup and division of the best of all."""
+    found: dict[str, list[Run]] = {}
+    best = next((run for run in runs if run["target"] == target and (heads is None or run["head"] in heads)), None)
+    for run in runs if best else []:
+        alike = all(run[name] == best[name] for name in ("target", "setup", "division"))  # type: ignore[index]
+        if alike and (heads is None or run["head"] in heads):
+            own = found.setdefault(run["encoder"], [])
+            if all(run["head"] != other["head"] for other in own):
+                own.append(run)
+    return dict(sorted(found.items()))
+
+
+def table(ranked: Table) -> dict[str, Any]:
+    """Table 2 or 3: ours, the interval, and what the paper printed; columns that were trained only."""
+    better = max if ranked.metric == "accuracy" else min
+    used = [at for at in range(len(SETUPS)) if any(row.cells[at] is not None for row in ranked.rows)]
+    best: dict[int, tuple[str, int]] = {}
+    for at in used:
+        values = [cell.value for row in ranked.rows if (cell := row.cells[at]) is not None]
+        first = _value(better(values))
+        best[at] = first, sum(_value(value) == first for value in values)
+    names = list(SETUPS.values())
+    rows = [
+        {
+            "encoder": row.encoder,
+            "head": row.head,
+            "cells": [_cell(row.cells[at], best[at]) | {"published": _short(row.published[at])} for at in used],
+        }
+        for row in ranked.rows
+    ]
+    floors = [f"{names[at]} {floor:.4f}" for at in used if (floor := ranked.floor[at]) is not None]
+    noise = f"Of the error, the labels' own noise, which no head can undercut: {', '.join(floors)}." if floors else ""
+    return {
+        "title": ranked.title,
+        "columns": [names[at] for at in used],
+        "rows": rows,
+        "floor": noise,
+        "ranks": any(cell.r2 for row in ranked.rows for cell in row.cells if cell),
+    }
+
+
+def _cell(cell: Cell | None, best: tuple[str, int]) -> dict[str, Any]:
+    """`best`: the best value of the column, as it is shown, and how many have it."""
+    if cell is None:
+        empty = dict.fromkeys(("value", "interval", "n", "r2", "explained", "spearman"), "")
+        return empty | {"best": False, "tied": False}
+    return {
+        "value": _value(cell.value),
+        "n": "" if cell.n is None else f"{cell.n:,}",
+        "interval": "" if cell.low is None or cell.high is None else f"{cell.low:.4f} to {cell.high:.4f}",
+        "best": best == (_value(cell.value), 1),
+        "tied": best[0] == _value(cell.value) and best[1] > 1,
+        "r2": "" if cell.r2 is None else f"{cell.r2.value:.2f}",
+        "explained": "" if cell.explained is None else f"{cell.explained.value:.0%}".replace("%", " %"),
+        "spearman": "" if cell.spearman is None else f"{cell.spearman.value:.2f}",
+    }
+
+
+def _value(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"

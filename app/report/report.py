@@ -1,0 +1,278 @@
+"""One HTML file that shows what a store knows: tables 1 to 3, the papers' figures, curves, slices, similar photos.
+
+    1. gather    the runs, and what the best of each target says of test
+    2. draw      every figure, as SVG for the file and as PNG for the folder beside it
+    3. write     the PNGs, then the file
+
+Nothing is loaded from elsewhere: styles and drawings are in the file, and pictures are small JPEGs inside it. Of what
+the store does not have yet, the file says which command makes it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from photogenic.app.report.figures import (
+    calibration,
+    curves,
+    drawing,
+    gender_heatmap,
+    maps,
+    photo_selection,
+    run_selection,
+)
+from photogenic.app.report.figures.head_comparison import duels
+from photogenic.app.report.photo_cards import Album
+from photogenic.models.runs.run_selection import asked_of
+from photogenic.warehouse import InputError, StoreError
+from photogenic.warehouse.erasure.tombstones import unless_erased
+from photogenic.warehouse.storage.layout import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from photogenic import FeatureStore
+    from photogenic.models.evaluation.gender_table import Pair
+
+__all__ = ["write_report"]
+
+QUERIES = 3
+"""Photos beside which popular ones are shown."""
+
+TARGETS = ("like_ratio", "popular", "gender")
+
+
+def write_report(store: FeatureStore, output: Path | None = None, *, slices: str | Path | None = None) -> Path:
+    """Write the report, and its figures as PNG into a folder beside it; returns where the file lies.
+
+    Args:
+        store: with labels.
+        output: None: `reports/report.html` of the store. The folder is called like the file, with `-figures`.
+        slices: file of columns by photo_id or user_id, as for `train`: the best heads on each of their values.
+
+    Raises:
+        InputError: the slices cannot be read.
+        StoreError: there is no store, or it was never built.
+    """
+    path = store.layout.reports / "report.html" if output is None else output
+    folder = path.with_name(f"{path.stem}-figures")
+    if output is not None:
+        return _write(store, path, folder, slices)
+    with unless_erased(store.layout, path, folder):
+        return _write(store, path, folder, slices)
+
+
+def _write(store: FeatureStore, path: Path, folder: Path, slices: str | Path | None) -> Path:
+    from jinja2 import Environment, StrictUndefined
+
+    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
+        files("photogenic.app.report").joinpath("report.html").read_text(encoding="utf-8")
+    )
+    columns = None
+    if slices is not None:
+        from photogenic.models.evaluation.slices import read_columns
+
+        columns = read_columns(slices)
+    report = _Report(store, columns)
+    text = page.render(report.gathered())
+    for name, data in report.pngs.items():
+        write_atomically(folder / f"{name}.png", data)
+    for stale in folder.glob("*.png") if folder.parent == store.layout.reports else ():
+        if stale.stem not in report.pngs:
+            stale.unlink()
+    write_atomically(path, text.encode())
+    return path
+
+
+class _Report:
+    """What the page shows; `pngs` has every figure by name, once `gathered`."""
+
+    def __init__(self, store: FeatureStore, columns: Any) -> None:
+        self.store, self.columns, self.pngs = store, columns, {}  # type: FeatureStore, Any, dict[str, bytes]
+        self.album = Album(store.layout)
+        self.runs = run_selection.ordered(
+            store.sql("from runs").to_dicts(), run_selection.answering(store.layout, asked_of(store.database))
+        )
+        self._said: dict[str, list[dict[str, Any]]] = {}
+
+    def gathered(self) -> dict[str, Any]:
+        """Every name that the template knows."""
+        from photogenic.models.evaluation.gender_table import gender_table
+
+        pairs = gender_table(self.store.database)
+        return {
+            "counts": self._counts(),
+            "written_at": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M"),
+            "pairs": pairs,
+            "heat": self._heat(pairs),
+            "tables": self._tables(),
+            "duels": duels(self.runs, self._test),
+            "learning": self._drawn(
+                "learning-curves", curves.learning_curves(self.runs), "loss by epoch on train and dev"
+            ),
+            "penalty": self._drawn(
+                "c-curves", curves.penalty_curves(self.runs), "average precision by C of linear SVMs"
+            ),
+            "calibration": self._calibration(),
+            "gallery": self._galleries(),
+            "mistakes": self._mistakes(),
+            "map": self._map(),
+            "slices": self._slices(),
+            "alike": self._alike(),
+        }
+
+    def _drawn(self, name: str, figure: Figure | None, says: str) -> str | None:
+        if figure is None:
+            return None
+        self.pngs[name] = drawing.png(figure)
+        return drawing.svg(figure, says)
+
+    def _counts(self) -> dict[str, str]:
+        names = ("users", "photos", "swipes")
+        counts = self.store.sql("select " + ", ".join(f"(select count(*) from {name}) as {name}" for name in names))
+        return {name: f"{n:,}" for name, n in zip(names, counts.row(0), strict=True)}
+
+    def _heat(self, pairs: list[Pair]) -> str | None:
+        return self._drawn(
+            "table-1", gender_heatmap.heat_map(pairs), "like ratio by the genders of sender and recipient"
+        )
+
+    def _tables(self) -> list[dict[str, Any]]:
+        """Tables 2 and 3 and whatever else was trained; none before the first head."""
+        from photogenic.models.evaluation.leaderboard import leaderboard
+
+        return [run_selection.table(each) for each in leaderboard(self.store.database).tables] if self.runs else []
+
+    def _calibration(self) -> dict[str, Any] | None:
+        chosen = [run for target in TARGETS if (run := run_selection.champion(self.runs, target))]
+        made = calibration.calibration([(run, calibration.judged(run["target"], self._test(run))) for run in chosen])
+        if made is None:
+            return None
+        figure, remarks = made
+        return {"svg": self._drawn("calibration", figure, "predicted beside observed, in bins"), "remarks": remarks}
+
+    def _galleries(self) -> dict[str, Any] | None:
+        """Figure 1, top and bottom, by the best head."""
+        run = run_selection.champion(self.runs, "like_ratio", "popular")
+        ranked = self._test(run) if run else []
+        ends = photo_selection.extremes(ranked)
+        if run is None or not ends.top:
+            return None
+        by = f"{run['encoder']}, {run['head']}"
+        rows = photo_selection.quantiles(ranked)
+        lines = [(f"quantile {row.share:.1f}: predicted {row.low:.3f} to {row.high:.3f}", row.photos) for row in rows]
+        sheets = {
+            "figure-1": (f"Ranked by prediction ({by}), {ends.n_photos:,} test photos", lines),
+            "top": ("Highest predictions", photo_selection.in_lines(ends.top)),
+            "top-100": ("Highest predictions", photo_selection.in_lines([*ends.top, *ends.further])),
+            "bottom": ("Lowest predictions, lowest first", photo_selection.in_lines(ends.bottom)),
+        }
+        for name, (title, shown) in sheets.items():
+            if shown and (name != "top-100" or ends.further):
+                self.pngs[name] = self.album.sheet(title, shown)
+        return {
+            "by": by,
+            "n": ends.n_photos,
+            "rows": [{"heading": heading, "photos": self.album.cards(row)} for heading, row in lines],
+            "top": self.album.cards(ends.top),
+            "further": self.album.cards(ends.further),
+            "bottom": self.album.cards(ends.bottom),
+        }
+
+    def _mistakes(self) -> list[dict[str, Any]]:
+        """Figures 2 and 3: of each encoder the gender head that dev prefers."""
+        found = []
+        for encoder, own in run_selection.by_encoder(self.runs, "gender").items():
+            worst = photo_selection.mistakes(self._test(own[0]))
+            if worst.photos:
+                title = f"{encoder}, {own[0]['head']}: {worst.n_wrong:,} of {worst.n_photos:,} test photos wrong"
+                self.pngs[f"gender-errors-{encoder}"] = self.album.sheet(title, [("", worst.photos)])
+                found.append({"title": title, "photos": self.album.cards(worst.photos)})
+        return found
+
+    def _map(self) -> dict[str, Any] | None:
+        from photogenic.features.vectors.reader import opened
+
+        encoders = self.store.sql("select encoder from embeddings order by input, encoder").to_series().to_list()
+        known = {row["photo_id"]: row for row in self.store.sql(photo_selection.query("mapped")).to_dicts()}
+        made: dict[str, tuple[Any, list[float | None]]] = {}
+        ids: dict[str, list[str]] = {}
+        for encoder in encoders:
+            vectors = opened(self.store.layout, encoder)
+            there = [photo_id for photo_id in vectors.ids() if photo_id in known]
+            chosen = [there[at] for at in maps.sample(len(there))]
+            places = maps.laid_out(vectors.read(chosen)[1]) if chosen else None
+            if places is not None:
+                ids[encoder] = chosen
+                made[encoder] = places, [known[photo_id]["like_ratio"] for photo_id in chosen]
+        svg = self._drawn("map", maps.embedding_maps(made), "photos that look alike to an encoder lie side by side")
+        if svg is None:
+            return None
+        best = run_selection.champion(self.runs, *TARGETS)
+        encoder = next(
+            (name for name in (best["encoder"].split("+") if best else ()) if name in made), next(iter(made))
+        )
+        cells = maps.crowd(made[encoder][0], *self.album.CROWD)
+        mosaic = self.album.mosaic([(known[ids[encoder][at]], column, row) for at, column, row in cells])
+        self.pngs["map-photos"] = mosaic.png
+        return {"svg": svg, "encoder": encoder, "mosaic": mosaic.base64, "n_shown": len(cells)}
+
+    def _slices(self) -> list[dict[str, Any]]:
+        """Of the best head of each target: gender, and the columns that were given."""
+        found = []
+        for target in TARGETS:
+            run = run_selection.champion(self.runs, target)
+            made = calibration.slices(run, calibration.judged(target, self._test(run)), self.columns) if run else None
+            if run and made:
+                figure, warnings = made
+                svg = self._drawn(f"slices-{target}", figure, f"error, bias and rank correlation by group, {target}")
+                found.append(
+                    {
+                        "title": f"{run_selection.WORDS[target].capitalize()}: {run['encoder']}, {run['head']}",
+                        "svg": svg,
+                        "warnings": warnings,
+                    }
+                )
+        return found
+
+    def _alike(self) -> dict[str, Any] | None:
+        """For photos in the middle of the field: popular ones of others that look like them."""
+        encoders = self.store.sql("select encoder from embeddings order by input, encoder").to_series().to_list()
+        if not encoders:
+            return None
+        rows = []
+        for query in self.store.sql(photo_selection.query("median_photos")).to_dicts()[:QUERIES]:
+            owner = query["user_id"].replace("'", "''")
+            try:
+                found = self.store.similar(
+                    query["photo_id"],
+                    k=photo_selection.COLUMNS - 1,
+                    encoder=encoders[0],
+                    popular=True,
+                    where=f"source = 'swipes' and weight >= 20 and user_id <> '{owner}'",
+                ).to_dicts()
+            except (InputError, StoreError):
+                continue  # the photo has no vector of this encoder
+            digests = self._digests([row["photo_id"] for row in found])
+            cards = self.album.cards([row | {"sha256": digests.get(row["photo_id"])} for row in found])
+            if cards and (own := self.album.cards([query])):
+                rows.append({"query": own[0], "found": cards})
+        return {"encoder": encoders[0], "rows": rows} if rows else None
+
+    def _digests(self, photo_ids: list[str]) -> dict[str, str]:
+        known = self.store.sql("select photo_id, sha256 from photos where sha256 is not null")
+        return dict(known.filter(known["photo_id"].is_in(photo_ids)).iter_rows())
+
+    def _test(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Rows of `judged.sql`, read once a run."""
+        run_id = str(run["run_id"])
+        if run_id not in self._said:
+            with self.store.database.read() as con:
+                self._said[run_id] = (
+                    con.sql(photo_selection.query("predictions_with_labels"), params={"run": run_id}).pl().to_dicts()
+                )
+        return self._said[run_id]

@@ -1,0 +1,155 @@
+"""What is known of photos: one with everything, many with label and vector, all in an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from photogenic.app.serve.http.errors import ApiError, translated
+from photogenic.app.serve.snapshot import Snapshot
+from photogenic.features.vectors import reader
+from photogenic.warehouse import Layout, PhotogenicError
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+__all__ = ["everything", "in_order", "looked_up"]
+
+_OWN = ("photo_id", "user_id", "gender", "width", "height", "status", "split_all", "split_one_face")
+_SHOWN = ("photo_id", "user_id", "gender", "like_ratio", "weight", "percentile", "popular")
+
+
+def everything(snapshot: Snapshot, photo_id: str) -> dict[str, Any]:
+    """One photo, with what swipes, faces and heads say of it.
+
+    Raises:
+        ApiError: there is none.
+    """
+    photo = snapshot.photo(photo_id)
+    if photo is None:
+        raise ApiError(
+            "not_found", f"There is no photo {photo_id[:200]!r}.", 'features sql "select photo_id from photos limit 10"'
+        )
+    known: dict[str, Any] = {name: photo[name] for name in _OWN} | {"label": snapshot.label(photo_id)}
+    asked = {
+        "like_ratios": (
+            "select time_window, n_likes, n_swipes, like_ratio, ci_low, ci_high, smoothed_ratio from like_ratios"
+            " where photo_id = $id order by time_window"
+        ),
+        "periods": "select valid_from, valid_to from photo_periods where photo_id = $id order by valid_from",
+        "faces": "select x0, y0, x1, y1, confidence from faces where photo_id = $id order by face_no",
+        "predictions": (
+            "select run_id, target, setup, encoder, head, predictions.split, prediction"
+            " from predictions inner join runs using (run_id) where photo_id = $id"
+            " order by target = 'gender', target, dev, run_id"
+        ),
+        "near_duplicates": (
+            "select if(photo_id = $id, other_id, photo_id) as photo_id, reason, bits, distance from near_duplicates"
+            " where photo_id = $id or other_id = $id order by 1"
+        ),
+    }
+    for name, query in asked.items():
+        there = ("photo_periods" if name == "periods" else name) in snapshot.relations
+        known[name] = snapshot.ask(query, {"id": photo_id}).to_dicts() if there else []
+    return known
+
+
+def looked_up(
+    snapshot: Snapshot, layout: Layout, photo_ids: list[str], encoder: str | None, most: int
+) -> tuple[list[dict[str, Any]], NDArray[np.float32] | None]:
+    """Label and vector of many photos, in the order asked.
+
+    Args:
+        snapshot: where labels are.
+        layout: where vectors are.
+        photo_ids: whose.
+        encoder: None: labels only.
+        most: numbers in one answer.
+
+    Returns:
+        Of each photo its id, status, label, and as `embedding` its row in the vectors, or None; and the vectors,
+        float32 (n, dim), None without an encoder.
+
+    Raises:
+        ApiError: too many numbers, or the encoder has no vectors.
+    """
+    rows = snapshot.rows(photo_ids)
+    known, found = rows >= 0, None
+    places = [-1] * len(photo_ids)
+    if encoder is not None:
+        try:
+            held = reader.opened(layout, encoder)
+        except PhotogenicError as error:
+            raise translated(error) from error
+        positions = held.positions(photo_ids)
+        there = known & (positions >= 0)
+        n = int(there.sum())
+        if n * held.dim > most:
+            raise ApiError(
+                "not_usable",
+                f"{n} vectors of {held.dim} numbers are too many. Expected: at most {most // held.dim} photos",
+                "ask in several requests",
+            )
+        found = held.at(positions[there])
+        places = np.where(there, np.cumsum(there) - 1, -1).tolist()
+    labels = iter(snapshot.labels(rows[known]))
+    photos: list[dict[str, Any]] = []
+    for photo_id, is_known, place in zip(photo_ids, known.tolist(), places, strict=True):
+        status = "unknown_photo" if not is_known else "ok" if encoder is None or place >= 0 else "no_vector"
+        its = next(labels) if is_known else None
+        photos.append({"photo_id": photo_id, "status": status, "embedding": None if place < 0 else place, "label": its})
+    return photos, found
+
+
+def in_order(snapshot: Snapshot, asked: dict[str, Any], run_id: str | None) -> dict[str, Any]:
+    """A stretch of all photos that match, best first or last."""
+    order = _Order(run_id=run_id, **{name: asked[name] for name in _Order.__slots__ if name in asked})
+    ordered = snapshot.kept(order, lambda: _ordered(snapshot, order))
+    shown = ordered.slice(asked["offset"], asked["limit"])
+    columns = [*_SHOWN, "prediction"] if run_id is not None else list(_SHOWN)
+    return {"n_photos": len(ordered), "photos": shown.select(columns).to_dicts()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Which photos, in which order; as the request says."""
+
+    by: str
+    order: str
+    gender: str | None
+    setup: str
+    split: str | None
+    popular: bool | None
+    population: str
+    least: int
+    run_id: str | None
+
+
+def _ordered(snapshot: Snapshot, wanted: _Order) -> pl.DataFrame:
+    """Photos with a picture, filtered and sorted."""
+    import polars as pl
+
+    photos = snapshot.photos.filter(pl.col("sha256").is_not_null() & (pl.col("status") == "ok"))
+    if wanted.population == "gender":
+        photos = photos.with_columns(popular="gender_popular", percentile="gender_percentile")
+    if wanted.gender == "unknown":
+        photos = photos.filter(pl.col("gender").is_null())
+    elif wanted.gender is not None:
+        photos = photos.filter(pl.col("gender") == wanted.gender)
+    split = pl.col(f"split_{wanted.setup}")  # each setup is divided by itself
+    if wanted.split is not None:
+        photos = photos.filter(split == wanted.split)
+    elif wanted.setup == "one_face":
+        photos = photos.filter(split.is_not_null())
+    if wanted.popular is not None:
+        photos = photos.filter(pl.col("popular") == wanted.popular)
+    if wanted.least:
+        photos = photos.filter(pl.col("weight") >= wanted.least)
+    if wanted.run_id is not None:
+        said = snapshot.predictions(wanted.run_id)
+        photos = photos.join(said, on="photo_id", how="inner" if wanted.by == "prediction" else "left")
+    down = [wanted.order == "desc", False]
+    return photos.sort([wanted.by, "photo_id"], descending=down, nulls_last=True)

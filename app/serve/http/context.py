@@ -1,0 +1,106 @@
+"""All that one server holds, made once and handed to every handler."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from photogenic import FeatureStore
+from photogenic.app.serve.api.nearest import Nearest
+from photogenic.app.serve.api.scorer import Scorer
+from photogenic.app.serve.http.errors import hide
+from photogenic.app.serve.http.guard import Guard
+from photogenic.app.serve.http.limits import Limits
+from photogenic.app.serve.http.metrics import Metrics
+from photogenic.app.serve.pages.thumbnails import Pictures
+from photogenic.app.serve.snapshot import Follower, Snapshot
+from photogenic.app.serve.sql_sandbox.pool import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["SITE", "Site"]
+
+
+@dataclass(slots=True)
+class Site:
+    """Attributes:
+    sandbox: answers queries.
+    exports: likewise, for downloads: a slow reader must not hold up whoever asks.
+    work: threads for what takes milliseconds: searches, thumbnails, queries of ours.
+    networks: the one thread in which networks run.
+    """
+
+    store: FeatureStore
+    guard: Guard
+    limits: Limits
+    follower: Follower
+    sandbox: Sandbox
+    exports: Sandbox
+    work: ThreadPoolExecutor
+    networks: ThreadPoolExecutor
+    nearest: Nearest
+    scorer: Scorer
+    pictures: Pictures
+    metrics: Metrics = field(default_factory=Metrics)
+
+    @classmethod
+    def open(cls, store: FeatureStore, guard: Guard, limits: Limits) -> Site:
+        """Raises: StoreError, there is no store."""
+        db, n_threads = store.database, store.database.settings.threads
+        hide(str(store.layout.root.absolute()), str(store.layout.root.resolve()))
+        follower = Follower(db)
+        sandbox, exports = (Sandbox(store.layout.root.absolute(), limits, n_threads) for _ in range(2))
+        work = ThreadPoolExecutor(n_threads + 2, "work")
+        networks = ThreadPoolExecutor(1, "networks")
+        return cls(
+            store,
+            guard,
+            limits,
+            follower,
+            sandbox,
+            exports,
+            work,
+            networks,
+            Nearest(db, sandbox, work, networks),
+            Scorer(store, networks),
+            Pictures(store.layout, work),
+        )
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest there is."""
+        return self.follower.current
+
+    def status(self) -> dict[str, Any]:
+        """What `features status` says; of the machine's folders only the last name."""
+        return self.store.status() | {"store": self.store.layout.root.absolute().name}
+
+    async def live(self, _: web.Application) -> AsyncIterator[None]:
+        """From the first request to the last."""
+        await self.sandbox.start()
+        watching = asyncio.ensure_future(self._watch())
+        yield
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        await self.sandbox.close()
+        await self.exports.close()
+        for pool in (self.work, self.networks):
+            pool.shutdown(wait=True, cancel_futures=True)
+        self.nearest.close()
+        self.scorer.close()
+        self.snapshot.close()
+
+    async def _watch(self) -> None:
+        await asyncio.to_thread(self.pictures.prune, self.snapshot)
+        async for snapshot in self.follower.watch():
+            await asyncio.to_thread(self.pictures.prune, snapshot)
+
+
+SITE: web.AppKey[Site] = web.AppKey("site", Site)

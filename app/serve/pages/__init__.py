@@ -1,0 +1,5 @@
+"""The web pages: routes, templates, figures and thumbnails."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,87 @@
+"""The figures of the page of models: those of the report, drawn once for each snapshot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from photogenic.app.report.figures import (
+    calibration as honesty,
+)
+from photogenic.app.report.figures import (
+    curves,
+    drawing,
+    photo_selection,
+    run_selection,
+)
+from photogenic.app.report.figures.head_comparison import duels
+from photogenic.app.serve.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Figures"]
+
+
+class Figures:
+    """Keeps what it drew until the snapshot changes. May be shared between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._key: Hashable = None
+        self._drawn: dict[str, Any] = {}
+
+    def of(self, snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
+        """Drawings as SVG and photos as rows, by the names of the template; None or empty where there is nothing."""
+        with self._lock:
+            if self._key != (snapshot.key, answering):
+                self._drawn, self._key = _drawn(snapshot, answering), (snapshot.key, answering)
+            return self._drawn
+
+
+def _drawn(snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
+    runs = run_selection.ordered(snapshot.runs, answering)
+    said: dict[str, list[dict[str, Any]]] = {}
+
+    def test_of(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+        run_id = str(run["run_id"])
+        if run_id not in said:
+            said[run_id] = snapshot.ask(photo_selection.query("predictions_with_labels"), {"run": run_id}).to_dicts()
+        return said[run_id]
+
+    best = run_selection.champion(runs, "like_ratio", "popular")
+    ranked = test_of(best) if best else []
+    chosen = [run for target in run_selection.WORDS if (run := run_selection.champion(runs, target))]
+    beside = [(run, honesty.judged(run["target"], test_of(run))) for run in chosen]
+    calibration = honesty.calibration(beside)
+    groups = [(run, made) for run, of in beside if (made := honesty.slices(run, of, None))]
+    errors = [
+        (f"{encoder}, {own[0]['head']}", photo_selection.mistakes(test_of(own[0])))
+        for encoder, own in run_selection.by_encoder(runs, "gender").items()
+    ]
+    return {
+        "best": best,
+        "duels": duels(runs, test_of),
+        "learning": _svg(curves.learning_curves(runs), "loss by epoch on train and dev"),
+        "penalty": _svg(curves.penalty_curves(runs), "average precision by C of linear SVMs"),
+        "calibration": _svg(calibration[0], "predicted beside observed, in bins") if calibration else None,
+        "remarks": calibration[1] if calibration else [],
+        "slices": [
+            {
+                "title": f"{run_selection.WORDS[run['target']].capitalize()}: {run['encoder']}, {run['head']}",
+                "svg": _svg(figure, f"error, bias and rank correlation by group, {run['target']}"),
+                "warnings": warnings,
+            }
+            for run, (figure, warnings) in groups
+        ],
+        "rows": photo_selection.quantiles(ranked),
+        "ends": photo_selection.extremes(ranked),
+        "mistakes": [
+            (title, found, list(map(photo_selection.caption, found.photos))) for title, found in errors if found.photos
+        ],
+    }
+
+
+def _svg(figure: Figure | None, says: str) -> str | None:
+    return None if figure is None else drawing.svg(figure, says)

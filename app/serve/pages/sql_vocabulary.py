@@ -1,0 +1,81 @@
+"""The words of the SQL page: relations with their columns, keywords, and examples to click."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from photogenic import sql
+from photogenic.warehouse.catalog import Relation, relation
+
+__all__ = ["EXAMPLES", "PAGES", "dictionary", "words"]
+
+PAGES = (
+    ("Gallery", "/"),
+    ("Similar", "/similar"),
+    ("SQL", "/sql"),
+    ("Breakdown", "/breakdown"),
+    ("Models", "/models"),
+    ("Store", "/store"),
+    ("API", "/api"),
+)
+"""The pages, by name and address."""
+
+EXAMPLES = (
+    (
+        "Most liked",
+        "select photo_id, value as like_ratio, weight, popular\n"
+        "from photo_labels\n"
+        "where source = 'swipes' and weight >= 20\n"
+        "order by value desc\n"
+        "limit 24",
+    ),
+    (
+        "Who likes whom",
+        "select sender_gender, recipient_gender, n_swipes, like_ratio, mean_like_ratio\n"
+        "from gender_breakdown\n"
+        "where time_window = 'latest'\n"
+        "order by n_swipes desc",
+    ),
+    (
+        "Swipes by day",
+        "select cast(swiped_at as date) as day, count(*) as n_swipes, count(*) filter (liked) as n_likes\n"
+        "from swipes\n"
+        "group by day\n"
+        "order by day",
+    ),
+    ("Why swipes do not count", "from swipe_audit order by n_swipes desc"),
+    (
+        "Largest surprises",
+        "select photo_id, value as like_ratio, prediction, abs(value - prediction) as off\n"
+        "from predictions\n"
+        "inner join photo_labels using (photo_id)\n"
+        "where source = 'swipes' and split = 'test' and weight >= 20\n"
+        "order by off desc\n"
+        "limit 24",
+    ),
+    ("Same picture", "select photo_id, other_id, reason, bits, distance from near_duplicates limit 100"),
+    ("Heads", "select target, setup, encoder, head, dev, test, baseline, n_test from runs order by target, dev"),
+)
+"""Name and query."""
+
+_KEYWORDS = (
+    "select from where group by order limit inner join left using on having with as distinct qualify over partition"
+    " between case when then else end union all asc desc null not and or in exists true false count sum avg median"
+    " min max round filter row_number quantile_cont date_trunc coalesce cast summarize describe"
+)
+
+
+@cache
+def dictionary() -> tuple[Relation, ...]:
+    """What can be asked about: facts first, then what is computed from them."""
+    return tuple(relation(name) for name in dict.fromkeys((*_FIRST, *sql.VIEWS, *sql.RELATIONS)))
+
+
+_FIRST = ("photo_labels", "like_ratios", "gender_breakdown", "photos", "users", "swipes", "predictions", "runs")
+
+
+def words(described: tuple[Relation, ...]) -> dict[str, Any]:
+    """What completion offers."""
+    columns = {one.name: [column.name for column in one.columns] for one in described}
+    return {"relations": columns, "keywords": _KEYWORDS.split()}

@@ -1,0 +1,143 @@
+"""What the pages about everything show: breakdown, photo, store. Queries of ours, laid out for charts and tables."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from photogenic.app.serve.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["absent", "breakdown", "relations", "weeks", "with_store"]
+
+_GENDERS = ("female", "male", "other", "unknown")
+STEPS = 20
+"""Shades of the heat map between 0 and 1: cividis, as in the report (static/style.css, .h0 to .h19)."""
+
+_ABSENT = {
+    "missing": "The picture could not be had: its file or address leads to nothing.",
+    "empty": "The file of the picture is empty.",
+    "not_an_image": "The file is no picture.",
+    "truncated": "The file of the picture ends too early.",
+    "unreadable": "The picture cannot be read.",
+    "too_large": "The picture is too large to be read.",
+}
+"""What `photos.status` says, for people."""
+
+_BRANCHES = {"every": "on every main photo", "latest": "on the newest one"}
+
+
+def absent(status: str | None) -> tuple[str, str]:
+    """Why a photo has no picture, and the command that can change it; an empty one where none can."""
+    if status is None:
+        return "The picture was not fetched yet.", "features fetch"
+    return _ABSENT.get(status, f"The picture cannot be shown: {status.replace('_', ' ')}."), ""
+
+
+def with_store(command: str, name: str) -> str:
+    """A command for the shell, of this store."""
+    if not command.startswith("features ") or "--store" in command:
+        return command
+    return f"{command} --store {shlex.quote(name)}"
+
+
+def weeks(snapshot: Snapshot, photo_id: str) -> dict[str, Any] | None:
+    """Swipes that a photo received, as a chart; None where there were none."""
+    if "photo_periods" not in snapshot.relations:
+        return None
+    found = snapshot.asked("weeks", {"id": photo_id})
+    if not len(found):
+        return None
+    series = [
+        {"name": name, "values": found[column].to_list()}
+        for name, column in (("liked", "n_likes"), ("passed", "n_passes"))
+    ]
+    return {"labels": [str(week) for week in found["week"]], "series": series, "yTitle": "swipes"}
+
+
+def breakdown(snapshot: Snapshot, window: str) -> dict[str, Any]:
+    """Table 1 as a heat map, with the numbers and the scale of the report's; and what else the page shows."""
+    from photogenic import sql
+    from photogenic.models.evaluation.gender_table import pairs_of
+
+    rows = snapshot.kept(("table 1", window), lambda: snapshot.ask(sql.read("training/breakdown"), {"window": window}))
+    by_pair = {
+        (pair.sender or "unknown", pair.recipient or "unknown"): {
+            "step": min(int(pair.like_ratio * STEPS), STEPS - 1),
+            "ratio": f"{pair.like_ratio:.2f}",
+            "interval": "" if pair.low is None or pair.high is None else f"{pair.low:.2f} to {pair.high:.2f}",
+            "n_swipes": pair.n_swipes,
+        }
+        for pair in pairs_of(rows.iter_rows())
+    }
+    senders = [name for name in _GENDERS if any(pair[0] == name for pair in by_pair)]
+    recipients = [name for name in _GENDERS if any(pair[1] == name for pair in by_pair)]
+    return {
+        "heat": [(name, [by_pair.get((name, other)) for other in recipients]) for name in senders],
+        "steps": STEPS,
+        "recipients": recipients,
+        "funnel": _funnel(snapshot),
+        "histogram": _histogram(snapshot.asked("histogram", {"window": window})),
+        "months": _months(snapshot.asked("months")),
+    }
+
+
+def _funnel(snapshot: Snapshot) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """By source: what the bars are shares of, and the steps.
+
+    Of swipes, `every` and `latest` are two ways to count what has a photo, and labels stand on one of them: they
+    are branches, and neither is a step to the other.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for step in snapshot.ask("from funnel order by source desc, step_no").to_dicts():
+        found.setdefault(step["source"], []).append(step)
+    shown = []
+    for source, steps in found.items():
+        counted = "n_swipes" if source == "swipes" else "n_photos"
+        whole = steps[0][counted]
+        labelled = steps[-1]
+        for step in steps:
+            step["share"] = step[counted] / (whole or 1)
+            step["branch"] = step["step"] in _BRANCHES
+            step["name"] = _BRANCHES.get(step["step"], step["step"].replace("_", " "))
+            step["labels"] = step["branch"] and all(step[n] == labelled[n] for n in ("n_users", "n_photos"))
+        if steps[0]["n_photos"] or whole:
+            shown.append((source, counted.removeprefix("n_"), steps))
+    return shown
+
+
+def _histogram(found: pl.DataFrame) -> dict[str, Any]:
+    counts = {(row["gender"], row["bin"]): row["n_photos"] for row in found.to_dicts()}
+    names = _most(found, "n_photos")
+    series = [{"name": name, "values": [counts.get((name, at), 0) for at in range(20)]} for name in names]
+    labels = [f"{at / 20:.2f}" for at in range(20)]
+    return {"labels": labels, "series": series, "xTitle": "like ratio, from", "yTitle": "photos"}
+
+
+def _months(found: pl.DataFrame) -> dict[str, Any]:
+    months = found["month"].unique().sort().to_list()
+    ratios = {(row["gender"], row["month"]): row["like_ratio"] for row in found.to_dicts() if row["n_swipes"] >= 20}
+    names = _most(found, "n_swipes")
+    return {
+        "labels": months,
+        "series": [{"name": n, "values": [ratios.get((n, month)) for month in months]} for n in names],
+        "yTitle": "like ratio",
+        "zero": True,
+    }
+
+
+def _most(found: pl.DataFrame, column: str) -> list[str]:
+    """Genders that a chart is not too full of: those with a hundredth of all or more."""
+    totals: dict[str, int] = {}
+    for name, n in found.select("gender", column).iter_rows():
+        totals[name] = totals.get(name, 0) + n
+    return [name for name in _GENDERS if totals.get(name, 0) >= 0.01 * sum(totals.values())]
+
+
+def relations(status: dict[str, Any]) -> list[tuple[str, str, int | None]]:
+    """Name, what a row is, and how many there are."""
+    from photogenic.warehouse.catalog import relation
+
+    return [(name, relation(name).summary, n) for name, n in status["relations"].items()]

@@ -1,0 +1,72 @@
+"""What SQL answers: fetched as far as it is wanted, written where it is wanted.
+
+Rows come straight from DuckDB while it computes them, so the first ones do not wait for the last,
+and an export of millions takes no more memory than one of ten.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from photogenic.app.terminal.output import Table, write_csv, write_json, write_parquet
+from photogenic.warehouse.duckdb_store.query import Cursor
+from photogenic.warehouse.errors import InputError
+
+__all__ = ["every_row", "export", "first_rows"]
+
+
+def every_row(cursor: Cursor) -> Table:
+    """The whole answer, to be walked once."""
+    return Table(cursor.columns, cursor.rows())
+
+
+def first_rows(cursor: Cursor, limit: int) -> tuple[Table, bool]:
+    """At most `limit` rows, and whether there are more."""
+    found = list(itertools.islice(cursor.rows(), limit + 1))
+    return Table(cursor.columns, found[:limit]), len(found) > limit
+
+
+def export(cursor: Cursor, path: Path) -> int:
+    """Write the whole answer to a .csv, .json or .parquet file, which appears when it is complete.
+
+    Returns: the number of rows.
+
+    Raises:
+        InputError: another ending, or a folder that cannot be written to.
+    """
+    write = {".csv": _to_csv, ".json": _to_json, ".parquet": _to_parquet}.get(path.suffix.lower())
+    if write is None:
+        raise InputError(f"An export cannot be called {path.name}.", "a name that ends in .csv, .json or .parquet")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        n = write(cursor, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.", "a file in a folder that exists") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return n
+
+
+def _to_csv(cursor: Cursor, path: Path) -> int:
+    return _to_text(cursor, path, write_csv)
+
+
+def _to_json(cursor: Cursor, path: Path) -> int:
+    return _to_text(cursor, path, write_json)
+
+
+def _to_text(cursor: Cursor, path: Path, write: Callable[..., None]) -> int:
+    counter = itertools.count()
+    rows = (row for row, _ in zip(cursor.rows(), counter, strict=False))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        write(Table(cursor.columns, rows), file)
+    return next(counter)
+
+
+def _to_parquet(cursor: Cursor, path: Path) -> int:
+    with path.open("wb") as file:
+        return write_parquet(cursor.batches(), file)

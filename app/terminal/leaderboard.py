@@ -1,0 +1,163 @@
+"""Tables 1 to 3 in print: ours with intervals, beside what the papers have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from photogenic.app.terminal.output import Format, Table, show
+
+if TYPE_CHECKING:
+    from photogenic.models.evaluation.comparison import Contest
+    from photogenic.models.evaluation.gender_table import Pair
+    from photogenic.models.evaluation.leaderboard import Cell, Figure, Leaderboard
+    from photogenic.models.evaluation.leaderboard import Table as Ranking
+
+__all__ = ["print_leaderboard"]
+
+SETUPS = {"all": "ALL", "one_face": "1BBOX"}
+"""Ours -> the papers' words, which head the columns."""
+
+
+def print_leaderboard(board: Leaderboard, pairs: Sequence[Pair], form: Format) -> None:
+    """Tables 1 to 3 for people; one row per run for programs.
+
+    Args:
+        board: of `train`.
+        pairs: of `gender_table`; none: no table 1.
+        form: how it is printed.
+    """
+    if form != "table":
+        show(Table.of(board.frame), form)
+        return
+    if pairs:
+        _print_breakdown(pairs)
+    for table in board.tables:
+        _print_figures(table)
+        if any(cell is not None and cell.r2 is not None for row in table.rows for cell in row.cells):
+            _print_explained(table)
+    for contest in board.contests:
+        _print_contest(contest)
+    _print_slices(board)
+
+
+def _print_breakdown(pairs: Sequence[Pair]) -> None:
+    rows = [
+        (p.sender, p.recipient, p.n_recipients, p.n_swipes, p.like_ratio, _between(p.low, p.high), p.mean, p.published)
+        for p in pairs
+    ]
+    columns = ("sender", "recipient", "recipients", "swipes", "like ratio", "95 %", "mean of recipients", "printed")
+    show(Table(columns, rows), title="Table 1. Like ratio by the genders of sender and recipient, newest photos")
+    print()
+
+
+def _print_figures(table: Ranking) -> None:
+    """Table 2 or 3 as printed: rows are encoder and head, columns the setups."""
+    rows = []
+    for row in table.rows:
+        ours = [part for cell in row.cells for part in _parts(cell)]
+        rows.append((row.encoder, row.head, *ours, *row.published))
+    names = [name for setup in SETUPS.values() for name in (setup, "95 %", "n")]
+    printed = [f"{setup} printed" for setup in SETUPS.values()]
+    show(Table(("encoder", "head", *names, *printed), rows), title=table.title)
+    for setup, floor in zip(SETUPS.values(), table.floor, strict=True):
+        if floor is not None:
+            print(f"{setup}: of this, {floor:.4f} is the noise of the labels themselves: no head can have less.")
+    print()
+
+
+def _print_explained(table: Ranking) -> None:
+    """The same heads by what they explain, in the setups that were trained."""
+    places = [place for place in range(len(SETUPS)) if any(row.cells[place] is not None for row in table.rows)]
+    rows = []
+    for row in table.rows:
+        cells = [row.cells[place] for place in places]
+        if any(cell is not None and cell.r2 is not None for cell in cells):
+            rows.append((row.encoder, row.head, *(part for cell in cells for part in _explained(cell))))
+    setups = [list(SETUPS.values())[place] for place in places]
+    names = [
+        name
+        for setup in setups
+        for name in (f"{setup} R2", "95 %", "of explicable", f"{setup} rank correlation", "95 %", "n")
+    ]
+    show(
+        Table(("encoder", "head", *names), rows),
+        title="The same heads: share of variance explained, share of what noise leaves to explain, Spearman",
+    )
+    print()
+
+
+def _print_contest(contest: Contest) -> None:
+    """What dev prefers against all others, on test."""
+    if len(contest.rivals) < 2:
+        return
+    winner = contest.winner
+    rows = [
+        (
+            rival.encoder,
+            rival.head,
+            rival.n_photos,
+            rival.own,
+            rival.other,
+            rival.ratio[0],
+            _between(*rival.ratio[1:]),
+            rival.verdict,
+        )
+        for rival in contest.rivals
+    ]
+    columns = ("against", "head", "photos", "its figure", "theirs", "error / theirs", "95 %", "surely")
+    title = f"{contest.target}, {SETUPS[contest.setup]}: dev prefers {winner.encoder} {winner.head}. On test, pairwise"
+    show(Table(columns, rows), title=title)
+    print()
+
+
+def _print_slices(board: Leaderboard) -> None:
+    """How the winners treat groups of people, and a warning of every head that treats one much worse."""
+    winners = {contest.winner.run_id for contest in board.contests}
+    rows = [
+        (
+            run.target,
+            SETUPS[run.setup],
+            slice_.column,
+            slice_.value,
+            slice_.n_photos,
+            slice_.error[0],
+            _between(*slice_.error[1:]),
+            slice_.bias[0],
+            _between(*slice_.bias[1:]),
+            slice_.spearman[0],
+            _between(*slice_.spearman[1:]),
+        )
+        for run, slice_ in board.slices
+        if run.run_id in winners
+    ]
+    if rows:
+        columns = ("target", "setup", "slice", "is", "photos", "error", "95 %", "bias", "95 %", "Spearman", "95 %")
+        show(Table(columns, rows), title="The winners on groups of people. Bias: prediction less label")
+        print()
+    for run, slice_ in board.slices:
+        if slice_.warning:
+            print(
+                f"Warning: {run.target} {SETUPS[run.setup]} {run.encoder} {run.head} makes {slice_.ratio[0]:.1f} x "
+                f"(95 % {_between(*slice_.ratio[1:])}) the error of all others where {slice_.column} is {slice_.value} "
+                f"({slice_.n_photos} photos)."
+            )
+
+
+def _parts(cell: Cell | None) -> tuple[float | None, str | None, int | None]:
+    return (None, None, None) if cell is None else (cell.value, _between(cell.low, cell.high), cell.n)
+
+
+def _explained(cell: Cell | None) -> tuple[object, ...]:
+    if cell is None:
+        return (None,) * 6
+    explained = None if cell.explained is None else cell.explained.value
+    return *_figure(cell.r2), explained, *_figure(cell.spearman), cell.n
+
+
+def _figure(figure: Figure | None) -> tuple[float | None, str | None]:
+    return (None, None) if figure is None else (figure.value, _between(figure.low, figure.high))
+
+
+def _between(low: float | None, high: float | None) -> str | None:
+    return None if low is None or high is None else f"{low:.4f} to {high:.4f}"

@@ -1,0 +1,5 @@
+"""Compute embeddings: preparation in processes, the networks in batches, on one machine or on Spark."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,157 @@
+"""Files that are not in the store, as vectors: for `similar FILE` and `predict FILE`.
+
+A folder stands for the pictures in it, a glob for the files that match.
+
+The same decoding, faces, cuts and network as in a build, so a file that is in the store too gets the vector
+it has there (to 1e-5: one question does not pay for padding).
+"""
+
+from __future__ import annotations
+
+import glob
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photogenic.features.compute.preprocess import picture
+from photogenic.features.encoders.batch_embedder import Embedder
+from photogenic.features.encoders.device import choose
+from photogenic.features.encoders.registry import encoder
+from photogenic.features.faces.detector import Detector, DetectorFailed, FaceSettings
+from photogenic.features.images.decode import decode
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["Embedded", "FileEmbedder", "embed_files", "picture_files", "read_file"]
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mpo"}
+"""Of the files in a folder that count as pictures; a file that is named is looked at whatever it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """One file.
+
+    Attributes:
+        status: ok; missing, empty, not_an_image, unsupported_format, truncated, unreadable, too_large; detector_failed,
+            no_face, several_faces; bad_vector: the network gave numbers that are not finite.
+        embedding: float32 (dim,); None unless the status is ok.
+    """
+
+    path: Path
+    status: str
+    detail: str
+    embedding: NDArray[np.float32] | None
+
+
+def embed_files(
+    paths: Sequence[Path | str], name: str, *, faces: FaceSettings | None = None, device: str | None = None
+) -> list[Embedded]:
+    """One answer per path, in order; a bad file is a status, not an error.
+
+    Args:
+        paths: picture files.
+        name: of the encoder.
+        faces: the detector and the confidence that counts, for encoders of faces.
+        device: as torch calls it.
+
+    Raises:
+        EncoderError: an encoder nobody knows.
+        WeightsError: weights that cannot be found.
+    """
+    with FileEmbedder(name, faces=faces, device=device) as embedder:
+        return embedder(paths)
+
+
+def picture_files(paths: Sequence[Path | str]) -> list[Path | str]:
+    """The files that are meant, in order: of a folder its pictures at any depth, of a glob its matches.
+
+    What leads nowhere stays in the list, so that its status can be told.
+    """
+    found: list[Path | str] = []
+    for path in paths:
+        many: list[Path | str] = []
+        if Path(path).is_dir():
+            files = sorted(Path(path).rglob("*"))
+            many = [file for file in files if file.suffix.lower() in _SUFFIXES and file.is_file()]
+        elif isinstance(path, str) and glob.has_magic(path) and not Path(path).exists():
+            many = [Path(name) for name in sorted(glob.glob(path, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
+        found += many or [path]
+    return found
+
+
+def read_file(path: Path) -> tuple[str, str, bytes]:
+    """(status, detail, bytes) of a file: ok, missing, empty (a folder without pictures too), unreadable."""
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            return "empty", "a folder without pictures", b""
+        if not stat.S_ISREG(kind):
+            return "unreadable", "neither a file nor a folder", b""
+        return "ok", "", path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        return "missing", str(error), b""
+    except OSError as error:
+        return "unreadable", str(error), b""
+
+
+class FileEmbedder:
+    """`embed_files` with network and detector loaded once; for servers. Close it, or use it in a `with`."""
+
+    def __init__(self, name: str, *, faces: FaceSettings | None = None, device: str | None = None) -> None:
+        self.encoder = encoder(name)
+        self.settings = faces or FaceSettings()
+        self._embedder = Embedder([self.encoder], choose(device), exact=False)
+        self._detector = Detector(self.settings) if self.encoder.input == "face" else None
+
+    def __call__(self, paths: Sequence[Path | str]) -> list[Embedded]:
+        answers: list[Embedded] = []
+        width = self._embedder.device.batch
+        for at in range(0, len(paths), width):
+            cut = [self._cut(Path(path)) for path in paths[at : at + width]]
+            pictures = [made for _, made in cut if made is not None]
+            vectors = iter(self._embedder(pictures)[self.encoder.name])
+            for answer, made in cut:
+                embedding = next(vectors) if made is not None else None
+                if embedding is None or np.isfinite(embedding).all():
+                    answers.append(Embedded(answer.path, answer.status, answer.detail, embedding))
+                else:
+                    answers.append(Embedded(answer.path, "bad_vector", "numbers that are not finite", None))
+        return answers
+
+    def _cut(self, path: Path) -> tuple[Embedded, NDArray[np.uint8] | None]:
+        """The file's status, and what its network is to be shown."""
+        status, detail, data = read_file(path)
+        if status != "ok":
+            return Embedded(path, status, detail, None), None
+        photo = decode(data)
+        if photo.pixels is None:
+            return Embedded(path, photo.status, photo.detail, None), None
+        try:
+            faces = [] if self._detector is None else self._detector(photo.pixels)
+        except DetectorFailed as failed:
+            return Embedded(path, "detector_failed", str(failed), None), None
+        faces = [face for face in faces if face.confidence >= self.settings.confidence]
+        made = picture(self.encoder.backbone.cut, data, photo, faces)
+        if made is None:
+            status, detail = ("several_faces", f"{len(faces)} faces") if faces else ("no_face", "")
+            return Embedded(path, status, detail, None), None
+        return Embedded(path, "ok", "", None), made
+
+    def close(self) -> None:
+        if self._detector is not None:
+            self._detector.close()
+
+    def __enter__(self) -> FileEmbedder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

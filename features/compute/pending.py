@@ -1,0 +1,77 @@
+"""What a build has to compute: photos whose bytes were never looked at, and vectors that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from photogenic.features.compute.preprocess import Order
+from photogenic.features.vectors.writer import Shelf
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["missing", "orders", "sizes"]
+
+
+def missing(photos: pl.DataFrame, overview: pl.DataFrame, shelves: Sequence[Shelf], *, flip: bool) -> pl.DataFrame:
+    """One row per photo bytes with something to do, in order of the first photo that has them.
+
+    Args:
+        photos: photo_id, sha256 of the photos that have bytes.
+        overview: of the sightings.
+        shelves: the encoders' vectors.
+        flip: mirror images as well.
+
+    Returns:
+        sha256; `look`; and a boolean column per encoder (its name) and per encoder's mirror (`NAME|flip`).
+    """
+    import polars as pl
+
+    work = (
+        photos.group_by("sha256")
+        .agg(pl.col("photo_id").min())
+        .join(overview.select("sha256", "status", "n_faces"), on="sha256", how="left")
+        .with_columns(look=pl.col("status").is_null())
+        .sort("photo_id")
+    )
+    readable = pl.col("look") | (pl.col("status") == "ok")
+    columns = []
+    for shelf in shelves:
+        held = shelf.held()
+        eligible = readable
+        if shelf.encoder.input == "face":
+            eligible = readable & (pl.col("look") | (pl.col("n_faces") == 1))
+        for mirrored, name in enumerate(shelf.columns[: 1 + flip]):
+            have = held.filter(flip=bool(mirrored))["sha256"].unique()
+            work = work.with_columns((eligible & ~pl.col("sha256").is_in(have.implode())).alias(name))
+            columns.append(name)
+    return work.filter(pl.any_horizontal("look", *columns)).select("sha256", "look", *columns)
+
+
+def sizes(n: int, *, width: int, most: int, n_workers: int) -> Iterator[int]:
+    """Sizes of batches that hold `n` photos together and shrink to the end, so that all workers end at one time.
+
+    Args:
+        n: photos.
+        width: of a network's pass, which a smaller batch would pad; all sizes but the last are multiples.
+        most: of a batch.
+        n_workers: that take one batch after the other.
+    """
+    while n > 0:
+        share = n // (2 * n_workers)
+        size = min(max(share - share % width, width), most, n)
+        yield size
+        n -= size
+
+
+def orders(work: pl.DataFrame, sizes: Iterable[int]) -> Iterator[list[Order]]:
+    """The rows of `missing`, so many at a time."""
+    keys = [(name, *name.partition("|")[::2]) for name in work.columns if name not in ("sha256", "look")]
+    start = 0
+    for size in sizes:
+        batch, start = work.slice(start, size), start + size
+        yield [
+            Order(row["sha256"], row["look"], frozenset((name, bool(flip)) for key, name, flip in keys if row[key]))
+            for row in batch.iter_rows(named=True)
+        ]

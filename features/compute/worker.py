@@ -1,0 +1,116 @@
+"""A batch of photos, prepared and embedded. And the threads that do this side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photogenic.features.compute.preprocess import Order, Pictures, Prepared
+from photogenic.features.encoders.batch_embedder import Embedder
+from photogenic.features.faces.detections import Sighting
+
+__all__ = ["Outcome", "Vectors", "Worker", "in_parallel"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Of one encoder, one row per digest; `flip`: of the mirror images."""
+
+    encoder: str
+    flip: bool
+    sha256s: list[str]
+    X: NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a batch. `seconds`, and `counts` of photos: by step."""
+
+    n: int
+    sightings: list[Sighting]
+    seconds: dict[str, float]
+    counts: dict[str, int]
+    vectors: list[Vectors] = field(default_factory=list)
+
+
+class Worker:
+    """Turns orders into outcomes; any number of threads may call it.
+
+    Args:
+        prepare: orders -> what the networks are shown.
+        embedders: one per backbone.
+    """
+
+    def __init__(self, prepare: Callable[[Sequence[Order]], Prepared], embedders: Sequence[Embedder]) -> None:
+        self._prepare, self._embedders = prepare, tuple(embedders)
+
+    def __call__(self, orders: Sequence[Order]) -> Outcome:
+        prepared = self._prepare(orders)
+        outcome = Outcome(len(orders), prepared.sightings, prepared.seconds, prepared.counts)
+        try:
+            for embedder in self._embedders:
+                shown = prepared.pictures[embedder.backbone.name]
+                for flip in (False, True):
+                    _embed(embedder, orders, *shown, outcome, flip=flip)
+        finally:
+            prepared.done()
+        return outcome
+
+
+def _embed(
+    embedder: Embedder,
+    orders: Sequence[Order],
+    digests: Sequence[str],
+    pictures: Pictures,
+    outcome: Outcome,
+    *,
+    flip: bool,
+) -> None:
+    """The vectors that are wanted of one backbone's layers, of the pictures or of their mirrors."""
+    of = {order.sha256: order.wanted for order in orders}
+    wanted = {
+        e.name: [at for at, digest in enumerate(digests) if (e.name, flip) in of[digest]] for e in embedder.encoders
+    }
+    rows = sorted({at for some in wanted.values() for at in some})
+    if not rows:
+        return
+    start = time.perf_counter()
+    shown = pictures if len(rows) == len(digests) else [pictures[at] for at in rows]
+    vectors = embedder(shown, flip=flip)
+    name = embedder.backbone.name
+    outcome.seconds[name] = outcome.seconds.get(name, 0.0) + time.perf_counter() - start
+    outcome.counts[name] = outcome.counts.get(name, 0) + len(rows)
+    place = {at: row for row, at in enumerate(rows)}
+    for encoder, some in wanted.items():
+        if some:
+            X = vectors[encoder][[place[at] for at in some]]
+            outcome.vectors.append(Vectors(encoder, flip, [digests[at] for at in some], X))
+
+
+def in_parallel(work: Callable[[T], R], batches: Iterable[T], n_threads: int) -> Iterator[R]:
+    """Results in the order they are ready; at most two batches per thread are under way or waiting to be taken."""
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="features") as pool:
+        pending: set[Future[R]] = set()
+        try:
+            for batch in batches:
+                pending.add(pool.submit(work, batch))
+                if len(pending) >= 2 * n_threads:
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        yield future.result()
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            for future in pending:
+                future.cancel()

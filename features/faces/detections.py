@@ -1,0 +1,146 @@
+"""What was seen in each photo: one row per photo bytes, with the faces that the detector found there.
+
+    sha256, status, detail, width, height, faces: list of {x0, y0, x1, y1, confidence, keypoints}
+
+In the pixels of the upright original, faces by falling confidence. A photo that could not be decoded has its
+row too, with the reason, and so is not tried again until its bytes change.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from photogenic.features.faces.detector import Face, FaceSettings
+from photogenic.warehouse import Layout
+from photogenic.warehouse.storage.parquet_parts import Parts
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+__all__ = ["Sighting", "Sightings"]
+
+_SMALL = 32_768
+_FULL = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One photo, looked at."""
+
+    sha256: str
+    status: str
+    detail: str
+    width: int
+    height: int
+    faces: Sequence[Face]
+
+
+class Sightings:
+    """The sightings of one store by one detector.
+
+    Args:
+        layout: the store.
+        settings: the detector, and the confidence that counts.
+    """
+
+    def __init__(self, layout: Layout, settings: FaceSettings) -> None:
+        self.settings = settings
+        self.parts = Parts(layout.faces / settings.digest, settings.digest)
+
+    def append(self, sightings: Sequence[Sighting]) -> None:
+        """Keep some, durably."""
+        import pyarrow as pa
+
+        rows = [
+            {
+                "sha256": s.sha256,
+                "status": s.status,
+                "detail": s.detail,
+                "width": s.width,
+                "height": s.height,
+                "faces": [
+                    {
+                        "x0": f.x0,
+                        "y0": f.y0,
+                        "x1": f.x1,
+                        "y1": f.y1,
+                        "confidence": f.confidence,
+                        "keypoints": f.keypoints.ravel().tolist(),
+                    }
+                    for f in s.faces
+                ],
+            }
+            for s in sorted(sightings, key=lambda sighting: sighting.sha256)
+        ]
+        self.parts.append(pa.Table.from_pylist(rows, schema=_schema()))
+
+    def overview(self) -> pl.DataFrame:
+        """sha256, status, detail, width, height and `n_faces`: those that count under the settings."""
+        import polars as pl
+
+        paths = self.parts.sound_paths()
+        if not paths:
+            names = {"sha256": pl.String, "status": pl.String, "detail": pl.String}
+            return pl.DataFrame(schema={**names, "width": pl.Int32, "height": pl.Int32, "n_faces": pl.UInt32})
+        counts = pl.element().struct.field("confidence") >= self.settings.confidence
+        return (
+            pl.scan_parquet(paths, glob=False)
+            .with_columns(n_faces=pl.col("faces").list.eval(counts).list.sum().cast(pl.UInt32))
+            .drop("faces")
+            .unique("sha256", keep="any")
+            .sort("sha256")
+            .collect()
+        )
+
+    def state(self) -> str:
+        """Names what is held, and what of it counts."""
+        names = " ".join(path.name for path in self.parts.paths())
+        return hashlib.sha256(f"{names} {self.settings.confidence}".encode()).hexdigest()[:16]
+
+    def seal(self, live: pl.Series) -> None:
+        """Forget the photos that are not among `live` (digests), merge small parts, publish."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        kept, rewritten = [], []
+        seen: set[str] = set()
+        wanted = set(live)
+        small = [path for path in self.parts.paths() if pq.read_metadata(path).num_rows < _SMALL]
+        for path in self.parts.sound_paths():
+            table = pq.read_table(path)
+            digests = table["sha256"].to_pylist()
+            mask = [digest in wanted and digest not in seen for digest in digests]
+            seen.update(digests)
+            if all(mask) and (path not in small or len(small) < 2):
+                kept.append(path)
+            else:
+                rewritten.append(table.filter(pa.array(mask)))
+        if rewritten:
+            table = pa.concat_tables(rewritten).sort_by("sha256")
+            kept += [self.parts.append(table.slice(at, _FULL)) for at in range(0, len(table), _FULL)]
+        names = sorted(path.name for path in kept)
+        if not self.parts.are_published(names):
+            now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+            facts = {
+                "detector": f"blazeface_{self.settings.model}",
+                "digest": self.settings.digest,
+                "confidence_floor": self.settings.floor,
+                "n_photos": len(seen & wanted),
+                "created_at": now,
+            }
+            self.parts.publish(facts, kept)
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    number = pa.float64()
+    box = [(name, number) for name in ("x0", "y0", "x1", "y1", "confidence")]
+    face = pa.struct([*box, ("keypoints", pa.list_(number))])
+    text = [(name, pa.string()) for name in ("sha256", "status", "detail")]
+    return pa.schema([*text, ("width", pa.int32()), ("height", pa.int32()), ("faces", pa.list_(face))])

@@ -1,0 +1,150 @@
+"""Which photos a search may answer with: all there are, or those that a predicate in SQL picks.
+
+A predicate speaks of labels: it names columns of photo_labels, and of the photo and its owner beside them
+(sql/search/labelled.sql). It is evaluated on the snapshot, read-only, in one SELECT.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from photogenic import sql
+from photogenic.features.search.exact import Metric, nearest
+from photogenic.warehouse.duckdb_store.query import require_labels
+from photogenic.warehouse.errors import QueryError
+from photogenic.warehouse.sql_guard.guard import reading
+
+if TYPE_CHECKING:
+    import polars as pl
+    from duckdb import DuckDBPyConnection
+    from numpy.typing import NDArray
+
+    from photogenic.features.search.index_files import Index
+
+__all__ = ["COLUMNS", "Selection", "select"]
+
+COLUMNS = ("photo_id", "user_id", "like_ratio", "weight", "percentile", "popular", "path")
+"""What a search result says about a photo."""
+
+_BLOCK_BYTES = 64 * 10**6
+
+
+class Selection:
+    """Rows of an index, ascending, and what is known about their photos.
+
+    Attributes:
+        rows: int64 (m,), ascending.
+        photos: `COLUMNS` of those rows, in the same order.
+        every: whether these are all rows of the index.
+    """
+
+    def __init__(self, index: Index, photos: pl.DataFrame) -> None:
+        rows = index.rows(photos["photo_id"])
+        order = np.argsort(rows, kind="stable")
+        order = order[rows[order] >= 0]
+        self.index, self.rows, self.photos = index, rows[order], photos[order]
+        self.every = len(self.rows) == len(index)
+        self._matrix: NDArray[np.float32] | None = index.vectors if self.every else None
+        self._squares: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def n_bytes(self) -> int:
+        """Of the vectors of these rows."""
+        return len(self.rows) * self.index.manifest.dim * 4
+
+    def prepare(self) -> None:
+        """Lay the vectors side by side, so that the next search reads them in one sweep."""
+        if self._matrix is None:
+            self._matrix = np.ascontiguousarray(self.index.vectors[self.rows])
+            if self.index.manifest.metric == "l2":
+                self._squares = np.einsum("nd,nd->n", self._matrix, self._matrix)
+
+    def nearest(self, Q: NDArray[np.float32], k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The min(k, m) selected rows truly nearest to each query; equal distances in order of photo_id.
+
+        Args:
+            Q: float32 (q, d).
+            k: how many.
+
+        Returns:
+            distances float64 (q, k) and rows of the index int64 (q, k).
+        """
+        metric = self.index.manifest.metric
+        if self._matrix is not None:
+            distances, found = nearest(self._matrix, Q, k, metric, squares=self._squares)
+            return distances, self.rows[found]
+        return self._in_blocks(Q, k, metric)
+
+    def keep(self) -> NDArray[np.bool_] | None:
+        """Bool (n,) over the rows of the index; None when all are selected."""
+        if self.every:
+            return None
+        mask = np.zeros(len(self.index), np.bool_)
+        mask[self.rows] = True
+        return mask
+
+    def places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where these selected rows stand in `photos`."""
+        return rows if self.every else np.searchsorted(self.rows, rows)
+
+    def _in_blocks(
+        self, Q: NDArray[np.float32], k: int, metric: Metric
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Gather and search a bounded number of rows at a time, and merge."""
+        size = max(_BLOCK_BYTES // (4 * self.index.manifest.dim), 1)
+        distances, rows = np.empty((len(Q), 0)), np.empty((len(Q), 0), np.int64)
+        for start in range(0, len(self.rows), size):
+            block = self.rows[start : start + size]
+            near, found = nearest(np.ascontiguousarray(self.index.vectors[block]), Q, k, metric)
+            distances, rows = np.hstack([distances, near]), np.hstack([rows, block[found]])
+            order = np.lexsort((rows, distances))[:, :k]
+            distances, rows = np.take_along_axis(distances, order, 1), np.take_along_axis(rows, order, 1)
+        return distances, rows
+
+
+def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, popular: bool = False) -> Selection:
+    """The photos of the index that are in the snapshot, and match.
+
+    Args:
+        con: a reading connection on the snapshot.
+        index: whose rows.
+        where: SQL predicate over `sql/search/labelled.sql`; None: every photo, labelled or not.
+        popular: only those above the median of their label set.
+
+    Raises:
+        QueryError: the predicate is not one, or names what is not there.
+        StoreError: labels were never built.
+    """
+    import duckdb
+
+    require_labels(con)
+    if where is None and not popular:
+        return Selection(index, con.sql(sql.read("search/photos")).pl().select(COLUMNS))
+    predicate = "true" if where is None else where
+    if not predicate.strip():
+        raise _refused(con, predicate, "It is empty.")
+    query = (
+        f"select * from ({sql.read('search/labelled')}) as labelled where (\n{predicate}\n)"
+        f"{' and popular' if popular else ''}"
+        " qualify row_number() over (partition by photo_id order by source desc) = 1"
+    )
+    try:
+        return Selection(index, con.sql(reading(con, query)).pl().select(COLUMNS))
+    except QueryError as error:
+        raise _refused(con, predicate, f"{error.what.partition(':')[0]}.") from error
+    except duckdb.Error as error:
+        raise _refused(con, predicate, str(error).partition("\n")[0]) from error
+
+
+def _refused(con: DuckDBPyConnection, predicate: str, why: str) -> QueryError:
+    columns = con.sql(sql.read("search/labelled")).columns
+    return QueryError(
+        f"The predicate {predicate!r} cannot be evaluated: {why}",
+        f"a condition in SQL over {', '.join(columns)}",
+        "--where \"gender = 'female' and percentile > 90\"",
+    )

@@ -1,0 +1,238 @@
+"""The search index of one encoder: made from its vectors alone, measured, and replaced as a whole.
+
+It is a cache (generation.py has the files): deleting it loses nothing. A generation is named by a digest
+of the vectors and the options, so a build that has nothing to do finds its result already there.
+
+1. Choose the kind: exact search up to a size, above it a shortcut (shortcut.py) that fits the memory.
+2. Write ids and matrix, in the order of photo_id.
+3. Take over the former shortcut, with photos put in and taken out (drift.py), or train a new one.
+4. Measure recall and latency. Below the wanted recall, refuse and keep the former index.
+5. Rename the folder, then write the manifest: from here on readers use it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from photogenic.features.search.exact import Metric, is_extreme, nearest
+from photogenic.features.search.index_files import (
+    FORMAT,
+    Index,
+    IndexManifest,
+    digest_of_file,
+    mismatch,
+    open_generation,
+    publish,
+    read_manifest,
+    temporary_folder,
+    write_rows,
+)
+from photogenic.features.search.ivf import Shortcut, kind_for, shortcut_bytes
+from photogenic.features.search.ivf_update import renewed
+from photogenic.warehouse.errors import AuditError, StoreError
+from photogenic.warehouse.progress import Progress, silent
+from photogenic.warehouse.storage.checksum import checksum
+from photogenic.warehouse.storage.layout import Layout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["build", "is_current", "limit_of", "load", "manifest", "manifests", "vectors_content", "verify"]
+
+_SAMPLE = 50
+
+
+def build(
+    layout: Layout, encoder: str, *, recall: float = 0.99, memory: int | None = None, progress: Progress = silent
+) -> IndexManifest:
+    """Bring the index of `encoder` up to date with its vectors. The caller holds the store's lock.
+
+    Args:
+        layout: of the store.
+        encoder: whose vectors.
+        recall: wanted recall@10 against exact search, 0 to 1.
+        memory: most bytes that the index may take; None: no limit.
+        progress: who listens.
+
+    Raises:
+        AuditError: no index within `memory` reaches `recall`; the former one was kept.
+        StoreError: there are no vectors, they are not fit for search, or the disk is full.
+    """
+    from photogenic.features.vectors import reader
+
+    source = reader.opened(layout, encoder)
+    generation = _generation(source.manifest.content, recall, memory)
+    former = read_manifest(layout, encoder)
+    if former is not None and former.generation == generation and _former(layout, former) is not None:
+        return former
+    n, dim, metric = source.manifest.n_photos, source.dim, source.manifest.metric
+    kind = kind_for(n, dim, memory)
+    size = shortcut_bytes(kind, n, dim)
+    if memory is not None and size > memory and kind != "Flat":
+        raise AuditError(
+            f"The smallest index of {n:,} x {dim} vectors of {encoder}, {kind}, takes {size / 1e6:.0f} MB.",
+            f"at most {memory / 1e6:.0f} MB",
+            f"features build --only index --memory {size // 10**6 + 1}MB",
+        )
+    with (
+        progress.stage(f"index {encoder}", n, "photos") as advance,
+        temporary_folder(layout, encoder, generation, n * dim * 4) as folder,
+    ):
+        ids, matrix = write_rows(folder, source, advance)
+        n_bad, n = n - len(ids), len(ids)
+        if metric == "l2" and is_extreme(matrix):
+            kind = "Flat"  # the cells of a shortcut are learnt in float32
+        shortcut, n_trained, n_drifted, reached = None, 0, 0, 1.0
+        if kind != "Flat":
+            shortcut, n_trained, n_drifted = renewed(_former(layout, former), kind, metric, ids, matrix)
+            reached = shortcut.tune(matrix, metric, recall)
+            shortcut.write(folder / "ivf.faiss")
+        if reached < recall:
+            raise AuditError(
+                f"The index {kind} of {encoder} finds {reached:.1%} of the true ten nearest, at most.",
+                f"at least {recall:.1%}",
+                _remedy(kind, n, dim, reached),
+            )
+        made = IndexManifest(
+            generation=generation,
+            encoder=encoder,
+            dim=dim,
+            n_photos=n,
+            input=source.manifest.input,
+            metric=metric,
+            weights_sha256=source.manifest.weights_sha256,
+            vectors_digest=source.manifest.digest,
+            vectors_content=source.manifest.content,
+            kind=shortcut.kind if shortcut else kind,
+            nprobe=shortcut.nprobe if shortcut else 0,
+            n_trained=n_trained,
+            n_drifted=n_drifted,
+            wanted_recall=recall,
+            recall_at_10=reached,
+            p50_ms=_p50_ms(matrix, shortcut, metric),
+            index_bytes=size,
+            files={path.name: digest_of_file(path) for path in sorted(folder.iterdir())},
+            n_bad=n_bad,
+            checksums={path.name: checksum(path) for path in sorted(folder.iterdir())},
+            created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        )
+    publish(layout, made)
+    return made
+
+
+def is_current(layout: Layout, encoder: str, *, recall: float = 0.99, memory: int | None = None) -> bool:
+    """Whether `build` with the same arguments would leave the index as it is."""
+    from photogenic.features.vectors import reader
+
+    former, content = read_manifest(layout, encoder), reader.opened(layout, encoder).manifest.content
+    return former is not None and former.generation == _generation(content, recall, memory)
+
+
+def limit_of(made: IndexManifest) -> int | None:
+    """A limit of memory under which `build` chooses the same kind of index again; None: it had none."""
+    unlimited = made.kind == kind_for(made.n_photos, made.dim)
+    return None if unlimited else made.index_bytes
+
+
+def vectors_content(layout: Layout, encoder: str) -> str:
+    """Names the vectors that an index made now would hold; empty when there are none yet."""
+    from photogenic.features.vectors import reader
+
+    try:
+        return reader.manifest(layout, encoder).content
+    except StoreError:
+        return ""
+
+
+def manifest(layout: Layout, encoder: str) -> IndexManifest:
+    """What is known about the index of `encoder`, without opening it.
+
+    Raises:
+        StoreError: there is none.
+    """
+    held = read_manifest(layout, encoder)
+    if held is None:
+        others = [known.encoder for known in manifests(layout)]
+        raise StoreError(
+            f"There is no search index for {encoder} in {layout.root}.",
+            f"one of: {', '.join(others)}" if others else "an index, made by features build",
+            f"features build --encoder {encoder}",
+        )
+    return held
+
+
+def manifests(layout: Layout) -> list[IndexManifest]:
+    """Of every index in the store, by encoder."""
+    folders = layout.index("any").parent.glob("*/")
+    held = (read_manifest(layout, folder.name) for folder in sorted(folders))
+    return [known for known in held if known is not None]
+
+
+def load(layout: Layout, encoder: str) -> Index:
+    """Open the index of `encoder`: the matrix is mapped, not read.
+
+    Raises:
+        StoreError: there is none, or its parts do not belong together.
+    """
+    try:
+        return open_generation(layout, manifest(layout, encoder))
+    except FileNotFoundError:
+        pass  # a build has just replaced the generation, or a file is truly gone
+    try:
+        return open_generation(layout, manifest(layout, encoder))
+    except FileNotFoundError as error:
+        raise mismatch(encoder, f"{error.filename} is missing", "every file that its manifest names") from error
+
+
+def verify(layout: Layout, encoder: str) -> IndexManifest:
+    """Read every byte of the index again and compare with the manifest.
+
+    Raises:
+        StoreError: a file is missing or differs.
+    """
+    index = load(layout, encoder)
+    for name, expected in index.manifest.files.items():
+        found = digest_of_file(index.folder / name)
+        if found != expected:
+            raise mismatch(encoder, f"{name} has SHA-256 {found[:12]}", f"{expected[:12]}, as its manifest says")
+    return index.manifest
+
+
+def _generation(content: str, recall: float, memory: int | None) -> str:
+    return hashlib.sha256(f"{FORMAT} {content} {recall!r} {memory}".encode()).hexdigest()[:16]
+
+
+def _former(layout: Layout, known: IndexManifest | None) -> Index | None:
+    """The index that counts until now, if it can be opened: a damaged cache is no loss."""
+    if known is None:
+        return None
+    try:
+        return open_generation(layout, known)
+    except (FileNotFoundError, StoreError, ValueError):
+        return None
+
+
+def _remedy(kind: str, n: int, dim: int, reached: float) -> str:
+    lower = f"--recall {int(reached * 1000) / 1000:g}"
+    if ",PQ" not in kind:
+        return f"features build --only index {lower}"
+    enough = shortcut_bytes(kind_for(n, dim), n, dim) // 10**6 + 1
+    return f"features build --only index --memory {enough}MB, or {lower}"
+
+
+def _p50_ms(X: NDArray[np.float32], shortcut: Shortcut | None, metric: Metric) -> float:
+    """Median time of a query for ten, over a sample of the rows."""
+    times = []
+    for row in np.random.default_rng(2).permutation(len(X))[:_SAMPLE]:
+        start = time.perf_counter()
+        if shortcut is None:
+            nearest(X, X[row : row + 1], 10, metric)
+        else:
+            shortcut.search(X, X[row : row + 1], 10, metric)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)) * 1000 if times else 0.0

@@ -1,0 +1,281 @@
+"""One generation of a search index on disk: what it says about itself, and how it is opened.
+
+indices/<encoder>/
+  manifest.json             written last; names the generation that counts
+  <generation>/ids.parquet  photo_id, sorted: row i of everything below is photo i
+  <generation>/vectors.npy  float32 (n, dim), memory-mapped by readers; unit rows where the metric is cosine
+  <generation>/ivf.faiss    only above the size where exact search is fast enough (shortcut.py)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from photogenic.features.search.exact import Metric, unit_rows
+from photogenic.warehouse.errors import StoreError
+from photogenic.warehouse.storage.checksum import differs
+from photogenic.warehouse.storage.layout import Layout, remove, sync_directory, write_atomically
+from photogenic.warehouse.storage.manifest import contents, name_in, sealed, shaped, unsealed
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from photogenic.features.search.ivf import Shortcut
+    from photogenic.features.vectors.reader import VectorSet
+
+__all__ = [
+    "Index",
+    "IndexManifest",
+    "digest_of_file",
+    "mismatch",
+    "open_generation",
+    "publish",
+    "read_manifest",
+    "temporary_folder",
+    "write_rows",
+]
+
+FORMAT = 1
+"""Of the folder; a manifest of another format counts as no index, and is built anew."""
+
+_BLOCK = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class IndexManifest:
+    """What an index is made of, and how well it was seen to answer.
+
+    Attributes:
+        generation: folder name, a digest of the vectors and of the options.
+        encoder, dim, n_photos, input, metric, weights_sha256: as the vectors' own manifest says.
+        vectors_digest: of what made the vectors (encoder, weights, crop).
+        vectors_content: of the Parquet parts it was made from.
+        kind: `Flat` (exact) or the FAISS factory string of the shortcut, such as `IVF4096,SQ8`.
+        nprobe: cells of the shortcut that a query visits; 0 for `Flat`.
+        n_trained: photos that the cells of the shortcut were learnt from; 0 for `Flat`.
+        n_drifted: photos added, changed or removed since then.
+        wanted_recall: below which the build would have been refused.
+        recall_at_10: measured against exact search at build time, over a sample of the photos.
+        p50_ms: median time of one query, measured at build time.
+        index_bytes: memory of the shortcut, or of the matrix where there is none.
+        files: SHA-256 by file name.
+        checksums: by file name, as warehouse/storage/checksum.py has them; looked at whenever the index is opened.
+        created_at: ISO 8601, UTC.
+        n_bad: photos left out, since their stored vector is not finite.
+    """
+
+    generation: str
+    encoder: str
+    dim: int
+    n_photos: int
+    input: str
+    metric: Metric
+    weights_sha256: str
+    vectors_digest: str
+    vectors_content: str
+    kind: str
+    nprobe: int
+    n_trained: int
+    n_drifted: int
+    wanted_recall: float
+    recall_at_10: float
+    p50_ms: float
+    index_bytes: int
+    files: dict[str, str]
+    created_at: str
+    format: int = FORMAT
+    checksums: dict[str, str] = field(default_factory=dict)
+    n_bad: int = 0
+
+
+class Index:
+    """One generation, opened for reading."""
+
+    def __init__(self, folder: Path, manifest: IndexManifest, ids: pl.Series, vectors: NDArray[np.float32]) -> None:
+        self.folder, self.manifest, self.ids, self.vectors = folder, manifest, ids, vectors
+
+    def __len__(self) -> int:
+        return self.manifest.n_photos
+
+    def rows(self, photo_ids: Sequence[str] | pl.Series) -> NDArray[np.int64]:
+        """The row of each photo; -1 where it has no vector. int64 (len(photo_ids),)."""
+        import polars as pl
+
+        wanted = pl.Series(photo_ids, dtype=pl.String)
+        if not len(self):
+            return np.full(len(wanted), -1)
+        rows = self.ids.search_sorted(wanted).to_numpy().astype(np.int64)
+        found = (self.ids.gather(np.minimum(rows, len(self) - 1)) == wanted).to_numpy()
+        return np.where(found, rows, -1)
+
+    @cached_property
+    def shortcut(self) -> Shortcut | None:
+        """The approximate index, or None where exact search is fast enough."""
+        from photogenic.features.search.ivf import Shortcut
+
+        if self.manifest.kind == "Flat":
+            return None
+        return Shortcut.read(self.folder / "ivf.faiss", self.manifest.kind, self.manifest.nprobe)
+
+
+def read_manifest(layout: Layout, encoder: str) -> IndexManifest | None:
+    """The manifest of the index of `encoder`; None when there is none of this format."""
+    try:
+        held = _manifest(contents(layout.index(encoder) / "manifest.json"))
+    except (OSError, ValueError):
+        return None
+    if "ids.parquet" not in held.files or not 0 < held.dim < 1 << 20:
+        return None
+    return held if held.format == FORMAT else None
+
+
+@lru_cache(maxsize=64)
+def _manifest(data: bytes) -> IndexManifest:
+    """Checked once for the same bytes: each search looks whether there is a newer one."""
+    held = shaped(IndexManifest, unsealed(data))
+    for name in (held.generation, *held.files, *held.checksums):
+        name_in(name)
+    return held
+
+
+@contextlib.contextmanager
+def temporary_folder(layout: Layout, encoder: str, generation: str, n_bytes: int) -> Iterator[Path]:
+    """A folder that takes the generation's name when all went well, durably, and vanishes otherwise.
+
+    Raises:
+        StoreError: what was to be written, about `n_bytes` or twice that, could not be.
+    """
+    root = layout.index(encoder)
+    root.mkdir(parents=True, exist_ok=True)
+    for stale in root.glob(".*.tmp"):
+        remove(stale)
+    folder = root / f".{generation}.{os.getpid()}.tmp"
+    folder.mkdir()
+    try:
+        yield folder
+        for path in folder.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        sync_directory(folder)
+        shutil.rmtree(root / generation, ignore_errors=True)
+        folder.replace(root / generation)
+        sync_directory(root)
+    except (OSError, RuntimeError) as error:  # FAISS reports a full disk as RuntimeError
+        raise StoreError(
+            f"The index of {encoder} could not be written: {error}",
+            f"a writable folder with about {2 * n_bytes // 10**6 + 1} MB free",
+            "free some disk space, then features build --only index",
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_rows(
+    folder: Path, source: VectorSet, advance: Callable[[int], None]
+) -> tuple[pl.Series, NDArray[np.float32]]:
+    """Write ids and matrix of all photos; hand back both, the matrix mapped. Vectors that are not finite, as former
+    versions stored them, are left out.
+
+    Blocks are written, not mapped: on a full disk a mapping would kill the process.
+
+    Raises:
+        StoreError: there are not as many as the manifest says.
+    """
+    import polars as pl
+
+    known = source.manifest
+    ids = pl.Series("photo_id", source.ids(), dtype=pl.String)
+    if len(ids) != known.n_photos or not ids.is_unique().all():
+        raise mismatch(known.encoder, f"there are vectors of {ids.n_unique()} photos", f"{known.n_photos}, each once")
+    kept = np.ones(len(ids), np.bool_)
+    with (folder / "vectors.npy").open("wb") as file:
+        _write_header(file, len(ids), known.dim)
+        at = 0
+        for photo_ids, X in source.batches(rows=_BLOCK):
+            finite = np.isfinite(X).all(axis=1)
+            kept[at : at + len(photo_ids)] = finite
+            at += len(photo_ids)
+            file.write((unit_rows(X[finite]) if known.metric == "cosine" else X[finite]).data)
+            advance(len(X))
+        ids = ids.filter(pl.Series(kept))
+        file.seek(0)
+        _write_header(file, len(ids), known.dim)  # as long as before: numpy leaves room for a growing number
+    names = io.BytesIO()  # polars has an exception of its own for a full disk; a file gives the usual one
+    pl.DataFrame([ids]).write_parquet(names)
+    (folder / "ids.parquet").write_bytes(names.getbuffer())
+    return ids, _matrix(folder, len(ids), known.dim)
+
+
+def _write_header(file: BinaryIO, n: int, dim: int) -> None:
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (n, dim)})
+
+
+def publish(layout: Layout, made: IndexManifest) -> None:
+    """Make a finished generation the one that counts, and remove the others."""
+    root = layout.index(made.encoder)
+    write_atomically(root / "manifest.json", sealed(asdict(made)))
+    for old in root.iterdir():
+        if old.is_dir() and old.name != made.generation:
+            shutil.rmtree(old)
+
+
+def open_generation(layout: Layout, known: IndexManifest) -> Index:
+    """Open the generation that `known` names; the matrix is mapped, not read.
+
+    Raises:
+        FileNotFoundError: a newer generation has taken its place.
+        StoreError: its parts do not belong together.
+    """
+    import polars as pl
+
+    folder = layout.index(known.encoder) / known.generation
+    vectors = _matrix(folder, known.n_photos, known.dim)
+    if vectors.shape != (known.n_photos, known.dim):
+        raise mismatch(
+            known.encoder, f"vectors.npy has shape {vectors.shape}", f"({known.n_photos}, {known.dim}), as its manifest"
+        )
+    found = digest_of_file(folder / "ids.parquet")
+    if found != known.files["ids.parquet"]:
+        raise mismatch(known.encoder, f"ids.parquet has SHA-256 {found[:12]}", known.files["ids.parquet"][:12])
+    for name, expected in known.checksums.items():
+        if differs(folder / name, expected):
+            raise mismatch(known.encoder, f"{name} is not what was written", f"the checksum {expected}")
+    ids = pl.read_parquet(folder / "ids.parquet", glob=False)["photo_id"]
+    return Index(folder, known, ids, vectors)
+
+
+def _matrix(folder: Path, n: int, dim: int) -> NDArray[np.float32]:
+    """The matrix of a generation, mapped; an empty file cannot be."""
+    if n == 0:
+        return np.empty((0, dim), np.float32)
+    try:
+        matrix: NDArray[np.float32] = np.load(folder / "vectors.npy", mmap_mode="r")
+    except (ValueError, EOFError, SyntaxError, OverflowError) as error:
+        raise mismatch(folder.parent.name, f"vectors.npy cannot be read ({error})", f"float32 ({n}, {dim})") from error
+    return matrix
+
+
+def digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def mismatch(encoder: str, found: str, expected: str) -> StoreError:
+    """The error of an index whose parts do not belong together."""
+    return StoreError(
+        f"The search index of {encoder} is damaged: {found}.",
+        expected,
+        "features build --only index",
+    )

@@ -1,0 +1,149 @@
+"""What people search by, turned into vectors: photo ids, picture files, vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from photogenic.warehouse import InputError, StoreError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+    from numpy.typing import NDArray
+
+    from photogenic.features.compute.embed_files import Embedded
+    from photogenic.features.search.index_files import Index
+
+    Embed = Callable[[Sequence[Path]], list[Embedded]]
+
+__all__ = ["Queries", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Attributes:
+    vectors: float32 (q, d).
+    rows: int64 (q,), the index row of a query that is a photo of the store; -1 for others.
+    """
+
+    vectors: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+
+def resolve(
+    con: DuckDBPyConnection,
+    index: Index,
+    embed: Embed,
+    queries: Sequence[str | Path | NDArray[np.float32]] | NDArray[np.float32],
+) -> Queries:
+    """The vector of each query, in order.
+
+    A text is a photo id if there is such a photo, else the path of a file.
+
+    Args:
+        con: a reading connection on the snapshot.
+        index: of the encoder.
+        embed: turns files into vectors of that encoder.
+        queries: photo ids, paths and vectors float (d,), mixed; or vectors float (q, d).
+
+    Raises:
+        InputError: a photo that is unknown or has no vector, a file that cannot be embedded, a wrong shape.
+    """
+    dim = index.manifest.dim
+    if isinstance(queries, np.ndarray):
+        return Queries(_checked(queries, dim), np.full(len(queries), -1))
+    vectors, rows = np.empty((len(queries), dim), np.float32), np.full(len(queries), -1)
+    texts = [at for at, query in enumerate(queries) if isinstance(query, str)]
+    rows[texts] = _rows(con, index, [str(queries[at]) for at in texts])
+    files = []
+    for at, query in enumerate(queries):
+        if isinstance(query, np.ndarray):
+            vectors[at] = _checked(query[None] if query.ndim == 1 else query, dim)[0]
+        elif rows[at] >= 0:
+            vectors[at] = index.vectors[rows[at]]
+        elif isinstance(query, Path) or Path(query).is_file():
+            files.append(at)
+        else:
+            raise _unknown(con, index, query)
+    if files:
+        vectors[files] = _embedded([Path(str(queries[at])) for at in files], index, embed)
+    return Queries(vectors, rows)
+
+
+def _rows(con: DuckDBPyConnection, index: Index, photo_ids: list[str]) -> NDArray[np.int64]:
+    """Index rows of the photos; -1 for those without a vector, or that are no longer in the store."""
+    if not photo_ids:
+        return np.empty(0, np.int64)
+    if len(photo_ids) == 1:  # DuckDB takes a constant to the base table, a list not
+        answer = con.execute("select photo_id from photos where photo_id = $1", photo_ids)
+    else:
+        answer = con.execute("select photo_id from photos where photo_id in (select unnest($1))", [photo_ids])
+    known = {photo_id for (photo_id,) in answer.fetchall()}
+    rows = index.rows(photo_ids)
+    return np.where([photo_id in known for photo_id in photo_ids], rows, -1)
+
+
+def _checked(X: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
+    if X.ndim != 2 or X.shape[1] != dim:
+        raise InputError(f"The query vector has shape {X.shape[-1:]}.", f"({dim},)", "embed it with the same encoder")
+    with np.errstate(over="ignore"):
+        X = np.ascontiguousarray(X, np.float32)
+    if not np.isfinite(X).all():
+        raise InputError("The query vector is not finite.", "finite numbers of float32", "look at what made it")
+    return X
+
+
+def _embedded(paths: list[Path], index: Index, embed: Embed) -> NDArray[np.float32]:
+    from photogenic.features.encoders.registry import encoder
+
+    known = index.manifest
+    now = encoder(known.encoder).backbone.weights_sha256()
+    if now != known.weights_sha256:
+        raise StoreError(
+            f"The index of {known.encoder} was made with weights {known.weights_sha256[:12]}.",
+            f"{now[:12]}, those of this machine",
+            f"features build --encoder {known.encoder}",
+        )
+    wanted, other = "a picture that can be decoded", "another picture"
+    if known.input == "face":
+        wanted, other = "a picture with exactly one face", "another picture, or --encoder efficientnet_lite0"
+    vectors = np.empty((len(paths), known.dim), np.float32)
+    for at, found in enumerate(embed(paths)):
+        if found.embedding is None:
+            why = f"{found.status} ({found.detail})" if found.detail else found.status
+            raise InputError(f"{found.path} has no {known.encoder} vector: {why}.", wanted, other)
+        vectors[at] = found.embedding
+    return vectors
+
+
+def _unknown(con: DuckDBPyConnection, index: Index, query: str | Path) -> InputError:
+    known, text = index.manifest, str(query)
+    found = con.execute(
+        "select status, (select count(*) from faces where photo_id = $1) from photos where photo_id = $1", [text]
+    ).fetchall()
+    for status, n_faces in found:
+        if status != "ok":
+            why = f"its file is {status or 'not there yet'}"
+        elif known.input == "face" and n_faces != 1:
+            why = f"it shows {n_faces} faces"
+        elif known.n_bad:
+            why = "its numbers are not finite (bad_vector), or it is newer than the index"
+        else:
+            why = "it is newer than the index"
+        return InputError(
+            f"Photo {text!r} has no {known.encoder} vector: {why}.",
+            "a readable photo" + (" with exactly one face" if known.input == "face" else ""),
+            f"features build --encoder {known.encoder}, or another --encoder",
+        )
+    near = con.execute(
+        "select photo_id from photos order by levenshtein(photo_id, $1), photo_id limit 3", [text]
+    ).fetchall()
+    return InputError(
+        f"There is no photo and no file {text!r}.",
+        f"a photo id, such as {', '.join(name for (name,) in near)}" if near else "a store with photos",
+        'features sql "select photo_id from photos limit 10"',
+    )

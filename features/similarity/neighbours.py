@@ -1,0 +1,140 @@
+"""The nearest photos of every photo, as a relation: `neighbours`, a graph that SQL can walk.
+
+Made from an encoder's index, by exact search where that is affordable and by the shortcut elsewhere. It is
+made anew when the vectors change, and left alone when they did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from photogenic.features.search import index as indices
+from photogenic.features.search.filters import Selection
+from photogenic.features.search.index_files import Index
+from photogenic.features.search.searcher import answer
+from photogenic.warehouse import Database, Layout, Progress, silent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Graph", "graph", "publish", "stale", "update"]
+
+_QUERIES = 4096
+_INSERT = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The k nearest photos of every photo by one encoder, itself left out.
+
+    Attributes:
+        index: whose rows are meant.
+        rows: int32 (n, k'), nearest first; -1 where there are fewer.
+        distances: float32 (n, k'), infinite there.
+        recall: 1 when exact, else that of the index.
+    """
+
+    index: Index
+    k: int
+    rows: NDArray[np.int32]
+    distances: NDArray[np.float32]
+    recall: float
+
+
+def graph(layout: Layout, encoder: str, k: int, *, progress: Progress = silent) -> Graph:
+    """Search with every photo of an index.
+
+    Args:
+        layout: of the store.
+        encoder: that has an index.
+        k: how many neighbours of each.
+        progress: hears of every photo.
+
+    Raises:
+        StoreError: there is no index.
+    """
+    index = indices.load(layout, encoder)
+    n, width = len(index), max(min(k, len(index) - 1), 0)
+    every = Selection(index, index.ids.to_frame())
+    rows, distances = np.full((n, width), -1, np.int32), np.full((n, width), np.inf, np.float32)
+    recall = 1.0
+    with progress.stage(f"neighbours {encoder}", n, "photos") as advance:
+        for start in range(0, n if width else 0, _QUERIES):
+            own = np.arange(start, min(start + _QUERIES, n))
+            Q = np.ascontiguousarray(index.vectors[own])
+            plan, near, found = answer(Q, every, width, exclude=own)
+            rows[own], distances[own] = found, near
+            recall = 1.0 if plan.way == "exact" else index.manifest.recall_at_10
+            advance(len(own))
+    return Graph(index, k, rows, distances, recall)
+
+
+def update(
+    db: Database, layout: Layout, encoders: Sequence[str], k: int | None = None, *, progress: Progress = silent
+) -> dict[str, Graph]:
+    """Bring `neighbours` up to date: k of each photo, or as many as there were, where vectors have changed.
+
+    Args:
+        db: the warehouse.
+        layout: the store.
+        encoders: that have an index.
+        k: None: only encoders that have neighbours already.
+        progress: hears of every photo.
+
+    Returns:
+        What was made, by encoder.
+    """
+    made = {}
+    for encoder, wanted in stale(db, layout, encoders, k).items():
+        made[encoder] = graph(layout, encoder, wanted, progress=progress)
+        publish(db, made[encoder])
+    return made
+
+
+def stale(db: Database, layout: Layout, encoders: Sequence[str], k: int | None = None) -> dict[str, int]:
+    """Which of them `update` would make anew, and with how many neighbours."""
+    with db.read() as con:
+        rows = con.execute("select encoder, k, vectors_content from facts.neighbour_sets").fetchall()
+    held = {encoder: (size, content) for encoder, size, content in rows}
+    wanted = {encoder: k or held.get(encoder, (0, ""))[0] for encoder in encoders}
+    return {
+        encoder: size
+        for encoder, size in wanted.items()
+        if size and held.get(encoder) != (size, indices.vectors_content(layout, encoder))
+    }
+
+
+def publish(db: Database, made: Graph) -> None:
+    """Make it the content of `neighbours` for its encoder."""
+    import polars as pl
+
+    ids, known = made.index.ids, made.index.manifest
+    n, width = made.rows.shape
+    with db.write("features build --neighbours") as con:
+        con.begin()
+        con.execute("delete from facts.neighbours where encoder = $1", [known.encoder])
+        con.execute("delete from facts.neighbour_sets where encoder = $1", [known.encoder])
+        for start in range(0, n if width else 0, _INSERT):
+            rows = made.rows[start : start + _INSERT]
+            near = rows >= 0
+            own, place = np.nonzero(near)
+            batch = pl.DataFrame(
+                {
+                    "photo_id": ids.gather(own + start),
+                    "rank": (place + 1).astype(np.int32),
+                    "neighbour_id": ids.gather(rows[near]),
+                    "distance": made.distances[start : start + _INSERT][near].astype(np.float64),
+                }
+            )
+            con.register("batch", batch.to_arrow())
+            con.execute("insert into facts.neighbours select $1, * from batch", [known.encoder])
+            con.unregister("batch")
+        con.execute(
+            "insert into facts.neighbour_sets values ($1, $2, $3, $4)",
+            [known.encoder, made.k, known.vectors_content, made.recall],
+        )
+        con.commit()

@@ -1,0 +1,141 @@
+"""What a model learns from: vectors and labels of the same photos, joined by photo_id, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from photogenic import sql
+from photogenic.features.vectors import reader
+from photogenic.warehouse import Database, InputError, Layout
+from photogenic.warehouse.duckdb_store.query import require_labels
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+__all__ = ["Setup", "Source", "Split", "Target", "TrainingSet", "labelled", "training_set"]
+
+Target = Literal["like_ratio", "popular", "gender"]
+"""like_ratio: likes per swipe (of posts: likes per follower). popular: 1 above the median. gender: 1 female, 0 male."""
+
+Setup = Literal["all", "one_face"]
+Split = Literal["train", "dev", "test"]
+Source = Literal["swipes", "posts"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Rows in order of photo_id.
+
+    Attributes:
+        target, encoders, setup: what was asked for.
+        photo_ids: str (n,).
+        user_ids: str (n,), the owners.
+        X: float32 (n, d); of several encoders, their vectors side by side in the order asked.
+        y: float32 (n,).
+        weight: float32 (n,), the swipes behind a label; 1 for posts.
+        gender: str or None (n,), of the owner.
+        split: str (n,), train, dev or test.
+        n_without_vector: photos with a label that were left out because an encoder has no vector of them.
+    """
+
+    target: Target
+    encoders: tuple[str, ...]
+    setup: Setup
+    photo_ids: list[str]
+    user_ids: list[str]
+    X: NDArray[np.float32]
+    y: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    gender: list[str | None]
+    split: list[str]
+    n_without_vector: int
+
+    def __len__(self) -> int:
+        return len(self.photo_ids)
+
+
+def training_set(
+    db: Database,
+    layout: Layout,
+    target: Target,
+    *,
+    encoder: str | Sequence[str],
+    setup: Setup = "all",
+    split: Split | None = None,
+    source: Source | None = None,
+    flip: bool = False,
+) -> TrainingSet:
+    """The labelled photos of a setup that every encoder has a vector of.
+
+    For `gender`, photos whose owner's gender is unknown or `other` are left out; the others are the same
+    photos as for the other targets, so that results can be set side by side.
+
+    Args:
+        db: the warehouse.
+        layout: the store.
+        target: what is to be predicted.
+        encoder: one, several, or `a+b`: their vectors side by side.
+        setup: all photos, or those with exactly one face.
+        split: only these rows; None: all, with their split.
+        source: whose labels; None: those of swipes if there are any, else those of posts.
+        flip: the vectors of the mirror images instead.
+
+    Raises:
+        InputError: a target, setup, split or source that does not exist.
+        StoreError: the store has no labels, or no vectors by an encoder.
+    """
+    names = tuple(encoder.split("+")) if isinstance(encoder, str) else tuple(encoder)
+    if not names:
+        raise InputError("No encoder was given.", "one or more", 'encoder="dlib_face"')
+    if split is not None and split not in get_args(Split):
+        raise InputError(f"There is no split {split!r}.", f"one of {', '.join(get_args(Split))}", "")
+    rows = labelled(db, target, setup, source)
+    if split is not None:
+        rows = rows.filter(rows["split"] == split)
+    n_labelled = len(rows)
+    for name in names:
+        rows = rows.filter(rows["photo_id"].is_in(reader.opened(layout, name).ids(flip=flip)))
+    ids = rows["photo_id"].to_list()
+    return TrainingSet(
+        target=target,
+        encoders=names,
+        setup=setup,
+        photo_ids=ids,
+        user_ids=rows["user_id"].to_list(),
+        X=np.hstack([reader.read(layout, name, ids, flip=flip)[1] for name in names]),
+        y=rows["y"].to_numpy().astype(np.float32),
+        weight=rows["weight"].to_numpy().astype(np.float32),
+        gender=rows["gender"].to_list(),
+        split=rows["split"].to_list(),
+        n_without_vector=n_labelled - len(rows),
+    )
+
+
+def labelled(db: Database, target: Target, setup: Setup, source: Source | None = None) -> pl.DataFrame:
+    """photo_id, user_id, gender, y, weight, split of the photos of a setup that `target` is known of, by photo_id.
+
+    Raises:
+        InputError: a target or setup that does not exist.
+        StoreError: the store has no labels.
+    """
+    for name, value, kind in (("target", target, Target), ("setup", setup, Setup)):
+        if value not in get_args(kind):
+            raise InputError(f"There is no {name} {value!r}.", f"one of {', '.join(get_args(kind))}", "")
+    rows = _labels(db, setup, source)
+    rows = rows.with_columns(y=rows["female" if target == "gender" else target])
+    return rows.filter(rows["y"].is_not_null()).select("photo_id", "user_id", "gender", "y", "weight", "split")
+
+
+def _labels(db: Database, setup: Setup, source: Source | None) -> pl.DataFrame:
+    with db.read() as con:
+        require_labels(con)
+        if source is None:
+            ((swipes,),) = con.execute("select count(*) from photo_labels where source = 'swipes'").fetchall()
+            source = "swipes" if swipes else "posts"
+        frame: pl.DataFrame = con.sql(sql.read("training/labels"), params={"setup": setup, "source": source}).pl()
+    return frame

@@ -1,0 +1,93 @@
+"""What is left to download, and what became of it: the warehouse's side of `features fetch`.
+
+Pending photos are read bucket by bucket from the newest snapshot, so that a million of them never lie
+in memory; attempts go through the journal into facts.fetch_attempts and facts.photo_files.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from photogenic import sql
+from photogenic.ingest.download.address_guard import parse_url
+from photogenic.ingest.download.request import Outcome
+from photogenic.ingest.download.scheduler import Item
+from photogenic.ingest.download.statuses import STATUSES, Status
+from photogenic.ingest.journal.clock import instant
+from photogenic.warehouse import Database, Layout
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Pending", "merge", "record"]
+
+_BUCKET_PHOTOS = 10_000
+_COUNT_PHOTOS = 200_000
+
+
+class Pending:
+    """The photos to download, in buckets.
+
+    Args:
+        db: the store.
+        retry: settled statuses to try once more.
+    """
+
+    def __init__(self, db: Database, retry: tuple[Status, ...] = ()) -> None:
+        self._db, self._retry = db, list(retry)
+        with db.read() as con:
+            row = con.execute("select count(*) from facts.photos").fetchone()
+            n_versions = int(row[0]) if row else 0
+            self.n_buckets = n_versions // _BUCKET_PHOTOS + 1
+            self.total = sum(self._counts(con, n_versions // _COUNT_PHOTOS + 1))
+
+    def bucket(self, number: int) -> list[tuple[str | None, Item]]:
+        """The items of one bucket and their hosts (None: no usable address); every photo is in exactly one."""
+        with self._db.read() as con:
+            rows = con.execute(sql.read("network/pending"), self._parameters(self.n_buckets, number)).fetchall()
+        return [(_host(url), Item(photo_id, url, attempts + 1)) for photo_id, url, attempts in rows]
+
+    def _counts(self, con: DuckDBPyConnection, n_buckets: int) -> Iterator[int]:
+        query = f"select count(*) from ({sql.read('network/pending')})"
+        for number in range(n_buckets):
+            row = con.execute(query, self._parameters(n_buckets, number)).fetchone()
+            yield int(row[0]) if row else 0
+
+    def _parameters(self, n_buckets: int, number: int) -> dict[str, Any]:
+        return {"buckets": n_buckets, "bucket": number, "retry": self._retry}
+
+
+def _host(url: str) -> str | None:
+    parsed = parse_url(url)
+    return parsed.raw_host if parsed else None
+
+
+def record(item: Item, outcome: Outcome, *, settled: bool) -> dict[str, Any]:
+    """A journal record: one attempt, and what it says about the photo's bytes."""
+    return {
+        "photo_id": item.photo_id,
+        "url": item.url,
+        "status": outcome.status,
+        "detail": outcome.detail or None,
+        "attempt": item.attempt,
+        "started_at": instant(item.started_at or 0.0).isoformat(),
+        "duration_s": round(item.spent_s, 6),
+        "bytes": outcome.n_bytes,
+        "settled": settled,
+        "file_status": STATUSES[outcome.status].file_status,
+        "sha256": outcome.sha256,
+        "width": outcome.width,
+        "height": outcome.height,
+    }
+
+
+def merge(con: DuckDBPyConnection, segment: Path, layout: Layout) -> None:
+    """Take one segment's rows into the base tables; pictures of photos erased meanwhile go."""
+    path, now = str(segment), dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    con.execute(f"insert into facts.fetch_attempts {sql.read('network/merge_attempts')}", {"path": path})
+    con.execute(f"insert into facts.photo_files {sql.read('network/merge_files')}", {"path": path, "now": now})
+    for (sha256,) in con.execute(sql.read("network/orphans"), {"path": path}).fetchall():
+        layout.photo(sha256).unlink(missing_ok=True)

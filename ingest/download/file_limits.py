@@ -1,0 +1,50 @@
+"""How many downloads the process's open-file limit has room for."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+from photogenic.warehouse import InputError, Progress
+
+__all__ = ["affordable"]
+
+_PER_DOWNLOAD = 2
+"""A socket, and a temporary file for what does not fit in memory."""
+_SPARE = 24
+"""The warehouse while merging, name lookups, the journal, and whatever Python opens meanwhile."""
+
+
+def affordable(concurrency: int, progress: Progress) -> int:
+    """Raise the soft limit as far as needed and allowed; the concurrency that fits under what is left.
+
+    Raises:
+        InputError: not even one download fits.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = _open_now() + _SPARE
+    wanted = used + _PER_DOWNLOAD * concurrency
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+        soft = raised
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return concurrency
+    room = (soft - used) // _PER_DOWNLOAD
+    if room < 1:
+        raise InputError(
+            f"The open-file limit is {soft}, of which {used} are needed beside the downloads.",
+            f"at least {used + _PER_DOWNLOAD}",
+            f"ulimit -n {max(1024, wanted)}",
+        )
+    progress.note(
+        f"The open-file limit is {soft}: {room} downloads at a time instead of {concurrency}. "
+        f"`ulimit -n {wanted}` before the command lifts it."
+    )
+    return room
+
+
+def _open_now() -> int:
+    folder = Path("/proc/self/fd")
+    return len(os.listdir(folder)) if folder.exists() else 16  # noqa: PTH208

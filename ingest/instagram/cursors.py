@@ -1,0 +1,118 @@
+"""Where each walk along an account or hashtag stands, and what its pages tell: the crawl's side of the warehouse.
+
+A page goes into the journal as one record, its rows together with the cursor that follows them, so that a
+crash never separates the two. Merging turns records into observations (every look), and into versions of
+users and photos (only what changed).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from photogenic import sql
+from photogenic.ingest.instagram.api import Page, Target
+from photogenic.ingest.instagram.client import CrawlStatus
+from photogenic.ingest.instagram.refused_pages import readable
+from photogenic.warehouse import Database, Layout
+from photogenic.warehouse.erasure.tombstones import Tombstones
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Walk", "merge", "record", "walks"]
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk.
+
+    Attributes:
+        target: along what.
+        began_at: UTC, without zone.
+        status: open while there is more to come.
+        cursor: where to go on; None: at the beginning, or at the end.
+        n_posts: pictures taken in so far.
+        page: number of the last page read, 0 before the first.
+    """
+
+    target: Target
+    began_at: dt.datetime
+    status: CrawlStatus = "open"
+    cursor: str | None = None
+    n_posts: int = 0
+    page: int = 0
+
+
+def walks(db: Database, targets: Sequence[Target], *, now: dt.datetime, refresh: dt.timedelta | None) -> list[Walk]:
+    """The walks to make: new ones, open ones where they stopped, and ended ones that began `refresh` ago.
+
+    None along accounts of people who were erased.
+    """
+    with db.read() as con:
+        rows = con.execute(sql.read("network/crawl_targets"), {"targets": [str(t) for t in targets]}).fetchall()
+    known, tombstones = {row[0]: row[1:] for row in rows}, Tombstones(db.layout)
+    found = []
+    for target in targets:
+        if tombstones.holds("target", str(target)):
+            continue
+        status, cursor, n_posts, began_at, page = known.get(str(target), ("open", None, 0, now, 0))
+        if status in {"open", "unavailable"}:
+            found.append(Walk(target, began_at, "open", cursor, n_posts, page))
+        elif refresh is not None and now - began_at >= refresh:
+            found.append(Walk(target, now))
+    return found
+
+
+def record(walk: Walk, observed_at: dt.datetime, page: Page | None = None, detail: str | None = None) -> dict[str, Any]:
+    """A journal record: a page with what follows it, or why there is none."""
+    return {
+        "target": str(walk.target),
+        "status": walk.status,
+        "detail": detail,
+        "cursor": walk.cursor,
+        "n_posts": walk.n_posts,
+        "began_at": walk.began_at.isoformat(),
+        "page": walk.page,
+        "observed_at": observed_at.isoformat(),
+        "account": asdict(page.account) if page and page.account else None,
+        "posts": [
+            {**asdict(post), "posted_at": post.posted_at.isoformat() if post.posted_at else None}
+            for post in (page.posts if page else ())
+        ],
+    }
+
+
+def merge(con: DuckDBPyConnection, segment: Path, layout: Layout) -> None:
+    """Take one segment's pages into the base tables, less what they tell of people who were erased."""
+    now = {"now": dt.datetime.now(dt.UTC).replace(tzinfo=None)}
+    with readable(segment) as (path, bad):
+        rows = [(one.line, one.why, now["now"]) for one in bad]
+        con.execute(f"create or replace temp table pages as {sql.read('network/read_pages')}", {"path": str(path)})
+    if rows:
+        con.executemany("insert into facts.rejects values ('photos', 'crawl', $1, 'bad_page', $2, null, $3)", rows)
+    tombstones = Tombstones(layout)
+    if tombstones:
+        _refuse_erased(con, tombstones, now)
+    con.execute(f"insert into facts.crawl_targets {sql.read('network/merge_targets')}", now)
+    con.execute(f"insert into facts.observations {sql.read('network/merge_observations')}", now)
+    con.execute(f"insert into facts.users {sql.read('network/merge_users')}", now)
+    con.execute(f"insert into facts.photos {sql.read('network/merge_photos')}", now)
+    con.execute("drop table pages")
+
+
+def _refuse_erased(con: DuckDBPyConnection, tombstones: Tombstones, now: dict[str, dt.datetime]) -> None:
+    """Take erased accounts and posts out of `pages`, and count them among the rejects; their accounts are known now."""
+    tombstones.prepare(con)
+    con.execute(f"create or replace temp table judged_pages as {sql.read('network/erased_pages')}")
+    con.execute(f"insert into facts.rejects {sql.read('network/reject_erased')}", now)
+    targets = con.execute("select distinct target from judged_pages where is_erased").fetchall()
+    tombstones.add(("target", target) for (target,) in targets if target.startswith("user:"))
+    con.execute("drop table pages")
+    con.execute(
+        "create temp table pages as select * exclude (is_erased, n_erased) from judged_pages where not is_erased"
+    )
+    con.execute("drop table judged_pages")

@@ -1,0 +1,143 @@
+"""What a long network run did, written down at once and merged into the warehouse now and then.
+
+Publishing a snapshot per batch would copy the whole warehouse each time, so records first go to a
+journal: one JSON object a line, handed to the kernel as it happens (a killed process loses none).
+`sync` makes everything so far survive a power cut too, the pictures as well as the journal, with one
+call for the whole group, and then notes how far that was:
+
+    {"photo_id": "a", ...}
+    {"photo_id": "b", ...}
+    {"synced": 2}
+    {"photo_id": "c", ...}      <- after a crash: true only if its file is there and whole
+
+A segment is merged once: its name goes into facts.journals in the same transaction as its rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from photogenic.warehouse import Database
+from photogenic.warehouse.storage.layout import sync_filesystem, write_atomically
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Journal", "drain", "segments"]
+
+_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_MARK = b'{"synced":'
+
+Record = dict[str, Any]
+Merge = Callable[["DuckDBPyConnection", Path], None]
+"""Takes the rows of one segment into the base tables, inside the caller's transaction; marks are no rows."""
+
+
+class Journal:
+    """The segment being written, in `folder`. Safe to append to from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{uuid.uuid4().hex}.ndjson"
+        self.n_records = 0
+        self._n_synced = 0
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Hand one record to the kernel."""
+        os.write(self._fd, _as_json(record).encode() + b"\n")
+        self.n_records += 1
+
+    def sync(self) -> None:
+        """Make all records so far, and all files of the store that were written before them, durable."""
+        n = self.n_records
+        if n > self._n_synced:
+            sync_filesystem(self.path)
+            os.write(self._fd, _MARK + b"%d}\n" % n)
+            self._n_synced = n
+
+    def close(self) -> None:
+        """Sync and end the segment; it waits to be merged. An empty one disappears."""
+        self.sync()
+        os.close(self._fd)
+        if not self.n_records:
+            self.path.unlink()
+
+
+def segments(folder: Path) -> list[Path]:
+    """The segments in `folder`, oldest first."""
+    found = folder.glob("*.ndjson") if folder.exists() else ()
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def drain(
+    db: Database, command: str, closed: list[Path], merge: Merge, holds: Callable[[Record], bool] | None = None
+) -> int:
+    """Merge ended segments, also those that a crash left behind; the number of records merged.
+
+    Args:
+        db: the store.
+        command: who writes, for the lock.
+        closed: segments that nobody appends to any more.
+        merge: takes a segment's rows in.
+        holds: whether a record that was not yet synced is true, judged by the files it speaks of; None: all are.
+    """
+    if not closed:
+        return 0
+    n = sum(_clean(path, holds) for path in closed)
+    with db.write(command) as con:
+        known = {name for (name,) in con.execute("select segment from facts.journals").fetchall()}
+        for path in closed:
+            if path.stem not in known:
+                con.begin()
+                merge(con, path)
+                con.execute("insert into facts.journals values ($1)", [path.stem])
+                con.commit()
+    for path in closed:
+        path.unlink()
+    return n
+
+
+def _clean(path: Path, holds: Callable[[Record], bool] | None) -> int:
+    """Drop what is not true from a segment that was not ended properly; the number of records left."""
+    n = synced = 0
+    whole = True
+    with path.open("rb") as file:
+        for line in file:
+            whole = line.endswith(b"\n")
+            if line.startswith(_MARK) and whole:
+                synced = max(synced, _n_synced(line))
+            elif whole:
+                n += 1
+    if whole and n == synced:
+        return n
+    kept: list[bytes] = []
+    position = 0
+    for line in path.read_bytes().splitlines(keepends=True)[: None if whole else -1]:
+        if not line.startswith(_MARK):
+            position += 1
+            if position <= synced or holds is None or _holds(line, holds):
+                kept.append(line)
+    kept.append(_MARK + b"%d}\n" % len(kept))
+    write_atomically(path, b"".join(kept))
+    return len(kept) - 1
+
+
+def _n_synced(mark: bytes) -> int:
+    """How many records a mark speaks of; one that lost bytes speaks of none."""
+    told = mark[len(_MARK) : -2]
+    return int(told) if told.isdigit() else 0
+
+
+def _holds(line: bytes, holds: Callable[[Record], bool]) -> bool:
+    """Whether a line that was not yet durable is true; one that lost bytes is not."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and holds(record)

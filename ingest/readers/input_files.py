@@ -1,0 +1,235 @@
+"""What the user named: files, globs, stdin and pipes, as files that can be read more than once.
+
+A stream is copied into the store's folder for temporary files first, a block at a time: rows are read more than once,
+and the same bytes must be known again. Names are bytes to the system and text to us: what is printed and stored is
+one line of UTF-8, with escapes for what is neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob
+import os
+import re
+import shlex
+import stat
+import sys
+import tempfile
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from photogenic.warehouse import InputError, StoreError
+
+__all__ = ["Given", "Spool", "find", "openable", "pasted", "shown"]
+
+_STDIN = {"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
+_BLOCK = 1 << 20
+_PATTERN = set("*?[]{}\\")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One file to read.
+
+    Attributes:
+        path: what is opened.
+        name: what is printed and stored.
+        folder: what the paths of pictures are relative to, unless said otherwise.
+        is_stream: it came through a pipe or stdin, so its name says nothing about its format.
+    """
+
+    path: Path
+    name: str
+    folder: Path
+    is_stream: bool = False
+
+
+class Spool:
+    """Streams, copied into files that last as long as the context.
+
+    Args:
+        folder: where the copies lie; made when it is needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._held = folder, contextlib.ExitStack()
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def copy(self, stream: BinaryIO, name: str) -> Path:
+        """A path under which the bytes of a stream can be read.
+
+        Raises:
+            InputError: the stream cannot be read.
+            StoreError: there is no room for the copy.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            number, text = tempfile.mkstemp(prefix="stream-", dir=self._folder)
+        except OSError as error:
+            raise _no_room(name, self._folder, error) from error
+        copy, path = self._held.enter_context(os.fdopen(number, "wb")), Path(text)
+        opened = Path(f"/proc/self/fd/{number}")
+        if opened.exists():  # without a name, nothing is left behind, however the process ends
+            path.unlink()
+            path = opened
+        else:
+            self._held.callback(path.unlink, missing_ok=True)
+        more = True
+        while more:
+            more = bool(data := _read(stream, name))
+            try:
+                copy.write(data) if data else copy.flush()
+            except OSError as error:
+                raise _no_room(name, self._folder, error) from error
+        return path
+
+
+def find(sources: Sequence[str | Path], spool: Spool) -> list[Given]:
+    """The files that are meant: a name that exists is that file, any other may be a glob; each file once.
+
+    Args:
+        sources: names; `-` is stdin.
+        spool: takes what comes through stdin or a pipe.
+
+    Raises:
+        InputError: nothing is there.
+    """
+    if not sources:
+        raise InputError("No file was named.", "one or more files or globs", "features ingest --help")
+    found: dict[str | Path, Given] = {}
+    for source in sources:
+        if source == "-" or str(source) in _STDIN - {"-"}:
+            if "-" not in found:
+                found["-"] = Given(spool.copy(_stdin(), "stdin"), "stdin", Path(), is_stream=True)
+            continue
+        path = Path(source)
+        mode = _mode(path)
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            if path not in found:
+                with _opened(path) as stream:
+                    found[path] = Given(spool.copy(stream, shown(path)), shown(path), path.parent, is_stream=True)
+            continue
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{shown(path)} is a folder.", "files, or a glob", f"{pasted(path / '*.parquet')}")
+        if mode and not stat.S_ISREG(mode):
+            raise InputError(f"{shown(path)} is a device.", "a file, a pipe, or - for stdin", "features ingest --help")
+        files = [path] if mode else [Path(name) for name in _matches(str(source)) if os.path.isfile(name)]  # noqa: PTH113
+        if not files:
+            what = "No file matches" if glob.has_magic(str(source)) else "There is no file"
+            raise InputError(f"{what} '{shown(source)}'.", "an existing file", f"ls {pasted(path.parent)}")
+        found.update({file: Given(file, shown(file), file.parent) for file in files})
+    return list(found.values())
+
+
+@contextlib.contextmanager
+def openable(path: Path) -> Iterator[Path]:
+    """The same file by a name that DuckDB and Arrow open: UTF-8, without what a glob would take for a pattern."""
+    if _is_utf8(str(path)) and not _PATTERN & set(str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="photogenic-") as folder:
+        link = Path(folder, "given")
+        link.symlink_to(path.absolute())
+        yield link
+
+
+def shown(path: str | Path) -> str:
+    """A name as one line of UTF-8: other bytes, and what moves a cursor, as escapes."""
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(char.encode("unicode_escape").decode() if _breaks_lines(char) else char for char in text)
+
+
+def pasted(path: str | Path) -> str:
+    """A name as a shell reads it."""
+    text = str(path)
+    if _is_utf8(text) and not any(map(_breaks_lines, text)):
+        return shlex.quote(text)
+    octets = os.fsencode(text)
+    return "$'" + "".join(chr(n) if 32 <= n < 127 and n not in b"'\\" else f"\\x{n:02x}" for n in octets) + "'"
+
+
+def _matches(pattern: str) -> list[str]:
+    """What a glob finds. Where nothing is found, folders that exist are taken by their name: `a[1]/*.csv`."""
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+    folder, name = os.path.split(pattern)
+    while not found and folder not in {"", os.sep}:
+        if os.path.isdir(folder):  # noqa: PTH112
+            return sorted(glob.glob(os.path.join(glob.escape(folder), name), recursive=True))  # noqa: PTH118, PTH207
+        folder, part = os.path.split(folder)
+        name = os.path.join(part, name)  # noqa: PTH118
+    return found
+
+
+def _mode(path: Path) -> int:
+    """What lies under a name; 0: nothing.
+
+    Raises:
+        InputError: one may not look there.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return 0
+    except OSError as error:
+        if error.errno in {errno.ENAMETOOLONG, errno.ELOOP}:
+            return 0
+        raise _unread(shown(path), error) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    number = _DESCRIPTOR.fullmatch(str(path))
+    try:
+        return os.fdopen(os.dup(int(number[1])), "rb") if number else path.open("rb")
+    except OSError as error:
+        raise _unread(shown(path), error) from error
+
+
+def _stdin() -> BinaryIO:
+    stream = sys.stdin
+    if stream is None or stream.closed:
+        raise InputError("stdin is closed.", "rows on stdin, or a file", "features ingest users - < USERS.csv")
+    if stream.isatty():
+        raise InputError("stdin is a terminal.", "rows through a pipe", "features ingest users - < USERS.csv")
+    return stream.buffer
+
+
+def _read(stream: BinaryIO, name: str) -> bytes:
+    try:
+        return stream.read(_BLOCK)
+    except OSError as error:
+        raise _unread(name, error) from error
+
+
+def _unread(name: str, error: OSError) -> InputError:
+    return InputError(f"{name} cannot be read: {error.strerror or error}.", "a readable file", "ls -l, or another file")
+
+
+def _no_room(name: str, folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{name} cannot be copied into {folder}: {error.strerror or error}",
+        "a writable folder with room for what comes through a pipe",
+        f"df -h {folder}, or a file in place of the pipe",
+    )
+
+
+def _breaks_lines(char: str) -> bool:
+    """Whether it is a control character, or ends a line or a paragraph."""
+    return unicodedata.category(char) in {"Cc", "Zl", "Zp"}
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

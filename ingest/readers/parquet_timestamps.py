@@ -1,0 +1,130 @@
+"""Parquet timestamps in milliseconds or seconds that microseconds cannot hold, such as the infinity of JDBC drivers.
+
+DuckDB turns such columns into microseconds while it reads them, and gives the whole file up where that overflows.
+So these columns are read by Arrow, and what lies beyond becomes an infinite instant, which refuses its row only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from photogenic.ingest.readers import parquet_schema
+from photogenic.ingest.readers.source_files import Source
+from photogenic.ingest.tabular import scan_sql
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["prepare"]
+
+_MOST = (1 << 63) - 1
+_TO_MICROSECONDS = {"s": 1_000_000, "ms": 1000}
+
+
+def prepare(con: DuckDBPyConnection, source: Source) -> frozenset[int]:
+    """Make the temporary table `far_instants` (line, f0...) of the columns that DuckDB cannot read, if there are any.
+
+    Returns:
+        The numbers of these fields. Those inside lists and structures are not in the table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if source.format != "parquet":
+        return frozenset()
+    try:
+        with pq.ParquetFile(source.path) as file:
+            schema = file.schema_arrow
+            if len(schema) != len(source.fields):
+                return frozenset()
+            far = [number for number in range(len(schema)) if _is_coarse(schema.field(number).type)]
+            far = [number for number in far if not _is_near(file, number) and not _is_read(source, number)]
+            flat = [number for number in far if pa.types.is_timestamp(schema.field(number).type)]
+            if flat:
+                con.register("given_instants", _reader(file, flat))
+                try:
+                    con.execute("create or replace temp table far_instants as from given_instants")
+                finally:
+                    con.unregister("given_instants")
+    except (pa.ArrowException, OSError):
+        return frozenset()  # DuckDB says what is wrong with the file.
+    return frozenset(far)
+
+
+def _is_coarse(type_: pa.DataType) -> bool:
+    """Whether values of this type hold timestamps coarser than microseconds."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(type_):
+        return type_.unit in _TO_MICROSECONDS
+    return any(_is_coarse(type_.field(number).type) for number in range(type_.num_fields))
+
+
+def _is_near(file: pq.ParquetFile, number: int) -> bool:
+    """Whether the file's statistics say that all values of a column fit microseconds."""
+    name = file.schema_arrow.field(number).name
+    columns = [at for at in range(file.metadata.num_columns) if file.schema.column(at).path == name]
+    if len(columns) != 1:
+        return False
+    for group in range(file.metadata.num_row_groups):
+        chunk = file.metadata.row_group(group).column(columns[0])
+        if not chunk.is_stats_set or chunk.physical_type != "INT64":
+            return False
+        statistics = chunk.statistics
+        if statistics.null_count == chunk.num_values:
+            continue
+        if not statistics.has_min_max or max(-statistics.min_raw, statistics.max_raw) > _MOST // 1000:
+            return False
+    return True
+
+
+def _is_read(source: Source, number: int) -> bool:
+    """Whether DuckDB reads the column."""
+    import duckdb
+
+    file, names = parquet_schema.table_function(source.path), scan_sql.aliases(source)
+    with duckdb.connect() as con:  # An error would end the transaction of the ingest.
+        try:
+            con.execute(f"select max(hash(f{number})) from {file} as given({names})").fetchall()
+        except duckdb.ConversionException:
+            return False
+    return True
+
+
+def _reader(file: pq.ParquetFile, numbers: list[int]) -> pa.RecordBatchReader:
+    import pyarrow as pa
+
+    types = [file.schema_arrow.field(number).type for number in numbers]
+    all_names = file.schema_arrow.names
+    names = [all_names[number] for number in numbers]
+    # Columns are asked for by name; where others have the same, all are read, and these are taken by their place.
+    is_clear = all(all_names.count(name) == 1 for name in names)
+    places = range(len(numbers)) if is_clear else numbers
+    fields = [("line", pa.int64())]
+    fields += [(f"f{n}", pa.timestamp("us", type_.tz and "UTC")) for n, type_ in zip(numbers, types, strict=True)]
+    schema = pa.schema(fields)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        line = 1
+        for batch in file.iter_batches(columns=names if is_clear else None):
+            arrays = [_microseconds(batch.column(place)) for place in places]
+            lines = pa.array(range(line, line + len(batch)), pa.int64())
+            line += len(batch)
+            yield pa.record_batch([lines, *arrays], schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _microseconds(array: pa.TimestampArray) -> pa.TimestampArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    factor = _TO_MICROSECONDS[array.type.unit]
+    values, most = array.cast(pa.int64()), _MOST // factor
+    near = pc.and_(pc.less_equal(values, most), pc.greater_equal(values, -most))
+    far = pc.if_else(pc.greater(values, 0), _MOST, -_MOST)
+    values = pc.if_else(near, pc.multiply(pc.if_else(near, values, 0), factor), far)
+    return values.cast(pa.timestamp("us", array.type.tz and "UTC"))

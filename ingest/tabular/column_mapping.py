@@ -1,0 +1,153 @@
+"""The columns of a file and ours: which is which, and what separates them in a header."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from photogenic.ingest.tabular.schemas import Column, Table
+from photogenic.warehouse import InputError
+
+__all__ = ["Header", "bind", "read_header"]
+
+_SEPARATORS = (",", ";", "\t", "|")
+_SEP = re.compile(r'(["\']?)sep=(.?)\1[ ,;\t|]*', re.IGNORECASE)
+_LINE_END = re.compile("\r\n|\r|\n")
+_GENERIC = {"id", "ids", "uid", "uuid", "guid", "key", "no", "nr", "number", "ref", "at", "time", "ts", "the"}
+"""Parts of a name that say nothing about whom or what it names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the first record of a CSV says: the names, what separates them, and the line on which it ends, from 1."""
+
+    names: list[str]
+    separator: str
+    line: int
+
+
+def read_header(file: str, head: str, table: Table, mapping: Mapping[str, str]) -> Header:
+    """The header at the beginning of a text that is not blank. A first line `sep=;`, as Excel writes it, is heeded.
+
+    Without it, the separator is the one that makes most of the header ours.
+
+    Raises:
+        InputError: there is no header that can be read.
+    """
+    at, line = _first_line(head, 0, 1)
+    separators: Sequence[str] = _SEPARATORS
+    first = _LINE_END.split(head[at : at + 1000], maxsplit=1)[0]
+    if given := _SEP.fullmatch(first):
+        if not given[2] or given[2] in '"\n\r' or not given[2].isascii() or given[2].isalnum():
+            raise InputError(
+                f"{file}: its first line {first!r} names no separator.",
+                "one character, such as sep=;",
+                "take that line out of the file",
+            )
+        separators = [given[2]]
+        at, line = _first_line(head, at + len(first), line)
+    if at == len(head):
+        raise InputError(f"{file} has no header.", "a line of names", f"head -n 3 {file}")
+    wanted = {*map(_plain, table.names), *map(_plain, mapping.values())}
+    splits = [(separator, *_split(head, at, separator)) for separator in separators]
+    separator, names, end = max(
+        splits, key=lambda split: (len(wanted.intersection(map(_plain, split[1]))), len(split[1]))
+    )
+    if not names:
+        shown = head[at : at + 80].splitlines()[0]
+        raise InputError(
+            f"{file}: the header {shown!r} cannot be read.",
+            "one record of names, each quote closed",
+            f"head -n 3 {file}",
+        )
+    return Header(names, separator, line + len(_LINE_END.findall(head, at, end)))
+
+
+def bind(
+    file: str, table: Table, names: Sequence[str], mapping: Mapping[str, str], nested: Collection[str] = ()
+) -> dict[str, int]:
+    """Which field is which column of ours: the exact name, else one that is the same but for case, blanks, hyphens.
+
+    Args:
+        file: its name.
+        table: whose columns are looked for.
+        names: of the fields.
+        mapping: ours -> theirs.
+        nested: names of fields that hold objects or lists: they are suggested for nothing.
+
+    Raises:
+        InputError: a column is missing, or there more than once.
+    """
+    bound: dict[str, int] = {}
+    for column in table.columns:
+        theirs = mapping.get(column.name)
+        name = theirs or column.name
+        numbers = [number for number, given in enumerate(names) if given == name]
+        numbers = numbers or [number for number, given in enumerate(names) if _plain(given) == _plain(name)]
+        if len(numbers) > 1:
+            raise InputError(
+                f"{file} has {len(numbers)} columns {name!r}.", "one", f"--map {column.name}=THEIRS, or drop the others"
+            )
+        if numbers:
+            bound[column.name] = numbers[0]
+        elif column.required or theirs is not None:
+            ours = {_plain(other) for other in table.names if other != name}
+            free = [given for given in names if given not in nested and _plain(given) not in ours]
+            raise _missing(file, column, name, names, free)
+    return bound
+
+
+def _missing(file: str, column: Column, name: str, names: Sequence[str], free: Sequence[str]) -> InputError:
+    near = max(free, key=lambda given: _likeness(name, given), default="")
+    return InputError(
+        f"{file} has no column {name!r}.",
+        f"that name among its columns: {', '.join(names[:40])}",
+        f"--map {column.name}={near if near and _likeness(name, near) >= 0.7 else 'THEIRS'}",
+    )
+
+
+def _likeness(one: str, other: str) -> float:
+    """From 0 to 1, by the parts of two names that say whom or what they name: `sender_id` is not like `event_id`."""
+    left, right = _telling(one), _telling(other)
+    if not left or not right:
+        return difflib.SequenceMatcher(None, _plain(one), _plain(other)).ratio()
+    return difflib.SequenceMatcher(None, left, right).ratio()
+
+
+def _telling(name: str) -> str:
+    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
+    return "_".join(part for part in _plain(plain).split("_") if part and part not in _GENERIC)
+
+
+def _plain(name: str) -> str:
+    """`Sender ID`, `sender-id` and `sender_id` are one name."""
+    return re.sub(r"[\s\-_]+", "_", name.strip().strip("\ufeff").strip().lower())
+
+
+def _first_line(head: str, at: int, line: int) -> tuple[int, int]:
+    """Where the next line begins that is not empty, and its number."""
+    while end := _LINE_END.match(head, at):
+        at, line = end.end(), line + 1
+    return at, line
+
+
+def _split(head: str, at: int, separator: str) -> tuple[list[str], int]:
+    """The fields of the record that begins there, and where it ends. No fields where its quotes make no sense.
+
+    The grammar is that of readers/csv_quotes.py, but for a quote behind a blank: in a name it is an ordinary character.
+    """
+    sep = re.escape(separator)
+    field = re.compile(rf'"((?:[^"]|"")*)" *(?=[{sep}\r\n]|\Z)|((?:[^"{sep}\r\n][^{sep}\r\n]*)?)')
+    names = list[str]()
+    while found := field.match(head, at):
+        names.append(found[1].replace('""', '"') if found[1] is not None else found[2])
+        at = found.end()
+        behind = head[at : at + 1]
+        if behind in {"", "\r", "\n"}:
+            return names, at
+        if behind != separator:
+            break
+        at += 1
+    return [], at

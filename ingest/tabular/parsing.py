@@ -1,0 +1,189 @@
+"""From a field of a file to a value of ours, and what can be wrong with it, as SQL.
+
+The macros that do the reading are in sql/ingest/values.sql; here is which one a type of field needs.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import TYPE_CHECKING, Literal
+
+from photogenic import sql
+from photogenic.ingest.tabular.schemas import Column, Reason, Type
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["has_nan", "prepare", "problems", "readable", "remedy", "shown", "trimmed", "value"]
+
+Family = Literal["text", "bytes", "whole", "real", "decimal", "flag", "time", "zoned", "nanos", "day", "texts", "other"]
+
+_WHOLE = {f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")} | {
+    "INTEGER",
+    "UINTEGER",
+}
+
+_NUMBER: set[Family] = {"whole", "real", "decimal"}
+_READABLE: dict[Type, set[Family]] = {
+    "id": {"text", "bytes", *_NUMBER},
+    "text": {"text", "bytes", *_NUMBER},
+    "tags": {"text", "bytes", "texts", *_NUMBER},
+    "gender": {"text", "bytes", *_NUMBER},
+    "flag": {"text", "bytes", "flag", *_NUMBER},
+    "count": {"text", "bytes", *_NUMBER},
+    "time": {"text", "bytes", "time", "zoned", "nanos", "day", *_NUMBER},
+}
+"""Columns of nothing but NULL come as whole or real numbers from some writers, hence in each set."""
+
+_NAME, _TIMESTAMP = re.compile(r'"(?:[^"]|"")*"'), re.compile(r"\bTIMESTAMP(?:_S|_MS)?(?![\w ])")
+"""Quoted names in a type, and the type of a time without a zone, alone or inside another type."""
+
+_MAX_ID, _MAX_TEXT = 1024, 65_536
+_EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
+"""The whole numbers below are exact in floating point."""
+
+
+def prepare(con: DuckDBPyConnection) -> None:
+    """Create the macros, for this connection."""
+    con.execute(sql.read("ingest/values"))
+
+
+def readable(type_: Type, field_type: str) -> bool:
+    """Whether values of a field of this DuckDB type can mean what a column of this type asks."""
+    return _family(field_type) in _READABLE[type_]
+
+
+def trimmed(type_: Type, field_type: str, field: str) -> str:
+    """The SQL expression that makes `field` ready: text is trimmed; what is blank or not a number is NULL."""
+    match _family(field_type):
+        case "text":
+            # A flag that is no known word is refused like a blank one: no need to look for words that mean missing.
+            return f"trimmed({field})" if type_ == "flag" else f"plain({field})"
+        case "bytes":
+            return f"plain(coalesce(try(decode({field})), cast({field} as varchar)))"
+        case "real":
+            return f"case when not isnan({field}) then {field} end"
+        case "texts":
+            return f"plain(array_to_string({field}, ' '))"
+    return field
+
+
+def value(type_: Type, field_type: str, field: str) -> str:
+    """The SQL expression that reads `field`, which `trimmed` has made ready."""
+    family = _family(field_type)
+    match type_, family:
+        case ("text", "text" | "bytes") | ("flag", "flag"):
+            return field
+        case ("id", "text" | "bytes"):
+            return f"id_of({field})"
+        case ("id", "real"):
+            return f"id_of_real({field}, {_EXACT[field_type]})"
+        case ("time", "zoned"):
+            return f"time_of_zoned({field})"
+        case ("time", "nanos"):
+            return f"time_of_nanos({field})"
+        case ("time", "day"):
+            return f"time_of_day({field})"
+        case ("time", "time"):
+            return f"cast({field} as timestamp)"
+        case ("time", "whole"):
+            return f"time_of_number(case when {field} is not null then coalesce(try_cast({field} as hugeint), 0) end)"
+        case ("time", "real" | "decimal"):
+            return f"time_of_number(cast({field} as double))"
+        case ("count", "whole" | "real"):
+            return f"count_of_number({field})"
+    text = field
+    if family == "decimal":
+        text = f"text_of_decimal({field})"
+    elif family in {"whole", "real", "flag"}:
+        text = f"cast({field} as varchar)"
+    return text if type_ in {"id", "text"} else f"{type_}_of({text})"
+
+
+def shown(field_type: str, field: str) -> str:
+    """The SQL expression that shows `field` as it is in the file.
+
+    The first instants that a timestamp can hold have no text in DuckDB: writing one makes the database unusable for
+    the whole process. So they are shown as microseconds since 1970, and inside of lists and structures not at all.
+    """
+    if not _TIMESTAMP.search(_NAME.sub("", field_type)):
+        return f"cast({field} as varchar)"
+    if "(" in field_type or "[" in field_type:
+        return f"case when {field} is not null then 'not shown: timestamps in a list or structure' end"
+    micros = f"cast(epoch_us({field}) as varchar)"
+    return f"case when {field} >= timestamp '290308-01-01 (BC)' then cast({field} as varchar) else {micros} end"
+
+
+def remedy(column: Column, field_type: str, field: str) -> str:
+    """The SQL expression for what the detail of a refused value says besides the value."""
+    if column.type != "time" or _family(field_type) not in {"text", "bytes"}:
+        return "''"
+    text = trimmed(column.type, field_type, field)
+    return f"case when {column.name} = timestamp '0001-01-01' then coalesce(zone_remedy({text}), '') else '' end"
+
+
+def problems(column: Column, latest: dt.datetime) -> list[tuple[str, str]]:
+    """Conditions on the value that refuse its row, in the order in which they are asked, each with its reason in SQL.
+
+    Args:
+        column: ours.
+        latest: the last instant that is believed.
+    """
+    name, found = column.name, list[tuple[str, str]]()
+    if column.blank is not None:
+        found.append((f"{name} is null", _reason(column.blank)))
+    match column.type:
+        case "id":
+            inexact, too_long = _reason("inexact_id"), _reason("too_long")
+            found.append(
+                (f"strlen({name}) > {_MAX_ID}", f"case when {name} = inexact() then {inexact} else {too_long} end")
+            )
+        case "text":
+            found.append((f"strlen({name}) > {_MAX_TEXT}", _reason("too_long")))
+        case "gender":
+            found.append((f"{name} = 'bad'", _reason("bad_gender")))
+        case "count":
+            found.append((f"{name} < 0", _reason("bad_number")))
+        case "time":
+            found.append((f"{name} < timestamp '1900-01-01'", _reason("bad_time")))
+            found.append((f"{name} > timestamp '{latest}'", _reason("future_time")))
+        case "tags":
+            found.append((f"len({name}) > 1000", _reason("too_long")))
+        case "flag":
+            pass
+    return found
+
+
+def has_nan(field_type: str) -> bool:
+    """Whether values of this DuckDB type may be no number."""
+    return _family(field_type) == "real"
+
+
+def _reason(reason: Reason) -> str:
+    return f"'{reason}'"
+
+
+def _family(field_type: str) -> Family:
+    name = field_type.partition("(")[0]
+    if name in {"VARCHAR", "ENUM", "UUID"}:
+        return "text" if name == "VARCHAR" else "whole"
+    if name == "BLOB":
+        return "bytes"
+    if name in _WHOLE:
+        return "whole"
+    if name == "DECIMAL":
+        return "whole" if field_type.endswith(",0)") else "decimal"
+    if name in _EXACT:
+        return "real"
+    if name == "BOOLEAN":
+        return "flag"
+    if field_type in {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS"}:
+        return "time"
+    if field_type in {"TIMESTAMP_NS", "TIMESTAMPTZ_NS"}:
+        return "nanos"
+    if field_type == "TIMESTAMP WITH TIME ZONE":
+        return "zoned"
+    if name == "DATE":
+        return "day"
+    return "texts" if field_type == "VARCHAR[]" else "other"

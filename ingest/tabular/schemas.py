@@ -1,0 +1,178 @@
+"""What a file may hold: the four kinds of rows, their columns, and every reason to refuse a row.
+
+Header names are matched without regard to case, surrounding blanks, spaces or hyphens (`Sender ID` is
+`sender_id`); nothing else is guessed: other names are given by `--map ours=theirs`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from photogenic.warehouse import InputError
+
+__all__ = ["KINDS", "REASONS", "TABLES", "Column", "Kind", "Reason", "Table", "table_of"]
+
+Kind = Literal["users", "photos", "main_photos", "swipes"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Type = Literal["id", "text", "tags", "gender", "flag", "count", "time"]
+
+Reason = Literal[
+    "bad_encoding",
+    "bad_gender",
+    "bad_json",
+    "bad_liked",
+    "bad_number",
+    "bad_page",
+    "bad_quotes",
+    "bad_time",
+    "duplicate",
+    "erased",
+    "future_time",
+    "inexact_id",
+    "nested_value",
+    "no_photo_id",
+    "no_recipient_id",
+    "no_sender_id",
+    "no_time",
+    "no_user_id",
+    "path_outside_images",
+    "photo_of_another_user",
+    "repeated_key",
+    "superseded",
+    "too_few_columns",
+    "too_long",
+    "too_many_columns",
+]
+
+REASONS: dict[Reason, str] = {
+    "bad_encoding": "The row is not valid UTF-8 in a file that otherwise is.",
+    "bad_gender": "The gender is not one of the known spellings (blank and `unknown` are fine).",
+    "bad_json": "The line is not one complete JSON object.",
+    "bad_liked": "Neither yes nor no in one of the known spellings, or blank.",
+    "bad_number": "Not a whole number from 0 to 2^53.",
+    "bad_page": "A page in the journal of an earlier crawl that cannot be read; its walk ends as `api_error`.",
+    "bad_quotes": "A quoted field is not closed, or goes on after its closing quote.",
+    "bad_time": "Not a time: unreadable, in a zone given by an abbreviation, before 1900, or too small to be an epoch.",
+    "duplicate": "Equal in every value to a row that is held already, or to an earlier row of the same file.",
+    "erased": "Speaks of somebody, or a photo of somebody, who was erased from the store; nothing else of it is kept.",
+    "future_time": "More than a day after the instant of the ingest.",
+    "inexact_id": "A number that went through floating point, which may have changed it: from 2^53 on, or 1.5e+18.",
+    "nested_value": "An object or a list of JSON where an id or a text is needed.",
+    "no_photo_id": "The photo's id is blank.",
+    "no_recipient_id": "The recipient's id is blank.",
+    "no_sender_id": "The sender's id is blank.",
+    "no_time": "A time that is needed is blank.",
+    "no_user_id": "The user's id is blank.",
+    "path_outside_images": "The path leads out of the images folder, through `..`, a link or an absolute path.",
+    "photo_of_another_user": "The photo's id belongs to another user already; the first claim holds.",
+    "repeated_key": "A key of the JSON object is there twice.",
+    "superseded": "A later row of the same file says something else about the same id.",
+    "too_few_columns": "Fewer fields than the header has.",
+    "too_long": "An id over 1,024 bytes, another value over 65,536, or a row over 16 MiB.",
+    "too_many_columns": "More fields than the header has.",
+}
+"""Each reason with its meaning. `read = kept + rejected by reason` holds for every file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column that we read.
+
+    Attributes:
+        name: ours, the name in the warehouse.
+        type: how its values are read (sql/ingest/values.sql).
+        required: a file without it is refused.
+        blank: the reason that refuses a row where it is blank; None: blank is NULL.
+    """
+
+    name: str
+    type: Type
+    required: bool = False
+    blank: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One kind of rows: its columns in order, and those that name a row's subject."""
+
+    kind: Kind
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """The column of that name.
+
+        Raises:
+            InputError: there is none.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        near = difflib.get_close_matches(name, self.names, n=1)
+        raise InputError(
+            f"{self.kind} have no column {name!r}.",
+            f"one of {', '.join(self.names)}",
+            f"--map {near[0]}=THEIRS" if near else "features ingest --help",
+        )
+
+
+TABLES: dict[Kind, Table] = {
+    "users": Table(
+        "users",
+        (
+            Column("user_id", "id", required=True, blank="no_user_id"),
+            Column("gender", "gender"),
+            Column("followers", "count"),
+            Column("created_at", "time"),
+        ),
+    ),
+    "photos": Table(
+        "photos",
+        (
+            Column("photo_id", "id", required=True, blank="no_photo_id"),
+            Column("user_id", "id", required=True, blank="no_user_id"),
+            Column("path", "text"),
+            Column("url", "text"),
+            Column("posted_at", "time"),
+            Column("likes", "count"),
+            Column("hashtags", "tags"),
+            Column("set_at", "time"),
+        ),
+    ),
+    "main_photos": Table(
+        "main_photos",
+        (
+            Column("user_id", "id", required=True, blank="no_user_id"),
+            Column("photo_id", "id", required=True),
+            Column("set_at", "time", required=True, blank="no_time"),
+        ),
+    ),
+    "swipes": Table(
+        "swipes",
+        (
+            Column("sender_id", "id", required=True, blank="no_sender_id"),
+            Column("recipient_id", "id", required=True, blank="no_recipient_id"),
+            Column("liked", "flag", required=True, blank="bad_liked"),
+            Column("swiped_at", "time", required=True, blank="no_time"),
+        ),
+    ),
+}
+"""`photos.set_at` is the instant at which the photo became its user's main photo: an event of main_photos."""
+
+
+def table_of(kind: str) -> Table:
+    """The table of that kind; `main-photos` is `main_photos`.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    for name in KINDS:
+        if name == kind.replace("-", "_"):
+            return TABLES[name]
+    raise InputError(f"There is no kind {kind!r}.", f"one of {', '.join(KINDS)}", "features ingest --help")

@@ -1,0 +1,271 @@
+"""The rows of one file inside DuckDB: `checked`, a relation with the line, our values, and what is wrong.
+
+    rows = Rows(con, source, latest)
+    rows.run("insert into facts.swipes {checked} select sender_id, ... from checked where problem is null")
+
+`problem` is NULL or `reason:column`. Text is read once, by readers/text_records.py, into a temporary table. Parquet
+is read by each run anew: DuckDB does that faster than it would keep a copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import threading
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from photogenic.ingest.readers import parquet_schema, parquet_timestamps
+from photogenic.ingest.readers.memory_errors import is_shortage
+from photogenic.ingest.readers.source_files import Source
+from photogenic.ingest.readers.text_records import Records
+from photogenic.ingest.readers.text_streams import open_text
+from photogenic.ingest.tabular import parsing, scan_sql
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Rows"]
+
+_EVERY_S = 0.5
+
+_KINDS = {"user_id": "user", "sender_id": "user", "recipient_id": "user", "photo_id": "photo"}
+"""Columns that name somebody, or something of theirs."""
+
+
+class Rows:
+    """The rows of one file on one connection.
+
+    Args:
+        con: with the macros of `parsing.prepare`.
+        source: the file.
+        latest: the last instant that is believed.
+        advance: hears how far the reading is.
+        after_erase: somebody was erased from the store: rows that speak of them are refused as `erased`, and of
+            refused rows no more is kept than the columns that are ours.
+
+    Attributes:
+        n_read: rows found.
+        refused: the columns `raw` (the row as JSON) and `detail` (the value that is wrong), as expressions
+            over `checked`. To be asked for after the rows were chosen: for Parquet they are costly.
+
+    Raises:
+        InputError: the file breaks off, or is damaged inside. So do the methods.
+    """
+
+    def __init__(
+        self,
+        con: DuckDBPyConnection,
+        source: Source,
+        latest: dt.datetime,
+        advance: Callable[[int], None],
+        *,
+        after_erase: bool = False,
+    ) -> None:
+        self.con, self._advance = con, advance
+        self._copy: Path | None = None
+        source = self.source = self._with_names_of_ours(source)
+        self._far = parquet_timestamps.prepare(con, source)
+        judged = _judged(source, latest, self._far)
+        raw, detail = scan_sql.raw(source, only_ours=after_erase), scan_sql.detail(source)
+        ours = ", ".join(column.name for column in source.columns)
+        if source.n_rows is not None:
+            self.n_read = source.n_rows
+            checked = "select * from judged"
+            if after_erase and self._find_erased(f"{judged} select {{}} as id from judged"):
+                condition = _is_erased(source)
+                checked = (
+                    f"select * replace (case when {condition} then 'erased:' else problem end as problem) from judged"
+                )
+                raw = f"case when problem <> 'erased:' then {raw} end"
+            self._checked = f"{judged}, checked as ({checked})"
+            self.refused = f"{raw} as raw, {detail} as detail"
+            return
+        refused = f"case when problem is not null then {raw} end as raw, {detail} as detail"
+        self.n_read = self._stage(f"{judged} select line, {ours}, problem, {refused} from judged")
+        if after_erase and self._find_erased("select {} as id from staged"):
+            con.execute(f"update staged set problem = 'erased:', raw = null, detail = null where {_is_erased(source)}")
+        self._checked = "with checked as (select * from staged)"
+        self.refused = "raw, detail"
+
+    def close(self) -> None:
+        """Remove what was written to read the file."""
+        if self._copy is not None:
+            self._copy.unlink(missing_ok=True)
+
+    @property
+    def looks_latin1(self) -> bool:
+        """Whether it was read as Latin-1, for want of a single byte sequence that were UTF-8."""
+        return self.source.encoding is not None
+
+    def run(self, statement: str, parameters: Mapping[str, Any] | None = None, *, watched: bool = False) -> int:
+        """Execute a statement in which `{checked}` stands for the `with` clause; the number of rows changed.
+
+        Args:
+            statement: SQL.
+            parameters: of the statement.
+            watched: this is the run whose progress is told.
+        """
+        with self._reading(), self._watching() if watched else contextlib.nullcontext():
+            [(n,)] = self.con.execute(statement.replace("{checked}", self._checked), dict(parameters or {})).fetchall()
+        return int(n)
+
+    def stream(self, query: str) -> Iterator[pa.RecordBatch]:
+        """The answer to a query in which `{checked}` stands for the `with` clause, by batches."""
+        with self._reading():
+            yield from self.con.sql(query.replace("{checked}", self._checked)).to_arrow_reader(1 << 20)
+
+    def _find_erased(self, ids: str) -> bool:
+        """Make `erased_here` (id): users and photos in the file that were erased. Says whether there are any.
+
+        Args:
+            ids: a query of one column, called `id`, with a place for the column's name.
+        """
+        self.con.execute("create or replace temp table erased_here (id varchar)")
+        for column in self.source.columns:
+            if column.name in _KINDS:
+                with self._reading():
+                    self.con.execute(
+                        "insert into erased_here select id from (select distinct id from"
+                        f" ({ids.format(column.name)})) where was_erased('{_KINDS[column.name]}', id)"
+                    )
+        return bool(self.con.execute("select 1 from erased_here limit 1").fetchall())
+
+    def _stage(self, query: str) -> int:
+        """Read text into the temporary table `staged`; the number of rows."""
+        while True:
+            source = self.source
+            records = _records(source, self._advance)
+            self.con.register("records", records.reader())
+            with self._reading(records):
+                self.con.execute(f"create or replace temp table staged as {query}")
+            self.con.unregister("records")
+            if source.encoding is not None or not records.looks_latin1:
+                return records.n_records
+            self.source = replace(source, encoding="latin-1")
+
+    @contextlib.contextmanager
+    def _reading(self, records: Records | None = None) -> Iterator[None]:
+        import duckdb
+
+        # Below the projections, a filter on `problem` would spell out every value again, several times over. Lists of
+        # words would become joins, which every row pays for. And the statistics of a Parquet file say nothing of its
+        # NaN: checks would be left out for their sake.
+        off = "filter_pushdown,in_clause"
+        if any(parsing.has_nan(field.type) for field in self.source.fields):
+            off += ",statistics_propagation"
+        self.con.execute(f"set disabled_optimizers = '{off}'")
+        try:
+            yield
+        except duckdb.Error as error:
+            if is_shortage(error):
+                raise
+            if failure := (records.failure if records else None) or self._parquet_failure():
+                raise parquet_schema.damaged(failure, self.source.name) from error
+            raise
+        self.con.execute("reset disabled_optimizers")
+
+    def _parquet_failure(self) -> BaseException | None:
+        """Why the file cannot be read, if that is so."""
+        import duckdb
+
+        if self.source.format != "parquet":
+            return None
+        try:
+            with duckdb.connect() as con:
+                names = scan_sql.aliases(self.source)
+                sound = (f"f{number}" for number in range(len(self.source.fields)) if number not in self._far)
+                file = parquet_schema.table_function(self.source.path)
+                con.execute(f"select max(hash({', '.join(sound) or '1'})) from {file} as given({names})").fetchall()
+        except (duckdb.Error, MemoryError) as error:
+            return error
+        return None
+
+    def _with_names_of_ours(self, source: Source) -> Source:
+        """The source; where a column is called like the line number that DuckDB adds, a copy with other names."""
+        if source.format != "parquet" or all(field.name.lower() != "file_row_number" for field in source.fields):
+            return source
+        [(spill,)] = self.con.execute("select current_setting('temp_directory')").fetchall()
+        self._copy = copy = Path(spill, f"renamed-{uuid.uuid4().hex}.parquet")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        target = str(copy).replace("'", "''")
+        self.source = source
+        with self._reading():
+            self.con.execute("set preserve_insertion_order = true")
+            try:
+                self.con.execute(
+                    f"copy (from {parquet_schema.table_function(source.path)} as given({scan_sql.aliases(source)}))"
+                    f" to '{target}' (format parquet)"
+                )
+            finally:
+                self.con.execute("set preserve_insertion_order = false")
+        return replace(source, path=copy)
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Tell how far DuckDB is in a Parquet file; text has told while it was staged."""
+        n_rows, done, told = self.source.n_rows, threading.Event(), 0
+        if not n_rows:
+            yield
+            return
+        self.con.execute("set enable_progress_bar = true; set enable_progress_bar_print = false")
+
+        def watch() -> None:
+            nonlocal told
+            while not done.wait(_EVERY_S):
+                now = int(max(self.con.query_progress(), 0.0) / 100 * n_rows)
+                if now > told:
+                    self._advance(now - told)
+                    told = now
+
+        watcher = threading.Thread(target=watch, name="ingest progress", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+        self._advance(n_rows - told)
+
+
+def _is_erased(source: Source) -> str:
+    """Whether a row speaks of somebody who was erased."""
+    names = (column.name for column in source.columns if column.name in _KINDS)
+    return " or ".join(f"coalesce({name} in (from erased_here), false)" for name in names)
+
+
+def _records(source: Source, advance: Callable[[int], None]) -> Records:
+    stream = open_text(source.path, source.compression, source.encoding)
+    if source.format == "ndjson":
+        return Records(stream, advance=advance)
+    n = len(source.fields)
+    return Records(
+        stream,
+        n_fields=n,
+        wanted=range(n),
+        separator=source.separator,
+        skip_lines=source.header_line,
+        advance=advance,
+    )
+
+
+def _judged(source: Source, latest: dt.datetime, far: Collection[int]) -> str:
+    """The `with` clause up to `judged`: the fields f0, f1..., our values, and `problem`."""
+    ready, typed, arms = [], [], ["when broken is not null then broken || ':'"]
+    for column in source.columns:
+        number = source.bound[column.name]
+        type_ = source.fields[number].type
+        ready.append(f"{parsing.trimmed(column.type, type_, f'f{number}')} as t{number}")
+        typed.append(f"{parsing.value(column.type, type_, f't{number}')} as {column.name}")
+        for condition, reason in parsing.problems(column, latest):
+            arms.append(f"when {condition} then {reason} || ':{column.name}'")
+    return f"""
+        with given as ({scan_sql.given(source, far)}),
+        ready as (select *, {", ".join(ready)} from given),
+        typed as (select *, {", ".join(typed)} from ready),
+        judged as (select *, case {" ".join(arms)} end as problem from typed)
+    """

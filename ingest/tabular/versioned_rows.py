@@ -1,0 +1,129 @@
+"""Rows that describe something: users and photos. A row that says something new becomes the newest version."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from photogenic import sql
+from photogenic.ingest.tabular.staging import Rows
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Kept", "add_photos", "add_users"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Rows that are held now; of these, `n_unchanged` said nothing new."""
+
+    n_kept: int
+    n_unchanged: int
+    n_main_photos: int = 0
+
+
+def add_users(rows: Rows, source: str, stamp: dt.datetime) -> Kept:
+    """Take in the users of one file, in the open transaction."""
+    _take(rows, source, stamp)
+    n_kept = _judge(rows, "users", source, stamp)
+    n_new = _add_versions(rows, "users", stamp)
+    return Kept(n_kept, n_kept - n_new)
+
+
+def add_photos(
+    rows: Rows, source: str, stamp: dt.datetime, outside: Callable[[Iterable[str]], Collection[str]]
+) -> Kept:
+    """Take in the photos of one file, and the main-photo events in their `set_at`, in the open transaction.
+
+    Args:
+        rows: of the file.
+        source: its name.
+        stamp: `ingested_at`.
+        outside: which of some paths lead out of the images folder.
+    """
+    import pyarrow as pa
+
+    con = rows.con
+    _take(rows, source, stamp)
+    paths = [path for (path,) in con.execute("select distinct path from taken where path is not null").fetchall()]
+    con.register("outside", pa.table({"path": pa.array(sorted(outside(paths)), pa.string())}))
+    try:
+        n_kept = _judge(rows, "photos", source, stamp)
+    finally:
+        con.unregister("outside")
+    con.execute(f"create or replace temp table new_main_photos as {sql.read('ingest/new_main_photos')}")
+    _add_versions(rows, "photos", stamp)
+    n_events = _changed(
+        con, "insert into facts.main_photos select user_id, photo_id, set_at, $1 from new_main_photos", [stamp]
+    )
+    con.execute(
+        """
+        create or replace temp table listed as
+        select distinct photo_id, user_id, path from judged where verdict is null and path is not null
+        """
+    )
+    n_new = _changed(con, "select count(*) from (select line from new_photos union select line from new_main_photos)")
+    return Kept(n_kept, n_kept - n_new, n_events)
+
+
+def _take(rows: Rows, source: str, stamp: dt.datetime) -> None:
+    """The sound rows into the temporary table `taken`, with all our columns; the others into the rejects."""
+    source_columns = {column.name for column in rows.source.columns}
+    types = {"count": "bigint", "time": "timestamp", "tags": "varchar[]"}
+    columns = ", ".join(
+        column.name
+        if column.name in source_columns
+        else f"cast(null as {types.get(column.type, 'varchar')}) as {column.name}"
+        for column in rows.source.table.columns
+    )
+    n_sound = rows.run(
+        f"create or replace temp table taken as {{checked}} select line, {columns} from checked where problem is null",
+        watched=True,
+    )
+    if n_sound < rows.n_read:
+        rows.run(
+            f"""
+            insert into facts.rejects {{checked}}
+            select $kind, $source, line, split_part(problem, ':', 1), detail, raw, $stamp
+            from (select line, problem, {rows.refused} from (select * from checked where problem is not null))
+            """,
+            {"kind": rows.source.table.kind, "source": source, "stamp": stamp},
+        )
+
+
+def _judge(rows: Rows, kind: str, source: str, stamp: dt.datetime) -> int:
+    """The table `judged`: `taken`, with a verdict on each row. The number of rows kept."""
+    con = rows.con
+    con.execute(f"create or replace temp table judged as {sql.read(f'ingest/judge_{kind}')}")
+    names = ", ".join(f"'{name}', {name}" for name in rows.source.table.names)
+    con.execute(
+        f"""
+        insert into facts.rejects
+        select $kind, $source, line, verdict, null, json_object({names}), $stamp
+        from judged
+        where verdict is not null
+        """,
+        {"kind": kind, "source": source, "stamp": stamp},
+    )
+    return _changed(con, "select count(*) from judged where verdict is null")
+
+
+def _add_versions(rows: Rows, kind: str, stamp: dt.datetime) -> int:
+    """Insert the rows that say something new; their number. They stay in the temporary table `new_KIND`."""
+    given = {column.name for column in rows.source.columns}
+    has = {
+        f"has_{column.name}": column.name in given
+        for column in rows.source.table.columns
+        if not column.required and column.name != "set_at"
+    }
+    rows.con.execute(f"create or replace temp table new_{kind} as {sql.read(f'ingest/new_{kind}')}", has)
+    return _changed(rows.con, f"insert into facts.{kind} select * exclude (line), $1 from new_{kind}", [stamp])
+
+
+def _changed(con: DuckDBPyConnection, statement: str, parameters: Sequence[object] = ()) -> int:
+    """The single number that a statement answers: rows counted or changed."""
+    [(n,)] = con.execute(statement, list(parameters)).fetchall()
+    return int(n)

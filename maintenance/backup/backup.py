@@ -1,0 +1,258 @@
+"""Copy a store to another place while it is in use: the story of `features backup`.
+
+1. Journals of downloads and crawls first: what is merged after this look is in the snapshot as well, by the segment's
+   name, and so is never taken in twice.
+2. Freeze: the snapshot, vectors and indices of one instant (frozen.py).
+3. Copy what is not in the backup yet (archive.py), the snapshot first; read it through, block by block.
+4. The pictures that this snapshot and these journals speak of: they were there before it was, and stay.
+5. If nobody was erased meanwhile, the manifest; then what it does not list is removed.
+
+No lock of the store is taken, and nothing in it is written.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from io import BufferedReader
+from pathlib import Path
+
+from photogenic.ingest.journal.journal import segments
+from photogenic.maintenance.backup.frozen_store import Frozen, Held, freeze, lasting
+from photogenic.maintenance.backup.repository import Archive, Entry, Manifest
+from photogenic.warehouse import Database, Layout, Progress, StoreError, silent
+from photogenic.warehouse.erasure.tombstones import erasures
+
+__all__ = ["BackupReport", "backup"]
+
+
+@dataclass(slots=True)
+class BackupReport:
+    """What a backup did.
+
+    Attributes:
+        folder: where it lies.
+        n_files, n_bytes: of the store, in the backup now.
+        n_copied, bytes_copied: of these, not there before.
+        n_removed: files of former backups that this one does not need.
+        left_out: files that are damaged or missing in the store, each with the reason.
+    """
+
+    folder: Path
+    n_files: int = 0
+    n_bytes: int = 0
+    n_copied: int = 0
+    bytes_copied: int = 0
+    n_removed: int = 0
+    left_out: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def backup(
+    db: Database, layout: Layout, folder: str | Path, *, thorough: bool = False, progress: Progress = silent
+) -> BackupReport:
+    """Bring the backup in `folder` up to date with the store. May be killed and started again.
+
+    Args:
+        db: the warehouse.
+        layout: the store.
+        folder: of the backup; created by the first one.
+        thorough: read every byte of the former backup too, and copy again what is damaged there.
+        progress: hears of every file.
+
+    Raises:
+        LockedError: another backup is being written there.
+        StoreError: there is no store, its snapshot is damaged, people are being erased from it, or `folder` holds
+            something else; the former backup stands.
+    """
+    started, target = time.monotonic(), Path(folder)
+    _check(layout, target)
+    before = _standing(layout)
+    archive = Archive(target)
+    with archive.writing(db.settings.lock_timeout_s) as former:
+        copying = _Copying(layout, archive, thorough, BackupReport(target))
+        try:
+            copying.run(db, former, progress)
+        except OSError as error:
+            raise StoreError(
+                f"The backup could not be written: {error}.",
+                f"a writable folder {target} with free disk; the former backup stands",
+                "free some disk and run the command again: it goes on where it stopped",
+            ) from error
+        if _standing(layout) != before or layout.erase_journal.exists():
+            archive.sweep({entry.sha256 for entry in former.files} if former else ())
+            raise StoreError(
+                "People were erased from the store while it was copied, or it was restored.",
+                "a store that only grows meanwhile",
+                "run the same command again: whoever was erased is then removed from the backup too",
+            )
+        return copying.publish(started)
+
+
+def _check(layout: Layout, target: Path) -> None:
+    if not layout.snapshot.exists():
+        raise StoreError(
+            f"There is no store at {layout.root.absolute()}.", "a folder that holds a store", "features backup --store"
+        )
+    if layout.erase_journal.exists():
+        raise StoreError(
+            "People are being erased from the store, or an erase of it was cut off.",
+            "an erase that has ended",
+            f"features erase --yes --store {layout.root}",
+        )
+    ours, theirs = layout.root.resolve(), target.resolve()
+    if ours == theirs or ours in theirs.parents or theirs in ours.parents:
+        raise StoreError(
+            f"{target} and the store {layout.root} lie within each other.",
+            "a folder apart from the store, best on another disk",
+            "features backup ANOTHER_DIR",
+        )
+
+
+class _Copying:
+    """One backup on its way."""
+
+    def __init__(self, layout: Layout, archive: Archive, thorough: bool, report: BackupReport) -> None:
+        self._layout, self._archive, self._thorough, self._report = layout, archive, thorough, report
+        self._entries: list[Entry] = []
+        self._schema = 0
+        self._store_id: str | None = None
+
+    def run(self, db: Database, former: Manifest | None, progress: Progress) -> None:
+        """Steps 1 to 4."""
+        spoken_of = self._journals()
+        with freeze(self._layout) as frozen:
+            self._keep([self._copied(frozen.snapshot, thorough=True)])
+            pictures = self._read_through(db, self._entries[-1]) | spoken_of
+            left = list(lasting(self._layout))
+            n = len(pictures) + len(left) + sum(map(len, frozen.folders.values()))
+            self._refuse_another(former)
+            with progress.stage("backup", n, "files") as advance:
+                self._folders(frozen, advance)
+                for path, sha256 in left:
+                    self._file(path, sha256)
+                    advance(1)
+                for sha256 in sorted(pictures):
+                    self._file(self._layout.photo(sha256), sha256, missing="missing")
+                    advance(1)
+
+    def publish(self, started: float) -> BackupReport:
+        """Step 5."""
+        report, now = self._report, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        files = tuple(sorted(self._entries, key=lambda entry: entry.path))
+        report.n_removed = self._archive.publish(
+            Manifest(now, self._schema, self._store_id, files, tuple(report.left_out))
+        )
+        report.n_files, report.n_bytes = len(files), sum(entry.bytes for entry in files)
+        report.seconds = time.monotonic() - started
+        return report
+
+    def _refuse_another(self, former: Manifest | None) -> None:
+        if former is not None and None not in (former.store_id, self._store_id) and former.store_id != self._store_id:
+            raise StoreError(
+                f"{self._archive.folder.absolute()} holds the backup of another store than {self._layout.root}.",
+                "a folder for each store; the backup that is there stands",
+                "features backup ANOTHER_DIR",
+            )
+
+    def _journals(self) -> set[str]:
+        """Copy what is not merged; digests of the pictures it speaks of."""
+        pictures: set[str] = set()
+        for path in (*segments(self._layout.fetch), *segments(self._layout.crawl)):
+            entry = self._file(path)
+            if entry is None:  # merged since
+                continue
+            for line in self._archive.path(entry.sha256).read_bytes().splitlines():
+                try:
+                    record = json.loads(line)
+                except ValueError:  # the one that is being written
+                    continue
+                if record.get("sha256"):
+                    pictures.add(str(record["sha256"]))
+        return pictures
+
+    def _read_through(self, db: Database, snapshot: Entry) -> set[str]:
+        """Every block of the copied snapshot, whose checksums DuckDB compares; the pictures it speaks of."""
+        import duckdb
+
+        path = str(self._archive.path(snapshot.sha256).absolute()).replace("'", "''")
+        try:
+            with duckdb.connect(":memory:", config={"threads": db.settings.threads}) as con:
+                con.execute("set enable_progress_bar = false")
+                con.execute(f"attach '{path}' as copied (read_only)")
+                con.execute("use copied")
+                for schema, table in con.execute("select schema_name, table_name from duckdb_tables()").fetchall():
+                    con.execute(f'select max(hash(row)) from "{schema}"."{table}" as row').fetchall()
+                ((self._schema,),) = con.execute("select max(version) from facts.version").fetchall()
+                if con.execute("select 1 from duckdb_tables() where table_name = 'identity'").fetchall():
+                    ((self._store_id,),) = con.execute("from facts.identity").fetchall()
+                rows = con.execute("select distinct sha256 from facts.photo_files where sha256 is not null").fetchall()
+        except duckdb.Error as error:
+            raise StoreError(
+                f"{self._layout.snapshot} is damaged: {error}",
+                "a snapshot whose every block can be read; the former backup stands",
+                f"features doctor --fix --store {self._layout.root}",
+            ) from error
+        return {sha256 for (sha256,) in rows}
+
+    def _folders(self, frozen: Frozen, advance: Callable[[int], None]) -> None:
+        self._report.left_out += [f"{name}: {why}" for name, why in frozen.damaged.items()]
+        for name, files in frozen.folders.items():
+            entries = []
+            for held in files:
+                entry = self._copied(held)
+                if held.sha256 not in (None, entry.sha256):
+                    self._report.left_out.append(f"{name}: {Path(held.path).name} has SHA-256 {entry.sha256}")
+                    break
+                entries.append(entry)
+            else:
+                self._keep(entries)
+            advance(len(files))
+
+    def _file(self, path: Path, sha256: str | None = None, *, missing: str = "") -> Entry | None:
+        """Copy a file by its name. One that is not there is left out, and said to be if `missing`."""
+        name = str(path.relative_to(self._layout.root))
+        entry = self._held(name, sha256)
+        if entry is None:
+            try:
+                with path.open("rb") as file:
+                    entry = self._copied(Held(name, file))
+            except FileNotFoundError:
+                self._report.left_out += [f"{name}: {missing}"] if missing else []
+                return None
+        if sha256 not in (None, entry.sha256):
+            self._report.left_out.append(f"{name}: its bytes have SHA-256 {entry.sha256}")
+            return None
+        self._keep([entry])
+        return entry
+
+    def _copied(self, held: Held, *, thorough: bool = False) -> Entry:
+        there = self._held(held.path, held.sha256 or _digest_of(held.file), thorough=thorough)
+        if there is not None:
+            return there
+        entry = self._archive.put(held.file)
+        self._report.n_copied += 1
+        self._report.bytes_copied += entry.bytes
+        return replace(entry, path=held.path)
+
+    def _held(self, name: str, sha256: str | None, *, thorough: bool = False) -> Entry | None:
+        """The entry of a file whose bytes are in the backup already."""
+        n_bytes = None if sha256 is None else self._archive.holds(sha256, thorough=thorough or self._thorough)
+        return None if n_bytes is None or sha256 is None else Entry(name, n_bytes, sha256)
+
+    def _keep(self, entries: Iterable[Entry]) -> None:
+        self._entries.extend(entries)
+
+
+def _digest_of(file: BufferedReader) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _standing(layout: Layout) -> tuple[int, int]:
+    """Changes when people were erased, or the store was replaced as a whole."""
+    return erasures(layout), layout.root.stat().st_ino

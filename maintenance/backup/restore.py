@@ -1,0 +1,289 @@
+"""Make a store out of a backup: the story of `features restore`.
+
+1. Look at the backup: every file that its manifest lists must be there, with the size it lists.
+2. Look at the place: empty, or a store that is to be replaced, which nobody may write to from here on.
+3. Copy into a folder beside it; every byte is compared with its digest. Killed, the next one goes on.
+4. Tombstones of the store that is replaced, and those given, join those of the backup. Whoever was erased since the
+   backup was made is erased from the copy, with a receipt.
+5. Put the copy in place, at once; then remove what was there.
+
+Until step 5 whatever was there stays as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from photogenic import sql
+from photogenic.ingest.quiesce import settle, settled
+from photogenic.maintenance.backup.repository import Archive, Entry, Manifest, copied
+from photogenic.maintenance.erase.erase import alone, erase
+from photogenic.maintenance.erase.journal import Receipt
+from photogenic.warehouse import Database, Layout, Progress, Settings, StoreError, silent
+from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION
+from photogenic.warehouse.erasure.tombstones import Tombstones
+from photogenic.warehouse.storage.checksum import digest
+from photogenic.warehouse.storage.integrity import foreign
+from photogenic.warehouse.storage.layout import exchange, sync_directory, sync_filesystem
+from photogenic.warehouse.storage.lock import locked
+
+__all__ = ["RestoreReport", "restore", "staging_of"]
+
+_OURS = {"lost+found", "lock", ".restore"}
+"""What may lie in a folder that counts as empty."""
+
+
+@dataclass(slots=True)
+class RestoreReport:
+    """What a restore did.
+
+    Attributes:
+        made_at: when the backup was made.
+        n_files, n_bytes: of the store.
+        n_adopted: of these, copied already by a restore that was cut off.
+        erased: receipts of people who had been erased since the backup was made.
+        left_out: what the store lacked when the backup was made.
+    """
+
+    made_at: dt.datetime
+    n_files: int
+    n_bytes: int
+    n_adopted: int = 0
+    erased: list[Receipt] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def restore(
+    layout: Layout,
+    settings: Settings,
+    folder: str | Path,
+    *,
+    replace: bool = False,
+    tombstones: str | Path | None = None,
+    progress: Progress = silent,
+) -> RestoreReport:
+    """Put the store that a backup holds into `layout`. May be killed and started again.
+
+    Args:
+        layout: where; absent, empty, or with `replace` a store.
+        settings: limits of memory, threads and patience.
+        folder: of the backup.
+        replace: remove the store that is there, once the other one is complete.
+        tombstones: an `erased` folder, or the store it is in: whoever was erased there does not come back either.
+        progress: hears of every file.
+
+    Raises:
+        LockedError: somebody writes to the store that is there.
+        StoreError: the backup is absent, damaged or from a newer version, or the place is taken; nothing was changed.
+    """
+    started, archive = time.monotonic(), Archive(Path(folder))
+    manifest = _readable(archive)
+    root = layout.root.resolve()
+    with _taken(Layout(root), settings, may_replace=replace) as former:
+        staging = staging_of(root)
+        if former is not None and staging.parent == root:
+            raise StoreError(
+                f"The store {root} cannot be replaced at once: it is a mount point, or in a folder that is not ours.",
+                "a store whose folder can be renamed",
+                "move what is in it to FORMER, then features restore DIR --tombstones FORMER/erased",
+            )
+        with locked(staging / "lock", "features restore", settings.lock_timeout_s):
+            made = Layout(staging / "store")
+            report = RestoreReport(
+                dt.datetime.fromisoformat(manifest.made_at),
+                len(manifest.files),
+                sum(entry.bytes for entry in manifest.files),
+                left_out=list(manifest.left_out),
+            )
+            try:
+                report.n_adopted = _fill(made, archive, manifest, progress)
+            except OSError as error:
+                raise StoreError(
+                    f"The backup could not be copied into {staging}: {error}.",
+                    f"{report.n_bytes / 1e9:.1f} GB free beside the store",
+                    "free some disk and run the command again: it goes on where it stopped",
+                ) from error
+            if (wrong := foreign(made.snapshot)) is not None:
+                raise StoreError(
+                    f"The backup is damaged: its snapshot.duckdb cannot be opened: {wrong}.",
+                    "the database that `features backup` copied",
+                    "restore another backup",
+                )
+            report.erased = _without_erased(made, settings, _erased_folders(former, tombstones), progress)
+            sync_filesystem(staging)
+            _install(made.root, root)
+        shutil.rmtree(staging)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def staging_of(root: Path) -> Path:
+    """Where the copy is made: beside the store, or inside of it where it is a mount point or its parent is not ours."""
+    beside, inside = Layout(root).restoring
+    nearest = next(path for path in root.parents if path.exists())
+    return inside if root.is_mount() or not os.access(nearest, os.W_OK) else beside
+
+
+def _readable(archive: Archive) -> Manifest:
+    """Step 1."""
+    manifest = archive.read()
+    if manifest is None:
+        raise StoreError(
+            f"There is no complete backup in {archive.folder.absolute()}.",
+            "a folder that `features backup` has written",
+            "features backup DIR",
+        )
+    if manifest.schema > SCHEMA_VERSION:
+        raise StoreError(
+            f"The backup is of a store with schema version {manifest.schema}.",
+            f"at most version {SCHEMA_VERSION}",
+            "pip install --upgrade photogenic",
+        )
+    for entry in manifest.files:
+        path = archive.path(entry.sha256)
+        if not path.is_file():
+            raise _damaged(archive, entry, "is not there")
+        if archive.folder.resolve() not in path.resolve().parents:
+            raise _damaged(archive, entry, f"is a link to {path.resolve()}, outside of the backup")
+        if path.stat().st_size != entry.bytes:
+            raise _damaged(archive, entry, f"has {path.stat().st_size:,} bytes, and had {entry.bytes:,}")
+    return manifest
+
+
+@contextlib.contextmanager
+def _taken(layout: Layout, settings: Settings, *, may_replace: bool) -> Iterator[Layout | None]:
+    """Step 2: hold the store that is to be replaced, if there is one."""
+    there = {path.name for path in layout.root.iterdir()} - _OURS if layout.root.exists() else set()
+    if not there or _mark(layout.root / ".restore").exists():
+        yield None
+        return
+    is_store = {layout.warehouse.name, layout.snapshot.name, layout.erased.name} & there
+    if not is_store or not may_replace:
+        what = "a store already" if is_store else "something that is no store"
+        raise StoreError(
+            f"{layout.root} holds {what}.",
+            "an empty folder, or one that does not exist yet" + (", or --replace" if is_store else ""),
+            "features restore DIR --store ANOTHER"
+            + (", or features restore DIR --replace --yes to give up what it holds" if is_store else ""),
+        )
+    db = Database(layout, settings)
+    with settled(db), alone(db, layout), db.lock("features restore"):
+        yield layout
+
+
+def _fill(made: Layout, archive: Archive, manifest: Manifest, progress: Progress) -> int:
+    """Step 3; how many files were there already."""
+    n_adopted, listed = 0, {made.warehouse, made.snapshot_manifest}
+    with progress.stage("restore", len(manifest.files), "files") as advance:
+        for entry in manifest.files:
+            target = made.root / entry.path
+            if made.root not in target.parents or ".." in Path(entry.path).parts:
+                raise _damaged(archive, entry, "would lie outside of the store")
+            listed.add(target)
+            if target.is_file() and target.stat().st_size == entry.bytes and digest(target) == entry.sha256:
+                n_adopted += 1
+            else:
+                _place(archive, entry, target)
+            advance(1)
+    for path in sorted(made.root.rglob("*"), reverse=True):
+        if path.is_symlink() or (path.is_file() and path not in listed):
+            path.unlink()
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    copied_to = made.warehouse
+    with made.snapshot.open("rb") as file:
+        sha256, _ = copied(file, copied_to)
+    stat = copied_to.stat()
+    state = [stat.st_ino, stat.st_size, stat.st_mtime_ns]
+    made.snapshot_manifest.write_text(json.dumps({"warehouse": state, "sha256": sha256}))
+    return n_adopted
+
+
+def _place(archive: Archive, entry: Entry, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.tmp")
+    with archive.path(entry.sha256).open("rb") as file:
+        found, _ = copied(file, temporary)
+    if found != entry.sha256:
+        temporary.unlink()
+        raise _damaged(archive, entry, f"has SHA-256 {found}")
+    if target.name == "salt":
+        temporary.chmod(0o600)
+    temporary.replace(target)
+
+
+def _erased_folders(former: Layout | None, given: str | Path | None) -> list[Path]:
+    """Of the store that is replaced, and the one that was named."""
+    found = [former.erased] if former is not None else []
+    if given is not None:
+        folder = Path(given) if (Path(given) / "tombstones").exists() else Path(given) / "erased"
+        if not (folder / "tombstones").exists():
+            raise StoreError(
+                f"There are no tombstones in {Path(given).absolute()}.",
+                "the `erased` folder of a store from which people were erased, or that store",
+                "features restore DIR --tombstones STORE/erased",
+            )
+        found.append(folder)
+    return found
+
+
+def _without_erased(made: Layout, settings: Settings, folders: list[Path], progress: Progress) -> list[Receipt]:
+    """Step 4."""
+    tombstones, receipts = Tombstones(made), made.erased / "receipts"
+    n_before = len(tombstones)
+    for folder in folders:
+        tombstones.merge(folder)
+        for path in (folder / "receipts").glob("*.json"):
+            receipts.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, receipts / path.name)
+    if len(tombstones) == n_before:
+        return []
+    db = Database(made, settings)
+    settle(db)  # pages that were crawled before, of people who were erased since
+    with db.write("features restore") as con:
+        tombstones.prepare(con)
+        returned = [user_id for (user_id,) in con.execute(sql.read("erase/returned")).fetchall()]
+        con.execute("delete from facts.crawl_targets where was_erased('target', target)")
+    if returned:
+        return erase(db, made, returned, progress=progress)
+    with db.lock("features restore"):
+        db.compact()
+    return []
+
+
+def _install(made: Path, root: Path) -> None:
+    """Step 5."""
+    if made.parent.parent == root:  # entry by entry; the store is there once its snapshot is
+        _mark(made.parent).touch()
+        for path in sorted(made.iterdir(), key=lambda path: path.suffix == ".duckdb"):
+            with contextlib.suppress(NotADirectoryError, FileNotFoundError):
+                shutil.rmtree(root / path.name)  # of an install that was cut off
+            path.replace(root / path.name)
+        sync_directory(root)
+    elif root.exists():
+        exchange(made, root)
+    else:
+        made.replace(root)
+        sync_directory(root.parent)
+
+
+def _mark(staging: Path) -> Path:
+    """Says that what lies around it is the beginning of an install."""
+    return staging / "installing"
+
+
+def _damaged(archive: Archive, entry: Entry, why: str) -> StoreError:
+    return StoreError(
+        f"The backup is damaged: {archive.path(entry.sha256)}, which is {entry.path}, {why}.",
+        f"{entry.bytes:,} bytes with SHA-256 {entry.sha256}",
+        "features backup DIR --thorough copies it again, if the store still has it; else restore another backup",
+    )

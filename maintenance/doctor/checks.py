@@ -1,0 +1,250 @@
+"""What is wrong with this machine or this store, and what helps: each check says what it found and what to do.
+
+A check never raises: what it meets is its finding. `fix` repairs only what a command would make again from
+what is there: the snapshot, damaged faces, vectors and indices, leftovers of killed runs. Photos are not touched, nor
+facts, except that a damaged warehouse is put back from the snapshot that was copied from it.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+
+from photogenic import sql
+from photogenic.features.encoders import weights
+from photogenic.features.encoders.registry import DEFAULT, ENCODERS
+from photogenic.features.faces.detector import FaceSettings
+from photogenic.features.status import freshness
+from photogenic.maintenance.doctor.artifacts import examine_artefacts
+from photogenic.maintenance.doctor.finding import Finding, State
+from photogenic.warehouse import Database, Layout
+from photogenic.warehouse.duckdb_store.publish import rewritten
+from photogenic.warehouse.errors import LockedError, PhotogenicError
+from photogenic.warehouse.storage.checksum import digest
+from photogenic.warehouse.storage.integrity import fault_in, foreign
+from photogenic.warehouse.storage.layout import remove
+from photogenic.warehouse.storage.lock import foreign_holder, holder
+
+__all__ = ["Finding", "examine"]
+
+_FEW_FILES = 1024
+_FACTS = ("users", "photos", "main_photos", "swipes", "photo_files", "rejects")
+
+
+def examine(db: Database, layout: Layout, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
+    """Look at the machine and at the store, if there is one.
+
+    Args:
+        db: the store's warehouse.
+        layout: the store.
+        thorough: read every byte of photos, vectors and indices, and compare it with its digest.
+        fix: repair what can be made again.
+
+    Raises:
+        LockedError: another process writes, and something is to be fixed.
+    """
+    found = list(_machine(db, layout))
+    erasing = layout.erase_journal.exists()
+    if erasing:
+        found.append(_unfinished_erase(layout))
+    if not layout.warehouse.exists() and not layout.snapshot.exists():
+        remedy = f"features ingest users USERS.csv --store {layout.root}"
+        return [*found, Finding("store", "note", f"none at {layout.root.absolute()}", remedy)]
+    if fix:
+        with db.lock("features doctor --fix", erasing=erasing):  # what is damaged may be what cut it off
+            return [*found, *_store(db, layout, thorough=thorough, fix=True)]
+    return [*found, *_store(db, layout, thorough=thorough, fix=False)]
+
+
+def _machine(db: Database, layout: Layout) -> Iterator[Finding]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = soft < _FEW_FILES and hard < _FEW_FILES
+    yield Finding(
+        "open files",
+        "note" if few else "ok",
+        f"{soft:,} allowed, {hard:,} at most",
+        f"ulimit -n {_FEW_FILES}: `features fetch` downloads fewer at a time" if few else "",
+    )
+    yield _disk(layout)
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    yield Finding("memory", "ok", f"{total / 1e9:.1f} GB, of which SQL takes at most {db.settings.memory_limit}")
+    yield _device()
+    yield _decoders()
+    for name in (*DEFAULT, "faces"):
+        yield _weights(name)
+
+
+def _disk(layout: Layout) -> Finding:
+    """A publication needs as much again as the warehouse has."""
+    there = next(path for path in (layout.root.absolute(), *layout.root.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    needed = 2 * layout.warehouse.stat().st_size if layout.warehouse.exists() else 0
+    state: State = "fault" if free < needed else "note" if free < 1e9 else "ok"
+    return Finding("disk", state, f"{free / 1e9:.1f} GB free", f"df -h {there}" if state != "ok" else "")
+
+
+def _device() -> Finding:
+    import faiss
+    import torch
+
+    n_torch, n_faiss = torch.cuda.device_count(), getattr(faiss, "get_num_gpus", lambda: 0)()
+    if not n_torch and not n_faiss:
+        return Finding("gpu", "ok", "none; networks and search run on the CPU")
+    names = ", ".join(torch.cuda.get_device_name(at) for at in range(n_torch)) or "none"
+    if n_torch != n_faiss:
+        remedy = "FEATURES_GPU=0 keeps search on the CPU, FEATURES_DEVICE=cpu the networks"
+        return Finding("gpu", "fault", f"torch sees {n_torch} ({names}), FAISS {n_faiss}", remedy)
+    return Finding("gpu", "ok", names)
+
+
+def _decoders() -> Finding:
+    from PIL import features
+
+    missing = [name for name in ("jpg", "zlib", "webp") if not features.check(name)]
+    if missing:
+        return Finding("pictures", "fault", f"Pillow cannot read {', '.join(missing)}", "pip install --upgrade pillow")
+    return Finding("pictures", "ok", "JPEG, PNG and WebP are read")
+
+
+def _weights(name: str) -> Finding:
+    entry = FaceSettings().weights if name == "faces" else ENCODERS[name].backbone.weights
+    assert entry is not None
+    path = weights.located(entry)
+    if path is None:
+        return Finding(f"weights {entry.name}", "note", "not here yet", f"features weights fetch {entry.name}")
+    if (error := weights.refusal(entry)) is not None:
+        return Finding(f"weights {entry.name}", "fault", error.what, f"rm {path}")
+    own = weights.own_sha256(entry)
+    if own is not None:
+        return Finding(f"weights {entry.name}", "note", f"{path}: your own, not the published ones; SHA-256 {own}")
+    return Finding(f"weights {entry.name}", "ok", str(path))
+
+
+def _unfinished_erase(layout: Layout) -> Finding:
+    if holder(layout.lock) is not None:
+        return Finding("erase", "note", "under way")
+    return Finding(
+        "erase",
+        "fault",
+        "one was cut off; nothing else is written before it has ended",
+        f"features erase --yes --store {layout.root}",
+    )
+
+
+def _store(db: Database, layout: Layout, *, thorough: bool, fix: bool) -> Iterator[Finding]:
+    writer = None if fix else holder(layout.lock)
+    if writer is not None:
+        yield Finding("writer", "note", str(writer), "what it writes now is looked at as it was before")
+    snapshot = _snapshot(db, layout, writes=writer is not None, thorough=thorough, fix=fix)
+    yield snapshot
+    yield _leftovers(layout, fix=fix and writer is None)
+    if snapshot.state == "fault" or (snapshot.found.startswith(f"{layout.snapshot} is open")):
+        return
+    yield from _facts(db)
+    yield _photos(db, layout, thorough=thorough)
+    yield from examine_artefacts(layout, thorough=thorough, fix=fix)
+    yield _labels(db)
+
+
+def _snapshot(db: Database, layout: Layout, *, writes: bool, thorough: bool, fix: bool) -> Finding:
+    """Readers see what the last write published; without a writer that is what the warehouse holds."""
+    if fix:
+        return _published(db, layout, thorough=thorough)
+    remedy = f"features doctor {'--thorough ' if thorough else ''}--fix --store {layout.root}"
+    try:
+        with db.read() as con:
+            for name in _FACTS:
+                con.execute(f"select count(*) from facts.{name}").fetchall()
+    except LockedError as error:
+        return Finding("snapshot", "note", error.what, error.remedy)
+    except PhotogenicError as error:
+        return Finding("snapshot", "fault", error.what, remedy)
+    except Exception as error:
+        return Finding("snapshot", "fault", str(error), remedy)
+    if not writes and (who := foreign_holder(foreign(layout.warehouse) or "")) is not None:
+        found = f"{layout.warehouse.name} is open in another program, {who}: nothing can be written"
+        return Finding("snapshot", "note", found, "close it there")
+    if thorough and (wrong := fault_in(layout.snapshot, db.settings.memory_limit)):
+        return Finding("snapshot", "fault", f"{layout.snapshot.name}: {wrong}", remedy)
+    if thorough and not writes and (wrong := fault_in(layout.warehouse, db.settings.memory_limit)):
+        return Finding("snapshot", "fault", f"{layout.warehouse.name}: {wrong}", remedy)
+    if thorough and not writes and rewritten(layout):
+        found = f"{layout.snapshot.name} is not what the last write published: its SHA-256 is another"
+        return Finding("snapshot", "fault", found, remedy)
+    if not writes and not db.is_published():  # or the store was copied here, which nobody can tell apart
+        return Finding("snapshot", "note", "perhaps older than the warehouse", remedy)
+    return Finding("snapshot", "ok", "what the warehouse holds" if not writes else "readable")
+
+
+def _published(db: Database, layout: Layout, *, thorough: bool) -> Finding:
+    """A damaged snapshot is published again; a damaged warehouse is put back from it, if nothing was written since."""
+    sound = _snapshot(db, layout, writes=False, thorough=thorough, fix=False)
+    if sound.state == "ok" or " is open in another program" in sound.found:
+        return sound  # nothing is wrong with either file
+    if thorough and fault_in(layout.warehouse, db.settings.memory_limit):
+        sound_copy = not rewritten(layout) and not fault_in(layout.snapshot, db.settings.memory_limit)
+        if db.is_published() and sound_copy:
+            db.put_back()
+            return Finding("snapshot", "fixed", f"was: {sound.found}; the warehouse was put back from the snapshot")
+        return Finding("snapshot", "fault", sound.found, "restore warehouse.duckdb from a copy")
+    try:
+        layout.snapshot_manifest.unlink(missing_ok=True)
+        with db.write("features doctor --fix"):
+            pass  # the warehouse opens; leaving publishes it
+    except PhotogenicError as error:
+        return Finding("snapshot", "fault", error.what, "restore warehouse.duckdb from a copy")
+    return Finding("snapshot", "fixed", f"was: {sound.found}; published again")
+
+
+def _leftovers(layout: Layout, *, fix: bool) -> Finding:
+    """Files of runs that were killed; each command sweeps its own when it runs next."""
+    found = [*layout.root.glob(".snapshot.*.tmp"), *layout.root.glob("*/*/.*.tmp")]
+    incoming = layout.photos / ".incoming"
+    if incoming.exists() and holder(layout.fetch / "lock") is None:
+        found.append(incoming)
+    found += [path for path in layout.restoring if path.exists() and holder(path / "lock") is None]
+    if not found:
+        return Finding("leftovers", "ok", "none")
+    if not fix:
+        names = ", ".join(path.name for path in found[:3])
+        return Finding("leftovers", "note", f"{len(found)}: {names}", f"features doctor --fix --store {layout.root}")
+    for path in found:
+        remove(path)
+    return Finding("leftovers", "fixed", f"{len(found)} removed")
+
+
+def _facts(db: Database) -> Iterator[Finding]:
+    with db.read() as con:
+        refused = con.execute(sql.read("status/rejects")).fetchall()
+    if refused:
+        counts = ", ".join(f"{n:,} {kind} {reason}" for kind, reason, n in refused[:3])
+        yield Finding("rejects", "note", counts, 'features sql "select * from rejects limit 20"')
+    else:
+        yield Finding("rejects", "ok", "no row was refused")
+
+
+def _photos(db: Database, layout: Layout, *, thorough: bool) -> Finding:
+    """Bytes that the warehouse speaks of, and bytes that it does not know."""
+    with db.read() as con:
+        held = {name for (name,) in con.execute("select distinct sha256 from facts.photo_files").fetchall() if name}
+    there = {path.stem: path for path in layout.photos.glob("??/*.jpg")}
+    missing, unknown = held - there.keys(), there.keys() - held
+    damaged = [name for name in held & there.keys() if thorough and digest(there[name]) != name]
+    if missing or damaged:
+        found = f"{len(missing):,} missing, {len(damaged):,} damaged of {len(held):,}"
+        return Finding("photos", "fault", found, "remove the damaged, then features ingest photos FILE --images DIR")
+    if unknown:
+        found = f"{len(held):,} there; {len(unknown):,} more that the warehouse does not know"
+        return Finding("photos", "note", found, "features fetch: takes in what a killed run had downloaded")
+    return Finding("photos", "ok", f"{len(held):,} there" + (", every byte as received" if thorough else ""))
+
+
+def _labels(db: Database) -> Finding:
+    labels = freshness(db)
+    if labels["built_at"] is None:
+        return Finding("labels", "note", "never built", "features build")
+    if labels["stale"]:
+        return Finding("labels", "note", f"{', '.join(labels['changed'])} changed since", "features build")
+    return Finding("labels", "ok", f"up to date, built {labels['built_at']}")

@@ -1,0 +1,130 @@
+"""The store as it will be without some people, made beside the store that readers see.
+
+Parts of Parquet are linked, not copied; only what they are in is rewritten. The warehouse is copied, its rows are
+deleted there, what follows from them is computed again, and it is copied once more, so that no freed block of it
+keeps what was deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from photogenic.features.build import tell
+from photogenic.features.previous_build import former_choices
+from photogenic.features.search import index, index_files
+from photogenic.features.similarity.relations import update_likeness
+from photogenic.maintenance.erase.journal import Journal
+from photogenic.maintenance.erase.parquet_rows import link_tree, purge
+from photogenic.warehouse import Database, Layout, Progress
+from photogenic.warehouse.erasure.delete_rows import Gone, forget, name
+from photogenic.warehouse.labels.build import build_labels, former_cluster
+from photogenic.warehouse.storage.layout import sync_filesystem
+from photogenic.warehouse.storage.parquet_parts import MANIFEST
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["prepare", "work_of"]
+
+
+def work_of(layout: Layout) -> Layout:
+    """The store as it will be."""
+    return Layout(layout.erased / "work")
+
+
+def prepare(db: Database, layout: Layout, journal: Journal, progress: Progress) -> Journal:
+    """Make it, and note in the journal that it is complete. What an earlier call left half-made is removed first."""
+    work, gone = work_of(layout), journal.gone
+    shutil.rmtree(work.root, ignore_errors=True)
+    work.root.mkdir(parents=True, mode=0o700)
+    work.photos.symlink_to(layout.photos.absolute())
+    shutil.copyfile(layout.warehouse, work.warehouse)
+    for folder in (layout.faces, layout.hashes, layout.root / "embeddings"):
+        link_tree(folder, work.root / folder.name)
+    counts = _purge(work, gone)
+    shadow = Database(work, db.settings)
+    shadow.history = db.history
+    with progress.stage("erase", 5, "steps") as advance:
+        with shadow.write("features erase") as con:
+            con.begin()
+            counts |= forget(con, name(con, gone.users), journal.runs_removed)
+            con.commit()
+            told = con.execute("select run_id, results from facts.runs").fetchall()
+            ((built,),) = con.execute("select count(*) from facts.relation_state").fetchall()
+            elsewhere = former_cluster(con) is not None
+            if elsewhere:
+                _take_back(con)
+        advance(1)
+        if built and not elsewhere:
+            as_of, options = former_choices(shadow)
+            build_labels(shadow, as_of=as_of, options=options, progress=progress)
+        advance(1)
+        folders = {f"embeddings/{path.name}" for path in (work.root / "embeddings").glob("*/")}
+        for encoder in _indexed(layout, gone):
+            former = index_files.read_manifest(layout, encoder)
+            assert former is not None
+            if (work.embeddings(encoder) / MANIFEST).exists():
+                limit = index.limit_of(former)
+                index.build(work, encoder, recall=former.wanted_recall, memory=limit, progress=progress)
+            else:  # of vectors that a repair took away before it was cut off: a build makes both again
+                work.index(encoder).mkdir(parents=True)
+            folders.add(f"indices/{work.index(encoder).name}")
+        advance(1)
+        _link_untouched(layout, work)
+        update_likeness(shadow, work, [made.encoder for made in index.manifests(work)], progress=progress)
+        tell(shadow, work)
+        advance(1)
+        shadow.compact()
+        folders |= {str(path.relative_to(work.root)) for path in work.faces.glob("*/")}
+        folders |= {work.hashes.name} if work.hashes.is_dir() else set()
+        advance(1)
+    shutil.rmtree(work.spill, ignore_errors=True)
+    sync_filesystem(work.root)
+    prepared = replace(
+        journal,
+        prepared=True,
+        folders={name: sorted(path.name for path in (work.root / name).iterdir()) for name in sorted(folders)},
+        runs={run_id: json.loads(results)["trained_on_erased"] for run_id, results in told if run_id in gone.runs},
+        counts=counts | {"pictures": len(gone.sha256s), "runs_marked": len(gone.runs)},
+    )
+    return prepared.write(layout)
+
+
+def _take_back(con: DuckDBPyConnection) -> None:
+    """Labels that Spark computed from facts elsewhere go as a whole; its next build no longer sees those erased."""
+    con.begin()
+    for (relation,) in con.execute("select relation from facts.relation_state").fetchall():
+        con.execute(f"drop table {relation}")
+    con.execute("delete from facts.relation_state")
+    con.commit()
+
+
+def _purge(work: Layout, gone: Gone) -> dict[str, int]:
+    """Rows of faces, hashes and vectors; folders that nothing happened to are not kept beside the store."""
+    counts: dict[str, int] = {}
+    folders = [(path, "photo_id") for path in (work.root / "embeddings").glob("*/")]
+    folders += [(path, "sha256") for path in (*work.faces.glob("*/"), work.hashes) if path.is_dir()]
+    for folder, column in folders:
+        n = purge(folder, column, gone.photos if column == "photo_id" else gone.sha256s)
+        counts[str(folder.relative_to(work.root))] = n
+    return counts
+
+
+def _indexed(layout: Layout, gone: Gone) -> list[str]:
+    """Encoders whose index has a photo of theirs, or was made of vectors that do."""
+    found = []
+    for made in index.manifests(layout):
+        ids = set(index.load(layout, made.encoder).ids.to_list())
+        if ids & {*gone.photos}:
+            found.append(made.encoder)
+    return found
+
+
+def _link_untouched(layout: Layout, work: Layout) -> None:
+    """Indices that stay as they are, for whoever looks for neighbours beside the store."""
+    for folder in (layout.root / "indices").glob("*/"):
+        if not (work.root / "indices" / folder.name).exists():
+            link_tree(folder, work.root / "indices" / folder.name)

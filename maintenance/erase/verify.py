@@ -1,0 +1,138 @@
+"""Is anything left of them? Four looks at a store that do not trust what removed it.
+
+1. SQL: every column of every table.
+2. Parquet: every file, its columns decoded.
+3. Indices: their ids, and that they have as many vectors as ids.
+4. Bytes: every file, and every name of one.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from photogenic.features.search import index
+from photogenic.features.search.index_files import read_manifest
+from photogenic.warehouse import Database, Layout, Progress, silent
+from photogenic.warehouse.erasure.delete_rows import LEAST_BYTES, Gone, mentions, remains
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["look_for"]
+
+_BLOCK = 8 << 20
+
+
+def look_for(
+    db: Database, layout: Layout, gone: Gone, *, progress: Progress = silent
+) -> tuple[dict[str, Any], list[str]]:
+    """What was looked at, and what was found: each a phrase with a path or a column.
+
+    Ids shorter than six bytes, and those that are part of other people's ids, paths or hashtags, are sought in
+    columns only: among bytes they prove nothing.
+
+    Args:
+        db: the store's warehouse.
+        layout: the store.
+        gone: whom to look for.
+        progress: hears of every file.
+    """
+    import duckdb
+
+    ids = {*gone.users, *gone.photos, *gone.targets}
+    with db.read() as con:
+        found = [f"snapshot {what}" for what in remains(con, gone)]
+        others = mentions(con, sorted(ids))
+    if not db.is_published():  # readers and the writer would see different people
+        found.append(f"{layout.snapshot} is not a copy of {layout.warehouse.name}")
+    sought = {id_ for id_ in ids - others if len(id_.encode()) >= LEAST_BYTES} | {*gone.sha256s}
+    files = list(_files(layout))
+    tables = [path for path in files if path.suffix == ".parquet"]
+    for path in tables:
+        with duckdb.connect() as con:
+            con.execute("create table given as select unnest($1::varchar[]) as value", [sorted(ids | {*gone.sha256s})])
+            found += _in_parquet(con, path)
+    n_indices = 0
+    for folder in layout.index("any").parent.glob("*/"):
+        known = read_manifest(layout, folder.name)
+        if known is not None:
+            n_indices += 1
+            found += _in_index(layout, known.encoder, {*gone.photos})
+    n_bytes = 0
+    with progress.stage("search for what is left", len(files), "files") as advance:
+        for path in files:
+            n_bytes += path.stat().st_size
+            if _has_any(path, sought) or any(id_ in path.name for id_ in sought):
+                found.append(str(path))
+            advance(1)
+    looked = {
+        "parquet_files": len(tables),
+        "indices": n_indices,
+        "files": len(files),
+        "bytes": n_bytes,
+        "ids_sought_in_bytes": len(sought),
+        "ids_sought_in_columns_only": len(ids) - len(sought - {*gone.sha256s}),
+    }
+    return looked, found
+
+
+def _files(layout: Layout) -> Iterator[Path]:
+    """Of the store, but for the erase's own notes."""
+    own = {layout.erase_journal, layout.lock}
+    for path in sorted(layout.root.rglob("*")):
+        if path.is_file() and path not in own:
+            yield path
+
+
+def _in_parquet(con: Any, path: Path) -> Iterator[str]:
+    """Columns of text, also within lists, that have one of the `given` values."""
+    columns = con.execute("describe select * from read_parquet($1)", [glob.escape(str(path))]).fetchall()
+    for column, kind, *_ in columns:
+        if kind in ("VARCHAR", "VARCHAR[]"):
+            quoted = '"' + column.replace('"', '""') + '"'
+            value = f"unnest({quoted})" if kind.endswith("[]") else quoted
+            query = (
+                f"select count(*) from (select {value} as value from read_parquet($1)) semi join given using (value)"
+            )
+            ((n,),) = con.execute(query, [glob.escape(str(path))]).fetchall()
+            if n:
+                yield f"{path} column {column}: {n}"
+
+
+def _in_index(layout: Layout, encoder: str, photos: set[str]) -> Iterator[str]:
+    held = index.load(layout, encoder)
+    n = len(set(held.ids.to_list()) & photos)
+    if n:
+        yield f"index of {encoder}: {n}"
+    n_vectors = {len(held.ids), held.manifest.n_photos, len(held.vectors)}
+    if held.shortcut is not None:
+        n_vectors.add(int(held.shortcut.index.ntotal))
+    if len(n_vectors) > 1:
+        yield f"index of {encoder}: {sorted(n_vectors)} ids and vectors"
+
+
+def _has_any(path: Path, sought: set[str]) -> bool:
+    """Whether the bytes of a file hold one of these texts."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not sought:
+        return False
+    pattern = "|".join(_as_bytes(text) for text in sorted(sought))
+    overlap = max(len(text.encode()) for text in sought)
+    with path.open("rb") as file:
+        tail = b""
+        while block := file.read(_BLOCK):
+            window: pa.Array = pa.array([tail + block], pa.large_binary())
+            if pc.match_substring_regex(window, pattern)[0].as_py():
+                return True
+            tail = block[-overlap:]
+    return False
+
+
+def _as_bytes(text: str) -> str:
+    r"""A regular expression of exactly these bytes: `\x6d\x65`."""
+    return "".join(f"\\x{byte:02x}" for byte in text.encode())

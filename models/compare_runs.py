@@ -1,0 +1,66 @@
+"""All contests of one call, and the slices of every run in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from photogenic.models.data.array_types import Strings
+from photogenic.models.data.targets import TARGETS
+from photogenic.models.evaluation.comparison import Contest, Entry, contest
+from photogenic.models.evaluation.predictions import Judged
+from photogenic.models.evaluation.slices import Slice, by_value
+from photogenic.models.experiment import Experiment
+from photogenic.models.runs.run_store import Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Contests", "Sliced", "by_photo"]
+
+Sliced = tuple[Run, Slice]
+
+
+class Contests:
+    """Collects what runs say of test, then decides.
+
+    Args:
+        columns: of the user's slices, as `models.evaluation.slices.read_columns` reads them; None: only gender.
+        seed: of the bootstrap.
+    """
+
+    def __init__(self, columns: pl.DataFrame | None, seed: int) -> None:
+        self._columns, self._seed = columns, seed
+        self._entries: dict[tuple[str, str], list[Entry]] = {}
+        self.slices: list[Sliced] = []
+
+    def enter(self, run: Run, experiment: Experiment, judged: Judged) -> None:
+        """One run, with what it says of test."""
+        entry = Entry(run.run_id, run.encoder, run.head, run.dev, judged)
+        self._entries.setdefault((run.target, run.setup), []).append(entry)
+        found = experiment.by_gender(judged, self._seed)
+        if self._columns is not None:
+            for name, values in by_photo(self._columns, judged).items():
+                found += by_value(experiment.target, name, values, judged, seed=self._seed)
+        self.slices += [(run, slice_) for slice_ in found]
+
+    def decided(self) -> list[Contest]:
+        """One contest per target and setup."""
+        return [
+            contest(TARGETS[target], setup, entries, seed=self._seed)
+            for (target, setup), entries in self._entries.items()
+        ]
+
+
+def by_photo(columns: pl.DataFrame, judged: Judged) -> dict[str, Strings]:
+    """Of each of the user's columns, the value of each photo; unknown where the file says nothing."""
+    key = "photo_id" if "photo_id" in columns.columns else "user_id"
+    asked = judged.photo_ids if key == "photo_id" else judged.user_ids
+    found = {}
+    for name in columns.columns:
+        if name in {"photo_id", "user_id"}:
+            continue
+        known = dict(columns.select(key, name).drop_nulls().iter_rows())
+        found[name] = np.array([known.get(each, "unknown") for each in asked.tolist()], np.str_)
+    return found

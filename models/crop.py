@@ -1,0 +1,287 @@
+"""The best crop of a photo, as a head sees it: many crops scored together, the highest taken.
+
+    1. read      the photo, upright; its faces
+    2. propose   crops of one shape, every face inside (features/faces/crop_windows.py)
+    3. look      the network's picture of each, in batches; what a face encoder says is the same for all
+    4. choose    the highest prediction; of equal ones the largest crop
+    5. write     the pixels of the original, if asked
+
+The score is the model's. The best of hundreds is flattered: the model's errors are among what is searched for.
+
+Source: Karpathy, "What a deep neural network thinks about your #selfie" (crops).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photogenic.features.compute.embed_files import picture_files, read_file
+from photogenic.features.compute.preprocess import picture
+from photogenic.features.encoders import device as devices
+from photogenic.features.encoders.batch_embedder import Embedder
+from photogenic.features.encoders.registry import Encoder, encoder
+from photogenic.features.faces.crop_windows import Box, candidates, room_of
+from photogenic.features.faces.detector import Detector, DetectorFailed, FaceSettings
+from photogenic.features.images.decode import Decoded, decode, reduction
+from photogenic.features.images.resize import centre
+from photogenic.models.data.array_types import Array
+from photogenic.models.data.targets import target as target_named
+from photogenic.models.heads.model import Model
+from photogenic.models.runs import run_store
+from photogenic.models.runs.input_check import check_encoders
+from photogenic.models.runs.run_selection import FACELESS, asked_of, choose, looks_at_photos
+from photogenic.warehouse import InputError
+from photogenic.warehouse.option_ranges import check
+from photogenic.warehouse.storage.layout import write_atomically
+
+if TYPE_CHECKING:
+    from photogenic.store import FeatureStore
+
+__all__ = ["Cropped", "crop"]
+
+_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cropped:
+    """One photo.
+
+    Attributes:
+        x0, y0, x1, y1: of the best crop, pixels of the upright photo; x1 and y1 are the first beyond.
+        prediction: of the whole photo.
+        crop_prediction: of the crop.
+        n_candidates: crops that were scored.
+        status: ok, as of `predict`, or faces_do_not_fit: no crop of that shape holds all faces.
+        output: the file that was written.
+        run_id: the run whose head was asked.
+        head, encoder, setup: of that run.
+    """
+
+    path: str
+    x0: int | None
+    y0: int | None
+    x1: int | None
+    y1: int | None
+    prediction: float | None
+    crop_prediction: float | None
+    n_candidates: int
+    status: str
+    output: str | None = None
+    run_id: str | None = None
+    head: str | None = None
+    encoder: str | None = None
+    setup: str | None = None
+
+
+def crop(
+    store: FeatureStore,
+    files: Sequence[str | Path],
+    *,
+    aspect: str = "1:1",
+    smallest: float = 0.5,
+    output: str | Path | None = None,
+    run: str | None = None,
+    target: str = "like_ratio",
+    faces: FaceSettings | None = None,
+    device: str | None = None,
+) -> list[Cropped]:
+    """One answer per picture, in order.
+
+    Args:
+        store: where runs are.
+        files: pictures, folders, globs.
+        aspect: width:height of the crops, or `original`.
+        smallest: side of the smallest crop over that of the largest.
+        output: a picture file, for one photo; or a folder, for NAME-crop.jpg of each.
+        run: a run_id, of a head that looks at whole photos; None: of such runs of `target`, the one that
+            `models.runs.run_selection` finds.
+        target: like_ratio, popular.
+        faces: the detector of the store's build, where it was not the default.
+        device: as torch calls it.
+
+    Raises:
+        InputError: no such run; a shape, size or output that cannot be.
+        EncoderError: the run was trained on vectors that its encoder no longer makes.
+    """
+    shape, files = _shape(aspect), picture_files(files)
+    check(smallest=smallest)
+    outputs = _outputs([Path(path) for path in files], output)
+    settings = faces or FaceSettings()
+    names = [run] if run is not None else _chosen(store, target, settings)
+    asked = list(zip(map(Path, files), outputs, strict=True))
+
+    def by(name: str, some: Sequence[tuple[Path, Path | None]]) -> list[Cropped]:
+        """The crops by one run, its networks loaded once."""
+        run, model = run_store.load(store.layout, name)
+        check_encoders(run, settings)
+        with contextlib.closing(_Judge(run.encoder, model, settings, device)) as judge:
+            made = [judge(path, shape, smallest, to) for path, to in some]
+        return [replace(one, run_id=run.run_id, head=run.head, encoder=run.encoder, setup=run.setup) for one in made]
+
+    found = by(names[0], asked)
+    faceless = [at for at, one in enumerate(found) if one.status in FACELESS]
+    if faceless and names[1:]:
+        for at, other in zip(faceless, by(names[1], [asked[at] for at in faceless]), strict=True):
+            found[at] = found[at] if other.status in FACELESS else other
+    return found
+
+
+class _Judge:
+    """A head with its networks, loaded once."""
+
+    def __init__(self, encoders: str, model: Model, settings: FaceSettings, device: str | None) -> None:
+        self._encoders = [encoder(name) for name in encoders.split("+")]
+        if all(e.input == "face" for e in self._encoders):
+            raise InputError(
+                f"{encoders} looks at the face alone, which is the same in every crop.",
+                "a head on an encoder of whole photos",
+                "features train --encoder efficientnet_lite0, then features crop",
+            )
+        self._model, self._settings = model, settings
+        self._embedders = {e.name: Embedder([e], devices.choose(device), exact=False) for e in self._encoders}
+        self._detector = Detector(settings)
+
+    def close(self) -> None:
+        self._detector.close()
+
+    def __call__(self, path: Path, aspect: tuple[float, float] | None, smallest: float, output: Path | None) -> Cropped:
+        status, _, data = read_file(path)
+        photo = decode(data) if status == "ok" else None
+        if photo is None or photo.pixels is None:
+            return _none(path, status if photo is None else photo.status)
+        try:
+            found = self._detector(photo.pixels)
+        except DetectorFailed:
+            return _none(path, "detector_failed")
+        seen = [face for face in found if face.confidence >= self._settings.confidence]
+        whole = {e.name: picture(e.backbone.cut, data, photo, seen) for e in self._encoders}
+        if any(made is None for made in whole.values()):
+            return _none(path, "several_faces" if seen else "no_face")
+        factor = photo.width / photo.pixels.shape[1]
+        keep = [room_of(face.scaled(factor), photo.width, photo.height) for face in seen]
+        boxes = candidates(photo.width, photo.height, aspect, keep, smallest=smallest)
+        kind = _FORMATS[output.suffix.lower()] if output is not None else ""
+        said = self._scores(whole, _all_pixels(photo, data), boxes, kind)
+        if not boxes:
+            return Cropped(str(path), None, None, None, None, float(said[0]), None, 0, "faces_do_not_fit")
+        best = int(np.argmax(said[1:]))
+        if output is not None:
+            _write(output, data, boxes[best])
+        to = None if output is None else str(output)
+        return Cropped(str(path), *boxes[best], float(said[0]), float(said[1 + best]), len(boxes), "ok", to)
+
+    def _scores(
+        self, whole: dict[str, NDArray[np.uint8] | None], pixels: NDArray[np.uint8], boxes: Sequence[Box], kind: str
+    ) -> Array:
+        """Predictions of the whole photo, then of each box, written as a file of that kind."""
+        parts = []
+        for e in self._encoders:
+            first = whole[e.name]
+            assert first is not None
+            pictures = [first] if e.input == "face" else [first, *(_cut(pixels, box, e, kind) for box in boxes)]
+            X = self._embedders[e.name](pictures)[e.name]
+            parts.append(np.repeat(X, 1 + len(boxes), 0) if e.input == "face" else X)
+        return self._model.predict(np.concatenate(parts, 1))
+
+
+def _all_pixels(photo: Decoded, data: bytes) -> NDArray[np.uint8]:
+    """Those of a photo that was decoded before, and perhaps reduced."""
+    pixels = photo.pixels
+    if pixels is None or pixels.shape[1] < photo.width:
+        pixels = decode(data, min_side=None).pixels
+    assert pixels is not None
+    return pixels
+
+
+def _cut(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[np.uint8]:
+    """What an encoder of whole photos is shown of a crop: what it is shown of the file when that is predicted.
+
+    A large JPEG is reduced when it is decoded, anything else is not: the difference decides between near crops.
+    """
+    part = pixels[box.y0 : box.y1, box.x0 : box.x1]
+    if kind == "JPEG" and (by := reduction(box.x1 - box.x0, box.y1 - box.y0, e.size)) > 1:
+        from PIL import Image
+
+        part = np.array(Image.fromarray(np.ascontiguousarray(part)).reduce(by))
+    return centre(part, e.size, e.backbone.share)
+
+
+def _chosen(store: FeatureStore, target: str, settings: FaceSettings) -> list[str]:
+    """The runs that are asked, one after the other: of those that look at whole photos, by the rule of all."""
+    if target_named(target).name == "gender":
+        raise InputError("A crop is not chosen by gender.", "like_ratio or popular", "--target like_ratio")
+    fits = partial(check_encoders, faces=settings)
+    try:
+        choice = choose(store.layout, asked_of(store.database), target, fits=fits, among=looks_at_photos)
+    except InputError as error:
+        raise InputError(
+            f"No head for {target} that looks at whole photos was trained yet.",
+            "a run on an encoder of whole photos",
+            f"features train --target {target} --encoder efficientnet_lite0",
+        ) from error
+    for note in choice.notes:
+        store.progress.note(note)
+    return [choice.run.run_id, *([choice.fallback.run_id] if choice.fallback else [])]
+
+
+def _shape(aspect: str) -> tuple[float, float] | None:
+    if aspect == "original":
+        return None
+    with contextlib.suppress(ValueError):
+        width, height = (float(part) for part in aspect.split(":"))
+        if 0.1 <= width / (height or -1) <= 10 and width > 0:
+            return width, height
+    raise InputError(f"{aspect!r} is no shape.", "WIDTH:HEIGHT between 1:10 and 10:1, or original", "--aspect 4:5")
+
+
+def _outputs(files: Sequence[Path], output: str | Path | None) -> list[Path | None]:
+    """Where each crop goes.
+
+    Raises:
+        InputError: two crops would go to one file, or a crop in the place of its photo; an unknown format.
+    """
+    if output is None:
+        return [None] * len(files)
+    output = Path(output)
+    if output.suffix.lower() in _FORMATS and not output.is_dir():
+        found = [output] * len(files)
+    elif output.suffix and not output.is_dir():
+        raise InputError(
+            f"{output} is no picture file.", f"one of {', '.join(_FORMATS)}, or a folder", "--output x.jpg"
+        )
+    else:
+        found = [output / f"{path.stem}-crop.jpg" for path in files]
+    if len(set(found)) < len(found):
+        raise InputError(
+            f"Several crops would go to {max(found, key=found.count)}.", "a name for each", "--output FOLDER"
+        )
+    for path in files:
+        if path.resolve() in {to.resolve() for to in found}:
+            raise InputError(f"The crop would replace {path}.", "another file", "--output FOLDER")
+    return list(found)
+
+
+def _none(path: Path, status: str) -> Cropped:
+    return Cropped(str(path), None, None, None, None, None, None, 0, status)
+
+
+def _write(output: Path, data: bytes, box: Box) -> None:
+    """The box of the photo in all its pixels, without what the camera wrote into the file."""
+    from PIL import Image
+
+    pixels = decode(data, min_side=None).pixels
+    assert pixels is not None
+    image = Image.fromarray(np.ascontiguousarray(pixels[box.y0 : box.y1, box.x0 : box.x1]))
+    heap = io.BytesIO()
+    kind = _FORMATS[output.suffix.lower()]
+    image.save(heap, kind, **({} if kind == "PNG" else {"quality": 95}))
+    write_atomically(output, heap.getvalue())

@@ -1,0 +1,132 @@
+"""Does anything of test stand in train? Looked for before each training; what was found is in the run.
+
+The division already keeps owners, equal bytes and near-duplicates together. The audit believes nobody: it
+counts again, and looks for what only shows in the vectors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from photogenic import sql
+from photogenic.features.encoders.finetuned import run_of
+from photogenic.models.data.samples import SPLITS, Samples
+from photogenic.models.data.split import Origins
+from photogenic.models.data.split_config import Division
+from photogenic.warehouse import StoreError
+
+if TYPE_CHECKING:
+    from photogenic.models.data.array_types import Strings
+    from photogenic.warehouse import Database
+
+__all__ = ["audit", "check_tuned", "duplicates_known"]
+
+SUSPICIOUS = 0.999
+"""Correlation of one number of a vector with the label, from which on the vector holds the label."""
+
+
+def audit(samples: Samples, origins: Origins, division: Division, *, known_duplicates: bool) -> dict[str, Any]:
+    """What train, dev and test have in common.
+
+    Args:
+        samples: divided.
+        origins: of the same photos in the same order.
+        division: that they went through.
+        known_duplicates: whether near-duplicates were ever looked for.
+
+    Returns:
+        `division`; how many users, bytes and clusters stand in more than one split; `vectors`, photos of dev
+        and test whose vector is that of a photo in train; `strongest_number`, the greatest correlation of a
+        number of the vectors with the label on test; `later` (by time only), whether test is newer than train.
+
+    Raises:
+        StoreError: the division leaks.
+    """
+    found: dict[str, Any] = {"division": division.name, "near_duplicates": "known" if known_duplicates else "unknown"}
+    for kind, values in origins.links.items():
+        found[{"user": "users", "bytes": "bytes", "cluster": "clusters"}[kind]] = _shared(values, samples.split)
+    train, test = samples.part("train"), samples.part("test")
+    seen = {row.tobytes() for row in train.X}
+    others = samples.rows(samples.split != "train").X
+    found["vectors"] = sum(row.tobytes() in seen for row in others) if samples.X.shape[1] else 0
+    found["strongest_number"] = _strongest(test)
+    if division.by_time:
+        times = {split: origins.shown_at[samples.split == split] for split in ("train", "test")}
+        found["later"] = bool(times["train"].max() < times["test"].min())
+    leaks = {kind: found[kind] for kind in ("users", "bytes", "clusters") if found[kind]}
+    if found["strongest_number"] > SUSPICIOUS:
+        leaks["strongest_number"] = round(found["strongest_number"], 4)
+    if leaks or found.get("later") is False:
+        raise StoreError(
+            f"Train and test are not apart: {leaks or 'test is not newer than train'}.",
+            "no user, picture or duplicate cluster in two splits, and no label among the features",
+            "features build, then features train; if it stays, the vectors or labels of the store are at fault",
+        )
+    return found
+
+
+def check_tuned(
+    database: Database, encoder: str, samples: Samples, origins: Origins, *, besides: str | None = None
+) -> None:
+    """Refuse to test an encoder on photos that it was fine-tuned on, or on photos of the same people.
+
+    Args:
+        database: whose `predictions` say which photos each run learnt from.
+        encoder: names, joined by `+`.
+        samples: divided.
+        origins: of the same photos in the same order.
+        besides: a run that is not published yet, since it is being judged with its own division.
+
+    Raises:
+        StoreError: test holds such photos, or nobody knows.
+    """
+    for name in encoder.split("+"):
+        run_id = run_of(name)
+        if run_id is None or run_id == besides:
+            continue
+        with database.read() as con:
+            rows = con.execute(sql.read("training/learnt"), {"run": run_id}).fetchall()
+        if not rows:
+            raise StoreError(
+                f"Nobody knows which photos {name} was fine-tuned on: its run was not finished.",
+                f"rows of run {run_id} in predictions",
+                "the same features finetune again: it goes on from where it stopped",
+            )
+        learnt = np.isin(samples.photo_ids, [photo_id for (photo_id,) in rows])
+        known = np.isin(origins.group, origins.group[learnt]) & (samples.split == "test")
+        if known.any():
+            raise StoreError(
+                f"{int(known.sum())} of {int(np.sum(samples.split == 'test'))} photos of test are, or share a person "
+                f"with, photos that {name} was fine-tuned on.",
+                "a test that the encoder has not seen",
+                f"the setup and division of its run: features sql \"from runs where run_id = '{run_id}'\"",
+            )
+
+
+def duplicates_known(database: Database) -> bool:
+    """Whether `features build --near-duplicates` was ever run on the store."""
+    with database.read() as con:
+        row = con.execute(
+            "select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
+        ).fetchone()
+    return row is not None and row[0] is not None
+
+
+def _shared(values: Strings, split: Strings) -> int:
+    """How many values occur in more than one split; '' is no value."""
+    names, value = np.unique(values, return_inverse=True)
+    sides = np.zeros((len(names), len(SPLITS)), bool)
+    sides[value, np.searchsorted(sorted(SPLITS), split)] = True
+    return int(np.sum((sides.sum(1) > 1) & (names != "")))
+
+
+def _strongest(rows: Samples) -> float:
+    """0 to 1; 0 where labels or numbers never change."""
+    if len(rows) < 10:
+        return 0.0  # few photos correlate with anything
+    X, y = rows.X - rows.X.mean(0), rows.y - rows.y.mean()
+    size = np.sqrt((X * X).sum(0) * (y * y).sum())
+    found = np.abs(y @ X)[size > 0] / size[size > 0]
+    return float(found.max(initial=0.0))

@@ -1,0 +1,47 @@
+"""Small ensembles: the mean of all heads that were asked for, over encoders if need be.
+
+None is chosen. Dev has stopped the layers, so it flatters them, the more the longer their vectors are; on the
+rated faces most rules that chose by dev did worse than the mean of everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from photogenic.models.evaluation.metrics import log_loss, mse
+from photogenic.models.experiment import Experiment, combined
+from photogenic.models.heads.fit_mlp import Fitted
+from photogenic.models.heads.model import Model, ensemble, members
+from photogenic.models.runs.run_store import Run
+
+__all__ = ["joined_encoders", "mix"]
+
+
+def joined_encoders(runs: Sequence[Run]) -> str:
+    """`a+b` of all encoders that the runs read."""
+    return "+".join(dict.fromkeys(name for run in runs for name in run.encoder.split("+")))
+
+
+def mix(experiment: Experiment, parts: Sequence[tuple[Run, Model]]) -> Fitted:
+    """Their mean, as one head; with folds, fold by fold.
+
+    Args:
+        experiment: of all encoders that the parts read.
+        parts: runs with their models, of the experiment's target, setup and division.
+    """
+    stops = np.cumsum(experiment.dims).tolist()
+    names = experiment.encoder.split("+")
+    spans = {name: range(stop - dim, stop) for name, stop, dim in zip(names, stops, experiment.dims, strict=True)}
+    columns = [[column for name in run.encoder.split("+") for column in spans[name]] for run, _ in parts]
+    error = mse if experiment.target.loss == "mse" else log_loss
+    fits = []
+    for place, samples in enumerate(experiment.parts):
+        heads = [members(model)[place][0] if experiment.division.folds else model for _, model in parts]
+        made = ensemble(list(zip(heads, columns, strict=True)))
+        dev = samples.part("dev")
+        loss = error(dev.y, made.predict(dev.X), dev.weight)
+        chosen = {"members": [run.run_id for run, _ in parts], "heads": [run.head for run, _ in parts]}
+        fits.append(Fitted(model=made, dev_loss=loss, hyperparameters=chosen, results={}))
+    return combined(fits)

@@ -1,0 +1,95 @@
+"""Who likes whom: table 1 with intervals, beside what the paper printed.
+
+Source: Bogatyy & Tom, table 1 (average like ratio by the genders of sender and recipient).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from photogenic import sql
+from photogenic.models.evaluation.metrics import bootstrap, interval
+from photogenic.warehouse.duckdb_store.query import require_labels
+
+if TYPE_CHECKING:
+    from photogenic.warehouse import Database
+
+__all__ = ["PUBLISHED_BREAKDOWN", "Pair", "Window", "gender_table", "pairs_of"]
+
+Window = Literal["latest", "every"]
+
+PUBLISHED_BREAKDOWN = {
+    ("female", "female"): 0.33,
+    ("female", "male"): 0.24,
+    ("male", "female"): 0.75,
+    ("male", "male"): 0.31,
+}
+"""(sender, recipient) -> average like ratio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One cell of table 1.
+
+    Attributes:
+        sender, recipient: their genders; None: unknown.
+        like_ratio: every swipe counts alike; `low` and `high` are its 95 % interval over recipients.
+        mean: every recipient counts alike.
+        published: the paper's; None where it has none.
+    """
+
+    sender: str | None
+    recipient: str | None
+    n_recipients: int
+    n_swipes: int
+    like_ratio: float
+    low: float | None
+    high: float | None
+    mean: float
+    published: float | None
+
+
+def gender_table(database: Database, *, window: Window = "latest", seed: int = 0) -> list[Pair]:
+    """Table 1, the published cells first; empty where there are no swipes.
+
+    Args:
+        database: with labels.
+        window: `latest`: swipes on the photo that is main now, as the paper counts; `every`: on any main photo.
+        seed: of the bootstrap.
+
+    Raises:
+        StoreError: the store was never built.
+    """
+    with database.read() as con:
+        require_labels(con)
+        rows = con.execute(sql.read("training/breakdown"), {"window": window}).fetchall()
+    return pairs_of(rows, seed=seed)
+
+
+def pairs_of(rows: Iterable[tuple[Any, ...]], *, seed: int = 0) -> list[Pair]:
+    """Table 1 from rows of `sql/training/breakdown.sql`.
+
+    Args:
+        rows: user_id, recipient_gender, sender_gender, n_swipes, n_likes.
+        seed: of the bootstrap.
+    """
+    cells: dict[tuple[str | None, str | None], list[tuple[int, int]]] = {key: [] for key in PUBLISHED_BREAKDOWN}
+    for _, recipient, sender, n_swipes, n_likes in rows:
+        cells.setdefault((sender, recipient), []).append((n_swipes, n_likes))
+    return [_pair(*key, counts, np.random.default_rng(seed)) for key, counts in cells.items() if counts]
+
+
+def _pair(
+    sender: str | None, recipient: str | None, counts: Iterable[tuple[int, int]], rng: np.random.Generator
+) -> Pair:
+    sums = np.array(list(counts), np.float64)  # (recipients, 2)
+    n_swipes, n_likes = sums.sum(0)
+    draws = bootstrap(sums, rng)
+    low, high = interval(draws[:, 1] / draws[:, 0])
+    mean = float(np.mean(sums[:, 1] / sums[:, 0]))
+    published = PUBLISHED_BREAKDOWN.get((sender or "", recipient or ""))
+    return Pair(sender, recipient, len(sums), int(n_swipes), float(n_likes / n_swipes), low, high, mean, published)

@@ -1,0 +1,271 @@
+"""Who wins: the rows of `runs` side by side, and the layout of the published tables 2 and 3.
+
+Data only; whoever prints it chooses how. In a table, rows are encoder x head under the best constant,
+columns ALL and 1BBOX, ours beside the papers'. A table speaks of one division into train and test: the published
+one if any run has it, else that of the newest run. Of a ratio a cell also knows how much of the variance, and of
+what can be explained of it, the head explains, and how well it ranks.
+
+Source: Bogatyy & Tom, tables 2 (mean squared error of the like ratio) and 3 (accuracy of gender).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from photogenic.models.data.split_config import STORED
+from photogenic.models.data.targets import TARGETS
+from photogenic.models.evaluation.wilson import wilson
+from photogenic.warehouse import InputError
+from photogenic.warehouse.duckdb_store.query import sql
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from photogenic.models.evaluation.comparison import Contest
+    from photogenic.models.evaluation.slices import Slice
+    from photogenic.models.runs.run_store import Run
+    from photogenic.warehouse import Database
+
+__all__ = ["PUBLISHED_FIGURES", "Cell", "Figure", "Leaderboard", "Row", "Table", "in_order", "leaderboard", "unpacked"]
+
+PUBLISHED_FIGURES: dict[str, dict[tuple[str, str], tuple[float | None, float | None]]] = {
+    "like_ratio": {
+        ("constant", ""): (0.187, 0.163),
+        ("inception_v3", "0fc"): (0.0252, 0.0193),
+        ("inception_v3", "1fc"): (0.0227, 0.0195),
+        ("inception_v3", "2fc"): (0.0228, 0.0192),
+        ("facenet", "0fc"): (None, 0.0183),
+        ("facenet", "1fc"): (None, 0.0121),
+        ("facenet", "2fc"): (None, 0.0129),
+    },
+    "gender": {
+        ("constant", ""): (0.633, 0.586),
+        ("inception_v3", "0fc"): (0.860, 0.904),
+        ("inception_v3", "1fc"): (0.869, 0.911),
+        ("inception_v3", "2fc"): (0.865, 0.911),
+        ("facenet", "0fc"): (None, 0.904),
+        ("facenet", "1fc"): (None, 0.959),
+        ("facenet", "2fc"): (None, 0.954),
+    },
+}
+"""target -> (encoder, head) -> figures of (ALL, 1BBOX)."""
+
+SETUPS = ("all", "one_face")
+
+_TITLES = {
+    "like_ratio": "Table 2. Like ratio: mean squared error on test, weighted by swipes",
+    "gender": "Table 3. Gender: accuracy on test",
+    "popular": "Popular or not: accuracy on test",
+}
+
+_FIGURES = ("gain", "r2", "spearman", "noise_floor", "log_loss", "auc", "average_precision")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with its 95 % interval over users."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure on test with its 95 % interval over users: a bootstrap's of an error, Wilson's of an accuracy.
+
+    Attributes:
+        run_id: None for the best constant.
+        r2: share of the variance of the labels that is explained; None of a yes or no, as the next two.
+        explained: share of the variance that is left without the labels' own noise.
+        spearman: rank correlation.
+        n: photos of test.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    run_id: str | None = None
+    r2: Figure | None = None
+    explained: Figure | None = None
+    spearman: Figure | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table, its columns (ALL, 1BBOX): ours, and what the paper printed there."""
+
+    encoder: str
+    head: str
+    cells: tuple[Cell | None, Cell | None]
+    published: tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The layout of table 2 or 3, best constant first. `floor` is the labels' own noise, per column."""
+
+    title: str
+    target: str
+    metric: str
+    rows: list[Row]
+    floor: tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """Runs side by side.
+
+    Attributes:
+        frame: one row per run, best on dev first within its target and setup.
+        tables: of each target.
+        n_trained: how many runs the call that returned this has trained; the others were there.
+        contests: of each target and setup, which run wins and by how much; of the call that trained them.
+        slices: of each run, how it fares on groups of people; likewise.
+    """
+
+    frame: pl.DataFrame
+    tables: list[Table]
+    n_trained: int = 0
+    contests: Sequence[Contest] = ()
+    slices: Sequence[tuple[Run, Slice]] = ()
+
+
+def leaderboard(database: Database, run_ids: Sequence[str] | None = None, *, n_trained: int = 0) -> Leaderboard:
+    """The runs of these ids, or all.
+
+    Raises:
+        InputError: there are none.
+    """
+    found = [run for run in _read(database) if run_ids is None or run["run_id"] in set(run_ids)]
+    if not found:
+        raise InputError("No head was trained yet.", "at least one row in `runs`", "features train")
+    targets = [name for name in TARGETS if any(run["target"] == name for run in found)]
+    return Leaderboard(_frame(found), [_table(name, found) for name in targets], n_trained)
+
+
+def _read(database: Database) -> list[dict[str, Any]]:
+    """Rows of `runs`, oldest first, the results unpacked."""
+    return [unpacked(row) for row in sql(database, "from runs order by created_at, run_id").to_dicts()]
+
+
+def unpacked(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `runs` with results and hyperparameters as objects, and by name its `division` and `interval`."""
+    results, chosen = json.loads(row["results"]), json.loads(row["hyperparameters"])
+    return {
+        **row,
+        "results": results,
+        "hyperparameters": chosen,
+        "division": chosen.get("division", STORED.name),
+        "interval": _interval(row, results, "metric", "test"),
+    }
+
+
+def _interval(row: Mapping[str, Any], results: Mapping[str, Any], name: str, column: str) -> list[float | None]:
+    """Of test or the baseline; runs of former versions wrote a bootstrap's of accuracies, which is too sure."""
+    if row.get("metric") == "accuracy" and row[column] is not None:
+        return wilson(row[column], results.get("voices") or row["n_test"])
+    found: list[float | None] = results.get("intervals", {}).get(name, [None, None])
+    return found
+
+
+def in_order(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Unpacked runs, best on dev first within their target, setup and division: test has no say in who is best."""
+    return sorted(found, key=_rank)
+
+
+def _frame(found: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    import polars as pl
+
+    plain = ("target", "setup", "encoder", "head", "division", "metric", "dev", "test")
+    sizes = ("n_train", "n_test", "run_id", "created_at")
+    rows = [
+        {name: run[name] for name in plain}
+        | {"low": run["interval"][0], "high": run["interval"][1], "baseline": run["baseline"]}
+        | {name: run["results"].get(name) for name in _FIGURES}
+        | {name: run[name] for name in sizes}
+        for run in in_order(found)
+    ]
+    kinds = dict.fromkeys(("dev", "test", "low", "high", "baseline", *_FIGURES), pl.Float64)
+    return pl.DataFrame(rows, schema_overrides=kinds)
+
+
+def _rank(run: dict[str, Any]) -> tuple[int, str, bool, str, float, str]:
+    """Targets in their own order; within, the better figure on dev first.
+
+    Divisions are kept apart, the published one first: a lucky dev is no better head.
+    """
+    target = TARGETS[run["target"]]
+    dev = float("inf") if run["dev"] is None else run["dev"]
+    place = list(TARGETS).index(target.name)
+    other = run["division"] != STORED.name
+    return place, run["setup"], other, run["division"], -dev if target.higher_is_better else dev, run["run_id"]
+
+
+def _table(target: str, found: Sequence[dict[str, Any]]) -> Table:
+    own = [run for run in found if run["target"] == target]
+    divisions = {run["division"] for run in own}
+    division = STORED.name if STORED.name in divisions else own[-1]["division"]
+    newest = {(r["encoder"], r["head"], r["setup"]): r for r in own if r["division"] == division}
+    published = PUBLISHED_FIGURES.get(target, {})
+    lines = dict.fromkeys((encoder, head) for encoder, head, _ in newest)
+    constants = [_constant([r for key, r in newest.items() if key[2] == setup]) for setup in SETUPS]
+    rows = [Row("best constant", "", (constants[0], constants[1]), published.get(("constant", ""), (None, None)))]
+    for encoder, head in lines:
+        cells = [_cell(newest.get((encoder, head, setup))) for setup in SETUPS]
+        rows.append(Row(encoder, head, (cells[0], cells[1]), published.get((encoder, head), (None, None))))
+    floors = [_floor([r for key, r in newest.items() if key[2] == setup]) for setup in SETUPS]
+    return Table(_TITLES[target], target, TARGETS[target].metric, rows, (floors[0], floors[1]))
+
+
+def _cell(run: dict[str, Any] | None) -> Cell | None:
+    if run is None:
+        return None
+    r2 = _figure(run, "r2")
+    return Cell(
+        run["test"],
+        run["interval"][0],
+        run["interval"][1],
+        run["run_id"],
+        r2,
+        _explained(run, r2),
+        _figure(run, "spearman"),
+        run["n_test"],
+    )
+
+
+def _figure(run: dict[str, Any], name: str) -> Figure | None:
+    value = run["results"].get(name)
+    if value is None:
+        return None
+    low, high = run["results"]["intervals"].get(name, [None, None])
+    return Figure(value, low, high)
+
+
+def _explained(run: dict[str, Any], r2: Figure | None) -> Figure | None:
+    """R2 over the greatest R2 that the labels' noise leaves; the noise is taken as known."""
+    floor = run["results"].get("noise_floor")
+    if r2 is None or floor is None or r2.value >= 1:
+        return None
+    reachable = 1 - floor * (1 - r2.value) / run["test"]
+    if reachable <= 0:
+        return None
+    bounds = [None if bound is None else bound / reachable for bound in (r2.low, r2.high)]
+    return Figure(r2.value / reachable, bounds[0], bounds[1])
+
+
+def _constant(runs: Sequence[dict[str, Any]]) -> Cell | None:
+    """Of the run with the most test photos: encoders may differ in the photos they have a vector of."""
+    if not runs:
+        return None
+    widest = max(runs, key=lambda run: run["n_test"])
+    low, high = _interval(widest, widest["results"], "baseline", "baseline")
+    return Cell(widest["baseline"], low, high, n=widest["n_test"])
+
+
+def _floor(runs: Sequence[dict[str, Any]]) -> float | None:
+    return max(runs, key=lambda run: run["n_test"])["results"].get("noise_floor") if runs else None

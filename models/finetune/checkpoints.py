@@ -1,0 +1,157 @@
+"""A descent that can be killed: its state in safetensors, then the manifest that says which files count.
+
+    <folder>/state-<step>.safetensors   weights and the optimiser's moments after so many updates
+    <folder>/best-<step>.safetensors    the weights that dev liked best so far
+    <folder>/checkpoint.json            names both, with digests, and the rest; replaced last
+
+Files that the manifest does not name are leftovers, and go with the next checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from photogenic.warehouse import StoreError
+from photogenic.warehouse.storage.layout import sync_directory, write_atomically
+from photogenic.warehouse.storage.manifest import contents, name_in, sealed, shaped, unsealed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["Checkpoint", "load", "read_tensors", "restore", "save", "tensors_of", "write_tensors"]
+
+_MANIFEST = "checkpoint.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a descent stands.
+
+    Attributes:
+        step: updates done.
+        curve: (updates, dev loss) of every look.
+        best_step: updates at the best of them.
+        scale: of the loss, where gradients are held in half precision.
+        events: bytes of the event file that count.
+        files: name -> SHA-256 of state and best.
+        done: whether it came to its end.
+    """
+
+    step: int
+    curve: list[tuple[int, float]]
+    best_step: int
+    scale: dict[str, float]
+    events: int
+    files: dict[str, str]
+    done: bool = False
+
+    @property
+    def state(self) -> str:
+        return f"state-{self.step}.safetensors"
+
+    @property
+    def best(self) -> str:
+        return f"best-{self.best_step}.safetensors"
+
+
+def save(
+    folder: Path, checkpoint: Checkpoint, state: Mapping[str, Tensor], best: Mapping[str, Tensor] | None
+) -> Checkpoint:
+    """Replace the checkpoint in `folder`; as it is now. `best`: new best weights; None: those there stay the best."""
+    files = {checkpoint.state: write_tensors(folder / checkpoint.state, state)}
+    if best is not None:
+        files[checkpoint.best] = write_tensors(folder / checkpoint.best, best)
+    else:
+        files[checkpoint.best] = checkpoint.files[checkpoint.best]
+    complete = replace(checkpoint, files=files)
+    write_atomically(folder / _MANIFEST, sealed(asdict(complete)))
+    for path in folder.glob("*.safetensors"):
+        if path.name not in files:
+            path.unlink()
+    return complete
+
+
+def load(folder: Path) -> Checkpoint | None:
+    """The checkpoint in `folder`, its files checked; None: there is none.
+
+    Raises:
+        StoreError: a file is not the one that the manifest names.
+    """
+    path = folder / _MANIFEST
+    if not path.exists():
+        return None
+    try:
+        found = shaped(Checkpoint, unsealed(contents(path)))
+        for name in found.files:
+            name_in(name)
+    except ValueError as error:
+        raise StoreError(
+            f"{path} is damaged: {error}", "a checkpoint as it was written", f"remove {folder}: it begins anew"
+        ) from error
+    for name, digest in found.files.items():
+        actual = _digest(folder / name) if (folder / name).exists() else "none"
+        if actual != digest:
+            raise StoreError(
+                f"The checkpoint {folder / name} has SHA-256 {actual}.",
+                f"{digest}, as {path} says",
+                f"remove {folder}: the descent then begins anew",
+            )
+    return found
+
+
+def tensors_of(module: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Weights and moments, by name, on the CPU."""
+    found = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    for place, moments in optimiser.state_dict()["state"].items():
+        found |= {f"optimiser.{place}.{key}": tensor for key, tensor in moments.items() if tensor is not None}
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
+
+
+def restore(module: torch.nn.Module, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """The reverse of `tensors_of`."""
+    weights = [name for name in tensors if name.startswith("module.")]
+    module.load_state_dict({name.removeprefix("module."): tensors[name] for name in weights})
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimiser."):
+            _, place, key = name.split(".", 2)
+            state.setdefault(int(place), {})[key] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write safetensors so that a reader sees all of it or nothing; the SHA-256 of the file."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary)
+        temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_directory(path.parent)
+    return digest
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """As they were written, on the CPU."""
+    from safetensors.torch import load_file
+
+    found: dict[str, Tensor] = load_file(path)
+    return found
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

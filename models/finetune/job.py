@@ -1,0 +1,253 @@
+"""One fine-tuning: its photos, divided and audited, and what decides it; from pictures to a network and its head."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from photogenic.features.compute.pipeline import photo_bytes
+from photogenic.features.compute.preprocess import loader
+from photogenic.features.compute.training_images import cut_pictures
+from photogenic.features.encoders.device import choose
+from photogenic.features.encoders.finetuned import base, publish_encoder, trainable
+from photogenic.features.vectors.training_set import labelled
+from photogenic.models.data.array_types import Strings
+from photogenic.models.data.samples import Samples
+from photogenic.models.data.split_config import Division
+from photogenic.models.data.targets import Target
+from photogenic.models.experiment import divided, origins_of
+from photogenic.models.finetune import checkpoints
+from photogenic.models.finetune.loop import Lesson, descend
+from photogenic.models.finetune.recipes import Recipe
+from photogenic.models.heads.fit_mlp import Fitted
+from photogenic.models.heads.model import Model
+from photogenic.models.runs import run_store
+from photogenic.warehouse import InputError, Progress, WeightsError
+
+if TYPE_CHECKING:
+    from photogenic.features.encoders.registry import Encoder
+    from photogenic.store import FeatureStore
+
+__all__ = ["HEAD", "Tuning"]
+
+HEAD = "finetuned"
+"""What the last layer of a fine-tuned network is called among heads."""
+
+_RULES = 1
+"""Raised when the same samples, recipe and seed would give another run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Everything that decides a fine-tuning.
+
+    Attributes:
+        start: the published encoder that it begins with.
+        published: its file of weights; None: they are drawn.
+        samples: divided, without vectors.
+        sha256s: of each photo's bytes.
+        audits: what the audit said of the division.
+        recipe: settled.
+    """
+
+    backbone: str
+    target: Target
+    setup: str
+    division: Division
+    start: Encoder
+    published: Path | None
+    samples: Samples
+    sha256s: Strings
+    audits: list[dict[str, Any]]
+    recipe: Recipe
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        store: FeatureStore,
+        backbone: str,
+        target: Target,
+        setup: str,
+        *,
+        division: Division,
+        recipe: Recipe,
+        random_weights: bool,
+        seed: int,
+    ) -> Tuning:
+        """Gathered, divided and audited; the weights it begins with are at hand.
+
+        Raises:
+            InputError: a split is empty.
+            StoreError: no labels; train and test are not apart.
+            WeightsError: the published weights cannot be found.
+        """
+        start = base(backbone)
+        published = None if random_weights else _published(start)
+        samples, sha256s = _gather(store, target, setup)
+        (part,), audits = divided(
+            store,
+            target,
+            samples,
+            origins_of(store, setup, samples),
+            setup=setup,
+            division=division,
+            what=f"for {backbone}",
+        )
+        digests = sha256s[np.searchsorted(samples.photo_ids, part.photo_ids)]
+        settled = recipe.settled(int(np.sum(part.split == "train")))
+        return cls(backbone, target, setup, division, start, published, part, digests, audits, settled, seed)
+
+    @property
+    def run_id(self) -> str:
+        """Named after everything that decides the run."""
+        content = hashlib.sha256("\0".join([self.samples.digest(), *self.sha256s.tolist()]).encode()).hexdigest()
+        return run_store.run_id(
+            [
+                _RULES,
+                HEAD,
+                self.backbone,
+                self.base_sha256,
+                self.target.name,
+                self.setup,
+                asdict(self.division),
+                asdict(self.recipe),
+                content,
+                self.seed,
+            ]
+        )
+
+    @property
+    def base_sha256(self) -> str:
+        """Of the weights it begins with; empty: they are drawn."""
+        return "" if self.published is None else self.start.backbone.weights_sha256()
+
+    def fit(self, store: FeatureStore, *, device: str | None, progress: Progress) -> Fitted:
+        """Cut, descend, keep: the network in the run's folder is an encoder afterwards; the head on its vectors.
+
+        Goes on from where an earlier call was killed.
+        """
+        import torch
+
+        folder, n_threads = store.layout.models / self.run_id, store.database.settings.threads
+        lesson = self._lesson(store, folder / "work", n_threads, progress)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            network = trainable(self.backbone, self.published)
+        before = torch.get_num_threads()
+        torch.set_num_threads(n_threads)
+        try:
+            end = descend(
+                lesson,
+                network,
+                self.recipe,
+                folder / "checkpoint",
+                seed=self.seed,
+                device=choose(device),
+                progress=progress,
+            )
+        finally:
+            torch.set_num_threads(before)
+        best = checkpoints.read_tensors(folder / "checkpoint" / end.best)
+        weights = {name.removeprefix("network."): t for name, t in best.items() if name.startswith("network.")}
+        checkpoints.write_tensors(folder / "network.safetensors", weights)
+        publish_encoder(folder, self.backbone, target=self.target.name, setup=self.setup, base_sha256=self.base_sha256)
+        arrays = {
+            "output.weight": best["output.weight"][0].numpy(),
+            "output.bias": best["output.bias"][0].numpy(),
+            "mean": np.zeros(self.start.dim, np.float32),
+            "scale": np.ones(self.start.dim, np.float32),
+        }
+        facts = {
+            "seed": self.seed,
+            "weights": "drawn" if self.published is None else "own" if self.start.own_weights else "published",
+            "weights_sha256": self.base_sha256,
+            "stopped_at": end.best_step,
+            "ended_at": end.step,
+        }
+        return Fitted(
+            model=Model("fc", "sigmoid", arrays),
+            dev_loss=min(loss for _, loss in end.curve),
+            hyperparameters={"recipe": self.recipe.name, **asdict(self.recipe), **facts},
+            results={"curve": end.curve},
+        )
+
+    def tidy(self, store: FeatureStore) -> None:
+        """Remove what a finished run needs no more: pictures and checkpoints."""
+        for name in ("work", "checkpoint"):
+            shutil.rmtree(store.layout.models / self.run_id / name, ignore_errors=True)
+
+    def _lesson(self, store: FeatureStore, folder: Path, n_threads: int, progress: Progress) -> Lesson:
+        cut = {}
+        for split in ("train", "dev"):
+            pictures, sound = cut_pictures(
+                folder / f"{split}.npy",
+                self.sha256s[self.samples.split == split].tolist(),
+                loader(store.layout),
+                self.start.backbone,
+                roomy=split == "train",
+                n_threads=n_threads,
+                progress=progress,
+            )
+            if not sound.all():
+                progress.note(f"{int(np.sum(~sound))} pictures of {split} cannot be decoded: left out.")
+            if not sound.any():
+                raise InputError(f"No picture of {split} can be decoded.", "pictures", "features doctor --thorough")
+            cut[split] = pictures, np.flatnonzero(sound), self.samples.part(split).rows(sound)
+        (pictures, places, train), (dev_pictures, dev_places, dev) = cut["train"], cut["dev"]
+        return Lesson(
+            self.target,
+            pictures,
+            places,
+            train.y,
+            train.weight,
+            (dev_pictures[dev_places], dev.y, dev.weight),
+            self.start.backbone,
+            self.start.layer,
+            self.start.dim,
+            drawn=self.published is None,
+        )
+
+
+def _published(start: Encoder) -> Path:
+    """The file of published weights.
+
+    Raises:
+        WeightsError: they cannot be found; the remedy names both ways out.
+    """
+    from photogenic.features.encoders.weights import resolve
+
+    assert start.backbone.weights is not None
+    try:
+        return resolve(start.backbone.weights)
+    except WeightsError as error:
+        raise WeightsError(error.what, error.expected, f"{error.remedy}; or start anew: --random-weights") from error
+
+
+def _gather(store: FeatureStore, target: Target, setup: str) -> tuple[Samples, Strings]:
+    """Labelled photos with bytes, without vectors; and the digest of each one's bytes."""
+    rows = labelled(store.database, target.name, setup)  # type: ignore[arg-type]
+    held = photo_bytes(store.database).filter(status="ok").drop("status")
+    rows = rows.join(held, on="photo_id", how="inner").sort("photo_id")
+    n = len(rows)
+    samples = Samples(
+        photo_ids=np.asarray(rows["photo_id"].to_list(), np.str_),
+        user_ids=np.asarray(rows["user_id"].to_list(), np.str_),
+        X=np.empty((n, 0), np.float32),
+        y=rows["y"].to_numpy().astype(np.float32),
+        weight=rows["weight"].to_numpy().astype(np.float32) if target.weighted else np.ones(n, np.float32),
+        gender=np.asarray(rows["gender"].fill_null("").to_list(), np.str_),
+        split=np.asarray(rows["split"].to_list(), np.str_),
+    )
+    if not n:
+        raise InputError(
+            f"No photo of setup {setup} has both a label for {target.name} and a picture.",
+            "labelled photos whose bytes are held",
+            "features status, to see what is there; features build, to bring it up to date",
+        )
+    return samples, np.asarray(rows["sha256"].to_list(), np.str_)

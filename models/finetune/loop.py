@@ -1,0 +1,268 @@
+"""Back-propagate into a network: batches, updates, looks at dev, checkpoints. Read it from top to bottom.
+
+Every draw (order, crops, dropout) follows from the seed and the number of the update, so a descent that is
+killed and goes on from its checkpoint ends where an uninterrupted one does: on a CPU, to the bit.
+
+The new layer says the log-odds of the target; a ratio is learnt as so many likes of so many swipes (weighted
+cross-entropy), dev looks at the target's own loss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from photogenic.features.encoders.device import Device, wide_gradients
+from photogenic.models.data.array_types import Array
+from photogenic.models.data.targets import Target
+from photogenic.models.evaluation.metrics import log_loss, mse
+from photogenic.models.finetune import checkpoints
+from photogenic.models.finetune.augment import augmented
+from photogenic.models.finetune.checkpoints import Checkpoint
+from photogenic.models.finetune.recipes import GROUPS, Recipe
+from photogenic.models.runs.tensorboard import Scalars
+from photogenic.warehouse import Progress
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from photogenic.features.encoders.backbones import Backbone
+
+__all__ = ["Lesson", "descend", "parts_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is learnt from, and what decides.
+
+    Attributes:
+        pictures: uint8 (m, side, side, 3), with room for crops.
+        places: which of them are train, (n,).
+        y, weight: of train, (n,).
+        dev: pictures as the encoder sees them, y and weight of dev.
+        backbone: the picture it wants.
+        layer: of the network, that the new layer stands on.
+        drawn: the network's weights were drawn, so its batch normalisation learns its statistics; those of published
+            weights stay, as batches are small.
+    """
+
+    target: Target
+    pictures: NDArray[np.uint8]
+    places: NDArray[np.intp]
+    y: Array
+    weight: Array
+    dev: tuple[NDArray[np.uint8], Array, Array]
+    backbone: Backbone
+    layer: str
+    dim: int
+    drawn: bool
+
+
+def descend(
+    lesson: Lesson, network: nn.Module, recipe: Recipe, folder: Path, *, seed: int, device: Device, progress: Progress
+) -> Checkpoint:
+    """Train `network` and a new last layer; the checkpoint at the end, whose best file holds what dev liked best.
+
+    Args:
+        lesson: pictures and labels.
+        network: batch normalisation apart, its classifier cut off.
+        recipe: settled.
+        folder: of checkpoints, and below it of TensorBoard's events; what is there already is gone on from.
+        seed: of every draw.
+        device: where.
+        progress: hears of updates.
+    """
+    import torch
+
+    module = _with_head(network, lesson, recipe, seed)
+    module.to(device.name, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    parts = parts_of(module)
+    optimiser = _optimiser(recipe, parts)
+    scaler = torch.amp.GradScaler(enabled=device.half and not wide_gradients())
+    at = checkpoints.load(folder)
+    if at is not None:
+        progress.note(f"Going on from update {at.step:,} of {recipe.iterations:,}.")
+        checkpoints.restore(module, optimiser, checkpoints.read_tensors(folder / at.state))
+        if at.scale:
+            scaler.load_state_dict(at.scale)
+    else:
+        at = Checkpoint(0, [], 0, {}, 0, {})
+    scale, telling = lesson.weight.mean(), max(recipe.iterations // 1000, 1)
+    steps = range(recipe.iterations if at.done else at.step, recipe.iterations)
+    stage = progress.stage(f"updates of {lesson.backbone.name}", recipe.iterations, "updates")
+    with Scalars(folder.with_name("tensorboard"), at.events) as scalars, stage as advance:
+        advance(at.step)
+        for step, rows, raw in _batches(lesson, steps, recipe.batch_size, seed):
+            generator = torch.Generator().manual_seed(_number(seed, 2, step))
+            for group, part in enumerate(parts):
+                for parameter in part:
+                    parameter.requires_grad_(group == 0 or recipe.opens(step, group))
+            for settings in optimiser.param_groups:
+                settings["lr"] = recipe.rate(step, settings["part"])
+            x = _sent(raw, device)
+            x = augmented(x, lesson.backbone.size, generator, least_crop=recipe.least_crop, light=recipe.light)
+            y, w = (torch.from_numpy(v[rows].astype(np.float32)).to(device.name) for v in (lesson.y, lesson.weight))
+            _mode(module, training=True, drawn=lesson.drawn)
+            with _dropping(_number(seed, 3, step), device), device.precision(training=True):
+                z = module(_normal(x, lesson.backbone))
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(z.float(), y, weight=w / scale)
+            optimiser.zero_grad()
+            torch.autograd.backward(scaler.scale(loss))
+            if recipe.clip:
+                scaler.unscale_(optimiser)
+                torch.nn.utils.clip_grad_norm_([p for part in parts for p in part if p.grad is not None], recipe.clip)
+            scaler.step(optimiser)
+            scaler.update()
+            if (step + 1) % telling == 0:
+                scalars.add("loss/train", float(loss.detach()), step + 1)
+                scalars.add("learning_rate", recipe.rate(step, 1), step + 1)
+            if (step + 1) % recipe.every == 0 or step + 1 == recipe.iterations:
+                loss_dev = _look(lesson, module, device)
+                scalars.add("loss/dev", loss_dev, step + 1)
+                at = _further(at, step + 1, loss_dev, recipe)
+                at = replace(at, scale=dict(scaler.state_dict()), events=scalars.keep())
+                best = module.state_dict() if at.best_step == at.step else None
+                at = checkpoints.save(folder, at, checkpoints.tensors_of(module, optimiser), best)
+            advance(1)
+            if at.done:
+                break
+    return at
+
+
+def parts_of(module: nn.Module) -> list[list[torch.nn.Parameter]]:
+    """Parameters of the new layer, then of `GROUPS` parts of the network from its top down."""
+    layers = [
+        m for m in module.get_submodule("network").modules() if next(m.parameters(recurse=False), None) is not None
+    ]
+    cuts = [round(len(layers) * k / GROUPS) for k in range(GROUPS + 1)]
+    found = [[p for m in layers[a:b] for p in m.parameters(recurse=False)] for a, b in itertools.pairwise(cuts)]
+    return [list(module.get_submodule("output").parameters()), *reversed(found)]
+
+
+def _with_head(network: nn.Module, lesson: Lesson, recipe: Recipe, seed: int) -> nn.Module:
+    """The network under a new last layer, whose first answer is about the mean of train."""
+    import torch
+
+    from photogenic.features.encoders.networks.layers import Headed
+
+    whole = Headed(network, lesson.layer, lesson.dim)
+    mean = float(np.clip(np.average(lesson.y, weights=lesson.weight), 1e-3, 1 - 1e-3))
+    generator = torch.Generator().manual_seed(_number(seed, 0, 0))
+    with torch.no_grad():
+        whole.output.weight.normal_(0, 0.01 if recipe.optimiser == "sgd" else 0.001, generator=generator)
+        whole.output.bias.fill_(math.log(mean / (1 - mean)))
+    return whole
+
+
+def _optimiser(recipe: Recipe, parts: Sequence[Sequence[torch.nn.Parameter]]) -> torch.optim.Optimizer:
+    """Each part twice: matrices and kernels, which decay, and the rest."""
+    import torch
+
+    groups: list[dict[str, Any]] = []
+    for part, parameters in enumerate(parts):
+        for decays in (True, False):
+            some = [p for p in parameters if (p.ndim > 1) == decays]
+            if some:
+                decay = recipe.weight_decay if decays else 0.0
+                groups.append({"params": some, "part": part, "weight_decay": decay})
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def _look(lesson: Lesson, module: nn.Module, device: Device) -> float:
+    """Dev's word on the module as it is now: the target's own loss."""
+    import torch
+
+    pictures, y, weight = lesson.dev
+    _mode(module, training=False, drawn=False)
+    said = []
+    with torch.inference_mode():
+        for first in range(0, len(pictures), 64):
+            with device.precision(training=True):
+                z = module(_normal(_sent(np.array(pictures[first : first + 64]), device), lesson.backbone))
+            said.append(torch.sigmoid(z.float()).cpu().numpy().astype(np.float64))
+    error = mse if lesson.target.loss == "mse" else log_loss
+    return error(y, np.concatenate(said), weight)
+
+
+def _further(at: Checkpoint, step: int, loss: float, recipe: Recipe) -> Checkpoint:
+    """Where the descent stands after a look; at its end after all iterations, or when dev has not improved for long."""
+    curve = [*at.curve, (step, loss)]
+    best_step = min(curve, key=lambda point: point[1])[0]
+    tired = recipe.patience > 0 and step - best_step >= recipe.patience * recipe.every
+    done = step == recipe.iterations or (tired and step > recipe.iterations * recipe.unfreezing)
+    return replace(at, step=step, curve=curve, best_step=best_step, done=done)
+
+
+def _batches(
+    lesson: Lesson, steps: Sequence[int], size: int, seed: int
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:
+    """(update, rows, their pictures), the next batch read while this one is learnt."""
+    n = len(lesson.places)
+    per_epoch = max(n // size, 1)  # what is left over has its turn in another epoch
+    orders: dict[int, NDArray[np.int64]] = {}
+
+    def read(step: int) -> tuple[int, NDArray[np.int64], NDArray[np.uint8]]:
+        epoch, place = divmod(step, per_epoch)
+        if epoch not in orders:
+            orders.clear()
+            orders[epoch] = np.random.default_rng((seed, 1, epoch)).permutation(n)
+        rows = np.sort(orders[epoch][place * size : (place + 1) * size])
+        return step, rows, lesson.pictures[lesson.places[rows]]
+
+    with ThreadPoolExecutor(1, thread_name_prefix="pictures") as pool:
+        coming = None
+        for step in steps:
+            now = coming or pool.submit(read, step)
+            coming = pool.submit(read, step + 1)
+            yield now.result()
+
+
+def _sent(raw: NDArray[np.uint8], device: Device) -> Tensor:
+    """float32 (n, 3, s, s), 0..255, on the device; a byte a value on the way."""
+    import torch
+
+    return device.send(torch.from_numpy(np.ascontiguousarray(raw)).permute(0, 3, 1, 2)).float()
+
+
+def _normal(x: Tensor, backbone: Backbone) -> Tensor:
+    import torch
+
+    mean, std = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (backbone.mean, backbone.std))
+    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def _mode(module: nn.Module, *, training: bool, drawn: bool) -> None:
+    import torch
+
+    module.train(training)
+    if training and not drawn:
+        for child in module.modules():
+            if isinstance(child, torch.nn.BatchNorm2d):
+                child.eval()
+
+
+@contextlib.contextmanager
+def _dropping(number: int, device: Device) -> Iterator[None]:
+    """Within, dropout draws from this number alone; torch's own generator stays as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[torch.device(device.name)] if device.is_gpu else []):
+        torch.manual_seed(number)
+        yield
+
+
+def _number(seed: int, purpose: int, step: int) -> int:
+    """A seed of its own for each purpose and update."""
+    return int(np.random.SeedSequence((seed, purpose, step)).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,74 @@
+"""Random forest of 500 trees, by scikit-learn, kept as rows of nodes.
+
+Source: the university project on likability (500 trees); Breiman 2001 (square root of the numbers tried per
+split; leaves of at least five photos for a ratio, of one for a yes or no).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from photogenic.models.data.array_types import Array
+from photogenic.models.data.samples import Samples
+from photogenic.models.data.targets import Target
+from photogenic.models.evaluation.metrics import log_loss, mse
+from photogenic.models.heads.fit_mlp import Fitted
+from photogenic.models.heads.model import Model
+
+__all__ = ["TREES", "fit_forest"]
+
+TREES = 500
+
+
+def fit_forest(samples: Samples, target: Target, *, seed: int = 0) -> Fitted:
+    """Grow the trees on train; a probability is the mean share of ones in the leaves.
+
+    Args:
+        samples: of one encoder and setup.
+        target: what `samples.y` are.
+        seed: of the trees.
+    """
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    train, dev = samples.part("train"), samples.part("dev")
+    leaf = 5 if target.loss == "mse" else 1
+    maker = RandomForestRegressor if target.loss == "mse" else RandomForestClassifier
+    forest = maker(TREES, max_features="sqrt", min_samples_leaf=leaf, random_state=seed % 2**32, n_jobs=-1)
+    forest.fit(train.X, train.y, sample_weight=train.weight / train.weight.mean())
+    dim = train.X.shape[1]
+    arrays = _rows(forest) | {"mean": np.zeros(dim, np.float32), "scale": np.ones(dim, np.float32)}
+    made = Model("forest", "identity", arrays)
+    error = mse if target.loss == "mse" else log_loss
+    return Fitted(
+        model=made,
+        dev_loss=error(dev.y, made.predict(dev.X), dev.weight),
+        hyperparameters={"seed": seed, "trees": TREES, "max_features": "sqrt", "min_samples_leaf": leaf},
+        results={"n_nodes": len(arrays["value"])},
+    )
+
+
+def _rows(forest: Any) -> dict[str, Array]:
+    """The nodes of all trees in one row, as `models.heads.apply` walks them. Whole numbers are kept as float64."""
+    trees = [grown.tree_ for grown in forest.estimators_]
+    roots = np.cumsum([0, *(tree.node_count for tree in trees)])[:-1]
+    classes = list(getattr(forest, "classes_", []))
+
+    def value(tree: Any) -> Array:
+        held = np.asarray(tree.value[:, 0], np.float64)
+        if not classes:
+            return held[:, 0]
+        return held[:, classes.index(1)] / held.sum(1) if 1 in classes else np.zeros(len(held))
+
+    def moved(name: str) -> Array:
+        return np.concatenate([getattr(tree, name) + root for tree, root in zip(trees, roots, strict=True)])
+
+    return {
+        "roots": roots.astype(np.float64),
+        "feature": np.concatenate([tree.feature for tree in trees]).clip(-1).astype(np.float64),
+        "threshold": np.concatenate([tree.threshold for tree in trees]).astype(np.float64),
+        "left": moved("children_left").astype(np.float64),
+        "right": moved("children_right").astype(np.float64),
+        "value": np.concatenate([value(tree) for tree in trees]),
+    }

@@ -1,0 +1,190 @@
+"""Heads before networks: linear SVM, logistic regression and ridge regression, by scikit-learn.
+
+Each is linear in the standardised vector, so it is kept and applied as a head without hidden layers. Its
+penalty is cross-validated on train, in folds by user; dev and test have no part in it.
+
+Source: the university project on likability (linear SVM, C from 1e-6 to 1e5, judged by average precision).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from photogenic.models.data.array_types import Array
+from photogenic.models.data.samples import Samples, Standardisation
+from photogenic.models.data.targets import Target
+from photogenic.models.heads.fit_mlp import Fitted
+from photogenic.models.heads.model import Model
+from photogenic.warehouse import InputError
+
+__all__ = ["CLASSIC", "FOLDS", "Classic", "fit_classic", "fold_score", "folds_by_user", "loss_of", "platt"]
+
+FOLDS = 5
+"""Of the cross-validation; fewer where there are fewer users."""
+
+_ITERATIONS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Classic:
+    """A head of scikit-learn.
+
+    Attributes:
+        loss: of the targets that it can learn.
+        strength: what scikit-learn calls the number that is cross-validated.
+        tried: its values.
+        score: what the folds are judged by; the mean over folds decides, more is better.
+    """
+
+    loss: str
+    strength: str
+    tried: tuple[float, ...]
+    score: str
+
+
+_C = tuple(float(f"1e{power}") for power in range(-6, 6))
+
+CLASSIC = {
+    "linear_svm": Classic("log_loss", "C", _C, "average_precision"),
+    "logistic": Classic("log_loss", "C", _C, "neg_log_loss"),
+    "ridge": Classic("mse", "alpha", tuple(float(f"1e{power}") for power in range(-1, 7)), "neg_mse"),
+}
+
+
+def fit_classic(samples: Samples, head: str, target: Target, *, seed: int = 0) -> Fitted:
+    """Choose the penalty on folds of train, then fit all of train.
+
+    The SVM's margin becomes a probability by a logistic curve through the margins of photos that
+    were left out (Platt 1999); this moves no photo past another.
+
+    Args:
+        samples: of one encoder and setup, of a target that `head` can learn.
+        head: of `CLASSIC`.
+        target: what `samples.y` are.
+        seed: of the SVM's order of photos.
+
+    Raises:
+        InputError: train has too few users, or no fold in which both answers occur.
+    """
+    kind, train, dev = CLASSIC[head], samples.part("train"), samples.part("dev")
+    standardise = Standardisation.of(train.X)
+    X, weight = standardise(train.X).astype(np.float64), (train.weight / train.weight.mean()).astype(np.float64)
+    y = train.y.astype(np.float64)
+    folds = folds_by_user(train, target)
+    curve: list[dict[str, Any]] = []
+    outside: dict[float, Array] = {}
+    for strength in kind.tried:
+        outputs, settled = [], True
+        for inside, left_out in folds:
+            model, converged = _fit(head, strength, (X[inside], y[inside], weight[inside]), seed)
+            settled &= converged
+            outputs.append(_output(model, X[left_out]))
+        scores = [fold_score(kind, y[out], z, weight[out]) for (_, out), z in zip(folds, outputs, strict=True)]
+        outside[strength] = np.concatenate(outputs)
+        curve.append({kind.strength: strength, "score": float(np.mean(scores)), "folds": scores, "converged": settled})
+    best = max(curve, key=lambda point: point["score"])[kind.strength]
+    model, converged = _fit(head, best, (X, y, weight), seed)
+    slope, shift = 1.0, 0.0
+    if head == "linear_svm":
+        left_out = np.concatenate([out for _, out in folds])
+        slope, shift = platt(outside[best], y[left_out])
+    arrays = {
+        "output.weight": np.asarray(slope * np.ravel(model.coef_), np.float32),
+        "output.bias": np.asarray(slope * np.ravel(model.intercept_)[0] + shift, np.float32),
+        "mean": standardise.mean,
+        "scale": standardise.scale,
+    }
+    made = Model("fc", "identity" if kind.loss == "mse" else "sigmoid", arrays)
+    return Fitted(
+        model=made,
+        dev_loss=loss_of(target, dev.y, made.predict(dev.X), dev.weight),
+        hyperparameters={"seed": seed, kind.strength: best, "folds": len(folds), "chosen_by": kind.score},
+        results={"penalty_curve": curve, "converged": converged},
+    )
+
+
+def folds_by_user(train: Samples, target: Target) -> list[tuple[Any, Any]]:
+    """(inside, left out) rows, no user on both sides; of a yes or no, both answers on both sides.
+
+    Raises:
+        InputError: there are none.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    n_users = len(np.unique(train.user_ids))
+    found: list[tuple[Any, Any]] = []
+    if n_users > 1:
+        found = list(GroupKFold(min(FOLDS, n_users)).split(train.X, groups=train.user_ids))
+    if target.loss == "log_loss":
+        found = [pair for pair in found if all(len(np.unique(train.y[rows])) == 2 for rows in pair)]
+    if not found:
+        rarest = "" if target.loss == "mse" else f", {_rarer(train.y)} of them with the rarer answer,"
+        raise InputError(
+            f"{n_users} users with {len(train)} photos in train{rarest} are too few to cross-validate.",
+            "folds by user in which both answers occur",
+            "train --head 0fc, or build with more labelled photos"
+            + ("" if target.loss == "mse" else " of the rarer answer"),
+        )
+    return found
+
+
+def _rarer(y: Array) -> int:
+    return int(min(np.sum(y == 1), np.sum(y != 1)))
+
+
+def _fit(head: str, strength: float, rows: tuple[Array, Array, Array], seed: int) -> tuple[Any, bool]:
+    """The fitted estimator, and whether it got to the end of its descent."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.svm import LinearSVC
+
+    X, y, weight = rows
+    if head == "ridge":
+        return Ridge(alpha=strength).fit(X, y, sample_weight=weight), True
+    makers: dict[str, Callable[[], Any]] = {
+        "linear_svm": lambda: LinearSVC(C=strength, max_iter=_ITERATIONS, random_state=seed % 2**32),
+        "logistic": lambda: LogisticRegression(C=strength, max_iter=_ITERATIONS),
+    }
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model = makers[head]().fit(X, y, sample_weight=weight)
+    return model, not any(issubclass(w.category, ConvergenceWarning) for w in heard)
+
+
+def _output(model: Any, X: Array) -> Array:
+    """Before any link, (n,)."""
+    return np.asarray(X @ np.ravel(model.coef_) + np.ravel(model.intercept_)[0])
+
+
+def fold_score(kind: Classic, y: Array, output: Array, weight: Array) -> float:
+    """Of one fold; more is better."""
+    from sklearn.metrics import average_precision_score
+
+    if kind.score == "average_precision":
+        return float(average_precision_score(y, output, sample_weight=weight))
+    if kind.score == "neg_log_loss":
+        return -float(np.average(np.logaddexp(0, output) - y * output, weights=weight))
+    return -float(np.average((output - y) ** 2, weights=weight))
+
+
+def platt(margins: Array, y: Array) -> tuple[float, float]:
+    """(slope, shift) of the log-odds by margin; a slope that would turn the order round is refused."""
+    from sklearn.linear_model import LogisticRegression
+
+    scale = float(np.std(margins)) or 1.0
+    curve = LogisticRegression(C=1e3).fit(margins[:, None] / scale, y)
+    slope = float(curve.coef_[0, 0]) / scale
+    return max(slope, 1e-3 / scale), float(curve.intercept_[0])
+
+
+def loss_of(target: Target, y: Array, p: Array, weight: Array) -> float:
+    """Of predictions `p`, in the target's loss."""
+    if target.loss == "mse":
+        return float(np.average((p - y) ** 2, weights=weight))
+    inside = np.clip(p, 1e-7, 1 - 1e-7)
+    return -float(np.average(y * np.log(inside) + (1 - y) * np.log(1 - inside), weights=weight))

@@ -1,0 +1,91 @@
+"""A trained head, ready to be applied: plain arrays and the rule that reads them, never pickled code.
+
+    Model("fc", "identity", arrays).predict(X)      X float32 (n, d) as the encoder made it -> (n,) in 0..1
+
+The arrays travel as safetensors. `mean` and `scale` are the standardisation that training used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photogenic.models.data.array_types import Array
+from photogenic.models.data.samples import Standardisation
+from photogenic.models.heads.apply import apply_forest, apply_kernel
+from photogenic.models.heads.mlp import apply_head
+
+__all__ = ["Kind", "Link", "Model", "ensemble", "members"]
+
+Kind = Literal["fc", "kernel", "forest", "ensemble"]
+Link = Literal["identity", "sigmoid"]
+
+_APPLY = {"fc": apply_head, "kernel": apply_kernel, "forest": apply_forest}
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One head with everything it needs.
+
+    Attributes:
+        kind: how `arrays` are read.
+        link: what turns the output into a ratio or a probability; `identity` is clipped to 0..1.
+        arrays: by name.
+    """
+
+    kind: Kind
+    link: Link
+    arrays: dict[str, Array]
+
+    def predict(self, X: Array) -> Array:
+        """float32 (n, d), unstandardised -> float64 (n,), 0..1."""
+        if self.kind == "ensemble":
+            said = [model.predict(X[:, columns]) for model, columns in members(self)]
+            return np.asarray(np.mean(said, axis=0), np.float64)
+        standardise = Standardisation(self.arrays["mean"], self.arrays["scale"])
+        apply = _APPLY[self.kind]
+        output = np.concatenate(
+            [apply(self.arrays, standardise(X[at : at + 8192])) for at in range(0, max(len(X), 1), 8192)]
+        ).astype(np.float64)
+        if self.link == "sigmoid":
+            return np.asarray(1 / (1 + np.exp(-np.clip(output, -50, 50))))
+        return np.clip(output, 0, 1)
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors it takes."""
+        if self.kind == "ensemble":
+            return 1 + max(int(columns.max()) for _, columns in members(self))
+        return len(self.arrays["mean"])
+
+
+def ensemble(parts: Sequence[tuple[Model, Sequence[int]]]) -> Model:
+    """A model that answers the mean of others.
+
+    Args:
+        parts: models, each with the columns of the common vector that it reads. Its arrays are kept under
+            `place|kind|link|name`.
+    """
+    arrays = {}
+    for place, (model, columns) in enumerate(parts):
+        for name, array in (model.arrays | {"columns": np.asarray(columns, np.float32)}).items():
+            arrays[f"{place}|{model.kind}|{model.link}|{name}"] = array
+    return Model("ensemble", "identity", arrays)
+
+
+def members(model: Model) -> list[tuple[Model, NDArray[np.intp]]]:
+    """The models of an ensemble, with the columns that each reads."""
+    found: dict[int, dict[str, Array]] = {}
+    kinds: dict[int, tuple[str, str]] = {}
+    for key, array in model.arrays.items():
+        place, kind, link, name = key.split("|", 3)
+        found.setdefault(int(place), {})[name] = array
+        kinds[int(place)] = (kind, link)
+    return [
+        (Model(cast("Kind", kinds[k][0]), cast("Link", kinds[k][1]), arrays), arrays.pop("columns").astype(np.intp))
+        for k, arrays in sorted(found.items())
+    ]

@@ -1,0 +1,232 @@
+"""`mllib_svm`: a linear SVM by Spark's MLlib, as the likability project trained its own; and its grid the faster way.
+
+SVMWithSGD minimises  reg / 2 |w|^2 + mean hinge loss  by full gradients in steps of `step` / sqrt(iteration), from
+weights of 0 and an intercept of 1, which is penalised like a weight. It is no estimator, so the grid of regularisations
+and steps is gone through by hand, on the folds that scikit-learn's SVM has too. A solver that converges needs no step:
+the same objective, regularisation by regularisation and fold by fold, is one scikit-learn fit per Spark task. Both
+times are in the run: results->'seconds'.
+
+Source: the university project on likability: cross-validated, best were 1e-4 and 1. MLlib weighs no photos.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from photogenic.models.data.array_types import Array
+from photogenic.models.data.samples import Samples, Standardisation
+from photogenic.models.data.targets import Target
+from photogenic.models.heads.fit_mlp import Fitted
+from photogenic.models.heads.linear import CLASSIC, fold_score, folds_by_user, loss_of, platt
+from photogenic.models.heads.model import Model
+from photogenic.warehouse import InputError, Progress, silent
+from photogenic.warehouse.spark.session import Cluster, attempt, require_spark, session
+
+if TYPE_CHECKING:
+    from pyspark import RDD, SparkContext
+
+__all__ = ["MLLIB", "PUBLISHED", "SvmGrid", "check_master", "fit_mllib"]
+
+MLLIB = "mllib_svm"
+
+_LIKE = CLASSIC["linear_svm"]
+"""Judged as scikit-learn's: by average precision, on the same folds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SvmGrid:
+    """What is cross-validated.
+
+    Attributes:
+        regularisations: of the squared weights.
+        steps: of the first iteration.
+        iterations: at most; MLlib ends earlier where the weights hardly move.
+    """
+
+    regularisations: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2)
+    steps: tuple[float, ...] = (0.1, 1.0, 10.0)
+    iterations: int = 100
+
+    @property
+    def cells(self) -> list[tuple[float, float]]:
+        """(regularisation, step)."""
+        return list(itertools.product(self.regularisations, self.steps))
+
+
+PUBLISHED = SvmGrid()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Standardised vectors, labels 0 or 1, weights of the score; and (inside, left out) rows of each fold."""
+
+    X: Array
+    y: Array
+    weight: Array
+    folds: list[tuple[Any, Any]]
+
+
+def check_master(master: str | None) -> Cluster:
+    """The Spark that trains.
+
+    Args:
+        master: None: `local[*]`.
+
+    Raises:
+        InputError: it is one of Spark Connect, which has no RDDs.
+        MissingPartError: pyspark or Java is absent.
+    """
+    cluster = Cluster(master or "local[*]")
+    if cluster.connects:
+        raise InputError(
+            f"{MLLIB} needs RDDs, which Spark Connect does not have: {cluster.master}.",
+            "a master that is not sc://",
+            "--master 'local[*]', or --head linear_svm",
+        )
+    require_spark(cluster)
+    return cluster
+
+
+def fit_mllib(
+    samples: Samples,
+    target: Target,
+    *,
+    master: str | None = None,
+    grid: SvmGrid | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Fitted:
+    """Choose regularisation and step on folds of train, then fit all of train; on Spark.
+
+    Args:
+        samples: of one encoder and setup.
+        target: a yes or no.
+        master: of Spark; None: `local[*]`.
+        grid: what is tried; None: `PUBLISHED`.
+        seed: of scikit-learn's order of photos.
+        progress: hears of every fit.
+
+    Raises:
+        InputError: the master is one of Spark Connect, or fails; train is too small for folds.
+        MissingPartError: pyspark or Java is absent.
+    """
+    cluster, grid = check_master(master), grid or PUBLISHED
+    train, dev = samples.part("train"), samples.part("dev")
+    standardise = Standardisation.of(train.X)
+    X, y = standardise(train.X).astype(np.float64), train.y.astype(np.float64)
+    rows = _Rows(X, y, train.weight, folds_by_user(train, target))
+    context = session(cluster).sparkContext
+    started = time.perf_counter()
+    curve, outside = attempt(cluster, lambda: _by_mllib(context, rows, grid, progress))
+    between = time.perf_counter()
+    theirs = attempt(cluster, lambda: _by_scikit_learn(context, rows, grid, seed))
+    seconds = {"mllib": between - started, "scikit_learn": time.perf_counter() - between}
+    best = max(range(len(curve)), key=lambda at: curve[at]["score"])
+    regularisation, step = grid.cells[best]
+    with _points(context, X, y) as everything:
+        weights, shift = attempt(
+            cluster, lambda: _descend(everything, X.shape[1], regularisation, step, grid.iterations)
+        )
+    left_out = np.concatenate([out for _, out in rows.folds])
+    slope, intercept = platt(outside[best], y[left_out])
+    arrays = {
+        "output.weight": np.asarray(slope * weights, np.float32),
+        "output.bias": np.asarray(slope * shift + intercept, np.float32),
+        "mean": standardise.mean,
+        "scale": standardise.scale,
+    }
+    made = Model("fc", "sigmoid", arrays)
+    chosen = {"regularisation": regularisation, "step": step, "folds": len(rows.folds), "chosen_by": _LIKE.score}
+    return Fitted(
+        model=made,
+        dev_loss=loss_of(target, dev.y, made.predict(dev.X), dev.weight),
+        hyperparameters={"seed": seed, **asdict(grid), **chosen},
+        results={"penalty_curve": curve, "scikit_learn": theirs, "seconds": seconds},
+    )
+
+
+def _by_mllib(
+    context: SparkContext, rows: _Rows, grid: SvmGrid, progress: Progress
+) -> tuple[list[dict[str, Any]], list[Array]]:
+    """Every cell of the grid on every fold, one after the other: scores, and what was said of the photos left out."""
+    scores: list[list[float]] = [[] for _ in grid.cells]
+    said: list[list[Array]] = [[] for _ in grid.cells]
+    dim = rows.X.shape[1]
+    with progress.stage(MLLIB, len(rows.folds) * len(grid.cells), "fits") as advance:
+        for inside, out in rows.folds:
+            with _points(context, rows.X[inside], rows.y[inside]) as points:
+                for at, (regularisation, step) in enumerate(grid.cells):
+                    weights, shift = _descend(points, dim, regularisation, step, grid.iterations)
+                    said[at].append(rows.X[out] @ weights + shift)
+                    scores[at].append(fold_score(_LIKE, rows.y[out], said[at][-1], rows.weight[out]))
+                    advance(1)
+    curve = [
+        {"regularisation": regularisation, "step": step, "score": float(np.mean(own)), "folds": own}
+        for (regularisation, step), own in zip(grid.cells, scores, strict=True)
+    ]
+    return curve, [np.concatenate(own) for own in said]
+
+
+def _by_scikit_learn(context: SparkContext, rows: _Rows, grid: SvmGrid, seed: int) -> list[dict[str, Any]]:
+    """The same objective, one fit per task: C = 1 / (n reg)."""
+    held = context.broadcast((rows.X, rows.y, rows.weight, rows.folds))
+
+    def fit(cell: tuple[float, int]) -> float:
+        # By itself: workers need numpy and scikit-learn, not this package.
+        import warnings
+
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.metrics import average_precision_score
+        from sklearn.svm import LinearSVC
+
+        X, y, weight, folds = held.value
+        inside, out = folds[cell[1]]
+        svm = LinearSVC(C=1 / (len(inside) * cell[0]), loss="hinge", max_iter=2000, random_state=seed % 2**32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            svm.fit(X[inside], y[inside])
+        return float(average_precision_score(y[out], svm.decision_function(X[out]), sample_weight=weight[out]))
+
+    cells = [(regularisation, fold) for regularisation in grid.regularisations for fold in range(len(rows.folds))]
+    scores = np.reshape(context.parallelize(cells, len(cells)).map(fit).collect(), (-1, len(rows.folds)))
+    held.destroy()
+    return [
+        {"regularisation": regularisation, "score": float(own.mean()), "folds": own.tolist()}
+        for regularisation, own in zip(grid.regularisations, scores, strict=True)
+    ]
+
+
+@contextlib.contextmanager
+def _points(context: SparkContext, X: Array, y: Array) -> Iterator[RDD[Any]]:
+    """LabeledPoints that the workers keep meanwhile, in as many parts as there are cores."""
+    n_parts = max(context.defaultParallelism, 1)
+    held = context.broadcast((X, y))
+
+    def rows(part: int) -> Any:
+        from pyspark.mllib.regression import LabeledPoint
+
+        vectors, labels = held.value
+        return [LabeledPoint(labels[at], vectors[at]) for at in range(part, len(labels), n_parts)]
+
+    points = context.parallelize(range(n_parts), n_parts).flatMap(rows).cache()
+    yield points
+    points.unpersist()
+    held.destroy()
+
+
+def _descend(points: RDD[Any], dim: int, regularisation: float, step: float, iterations: int) -> tuple[Array, float]:
+    """Weights and intercept: SVMWithSGD.train without its look at the first point, for which a worker is started."""
+    from pyspark.mllib.common import callMLlibFunc
+    from pyspark.mllib.linalg import Vectors
+
+    share, start, tolerance = 1.0, Vectors.dense(np.zeros(dim)), 0.001
+    options = (iterations, step, regularisation, share, start, "l2", True, True, tolerance)
+    weights, intercept = callMLlibFunc("trainSVMModelWithSGD", points, *options)
+    return np.asarray(weights.toArray(), np.float64), float(intercept)

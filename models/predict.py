@@ -1,0 +1,258 @@
+"""Score pictures with a trained head: what each is likely to earn, between which bounds, or why nothing is said.
+
+Files are scored as they are. The relation `predictions` is about photos of the store: kept there is what was
+said of files that are such photos (by their bytes), and of photos that came after the head was trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from photogenic import sql
+from photogenic.features.compute import pipeline
+from photogenic.features.compute.embed_files import picture_files, read_file
+from photogenic.features.encoders import registry
+from photogenic.features.faces.detector import FaceSettings
+from photogenic.models.data.array_types import Array
+from photogenic.models.data.samples import read_vectors
+from photogenic.models.runs import run_store
+from photogenic.models.runs.input_check import check_encoders, check_vectors
+from photogenic.models.runs.run_selection import FACELESS, asked_of, choose
+from photogenic.models.runs.run_store import Run
+from photogenic.warehouse import InputError
+
+if TYPE_CHECKING:
+    from photogenic.features.compute.pipeline import Embedded
+    from photogenic.models.heads.model import Model
+    from photogenic.store import FeatureStore
+
+__all__ = ["Scored", "predict"]
+
+Bounded: TypeAlias = tuple[float, float | None, float | None]
+"""A prediction with its bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One file.
+
+    Attributes:
+        prediction: 0..1; None unless the status is ok.
+        low, high: bounds of the observed ratio at the level of evaluation/conformal.py, or of the probability that a
+            sender likes it; None where the run has none.
+        status: ok, or why there is no prediction: no_face, several_faces; missing, empty, not_an_image,
+            unsupported_format, truncated, unreadable, too_large, detector_failed; not_built, of a photo of the store
+            that `features build` has not looked at yet.
+        photo_id: of the photo of the store, where that was asked for: without files, or to keep.
+        run_id: the run whose head was asked; of a sender's taste, the run whose encoder looked at the picture.
+        head, encoder, setup: of that run.
+    """
+
+    path: str
+    prediction: float | None
+    low: float | None
+    high: float | None
+    status: str
+    photo_id: str | None = None
+    run_id: str | None = None
+    head: str | None = None
+    encoder: str | None = None
+    setup: str | None = None
+
+
+def predict(
+    store: FeatureStore,
+    files: Sequence[str | Path] | None = None,
+    *,
+    run: str | None = None,
+    target: str = "like_ratio",
+    sender: str | None = None,
+    keep: bool = False,
+    faces: FaceSettings | None = None,
+    device: str | None = None,
+    embed: Callable[[Sequence[str | Path], str], Sequence[Embedded]] | None = None,
+) -> list[Scored]:
+    """One answer per picture, in order.
+
+    Args:
+        store: where runs are.
+        files: pictures, folders, globs. None: the photos of the store that the run says nothing of yet.
+        run: a run_id; None: the run of `target` that runs/run_selection.py finds, and for pictures in which it finds no
+            face or several, the one that it finds in setup all.
+        target: like_ratio, popular, gender.
+        sender: a user_id: what this one would like, by `models.taste.taste` on the vectors of the run's encoder.
+        keep: put what is said of photos of the store into the relation `predictions`.
+        faces: the detector of the store's build, where it was not the default.
+        device: as torch calls it.
+        embed: makes the vectors of files in the eyes of an encoder; a server passes one that stays loaded.
+
+    Raises:
+        InputError: no such run, or none of that target; a sender who has not swiped, or a target beside one; a
+            sender's taste is asked of no file, or is to be kept.
+        StoreError: no head of that target can answer here, or the one that is named is damaged.
+        EncoderError: the run was trained on vectors that its encoder no longer makes.
+    """
+    settings = faces or FaceSettings()
+    if sender is not None and (keep or files is None):
+        raise InputError(
+            f"A sender's taste is {'kept nowhere' if keep else 'asked of files'}.",
+            "files, and no --keep",
+            f"features predict FILE --for {sender}",
+        )
+    told: list[str] = []
+    if run is None:
+        fits = partial(check_vectors, store.layout) if files is None else partial(check_encoders, faces=settings)
+        choice = choose(store.layout, asked_of(store.database), target, fits=fits)
+        told = [choice.run.run_id, *([choice.fallback.run_id] if choice.fallback else [])]
+        for note in choice.notes:
+            store.progress.note(note)
+    asked = [run_store.load(store.layout, name) for name in told or [str(run)]]
+    if files is None:
+        return _of_store(store, asked, keep=keep)
+    for found, _ in asked:
+        check_encoders(found, settings)
+    embed = embed or (lambda paths, name: pipeline.embed_files(paths, name, faces=settings, device=device))
+    paths = picture_files(files)
+    said = _of_files(store, asked[0], paths, sender, embed)
+    faceless = [at for at, one in enumerate(said) if one.status in FACELESS]
+    if faceless and asked[1:]:
+        others = _of_files(store, asked[1], [paths[at] for at in faceless], sender, embed)
+        for at, other in zip(faceless, others, strict=True):
+            said[at] = other if other.status == "ok" else said[at]
+    return _kept(store, _recognised(store, said)) if keep else said
+
+
+def _of_files(
+    store: FeatureStore,
+    asked: tuple[Run, Model],
+    files: Sequence[str | Path],
+    sender: str | None,
+    embed: Callable[[Sequence[str | Path], str], Sequence[Embedded]],
+) -> list[Scored]:
+    """What one head says of files, or a sender by its encoder."""
+    run, model = asked
+    parts = [embed(list(files), name) for name in run.encoder.split("+")]
+    answers = [_joined(several) for several in zip(*parts, strict=True)]
+    good = [X for X, _ in answers if X is not None]
+    if sender is not None:
+        scored = iter(_personal(store, sender, run, good))
+    else:
+        reach = run.results.get("conformal", {}).get("radius")
+        scored = iter([_bounded(p, reach) for p in (model.predict(np.stack(good)).tolist() if good else [])])
+    return [
+        _by(
+            run,
+            Scored(str(path), *next(scored), "ok") if status == "ok" else Scored(str(path), None, None, None, status),
+        )
+        for path, (_, status) in zip(files, answers, strict=True)
+    ]
+
+
+def _by(run: Run, one: Scored) -> Scored:
+    return replace(one, run_id=run.run_id, head=run.head, encoder=run.encoder, setup=run.setup)
+
+
+def _of_store(store: FeatureStore, asked: Sequence[tuple[Run, Model]], *, keep: bool) -> list[Scored]:
+    """The photos that no run says anything of: from the vectors that are held."""
+    said = {one.photo_id: one for one in _unpredicted(store, *asked[0])}
+    if asked[1:] and any(one.status in FACELESS for one in said.values()):
+        others = {one.photo_id: one for one in _unpredicted(store, *asked[1])}
+        for photo_id, one in [*said.items()]:
+            if one.status in FACELESS:
+                other = others.get(photo_id)
+                if other is None:
+                    del said[photo_id]  # the other head has said it before
+                elif other.status == "ok":
+                    said[photo_id] = other
+    return _kept(store, [*said.values()]) if keep else [*said.values()]
+
+
+def _unpredicted(store: FeatureStore, run: Run, model: Model) -> list[Scored]:
+    """What one head says of the photos that it has said nothing of."""
+    check_vectors(store.layout, run)
+    with store.database.read() as con:
+        rows = con.execute(sql.read("training/unpredicted"), {"run": run.run_id}).fetchall()
+    vectors_by_id: dict[str, Array] = {}
+    wanted = {photo_id for photo_id, *_ in rows}
+    if wanted:
+        ids, X = read_vectors(store.layout, run.encoder)
+        vectors_by_id = {photo_id: x for photo_id, x in zip(ids, X, strict=True) if photo_id in wanted}
+    faces = any(registry.encoder(name).input == "face" for name in run.encoder.split("+"))
+    reach = run.results.get("conformal", {}).get("radius")
+    known = list(vectors_by_id)
+    p = model.predict(np.stack([vectors_by_id[photo_id] for photo_id in known])).tolist() if known else []
+    predictions = dict(zip(known, p, strict=True))
+    said = []
+    for photo_id, sha256, path, status, n_faces in rows:
+        where = str(path or (store.layout.photo(sha256) if sha256 else ""))
+        if photo_id in predictions:
+            said.append(_by(run, Scored(where, *_bounded(predictions[photo_id], reach), "ok", photo_id)))
+            continue
+        why = status
+        if status == "ok":
+            why = "not_built" if not faces or n_faces == 1 else "several_faces" if n_faces else "no_face"
+        said.append(_by(run, Scored(where, None, None, None, why, photo_id)))
+    return said
+
+
+def _recognised(store: FeatureStore, said: Sequence[Scored]) -> list[Scored]:
+    """With the photo of the store that has the same bytes; of several, one row each."""
+    owners = dict(
+        pipeline.photo_bytes(store.database).group_by("sha256", maintain_order=True).agg("photo_id").iter_rows()
+    )
+    found = []
+    for one in said:
+        photo_ids: list[str | None] = [None]
+        if one.status == "ok":
+            photo_ids = owners.get(hashlib.sha256(read_file(Path(one.path))[2]).hexdigest(), [None])
+        found += [replace(one, photo_id=photo_id) for photo_id in photo_ids]
+    return found
+
+
+def _kept(store: FeatureStore, said: list[Scored]) -> list[Scored]:
+    import polars as pl
+
+    good = [one for one in said if one.status == "ok"]
+    rows = [(one.run_id, one.photo_id, one.prediction) for one in good if one.photo_id is not None]
+    kinds = {"run_id": pl.String, "photo_id": pl.String, "prediction": pl.Float64}
+    n = run_store.keep(store.database, pl.DataFrame(rows, schema=kinds, orient="row"))
+    names = " and ".join(dict.fromkeys(str(one.run_id) for one in good)) or "none"
+    told = f"{n:,} predictions by run {names} kept, {len(rows) - n:,} were there."
+    if strangers := len(good) - len(rows):
+        told += f" {strangers:,} pictures are no photos of the store; features ingest photos makes them so."
+    store.progress.note(told)
+    return said
+
+
+def _joined(parts: Sequence[Embedded]) -> tuple[Array | None, str]:
+    """The vectors of one file side by side, or the first reason why there are none."""
+    for part in parts:
+        if part.status != "ok":
+            return None, part.status
+    return np.concatenate([part.embedding for part in parts if part.embedding is not None]), "ok"
+
+
+def _personal(store: FeatureStore, sender: str, run: Run, X: Sequence[Array]) -> Sequence[Bounded]:
+    from photogenic.models.taste.cache import personal
+
+    if run.target != "like_ratio":
+        raise InputError(
+            f"Run {run.run_id} predicts {run.target}; a sender's taste is about likes.",
+            "a run of like_ratio",
+            "features predict FILE --for SENDER, without another target",
+        )
+    taste = personal(store, sender, run.encoder)
+    return taste(np.stack(X)) if X else []
+
+
+def _bounded(prediction: float, reach: float | None) -> Bounded:
+    if reach is None:
+        return prediction, None, None
+    return prediction, max(prediction - reach, 0.0), min(prediction + reach, 1.0)

@@ -1,0 +1,64 @@
+"""Runs on their way from disk into the warehouse: the relations `runs` and `predictions`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from photogenic.models.compare_runs import Contests
+from photogenic.models.data.samples import read_vectors
+from photogenic.models.experiment import Experiment
+from photogenic.models.runs import run_store
+from photogenic.models.runs.run_store import Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from photogenic.store import FeatureStore
+
+__all__ = ["Unpublished"]
+
+
+class Unpublished:
+    """Runs on disk that the warehouse does not know yet, with what they say about every photo that has a vector."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        self.store = store
+        self.known = run_store.recorded(store.database)
+        self.runs: list[Run] = []
+        self.predictions: list[pl.DataFrame] = []
+        self.learned: list[pl.DataFrame] = []
+
+    def add(self, experiments: dict[str, Experiment], contests: Contests) -> None:
+        """By run_id, all of one encoder. Whether published or not, they enter the contest."""
+        import polars as pl
+
+        photo_ids: list[str] = []
+        for run_id, experiment in experiments.items():
+            run, model = run_store.load(self.store.layout, run_id)
+            contests.enter(run, experiment, experiment.outside(model, "test"))
+            if run_id in self.known:
+                continue
+            if not photo_ids:
+                photo_ids, X = read_vectors(self.store.layout, experiment.encoder)
+            prediction, split = experiment.predictions(model, photo_ids, X)
+            self.runs.append(run)
+            # What it has learned from, although it may be erased by now.
+            learned = sorted({photo_id for part in experiment.parts for photo_id in part.photo_ids.tolist()})
+            self.learned.append(pl.DataFrame({"run_id": run_id, "photo_id": learned}))
+            self.predictions.append(
+                pl.DataFrame(
+                    {
+                        "run_id": run_id,
+                        "photo_id": photo_ids,
+                        "split": pl.Series(split, dtype=pl.String),
+                        "prediction": prediction,
+                    }
+                )
+            )
+
+    def publish(self) -> None:
+        """Rows of `runs` and `predictions`, in one transaction."""
+        import polars as pl
+
+        if self.runs:
+            run_store.record(self.store.database, self.runs, pl.concat(self.predictions), pl.concat(self.learned))

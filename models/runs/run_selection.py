@@ -1,0 +1,302 @@
+"""Which head answers: one rule for `predict`, `crop`, a sender's taste, the report, the API and the pages.
+
+    1. target      runs of the target that is asked for
+    2. here        runs with a figure on dev, whose folder is whole and whose encoders are as they were trained with;
+                   the others are left out, and named
+    3. setup       one_face before all
+    4. division    the published one (8:1:1 of photo_setups) before others; of others, that of the newest run
+    5. photos      runs with the dev photos of the run that has most of them: encoders may lack a few, so nine tenths
+                   of a run's own must be among them, and it must have half of them
+    6. dev         the better figure; of equal ones, the lesser run_id
+
+Figures on dev are compared within one target, setup, division and set of photos only: elsewhere the difference is one
+of photos, not of heads. A photo in which the chosen head finds no face, or several, is answered by the head that the
+same rule finds in setup all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from photogenic.features.encoders import registry
+from photogenic.features.faces.detector import FaceSettings
+from photogenic.models.data.split_config import STORED
+from photogenic.models.data.targets import Target
+from photogenic.models.data.targets import target as target_named
+from photogenic.models.runs import run_store
+from photogenic.models.runs.input_check import check_encoders
+from photogenic.models.runs.run_store import Run
+from photogenic.warehouse import InputError, Layout, PhotogenicError, StoreError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from photogenic.warehouse import Database
+
+__all__ = ["FACELESS", "Ask", "Candidate", "Choice", "LeftOut", "asked_of", "choose", "looks_at_photos", "shown"]
+
+FACELESS = ("no_face", "several_faces")
+"""Statuses of photos that a head on faces cannot judge."""
+
+Ask = Callable[[str, dict[str, Any]], "pl.DataFrame"]
+"""Answers a query with parameters: of a store, or of the snapshot that a server holds."""
+
+_SHARED, _OF_WIDEST = 0.9, 0.5
+"""Of a run's dev photos, so many are dev photos of the widest run too, and it has at least so many of them."""
+
+_CANDIDATES = """
+select
+    run_id, target, setup, encoder, head, dev, created_at,
+    coalesce(json_extract_string(hyperparameters, '$.division'), '8:1:1') as division
+from runs
+where target = $target
+order by run_id
+"""
+
+_DEV_PHOTOS = """
+with tuned as (
+    select run_id, photo_id
+    from predictions
+    where list_contains($runs, run_id) and split = $split
+),
+
+sizes as (select run_id, count(*) as n from tuned group by run_id),
+
+widest as (select run_id, n from sizes inner join runs using (run_id) order by n desc, created_at desc, run_id limit 1)
+
+select sizes.run_id, sizes.n, count(other.photo_id) as n_both, widest.n as n_widest
+from sizes
+cross join widest
+inner join tuned on sizes.run_id = tuned.run_id
+left join tuned as other on widest.run_id = other.run_id and tuned.photo_id = other.photo_id
+group by sizes.run_id, sizes.n, widest.n
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row of `runs`, as far as the rule reads it."""
+
+    run_id: str
+    target: str
+    setup: str
+    encoder: str
+    head: str
+    dev: float | None
+    created_at: Any
+    division: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A run that cannot answer here: why, and what brings it back."""
+
+    run: Candidate
+    why: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.run.run_id} ({self.run.encoder} {self.run.head}): {self.why} To have it again: {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the rule found.
+
+    Attributes:
+        run: the run that answers.
+        fallback: the run that answers for photos without a face or with several; None: there is none other.
+        left_out: runs of the target that had no part in the choice.
+    """
+
+    run: Candidate
+    fallback: Candidate | None
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def notes(self) -> list[str]:
+        """A line on each run that was left out."""
+        return [f"Left out of the choice: run {one}" for one in self.left_out]
+
+
+def choose(
+    layout: Layout,
+    ask: Ask,
+    target: str,
+    *,
+    fits: Callable[[Run], None],
+    among: Callable[[Candidate], bool] = lambda _: True,
+) -> Choice:
+    """The run of a target that answers.
+
+    Args:
+        layout: where the folders of runs are.
+        ask: where `runs` and `predictions` are.
+        target: like_ratio, popular, gender.
+        fits: refuses a run whose encoder is not as it was; raises a PhotogenicError.
+        among: which runs can be asked at all.
+
+    Raises:
+        InputError: no head was trained for that target.
+        StoreError: heads were trained, and none can answer here.
+    """
+    known = target_named(target)
+    found = [candidate for candidate in _candidates(ask, known) if among(candidate)]
+    if not found:
+        raise _nothing(layout, ask, known)
+    left_out, usable = list[LeftOut](), list[Candidate]()
+    for candidate in found:
+        problem = _problem(layout, candidate, fits)
+        if problem is None:
+            usable.append(candidate)
+        else:
+            left_out.append(problem)
+    chosen: list[Candidate] = []
+    for candidate in _ordered(ask, known, usable):
+        if chosen and candidate.setup == "one_face":
+            continue
+        try:
+            run_store.verify(layout, candidate.run_id)
+        except PhotogenicError as error:
+            left_out.append(_broken(candidate, error))
+            continue
+        chosen.append(candidate)
+        if candidate.setup != "one_face":
+            break
+    if not chosen:
+        raise StoreError(
+            f"Of {len(found)} heads for {known.name}, none can answer here:\n" + "\n".join(map(str, left_out)),
+            "a run whose folder is whole and whose encoders are known here",
+            left_out[0].remedy,
+        )
+    return Choice(chosen[0], chosen[1] if len(chosen) > 1 else None, tuple(left_out))
+
+
+def shown(layout: Layout, ask: Ask, target: str) -> Candidate | None:
+    """The run whose predictions are shown: the one that answers; where none can, the best of all that were trained."""
+    known = target_named(target)
+    try:
+        return choose(layout, ask, target, fits=lambda run: check_encoders(run, FaceSettings())).run
+    except PhotogenicError:
+        return next(iter(_ordered(ask, known, [one for one in _candidates(ask, known) if _judged(one)])), None)
+
+
+def asked_of(database: Database) -> Ask:
+    """Queries to the published snapshot of a store."""
+
+    def ask(query: str, values: dict[str, Any]) -> pl.DataFrame:
+        with database.read() as con:
+            frame: pl.DataFrame = con.sql(query, params=values or None).pl()
+            return frame
+
+    return ask
+
+
+def looks_at_photos(candidate: Candidate) -> bool:
+    """Whether a head sees more of a photo than the face; of an encoder that is not known here, nobody can say."""
+    try:
+        return any(registry.encoder(part).input == "photo" for part in candidate.encoder.split("+"))
+    except PhotogenicError:
+        return True
+
+
+def _candidates(ask: Ask, target: Target) -> list[Candidate]:
+    return [Candidate(**row) for row in ask(_CANDIDATES, {"target": target.name}).to_dicts()]
+
+
+def _judged(candidate: Candidate) -> bool:
+    return candidate.dev is not None and math.isfinite(candidate.dev)
+
+
+def _problem(layout: Layout, candidate: Candidate, fits: Callable[[Run], None]) -> LeftOut | None:
+    """Why a run has no part in the choice."""
+    if not _judged(candidate):
+        return LeftOut(candidate, "it has no figure on dev.", f"name it with --run {candidate.run_id}")
+    if not run_store.finished(layout, candidate.run_id):
+        return LeftOut(
+            candidate, f"its folder {layout.models / candidate.run_id} is not there.", "train it again, or restore it"
+        )
+    try:
+        run = run_store.described(layout, candidate.run_id)
+    except PhotogenicError as error:
+        return _broken(candidate, error)
+    for name in candidate.encoder.split("+"):
+        try:
+            available = registry.encoder(name).available
+        except PhotogenicError as error:
+            own = not {"@", ":"} & set(name) and "FEATURES_ENCODERS" not in error.what
+            remedy = f"set FEATURES_ENCODERS to the module that registers {name}" if own else error.remedy
+            return LeftOut(candidate, error.what, remedy)
+        if not available:
+            return LeftOut(candidate, f"the weights of {name} are not on this machine.", "features weights fetch")
+    try:
+        fits(run)
+    except PhotogenicError as error:
+        return LeftOut(candidate, error.what, error.remedy)
+    return None
+
+
+def _broken(candidate: Candidate, error: PhotogenicError) -> LeftOut:
+    return LeftOut(candidate, error.what.rstrip(".") + ".", error.remedy)
+
+
+def _ordered(ask: Ask, target: Target, found: Sequence[Candidate]) -> Iterator[Candidate]:
+    """Those that are compared with each other, best first; then the next such group."""
+    left = list(found)
+    while left:
+        group = _alike(ask, left)
+        yield from sorted(group, key=lambda one: (_error(target, one), one.run_id))
+        taken = {one.run_id for one in group}
+        left = [one for one in left if one.run_id not in taken]
+
+
+def _alike(ask: Ask, found: Sequence[Candidate]) -> list[Candidate]:
+    """The first group by the rule: of one setup and division, judged on the same dev photos."""
+    setup = "one_face" if any(one.setup == "one_face" for one in found) else "all"
+    own = [one for one in found if one.setup == setup]
+    newest = max(own, key=lambda one: (one.created_at, one.run_id))
+    stored = any(one.division == STORED.name for one in own)
+    division = STORED.name if stored else newest.division
+    own = [one for one in own if one.division == division]
+    # With folds each photo is dev once and test once; only the latter is written down.
+    values = {"runs": [one.run_id for one in own], "split": "test" if "folds" in division else "dev"}
+    alike = {
+        run_id
+        for run_id, n, both, widest in ask(_DEV_PHOTOS, values).iter_rows()
+        if both >= max(_SHARED * n, _OF_WIDEST * widest)
+    }
+    # A run of which no prediction is left, as after an erase, is compared as the others are.
+    return [one for one in own if one.run_id in alike] or own
+
+
+def _error(target: Target, candidate: Candidate) -> float:
+    dev = candidate.dev if candidate.dev is not None else math.inf
+    return -dev if target.higher_is_better else dev
+
+
+def _nothing(layout: Layout, ask: Ask, target: Target) -> InputError:
+    """No row of `runs`; finished heads that no row knows are told of."""
+    known = set(ask("select run_id from runs", {})["run_id"])
+    unknown = 0
+    for path in layout.models.glob("*/manifest.json") if layout.models.exists() else ():
+        try:
+            unknown += (
+                path.parent.name not in known and run_store.described(layout, path.parent.name).target == target.name
+            )
+        except PhotogenicError:
+            continue
+    if unknown:
+        return InputError(
+            f"{unknown} heads for {target.name} are trained, and are not in the relation `runs` yet: training was "
+            "ended before it published them.",
+            "a run of that target in `runs`",
+            f"features train --target {target.name}, as before: it keeps these heads, and publishes them",
+        )
+    return InputError(
+        f"No head for {target.name} was trained yet.",
+        "a run of that target",
+        f"features train --target {target.name}",
+    )

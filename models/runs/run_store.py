@@ -1,0 +1,299 @@
+"""A run on disk and in the warehouse: the weights, then the manifest that says what made them.
+
+    models/<run_id>/weights.safetensors     the arrays of a Model
+    models/<run_id>/manifest.json           a Run; written last, so it is the mark of a finished run
+
+The run id is a digest of everything that decides the outcome; training the same thing again finds it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from photogenic import sql
+from photogenic.models.heads.model import Kind, Link, Model
+from photogenic.warehouse import InputError, Layout, StoreError
+from photogenic.warehouse.erasure.tombstones import Tombstones
+from photogenic.warehouse.storage.layout import write_atomically
+from photogenic.warehouse.storage.manifest import contents, sealed, shaped, unsealed
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from photogenic.warehouse import Database
+
+__all__ = [
+    "Run",
+    "alike",
+    "described",
+    "finished",
+    "keep",
+    "load",
+    "record",
+    "recorded",
+    "run_id",
+    "save",
+    "verify",
+]
+
+_COLUMNS = ["run_id", "target", "setup", "encoder", "head", "metric", "dev", "test", "baseline", "n_train", "n_test"]
+
+_NAME = re.compile(r"[\w-]{1,100}")
+"""Names of folders of runs; nothing that leads elsewhere."""
+
+_NAMED = 12
+"""Runs that an error names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What made a head and how well it does.
+
+    Attributes:
+        encoder: one name, or `a+b` for vectors side by side.
+        encoder_digests: of each of these names, when it was trained.
+        samples: digest of photos, vectors, labels, weights and splits.
+        metric: what dev, test and baseline are measured in: `mse` or `accuracy`.
+        dim: length of the vectors it takes.
+        hyperparameters: what was tried and what dev chose.
+        results: intervals, further figures, learning curve.
+    """
+
+    run_id: str
+    target: str
+    setup: str
+    encoder: str
+    head: str
+    metric: str
+    dev: float
+    test: float
+    baseline: float
+    n_train: int
+    n_dev: int
+    n_test: int
+    dim: int
+    kind: Kind
+    link: Link
+    encoder_digests: dict[str, str]
+    samples: str
+    hyperparameters: dict[str, Any]
+    results: dict[str, Any]
+    weights_sha256: str = ""
+    created_at: str = ""
+
+
+def run_id(decided_by: Sequence[Any]) -> str:
+    """Twelve hex digits that name everything that decides a run."""
+    return hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def finished(layout: Layout, name: str) -> bool:
+    """Whether that run was trained to its end."""
+    return (layout.models / name / "manifest.json").exists()
+
+
+def save(layout: Layout, run: Run, model: Model) -> Run:
+    """Write the weights, then the manifest. Returns the run as it is written there."""
+    from safetensors.numpy import save as encode
+
+    folder, data = layout.models / run.run_id, encode(model.arrays)
+    write_atomically(folder / "weights.safetensors", data)
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    complete = Run(**{**asdict(run), "weights_sha256": hashlib.sha256(data).hexdigest(), "created_at": now})
+    write_atomically(folder / "manifest.json", sealed(asdict(complete)))
+    return complete
+
+
+def described(layout: Layout, name: str) -> Run:
+    """What the manifest of a finished run says.
+
+    Raises:
+        InputError: no finished run of that id is there.
+        StoreError: the manifest is damaged, or of another version.
+    """
+    folder = layout.models / name
+    if not _NAME.fullmatch(name) or not finished(layout, name):
+        there = sorted(path.parent.name for path in layout.models.glob("*/manifest.json"))
+        raise InputError(
+            f"There is no run {name[:80]!r} in {layout.models}.",
+            f"one that is there: {', '.join(there[:_NAMED])}{', ...' if there[_NAMED:] else ''}"
+            if there
+            else "a finished run, and there is none",
+            "without --run, the best head that is there" if there else "features train",
+        )
+    try:
+        run = shaped(Run, unsealed(contents(folder / "manifest.json")))
+    except (OSError, ValueError, TypeError) as error:
+        raise _unreadable(folder, error) from error
+    if run.run_id != name:
+        raise _unreadable(folder, f"its manifest is of run {run.run_id!r}")
+    return run
+
+
+def load(layout: Layout, name: str) -> tuple[Run, Model]:
+    """A finished run and its head.
+
+    Raises:
+        InputError: no finished run of that id is there.
+        StoreError: the weights are not those that the manifest names.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as decode
+
+    run = described(layout, name)
+    data = _weights(layout, run)
+    try:
+        return run, Model(run.kind, run.link, decode(data))
+    except SafetensorError as error:
+        raise _unreadable(layout.models / name, error) from error
+
+
+def verify(layout: Layout, name: str) -> None:
+    """Refuse a run that `load` would refuse; the bytes are read again where a file has changed.
+
+    Raises:
+        InputError, StoreError: as `load` does.
+    """
+    described(layout, name)
+    folder = layout.models / name
+    try:
+        state = [(folder / file).stat() for file in ("manifest.json", "weights.safetensors")]
+    except OSError:
+        load(layout, name)
+        return
+    _verified(layout, name, tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in state))
+
+
+@functools.lru_cache(maxsize=256)
+def _verified(layout: Layout, name: str, state: tuple[tuple[int, ...], ...]) -> None:  # noqa: ARG001 - part of the key
+    load(layout, name)
+
+
+def _weights(layout: Layout, run: Run) -> bytes:
+    folder = layout.models / run.run_id
+    try:
+        data = (folder / "weights.safetensors").read_bytes()
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != run.weights_sha256:
+        raise StoreError(
+            f"The weights of run {run.run_id} have SHA-256 {found}.",
+            f"{run.weights_sha256}, as {folder / 'manifest.json'} says",
+            f"remove {folder} and train again",
+        )
+    return data
+
+
+def _unreadable(folder: Path, why: object) -> StoreError:
+    return StoreError(
+        f"The run {folder.name} cannot be read: {why}",
+        f"{folder} as training left it",
+        f"remove {folder} and train again",
+    )
+
+
+def recorded(database: Database) -> set[str]:
+    """The runs that the warehouse knows."""
+    if not database.layout.snapshot.exists():
+        return set()
+    with database.read() as con:
+        return {name for (name,) in con.execute("select run_id from runs").fetchall()}
+
+
+def alike(database: Database, target: str, setup: str, division: str) -> list[str]:
+    """The runs of one target, setup and division, newest first."""
+    with database.read() as con:
+        rows = con.execute(
+            "select run_id from runs where target = $1 and setup = $2"
+            " and json_extract_string(hyperparameters, '$.division') = $3 order by created_at desc, run_id",
+            [target, setup, division],
+        ).fetchall()
+    return [name for (name,) in rows]
+
+
+def record(
+    database: Database, runs: Iterable[Run], predictions: pl.DataFrame, learned: pl.DataFrame | None = None
+) -> None:
+    """Add rows to `runs` and `predictions` in one transaction. `predictions` has the columns of the relation.
+
+    Runs that are there already, committed by a process that died before its snapshot or by one beside this, are left as
+    they are. Photos that were erased since the training began get no row; the heads that learned from one are marked,
+    and lose their weights where these hold vectors.
+
+    Args:
+        database: of the store.
+        runs: finished ones.
+        predictions: run_id, photo_id, split, prediction.
+        learned: run_id, photo_id of what each run has learned from; None: the photos of `predictions` with a split.
+    """
+    learned = predictions.filter(predictions["split"].is_not_null()) if learned is None else learned
+    rows = [
+        [
+            *(getattr(run, name) for name in _COLUMNS),
+            json.dumps(run.hyperparameters),
+            json.dumps(run.results),
+            dt.datetime.fromisoformat(run.created_at),
+        ]
+        for run in runs
+    ]
+    columns = ", ".join([*_COLUMNS, "hyperparameters, results, created_at"])
+    marks = ", ".join(f"${n}" for n in range(1, len(_COLUMNS) + 4))
+    with database.write("features train") as con:
+        Tombstones(database.layout).prepare(con)
+        con.begin()
+        known = {name for (name,) in con.execute("select run_id from facts.runs").fetchall()}
+        rows = [row for row in rows if row[0] not in known]
+        names = [row[0] for row in rows]
+        con.register("new_predictions", predictions.filter(predictions["run_id"].is_in(names)))
+        con.register("new_learned", learned.select("run_id", "photo_id").filter(learned["run_id"].is_in(names)))
+        for row in rows:
+            con.execute(f"insert into facts.runs ({columns}) values ({marks})", row)
+        con.execute(
+            "insert into facts.predictions by name select run_id, photo_id, split, prediction from new_predictions"
+            " where not was_erased('photo', photo_id)"
+        )
+        marked = con.execute(sql.read("training/mark_erased"), {"vectors": _with_vectors(database.layout, names)})
+        marked.fetchall()
+        con.commit()
+        query = "select run_id from facts.runs where list_contains($1, run_id) and results->>'weights' = 'removed'"
+        for (run_id,) in con.execute(query, [names]).fetchall():
+            shutil.rmtree(database.layout.models / run_id, ignore_errors=True)
+
+
+def _with_vectors(layout: Layout, names: Iterable[str]) -> list[str]:
+    """Those whose weights hold vectors that they learned from."""
+    from photogenic.features.vectors.privacy import holds_vectors
+
+    return [name for name in names if holds_vectors(layout.models / name)]
+
+
+def keep(database: Database, predictions: pl.DataFrame) -> int:
+    """Add what runs say of photos that they said nothing of; how many rows that is.
+
+    Args:
+        database: of the store.
+        predictions: run_id, photo_id, prediction.
+    """
+    if predictions.is_empty():
+        return 0
+    with database.write("features predict --keep") as con:
+        con.register("new_predictions", predictions)
+        Tombstones(database.layout).prepare(con)
+        con.begin()
+        row = con.execute(
+            "insert into facts.predictions by name select run_id, photo_id, null as split, prediction"
+            " from new_predictions anti join facts.predictions as known using (run_id, photo_id)"
+            " where not was_erased('photo', photo_id)"
+        ).fetchone()
+        con.commit()
+    return int(row[0]) if row else 0

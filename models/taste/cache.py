@@ -1,0 +1,171 @@
+"""Taste of a store: learned when it is first asked for, kept until swipes, labels or vectors change.
+
+models/taste/<encoder>.npz has what senders share; about a sender it holds nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from photogenic import sql
+from photogenic.models.data.array_types import Array
+from photogenic.models.data.samples import read_vectors
+from photogenic.models.taste.fit import Groups, Pairs
+from photogenic.models.taste.photos import Eyes
+from photogenic.models.taste.taste import Photos, Taste, fit, judge, marginal
+from photogenic.warehouse import InputError
+from photogenic.warehouse.erasure.tombstones import unless_erased
+from photogenic.warehouse.storage.layout import write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+    from duckdb import DuckDBPyConnection
+
+    from photogenic.store import FeatureStore
+
+__all__ = ["NORMAL_90", "Personal", "personal"]
+
+NORMAL_90 = 1.6448536269514722
+"""Ninety per cent of a normal distribution lie within so many standard deviations, the level of conformal.py."""
+
+VERSION = 1
+"""Of the method: another one, another file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """One sender's taste.
+
+    Attributes:
+        judged: how well taste does on held-out swipes of known senders; see `models.taste.taste.judge`.
+        n_swipes: of this sender, on photos that have vectors.
+    """
+
+    taste: Taste
+    mode: Array
+    covariance: Array
+    judged: dict[str, Any]
+    n_swipes: int
+
+    def __call__(self, X: Array) -> list[tuple[float, float, float]]:
+        """P(like) of photos that nobody has swiped on, and its 90 % bounds: vectors (n, D)."""
+        F = self.taste.of_vectors(X)
+        mode, covariance = (np.repeat(part, len(F), 0) for part in (self.mode, self.covariance))
+        mean, deviation = self.taste.say(F, mode, covariance, self.taste.eyes.doubt)
+        reach = NORMAL_90 * deviation
+        ends = (marginal(centre, np.zeros(len(F))) for centre in (mean - reach, mean + reach))
+        return list(zip(marginal(mean, deviation).tolist(), *(end.tolist() for end in ends), strict=True))
+
+
+def personal(store: FeatureStore, sender: str, encoder: str) -> Personal:
+    """What a sender likes, by all swipes so far; learns what senders share first, where that is out of date.
+
+    Args:
+        store: with swipes and vectors.
+        sender: a user_id.
+        encoder: one name, or `a+b`.
+
+    Raises:
+        InputError: the sender has swiped on no photo with vectors, or too few photos have swipes.
+    """
+    ids, X = read_vectors(store.layout, encoder)
+    with store.database.read() as con:
+        own = _with_vectors(_rows(con, sender), ids)
+        if own.is_empty():
+            raise InputError(
+                f"Sender {sender!r} has swiped on no photo that has vectors of {encoder}.",
+                "the user_id of somebody who has",
+                "features sql 'select sender_id, count(*) as n from swipes group by all order by n desc limit 10'",
+            )
+        told = con.execute("select relation, checksum from checksums order by all").fetchall()
+        state = con.execute("select count(*), max(swiped_at)::varchar, bit_xor(hash(swipes)) from swipes").fetchall()
+        digest = hashlib.sha256(json.dumps([VERSION, encoder, told, state]).encode() + X.tobytes()).hexdigest()[:16]
+        path = store.layout.models / "taste" / f"{encoder}.npz"
+        found = _held(path, digest)
+        if found is None:
+            with unless_erased(store.layout, path):
+                pairs = _with_vectors(_rows(con, None), ids)
+                found = _learned(pairs, ids, X)
+                _keep(path, digest, *found)
+    taste, genders, judged = found
+    rows, _ = _pairs(own, ids, genders)
+    believed = taste.weights(rows)
+    return Personal(taste, believed.mode, believed.covariance, judged, int(rows.n.sum()))
+
+
+def _rows(con: DuckDBPyConnection, sender: str | None) -> pl.DataFrame:
+    frame: pl.DataFrame = con.sql(sql.read("training/taste"), params={"sender": sender}).pl()
+    return frame
+
+
+def _with_vectors(rows: pl.DataFrame, ids: list[str]) -> pl.DataFrame:
+    import polars as pl
+
+    places = pl.DataFrame({"photo_id": ids, "photo": np.arange(len(ids))})
+    return rows.join(places, on="photo_id").sort("sender_id", "photo_id")
+
+
+def _pairs(rows: pl.DataFrame, ids: list[str], genders: list[str]) -> tuple[Pairs, list[str]]:
+    """Rows as arrays; the owners of the photos beside them, '' where nobody swiped."""
+    sender = rows["sender_id"].rle_id().to_numpy().astype(np.intp)
+    first = np.flatnonzero(np.diff(sender, prepend=-1))
+    group = np.array([genders.index(gender) for gender in rows["gender"].gather(first).to_list()], np.intp)
+    n, likes = (rows[name].to_numpy().astype(np.float64) for name in ("n_swipes", "n_likes"))
+    photo = rows["photo"].to_numpy().astype(np.intp)
+    owners = dict(rows.select("photo_id", "owner_id").unique().iter_rows())
+    return Pairs(sender, photo, n, likes, group), [owners.get(name, "") for name in ids]
+
+
+def _learned(rows: pl.DataFrame, ids: list[str], X: Array) -> tuple[Taste, list[str], dict[str, Any]]:
+    if rows["owner_id"].n_unique() < 10:
+        raise InputError(
+            f"Swipes fell on photos of {rows['owner_id'].n_unique()} users with vectors.",
+            "at least 10, for taste to be learned from",
+            "features build",
+        )
+    genders = sorted(rows["gender"].unique().to_list())
+    pairs, owners = _pairs(rows, ids, genders)
+    photos = Photos(X, np.unique(owners, return_inverse=True)[1])
+    judged = judge(photos, pairs, rows["held_out"].to_numpy(), rows["unseen"].to_numpy())
+    return fit(photos, pairs), genders, judged
+
+
+def _keep(path: Path, digest: str, taste: Taste, genders: list[str], judged: dict[str, Any]) -> None:
+    eyes, buffer = taste.eyes, io.BytesIO()
+    arrays = {"mean": eyes.mean, "scale": eyes.scale, "axes": eyes.axes, "level": eyes.level}
+    arrays |= {"group_mean": taste.groups.mean, "group_covariance": taste.groups.covariance}
+    arrays |= {name: getattr(taste, name) for name in ("directions", "foretold", "n", "likes", "places")}
+    told = json.dumps({"digest": digest, "genders": genders, "judged": judged, "doubt": eyes.doubt})
+    np.savez(buffer, allow_pickle=False, told=np.frombuffer(told.encode(), np.uint8), **arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())
+
+
+def _held(path: Path, digest: str) -> tuple[Taste, list[str], dict[str, Any]] | None:
+    """What was learned from these very swipes and vectors; None: nothing was."""
+    if not path.exists():
+        return None
+    try:
+        return _opened(path, digest)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None  # damaged: a cache is learned again
+
+
+def _opened(path: Path, digest: str) -> tuple[Taste, list[str], dict[str, Any]] | None:
+    with np.load(path, allow_pickle=False) as held:
+        told = json.loads(held["told"].tobytes())
+        if told["digest"] != digest:
+            return None
+        eyes = Eyes(held["mean"], held["scale"], held["axes"], held["level"], told["doubt"])
+        groups = Groups(held["group_mean"], held["group_covariance"])
+        rest = (held[name] for name in ("foretold", "n", "likes", "places"))
+        return Taste(eyes, held["directions"], groups, *rest), told["genders"], told["judged"]

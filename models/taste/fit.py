@@ -1,0 +1,171 @@
+"""Random coefficients: each sender weighs a photo's features in an own way, around the mean of a group.
+
+    logit P(like | s, p) = w_s . f_p,  w_s ~ N(mean of the group of s, covariance)
+
+The means and the covariance come from all senders by expectation maximisation, with the posterior of each
+w_s taken as normal around its mode (Laplace). A sender with few swipes stays near the group, one with many
+leaves it. All senders take their Newton steps together, in chunks of rows.
+
+Source: Bates & Watts 1988, ch. 5; Breslow & Clayton 1993, JASA 88, sec. 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photogenic.models.data.array_types import Array
+
+__all__ = ["Believed", "Groups", "Pairs", "directions", "posterior", "sigmoid", "spread"]
+
+Positions: TypeAlias = NDArray[np.intp]
+
+ROUNDS, NEWTON_STEPS = 15, 2
+"""Of expectation maximisation, and within each; modes start where the round before left them."""
+
+ONE_SENDER_STEPS = 25
+CHUNK = 100_000
+GROUP_PRIOR = 10.0
+"""How many senders at the overall mean each group is given beside its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Who swiped on which photo, sorted by sender.
+
+    Attributes:
+        sender, photo: positions; senders are 0..senders-1, ascending, none left out.
+        n, likes: swipes of that sender on that photo, and likes among them.
+        group: of each sender: a position in the genders.
+    """
+
+    sender: Positions
+    photo: Positions
+    n: Array
+    likes: Array
+    group: Positions
+
+    def rows(self, chosen: NDArray[np.bool_]) -> tuple[Pairs, Positions]:
+        """Some rows, senders renumbered; and which sender each new one was."""
+        kept, sender = np.unique(self.sender[chosen], return_inverse=True)
+        return Pairs(sender, self.photo[chosen], self.n[chosen], self.likes[chosen], self.group[kept]), kept
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What senders have in common: mean (groups, k) and covariance (k, k) of their weights."""
+
+    mean: Array
+    covariance: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """What is known of each sender's weights: mode (senders, k) and covariance (senders, k, k)."""
+
+    mode: Array
+    covariance: Array
+
+
+def sigmoid(x: Array) -> Array:
+    """Logits to probabilities; those beyond 35 are as good as certain."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -35, 35))))
+
+
+def posterior(
+    F: Array, pairs: Pairs, prior: Groups, *, start: Array | None = None, steps: int = ONE_SENDER_STEPS
+) -> Believed:
+    """The weights of senders, given their swipes.
+
+    Args:
+        F: features of each row's photo, (rows, k).
+        pairs: the rows.
+        prior: the groups.
+        start: where to begin, (senders, k); None: at the group's mean.
+        steps: Newton steps; each is shortened to a length that the prior finds plausible.
+    """
+    n, likes, sender, group = pairs.n, pairs.likes, pairs.sender, pairs.group
+    mode = (prior.mean[group] if start is None else start).copy()
+    precision = np.linalg.inv(prior.covariance)
+    covariance = np.empty((len(mode), *precision.shape))
+    for _ in range(steps):
+        longest = 0.0
+        for rows, senders, offsets in _chunks(sender):
+            X, weights = F[rows], mode[senders]
+            p = sigmoid(np.einsum("ij,ij->i", X, mode[sender[rows]]))
+            curvature = (n[rows] * p * (1 - p))[:, None] * X
+            H = np.add.reduceat(curvature[:, :, None] * X[:, None, :], offsets) + precision
+            slope = np.add.reduceat((likes[rows] - n[rows] * p)[:, None] * X, offsets)
+            slope -= (weights - prior.mean[group[senders]]) @ precision
+            covariance[senders] = np.linalg.inv(H)
+            step = np.einsum("sij,sj->si", covariance[senders], slope)
+            length = np.sqrt(np.einsum("si,ij,sj->s", step, precision, step))[:, None]
+            mode[senders] = weights + step * np.minimum(1, 3 / np.maximum(length, 1e-12))
+            longest = max(longest, float(length.max()))
+        if longest < 1e-6:
+            break
+    return Believed(mode, covariance)
+
+
+def spread(F: Array, pairs: Pairs) -> tuple[Groups, Believed]:
+    """Means and covariance of the weights of all senders, and the weights; arguments as of `posterior`.
+
+    Weights begin around the second feature, the photo's level, taken as it is: w = (0, 1, 0, ...).
+    """
+    k = F.shape[1]
+    prior = Groups(np.tile(np.eye(k)[1], (int(pairs.group.max()) + 1, 1)), np.diag(np.full(k, 0.5)))
+    believed: Believed | None = None
+    for _ in range(ROUNDS):
+        start = None if believed is None else believed.mode
+        believed = posterior(F, pairs, prior, start=start, steps=NEWTON_STEPS)
+        prior = _groups(believed, pairs.group, len(prior.mean))
+    assert believed is not None
+    return prior, believed
+
+
+def _groups(believed: Believed, group: Positions, n_groups: int) -> Groups:
+    overall = believed.mode.mean(0)
+    held = np.bincount(group, minlength=n_groups)[:, None]
+    sums = np.zeros((n_groups, len(overall)))
+    np.add.at(sums, group, believed.mode)
+    mean = (sums + GROUP_PRIOR * overall) / (held + GROUP_PRIOR)
+    off = believed.mode - mean[group]
+    covariance = believed.covariance.mean(0) + off.T @ off / len(off)
+    return Groups(mean, covariance + 1e-6 * np.eye(len(overall)))
+
+
+def directions(X: Array, pairs: Pairs, p: Array, rank: int) -> Array:
+    """Where in X (photos, d) senders differ from each other beyond chance, best first: (d, at most rank).
+
+    The slope of a sender's likelihood along x is g = sum of (likes - n p) x. Chance alone gives it the
+    covariance of H = sum of n p (1 - p) x x'; what g g' has beyond that, in units of H, is taste.
+    `p` is what a model without directions says of each row.
+    """
+    n, likes, sender = pairs.n, pairs.likes, pairs.sender
+    n_senders = len(pairs.group)
+    G, H = np.zeros((n_senders, X.shape[1])), np.zeros((X.shape[1], X.shape[1]))
+    for rows, senders, offsets in _chunks(sender):
+        x = X[pairs.photo[rows]]
+        G[senders] = np.add.reduceat((likes[rows] - n[rows] * p[rows])[:, None] * x, offsets)
+        H += x.T @ ((n[rows] * p[rows] * (1 - p[rows]))[:, None] * x)
+    values, vectors = np.linalg.eigh(H)
+    whiten = vectors / np.sqrt(np.maximum(values, 1e-6 * values.max()))
+    gains, axes = np.linalg.eigh(whiten.T @ (G.T @ G - H) @ whiten)
+    best = np.argsort(-gains)[:rank]
+    found = whiten @ axes[:, best[gains[best] > 0]]
+    largest = np.abs(found).argmax(0) if found.shape[1] else np.zeros(0, np.intp)
+    return np.asarray(found * np.sign(found[largest, np.arange(found.shape[1])]))
+
+
+def _chunks(sender: Positions) -> Iterator[tuple[slice, slice, Positions]]:
+    """Rows and senders of one chunk, and where in it each sender begins: whole senders, about CHUNK rows."""
+    begins = np.append(np.flatnonzero(np.diff(sender, prepend=-1)), len(sender))
+    at = 0
+    while at < len(begins) - 1:
+        end = max(int(np.searchsorted(begins, begins[at] + CHUNK, "right")) - 1, at + 1)
+        yield slice(begins[at], begins[end]), slice(at, end), begins[at:end] - begins[at]
+        at = end

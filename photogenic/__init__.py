@@ -1,0 +1,63 @@
+"""photogenic: a feature store for photo popularity with a SQL analytics backend.
+
+`from photogenic import FeatureStore` is the documented import; every verb of the command line is a method of it.
+Names load on first use, so that `import photogenic` is instant and a sub-package loads no facade.
+"""
+
+# Nothing is imported here: what $PYTHONPATH names is put behind all else in app/__init__.py, which comes after.
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from photogenic.store import FeatureStore
+    from photogenic.warehouse.errors import (
+        AuditError,
+        EncoderError,
+        InputError,
+        LockedError,
+        MissingPartError,
+        NetworkError,
+        OutputError,
+        PhotogenicError,
+        QueryError,
+        ResourceError,
+        StoreError,
+        WeightsError,
+    )
+
+    __version__: str
+
+__all__ = [
+    "AuditError",
+    "EncoderError",
+    "FeatureStore",
+    "InputError",
+    "LockedError",
+    "MissingPartError",
+    "NetworkError",
+    "OutputError",
+    "PhotogenicError",
+    "QueryError",
+    "ResourceError",
+    "StoreError",
+    "WeightsError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> "Any":
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("photogenic")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    home = "photogenic.store" if name == "FeatureStore" else "photogenic.warehouse.errors"
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *__all__})

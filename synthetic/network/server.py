@@ -1,0 +1,102 @@
+"""The fake network as one running server: API, login and pictures.
+
+async with FakeNetwork(FakeWorld.tiny(20, 5, random.Random(0))) as fake:
+    fake.base, fake.graph.office.issue("17841400000000001"), fake.pictures.requests, ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+
+from aiohttp import web
+from yarl import URL
+
+from photogenic.synthetic.network.faults import Faults
+from photogenic.synthetic.network.graph import Graph
+from photogenic.synthetic.network.login import Login
+from photogenic.synthetic.network.pictures import Pictures
+from photogenic.synthetic.network.tokens import TokenOffice
+from photogenic.synthetic.network.world import FakeWorld
+
+__all__ = ["FakeNetwork", "serving"]
+
+
+class FakeNetwork:
+    """A local server, running inside its context.
+
+    Args:
+        world: people, posts, pictures.
+        faults: of the picture host.
+        api_faults: of the API.
+        budget: requests per token and window.
+        window_s: of the rolling window, in seconds.
+        now: the server's clock, seconds since 1970.
+        hosts: loopback addresses to listen on, all with the same port; the first is the API's.
+        port: 0 takes a free one.
+    """
+
+    def __init__(
+        self,
+        world: FakeWorld,
+        *,
+        faults: Faults | None = None,
+        api_faults: Faults | None = None,
+        budget: int = 200,
+        window_s: float = 3600.0,
+        now: Callable[[], float] = time.time,
+        hosts: Sequence[str] = ("127.0.0.1",),
+        port: int = 0,
+    ) -> None:
+        self.world, self._hosts, self._port = world, hosts, port
+        self._faults, self._api_faults = faults or Faults(), api_faults or Faults()
+        self.office = TokenOffice(now, budget, window_s)
+
+    async def __aenter__(self) -> FakeNetwork:
+        app = web.Application()
+        self.pictures = Pictures(self.world.picture, self._faults)
+        self.graph = Graph(self.world, self.office, URL("http://unset"), self._api_faults)
+        self.login = Login(self.office)
+        for part in (self.pictures, self.login, self.graph):
+            part.add_to(app)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        port = self._port
+        for host in self._hosts:
+            site = web.TCPSite(self._runner, host, port, backlog=1024)
+            await site.start()
+            port = port or self._runner.addresses[0][1]
+        self.base = URL.build(scheme="http", host=self._hosts[0], port=port)
+        self.graph.base = self.base
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+
+    def picture_url(self, key: str, host: int = 0) -> str:
+        """Where a picture is, on the n-th of the hosts."""
+        return str(self.base.with_host(self._hosts[host % len(self._hosts)]) / "pictures" / key)
+
+
+@contextlib.contextmanager
+def serving(network: FakeNetwork) -> Iterator[FakeNetwork]:
+    """Run a network on a thread of its own, for callers that are not coroutines."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="fake network", daemon=True)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(network.__aenter__(), loop).result()
+        try:
+            yield network
+        finally:
+            asyncio.run_coroutine_threadsafe(network.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

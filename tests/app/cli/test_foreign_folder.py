@@ -1,0 +1,129 @@
+"""A folder full of modules with the names of Python's, of ours and of installed packages: none of them ever runs."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from photogenic.app.serve.http.limits import Limits
+from photogenic.app.serve.sql_sandbox.pool import Sandbox
+from photogenic.features.compute.process_pool import Processes
+from photogenic.ingest.download.writer_process import Stower
+from photogenic.warehouse import Layout
+from photogenic.warehouse.processes import launch
+
+ROOMS = ("app", "features", "ingest", "models", "sql", "warehouse")
+NAMES = {*sys.stdlib_module_names, *packages_distributions(), *ROOMS, "sitecustomize", "usercustomize", "tests"}
+YOURS = """
+from photogenic.features.encoders import backbones
+from photogenic.features.encoders.registry import Encoder, register
+register(Encoder("mine", backbones.ALEXNET, "fc7", 4096, "cosine", "", ""))
+"""
+FEATURES = Path(sys.executable).with_name("features")
+
+
+def shadows(folder, names):
+    """Modules that leave a mark when they run. Returns what reads the marks."""
+    marks = folder / "I_RAN"
+    folder.mkdir()
+    for name in names:
+        text = f"with open({str(marks)!r}, 'a') as marks: marks.write({name!r} + ' ')\nraise SystemExit(3)\n"
+        if name.isidentifier():
+            (folder / f"{name}.py").write_text(text)
+    return lambda: marks.read_text() if marks.exists() else ""
+
+
+@pytest.fixture
+def ran(tmp_path, monkeypatch):
+    """One types in such a folder, and a project has it in $PYTHONPATH; this process knows it, too."""
+    folder = tmp_path / "typed_in"
+    ran = shadows(folder, NAMES)
+    (folder / "mycol.py").write_text(YOURS)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+    return ran
+
+
+async def test_the_cage_of_sql_runs_none_of_them(ran, asked):
+    sandbox = Sandbox(asked.layout.root.absolute(), Limits(sql_at_once=1), 1)
+    try:
+        await sandbox.start()
+        assert b'"rows":[[1]]' in await sandbox.rows("select 1", 1)
+        assert b"PAR1" in b"".join([part async for part in sandbox.export("select 1", "parquet")])
+    finally:
+        await sandbox.close()
+    assert ran() == ""
+
+
+async def test_the_process_beside_downloads_runs_none_of_them(ran, tmp_path):
+    incoming = tmp_path / "incoming"
+    incoming.mkdir()
+    with Stower(Layout(tmp_path / "store"), incoming, 10**6) as stower:
+        async with asyncio.timeout(30):
+            while not stower.accepts(1):
+                await asyncio.sleep(0.01)
+        assert await stower.stow([b"no picture"]) is None
+    assert ran() == ""
+
+
+def test_processes_that_prepare_photos_run_none_of_them(ran, tmp_path):
+    with Processes(Layout(tmp_path / "store"), None, {}, batch=1, n=1, n_slots=1) as prepare:
+        assert prepare([]).sightings == []
+    assert ran() == ""
+
+
+def test_pip_runs_none_of_them(ran):
+    done = subprocess.run(
+        launch.python("pip", "--version"), env=launch.environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("pip ") or "No module named pip" in done.stderr
+    assert ran() == ""
+
+
+def test_only_children_that_load_modules_of_yours_find_them(ran):
+    code = [launch.python("mycol"), launch.python("mycol", of_user=True)]
+    cage, loading = (
+        subprocess.run(one, env=launch.environment(), capture_output=True, text=True, check=False) for one in code
+    )
+    assert "No module named mycol" in cage.stderr
+    assert loading.returncode == 0, loading.stderr
+    assert ran() == ""
+
+
+@pytest.mark.parametrize("pythonpath", [".", None, ""], ids=["a project's", "none", "empty"])
+def test_the_program_runs_none_of_them_and_finds_your_encoders(tmp_path, pythonpath):
+    # Named like a module that Python loads itself before the program, it runs before anything of ours could.
+    # So does one that it only tries to load, such as `_winapi`; the list of import times has both.
+    first = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import re, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tried = (line.rpartition("|")[2] for line in first.stderr.splitlines())
+    early = {name.strip().partition(".")[0] for name in (*first.stdout.split(), *tried)}
+    folder = tmp_path / "typed_in"
+    ran = shadows(folder, NAMES - early - {"app", "sitecustomize", "usercustomize"})
+    (folder / "mycol.py").write_text(YOURS)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"FEATURES_ENCODERS": "mycol"} if pythonpath is not None else {}
+    environment |= {"PYTHONPATH": pythonpath} if pythonpath is not None else {}
+    done = subprocess.run(
+        [FEATURES, "encoders", "--format", "csv"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran() == ""
+    if pythonpath == "":  # Python takes an empty one for none
+        assert "FEATURES_ENCODERS names 'mycol'" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert ("\nmine," in done.stdout) == (pythonpath is not None)

@@ -1,0 +1,255 @@
+"""Command line, Python and README say the same thing with the same words."""
+
+import dataclasses
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import photogenic.features.build
+from photogenic import FeatureStore, sql
+from photogenic.app.cli.commands import build as build_command
+from photogenic.app.cli.commands import train as train_command
+from photogenic.app.cli.main import ORDER
+from photogenic.app.demo.demo import run_demo
+from photogenic.app.report.report import write_report
+from photogenic.app.serve.http.server import serve
+from photogenic.features.faces.detector import FaceSettings
+from photogenic.ingest.config import CrawlSettings, Limits
+from photogenic.ingest.download.fetch import fetch
+from photogenic.ingest.instagram.crawl import crawl
+from photogenic.ingest.tabular.schemas import REASONS, TABLES
+from photogenic.models.crop import crop
+from photogenic.models.data.split_config import Division
+from photogenic.models.data.targets import TARGETS
+from photogenic.models.finetune.finetune import finetune
+from photogenic.models.heads.mlp import DEPTHS
+from photogenic.models.predict import predict
+from photogenic.models.train import train
+from photogenic.warehouse.catalog import relation
+from photogenic.warehouse.labels.options import LabelOptions
+from tests.app.program import COMMANDS
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text()
+
+COMMON = {"store", "form", "help"}
+"""Where, how it is printed, and what it is: not the business of the function that a command calls."""
+
+CALLS = {
+    "demo": run_demo,
+    "ingest users": FeatureStore.ingest_users,
+    "ingest photos": FeatureStore.ingest_photos,
+    "ingest main-photos": FeatureStore.ingest_main_photos,
+    "ingest swipes": FeatureStore.ingest_swipes,
+    "build": FeatureStore.build,
+    "export": FeatureStore.export,
+    "similar": FeatureStore.similar,
+    "train": train,
+    "finetune": finetune,
+    "predict": predict,
+    "crop": crop,
+    "status": FeatureStore.status,
+    "doctor": FeatureStore.doctor,
+    "erase": FeatureStore.erase,
+    "backup": FeatureStore.backup,
+    "restore": FeatureStore.restore,
+    "report": write_report,
+    "serve": serve,
+    "fetch": fetch,
+    "crawl instagram": crawl,
+}
+"""Each command and the function that it calls; the others read one relation, one table or one file."""
+
+OTHERS = {"login", "tokens", "sql", "encoders", "weights list", "weights add", "weights fetch"}
+
+ARGUMENTS = {"self", "store", "progress", "files", "folder", "query", "user_ids"}
+"""Given by their place, or by what a command opens."""
+
+OBJECTS = {
+    "options": LabelOptions,
+    "faces": FaceSettings,
+    "limits": Limits,
+    "settings": CrawlSettings,
+    "division": Division,
+}
+"""Parameters that are spelled out on the command line: one option per field."""
+
+ONLY_IN_PYTHON = {
+    "demo": {"root", "tell"},
+    "train": {"grid"},
+    "predict": {"faces", "embed"},
+    "crop": {"faces"},
+    "serve": {"tell"},
+    "fetch": {"db", "clock", "rng"},
+    "crawl instagram": {"db", "vault", "clock", "rng"},
+}
+
+ONLY_ON_THE_COMMAND_LINE = {"build": {"plan"}, "erase": {"yes"}, "restore": {"yes"}}
+"""`features build --plan` calls FeatureStore.plan, which takes what FeatureStore.build takes."""
+
+
+def options(command):
+    return {p.name: p for p in COMMANDS[command].params if p.param_type_name == "option" and p.name not in COMMON}
+
+
+def parameters(command):
+    """What the function takes, objects spelled out."""
+    found = {}
+    for name, parameter in inspect.signature(CALLS[command]).parameters.items():
+        if name in {
+            "self",
+            "store",
+            "progress",
+            "files",
+            "folder",
+            "query",
+            "uri",
+            "user_ids",
+            *ONLY_IN_PYTHON.get(command, ()),
+        }:
+            continue
+        if name in OBJECTS:
+            prefix = "face_" if name == "faces" else ""
+            found |= {f"{prefix}{field.name}": field.default for field in dataclasses.fields(OBJECTS[name])}
+        else:
+            found[name] = parameter.default
+    return found
+
+
+def test_every_command_is_accounted_for():
+    assert set(COMMANDS) == CALLS.keys() | OTHERS
+    assert {name.split()[0] for name in COMMANDS} <= set(ORDER)
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_options_are_the_parameters_of_the_function(command):
+    assert options(command).keys() - ONLY_ON_THE_COMMAND_LINE.get(command, set()) == parameters(command).keys()
+
+
+def test_a_plan_takes_what_a_build_takes():
+    plan, build = inspect.signature(FeatureStore.plan), inspect.signature(FeatureStore.build)
+    assert plan.parameters == build.parameters
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_defaults_are_those_of_the_function(command):
+    def bare(value):
+        value = list(value) if isinstance(value, (list, tuple)) else [value]
+        return None if value in ([None], [False], []) else value
+
+    ours = {name: bare(option.default) for name, option in options(command).items()}
+    ours = {name: default for name, default in ours.items() if name not in ONLY_ON_THE_COMMAND_LINE.get(command, ())}
+    theirs = {name: bare(default) for name, default in parameters(command).items()}
+    if command == "predict":
+        assert theirs.pop("target") == ["like_ratio"]  # the command must know whether it was given beside --run
+        assert ours.pop("target") is None
+    assert ours == theirs
+
+
+def test_options_are_called_as_their_parameters():
+    for command in COMMANDS:
+        for name, option in options(command).items():
+            long = max(option.opts, key=len).lstrip("-").replace("-", "_")
+            # A repeatable option is singular, a parameter that takes several is plural; --map is short for mapping,
+            # and --for, which Python keeps for itself, names the sender.
+            other = {"mapping": "map", "sender": "for"}.get(name, name)
+            assert long in {name, name.removesuffix("s"), other}, (command, name)
+
+
+def test_every_option_has_a_line_of_help():
+    for name, command in COMMANDS.items():
+        assert command.help
+        for parameter in command.params:
+            assert parameter.help, (name, parameter.name)
+            assert "[" not in parameter.help, "taken for markup, and not shown"
+
+
+def test_choices_are_those_of_the_library():
+    assert build_command.run.__annotations__["only"].__args__[0] == photogenic.features.build.Part | None
+    assert list(DEPTHS) == train_command.HEADS
+    for name in TARGETS:
+        assert name in options("train")["target"].help
+
+
+def test_ingest_help_names_the_columns():
+    for kind, table in TABLES.items():
+        help_ = COMMANDS[f"ingest {kind.replace('_', '-')}"].help
+        assert re.sub(r" \([^)]*\)", "", help_) == f"Columns: {', '.join(table.names)}."
+
+
+# --- README
+
+
+def table_of(heading, columns):
+    """The rows of the first table with these column heads below a heading."""
+    section = README.partition(f"# {heading}\n")[2]
+    assert section, heading
+    lines = section[section.index(f"| {' | '.join(columns)} |") :].splitlines()[2:]
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+    return rows
+
+
+def test_readme_lists_every_command_with_every_option():
+    found = {}
+    for usage, _, listed in table_of("Commands", ["command", "does", "options"]):
+        command = re.match(r"`features ((?:[a-z-]+ ?)+)", usage)[1].strip()
+        found[command] = set(re.findall(r"`(--?[a-z-]+)", listed))
+    expected = {name: {max(option.opts, key=len) for option in options(name).values()} for name in COMMANDS}
+    assert found == expected
+
+
+def test_every_option_in_the_readme_exists():
+    benchmark = re.compile(r"`python -m tests\.bench\.(\w+)([^`]*)`")
+    for module, said in benchmark.findall(README):
+        source = (ROOT / "tests" / "bench" / f"{module}.py").read_text("utf-8")
+        assert all(f'add_argument("{option}"' in source for option in re.findall(r"--[a-z-]+", said)), module
+    known = {name for command in COMMANDS.values() for p in command.params for name in p.opts} | {
+        "--help",
+        "--version",
+        "--log-format",
+    }
+    assert set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", benchmark.sub("", README))) <= known
+
+
+def test_readme_says_of_each_relation_what_its_file_says():
+    rows = dict(table_of("Relations", ["relation", "a row is"]))
+    for name, says in rows.items():
+        assert says == relation(name.strip("`")).summary
+    assert {name.strip("`") for name in rows} <= {*sql.VIEWS, *sql.RELATIONS}
+
+
+def test_readme_names_the_columns_of_the_files():
+    for kind, columns, _ in table_of("Ten minutes with your own data", ["file", "columns", "needed"]):
+        assert tuple(re.findall(r"`(\w+)`", columns)) == TABLES[kind.replace(" ", "_")].names
+
+
+def test_readme_says_what_becomes_of_dirty_rows_by_reasons_that_exist():
+    outcomes = " ".join(outcome for _, outcome in table_of("Dirty rows", ["what comes in", "what becomes of it"]))
+    reason = next(column for column in relation("swipe_audit").columns if column.name == "reason")
+    audited = set(reason.comment.split(", "))
+    named = set(re.findall(r"`([a-z]+_[a-z_]+|duplicate)`", outcomes))
+    assert named <= {*REASONS, *audited}
+    assert audited - {"kept"} <= named
+
+
+def test_readme_says_why_each_dependency_is_here():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
+    rows = table_of("What it stands on", ["package", "why it is here"])
+    assert {name for names, _ in rows for name in names.split(", ")} == needed
+    assert all(why for _, why in rows)
+
+
+def test_readme_names_every_variable_of_the_environment():
+    sources = [
+        path for room in ("app", "features", "ingest", "models", "warehouse") for path in (ROOT / room).rglob("*.py")
+    ]
+    used = {name for path in sources for name in re.findall(r"FEATURES_[A-Z_]+", path.read_text())}
+    assert set(re.findall(r"FEATURES_[A-Z_]+", README)) == used

@@ -1,0 +1,151 @@
+"""The pages in a real browser, at the size of a desk and of a phone: nothing to complain about, and they work."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from photogenic.app.serve.pages.routes import PAGES
+
+
+def fits(page):
+    """Nothing sticks out of the window sideways."""
+    return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("path", [*(path for _, path in PAGES), "photo", "/login", "/nothing"])
+def test_pages_fit_and_can_be_used_by_everybody(look, portrait, path):
+    page = look(f"/photos/{portrait[0]}" if path == "photo" else path)
+    assert fits(page)
+    found = Axe().run(page).response["violations"]
+    serious = [
+        (one["id"], node["html"][:150])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+    assert serious == []
+    if path == "/nothing":
+        assert any("404" in text for text in look.complaints)
+        look.complaints.clear()
+
+
+@pytest.mark.parametrize("path", ["/", "/models", "photo"])
+def test_a_long_name_does_not_widen_a_page(look, portrait, path):
+    page = look(f"/photos/{portrait[0]}" if path == "photo" else path)
+    name = "photo-of-somebody-" * 9
+    assert page.evaluate(
+        "name => { const all = document.querySelectorAll('.card .more, h1');"
+        " all.forEach(one => { one.textContent = name; }); return all.length }",
+        name,
+    )
+    assert fits(page)
+
+
+def test_the_gallery_goes_on_by_itself(look, here):
+    page = look("/?least=0")
+    n_photos = here.get("/api/v1/gallery").json["n_photos"]
+    assert n_photos > 60
+    for _ in range(30):
+        page.mouse.wheel(0, 4000)
+        page.wait_for_timeout(100)
+        if page.locator(".card").count() == n_photos:
+            break
+    assert page.locator(".card").count() == n_photos
+    assert page.locator("#more").count() == 0
+
+
+def test_a_filter_takes_effect_at_once(look):
+    page = look("/")
+    with page.expect_navigation():
+        page.select_option("select[name=gender]", "male")
+    assert "gender=male" in page.url
+    assert "split=" not in page.url
+    assert all(text.endswith("male") for text in page.locator(".card .more").all_inner_texts())
+
+
+def test_a_search_by_upload(look, portrait):
+    photo_id, data = portrait
+    page = look("/similar")
+    page.select_option("[name=popular]", "")
+    page.locator("[name=where]").fill("")
+    page.set_input_files("#file", files=[{"name": "me.jpg", "mimeType": "image/jpeg", "buffer": data}])
+    page.locator("#answer .card").first.wait_for()
+    assert photo_id in page.locator("#answer .card .more").first.inner_text()
+    page.get_by_text("Likely to be liked by").wait_for()
+    assert page.locator("#preview").is_visible()
+
+
+def test_a_search_by_photo_has_an_address(look, portrait):
+    page = look("/similar")
+    page.locator("[name=photo_id]").fill(portrait[0])
+    page.locator("[name=photo_id]").press("Enter")
+    page.locator("#answer .card").first.wait_for()
+    assert page.url.endswith(f"?photo_id={portrait[0]}")
+
+
+def test_a_query_shows_pictures_charts_and_has_an_address(look):
+    page = look("/sql")
+    page.locator("#query").fill("select photo_id, value from photo_labels order by value desc limit 5")
+    page.locator("#query").press("Control+Enter")
+    page.get_by_text("5 rows").wait_for()
+    pictures = page.locator(".grid td img")
+    assert pictures.count() == 5
+    page.wait_for_function("[...document.querySelectorAll('.grid td img')].every(img => img.naturalWidth > 0)")
+    page.get_by_role("button", name="Bars").click()
+    assert page.locator("#answer svg rect").count() == 5
+    page.goto(page.url)
+    page.get_by_text("5 rows").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert len(download.value.path().read_text().splitlines()) == 6
+
+
+def test_completion_by_keyboard(look):
+    page = look("/sql")
+    page.locator("#query").fill("")
+    page.locator("#query").press_sequentially("from gender_br")
+    page.get_by_role("option", name="gender_breakdown").wait_for()
+    page.keyboard.press("Tab")
+    assert page.locator("#query").input_value() == "from gender_breakdown"
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("rows ·").wait_for()
+
+
+def test_a_query_that_is_refused_says_why_and_what_to_do(look):
+    page = look("/sql")
+    page.locator("#query").fill("from photo_label")
+    page.get_by_role("button", name="Run").click()
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert "There is no relation photo_label" in alert.inner_text()
+    assert "photo_labels" in alert.inner_text()
+    assert "features sql" not in alert.inner_text(), "a command for the shell is of no use on this page"
+    assert "dictionary on this page" in alert.inner_text()
+    assert any("400" in text for text in look.complaints)
+    look.complaints.clear()
+
+
+def test_a_running_query_can_be_stopped(look):
+    page = look("/sql")
+    page.locator("#query").fill("select count(*) from range(1000000000000) as a, range(1000000) as b")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped.").wait_for()
+
+
+def test_all_is_reached_by_keyboard(look):
+    page = look("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    names = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("document.activeElement.textContent").strip())
+    assert names[1:8] == [name for name, _ in PAGES]
+
+
+def test_an_address_of_the_api_can_be_tried(look):
+    page = look("/api")
+    page.get_by_text("Whether it answers").click()
+    page.locator("details[open] button").click()
+    page.locator("details[open] pre").wait_for()
+    assert '"status": "ok"' in page.locator("details[open] pre").inner_text()

@@ -1,0 +1,158 @@
+"""Pages of a store that is large, or being written: scrolled a long way, watched while a writer is at work."""
+
+import subprocess
+import sys
+import textwrap
+
+import polars as pl
+import pytest
+
+from photogenic import FeatureStore
+from tests.app.serve.here import served
+from tests.features.gallery import portrait as drawn
+from tests.features.toy import database, put_photos
+
+N = 100_000
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A hundred thousand photos, of four pictures."""
+    db = database(tmp_path_factory.mktemp("many"))
+    photos = pl.DataFrame({"n": range(N)}).select(
+        photo_id=pl.format("p{}", "n"), gender=pl.lit("female"), n_swipes=pl.lit(1), n_likes=pl.col("n") % 2
+    )
+    put_photos(db, photos)
+    pictures = {f"{seed:064x}": drawn(seed, size=100) for seed in range(4)}
+    for sha256, data in pictures.items():
+        path = db.layout.photo(sha256)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    with db.write("test") as con:
+        con.execute("update facts.photo_files set sha256 = format('{:064x}', hash(photo_id) % 4)")
+    with served(db.layout.root) as here:
+        yield here
+
+
+def until(page, holds):
+    """Wait for an expression; the pages' policy lets none be evaluated by `wait_for_function`."""
+    for _ in range(100):
+        if page.evaluate(holds):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(holds)
+
+
+@pytest.fixture
+def page(browser, many):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=many.url)
+    yield context.new_page()
+    context.close()
+
+
+def test_a_long_way_down_the_page_holds_no_more_cards_than_at_the_top(page, many):
+    page.goto("/?least=0")
+    assert page.locator("#count").inner_text() == f"{N:,}"
+    page.locator(".card").nth(59).wait_for(state="attached")
+    for _ in range(40):
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        page.wait_for_timeout(60)
+    until(page, "document.getElementById('photos').lastElementChild.dataset.offset >= 1500")
+    page.wait_for_timeout(300)
+    assert page.locator("#photos .card").count() <= 1200
+    assert page.locator("#photos .chunk").first.locator(".card").count() == 0
+    last = page.locator("#photos .chunk").last
+    offset = int(last.get_attribute("data-offset"))
+    photos = many.get(f"/api/v1/gallery?least=0&offset={offset}&limit=60").json["photos"]
+    shown = last.locator(".card").evaluate_all("cards => cards.map(card => card.getAttribute('href'))")
+    assert shown == [f"/photos/{photo['photo_id']}" for photo in photos]
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.evaluate("scrollTo(0, 0)")
+    until(page, "document.querySelectorAll('#photos .chunk')[0].childElementCount === 60")
+    assert page.evaluate("document.documentElement.scrollHeight") == pytest.approx(height, rel=0.02)
+
+
+def test_the_last_stretch_of_all_is_as_near_as_the_first(many):
+    answer = many.get(f"/api/v1/gallery?least=0&offset={N - 10}&limit=60").json
+    assert len(answer["photos"]) == 10
+    assert len({photo["photo_id"] for photo in answer["photos"]}) == 10
+
+
+def test_a_card_that_has_the_focus_stays(page):
+    page.goto("/?least=0")
+    page.locator(".card").nth(3).focus()
+    focused = page.evaluate("document.activeElement.href")
+    for _ in range(12):
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        page.wait_for_timeout(60)
+    assert page.evaluate("document.activeElement.href") == focused
+
+
+@pytest.fixture
+def writer(root):
+    """Another process that holds the store: 3 of 10 photos are done, and one more at each line it is told."""
+    script = textwrap.dedent(
+        f"""
+        import sys
+        from pathlib import Path
+        from photogenic.warehouse import Layout, silent
+        from photogenic.warehouse.storage.lock import locked
+        from photogenic.warehouse.duckdb_store.live_status import telling
+        layout = Layout(Path({str(root)!r}))
+        with locked(layout.lock, "features build", 0), telling(layout, silent) as progress:
+            with progress.stage("faces", 10, "photos") as advance:
+                advance(3)
+                print("there", flush=True)
+                for _ in sys.stdin:
+                    import time; time.sleep(0.6)
+                    advance(1)
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdin=-1, stdout=-1, text=True, bufsize=1) as process:
+        assert process.stdout.readline() == "there\n"
+        yield process
+        process.stdin.close()
+
+
+def test_the_store_page_shows_what_a_build_is_at(look, writer):
+    page = look("/store")
+    bar = page.get_by_role("progressbar", name="faces")
+    bar.wait_for()
+    page.get_by_text("faces: 0 of 10 photos").or_(page.get_by_text("faces: 3 of 10 photos")).wait_for()
+    writer.stdin.write("on\n")
+    page.get_by_text("faces: 4 of 10 photos").wait_for()
+    assert bar.get_attribute("value") == "4"
+    writer.stdin.close()
+    writer.wait()
+    page.get_by_text("Being written now.").wait_for(state="detached")
+
+
+def test_a_build_in_another_process_is_seen(root):
+    held = textwrap.dedent(
+        """
+        import sys
+        from photogenic.app.cli.main import main
+        from photogenic.warehouse.labels import compute
+        relation = compute.relation
+        def wait(name):
+            compute.relation = relation
+            print("there", flush=True)
+            sys.stdin.read()
+            return relation(name)
+        compute.relation = wait
+        main()
+        """
+    )
+    given = ["build", "--only", "labels", "--anew", "--store", str(root)]
+    with FeatureStore(root) as store:
+        assert store.status()["underway"] == []
+        with subprocess.Popen(
+            [sys.executable, "-c", held, *given], stdin=-1, stdout=-1, stderr=-1, text=True
+        ) as process:
+            assert process.stdout.readline() == "there\n"
+            seen = store.status()["underway"]
+            process.communicate()
+        assert process.returncode == 0
+        assert {(stage["name"], stage["unit"]) for stage in seen} == {("labels", "relations")}
+        assert max(stage["done"] for stage in seen) <= seen[0]["total"]
+        assert store.status()["underway"] == []

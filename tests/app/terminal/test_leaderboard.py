@@ -1,0 +1,38 @@
+"""What people see of a leaderboard."""
+
+import polars as pl
+
+from photogenic.app.terminal.leaderboard import print_leaderboard
+from photogenic.models.evaluation.gender_table import Pair
+from photogenic.models.evaluation.leaderboard import Cell, Figure, Leaderboard, Row, Table
+
+ROWS = [
+    Row("best constant", "", (None, Cell(0.2, 0.1, 0.3, n=38)), (0.187, 0.163)),
+    Row(
+        "facenet",
+        "1fc",
+        (None, Cell(0.01, 0.005, 0.02, "r", Figure(0.9, 0.8, 0.95), Figure(0.97, 0.9, 1.0), Figure(0.8, 0.7, 0.9), 37)),
+        (None, 0.0121),
+    ),
+]
+
+
+def test_tables_stand_under_each_other_with_what_the_papers_print(capsys):
+    board = Leaderboard(pl.DataFrame({"run_id": ["r"]}), [Table("Table 2", "like_ratio", "mse", ROWS, (None, 0.006))])
+    print_leaderboard(board, [Pair("male", "female", 5, 50, 0.7, 0.6, 0.8, 0.71, 0.75)], "table")
+    one, two, explained = capsys.readouterr().out.strip().split("\n\n")
+    assert " ".join(one.splitlines()[-1].split()) == "male female 5 50 0.7000 0.6000 to 0.8000 0.7100 0.7500"
+    lines = two.splitlines()
+    assert " ".join(lines[1].split()) == "encoder head ALL 95 % n 1BBOX 95 % n ALL printed 1BBOX printed"
+    assert lines[3].split()[-3:] == ["38", "0.1870", "0.1630"]
+    assert lines[4].split()[-1] == "0.0121"
+    assert "0.0060 is the noise" in lines[5]
+    assert "ALL" not in explained
+    assert (
+        " ".join(explained.splitlines()[-1].split()[2:]) == "0.9000 0.8000 to 0.9500 0.9700 0.8000 0.7000 to 0.9000 37"
+    )
+
+
+def test_programs_get_one_row_per_run(capsys):
+    print_leaderboard(Leaderboard(pl.DataFrame({"run_id": ["r"]}), []), [], "json")
+    assert capsys.readouterr().out == '[\n{"run_id": "r"}\n]\n'

@@ -1,0 +1,84 @@
+"""Structured logs: one JSON object a line, whatever is written, and nothing of a picture's name."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from photogenic.app.terminal import logs
+from photogenic.app.terminal.logs import Structured
+from photogenic.warehouse.errors import InputError
+
+FEATURES = Path(sys.executable).with_name("features")
+
+
+@pytest.fixture
+def log():
+    now = iter(range(100))
+    out = io.StringIO()
+    return Structured(out, clock=lambda: next(now)), out
+
+
+def told(out):
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_a_stage_tells_its_beginning_and_its_end(log):
+    log, out = log
+    logs.call("build")
+    with log.stage("photos", 10, "photos") as advance:
+        advance(4)
+        advance(6)
+    began, ended = told(out)
+    assert {key: began[key] for key in ("event", "command", "stage", "n")} == {
+        "event": "stage began",
+        "command": "build",
+        "stage": "photos",
+        "n": 10,
+    }
+    assert (ended["event"], ended["n"], ended["seconds"]) == ("stage ended", 10, 1)
+    assert ended["time"].endswith("Z")
+
+
+def test_a_stage_that_failed_does_not_say_it_ended(log):
+    log, out = log
+    with pytest.raises(ZeroDivisionError), log.stage("labels"):
+        raise ZeroDivisionError
+    assert [one["event"] for one in told(out)] == ["stage began"]
+
+
+def test_whatever_is_printed_becomes_events(log, monkeypatch):
+    log, out = log
+    monkeypatch.setattr(sys, "stderr", log)
+    print("one\ntwo", file=sys.stderr)
+    print("half", end="", file=sys.stderr)
+    log.fail(InputError("No face in /home/me/me and you.jpg", "a face", "features predict OTHER.PNG"))
+    log.end(1)
+    events = told(out)
+    assert [one.get("text") for one in events[:2]] == ["one", "two"]
+    assert "jpg" not in out.getvalue()
+    assert "PNG" not in out.getvalue()
+    assert events[-1]["exit"] == 1
+    assert {one["level"] for one in events[-2:]} == {"error"}
+
+
+def test_stderr_holds_nothing_else(tmp_path):
+    def run(*arguments):
+        command = [FEATURES, "--log-format", "json", *arguments, "--store", tmp_path / "store"]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    (tmp_path / "users.csv").write_text("user_id\na\n")
+    done = run("ingest", "users", "users.csv")
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [one["event"] for one in events] == ["began", "stage began", "stage ended", "ended"]
+    assert {one["command"] for one in events} == {"ingest users"}
+    failed = run("ingest", "users", "absent.csv")
+    assert failed.returncode == 1
+    events = [json.loads(line) for line in failed.stderr.splitlines()]
+    assert (events[-2]["error"], events[-1]["exit"]) == ("InputError", 1)
+    wrong = run("ingest", "users", "users.csv", "--nothing")
+    assert wrong.returncode == 2
+    assert json.loads(wrong.stderr.splitlines()[-1])["exit"] == 2

@@ -1,0 +1,164 @@
+import csv
+import datetime as dt
+import io
+import json
+import math
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from photogenic.app.terminal.output import Table, plain, show
+
+NOON = dt.datetime(2024, 2, 1, 12, 0, 0)
+ROWS = [
+    ("a", 12, 0.5, NOON, None, True, [1, None]),
+    ("b,\n", -3, 0.31234567, NOON.replace(microsecond=6), None, False, []),
+]
+TABLE = Table(("photo_id", "n", "ratio", "at", "nothing", "popular", "tags"), ROWS)
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+def printed(table, form="table", out=None, **options):
+    out = out or io.StringIO()
+    show(table, form, file=out, **options)
+    return out.getvalue()
+
+
+def test_json_is_one_array_of_objects_and_nothing_else():
+    found = json.loads(printed(TABLE, "json", title="not data"))
+    assert found[0] == {
+        "photo_id": "a",
+        "n": 12,
+        "ratio": 0.5,
+        "at": "2024-02-01T12:00:00Z",
+        "nothing": None,
+        "popular": True,
+        "tags": [1, None],
+    }
+    assert found[1]["ratio"] == 0.31234567
+    assert found[1]["at"] == "2024-02-01T12:00:00.000006Z"
+
+
+def test_no_rows_are_an_empty_array_and_a_lone_header():
+    empty = Table(("a", "b"), [])
+    assert json.loads(printed(empty, "json")) == []
+    assert printed(empty, "csv") == "a,b\n"
+    assert "no rows" in printed(empty)
+
+
+def test_csv_survives_its_own_reader():
+    header, first, second = csv.reader(io.StringIO(printed(TABLE, "csv")))
+    assert header == list(TABLE.columns)
+    assert first == ["a", "12", "0.5", "2024-02-01T12:00:00Z", "", "true", "[1, null]"]
+    assert second[0] == "b,\n"
+
+
+def test_a_name_that_comes_twice_loses_nothing_in_json():
+    assert json.loads(printed(Table(("a", "a", "a_1"), [(1, 2, 3)]), "json")) == [{"a": 1, "a_1": 2, "a_1_1": 3}]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (math.nan, "NaN"),
+        (-math.inf, "-Infinity"),
+        (Decimal("1.50"), 1.5),
+        (Decimal(10) ** 30, 10**30),
+        (dt.date(2024, 2, 29), "2024-02-29"),
+        (NOON.replace(tzinfo=dt.timezone(dt.timedelta(hours=2))), "2024-02-01T10:00:00Z"),
+        (b"\x00\xff", "00ff"),
+        ({"k": [math.nan]}, {"k": ["NaN"]}),
+        (Decimal("12345678901234567890.123456789"), "12345678901234567890.123456789"),
+    ],
+)
+def test_values_as_json_has_them(value, expected):
+    assert plain(value) == expected
+    assert json.loads(json.dumps(plain(value), allow_nan=False)) == expected
+
+
+def test_a_pipe_gets_every_column_at_full_width():
+    wide = Table(tuple(f"column_{n}" for n in range(60)), [["x" * 30] * 60])
+    lines = printed(wide).splitlines()
+    assert lines[0].split() == list(wide.columns)
+    assert lines[2].split() == ["x" * 30] * 60
+
+
+def test_a_narrow_terminal_gets_records_with_every_column(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = printed(TABLE, out=Terminal())
+    assert all(name in shown for name in TABLE.columns)
+    assert "row 2" in shown
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "row 2" not in printed(TABLE, out=Terminal())
+
+
+def test_numbers_stand_right_with_the_same_decimals():
+    lines = printed(TABLE).splitlines()
+    assert "  12   0.5000   2024-02-01 12:00:00.000000" in lines[2]
+    assert "  -3   0.3123   2024-02-01 12:00:00.000006" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([27.41234, 3.0], ["27.41", "3.00"]),
+        ([1503.2], ["1503.2"]),
+        ([0.00002], ["2.000e-05"]),
+        ([0.0], ["0.0000"]),
+        ([1.0, 0.5], ["1.0000", "0.5000"]),
+        ([math.nan, 0.25], ["nan", "0.2500"]),
+    ],
+)
+def test_four_digits_matter(values, expected):
+    assert [line.strip() for line in printed(Table(("x",), [[v] for v in values])).splitlines()[2:]] == expected
+
+
+def test_null_is_told_from_an_empty_string():
+    line = printed(Table(("a", "b", "c"), [(None, "", "x")])).splitlines()[2]
+    assert line.split() == ["∅", "x"]
+
+
+def test_an_old_terminal_gets_letters_it_has():
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii", errors="strict")
+    show(Table(("a", "b"), [(None, "é")]), file=out)
+    assert raw.getvalue().split()[-2:] == [b"NULL", b"\\xe9"]
+
+
+def test_wide_characters_keep_the_columns_aligned():
+    lines = printed(Table(("name", "n"), [("佐藤", 1), ("abc", 20)])).splitlines()
+    assert lines[2] == "佐藤    1"
+    assert lines[3] == "abc    20"
+
+
+def test_colours_on_a_terminal_unless_refused(monkeypatch):
+    table = Table(("a", "b"), [(None, 1)])
+    assert "\x1b[2m∅" in printed(table, out=Terminal())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in printed(table, out=Terminal())
+    assert "\x1b" not in printed(table)
+
+
+def test_a_value_cannot_steer_the_terminal():
+    shown = printed(Table(("a",), [("\x1b[2Jred\n\u202e",)]), out=Terminal())
+    assert "\\x1b[2Jred\\n\\u202e" in shown
+
+
+def test_a_huge_value_is_cut_for_people_only():
+    table = Table(("a",), [["y" * 5000]])
+    assert "… (5000 characters)" in printed(table)
+    assert json.loads(printed(table, "json"))[0]["a"] == "y" * 5000
+
+
+def test_frames_and_records():
+    frame = pl.DataFrame({"a": [1], "at": [NOON]})
+    assert json.loads(printed(Table.of(frame), "json")) == [{"a": 1, "at": "2024-02-01T12:00:00Z"}]
+    assert printed(Table.of_records([{"a": 1, "b": None}]), "csv") == "a,b\n1,\n"
+    assert json.loads(printed(Table.of_records([]), "json")) == []

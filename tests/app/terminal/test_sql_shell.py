@@ -1,0 +1,177 @@
+import fcntl
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from photogenic.app.terminal.catalog import Catalogue
+from photogenic.app.terminal.sql_shell import SqlCompleter, prompt
+
+
+@pytest.fixture
+def type_in(asked, capsys):
+    """A function: what stdout and stderr hold after keys were typed and the prompt was left by Ctrl-D."""
+
+    def run(keys, limit=10, history=None):
+        with create_pipe_input() as pipe:
+            pipe.send_text(keys + "\x04")
+            prompt(asked, limit=limit, history=history or InMemoryHistory(), input=pipe, output=DummyOutput())
+        return capsys.readouterr()
+
+    return run
+
+
+def test_a_statement_runs_at_its_semicolon_however_many_lines_it_takes(type_in):
+    out, err = type_in("select count(*) as n\rfrom swipes\rwhere liked;\r")
+    assert out.split()[-1] == "1667"
+    assert "Cut" not in err
+
+
+def test_the_limit_is_said(type_in):
+    out, err = type_in("select * from swipes;\r", limit=3)
+    assert out.count("sender-") == 3
+    assert "Cut at 3 rows" in err
+    assert "Cut" not in type_in("select * from swipes limit 3;\r", limit=3).err
+
+
+def test_what_does_more_than_read_is_refused_and_the_prompt_goes_on(type_in, asked):
+    before = asked.layout.snapshot.read_bytes()
+    copy = f"copy (select 1) to '{asked.layout.snapshot}' (format csv, use_tmp_file false);\r"
+    out, err = type_in(f"{copy}set variable x = 1;\rselect 1; select 2;\rselect 42 as answer;\r")
+    assert ("COPY is not run here" in err, "SET is not run here" in err, "2 statements" in err) == (True, True, True)
+    assert out.split()[-1] == "42"
+    assert asked.layout.snapshot.read_bytes() == before
+
+
+def test_an_error_is_one_message_and_the_prompt_goes_on(type_in):
+    out, err = type_in("select * from swipez;\rselect 42 as answer;\r")
+    assert "There is no relation swipez." in err
+    assert "42" in out
+
+
+def test_the_last_answer_can_be_exported_whole(type_in, tmp_path):
+    err = type_in(f"select * from swipes;\r.export {tmp_path / 'all.parquet'}\r", limit=3).err
+    assert "5,000 rows are in" in err
+    assert pq.read_table(tmp_path / "all.parquet").num_rows == 5000
+
+
+def test_export_before_a_query_and_unknown_commands_say_what_to_do(type_in):
+    err = type_in(".export x.csv\r.wat\r.show nothing\r").err
+    assert "there is none yet" in err
+    assert ".wat is no command" in err
+    assert "There is no relation 'nothing'." in err
+
+
+def test_tables_show_and_help(type_in):
+    out, err = type_in(".tables\r.show like_ratios\r.help\r")
+    assert "gender_breakdown" in out
+    assert "-- like_ratios:" in out
+    assert ".export FILE" in err
+
+
+@pytest.mark.parametrize("leave", [".quit\r", ".exit\r"])
+def test_quit_leaves(type_in, leave):
+    assert "1" not in type_in(f"{leave}select 1;\r").out
+
+
+def test_ctrl_c_clears_the_line(type_in):
+    out, _ = type_in("select 'no\x03select 'yes' as answer;\r")
+    assert "yes" in out
+
+
+def test_history_keeps_whole_statements(type_in):
+    history = InMemoryHistory()
+    type_in("select 1\r+ 1;\r.help\r", history=history)
+    assert list(history.load_history_strings())[::-1] == ["select 1\n+ 1;", ".help"]
+
+
+def offered(asked, text, cursor=None):
+    document = Document(text, len(text) if cursor is None else cursor)
+    completer = SqlCompleter(Catalogue.of(asked))
+    return [completion.text for completion in completer.get_completions(document, CompleteEvent())]
+
+
+def test_completion_of_relations_and_keywords(asked):
+    assert "swipes" in offered(asked, "select * from swi")
+    assert "select" in offered(asked, "SEL")
+    assert offered(asked, "") == []
+
+
+def test_columns_of_the_relations_named_come_first_even_when_named_later(asked):
+    assert offered(asked, "select se from swipes", cursor=len("select se"))[0] == "sender_id"
+    assert "set_at" not in offered(asked, "select se from swipes", cursor=len("select se"))
+    assert "set_at" in offered(asked, "select se")
+
+
+def test_columns_after_a_relation_and_its_dot(asked):
+    assert offered(asked, "select swipes.li") == ["swipes.liked"]
+
+
+def test_completion_of_commands(asked):
+    assert offered(asked, ".ex") == [".export"]
+    assert "like_ratios" not in offered(asked, ".show li")  # the store was never built
+    assert offered(asked, ".show swi") == ["swipes"]
+
+
+def cpu_s(pid):
+    """Seconds of processor time that a process has taken."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_ctrl_c_cancels_a_running_query_and_history_is_on_disk(asked, tmp_path):
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path), "PROMPT_TOOLKIT_NO_CPR": "1", "TERM": "xterm"}
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("features"), "sql", "--store", asked.layout.root],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - so that Ctrl-C is a signal
+    )
+    os.close(theirs)
+    seen = ""
+
+    def until(text, timeout_s=20.0):
+        nonlocal seen
+        deadline = time.monotonic() + timeout_s
+        while text not in seen:
+            assert time.monotonic() < deadline, seen
+            seen += os.read(ours, 65536).decode(errors="replace")
+        seen = seen.partition(text)[2]
+
+    try:
+        until("features>")
+        before = cpu_s(process.pid)
+        os.write(ours, b"select count(*) from range(1000000000) a, range(1000) b where (a.range * b.range) % 7 = 3;\r")
+        while cpu_s(process.pid) < before + 0.7:  # until it computes
+            time.sleep(0.05)
+        os.write(ours, b"\x03")
+        until("Cancelled.")
+        until("features>")
+        os.write(ours, b"select 6 * 7 as answer;\r")
+        until("42")
+        until("features>")
+        os.write(ours, b"\x04")
+        assert process.wait(10) == 0
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        os.close(ours)
+    history = (tmp_path / "photogenic" / "sql_history").read_text()
+    assert "select 6 * 7 as answer;" in history

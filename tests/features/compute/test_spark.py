@@ -1,0 +1,140 @@
+"""Photos looked at by Spark's workers: the faces and vectors of a local build, to the bit."""
+
+import hashlib
+import importlib.util
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+import photogenic.features.build
+from photogenic import FeatureStore
+from photogenic.features.compute import spark
+from photogenic.features.compute.pipeline import compute
+from photogenic.features.encoders import weights
+from photogenic.features.encoders.device import CPU, Device
+from photogenic.features.encoders.registry import encoder
+from photogenic.features.vectors import reader
+from photogenic.warehouse import InputError, MissingPartError
+from photogenic.warehouse.spark.session import Cluster
+from tests.features.gallery import Gallery, portrait
+
+PAIR = ("efficientnet_lite0", "dlib_face")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def photos():
+    whole = portrait(9)
+    some = {f"p{i:02d}": portrait(i, size=200 + 10 * i) for i in range(20)}
+    return {**some, "again": some["p03"], "crowd": portrait(40, people=3), "cut": whole[: len(whole) // 2]}
+
+
+def same(one, other):
+    everything = "select * from faces order by photo_id, face_no"
+    assert one.sql(everything) == other.sql(everything)
+    for name in PAIR:
+        assert reader.manifest(one.layout, name).content == reader.manifest(other.layout, name).content
+
+
+def linked(folder):
+    """The weights of the pair as links to files of other names, as download caches and some installers leave them."""
+    folder.mkdir()
+    for name in PAIR:
+        entry = encoder(name).backbone.weights
+        blob = folder / hashlib.sha256(name.encode()).hexdigest()
+        shutil.copyfile(weights.resolve(entry), blob)
+        (folder / entry.file).symlink_to(blob)
+    return folder
+
+
+def test_workers_find_what_this_machine_finds_and_only_what_is_missing(tmp_path, master, monkeypatch):
+    monkeypatch.setenv("FEATURES_WEIGHTS", str(linked(tmp_path / "weights")))
+    cluster = Cluster(master)
+    within, beside = Gallery(tmp_path / "within", photos()), Gallery(tmp_path / "beside", photos())
+    told = compute(within.db, within.layout, PAIR)
+    monkeypatch.setattr(spark, "_ROUND_BYTES", 8 * 4 * 1408)
+    monkeypatch.setattr(spark, "_BATCH", 8)
+    assert spark.photos_a_round([encoder(name) for name in PAIR], flip=False) == 8
+    report = compute(beside.db, beside.layout, PAIR, cluster=cluster)
+    assert (report.n_looked, report.n_faces, report.computed) == (told.n_looked, told.n_faces, told.computed)
+    assert report.counts == told.counts
+    assert report.unreadable == told.unreadable == {"truncated": 1}
+    same(within, beside)
+    assert not beside.sql("select 1 from builds where stages is not null"), "no pace of this machine was measured"
+
+    assert compute(beside.db, beside.layout, PAIR, cluster=cluster).n_looked == 0
+    new = {"new": portrait(50)}
+    within.put(new)
+    beside.put(new)
+    compute(within.db, within.layout, PAIR, flip=True)
+    report = compute(beside.db, beside.layout, PAIR, flip=True, cluster=cluster)
+    assert report.computed == {"efficientnet_lite0": 21 + 2, "dlib_face": 20 + 2}
+    same(within, beside)
+
+
+def test_spark_looks_at_photos_whose_labels_duckdb_computes(tmp_path, master):
+    gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
+    with FeatureStore(gallery.layout.root) as store:
+        with pytest.raises(InputError, match="no facts"):
+            store.build(engine="spark", master=master)
+        assert store.plan(only="embeddings", engine="spark", master=master).n_vectors
+        report = store.build(only="embeddings", engine="spark", master=master, encoders=["dlib_face"])
+        assert report.computed.computed == {"dlib_face": 1}
+        assert store.sql("select count(*) from faces").item() == 1
+
+
+def test_weights_of_ones_own_travel_with_what_is_stated_of_them(tmp_path, monkeypatch):
+    entry = encoder("alexnet_fc7").backbone.weights
+    monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path / "weights"))
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(b"numbers")
+    weights.add(entry, mine)
+    assert [path.name for path in spark._shipped(entry)] == [entry.file, f"{entry.file}.sha256"]
+
+
+def test_photos_that_workers_do_not_see_are_told(tmp_path, master):
+    gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
+    (row,) = gallery.sql("select sha256 from photos")
+    gallery.layout.photo(str(row[0])).unlink()
+    with pytest.raises(InputError, match="is not there, and the warehouse says it is") as caught:
+        compute(gallery.db, gallery.layout, PAIR, cluster=Cluster(master))
+    assert "the same files under the same paths" in caught.value.expected
+
+
+def test_without_pandas_it_says_what_to_install(tmp_path, master, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "pandas" else find(name))
+    gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
+    with pytest.raises(MissingPartError, match="pandas") as caught:
+        compute(gallery.db, gallery.layout, PAIR, cluster=Cluster(master))
+    assert caught.value.remedy == "pip install 'photogenic[spark]'"
+
+
+def test_a_task_takes_the_gpu_that_spark_gave_it(monkeypatch):
+    pyspark = pytest.importorskip("pyspark")
+    given = {}
+    monkeypatch.setattr(pyspark.TaskContext, "get", classmethod(lambda _: given.get("context")))
+    asked = []
+    monkeypatch.setattr(
+        "photogenic.features.encoders.device.choose", lambda name: asked.append(name) or Device(name, 256, half=True)
+    )
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert spark._device() == CPU
+    for address in ("1", "7"):
+        gpu = pyspark.resource.ResourceInformation("gpu", [address])
+        given["context"] = SimpleNamespace(resources=lambda gpu=gpu: {"gpu": gpu})
+        assert spark._device().is_gpu
+    assert asked == ["cuda:1", "cuda:0"]
+    given["context"] = SimpleNamespace(resources=dict)
+    assert spark._device() == CPU
+
+
+@pytest.mark.parametrize(("engine", "given"), [("spark", Cluster("local[2]", "facts")), (None, None)])
+def test_a_build_that_names_spark_has_it_look_at_photos(tmp_path, monkeypatch, engine, given):
+    """And one that goes on with Spark's labels without naming it does not: the workers may see no photos."""
+    gallery, asked = Gallery(tmp_path / "store", {"p": portrait(1)}), []
+    monkeypatch.setattr(photogenic.features.build, "chosen_cluster", lambda *_, **__: Cluster("local[2]", "facts"))
+    monkeypatch.setattr(photogenic.features.build, "build_labels", lambda *_, cluster, **__: asked.append(cluster))
+    monkeypatch.setattr("photogenic.features.compute.pipeline.compute", lambda *_, cluster, **__: asked.append(cluster))
+    photogenic.features.build.build(gallery.db, gallery.layout, only="faces", engine=engine)
+    assert asked == [given, Cluster("local[2]", "facts")]

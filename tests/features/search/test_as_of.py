@@ -1,0 +1,111 @@
+"""Search as of an instant: the photos there were, and the labels they would have had."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+import pytest
+
+from photogenic import FeatureStore
+from photogenic.features.search import index
+from photogenic.features.search.as_of import open_past
+from photogenic.features.search.searcher import Searcher
+from photogenic.warehouse import InputError, QueryError
+from photogenic.warehouse.labels.build import build_labels
+from photogenic.warehouse.labels.options import LabelOptions
+from tests.features.toy import SETTINGS, put_photos, put_vectors
+
+JANUARY, MARCH, MAY = (dt.datetime(2024, month, 15) for month in (1, 3, 5))
+NAMES = [f"p{i}" for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FeatureStore]:
+    """Six photos on a line. p4 and p5 came in April, with the swipes that turned p1 from liked to not."""
+    made = FeatureStore(tmp_path_factory.mktemp("past") / "store", settings=SETTINGS)
+    put_photos(
+        made.database,
+        pl.DataFrame({"photo_id": NAMES, "gender": "female", "n_swipes": [4] * 6, "n_likes": [1, 4, 2, 3, 4, 4]}),
+    )
+    april = "timestamp '2024-04-01'"
+    with made.database.write("test") as con:
+        for table in ("photos", "photo_files", "main_photos"):
+            con.execute(f"update facts.{table} set ingested_at = {april} where photo_id in ('p4', 'p5')")
+        con.execute(
+            f"insert into facts.swipes select 't-' || range, 'u-p1', false, {april}, {april} from range(12)",
+        )
+    build_labels(made.database, options=LabelOptions(min_swipes=2))
+    put_vectors(made.layout, "toy", NAMES, np.arange(6, dtype=np.float32)[:, None] * np.ones((1, 3), np.float32))
+    index.build(made.layout, "toy")
+    with made:
+        yield made
+
+
+def told(store: FeatureStore, **asked: object) -> list[tuple[str, float]]:
+    return store.similar("p0", k=9, encoder="toy", **asked).select("photo_id", "like_ratio").rows()  # type: ignore[arg-type]
+
+
+def test_photos_that_came_later_are_not_found_and_labels_are_those_of_then(store: FeatureStore) -> None:
+    assert told(store) == [("p1", 0.25), ("p2", 0.5), ("p3", 0.75), ("p4", 1.0), ("p5", 1.0)]
+    assert told(store, as_of=MARCH) == [("p1", 1.0), ("p2", 0.5), ("p3", 0.75)]
+    assert told(store, as_of=MAY) == told(store)
+    assert told(store, as_of=JANUARY) == [("p1", None), ("p2", None), ("p3", None)]  # before the first swipe
+    assert told(store, as_of=dt.datetime(2023, 1, 1)) == []
+
+
+def test_predicates_and_popularity_are_of_then(store: FeatureStore) -> None:
+    assert [name for name, _ in told(store, popular=True)] == ["p3", "p4", "p5"]
+    assert [name for name, _ in told(store, popular=True, as_of=MARCH)] == ["p1", "p3"]
+    assert [name for name, _ in told(store, where="value >= 0.75 and likes is null", as_of=MARCH)] == ["p1", "p3"]
+
+
+def test_it_is_what_a_build_as_of_then_would_have_said(store: FeatureStore) -> None:
+    before = store.layout.snapshot.stat().st_ino
+    with open_past(store.database, MARCH) as con:
+        rehearsed = con.sql("select * from photo_labels order by photo_id").fetchall()
+    assert store.layout.snapshot.stat().st_ino == before  # a question writes nothing
+    build_labels(store.database, as_of=MARCH, options=LabelOptions(min_swipes=2))
+    assert store.sql("select * from photo_labels order by photo_id").rows() == rehearsed
+    build_labels(store.database, options=LabelOptions(min_swipes=2))
+    assert len(told(store)) == 5
+
+
+def test_a_photo_with_other_bytes_than_then_is_left_out(store: FeatureStore) -> None:
+    with store.database.write("test") as con:
+        con.begin()
+        con.execute("insert into facts.photo_files values ('p2', 'other', 9, 9, 9, 'ok', null, timestamp '2024-04-02')")
+        con.commit()
+    try:
+        assert [name for name, _ in told(store, as_of=MARCH)] == ["p1", "p3"]
+        assert "p2" in [name for name, _ in told(store)]
+    finally:
+        with store.database.write("test") as con:
+            con.execute("delete from facts.photo_files where sha256 = 'other'")
+    assert "p2" in [name for name, _ in told(store, as_of=MARCH)]  # another snapshot: asked anew
+
+
+def test_labels_of_an_instant_are_worked_out_once(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    import photogenic.features.search.as_of
+
+    opened = []
+    monkeypatch.setattr(
+        photogenic.features.search.as_of, "open_past", lambda *given: opened.append(given) or open_past(*given)
+    )
+    with Searcher(store.database, store.layout) as searcher:
+        for where in (None, "popular", "weight > 1", None):
+            searcher.similar("p0", encoder="toy", where=where, as_of=MARCH)
+        assert len(opened) == 1
+        searcher.similar("p0", encoder="toy", as_of=MAY)
+        assert len(opened) == 2
+
+
+def test_what_cannot_be_asked(store: FeatureStore) -> None:
+    with pytest.raises(InputError, match="as_of"):
+        told(store, as_of=dt.datetime(1, 1, 1))
+    with pytest.raises(QueryError, match="nonsense"):
+        told(store, where="nonsense > 1", as_of=MARCH)
+    with pytest.raises(QueryError):
+        told(store, where="1 = (select count(*) from read_text('/etc/passwd'))", as_of=MARCH)

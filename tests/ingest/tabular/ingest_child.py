@@ -1,0 +1,19 @@
+"""Ingest in a process of its own, to be killed: `python ingest_child.py STORE FOLDER`."""
+
+import sys
+from pathlib import Path
+
+from photogenic.ingest.tabular.load import ingest
+from photogenic.warehouse import Database, Layout, Settings
+
+
+def main() -> None:
+    db = Database(Layout(Path(sys.argv[1])), Settings("500MB", 2))
+    folder = Path(sys.argv[2])
+    print("ready", flush=True)
+    ingest(db, "photos", [folder / "photos.csv"], images=folder / "images")
+    ingest(db, "swipes", sorted(folder.glob("swipes-*.csv")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Who was erased after a backup was made does not come back with it."""
+
+import hashlib
+import stat
+
+import polars as pl
+import pytest
+
+from photogenic import FeatureStore
+from photogenic.maintenance.erase.erase import erase
+from photogenic.warehouse import StoreError
+from photogenic.warehouse.erasure.tombstones import Tombstones
+from tests.features.toy import SETTINGS, put_photos
+from tests.maintenance.kept import PERSON, PHOTO, answers, faults, files, picture
+from tests.scanner import found
+
+
+def test_erased_people_leave_the_backup_with_the_next_one(store, tmp_path):
+    store.backup(tmp_path / "kept")
+    sha256 = hashlib.sha256(picture(PHOTO)).hexdigest()
+    needles = {"person": [PERSON.encode()], "photo": [PHOTO.encode()], "bytes": [picture(PHOTO), sha256.encode()]}
+    assert all(found(tmp_path / "kept", needles).values())
+    store.erase([PERSON])
+    store.backup(tmp_path / "kept")
+    assert not any(found(tmp_path / "kept", needles).values())
+
+
+def test_a_store_keeps_who_was_erased_since_its_backup(store, tmp_path):
+    store.backup(tmp_path / "kept")
+    store.erase([PERSON])
+    erased, receipts = answers(store), sorted((store.layout.erased / "receipts").iterdir())
+    salt = (store.layout.erased / "salt").read_text()
+    report = store.restore(tmp_path / "kept", replace=True)
+    assert sum(len(receipt.people) for receipt in report.erased) == 1
+    ours, theirs = answers(store), erased
+    assert ours[0].keys() == theirs[0].keys()
+    assert {name for name in ours[0] if ours[0][name] != theirs[0][name]} <= {
+        "builds",
+        "checksums",
+        "commands",
+        "embeddings",
+    }
+    assert ours[1:] == theirs[1:]
+    needles = {"person": [PERSON.encode()], "photo": [PHOTO.encode()], "bytes": [picture(PHOTO)]}
+    assert not any(found(store.layout.root, needles).values())
+    assert (store.layout.erased / "salt").read_text() == salt
+    assert stat.S_IMODE((store.layout.erased / "salt").stat().st_mode) == 0o600
+    assert {path.name for path in receipts} < {path.name for path in (store.layout.erased / "receipts").iterdir()}
+    assert Tombstones(store.layout).holds("user", PERSON)
+    assert faults(store) == []
+
+
+def test_tombstones_of_another_store_come_along_whatever_their_salt(store, other, tmp_path):
+    store.erase(["u-photo-003"])
+    store.backup(tmp_path / "kept")
+    other.restore(tmp_path / "kept")
+    third = FeatureStore(tmp_path / "third", settings=SETTINGS)
+    put_photos(third.database, pl.DataFrame({"photo_id": [PHOTO], "gender": ["male"], "n_likes": [1], "n_swipes": [9]}))
+    third.erase([PERSON])
+    fourth = FeatureStore(tmp_path / "fourth", settings=SETTINGS)
+    report = fourth.restore(tmp_path / "kept", tombstones=tmp_path / "third")
+    assert [len(receipt.people) for receipt in report.erased] == [1]
+    tombstones = Tombstones(fourth.layout)
+    assert [tombstones.holds("user", one) for one in (PERSON, "u-photo-003", "u-photo-001")] == [True, True, False]
+    assert not any(found(fourth.layout.root, {"person": [PERSON.encode()]}).values())
+    users = tmp_path / "users.csv"
+    users.write_text(f"user_id\n{PERSON}\nu-photo-003\nnobody\n")
+    fourth.ingest_users(users)
+    assert fourth.sql("select count(*) from rejects where reason = 'erased'").item() == 2
+    # And on, through a backup of that one.
+    fourth.backup(tmp_path / "kept-4")
+    fifth = FeatureStore(tmp_path / "fifth", settings=SETTINGS)
+    fifth.restore(tmp_path / "kept-4")
+    assert Tombstones(fifth.layout).holds("user", PERSON)
+    with pytest.raises(StoreError, match="no tombstones"):
+        FeatureStore(tmp_path / "sixth", settings=SETTINGS).restore(tmp_path / "kept", tombstones=tmp_path)
+
+
+def test_an_erase_meanwhile_leaves_the_former_backup(store, tmp_path, monkeypatch):
+    store.backup(tmp_path / "kept")
+    before = files(tmp_path / "kept", "lock")
+    with store.database.write("test") as con:
+        con.execute("insert into facts.users values ('new', null, null, null, timestamp '2024-05-01')")
+    erased = []
+
+    def lasting(layout):
+        if not erased:
+            erased.append(erase(store.database, store.layout, [PERSON]))
+        return iter(())
+
+    monkeypatch.setattr("photogenic.maintenance.backup.backup.lasting", lasting)
+    with pytest.raises(StoreError, match="People were erased"):
+        store.backup(tmp_path / "kept")
+    assert files(tmp_path / "kept", "lock") == before
+    monkeypatch.undo()
+    store.backup(tmp_path / "kept")
+    assert not any(found(tmp_path / "kept", {"person": [PERSON.encode()]}).values())

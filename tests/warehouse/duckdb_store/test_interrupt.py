@@ -1,0 +1,66 @@
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from photogenic.warehouse import Database, Layout, Settings
+
+ENDLESS = "select count(*) from range(1000000000) a, range(1000) b where (a.range * b.range) % 7 = 3"
+
+
+@pytest.fixture
+def db(tmp_path):
+    db = Database(Layout(tmp_path / "store"), Settings("500MB", threads=1))
+    with db.write("test"):
+        pass
+    return db
+
+
+@pytest.fixture(autouse=True)
+def heard():
+    """A background shell starts its children with SIGINT ignored."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+def press_ctrl_c(after_s):
+    timer = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    return timer
+
+
+@pytest.mark.parametrize("door", ["read", "write"])
+def test_ctrl_c_ends_a_statement_and_spares_the_next(db, door):
+    def opened():
+        return db.read() if door == "read" else db.write("test")
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), opened() as con:
+        press_ctrl_c(after_s=0.2)
+        con.execute(ENDLESS)
+    assert time.monotonic() - started < 5
+    with opened() as con:
+        assert con.execute("select 42").fetchone() == (42,)
+
+
+def test_the_handler_of_before_is_back(db):
+    with db.read():
+        pass
+    before = signal.set_wakeup_fd(-1)
+    assert before == -1
+
+
+def test_other_threads_read_without_it(db):
+    found = []
+
+    def ask():
+        with db.read() as con:
+            found.append(con.execute("select 42").fetchone())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert found == [(42,)]

@@ -1,0 +1,84 @@
+"""What a writer is at can be seen by others while it is alive, and no longer."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from photogenic.warehouse import Layout, silent
+from photogenic.warehouse.duckdb_store.live_status import telling, underway
+from photogenic.warehouse.storage.lock import locked
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A process that has done 3 of 10 photos, and does not go on."""
+    script = textwrap.dedent(
+        f"""
+        import time
+        from pathlib import Path
+        from photogenic.warehouse import Layout, silent
+        from photogenic.warehouse.storage.lock import locked
+        from photogenic.warehouse.duckdb_store.live_status import telling
+        layout = Layout(Path({str(tmp_path)!r}))
+        with locked(layout.lock, "features build", 0), telling(layout, silent) as progress:
+            with progress.stage("faces", 10, "photos") as advance:
+                time.sleep(0.6)
+                advance(3)
+                print("done", flush=True)
+                time.sleep(60)
+        """
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "done\n"
+    with process:
+        yield process
+        process.kill()
+
+
+def test_what_another_process_is_at_is_told_until_it_dies(tmp_path, other):
+    (stage,) = underway(Layout(tmp_path))
+    assert {name: stage[name] for name in ("name", "done", "total", "unit")} == {
+        "name": "faces",
+        "done": 3,
+        "total": 10,
+        "unit": "photos",
+    }
+    assert 0.6 <= stage["seconds"] < 60
+    other.kill()
+    other.wait()
+    assert Layout(tmp_path).underway.exists()
+    assert underway(Layout(tmp_path)) == []
+
+
+def test_whoever_waits_for_the_lock_tells_nothing(tmp_path, other):
+    layout = Layout(tmp_path)
+    with telling(layout, silent) as progress, progress.stage("labels", 5) as advance:
+        advance(1)
+        assert [stage["name"] for stage in underway(layout)] == ["faces"]
+    assert [stage["name"] for stage in underway(layout)] == ["faces"]
+
+
+def test_stages_inside_of_stages_and_nothing_left_at_the_end(tmp_path):
+    layout = Layout(tmp_path)
+    with locked(layout.lock, "features build", 0):
+        with telling(layout, silent) as progress, progress.stage("outer"), progress.stage("inner", 2, "photos"):
+            assert [(stage["name"], stage["total"]) for stage in underway(layout)] == [("outer", None), ("inner", 2)]
+        assert underway(layout) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_file_of_nonsense_is_nobody(tmp_path):
+    layout = Layout(tmp_path)
+    with locked(layout.lock, "features build", 0):
+        for text in ("", "[]", "{", '{"pid": 1}'):
+            layout.underway.write_text(text)
+            assert underway(layout) == []
+
+
+def test_a_store_that_cannot_be_written_stops_nothing(tmp_path):
+    with telling(Layout(tmp_path / "none"), silent) as progress, progress.stage("labels", 1) as advance:
+        advance(1)
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,153 @@
+"""A store of an older version opens, whole; a newer one is refused; killed on the way, it is the older one."""
+
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from photogenic import sql
+from photogenic.warehouse import StoreError
+from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION, migrate
+from photogenic.warehouse.labels.build import build_labels
+from tests.warehouse.released import STORES, released
+from tests.warehouse.small import ask, store
+
+ROOT = Path(__file__).parents[3]
+VERSIONS = sorted(path.stem for path in STORES.glob("*.sql"))
+TABLES = "select schema_name, table_name from duckdb_tables() where not internal and not temporary order by all"
+
+
+def rows(path):
+    """Every row of every table, read without our program."""
+    with duckdb.connect(path, read_only=True) as con:
+        return {
+            f"{s}.{t}": con.execute(f'from "{s}"."{t}" order by all').fetchall() for s, t in con.sql(TABLES).fetchall()
+        }
+
+
+def shape(db):
+    return ask(
+        db,
+        "select schema_name, table_name, column_name, data_type, is_nullable from duckdb_columns()"
+        " where database_name = 'store' and schema_name = 'facts' order by all",
+    )
+
+
+def test_every_release_has_a_store():
+    released_now = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert released_now in VERSIONS
+
+
+def test_steps_have_no_gap_and_say_why():
+    steps = sql.migrations()
+    assert list(steps) == list(range(steps[0], SCHEMA_VERSION + 1))
+    for step in steps:
+        assert sql.read(f"migrations/{step}").startswith("-- From version ")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_reader_finds_it_migrated_and_nothing_lost(tmp_path, version, capsys):
+    db = released(version, tmp_path)
+    before = rows(db.layout.warehouse)
+    assert ask(db, "select count(*) from users") == [(12,)]
+    assert "bringing it to" in capsys.readouterr().err
+    after = rows(db.layout.snapshot)
+    same = {name: held for name, held in before.items() if name != "facts.version"}
+    assert {name: after[name] for name in same} == same
+    assert max(after["facts.version"]) == (SCHEMA_VERSION,)
+    assert db.is_published()
+    ask(db, "from commands")
+    assert capsys.readouterr().err == "", "once"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_its_tables_are_those_of_a_new_store(tmp_path, version):
+    db, new = released(version, tmp_path), store(tmp_path / "new")
+    with new.write("test"):
+        pass
+    assert shape(db) == shape(new)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_labels_built_anew_are_those_it_had(tmp_path, version):
+    db = released(version, tmp_path)
+    before = rows(db.layout.warehouse)
+    build_labels(db, anew=True)
+    after = rows(db.layout.warehouse)
+    relations = [f"main.{name}" for name in sql.RELATIONS]
+    assert {name: after[name] for name in relations} == {name: before[name] for name in relations}
+
+
+def test_a_step_that_fails_leaves_the_former_version(tmp_path, monkeypatch):
+    db = released(VERSIONS[0], tmp_path)
+    before = rows(db.layout.warehouse)
+    monkeypatch.setattr(sql, "read", lambda name: "create table facts.half (i int); select error('no')")
+    with pytest.raises(duckdb.Error, match="no"), db.write("test"):
+        pass
+    monkeypatch.undo()
+    assert rows(db.layout.warehouse) == before
+    assert ask(db, "select count(*) from users") == [(12,)]
+
+
+def test_killed_within_a_step_it_is_the_former_version(tmp_path):
+    db = released(VERSIONS[0], tmp_path)
+    before = rows(db.layout.warehouse)
+    killed = (
+        "import os, signal, sys, sql\n"
+        "class Killing:\n"
+        "    def execute(self, *given):\n"
+        "        con.execute(*given)\n"
+        "        if 'facts.version' in given[0]: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import duckdb\n"
+        "from photogenic.warehouse.duckdb_store.migrations import migrate\n"
+        "con = duckdb.connect(sys.argv[1])\n"
+        "con.begin()\n"
+        "killing = Killing(); killing.begin = lambda: None; killing.commit = con.commit\n"
+        "migrate(killing, 1)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", killed, db.layout.warehouse], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert rows(db.layout.warehouse) == before
+    assert ask(db, "select max(version) from facts.version") == [(SCHEMA_VERSION,)]
+
+
+def test_a_newer_store_is_refused_by_readers_and_writers(tmp_path):
+    db = released(VERSIONS[0], tmp_path)
+    with db.write("test") as con:
+        con.execute("insert into facts.version values (99)")
+    before = db.layout.warehouse.read_bytes()
+    for opened in (db.read, lambda: db.write("test")):
+        with pytest.raises(StoreError, match="a newer Photogenic") as error, opened():
+            pass
+        assert "pip install --upgrade photogenic" in str(error.value)
+    assert db.layout.warehouse.read_bytes() == before
+
+
+def test_an_older_snapshot_alone_is_named_and_not_written_over(tmp_path):
+    db = released(VERSIONS[0], tmp_path)
+    db.layout.warehouse.unlink()
+    before = db.layout.snapshot.read_bytes()
+    with pytest.raises(StoreError, match="has schema version 1"), db.read():
+        pass
+    assert db.layout.snapshot.read_bytes() == before
+
+
+def test_a_version_that_nobody_released_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="has schema version -5"):
+        migrate(None, -5)
+
+
+def test_each_store_has_a_name_of_its_own(tmp_path):
+    names = set()
+    for folder in ("a", "b"):
+        db = store(tmp_path / folder)
+        with db.write("test"):
+            pass
+        names.update(ask(db, "from facts.identity"))
+    assert len(names) == 2

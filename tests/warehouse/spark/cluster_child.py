@@ -1,0 +1,36 @@
+"""Labels and vectors by a cluster, in a process of its own: one process has one master.
+
+python -m tests.warehouse.spark.cluster_child STORE FACTS GALLERY MASTER        prints one JSON object
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from photogenic.features.compute.pipeline import compute
+from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse.labels.build import build_labels
+from photogenic.warehouse.spark.session import Cluster, session
+
+PAIR = ("efficientnet_lite0", "dlib_face")
+
+
+def home(batches):
+    """On a worker: where it has this program from."""
+    import pyarrow as pa
+
+    from photogenic import features
+
+    for batch in batches:
+        yield pa.RecordBatch.from_pydict({"home": [features.__file__] * len(batch)})
+
+
+if __name__ == "__main__":
+    store, facts, gallery, master = sys.argv[1:]
+    settings, cluster = Settings(memory_limit="1GB", threads=2), Cluster(master, facts)
+    labels = build_labels(Database(Layout(Path(store)), settings), cluster=cluster)
+    layout = Layout(Path(gallery))
+    photos = compute(Database(layout, settings), layout, PAIR, cluster=cluster)
+    (found,) = session(cluster).range(1).mapInArrow(home, "home string").collect()
+    told = {"labels_s": labels.seconds, "photos_s": photos.wall_s, "n_looked": photos.n_looked, "home": found.home}
+    print(json.dumps(told))

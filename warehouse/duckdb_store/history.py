@@ -1,0 +1,90 @@
+"""What a command did to the store, and how long each of its stages took: a row of the relation `commands`.
+
+The row is written with the command's own writes and published with them; a command that changes nothing leaves none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from photogenic.warehouse.progress import Progress
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["History", "Remembering"]
+
+
+@dataclass(slots=True)
+class _Stage:
+    name: str
+    since: float
+    done: int = 0
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class History:
+    """One call of one command.
+
+    Attributes:
+        command: its name, without arguments.
+    """
+
+    command: str
+    started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC).replace(tzinfo=None))
+    command_id: str = ""
+    stages: list[_Stage] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.command_id = f"{self.started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+    def record(self, con: DuckDBPyConnection) -> None:
+        """Write the row as it stands now, in place of the one that was written before."""
+        from importlib.metadata import version
+
+        told: dict[str, list[float]] = {}
+        for stage in list(self.stages):
+            spent = stage.seconds if stage.seconds is not None else time.monotonic() - stage.since
+            done, seconds = told.get(stage.name, [0, 0.0])
+            told[stage.name] = [done + stage.done, round(seconds + spent, 3)]
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        row = [self.command_id, self.command, version("photogenic"), json.dumps(told), self.started_at, now]
+        con.begin()
+        con.execute("delete from facts.commands where command_id = $1", row[:1])
+        con.execute("insert into facts.commands values ($1, $2, $3, $4, $5, $6)", row)
+        con.commit()
+
+
+class Remembering:
+    """A listener that passes everything on, and notes stages in a history. Stages may run in any thread."""
+
+    def __init__(self, listener: Progress, history: History) -> None:
+        self._listener, self.history = listener, history
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
+        """As the listener's; and in the history."""
+        noted = _Stage(name, time.monotonic())
+        self.history.stages.append(noted)
+        with self._listener.stage(name, total, unit) as heard:
+
+            def advance(n: int) -> None:
+                noted.done += n
+                heard(n)
+
+            try:
+                yield advance
+            finally:
+                noted.seconds = time.monotonic() - noted.since
+
+    def note(self, text: str) -> None:
+        """The listener's alone."""
+        self._listener.note(text)

@@ -1,0 +1,139 @@
+"""The machine's share that a store may take: one frozen value object, read from the environment once."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from photogenic.warehouse.errors import InputError
+from photogenic.warehouse.processes.threads import available
+
+__all__ = ["Settings", "check_environment", "default_store"]
+
+_SIZE = re.compile(r" *(\d+(?:\.\d+)?|\.\d+) *([KMGT]I?B|[KMGT]|B|%) *", re.ASCII | re.IGNORECASE)
+_LEAST_BYTES, _MOST_BYTES = 10**6, 2**60
+_MOST_THREADS = 1024
+_MOST_S = 10.0**9
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits of DuckDB and of the writer's lock.
+
+    Attributes:
+        memory_limit: DuckDB's buffer memory, such as `3GB` or `500MiB`; the process stays about 1 GB above it.
+        threads: worker threads of SQL, of decoding, of search and of training.
+        lock_timeout_s: how long a second writer waits before it gives up, in seconds.
+
+    Raises:
+        InputError: one of them is out of its range.
+    """
+
+    memory_limit: str
+    threads: int
+    lock_timeout_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        _refuse_memory("memory_limit", self.memory_limit, "Settings(memory_limit='3GB')")
+        is_whole = isinstance(self.threads, int) and not isinstance(self.threads, bool)
+        if not is_whole or not 1 <= self.threads <= _MOST_THREADS:
+            raise InputError(f"threads is {self.threads!r}.", _WHOLE, "Settings(threads=2)")
+        if not isinstance(self.lock_timeout_s, (int, float)) or not 0 <= self.lock_timeout_s <= _MOST_S:
+            raise InputError(f"lock_timeout_s is {self.lock_timeout_s!r}.", _SECONDS, "Settings(lock_timeout_s=60)")
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """`FEATURES_MEMORY_LIMIT`, `FEATURES_THREADS`, `FEATURES_LOCK_TIMEOUT`, else the machine's measure.
+
+        Raises:
+            InputError: one of them cannot be used.
+        """
+        memory = os.environ.get("FEATURES_MEMORY_LIMIT")
+        if memory:
+            _refuse_memory("FEATURES_MEMORY_LIMIT", memory, "unset FEATURES_MEMORY_LIMIT")
+        return cls(
+            memory_limit=memory.strip() if memory else _quarter_of_memory(),
+            threads=_threads(),
+            lock_timeout_s=_seconds(),
+        )
+
+
+_WHOLE = f"a whole number from 1 to {_MOST_THREADS:,}"
+_SECONDS = "a number of seconds, from 0 to 1,000,000,000"
+
+
+def check_environment() -> Settings:
+    """The settings, once every variable of ours has been looked at.
+
+    Raises:
+        InputError: one of them cannot be used; it is named.
+    """
+    settings = Settings.from_environment()
+    for name, choices in (("FEATURES_GPU", ("0", "1")), ("FEATURES_LOG_FORMAT", ("text", "json"))):
+        if (text := os.environ.get(name)) and text not in choices:
+            raise InputError(f"{name} is {text!r}.", " or ".join(choices), f"unset {name}")
+    if (text := os.environ.get("FEATURES_DEVICE")) and re.fullmatch(r"cpu|cuda(:\d{1,3})?", text) is None:
+        raise InputError(f"FEATURES_DEVICE is {text!r}.", "cpu, cuda or cuda:1", "unset FEATURES_DEVICE")
+    for name in ("FEATURES_WEIGHTS", "FEATURES_TOKENS"):
+        if (text := os.environ.get(name)) and Path(text).exists() and not Path(text).is_dir():
+            raise InputError(f"{name} is {text!r}.", "a folder", f"unset {name}")
+    for module in filter(None, os.environ.get("FEATURES_ENCODERS", "").split(",")):
+        if not all(part.isidentifier() for part in module.strip().split(".")):
+            raise InputError(
+                f"FEATURES_ENCODERS names {module!r}.", "names of Python modules, by commas", "unset FEATURES_ENCODERS"
+            )
+    return settings
+
+
+def default_store() -> Path:
+    """`$FEATURES_STORE`, else `./store`."""
+    return Path(os.environ.get("FEATURES_STORE") or "store")
+
+
+def _threads() -> int:
+    text = os.environ.get("FEATURES_THREADS")
+    if not text:
+        return min(available(), _MOST_THREADS)
+    if re.fullmatch(r" *\d{1,9} *", text, re.ASCII) is None or not 1 <= int(text) <= _MOST_THREADS:
+        raise InputError(f"FEATURES_THREADS is {text!r}.", _WHOLE, "unset FEATURES_THREADS")
+    return int(text)
+
+
+def _seconds() -> float:
+    text = os.environ.get("FEATURES_LOCK_TIMEOUT")
+    if not text:
+        return 60.0
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= _MOST_S:
+        raise InputError(f"FEATURES_LOCK_TIMEOUT is {text!r}.", _SECONDS, "unset FEATURES_LOCK_TIMEOUT")
+    return value
+
+
+def _refuse_memory(name: str, text: str, remedy: str) -> None:
+    """DuckDB takes more spellings than it should: it reads -1GB as no limit at all."""
+    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
+    if match is not None:
+        unit = match[2].upper()
+        if unit == "%" and 0 < float(match[1]) <= 100:
+            return
+        n_bytes = float(match[1]) * (1024 if "I" in unit else 1000) ** "BKMGT%".index(unit[0]) * (unit != "%")
+        if _LEAST_BYTES <= n_bytes <= _MOST_BYTES:
+            return
+    raise InputError(
+        f"{name} is {text!r}.",
+        "a size of at least 1MB, as a number and one of KB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB "
+        "(powers of 1024), such as 3GB; or a share of the machine's, such as 10%",
+        remedy,
+    )
+
+
+def _quarter_of_memory() -> str:
+    """Between 1 and 4 GB: wide enough for 40 million swipes, narrow enough to share a laptop."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{min(max(total // 4, 10**9), 4 * 10**9) // 10**6}MB"

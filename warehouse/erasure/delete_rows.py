@@ -1,0 +1,268 @@
+"""Remove people from every relation, and look for what is left of them.
+
+1. `name`: whose rows, photos, bytes, accounts and heads are meant, as temporary tables `gone_*`.
+2. `forget`: their rows go; rows of others that mention them lose the text, or are put right.
+3. `remains`: looks into every column of every table, whatever it is called.
+
+`Database.compact` then writes the file anew: what DuckDB frees it does not wipe.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args, get_type_hints
+
+from photogenic import sql
+from photogenic.warehouse.erasure.id_words import CHUNK, Words, escaped, patterns
+from photogenic.warehouse.labels.options import LabelOptions
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["LEAST_BYTES", "Gone", "forget", "known", "left_alone", "mentions", "name", "remains", "words_of"]
+
+LEAST_BYTES = 6
+"""Shorter ids cannot be told apart from chance among bytes or within words."""
+
+_ROWS = {
+    "users": "user_id in (from gone_users)",
+    "photos": "photo_id in (from gone_photos)",
+    "photo_files": "photo_id in (from gone_photos)",
+    "main_photos": "user_id in (from gone_users) or photo_id in (from gone_photos)",
+    "swipes": "sender_id in (from gone_users) or recipient_id in (from gone_users)",
+    "predictions": "photo_id in (from gone_photos)",
+    "fetch_attempts": "photo_id in (from gone_photos)",
+    "observations": (
+        "kind = 'account' and object_id in (from gone_users) or kind = 'post' and object_id in (from gone_photos)"
+    ),
+    "crawl_targets": "user_id in (from gone_users) or target in (from gone_targets)",
+    "faces": "photo_id in (from gone_photos)",
+    "neighbours": "photo_id in (from gone_photos) or neighbour_id in (from gone_photos)",
+    "near_duplicates": "photo_id in (from gone_photos) or other_id in (from gone_photos)",
+}
+"""Base table -> which of its rows are theirs."""
+
+_TEXTS = {
+    "rejects": ("raw", "detail", "source"),
+    "ingests": ("source",),
+    "fetch_attempts": ("detail",),
+    "photo_files": ("detail",),
+    "crawl_targets": ("detail", "cursor"),
+    "runs": ("hyperparameters", "results"),  # values of slices
+    "builds": ("options",),
+}
+"""Base table -> free text that may mention them. `raw` and `detail` go as a whole, elsewhere the id is struck out.
+Hashtags that are or have an id are taken out of their lists.
+"""
+
+_WHOLE = {"raw", "detail"}
+_JSON = {"hyperparameters", "results", "options"}
+_LEFT = {"photos": ("path", "url"), "fetch_attempts": ("url",), "crawl_targets": ("target",)}
+"""Base table -> what others' photos and walks need: where their bytes are, and by which hashtag they were found."""
+
+_OURS = frozenset(
+    word for kind in get_type_hints(LabelOptions).values() for word in get_args(kind) if isinstance(word, str)
+)
+"""Texts of options that are ours, whatever people are called."""
+
+_IDS = """
+from (
+    select unnest([user_id, photo_id]) as id from facts.photos
+    union all select user_id from facts.users
+    union all select unnest([user_id, photo_id]) from facts.main_photos
+    union all select unnest([sender_id, recipient_id]) from facts.swipes
+    union all select object_id from facts.observations
+)
+select distinct id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What an erase is about.
+
+    Attributes:
+        users: their ids.
+        photos: of theirs.
+        sha256s: of pictures that nobody else's photo shares.
+        targets: crawl targets that are their accounts.
+        runs: heads that learned from them: run_id -> how many of them.
+        kept_photos: heads that learned from photos of theirs; some keep vectors of what they learned from.
+    """
+
+    users: tuple[str, ...]
+    photos: tuple[str, ...]
+    sha256s: tuple[str, ...]
+    targets: tuple[str, ...]
+    runs: dict[str, int]
+    kept_photos: tuple[str, ...]
+
+
+def known(con: DuckDBPyConnection, user_ids: Sequence[str]) -> set[str]:
+    """Those of the ids that stand for somebody in the warehouse."""
+    rows = con.execute(sql.read("erase/known"), {"ids": list(user_ids)}).fetchall()
+    return {user_id for (user_id,) in rows}
+
+
+def name(con: DuckDBPyConnection, user_ids: Sequence[str]) -> Gone:
+    """Make the temporary tables `gone_users`, `gone_photos`, `gone_bytes`, `gone_targets`; say what is in them."""
+    con.execute("create or replace temp table gone_users as select unnest($1::varchar[]) as user_id", [list(user_ids)])
+    for table in ("gone_photos", "gone_bytes", "gone_targets"):
+        con.execute(f"create or replace temp table {table} as {sql.read(f'erase/{table}')}")
+    users, photos, sha256s, targets = (
+        tuple(value for (value,) in con.execute(f"from {table} order by all").fetchall())
+        for table in ("gone_users", "gone_photos", "gone_bytes", "gone_targets")
+    )
+    runs = con.execute(f"{sql.read('erase/gone_runs')} order by run_id").fetchall()
+    return Gone(
+        users, photos, sha256s, targets, {run_id: n for run_id, n, _ in runs}, tuple(r for r, _, own in runs if own)
+    )
+
+
+def forget(con: DuckDBPyConnection, gone: Gone, runs_removed: Sequence[str] = ()) -> dict[str, int]:
+    """Delete and strike out, in the open transaction, after `name`. Rows by table; texts as `TABLE.COLUMN`."""
+    counts = {}
+    for table, theirs in _ROWS.items():
+        counts[table] = _changed(con, f"delete from facts.{table} where {theirs}")
+    con.execute(
+        """
+        update facts.near_duplicates set cluster_id = renamed.least
+        from (select cluster_id, min(photo_id) as least from facts.near_duplicates group by cluster_id) as renamed
+        where near_duplicates.cluster_id = renamed.cluster_id and renamed.cluster_id in (from gone_photos)
+        """
+    )
+    words = words_of(con, gone)
+    for table, column, kept in _mentions(con, words):
+        counts[f"{table}.{column}"] = counts.get(f"{table}.{column}", 0) + _replace(con, table, column, kept)
+    for run_id, results in con.execute("select run_id, results from facts.runs").fetchall():
+        if run_id in gone.runs:
+            told = json.loads(results)
+            told["trained_on_erased"] = told.get("trained_on_erased", 0) + gone.runs[run_id]
+            if run_id in runs_removed:
+                told["weights"] = "removed"
+            con.execute("update facts.runs set results = $1 where run_id = $2", [json.dumps(told), run_id])
+    return {what: n for what, n in counts.items() if n}
+
+
+def remains(con: DuckDBPyConnection, gone: Gone) -> list[str]:
+    """Columns of any table that hold one of their ids as a value, or bytes of theirs by digest, and free texts that
+    mention one, with how many rows.
+    """
+    name_again = {"gone_users": gone.users, "gone_photos": gone.photos, "gone_bytes": gone.sha256s}
+    ids = sorted({*gone.users, *gone.photos, *gone.targets})
+    found = []
+    for table, column, kept in _mentions(con, words_of(con, gone)):
+        found.append(f"facts.{table}.{column}: {len(kept)}")
+    for table, column, is_list in _texts(con):
+        if column == "sha256" or column.endswith("_id") or column == "target":
+            values = list(name_again["gone_bytes"]) if column == "sha256" else ids
+            value = f"unnest({column})" if is_list else column
+            n = _count(
+                con,
+                f"select count(*) from (select {value} as value from {table}) where value in (select unnest($1))",
+                [values],
+            )
+            if n:
+                found.append(f"{table}.{column}: {n}")
+    return found
+
+
+def words_of(con: DuckDBPyConnection, gone: Gone) -> Words:
+    """Their ids as words, and which longer ids of others are not meant."""
+    ids = sorted({*gone.users, *gone.photos})
+    longer: set[str] = set()
+    for start in range(0, len(ids), CHUNK):
+        pattern = "|".join(map(escaped, ids[start : start + CHUNK]))
+        longer.update(id_ for (id_,) in con.execute(_IDS + "where regexp_matches(id, $1)", [pattern]).fetchall())
+    return Words(ids, longer - {*ids})
+
+
+def left_alone(con: DuckDBPyConnection, gone: Gone) -> dict[str, int]:
+    """Where an id of theirs is a word of what others' photos need: `TABLE.COLUMN` -> how many rows."""
+    words = words_of(con, gone)
+    found: dict[str, int] = {}
+    for table, columns in _LEFT.items():
+        for column in columns:
+            n = sum(n for text, n in _matching(con, table, column, words) if words.has(text))
+            found |= {f"{table}.{column}": n} if n else {}
+    return found
+
+
+def _mentions(con: DuckDBPyConnection, words: Words) -> Iterator[tuple[str, str, dict[str, str | None]]]:
+    """Base table, column, and what becomes of those of its texts that mention them."""
+    for table, columns in _TEXTS.items():
+        for column in columns:
+            kept: dict[str, str | None] = {}
+            for text, _ in _matching(con, table, column, words):
+                struck = words.struck_out_of_json(text, _OURS) if column in _JSON else words.struck_out(text)
+                if struck != text:
+                    kept[text] = None if column in _WHOLE else struck
+            if kept:
+                yield table, column, kept
+    kept = {text: None for text, _ in _matching(con, "photos", "hashtags", words) if words.is_one(text)}
+    if kept:
+        yield "photos", "hashtags", kept
+
+
+def _matching(con: DuckDBPyConnection, table: str, column: str, words: Words) -> list[tuple[str, int]]:
+    """Distinct texts of a column, or elements of its lists, that may mention them, and in how many rows."""
+    value = f"unnest({column})" if column == "hashtags" else column
+    found: dict[str, int] = {}
+    for pattern in patterns(words.ids):
+        query = f"select value, count(*) from (select {value} as value from facts.{table})"
+        found |= con.execute(f"{query} where regexp_matches(value, $1) group by value", [pattern]).fetchall()
+    return sorted(found.items())
+
+
+def _replace(con: DuckDBPyConnection, table: str, column: str, kept: dict[str, str | None]) -> int:
+    """Put other texts in the place of some; elements of lists are taken out. The number of rows."""
+    if column == "hashtags":
+        gone = "list_filter(hashtags, lambda tag: not list_contains($1, tag))"
+        return _changed(con, f"update facts.{table} set hashtags = {gone} where list_has_any(hashtags, $1)", [[*kept]])
+    con.execute(
+        "create or replace temp table struck as select unnest($1::varchar[]) as old, unnest($2::varchar[]) as new",
+        [[*kept], [*kept.values()]],
+    )
+    columns = ("raw", "detail") if column in _WHOLE and table == "rejects" else (column,)
+    changes = ", ".join(f"{name} = struck.new" for name in columns)
+    n = _changed(con, f"update facts.{table} set {changes} from struck where {table}.{column} = struck.old")
+    con.execute("drop table struck")
+    return n
+
+
+def mentions(con: DuckDBPyConnection, ids: Sequence[str]) -> set[str]:
+    """Those ids that stand within some value of others: a longer id, a path, a hashtag."""
+    found: set[str] = set()
+    long = [id_ for id_ in ids if len(id_.encode()) >= LEAST_BYTES]
+    for table, column, is_list in _texts(con):
+        value = f"unnest({column})" if is_list else column
+        for start in range(0, len(long), CHUNK):
+            part = long[start : start + CHUNK]
+            pattern = "|".join(map(escaped, part))
+            query = f"select distinct value from (select {value} as value from {table}) where regexp_matches(value, $1)"
+            for (text,) in con.execute(query, [pattern]).fetchall():
+                found.update(id_ for id_ in part if id_ in text)
+    return found
+
+
+def _texts(con: DuckDBPyConnection) -> Iterator[tuple[str, str, bool]]:
+    """Every column of text in every table: quoted table, column, whether it is a list."""
+    rows = con.execute(
+        "select schema_name, table_name, column_name, data_type from duckdb_columns()"
+        " join duckdb_tables() using (database_name, schema_name, table_name)"
+        " where not duckdb_tables.internal and not duckdb_tables.temporary"
+        " and data_type in ('VARCHAR', 'VARCHAR[]') order by all"
+    ).fetchall()
+    for schema, table, column, kind in rows:
+        yield f'"{schema}"."{table}"', column, kind.endswith("[]")
+
+
+def _changed(con: DuckDBPyConnection, statement: str, values: list[object] | None = None) -> int:
+    return _count(con, statement, values)
+
+
+def _count(con: DuckDBPyConnection, query: str, values: list[object] | None = None) -> int:
+    row = con.execute(query, values).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,134 @@
+"""Say what a label build would change, and change nothing: `features build --plan`.
+
+The build is rehearsed on the published snapshot, in temporary tables. What comes out is compared with
+what stands; the figures are therefore those of the build itself, if nothing arrives in between.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from photogenic import sql
+from photogenic.warehouse.catalog import relation
+from photogenic.warehouse.labels.build import as_clock
+from photogenic.warehouse.labels.compute import EVERYTHING, Computation, RelationBuilt
+from photogenic.warehouse.labels.fingerprints import Mark, read_states
+from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from photogenic.warehouse.duckdb_store.database import Database
+
+__all__ = ["LabelPlan", "plan_labels"]
+
+_COMPARED = ("recipient_timeline", "recipient_counts", "photo_labels")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPlan:
+    """What a label build would change.
+
+    Attributes:
+        relations: what it would do about each, and how long the rehearsal took.
+        n_new_swipes: swipes that the former build did not see, less those that would be hidden again.
+        n_moved_swipes: swipes it saw that would be credited to another photo, or for another reason.
+        n_new_labels, n_lost_labels: labels that would appear or vanish.
+        n_changed_labels: labels whose value or weight would change.
+        n_flipped_labels: labels that would become popular, or cease to be.
+    """
+
+    as_of: dt.datetime | None
+    relations: tuple[RelationBuilt, ...]
+    n_new_swipes: int
+    n_moved_swipes: int
+    n_new_labels: int
+    n_lost_labels: int
+    n_changed_labels: int
+    n_flipped_labels: int
+
+    @property
+    def changes(self) -> bool:
+        """Whether a build would compute anything."""
+        return any(built.action != "kept" for built in self.relations)
+
+    def __str__(self) -> str:
+        if not self.changes:
+            return "Nothing would change: labels are up to date."
+        return (
+            f"{_n(self.n_new_swipes, 'new swipe')}; {_n(self.n_moved_swipes, 'swipe')} would move, "
+            f"{_n(self.n_changed_labels, 'label')} change, "
+            f"{self.n_new_labels:,} appear, {self.n_lost_labels:,} vanish; "
+            f"{self.n_flipped_labels:,} would cross the median."
+        )
+
+
+def plan_labels(
+    db: Database,
+    *,
+    as_of: dt.datetime | None = None,
+    options: LabelOptions = LabelOptions(),  # noqa: B008 - frozen
+    anew: bool = False,
+    progress: Progress = silent,
+) -> LabelPlan:
+    """Rehearse `build_labels` with the same arguments. Takes about as long, needs no lock, writes nothing.
+
+    Args:
+        db: the store.
+        as_of: as for the build.
+        options: as for the build.
+        anew: as for the build.
+        progress: hears of each relation.
+
+    Raises:
+        AuditError: the build would fail.
+        StoreError: there is no store.
+    """
+    clock = as_clock(as_of)
+    with db.read(labelling=True) as con:
+        states = read_states(con)
+        for name in _COMPARED:
+            _remember(con, name, is_built=name in states)
+        rehearsal = Computation(con, clock, options, rehearsal=True, anew=anew)
+        rehearsal.run(progress)
+        n_new, n_lost, n_changed, n_flipped = _row(con, sql.read("plan/changed_labels"))
+        return LabelPlan(
+            as_of=clock if clock < EVERYTHING else None,
+            relations=tuple(rehearsal.built),
+            n_new_swipes=_swipes(con, "recipient_counts") - _swipes(con, "past_recipient_counts"),
+            n_moved_swipes=_moved(con, Mark.from_text(states["swipe_counts"].inputs["swipes"])) if states else 0,
+            n_new_labels=n_new,
+            n_lost_labels=n_lost,
+            n_changed_labels=n_changed,
+            n_flipped_labels=n_flipped,
+        )
+
+
+def _remember(con: DuckDBPyConnection, name: str, *, is_built: bool) -> None:
+    """Make `past_NAME` mean the rows that the snapshot holds, before temporary ones stand in their place."""
+    if is_built:
+        con.execute(f"create temp view past_{name} as select * from store.main.{name}")
+    else:
+        columns = ", ".join(f"{column.name} {column.type}" for column in relation(name).columns)
+        con.execute(f"create temp table past_{name} ({columns})")
+
+
+def _moved(con: DuckDBPyConnection, then: Mark) -> int:
+    return _row(con, sql.read("plan/moved_swipes"), {"until": then.until, "as_of": then.as_of})[0]
+
+
+def _swipes(con: DuckDBPyConnection, name: str) -> int:
+    return _row(con, f"select coalesce(sum(n_swipes), 0) from {name}")[0]
+
+
+def _row(con: DuckDBPyConnection, query: str, values: dict[str, object] | None = None) -> tuple[int, ...]:
+    row = con.execute(query, values).fetchone()
+    assert row is not None
+    return tuple(int(value) for value in row)
+
+
+def _n(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

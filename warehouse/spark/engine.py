@@ -1,0 +1,285 @@
+"""Relations computed by Spark from facts in Parquet: the very files of sql/, translated; results loaded into DuckDB.
+
+    FACTS/swipes, FACTS/users, ...        what is read (facts.py)
+    FACTS/relations/NAME/DIGEST/          what is written: one folder per content, never overwritten by another
+    FACTS/relations/latest.json           name -> folder, as of the last build
+
+Every relation is as large as there are photos or users at most, so DuckDB holds them all, and whatever reads
+labels finds them where it always did. Of facts, Spark reads swipes only from FACTS; of the small tables the
+store's own count where it has any, and are sent along where those in FACTS are not the same.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+from photogenic import sql
+from photogenic.warehouse.catalog import relation
+from photogenic.warehouse.errors import InputError
+from photogenic.warehouse.labels.fingerprints import Mark, mark_of
+from photogenic.warehouse.spark.export import CUT_OFF, TABLES, as_path, columns_of, place
+from photogenic.warehouse.spark.session import Cluster, attempt, session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from duckdb import DuckDBPyConnection
+    from pyspark.sql import DataFrame
+
+    from photogenic.warehouse.catalog import Relation
+    from photogenic.warehouse.erasure.tombstones import Tombstones
+    from photogenic.warehouse.labels.fingerprints import State
+
+__all__ = ["SparkEngine"]
+
+_KINDS = {"varchar": "string", "integer": "int", "timestamp": "timestamp_ntz"}
+_UNDATED = "faces"
+
+
+class SparkEngine:
+    """Spark at work for one label build.
+
+    Args:
+        cluster: the master, and where the facts lie.
+        tombstones: people whose facts are not to be seen, wherever they lie.
+        note: hears what one should know.
+
+    Raises:
+        InputError: the master does not answer, or there are no facts.
+        MissingPartError: pyspark or Java is absent.
+    """
+
+    def __init__(self, cluster: Cluster, tombstones: Tombstones, note: Callable[[str], None]) -> None:
+        if cluster.facts is None:
+            raise InputError(
+                "Spark was told no facts to compute labels from.",
+                "the folder or address that `features export` wrote",
+                "features export FOLDER, then features build --engine spark --facts FOLDER",
+            )
+        self.facts = cluster.facts.rstrip("/")
+        self._cluster, self._tombstones, self._note = cluster, tombstones, note
+        self._refuse_half()
+        self._spark = session(cluster)
+        self._ready: set[str] = set()
+        self._kept: dict[str, State] = {}
+        self._folders: dict[str, str] = {}
+
+    def begin(self, con: DuckDBPyConnection) -> None:
+        """Look at the facts; take those into the store of which it has none."""
+        for table in sorted(TABLES, key="swipes".__ne__):  # a mistyped address is told before anything is taken in
+            self._ready_facts(con, table)
+
+    def mark(self, con: DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
+        """As `mark_of`: of swipes those in Parquet, of the other tables the store's, which are the same by now."""
+        if table != "facts.swipes":
+            return mark_of(con, table, as_of)
+        query = "select count(*), max(ingested_at) from facts_swipes where ingested_at < cast(:as_of as timestamp_ntz)"
+        ((n, until),) = self._rows(query, {"as_of": str(as_of)})
+        return Mark(n, until or dt.datetime(1970, 1, 1), as_of)
+
+    def keep(self, former: State) -> None:
+        """Remember a relation that stays as it is, in case another one reads it."""
+        self._kept[former.relation] = former
+        self._folders[former.relation] = self._folder(former.relation, former.digest)
+
+    def compute(self, con: DuckDBPyConnection, what: Relation, parameters: dict[str, Any], digest: str) -> None:
+        """Compute a relation, write it as Parquet, and load it into DuckDB's table of its name."""
+        from photogenic.warehouse.spark.sql_translate import to_spark
+
+        for source in what.reads:
+            self._provide(con, source)
+        folder = self._folder(what.name, digest)
+        values = {name: str(v) if isinstance(v, dt.datetime) else v for name, v in parameters.items()}
+        text = to_spark(what.text)
+        self._try(lambda: self._spark.sql(text, args=values or None).write.mode("overwrite").parquet(folder))
+        self._view(what.name, self._read(folder))
+        self._folders[what.name] = folder
+        columns = ", ".join(f"cast({column.name} as {column.type}) as {column.name}" for column in what.columns)
+        self._load(con, folder, f"create or replace table {what.name} as select {columns}")
+
+    def ask(self, con: DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Names and rows of a query over facts and relations, in DuckDB's SQL: few rows."""
+        from photogenic.warehouse.spark.sql_translate import to_spark, tree_of
+
+        for table in tree_of(text).find_all(_table()):
+            if table.db or table.name in (*sql.VIEWS, *sql.RELATIONS):
+                self._provide(con, f"{table.db}.{table.name}" if table.db else table.name)
+        frame = self._try(lambda: self._spark.sql(to_spark(text)))
+        return frame.columns, [tuple(row) for row in self._try(frame.collect)]
+
+    def finish(self) -> None:
+        """Say beside the relations which of their folders count now."""
+        files, root = place(self.facts)
+        data = json.dumps(self._folders, indent=1).encode()
+        files.create_dir(f"{root}/relations", recursive=True)
+        with files.open_output_stream(f"{root}/relations/latest.json") as file:
+            file.write(data)
+
+    def _provide(self, con: DuckDBPyConnection, name: str) -> None:
+        """Make a view of that name in Spark: of facts, of a view's text, or of a relation that was kept."""
+        if name in self._ready:
+            return
+        if name == "clock":
+            self._view(name, self._sent(con, "from clock", [("as_of", "timestamp"), ("observed_at", "timestamp")]))
+        elif name.startswith("facts."):
+            self._ready_facts(con, name.removeprefix("facts."))
+        elif name in sql.VIEWS:
+            from photogenic.warehouse.spark.sql_translate import to_spark
+
+            for source in relation(name).reads:
+                self._provide(con, source)
+            self._view(name, self._try(lambda: self._spark.sql(to_spark(relation(name).text))))
+        else:
+            self._view(name, self._held(con, name))
+
+    def _held(self, con: DuckDBPyConnection, name: str) -> DataFrame:
+        """A relation that an earlier build computed: its Parquet if that is whole, else DuckDB's rows."""
+        from pyspark.errors import PySparkException
+
+        if name in self._kept:
+            try:
+                frame = self._read(self._folders[name])
+                if frame.count() == self._kept[name].n_rows:
+                    return frame
+            except PySparkException:
+                pass
+        return self._sent(con, f"from {name}", [(column.name, column.type) for column in relation(name).columns])
+
+    def _ready_facts(self, con: DuckDBPyConnection, table: str) -> None:
+        """The view `facts_TABLE`, and for a store that has none of them, its rows."""
+        if f"facts.{table}" in self._ready:
+            return
+        columns, given = columns_of(con, table), self._given(con, table)
+        if given is None and table == "swipes":
+            raise InputError(
+                f"There are no swipes at {self.facts}.",
+                f"Parquet in {self.facts}/swipes, as `features export` writes it",
+                f"features export {self.facts}",
+            )
+        if table != "swipes":
+            ((n_held,),) = con.execute(f"select count(*) from facts.{table}").fetchall()
+            if not n_held and given is not None:
+                arrow = self._try(given.toArrow)  # noqa: F841
+                con.execute(f"insert into facts.{table} select * from arrow")
+            elif given is None or not self._agree(con, table, given):
+                if given is not None and table != _UNDATED:
+                    self._note(f"{table} at {self.facts} are not those of the store: the store's own were sent along.")
+                given = self._sent(con, f"from facts.{table}", columns)
+        assert given is not None
+        self._view(f"facts_{table}", given)
+        self._ready.add(f"facts.{table}")
+
+    def _given(self, con: DuckDBPyConnection, table: str) -> DataFrame | None:
+        """A base table as it lies in FACTS, without erased people; None: it is not there."""
+        from pyspark.errors import AnalysisException
+
+        path = as_path(self.facts)
+        if path is not None and not (path / table).is_dir():
+            return None
+        try:
+            found = self._read(f"{_address(self.facts)}/{table}")
+        except AnalysisException as error:
+            if error.getCondition() in ("PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA"):
+                return None
+            raise
+        columns = columns_of(con, table)
+        absent = [name for name, _ in columns if name not in found.columns]
+        if absent == ["ingested_at"] and table == "swipes":
+            found, absent = found.selectExpr("*", "swiped_at as ingested_at"), []  # a bare log: known when it happened
+        if absent:
+            raise InputError(
+                f"{table} at {self.facts} lack {', '.join(absent)}; there are {', '.join(found.columns)}.",
+                f"the columns {', '.join(name for name, _ in columns)}",
+                f"features export {self.facts}",
+            )
+        frame = found.selectExpr(*(f"cast({name} as {_spark_type(kind)}) as {name}" for name, kind in columns))
+        return self._without_erased(frame)
+
+    def _without_erased(self, frame: DataFrame) -> DataFrame:
+        """Nobody comes back by this road either."""
+        if not len(self._tombstones):
+            return frame
+        import pyarrow as pa
+        from pyspark.sql import functions as fn
+
+        kinds = {"user_id": "user", "sender_id": "user", "recipient_id": "user", "photo_id": "photo"}
+        for salt, hashes in self._tombstones.salted():
+            gone = fn.broadcast(self._spark.createDataFrame(pa.table({"hash": sorted(hashes)})))
+            for column in kinds.keys() & set(frame.columns):
+                hashed = fn.sha2(fn.concat(fn.lit(f"{salt}{kinds[column]}:"), fn.col(column)), 256)
+                frame = frame.join(gone, hashed == fn.col("hash"), "left_anti")
+        return frame
+
+    def _agree(self, con: DuckDBPyConnection, table: str, given: DataFrame) -> bool:
+        """Whether Parquet holds as many rows as the store, which arrived as late; of faces the store's own count."""
+        if table == _UNDATED:
+            return False
+        rows = self._try(given.selectExpr("count(*)", "max(ingested_at)").collect)
+        return bool(tuple(rows[0]) == con.execute(f"select count(*), max(ingested_at) from facts.{table}").fetchone())
+
+    def _sent(self, con: DuckDBPyConnection, query: str, columns: list[tuple[str, str]]) -> DataFrame:
+        """The rows of DuckDB's query, sent along."""
+        con.execute("select null").fetchall()  # a result that was not read to its end would be in the way
+        import pyarrow as pa
+
+        rows = con.sql(query).to_arrow_table()
+        if not rows.num_rows:  # pyspark wants a chunk of every column, and DuckDB gives none
+            rows = pa.table([pa.array([], field.type) for field in rows.schema], schema=rows.schema)
+        schema = ", ".join(f"{name} {_spark_type(kind)}" for name, kind in columns)
+        frame: DataFrame = self._try(lambda: self._spark.createDataFrame(rows, schema=schema))
+        return frame
+
+    def _load(self, con: DuckDBPyConnection, folder: str, statement: str) -> None:
+        """Run `statement` from what was written: DuckDB reads it itself where it can."""
+        path = as_path(folder)
+        if path is not None and (self._cluster.is_here or any(path.glob("*.parquet"))):
+            parts = sorted(str(part) for part in path.glob("*.parquet"))  # by number, which is the relation's own order
+            con.execute(f"{statement} from read_parquet($parts)", {"parts": parts})
+            return
+        arrow = self._try(self._read(folder).toArrow)  # noqa: F841  DuckDB finds it by its name
+        con.execute(f"{statement} from arrow")
+
+    def _folder(self, name: str, digest: str) -> str:
+        return f"{_address(self.facts)}/relations/{name}/{digest[:16]}"
+
+    def _read(self, folder: str) -> DataFrame:
+        return self._spark.read.parquet(folder)
+
+    def _view(self, name: str, frame: DataFrame) -> None:
+        frame.createOrReplaceTempView(name)
+        self._ready.add(name)
+
+    def _rows(self, query: str, values: dict[str, Any]) -> list[Any]:
+        rows: list[Any] = self._try(lambda: self._spark.sql(query, args=values).collect())
+        return rows
+
+    def _try(self, work: Callable[[], Any]) -> Any:
+        return attempt(self._cluster, work)
+
+    def _refuse_half(self) -> None:
+        path = as_path(self.facts)
+        if path is not None and (path / CUT_OFF).exists():
+            raise InputError(f"An export to {self.facts} was cut off.", "a whole one", f"features export {self.facts}")
+
+
+def _address(uri: str) -> str:
+    """As Spark takes it: a bare path would be looked for on the cluster's own file system."""
+    path = as_path(uri)
+    return uri if path is None else path.as_uri()
+
+
+def _spark_type(kind: str) -> str:
+    """`varchar[]` is array<string>."""
+    if kind.endswith("[]"):
+        return f"array<{_spark_type(kind[:-2])}>"
+    return _KINDS.get(kind, kind)
+
+
+@functools.cache
+def _table() -> Any:
+    from sqlglot import exp
+
+    return exp.Table

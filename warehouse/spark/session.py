@@ -1,0 +1,211 @@
+"""The way to Spark: which master, where the facts lie, and a session that reads times and numbers as DuckDB does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from photogenic.warehouse.errors import InputError, MissingPartError
+from photogenic.warehouse.processes import launch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pyspark.sql import SparkSession
+
+T = TypeVar("T")
+
+__all__ = ["Cluster", "attempt", "require_spark", "session"]
+
+LEAST_JAVA = 17
+
+_READ_ALIKE = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+}
+"""Settings under which both engines give the same; set on every session, whoever opened it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Who computes, and from what.
+
+    Attributes:
+        master: `local[4]`, `spark://HOST:7077`, `yarn`, `k8s://...`; or `sc://HOST:15002` (Spark Connect).
+        facts: folder or address of the facts, as `features export` writes them; None: labels are not its business.
+    """
+
+    master: str = "local[*]"
+    facts: str | None = None
+
+    @property
+    def connects(self) -> bool:
+        """Whether Spark runs behind a server of its own, and neither Java nor a context is needed here."""
+        return self.master.startswith("sc://")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether Spark runs on this machine, within this process's reach."""
+        return self.master.startswith("local")
+
+
+def session(cluster: Cluster) -> SparkSession:
+    """The process's session on that master, opened if need be. It stays open until the process ends.
+
+    Raises:
+        InputError: the process has a session on another master, or this one does not answer.
+        MissingPartError: pyspark, sqlglot or Java is not here; the message says how to install it.
+    """
+    require_spark(cluster)
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    if not cluster.connects:
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        if cluster.is_here:
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        active = SparkSession.getActiveSession()
+        if active is not None and active.sparkContext.master != cluster.master:
+            raise InputError(
+                f"This process has a Spark session on {active.sparkContext.master} already.",
+                "one master in a process",
+                f"--master {active.sparkContext.master}, or another process",
+            )
+    builder = SparkSession.builder.appName("photogenic")
+    builder = builder.remote(cluster.master) if cluster.connects else builder.master(cluster.master)
+    # Workers start as `python -m`: without this the folder where they start is looked at before Python's own library.
+    quiet = {
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        "spark.executorEnv.PYTHONSAFEPATH": "1",
+    }
+    alone = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"} if cluster.is_here else {}
+    for name, value in ({} if cluster.connects else quiet | alone).items():
+        builder = builder.config(name, value)
+    try:
+        with _without_yours(cluster):
+            found = builder.getOrCreate()
+        for name, value in _READ_ALIKE.items():
+            found.conf.set(name, value)
+    except (PySparkException, OSError, ValueError) as error:
+        raise _unreachable(cluster, error) from error
+    except Exception as error:  # py4j and grpc have errors of their own, and grpc need not be there
+        if type(error).__module__.split(".")[0] not in ("py4j", "grpc"):
+            raise
+        raise _unreachable(cluster, error) from error
+    return found
+
+
+@contextlib.contextmanager
+def _without_yours(cluster: Cluster) -> Iterator[None]:
+    """While open, $PYTHONPATH is this program's folder alone: Java hands it on to workers, who look there first."""
+    former = os.environ.get("PYTHONPATH")
+    if not cluster.is_here:
+        yield
+        return
+    os.environ["PYTHONPATH"] = launch.HOME
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONPATH"]
+        if former is not None:
+            os.environ["PYTHONPATH"] = former
+
+
+def attempt(cluster: Cluster, work: Callable[[], T]) -> T:
+    """Do something on Spark; its failures in our words. What is wrong with our SQL stays a bug.
+
+    Raises:
+        InputError: the master or its workers failed.
+    """
+    from pyspark.errors import AnalysisException, ParseException, PySparkException
+
+    try:
+        return work()
+    except (AnalysisException, ParseException):
+        raise
+    except PySparkException as error:
+        raise _gave_up(cluster, error) from error
+    except Exception as error:  # a lost Java side speaks py4j, a lost server grpc, which need not be there
+        if type(error).__module__.split(".")[0] not in ("py4j", "grpc"):
+            raise
+        raise _unreachable(cluster, error) from error
+
+
+def _gave_up(cluster: Cluster, error: Exception) -> InputError:
+    """The last line of a worker's traceback says more than Java's first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    ours = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line) and not line.startswith("org.")]
+    return InputError(
+        f"Spark at {cluster.master} gave up: {(ours or lines)[0]}",
+        "workers that see the same files under the same paths, with packages, memory and disk",
+        "look into the logs of the master and its workers; what was there before stands",
+    )
+
+
+def _unreachable(cluster: Cluster, error: Exception) -> InputError:
+    """A master that does not answer."""
+    line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return InputError(
+        f"Spark at {cluster.master} does not answer: {line}",
+        "a master that runs and can be reached: local[*], spark://HOST:7077, sc://HOST:15002",
+        "--master 'local[*]' to try it on this machine",
+    )
+
+
+def require_spark(cluster: Cluster, *besides: str) -> None:
+    """Check that pyspark, sqlglot and, unless a server has it, Java are here.
+
+    Args:
+        cluster: the master.
+        besides: other packages that the work needs.
+
+    Raises:
+        MissingPartError: with the command that installs what is absent.
+    """
+    import importlib.util
+
+    absent = [name for name in ("pyspark", "sqlglot", *besides) if importlib.util.find_spec(name) is None]
+    if absent:
+        raise MissingPartError(
+            f"Spark needs {' and '.join(absent)}: not in this Python.",
+            "the extra spark",
+            "pip install 'photogenic[spark]'",
+        )
+    if cluster.connects:
+        if importlib.util.find_spec("grpc") is None:
+            raise MissingPartError(
+                "Spark Connect needs grpc: not in this Python.",
+                "pyspark with connect",
+                "pip install 'pyspark[connect]'",
+            )
+        return
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    version = _java_version(java) if java and Path(java).exists() else None
+    if version is None or version < LEAST_JAVA:
+        found = "is not on this machine" if version is None else f"is Java {version} here"
+        raise MissingPartError(
+            f"Spark runs on Java, which {found}.",
+            f"Java {LEAST_JAVA} or newer on PATH or in JAVA_HOME",
+            "sudo apt-get install --yes openjdk-17-jre-headless",
+        )
+
+
+def _java_version(java: str) -> int | None:
+    """17 of `openjdk version "17.0.2"`, 8 of `java version "1.8.0"`; None: it does not run."""
+    try:
+        said = subprocess.run([java, "-version"], capture_output=True, text=True, check=True, timeout=60).stderr
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r'version "(?:1\.)?(\d+)', said)
+    return int(match[1]) if match else None

@@ -1,0 +1,266 @@
+"""Where everything lies inside a store: one frozen object, no path is spelled anywhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from photogenic.warehouse.errors import StoreError
+
+__all__ = ["Layout", "exchange", "refuse_name", "remove", "sync_directory", "sync_filesystem", "write_atomically"]
+
+_HERE, _EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one store. Nothing is created by naming it.
+
+    Raises:
+        StoreError: no store can have this name.
+    """
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        refuse_name(self.root, "A store")
+
+    def refuse_unusable(self) -> None:
+        """Raises:
+        StoreError: there is something at the path, or on the way to it, that is not a folder which may be read.
+        """
+        try:
+            why = _hindrance(self.root)
+            for path in (self.lock, self.warehouse, self.snapshot):
+                if why is None and path.exists() and not path.is_file():
+                    why = f"{path.name} in it is not a file"
+        except OSError as error:
+            why = str(error.strerror)
+        if why is not None:
+            raise StoreError(
+                f"The store {_shown(self.root)} cannot be used: {why}.",
+                "a folder that may be read, or a path at which a folder can be made",
+                "name another folder with --store or FEATURES_STORE",
+            )
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file of the one writer."""
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def snapshot(self) -> Path:
+        """The read-only copy that every reader opens."""
+        return self.root / "snapshot.duckdb"
+
+    @property
+    def snapshot_manifest(self) -> Path:
+        return self.root / "snapshot.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def underway(self) -> Path:
+        """What the holder of the lock is at."""
+        return self.root / "underway.json"
+
+    @property
+    def spill(self) -> Path:
+        """DuckDB's temporary files; emptied when the writer opens."""
+        return self.root / "tmp"
+
+    @property
+    def photos(self) -> Path:
+        return self.root / "photos"
+
+    @property
+    def thumbnails(self) -> Path:
+        """Small pictures that pages show; a cache, made again when it is gone."""
+        return self.root / "thumbnails"
+
+    @property
+    def fetch(self) -> Path:
+        """Journal of a download that is under way or was cut off."""
+        return self.root / "fetch"
+
+    @property
+    def crawl(self) -> Path:
+        """Journal of a crawl, likewise."""
+        return self.root / "crawl"
+
+    @property
+    def faces(self) -> Path:
+        return self.root / "faces"
+
+    @property
+    def hashes(self) -> Path:
+        """Perceptual hashes of the photos."""
+        return self.root / "hashes"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def erased(self) -> Path:
+        """What is left of erased people: salted hashes and receipts; and an erase that is under way."""
+        return self.root / "erased"
+
+    @property
+    def erase_journal(self) -> Path:
+        """Whom an unfinished erase is about; absent where none is under way."""
+        return self.erased / "journal.json"
+
+    @property
+    def restoring(self) -> tuple[Path, Path]:
+        """Where a restore into this place makes its copy: beside it, or inside where it cannot be renamed."""
+        root = self.root.resolve()
+        return root.parent / f".{root.name}.restore", root / ".restore"
+
+    def photo(self, sha256: str) -> Path:
+        """The bytes of one photo, as received, named by their digest."""
+        return self.photos / sha256[:2] / f"{sha256}.jpg"
+
+    def embeddings(self, encoder: str) -> Path:
+        return self.root / "embeddings" / _folder(encoder)
+
+    def index(self, encoder: str) -> Path:
+        return self.root / "indices" / _folder(encoder)
+
+
+def refuse_name(folder: Path, what: str) -> None:
+    """Refuse a path under which DuckDB would open another file, or none.
+
+    Args:
+        folder: where database files are to lie.
+        what: they belong to, for the message.
+
+    Raises:
+        StoreError: no store or backup can lie there.
+    """
+    name = str(folder)
+    # DuckDB reads what follows a ? as settings, and a backslash as a slash; a name with one would be two folders.
+    wrong = next((mark for mark in "\0?\\" if mark in name), None)
+    if wrong is None and name.encode("utf-8", "replace") == name.encode("utf-8", "surrogateescape"):
+        return
+    raise StoreError(
+        f"{what} cannot lie at {name!a}: its path {'is not UTF-8' if wrong is None else f'holds {wrong!a}'}.",
+        "a path in UTF-8, without question mark, backslash and NUL",
+        "name another folder, or rename this one with mv",
+    )
+
+
+def _hindrance(root: Path) -> str | None:
+    """What stands in the way of a folder at this path; None: nothing that can be seen without trying."""
+    if not root.is_absolute():
+        try:
+            Path.cwd()
+        except OSError:
+            return "the working folder, from which its path starts, does not exist any more"
+    try:
+        kind = root.stat().st_mode
+    except FileNotFoundError:
+        if root.is_symlink():
+            return f"it is a link to {root.readlink()}, which does not exist"
+        return None
+    if not stat.S_ISDIR(kind):
+        return "it is not a folder"
+    return None if os.access(root, os.R_OK | os.X_OK) else "Permission denied"
+
+
+def _shown(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _folder(encoder: str) -> str:
+    """`timm:resnet50.a1` is a legal encoder name, not a legal folder everywhere."""
+    return encoder.replace(":", "__").replace("/", "__")
+
+
+def sync_directory(path: Path) -> None:
+    """Make a rename inside `path` survive a power cut."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_filesystem(path: Path) -> None:
+    """Make everything written so far on the file system of `path` durable: one call for a group of files."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if sys.platform != "linux" or ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
+            os.sync()
+    finally:
+        os.close(fd)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two names change places, at once where the system can; else `one` is moved out of the way first.
+
+    Raises:
+        OSError: they are on different file systems, or one of them is a mount point.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "linux" and hasattr(libc, "renameat2"):
+        if libc.renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+            sync_directory(one.parent)
+            sync_directory(other.parent)
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS):  # a file system without it
+            raise OSError(code, os.strerror(code), str(one), None, str(other))
+    between = one.with_name(f"{one.name}.between")
+    one.replace(between)
+    other.replace(one)
+    between.replace(other)
+
+
+def remove(path: Path) -> None:
+    """A file, or a folder with all that is in it; neither need be there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Temporary name, fsync, rename: a reader sees the old bytes or the new, never half. `mode` is less the umask.
+
+    Raises:
+        StoreError: the disk is full, or the folder may not be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or error}",
+            "a writable folder with free disk; what was finished before stands",
+            f"df -h {path.parent}, make room, and run the same command again",
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):  # a disk that may only be read has none
+            temporary.unlink(missing_ok=True)
