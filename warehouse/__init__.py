@@ -5,6 +5,7 @@ published as one consistent snapshot. Read next by features (which photos need v
 (labels and splits) and everybody who asks in SQL.
 """
 
+from photogenic.warehouse.context import Store
 from photogenic.warehouse.duckdb_store.database import Database
 from photogenic.warehouse.duckdb_store.settings import Settings, default_store
 from photogenic.warehouse.errors import (
@@ -39,6 +40,7 @@ __all__ = [
     "QueryError",
     "ResourceError",
     "Settings",
+    "Store",
     "StoreError",
     "WeightsError",
     "default_store",

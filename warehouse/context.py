@@ -1,0 +1,49 @@
+"""The open store, as one value that every function below the facade takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from photogenic.warehouse.duckdb_store.database import Database
+from photogenic.warehouse.duckdb_store.settings import Settings, default_store
+from photogenic.warehouse.progress import Progress, silent
+from photogenic.warehouse.storage.layout import Layout
+
+__all__ = ["Store"]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open store.
+
+    Attributes:
+        database: its DuckDB files.
+        progress: callback for progress updates.
+    """
+
+    database: Database
+    progress: Progress = silent
+
+    @classmethod
+    def open(
+        cls, path: str | Path | None = None, *, settings: Settings | None = None, progress: Progress = silent
+    ) -> Store:
+        """Open the store in a folder; nothing is created.
+
+        Args:
+            path: the folder; None: `$FEATURES_STORE`, else `./store`.
+            settings: limits of memory, threads and lock time; None: from the environment.
+            progress: callback for progress updates.
+        """
+        layout = Layout(Path(path) if path is not None else default_store())
+        return cls(Database(layout, settings or Settings.from_environment()), progress)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the files of the store lie."""
+        return self.database.layout
+
+    def reporting_to(self, progress: Progress) -> Store:
+        """The same store with another progress callback."""
+        return replace(self, progress=progress)
