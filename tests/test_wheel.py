@@ -1,0 +1,114 @@
+"""The wheel, installed beside files of a user that have the names of our folders."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+THEIRS = ("app", "features", "ingest", "models", "sql", "tests", "warehouse")
+LEFT_OUT = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "store")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of this checkout; built in a copy, since setuptools writes beside what it builds."""
+    copy = tmp_path_factory.mktemp("checkout") / "photogenic"
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=LEFT_OUT)
+    out = copy.parent / "wheel"
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", out, copy]
+    subprocess.run(command, check=True, capture_output=True)
+    (found,) = out.glob("photogenic-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The `bin` of a virtual environment that holds the wheel alone; its libraries come from this environment."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False, symlinks=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    libraries = [entry for entry in sys.path if entry.endswith("site-packages")]
+    (packages / "libraries.pth").write_text("\n".join(libraries), encoding="utf-8")
+    # As pip writes it.
+    script = folder / "bin" / "features"
+    script.write_text(
+        f"#!{folder}/bin/python\nimport sys\nfrom photogenic.app.cli.main import main\nsys.exit(main())\n",
+        encoding="utf-8",
+    )
+    script.chmod(0o755)
+    return folder / "bin"
+
+
+@pytest.fixture
+def run(installed, tmp_path):
+    """Runs a command in a user's folder: each of their modules ends the program if it is imported in place of ours."""
+    for name in THEIRS:
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py of the user ran')\n", encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(program, *arguments, **more):
+        done = subprocess.run(
+            [installed / program, *arguments],
+            cwd=tmp_path,
+            env=environment | {"FEATURES_THREADS": "1"} | more,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_a_wheel_holds_one_top_level_name(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.partition("/")[0] for name in archive.namelist()}
+    assert {name for name in tops if not name.endswith(".dist-info")} == {"photogenic"}
+
+
+def test_a_wheel_holds_every_file_of_the_program(wheel):
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    rooms = {entry.name for entry in (ROOT / "photogenic").iterdir() if entry.is_symlink()}
+    expected = {f"photogenic/{path}" for path in listed if path.partition("/")[0] in rooms}
+    with zipfile.ZipFile(wheel) as archive:
+        missing = expected - set(archive.namelist())
+    assert missing == set()
+
+
+def test_python_runs_beside_files_of_the_same_names(run, installed, tmp_path):
+    (tmp_path / "swipes.csv").write_text(
+        "sender_id,recipient_id,liked,swiped_at\na,b,1,2024-01-02\nb,a,0,2024-01-03\n", encoding="utf-8"
+    )
+    (tmp_path / "mine.py").write_text(
+        "import photogenic\n"
+        "from photogenic import FeatureStore\n"
+        "store = FeatureStore('store')\n"
+        "store.ingest_swipes('swipes.csv')\n"
+        "store.build(only='labels')\n"
+        "print(store.sql('select count(*) from swipes').item())\n"
+        "print(photogenic.__file__)\n",
+        encoding="utf-8",
+    )
+    n_swipes, where = run("python", "mine.py").splitlines()
+    assert n_swipes == "2"
+    assert Path(where).is_relative_to(installed.parent)
+
+
+@pytest.mark.parametrize("beside", [{}, {"PYTHONPATH": "."}], ids=["in the folder", "with the folder in PYTHONPATH"])
+def test_the_program_runs_beside_files_of_the_same_names(run, tmp_path, beside):
+    assert re.search(r"^ +build ", run("features", "--help", **beside), re.MULTILINE)
+    (tmp_path / "users.csv").write_text("user_id,gender\na,female\n", encoding="utf-8")
+    run("features", "ingest", "users", "users.csv", "--store", "store", **beside)
+    query = ("sql", "select user_id, gender from users", "--format", "csv", "--store", "store")
+    assert run("features", *query, **beside) == "user_id,gender\na,female\n"
