@@ -237,3 +237,5 @@ def test_help_loads_nothing_heavy(line):
     loaded = set(done.stderr.splitlines()[-1].split())
     assert {"photogenic", "typer"} <= loaded
     assert not loaded & (HEAVY | {"PIL", "aiohttp", "asyncio", "duckdb", "numpy", "polars", "pyarrow"})
+    if line.startswith("--"):
+        assert "rich" not in loaded

@@ -1,4 +1,8 @@
-"""Tables for people: aligned columns, steady decimals, and records where a row is wider than the screen."""
+"""Tables for people: aligned columns, steady decimals, and records where a row is wider than the screen.
+
+rich measures, aligns, folds and colors; what a value looks like is decided here. Only code that prints a table imports
+this module, because rich takes 20 ms to load.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,15 @@ import datetime as dt
 import json
 import math
 import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TextIO
+
+from rich.align import AlignMethod
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
 
 from photogenic.app.terminal.output import plain
 
@@ -18,74 +27,77 @@ __all__ = ["write_grid"]
 _LONGEST_CELL = 400
 """Characters of one value that a person is shown; CSV and JSON have all of them."""
 
-_GAP = "   "
-_PLAIN, _BOLD, _DIM = "", "\x1b[1m", "\x1b[2m"
+_WIDEST = 10**9
+"""Columns of a pipe or a file: no line is cut or folded."""
+
+_GAP = Text("   ")
 
 
 def write_grid(
     columns: Sequence[str], rows: Sequence[Sequence[object]], out: TextIO, *, title: str | None = None
 ) -> None:
     """Write rows as an aligned table; as records, one value a line, where the terminal is too narrow."""
-    pen = _Pen(out)
-    if title:
-        pen.write(pen.styled(title, _BOLD) + "\n")
-    names = [_printable(name) for name in columns]
+    console = _console(out)
+    null, rule = ("NULL", "-") if console.options.ascii_only else ("∅", "─")
+    names = [Text(_printable(name, console.encoding), "bold") for name in columns]
     cells = list(zip(*rows, strict=True)) if rows else [() for _ in names]
-    texts = [_texts(column, pen.null) for column in cells]
-    widths = [max(map(_width, (name, *column))) for name, column in zip(names, texts, strict=True)]
-    terminal = shutil.get_terminal_size().columns
-    if rows and out.isatty() and sum(widths) + len(_GAP) * (len(widths) - 1) > terminal:
-        pen.write_records(names, list(zip(*texts, strict=True)), terminal)
+    texts = [_texts(column, null, console.encoding) for column in cells]
+    if title:
+        console.print(Text(_printable(title, console.encoding), "bold"), soft_wrap=True)
+    widths = [max(text.cell_len for text in (name, *column)) for name, column in zip(names, texts, strict=True)]
+    total = sum(widths) + len(_GAP) * (len(widths) - 1)
+    if rows and total > console.width:
+        _print_records(console, names, list(zip(*texts, strict=True)))
         return
-    right = [_is_numeric(column) for column in cells]
-    pen.write(pen.line(names, widths, right, _BOLD))
-    pen.write(pen.styled(pen.rule * (sum(widths) + len(_GAP) * (len(widths) - 1)), _DIM) + "\n")
-    for row in zip(*texts, strict=True):
-        pen.write(pen.line(row, widths, right))
+    for name, column, values, width in zip(names, texts, cells, widths, strict=True):
+        side: AlignMethod = "right" if _is_numeric(values) else "left"
+        for text in (name, *column):
+            text.align(side, width)
+    console.print(_line(names))
+    console.print(Text(rule * total, "dim"))
+    for line in zip(*texts, strict=True):
+        console.print(_line(line))
     if not rows:
-        pen.write(pen.styled("no rows", _DIM) + "\n")
+        console.print(Text("no rows", "dim"))
 
 
-class _Pen:
-    """Writes what the stream can show: colours on a terminal, ASCII where there is nothing else."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out, self._encoding = out, out.encoding or "utf-8"
-        self._colours = out.isatty() and "NO_COLOR" not in os.environ
-        unicode = self._encoding.lower().startswith("utf")
-        self.null, self.rule = ("∅", "─") if unicode else ("NULL", "-")
-
-    def write(self, text: str) -> None:
-        self._out.write(text.encode(self._encoding, "backslashreplace").decode(self._encoding))
-
-    def styled(self, text: str, style: str) -> str:
-        return f"{style}{text}\x1b[0m" if self._colours and style else text
-
-    def line(self, texts: Sequence[str], widths: Sequence[int], right: Sequence[bool], style: str = _PLAIN) -> str:
-        parts = []
-        for text, width, is_right in zip(texts, widths, right, strict=True):
-            padding = " " * (width - _width(text))
-            shown = self.styled(text, style or (_DIM if text == self.null else _PLAIN))
-            parts.append(padding + shown if is_right else shown + padding)
-        return _GAP.join(parts).rstrip() + "\n"
-
-    def write_records(self, names: Sequence[str], rows: Sequence[Sequence[str]], terminal: int) -> None:
-        left = max(map(_width, names))
-        room = max(terminal - left - len(_GAP), 10)
-        for n, row in enumerate(rows, start=1):
-            self.write(self.styled(f"row {n} ".ljust(terminal, self.rule), _DIM) + "\n")
-            for name, text in zip(names, row, strict=True):
-                head = self.styled(name, _BOLD) + " " * (left - _width(name))
-                for piece in _folded(text, room):
-                    self.write(f"{head}{_GAP}{piece}\n")
-                    head = " " * left
+def _console(out: TextIO) -> Console:
+    """Colors on a terminal only and never where NO_COLOR is set; nothing in the data is markup."""
+    return Console(
+        file=out,
+        force_terminal=out.isatty(),
+        color_system=None if "NO_COLOR" in os.environ else "auto",
+        width=None if out.isatty() else _WIDEST,
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
-def _texts(cells: Sequence[object], null: str) -> list[str]:
+def _line(texts: Sequence[Text]) -> Text:
+    """A row of the table. Why not by rich.table.Table: docs/decisions/terminal-tables.md."""
+    line = _GAP.join(texts)
+    line.rstrip()
+    return line
+
+
+def _print_records(console: Console, names: Sequence[Text], rows: Sequence[Sequence[Text]]) -> None:
+    for n, row in enumerate(rows, start=1):
+        record = Table.grid(padding=(0, len(_GAP), 0, 0), pad_edge=False)
+        record.add_column(no_wrap=True)
+        record.add_column(overflow="fold")
+        for name, text in zip(names, row, strict=True):
+            record.add_row(name, text)
+        console.print(Rule(f"row {n}", align="left", style="dim"), record, soft_wrap=False)
+
+
+def _texts(cells: Sequence[object], null: str, encoding: str) -> list[Text]:
     """One column as text, with the same number of decimals from top to bottom."""
     pattern = _pattern([abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)])
     seconds = all(not cell.microsecond for cell in cells if isinstance(cell, dt.datetime))
-    return [null if cell is None else _text(cell, pattern, seconds) for cell in cells]
+    return [
+        Text(null, "dim") if cell is None else Text(_printable(_text(cell, pattern, seconds), encoding))
+        for cell in cells
+    ]
 
 
 def _text(cell: object, pattern: str, seconds: bool) -> str:
@@ -98,9 +110,9 @@ def _text(cell: object, pattern: str, seconds: bool) -> str:
             utc = cell.astimezone(dt.UTC).replace(tzinfo=None) if cell.tzinfo else cell
             return utc.isoformat(sep=" ", timespec="seconds" if seconds else "microseconds")
         case Mapping() | list() | tuple():
-            return _printable(json.dumps(plain(cell), ensure_ascii=False))
+            return json.dumps(plain(cell), ensure_ascii=False)
         case _:
-            return _printable(str(plain(cell)))
+            return str(plain(cell))
 
 
 def _pattern(sizes: Sequence[float]) -> str:
@@ -112,28 +124,13 @@ def _pattern(sizes: Sequence[float]) -> str:
     return f".{max(4 - whole_digits, 1)}f"
 
 
-def _printable(text: str) -> str:
-    """Without line breaks and control codes: a value from a file must not steer the terminal."""
+def _printable(text: str, encoding: str) -> str:
+    """Without line breaks, control codes and what the stream cannot show: a value must not steer the terminal."""
     if len(text) > _LONGEST_CELL:
         text = f"{text[:_LONGEST_CELL]}… ({len(text)} characters)"
-    return text if text.isprintable() else "".join(map(_escaped, text))
-
-
-def _escaped(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode()
-
-
-def _width(text: str) -> int:
-    """Cells of a terminal: one per character, but two for the wide ones of East Asia and for most emoji."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
-def _folded(text: str, room: int) -> Iterator[str]:
-    yield from (text[start : start + room] for start in range(0, max(len(text), 1), room))
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _is_numeric(cells: Sequence[object]) -> bool:

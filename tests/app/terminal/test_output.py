@@ -151,6 +151,49 @@ def test_a_value_cannot_steer_the_terminal():
     assert "\\x1b[2Jred\\n\\u202e" in shown
 
 
+def test_markup_and_emoji_codes_in_data_are_printed_as_they_are():
+    table = Table(("[bold]id[/bold]", "n"), [("[red]a[/red] :smile: http://b.c", 1), ("[/]", 2)])
+    lines = printed(table, out=Terminal(), title="[dim]rows[/dim]").splitlines()
+    assert lines[0] == "\x1b[1m[dim]rows[/dim]\x1b[0m"
+    assert "[bold]id[/bold]" in lines[1]
+    assert lines[3:] == ["[red]a[/red] :smile: http://b.c   1", "[/]                               2"]
+
+
+def test_escapes_of_a_small_character_set_keep_the_columns_aligned():
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="latin-1", errors="strict")
+    show(Table(("a", "→"), [("é→", 1), ("x", 20)]), file=out)
+    assert raw.getvalue().decode("latin-1").splitlines() == [
+        "a         \\u2192",
+        "----------------",
+        "é\\u2192        1",
+        "x             20",
+    ]
+
+
+def test_a_pipe_stays_plain_where_colours_are_forced(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "10")
+    assert printed(Table(("a", "b"), [("x" * 30, None)]), title="t" * 60).splitlines() == [
+        "t" * 60,
+        f"a{' ' * 29}   b",
+        "─" * 34,
+        f"{'x' * 30}   ∅",
+    ]
+
+
+def test_wide_characters_fold_at_the_edge_of_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = printed(Table(("name",), [("佐藤" * 10,)]), out=Terminal()).splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["name", "佐藤佐藤佐藤"],
+        ["佐藤佐藤佐藤"],
+        ["佐藤佐藤佐藤"],
+        ["佐藤"],
+    ]
+
+
 def test_a_huge_value_is_cut_for_people_only():
     table = Table(("a",), [["y" * 5000]])
     assert "… (5000 characters)" in printed(table)
