@@ -2,8 +2,8 @@
 
     time, level, event, command; stage, n, seconds where there is a stage; text where there is something to read
 
-Whatever else writes to stderr (warnings, a traceback, a library) becomes an event `message`. Names of pictures are
-struck out; ids of people and tokens are in no message to begin with.
+Records of the module `logging` and whatever else is written to stderr (warnings, a traceback) become events `message`.
+Names of pictures are struck out; ids of people and tokens are in no message to begin with.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import datetime as dt
 import io
 import json
+import logging
 import re
 import sys
 import time
@@ -30,19 +31,35 @@ _running: ContextVar[str] = ContextVar("running", default="")
 _PICTURE = re.compile(r"[^\s'\"`]*\.(?:jpe?g|png|webp|gif|bmp|tiff?|heic)\b", re.IGNORECASE)
 
 
+class _JsonLines(logging.Formatter):
+    """A log record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """With the fields of one of our events, else with the text and the logger of any other record."""
+        told = {
+            "time": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            "level": record.levelname.lower(),
+            "event": "message",
+            "command": command(),
+            **(getattr(record, "fields", None) or {"logger": record.name, "text": super().format(record)}),
+        }
+        line = {
+            key: _PICTURE.sub("(picture)", value) if isinstance(value, str) else value for key, value in told.items()
+        }
+        return json.dumps(line, ensure_ascii=False)
+
+
 class Structured(io.TextIOBase):
     """A stderr that turns lines into events, and a listener that tells stages."""
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._out, self._clock, self._rest, self._started = out, clock, "", clock()
+        self.handler = logging.StreamHandler(out)
+        self.handler.setFormatter(_JsonLines())
 
     def event(self, event: str, level: str = "info", **fields: object) -> None:
-        """Write one event."""
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        told = {"time": now, "level": level, "event": event, "command": command(), **fields}
-        line = {key: _clean(value) if isinstance(value, str) else value for key, value in told.items()}
-        self._out.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._out.flush()
+        """Write one event, whatever level and filters loggers have."""
+        self.handler.handle(logging.makeLogRecord({"levelname": level, "fields": {"event": event, **fields}}))
 
     def write(self, text: str) -> int:
         """Every whole line is a message."""
@@ -102,6 +119,7 @@ def begin(form: LogFormat) -> None:
     """From here on stderr is structured, if asked for."""
     if form == "json" and structured() is None:
         sys.stderr = log = Structured(sys.stderr)
+        logging.basicConfig(handlers=[log.handler])
         log.event("began")
 
 
@@ -118,7 +136,3 @@ def call(name: str) -> None:
 def command() -> str:
     """The name of the command that runs, without arguments: `ingest swipes`."""
     return _running.get()
-
-
-def _clean(text: str) -> str:
-    return _PICTURE.sub("(picture)", text)

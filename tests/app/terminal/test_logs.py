@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,39 @@ def test_whatever_is_printed_becomes_events(log, monkeypatch):
     assert "PNG" not in out.getvalue()
     assert events[-1]["exit"] == 1
     assert {one["level"] for one in events[-2:]} == {"error"}
+
+
+def test_records_of_libraries_keep_their_level_logger_and_traceback(log):
+    log, out = log
+    logger = logging.Logger("aiohttp.server")
+    logger.addHandler(log.handler)
+    try:
+        raise ValueError("on\ntwo lines, of me.jpg")
+    except ValueError:
+        logger.exception("a handler of %s failed", "mine")
+    (event,) = told(out)
+    assert (event["level"], event["event"], event["logger"]) == ("error", "message", "aiohttp.server")
+    text = event["text"].splitlines()
+    assert (text[0], text[1], text[-1]) == (
+        "a handler of mine failed",
+        "Traceback (most recent call last):",
+        "two lines, of (picture)",
+    )
+
+
+def test_a_library_that_logs_is_heard_once(tmp_path):
+    program = (
+        "import logging, sys; from app import logs; logs.begin('json'); logs.call('build');"
+        "logging.getLogger('a.b').warning('beware of %s', 'dogs'); logging.getLogger('a.b').info('never mind');"
+        "logging.disable(); sys.stderr.end(0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(one["event"], one["level"], one.get("text")) for one in events] == [
+        ("began", "info", None),
+        ("message", "warning", "beware of dogs"),
+        ("ended", "info", None),
+    ]
 
 
 def test_stderr_holds_nothing_else(tmp_path):
