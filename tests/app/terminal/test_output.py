@@ -18,6 +18,13 @@ ROWS = [
 TABLE = Table(("photo_id", "n", "ratio", "at", "nothing", "popular", "tags"), ROWS)
 
 
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+
+
 class Terminal(io.StringIO):
     encoding = "utf-8"
 
