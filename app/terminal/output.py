@@ -8,21 +8,20 @@ as records, one column a line, and a pipe or a file gets the full width.
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import io
 import json
-import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Literal, TextIO
+
+from photogenic.app.terminal.cells import plain
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["Format", "Table", "plain", "say", "show", "write_csv", "write_json", "write_parquet"]
+__all__ = ["Format", "Table", "say", "show", "write_csv", "write_json", "write_parquet"]
 
 Format = Literal["table", "csv", "json"]
 
@@ -115,38 +114,6 @@ def write_parquet(batches: pa.RecordBatchReader, out: IO[bytes] | io.RawIOBase) 
         if group:
             write()
     return n_rows
-
-
-def plain(value: object) -> object:
-    """A value as JSON has it, to the last digit: times as ISO 8601 in UTC, bytes as hexadecimal.
-
-    JSON has no NaN and no infinity: they are the texts NaN, Infinity and -Infinity, so that null means NULL alone.
-    A decimal is a number where a double holds it, else text.
-    """
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else _not_finite(value)
-        case Decimal():
-            if value == value.to_integral_value():
-                return int(value)
-            return float(value) if Decimal(repr(float(value))) == value else str(value)
-        case dt.datetime():
-            utc = value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
-            return f"{utc.isoformat()}Z"
-        case bytes():
-            return value.hex()
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case _:
-            return str(value)
-
-
-def _not_finite(value: float) -> str:
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _shows_everything(out: TextIO) -> bool:

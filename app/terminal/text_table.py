@@ -20,7 +20,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from photogenic.app.terminal.output import plain
+from photogenic.app.terminal.cells import plain
 
 __all__ = ["write_grid"]
 

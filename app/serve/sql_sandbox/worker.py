@@ -26,7 +26,8 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from photogenic.app.terminal.output import Table, plain, write_csv, write_parquet
+from photogenic.app.terminal.cells import plain
+from photogenic.app.terminal.output import Table, write_csv, write_parquet
 from photogenic.warehouse import Database, Layout, PhotogenicError, QueryError, Settings
 from photogenic.warehouse.duckdb_store.query import Cursor, stream
 

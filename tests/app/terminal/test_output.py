@@ -8,7 +8,8 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from photogenic.app.terminal.output import Table, plain, show
+from photogenic.app.terminal.cells import plain
+from photogenic.app.terminal.output import Table, show
 
 NOON = dt.datetime(2024, 2, 1, 12, 0, 0)
 ROWS = [

@@ -1,6 +1,6 @@
 """The text for Prometheus: counters by label, buckets that add up, gauges of the moment."""
 
-from app.serve.metrics import Metrics
+from photogenic.app.serve.http.metrics import Metrics
 
 
 def test_buckets_are_cumulative_and_end_with_the_count():
