@@ -86,7 +86,7 @@ def test_records_of_libraries_keep_their_level_logger_and_traceback(log):
 
 def test_a_library_that_logs_is_heard_once(tmp_path):
     program = (
-        "import logging, sys; from app import logs; logs.begin('json'); logs.call('build');"
+        "import logging, sys; from photogenic.app.terminal import logs; logs.begin('json'); logs.call('build');"
         "logging.getLogger('a.b').warning('beware of %s', 'dogs'); logging.getLogger('a.b').info('never mind');"
         "logging.disable(); sys.stderr.end(0)"
     )
