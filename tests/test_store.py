@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from photogenic import FeatureStore, features
+import photogenic
+from photogenic import FeatureStore
 from photogenic.features.build import held_encoders
 from photogenic.features.search import index
 from photogenic.warehouse import EncoderError, InputError, StoreError
@@ -46,7 +47,7 @@ def store(tmp_path: Path) -> FeatureStore:
 
 
 def test_importing_features_loads_nothing_heavy() -> None:
-    code = "import sys, features; features.FeatureStore; print(*sys.modules)"
+    code = "import sys, photogenic; photogenic.FeatureStore; print(*sys.modules)"
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     )
@@ -54,11 +55,11 @@ def test_importing_features_loads_nothing_heavy() -> None:
 
 
 def test_every_export_is_there() -> None:
-    for name in features.__all__:
-        assert getattr(features, name) is not None
-    assert set(features.__all__) <= set(dir(features))
+    for name in photogenic.__all__:
+        assert getattr(photogenic, name) is not None
+    assert set(photogenic.__all__) <= set(dir(photogenic))
     with pytest.raises(AttributeError, match="nonsense"):
-        _ = features.nonsense
+        _ = photogenic.nonsense
 
 
 def test_a_mistyped_path_builds_nothing(tmp_path: Path) -> None:

@@ -224,13 +224,13 @@ async def test_the_same_bytes_of_two_photos_are_held_once(tmp_path):
 
 async def test_the_journal_is_merged_on_the_way(tmp_path, monkeypatch):
     merged = []
-    whole = story.ledger.merge
+    whole = story.attempts.merge
 
     def counted(con, path, layout):
         merged.append(path)
         whole(con, path, layout)
 
-    monkeypatch.setattr(story.ledger, "merge", counted)
+    monkeypatch.setattr(story.attempts, "merge", counted)
     async with FakeNetwork(WORLD, faults=Faults(latency_s=0.02)) as fake:
         db = make_store(tmp_path, [(key, fake.picture_url(key)) for key in keys(200)])
         report = await run(db, limits=replace(PATIENT, sync_every_s=0.02, merge_every_s=0.05))

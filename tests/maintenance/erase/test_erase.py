@@ -304,7 +304,10 @@ def test_a_file_that_is_not_ours_is_named_and_the_erase_waits_for_it(db):
 )
 def test_verification_does_not_trust_the_removal(db, monkeypatch, omitted, answer, found_by):
     """Each of the four looks finds what was not removed."""
-    monkeypatch.setattr(f"features.{'erase' if omitted == 'settle' else 'shadow'}.{omitted}", lambda *_: answer)
+    monkeypatch.setattr(
+        f"photogenic.maintenance.erase.{'erase' if omitted == 'settle' else 'staged_store'}.{omitted}",
+        lambda *_: answer,
+    )
     if omitted == "settle":
         db.layout.fetch.mkdir()
         (db.layout.fetch / "left.ndjson").write_text(json.dumps({"photo_id": PHOTO}))

@@ -78,7 +78,7 @@ def test_what_the_user_set_stands(monkeypatch):
 
 def test_a_store_in_python_tells_libraries_that_come_later():
     program = (
-        "import os\nfrom features import FeatureStore\nFeatureStore('none')\n"
+        "import os\nfrom photogenic import FeatureStore\nFeatureStore('none')\n"
         "import polars, pyarrow\nprint(polars.thread_pool_size(), pyarrow.cpu_count(), os.environ['OMP_WAIT_POLICY'])"
     )
     environment = {k: v for k, v in os.environ.items() if "THREADS" not in k and not k.startswith("OMP_")}
