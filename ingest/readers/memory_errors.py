@@ -6,23 +6,10 @@ import contextlib
 from collections.abc import Iterator
 
 from photogenic.warehouse import StoreError
+from photogenic.warehouse import StoreError
+from photogenic.warehouse.duckdb_store.error_mapping import is_shortage
 
 __all__ = ["is_over_the_limit", "is_shortage", "shortage", "shortage_told"]
-
-_SIGNS = (
-    *("bad_alloc", "annot allocate memory", "ut of memory", "Out of Memory", "failed to allocate", "malloc of size"),
-    *("start new thread", "failed to map segment", "Resource temporarily unavailable"),
-)
-
-
-def is_shortage(error: BaseException) -> bool:
-    """Whether an error tells of too little memory (or address space), not of the file."""
-    import duckdb
-
-    if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
-        return True
-    kinds = (duckdb.Error, OSError, RuntimeError, ImportError)
-    return isinstance(error, kinds) and any(sign in str(error) for sign in _SIGNS)
 
 
 def is_over_the_limit(error: BaseException) -> bool:

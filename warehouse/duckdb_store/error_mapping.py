@@ -17,7 +17,7 @@ from photogenic.warehouse.errors import InputError, PhotogenicError, ResourceErr
 if TYPE_CHECKING:
     from photogenic.warehouse.storage.layout import Layout
 
-__all__ = ["damage", "shortage", "told", "trouble", "unforeseen"]
+__all__ = ["damage", "is_shortage", "shortage", "told", "trouble", "unforeseen"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -38,12 +38,12 @@ _UNWRITTEN = (
 
 
 _NO_MEMORY = (
-    *("bad_alloc", "Cannot allocate memory", "can't allocate memory", "Out of memory", "failed to map segment"),
-    *("malloc of size", "realloc of size", "cannot allocate memory", "Failed to allocate"),
+    *("bad_alloc", "annot allocate memory", "can't allocate memory", "ut of memory", "Out of Memory"),
+    *("malloc of size", "realloc of size", "ailed to allocate", "failed to map segment"),
 )
 """As glibc, DuckDB, torch, Arrow and FAISS say it, in errors of types that tell nothing."""
 _NO_THREADS = (
-    *("can't start new thread", "Resource temporarily unavailable", "Failed to create thread"),
+    *("start new thread", "Resource temporarily unavailable", "Failed to create thread"),
     *("thread constructor failed", "could not spawn threads", "ThreadPoolBuildError"),
 )
 
@@ -89,6 +89,16 @@ def trouble(error: BaseException, layout: Layout) -> StoreError | ResourceError 
                 return _disk(layout, _short(seen))
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether an error of a library tells of too little memory, address space or threads, not of what it reads."""
+    import duckdb
+
+    if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
+        return True
+    kinds = (duckdb.Error, OSError, RuntimeError, ImportError)
+    return isinstance(error, kinds) and _has(error, _NO_MEMORY + _NO_THREADS)
 
 
 def shortage(error: BaseException) -> ResourceError | None:
