@@ -22,13 +22,15 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import IO
 
 from photogenic.ingest.images.image_header import Header, look_at
 from photogenic.warehouse import Layout
 from photogenic.warehouse.processes import launch
+from photogenic.ingest.images.image_header import Header, look_at
+from photogenic.warehouse import Layout
+from photogenic.warehouse.processes import launch
+from warehouse.shared_memory import memory
 
 __all__ = ["Stower"]
 
@@ -56,18 +58,20 @@ class Stower:
         self._rest = b""
 
     def __enter__(self) -> Stower:
-        with _unnamed_file() as shared:
-            shared.truncate(_SLOTS * SLOT_BYTES)
-            self._slots = mmap.mmap(shared.fileno(), _SLOTS * SLOT_BYTES)
+        shared = memory(_SLOTS * SLOT_BYTES)
+        try:
+            self._slots = mmap.mmap(shared, _SLOTS * SLOT_BYTES)
             self._process = subprocess.Popen(
-                [*self._command, str(shared.fileno())],
+                [*self._command, str(shared)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                pass_fds=(shared.fileno(),),
+                pass_fds=(shared,),
                 start_new_session=True,  # Ctrl-C is the loop's to answer
                 bufsize=0,
                 env=launch.environment(),
             )
+        finally:
+            os.close(shared)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
@@ -128,13 +132,6 @@ class Stower:
             if not waiting.done():
                 waiting.set_result(None)
         self._waiting.clear()
-
-
-def _unnamed_file() -> IO[bytes]:
-    """In memory where the system has such files."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("photogenic"), "w+b")
-    return tempfile.TemporaryFile()
 
 
 def _write(path: str, data: bytes | memoryview) -> None:

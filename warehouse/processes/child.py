@@ -11,7 +11,7 @@ from typing import IO
 
 from photogenic.warehouse.processes import launch
 
-__all__ = ["Child", "ChildDiedError", "memory"]
+__all__ = ["Child", "ChildDiedError"]
 
 _SAID = 1 << 16
 
@@ -79,17 +79,6 @@ class Child:
         telling = [line.strip() for line in said.splitlines() if "Error" in line]
         why = f"{name}: {telling[-1]}" if telling else name
         return ChildDiedError(why[:300], killed=code in (-signal.SIGKILL, -signal.SIGTERM))
-
-
-def memory(size: int) -> int:
-    """A file descriptor of memory that children can share; it belongs to no file, and nothing of it stays."""
-    if hasattr(os, "memfd_create"):
-        handle = os.memfd_create("photogenic")
-    else:
-        with tempfile.TemporaryFile() as file:
-            handle = os.dup(file.fileno())
-    os.truncate(handle, size)
-    return handle
 
 
 def _name(number: int) -> str:
