@@ -28,16 +28,7 @@ from photogenic.features.faces.detections import Sighting
 from photogenic.features.faces.detector import Detector, Face, FaceSettings, nobody, require_libraries
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.processes.child import ChildDiedError, memory
-from photogenic.features.encoders import weights
-from photogenic.features.encoders.backbones import Cut
-from photogenic.warehouse.processes.child import ChildDiedError
-from photogenic.features.encoders.batch_embedder import cuts as cuts_of
-from photogenic.features.faces.detector import Detector, Face, FaceSettings, nobody, require_libraries
-from photogenic.features.compute.worker_protocol import Line, Task, laid_out
-from photogenic.features.compute.preprocess import BATCH, Order, Prepared, Preparer, loader
-from photogenic.features.faces.detections import Sighting
-from photogenic.warehouse import Layout, StoreError
-from warehouse.shared_memory import memory
+from warehouse.processes.shared_memory import memory
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 from photogenic.features.faces.blazeface import Box
 from photogenic.warehouse import MissingPartError
 from photogenic.warehouse.processes.child import Child, memory
-from photogenic.features.faces.blazeface import Box
-from photogenic.warehouse.processes.child import Child
-from photogenic.warehouse import MissingPartError
-from warehouse.shared_memory import memory
+from warehouse.processes.shared_memory import memory
 
 __all__ = ["DetectorProcess"]
 

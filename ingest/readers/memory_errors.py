@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 
 from photogenic.warehouse import StoreError
-from photogenic.warehouse import StoreError
 from photogenic.warehouse.duckdb_store.error_mapping import is_shortage
 
 __all__ = ["is_over_the_limit", "is_shortage", "shortage", "shortage_told"]
