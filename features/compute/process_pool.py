@@ -28,7 +28,6 @@ from photogenic.features.faces.detections import Sighting
 from photogenic.features.faces.detector import Detector, Face, FaceSettings, nobody, require_libraries
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.processes.child import ChildDiedError, memory
-from warehouse.processes.shared_memory import memory
 
 if TYPE_CHECKING:
     from types import TracebackType

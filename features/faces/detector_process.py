@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from photogenic.features.faces.blazeface import Box
 from photogenic.warehouse import MissingPartError
 from photogenic.warehouse.processes.child import Child, memory
-from warehouse.processes.shared_memory import memory
 
 __all__ = ["DetectorProcess"]
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from photogenic.ingest.images.image_header import Header, look_at
 from photogenic.warehouse import Layout
 from photogenic.warehouse.processes import launch
-from warehouse.processes.shared_memory import memory
+from photogenic.warehouse.processes.shared_memory import memory
 
 __all__ = ["Stower"]
 
