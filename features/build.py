@@ -26,7 +26,7 @@ from photogenic.features.search import index, index_files
 from photogenic.features.search.index_files import IndexManifest
 from photogenic.features.similarity.relations import Likeness, update_likeness
 from photogenic.features.vectors import reader
-from photogenic.warehouse import Database, EncoderError, InputError, Layout, Progress, StoreError, silent
+from photogenic.warehouse import Database, EncoderError, InputError, Layout, Progress, Store, StoreError, silent
 from photogenic.warehouse.labels.build import BuildReport as LabelReport
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
@@ -146,28 +146,25 @@ def build(
         notes=report.notes,
         elsewhere=labelling is not None,
     )
+    store = Store(db, progress)
     with db.lock("features build"):
         if asks_labels:
             with _timed(report, "labels"):
-                report.labels = build_labels(
-                    db, as_of=as_of, options=choices, anew=anew, cluster=labelling, progress=progress
-                )
+                report.labels = build_labels(store, as_of=as_of, options=choices, anew=anew, cluster=labelling)
         if only in (None, "faces", "embeddings"):
             if len(photo_bytes(db)) or held_encoders(layout):
                 with _timed(report, "faces and embeddings"):
                     wanted = names if only != "faces" else []
                     report.computed = compute(
-                        db,
-                        layout,
+                        store,
                         wanted,
                         faces=faces,
                         flip=flip,
                         dtype=dtype,
                         cluster=cluster if engine == "spark" else None,
-                        progress=progress,
                     )
                 with _timed(report, "labels of faces"):
-                    labels = build_labels(db, as_of=as_of, options=choices, cluster=labelling, progress=progress)
+                    labels = build_labels(store, as_of=as_of, options=choices, cluster=labelling)
                 report.labels = _merged(report.labels, labels)
             else:
                 report.notes.append(_NO_PICTURES)
@@ -175,11 +172,9 @@ def build(
             held = held_encoders(layout)
             for name in names if only == "index" and encoders is not None else held:
                 with _timed(report, f"index {name}"):
-                    report.indices[name] = index.build(layout, name, recall=recall, memory=memory, progress=progress)
+                    report.indices[name] = index.build(store, name, recall=recall, memory=memory)
             with _timed(report, "likeness"):
-                report.likeness = update_likeness(
-                    db, layout, list(report.indices), k=neighbours, duplicates=near_duplicates, progress=progress
-                )
+                report.likeness = update_likeness(store, list(report.indices), k=neighbours, duplicates=near_duplicates)
         tell(db, layout)
         report.funnel = _funnel(db)
     for note in report.notes:

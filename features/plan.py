@@ -21,7 +21,7 @@ from photogenic.features.faces.detector import FaceSettings
 from photogenic.features.previous_build import Engine, chosen_cluster
 from photogenic.features.search import index
 from photogenic.features.similarity.relations import stale_likeness
-from photogenic.warehouse import Database, Layout, Progress, silent
+from photogenic.warehouse import Database, Layout, Progress, Store, silent
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.labels.plan import LabelPlan, plan_labels
 from photogenic.warehouse.option_ranges import check
@@ -114,7 +114,7 @@ def plan(
         StoreError: there is no store.
     """
     check(recall=recall, memory=memory, neighbours=neighbours)
-    notes: list[str] = []
+    store, notes = Store(db, progress), list[str]()
     names, as_of, choices = prepare(
         db, layout, encoders=encoders, only=only, as_of=as_of, options=options, faces=faces, notes=notes
     )
@@ -124,7 +124,7 @@ def plan(
     if cluster is not None and cluster.facts is not None:
         notes.append("What Spark would do about labels is not rehearsed: it takes as long as the build.")
     elif asks_labels:
-        labels = plan_labels(db, as_of=as_of, options=choices, anew=anew, progress=progress)
+        labels = plan_labels(store, as_of=as_of, options=choices, anew=anew)
     found = BuildPlan(labels, notes=tuple(notes))
     if only in (None, "faces", "embeddings"):
         wanted = names if only != "faces" else []
@@ -139,7 +139,7 @@ def plan(
             for name in considered
             if name in fresh or not index.is_current(layout, name, recall=recall, memory=memory)
         ]
-        likeness = stale_likeness(db, layout, considered, k=neighbours, duplicates=near_duplicates)
+        likeness = stale_likeness(store, considered, k=neighbours, duplicates=near_duplicates)
     return replace(found, indices=tuple(indices), likeness=likeness)
 
 

@@ -9,7 +9,7 @@ from photogenic import sql
 from photogenic.features.build import held_encoders
 from photogenic.features.search import index_files
 from photogenic.features.vectors import reader
-from photogenic.warehouse import Database, Layout
+from photogenic.warehouse import Database, Layout, Store
 from photogenic.warehouse.duckdb_store.live_status import underway
 from photogenic.warehouse.labels.build import former_cluster
 from photogenic.warehouse.labels.compute import Computation
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["freshness", "status"]
 
 
-def status(db: Database, layout: Layout) -> dict[str, Any]:
+def status(store: Store) -> dict[str, Any]:
     """One object, fit for JSON.
 
     Returns:
@@ -41,7 +41,8 @@ def status(db: Database, layout: Layout) -> dict[str, Any]:
     Raises:
         StoreError: there is no store.
     """
-    with db.read() as con:
+    layout = store.layout
+    with store.database.read() as con:
         there = {name for (name,) in con.execute("select table_name from information_schema.tables").fetchall()}
         relations = {
             name: con.execute(f"select count(*) from {name}").fetchall()[0][0] if name in there else None
@@ -58,7 +59,7 @@ def status(db: Database, layout: Layout) -> dict[str, Any]:
         "relations": relations,
         "rejects": rejects,
         "photos": photos,
-        "labels": freshness(db),
+        "labels": freshness(store.database),
         "embeddings": {name: _vectors(layout, name, photos.get("ok", 0)) for name in held_encoders(layout)},
         "writer": None if (writer := holder(layout.lock)) is None else str(writer),
         "underway": underway(layout),

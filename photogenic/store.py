@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from photogenic.warehouse import Database, Layout, Progress, Settings, default_store, silent
+from photogenic.warehouse import Database, Layout, Progress, Settings, Store, default_store, silent
 from photogenic.warehouse.duckdb_store.history import History, Remembering
 from photogenic.warehouse.duckdb_store.live_status import telling
 from photogenic.warehouse.processes.threads import share_out
@@ -169,20 +169,20 @@ class FeatureStore:
         """Write the facts as partitioned Parquet, from which Spark can compute labels."""
         from photogenic.warehouse.spark.export import export
 
-        return export(self.database, uri, progress=self.progress)
+        return export(self._store, uri)
 
     def erase(self, user_ids: Sequence[str] = ()) -> list[Receipt]:
         """Remove people from everything, and finish an erase that was cut off. See `maintenance.erase.erase.erase`."""
         from photogenic.maintenance.erase.erase import erase
 
         with telling(self.layout, self.progress) as progress:
-            return erase(self.database, self.layout, user_ids, progress=progress)
+            return erase(self._store.reporting_to(progress), user_ids)
 
     def backup(self, folder: str | Path, *, thorough: bool = False) -> BackupReport:
         """Copy the store into a folder while it is in use. See `maintenance.backup.backup.backup`."""
         from photogenic.maintenance.backup.backup import backup
 
-        return backup(self.database, self.layout, folder, thorough=thorough, progress=self.progress)
+        return backup(self._store, folder, thorough=thorough)
 
     def restore(
         self, folder: str | Path, *, replace: bool = False, tombstones: str | Path | None = None
@@ -191,14 +191,13 @@ class FeatureStore:
         from photogenic.maintenance.backup.restore import restore
 
         self.close()
-        limits, progress = self.database.settings, self.progress
-        return restore(self.layout, limits, folder, replace=replace, tombstones=tombstones, progress=progress)
+        return restore(self._store, folder, replace=replace, tombstones=tombstones)
 
     def doctor(self, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
         """What is wrong with this machine or store, and what helps. See `maintenance.doctor.checks.examine`."""
         from photogenic.maintenance.doctor.checks import examine
 
-        return examine(self.database, self.layout, thorough=thorough, fix=fix)
+        return examine(self._store, thorough=thorough, fix=fix)
 
     def sql(self, query: str, *, limit: int | None = None) -> pl.DataFrame:
         """The answer to one SELECT on the published snapshot.
@@ -236,9 +235,7 @@ class FeatureStore:
         """Vectors, labels and weights of the same photos. See `features.vectors.training_set.training_set`."""
         from photogenic.features.vectors.training_set import training_set
 
-        return training_set(
-            self.database, self.layout, target, encoder=encoder, setup=setup, split=split, source=source, flip=flip
-        )
+        return training_set(self._store, target, encoder=encoder, setup=setup, split=split, source=source, flip=flip)
 
     def similar(
         self,
@@ -252,10 +249,13 @@ class FeatureStore:
         exact: bool | None = None,
     ) -> pl.DataFrame:
         """The k photos most similar to a photo, a file or a vector. See `features.search.searcher.Searcher.similar`."""
-        progress = self.progress
         return self.searcher.similar(
-            query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact, progress=progress
+            query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact
         )
+
+    @property
+    def _store(self) -> Store:
+        return Store(self.database, self.progress)
 
     @property
     def searcher(self) -> Searcher:
@@ -263,14 +263,14 @@ class FeatureStore:
         from photogenic.features.search.searcher import Searcher
 
         if self._searcher is None:
-            self._searcher = Searcher(self.database, self.layout)
+            self._searcher = Searcher(self._store)
         return self._searcher
 
     def status(self) -> dict[str, Any]:
         """Counts, rejects, freshness, and who writes. See `features.status.status`."""
         from photogenic.features.status import status
 
-        return status(self.database, self.layout)
+        return status(self._store)
 
     def _ingest(
         self,
@@ -282,4 +282,4 @@ class FeatureStore:
         from photogenic.ingest.tabular.load import ingest
 
         with telling(self.layout, self.progress) as progress:
-            return ingest(self.database, kind, files, mapping=mapping or {}, images=images, progress=progress)
+            return ingest(self._store.reporting_to(progress), kind, files, mapping=mapping or {}, images=images)

@@ -23,7 +23,7 @@ from photogenic import FeatureStore
 from photogenic.app.demo.planted_vs_found import Finding
 from photogenic.app.terminal.output import Table, show
 from photogenic.ingest.config import CrawlSettings, Limits
-from photogenic.warehouse import InputError
+from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.option_ranges import check
 from photogenic.warehouse.progress import Progress, silent
 
@@ -126,7 +126,7 @@ def _crawl(store: FeatureStore, fake: FakeNetwork, vault: Vault, progress: Progr
 
     world = fake.world
     settings = CrawlSettings(api=str(fake.base), budget=_BUDGET)
-    crawl(store.database, usernames=list(world.accounts), vault=vault, settings=settings, progress=progress)
+    crawl(Store(store.database, progress), usernames=list(world.accounts), vault=vault, settings=settings)
     posts = [post for account in world.accounts.values() for post in account.posts]
     there = {
         "accounts": len(world.accounts),
@@ -154,7 +154,7 @@ def _fetch(store: FeatureStore, fake: FakeNetwork, progress: Progress) -> Findin
     from photogenic.ingest.download.fetch import fetch
 
     limits = Limits(allow_private=True, read_s=5, backoff_s=0.1)
-    report = fetch(store.database, limits=limits, progress=progress)
+    report = fetch(Store(store.database, progress), limits=limits)
     settled = dict(
         store.sql("select photo_id, arg_max(status, attempt) from fetch_attempts group by photo_id").iter_rows()
     )

@@ -15,25 +15,21 @@ from photogenic.features.encoders.batch_embedder import embedders
 from photogenic.features.encoders.device import choose, one_thread_each
 from photogenic.features.encoders.registry import encoder
 from photogenic.features.vectors.writer import Shelf
-from photogenic.warehouse import EncoderError, Progress, silent
+from photogenic.warehouse import EncoderError, Store
 
 if TYPE_CHECKING:
-    from photogenic.warehouse import Database, Layout
+    pass
 
 __all__ = ["embed_photos"]
 
 
-def embed_photos(
-    db: Database, layout: Layout, name: str, *, device: str | None = None, progress: Progress = silent
-) -> int:
+def embed_photos(store: Store, name: str, *, device: str | None = None) -> int:
     """Give every readable photo its vector by `name`, as `build` would; those that are held stay. How many are new.
 
     Args:
-        db: the warehouse.
-        layout: the store.
+        store: the open store.
         name: of an encoder of whole photos.
         device: as torch calls it.
-        progress: hears of every photo.
 
     Raises:
         EncoderError: nobody knows it, or it looks at faces.
@@ -42,22 +38,22 @@ def embed_photos(
     chosen, place = encoder(name), choose(device)
     if chosen.input != "photo":
         raise EncoderError(f"{name} looks at faces.", "an encoder of whole photos", f"features build --encoder {name}")
-    with db.lock("compute features"):
-        photos = photo_bytes(db).filter(status="ok").drop("status")
-        shelf = Shelf(layout, chosen, "")
+    with store.database.lock("compute features"):
+        photos = photo_bytes(store.database).filter(status="ok").drop("status")
+        shelf = Shelf(store.layout, chosen, "")
         held = set(shelf.held().filter(flip=False)["sha256"])
         owners = {sha: ids for sha, ids in photos.group_by("sha256").agg("photo_id").sort("sha256").iter_rows()}  # noqa: C416
         wanted = frozenset({(name, False)})
         work = [Order(sha256, look=False, wanted=wanted) for sha256 in owners if sha256 not in held]
         if work:
-            n_threads = db.settings.threads
+            n_threads = store.database.settings.threads
             width = place.batch if place.is_gpu else min(place.batch, BATCH)
             networks, batches, at = embedders([chosen], place), list[list[Order]](), 0
             for size in sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads):
                 batches.append(work[at : at + size])
                 at += size
-            crew = preparing(layout, None, networks, place, n=len(work), n_threads=n_threads)
-            stage = progress.stage(f"photos by {name}", len(work), "photos")
+            crew = preparing(store.layout, None, networks, place, n=len(work), n_threads=n_threads)
+            stage = store.progress.stage(f"photos by {name}", len(work), "photos")
             with one_thread_each(), crew as (prepare, n_callers), stage as advance:
                 for outcome in in_parallel(Worker(prepare, networks), batches, n_callers):
                     for made in outcome.vectors:

@@ -36,7 +36,7 @@ from photogenic.features.encoders.registry import Encoder, encoder
 from photogenic.features.faces.detections import Sightings
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.features.vectors.writer import Shelf
-from photogenic.warehouse import Database, Layout, Progress, silent
+from photogenic.warehouse import Database, Progress, Store
 from photogenic.warehouse.spark.session import Cluster
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ class ComputeReport:
 
 
 def compute(
-    db: Database,
-    layout: Layout,
+    store: Store,
     encoders: Sequence[str],
     *,
     faces: FaceSettings | None = None,
@@ -106,13 +105,11 @@ def compute(
     dtype: Literal["float32", "float16"] | None = None,
     device: str | None = None,
     cluster: Cluster | None = None,
-    progress: Progress = silent,
 ) -> ComputeReport:
     """Bring faces and vectors up to date with the photos that have bytes.
 
     Args:
-        db: the warehouse.
-        layout: the store.
+        store: the open store.
         encoders: names; none: faces only.
         faces: the detector and the confidence that counts.
         flip: the vectors of the mirror images as well.
@@ -120,7 +117,6 @@ def compute(
             one than they are held in computes them anew.
         device: as torch calls it; by default the best there is.
         cluster: Spark, whose workers look at the photos (executors.py); None: this machine does.
-        progress: hears of every photo.
 
     Raises:
         EncoderError: an encoder nobody knows.
@@ -128,29 +124,22 @@ def compute(
         WeightsError: weights that cannot be found.
         LockedError: another process writes to the store.
     """
+    db, progress = store.database, store.progress
     start, started_at = time.monotonic(), dt.datetime.now(dt.UTC).replace(tzinfo=None)
     settings = faces or FaceSettings()
     chosen = [encoder(name) for name in dict.fromkeys(encoders)]
     with db.lock("compute features"):
         held = photo_bytes(db)
         photos = held.filter(status="ok").drop("status")
-        sightings = Sightings(layout, settings)
-        shelves = [Shelf(layout, e, settings.digest, dtype) for e in chosen]
+        sightings = Sightings(store.layout, settings)
+        shelves = [Shelf(store.layout, e, settings.digest, dtype) for e in chosen]
         report = ComputeReport(len(photos))
         work = missing(photos, sightings.overview(), shelves, flip=flip)
         if len(work):
             n_threads = db.settings.threads if cluster is None else None
             owners, said = dict(photos.group_by("sha256").agg("photo_id").iter_rows()), time.monotonic()
             for outcome in _outcomes(
-                layout,
-                work,
-                shelves,
-                settings=settings,
-                device=device,
-                n_threads=db.settings.threads,
-                flip=flip,
-                cluster=cluster,
-                progress=progress,
+                store, work, shelves, settings=settings, device=device, flip=flip, cluster=cluster
             ):
                 report.add(outcome, _keep(outcome, owners, sightings, shelves))
                 if time.monotonic() - said >= _SAY_S:
@@ -176,45 +165,38 @@ def photo_bytes(db: Database) -> pl.DataFrame:
 
 
 def _outcomes(
-    layout: Layout,
+    store: Store,
     work: pl.DataFrame,
     shelves: Sequence[Shelf],
     *,
     settings: FaceSettings,
     device: str | None,
-    n_threads: int,
     flip: bool,
     cluster: Cluster | None,
-    progress: Progress,
 ) -> Iterator[Outcome]:
     """Step 3: batches worked on side by side, as they are ready."""
     needed = [shelf.encoder for shelf in shelves if any(work[name].any() for name in shelf.columns if name in work)]
     if cluster is not None:
         n = photos_a_round(needed, flip=flip)
         rounds = orders(work, (n for _ in range(0, len(work), n)))
-        outcomes = outcomes_on_spark(cluster, layout, rounds, encoders=needed, faces=settings)
+        outcomes = outcomes_on_spark(cluster, store.layout, rounds, encoders=needed, faces=settings)
     else:
-        outcomes = _here(layout, work, needed, choose(device), settings=settings, n_threads=n_threads)
-    with progress.stage("photos", len(work), "photos") as advance:
+        outcomes = _here(store, work, needed, choose(device), settings=settings)
+    with store.progress.stage("photos", len(work), "photos") as advance:
         for outcome in outcomes:
             yield outcome
             advance(outcome.n)
 
 
 def _here(
-    layout: Layout,
-    work: pl.DataFrame,
-    needed: Sequence[Encoder],
-    device: Device,
-    *,
-    settings: FaceSettings,
-    n_threads: int,
+    store: Store, work: pl.DataFrame, needed: Sequence[Encoder], device: Device, *, settings: FaceSettings
 ) -> Iterator[Outcome]:
     """By the cores and the GPU of this machine."""
+    n_threads = store.database.settings.threads
     width = min(device.batch, BATCH) if not device.is_gpu else device.batch
     batches = sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads)
     networks = embedders(needed, device, n_pictures=len(work))
-    crew = preparing(layout, settings, networks, device, n=len(work), n_threads=n_threads)
+    crew = preparing(store.layout, settings, networks, device, n=len(work), n_threads=n_threads)
     with one_thread_each(), crew as (prepare, n_callers):
         yield from in_parallel(Worker(prepare, networks), orders(work, batches), n_callers)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from photogenic.warehouse import Database, InputError
 from photogenic.warehouse.labels.build import as_clock, former_cluster
 from photogenic.warehouse.labels.compute import Computation
-from photogenic.warehouse.progress import Progress, silent
+from photogenic.warehouse.progress import silent
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["open_past"]
 
 
-def open_past(db: Database, as_of: dt.datetime, *, progress: Progress = silent) -> DuckDBPyConnection:
+def open_past(db: Database, as_of: dt.datetime) -> DuckDBPyConnection:
     """A reading connection on the newest snapshot as it would be if it had been built as of then.
 
     Args:
         db: the warehouse.
         as_of: UTC; only what happened and had arrived before. The choices behind labels are those of the last build.
-        progress: hears of every relation.
 
     Raises:
         AuditError: a relation would break its contract.
@@ -46,7 +45,7 @@ def open_past(db: Database, as_of: dt.datetime, *, progress: Progress = silent) 
                 "features build --only labels --as-of TIME, then ask without --as-of",
             )
         con.execute("create temp table photos_now as select photo_id, sha256 from photos")
-        Computation(con, clock, options, rehearsal=True).run(progress)
+        Computation(con, clock, options, rehearsal=True).run(silent)
         con.execute(
             "create temp table photos as select photos.* from photos inner join photos_now"
             " on photos.photo_id = photos_now.photo_id and photos.sha256 is not distinct from photos_now.sha256"

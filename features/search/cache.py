@@ -16,7 +16,7 @@ from photogenic.features.encoders.registry import DEFAULT
 from photogenic.features.search import index as indices
 from photogenic.features.search.filters import Selection, select
 from photogenic.features.search.index_files import Index
-from photogenic.warehouse import Database, Layout, StoreError
+from photogenic.warehouse import Database, StoreError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -36,12 +36,11 @@ class SearchCache:
 
     Args:
         db: the warehouse.
-        layout: the store.
         n_bytes: most memory for the vectors of selections.
     """
 
-    def __init__(self, db: Database, layout: Layout, n_bytes: int = CACHE_BYTES) -> None:
-        self.db, self.layout, self.n_bytes = db, layout, n_bytes
+    def __init__(self, db: Database, n_bytes: int = CACHE_BYTES) -> None:
+        self.db, self.layout, self.n_bytes = db, db.layout, n_bytes
         self._lock = threading.RLock()
         self._con: DuckDBPyConnection | None = None
         self._snapshot: tuple[int, int] | None = None

@@ -34,8 +34,8 @@ from photogenic.features.search.index_files import (
 )
 from photogenic.features.search.ivf import Shortcut, kind_for, shortcut_bytes
 from photogenic.features.search.ivf_update import renewed
+from photogenic.warehouse import Store
 from photogenic.warehouse.errors import AuditError, StoreError
-from photogenic.warehouse.progress import Progress, silent
 from photogenic.warehouse.storage.checksum import checksum
 from photogenic.warehouse.storage.layout import Layout
 
@@ -47,17 +47,14 @@ __all__ = ["build", "is_current", "limit_of", "load", "manifest", "manifests", "
 _SAMPLE = 50
 
 
-def build(
-    layout: Layout, encoder: str, *, recall: float = 0.99, memory: int | None = None, progress: Progress = silent
-) -> IndexManifest:
+def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | None = None) -> IndexManifest:
     """Bring the index of `encoder` up to date with its vectors. The caller holds the store's lock.
 
     Args:
-        layout: of the store.
+        store: the open store.
         encoder: whose vectors.
         recall: wanted recall@10 against exact search, 0 to 1.
         memory: most bytes that the index may take; None: no limit.
-        progress: who listens.
 
     Raises:
         AuditError: no index within `memory` reaches `recall`; the former one was kept.
@@ -65,6 +62,7 @@ def build(
     """
     from photogenic.features.vectors import reader
 
+    layout = store.layout
     source = reader.opened(layout, encoder)
     generation = _generation(source.manifest.content, recall, memory)
     former = read_manifest(layout, encoder)
@@ -80,7 +78,7 @@ def build(
             f"features build --only index --memory {size // 10**6 + 1}MB",
         )
     with (
-        progress.stage(f"index {encoder}", n, "photos") as advance,
+        store.progress.stage(f"index {encoder}", n, "photos") as advance,
         temporary_folder(layout, encoder, generation, n * dim * 4) as folder,
     ):
         ids, matrix = write_rows(folder, source, advance)

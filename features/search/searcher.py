@@ -23,7 +23,7 @@ from photogenic.features.search.cache import CACHE_BYTES, SearchCache
 from photogenic.features.search.filters import COLUMNS, Selection
 from photogenic.features.search.planner import Plan, choose
 from photogenic.features.search.queries import resolve
-from photogenic.warehouse import Database, Layout, Progress, silent
+from photogenic.warehouse import Store
 from photogenic.warehouse.duckdb_store.error_mapping import told
 from photogenic.warehouse.option_ranges import check
 
@@ -53,8 +53,7 @@ class Found:
 
 
 def similar(
-    db: Database,
-    layout: Layout,
+    store: Store,
     query: str | Path | NDArray[np.float32],
     *,
     k: int = 10,
@@ -63,13 +62,10 @@ def similar(
     popular: bool = False,
     as_of: dt.datetime | None = None,
     exact: bool | None = None,
-    progress: Progress = silent,
 ) -> pl.DataFrame:
     """The k photos most similar to one. See `Searcher.similar`, which also keeps what it read."""
-    with Searcher(db, layout) as searcher:
-        return searcher.similar(
-            query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact, progress=progress
-        )
+    with Searcher(store) as searcher:
+        return searcher.similar(query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact)
 
 
 class Searcher:
@@ -78,13 +74,12 @@ class Searcher:
     May be shared between threads.
 
     Args:
-        db: the warehouse.
-        layout: the store.
+        store: the open store.
         cache_bytes: most memory for the vectors of frequent selections.
     """
 
-    def __init__(self, db: Database, layout: Layout, *, cache_bytes: int = CACHE_BYTES) -> None:
-        self.cache = SearchCache(db, layout, cache_bytes)
+    def __init__(self, store: Store, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self.cache, self.progress = SearchCache(store.database, cache_bytes), store.progress
 
     def __enter__(self) -> Searcher:
         return self
@@ -106,7 +101,6 @@ class Searcher:
         popular: bool = False,
         as_of: dt.datetime | None = None,
         exact: bool | None = None,
-        progress: Progress = silent,
     ) -> pl.DataFrame:
         """The k photos most similar to one, nearest first; the query photo itself is not among them.
 
@@ -131,9 +125,9 @@ class Searcher:
         """
         found = self.find([query], k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact)
         if len(found.photos) < k:
-            progress.note(f"{len(found.photos)} photos match; {k} were asked for.")
+            self.progress.note(f"{len(found.photos)} photos match; {k} were asked for.")
         if found.recall < 1:
-            progress.note(f"Searched by the index: about {found.recall:.1%} of the true nearest.")
+            self.progress.note(f"Searched by the index: about {found.recall:.1%} of the true nearest.")
         return found.photos.drop("query")
 
     def find(

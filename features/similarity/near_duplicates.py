@@ -26,7 +26,7 @@ from photogenic.features.encoders.registry import DEFAULT
 from photogenic.features.search import index as indices
 from photogenic.features.similarity.neighbours import Graph, graph
 from photogenic.features.similarity.perceptual_hash import BITS, photo_hashes
-from photogenic.warehouse import Database, InputError, Layout, Progress, silent
+from photogenic.warehouse import Database, InputError, Layout, Store
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,22 +57,13 @@ class DuplicateSettings:
             raise InputError(f"bits is {self.bits}.", f"0 to {_GROUPS - 1}", "leave it out")
 
 
-def find(
-    db: Database,
-    layout: Layout,
-    near: Graph | None = None,
-    *,
-    settings: DuplicateSettings | None = None,
-    progress: Progress = silent,
-) -> pl.DataFrame:
+def find(store: Store, near: Graph | None = None, *, settings: DuplicateSettings | None = None) -> pl.DataFrame:
     """Links between photos that show the same picture.
 
     Args:
-        db: the warehouse.
-        layout: the store.
+        store: the open store.
         near: neighbours by an encoder of whole photos; None: embeddings do not count.
         settings: what counts.
-        progress: hears of every photo that is hashed.
 
     Returns:
         photo_id < other_id, cluster_id, reason (bytes, hash, mirror, embedding: the first that holds), bits
@@ -82,11 +73,11 @@ def find(
     import polars as pl
 
     chosen = settings or DuplicateSettings()
-    photos = _pictures(db)
+    photos = _pictures(store.database)
     firsts = photos.group_by("sha256").agg(first=pl.col("photo_id").min())
     same = photos.join(firsts, on="sha256").filter(pl.col("photo_id") != pl.col("first"))
     links = [_links(same["first"], same["photo_id"], "bytes", bits=np.zeros(len(same), np.int32))]
-    hashes = photo_hashes(db, layout, progress=progress).drop_nulls().join(firsts, on="sha256").sort("first")
+    hashes = photo_hashes(store).drop_nulls().join(firsts, on="sha256").sort("first")
     names = hashes["first"]
     stored = _matrix(hashes["hash"])
     for reason, asked in (("hash", stored), ("mirror", _matrix(hashes["mirror"]))):
@@ -107,33 +98,26 @@ def find(
 
 
 def update(
-    db: Database,
-    layout: Layout,
-    settings: DuplicateSettings | None = None,
-    *,
-    graphs: Mapping[str, Graph] | None = None,
-    progress: Progress = silent,
+    store: Store, settings: DuplicateSettings | None = None, *, graphs: Mapping[str, Graph] | None = None
 ) -> int | None:
     """Bring `near_duplicates` up to date, if photos or vectors have changed.
 
     Args:
-        db: the warehouse.
-        layout: the store.
+        store: the open store.
         settings: what counts; None: as last time, and nothing is done where there was none.
         graphs: neighbours that were just made, by encoder.
-        progress: hears of every photo.
 
     Returns:
         Links found; None when nothing was done.
     """
-    state = stale(db, layout, settings)
+    state = stale(store, settings)
     if state is None:
         return None
     near, encoder = None, state["encoder"]
     if encoder is not None:
-        near = (graphs or {}).get(encoder) or graph(layout, encoder, _NEAR, progress=progress)
-    links = find(db, layout, near, settings=DuplicateSettings(**state["settings"]), progress=progress)
-    with db.write("features build --near-duplicates") as con:
+        near = (graphs or {}).get(encoder) or graph(store, encoder, _NEAR)
+    links = find(store, near, settings=DuplicateSettings(**state["settings"]))
+    with store.database.write("features build --near-duplicates") as con:
         con.begin()
         con.execute("delete from facts.near_duplicates")
         con.register("found", links.to_arrow())
@@ -143,9 +127,9 @@ def update(
     return len(links)
 
 
-def stale(db: Database, layout: Layout, settings: DuplicateSettings | None = None) -> dict[str, Any] | None:
+def stale(store: Store, settings: DuplicateSettings | None = None) -> dict[str, Any] | None:
     """What `update` would make the links from; None when it would do nothing."""
-    with db.read() as con:
+    with store.database.read() as con:
         ((said,),) = con.execute(
             "select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
         ).fetchall()
@@ -154,12 +138,12 @@ def stale(db: Database, layout: Layout, settings: DuplicateSettings | None = Non
         if last is None:
             return None
         settings = DuplicateSettings(**last["settings"])
-    encoder = _photo_encoder(layout) if settings.distance is not None else None
+    encoder = _photo_encoder(store.layout) if settings.distance is not None else None
     state = {
         "settings": asdict(settings),
         "encoder": encoder,
-        "vectors": indices.vectors_content(layout, encoder) if encoder else None,
-        "pictures": hashlib.sha256(_pictures(db).write_csv().encode()).hexdigest()[:16],
+        "vectors": indices.vectors_content(store.layout, encoder) if encoder else None,
+        "pictures": hashlib.sha256(_pictures(store.database).write_csv().encode()).hexdigest()[:16],
     }
     return None if state == last else state
 

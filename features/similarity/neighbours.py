@@ -16,7 +16,7 @@ from photogenic.features.search import index as indices
 from photogenic.features.search.filters import Selection
 from photogenic.features.search.index_files import Index
 from photogenic.features.search.searcher import answer
-from photogenic.warehouse import Database, Layout, Progress, silent
+from photogenic.warehouse import Database, Store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,24 +45,23 @@ class Graph:
     recall: float
 
 
-def graph(layout: Layout, encoder: str, k: int, *, progress: Progress = silent) -> Graph:
+def graph(store: Store, encoder: str, k: int) -> Graph:
     """Search with every photo of an index.
 
     Args:
-        layout: of the store.
+        store: the open store.
         encoder: that has an index.
         k: how many neighbours of each.
-        progress: hears of every photo.
 
     Raises:
         StoreError: there is no index.
     """
-    index = indices.load(layout, encoder)
+    index = indices.load(store.layout, encoder)
     n, width = len(index), max(min(k, len(index) - 1), 0)
     every = Selection(index, index.ids.to_frame())
     rows, distances = np.full((n, width), -1, np.int32), np.full((n, width), np.inf, np.float32)
     recall = 1.0
-    with progress.stage(f"neighbours {encoder}", n, "photos") as advance:
+    with store.progress.stage(f"neighbours {encoder}", n, "photos") as advance:
         for start in range(0, n if width else 0, _QUERIES):
             own = np.arange(start, min(start + _QUERIES, n))
             Q = np.ascontiguousarray(index.vectors[own])
@@ -73,38 +72,34 @@ def graph(layout: Layout, encoder: str, k: int, *, progress: Progress = silent) 
     return Graph(index, k, rows, distances, recall)
 
 
-def update(
-    db: Database, layout: Layout, encoders: Sequence[str], k: int | None = None, *, progress: Progress = silent
-) -> dict[str, Graph]:
+def update(store: Store, encoders: Sequence[str], k: int | None = None) -> dict[str, Graph]:
     """Bring `neighbours` up to date: k of each photo, or as many as there were, where vectors have changed.
 
     Args:
-        db: the warehouse.
-        layout: the store.
+        store: the open store.
         encoders: that have an index.
         k: None: only encoders that have neighbours already.
-        progress: hears of every photo.
 
     Returns:
         What was made, by encoder.
     """
     made = {}
-    for encoder, wanted in stale(db, layout, encoders, k).items():
-        made[encoder] = graph(layout, encoder, wanted, progress=progress)
-        publish(db, made[encoder])
+    for encoder, wanted in stale(store, encoders, k).items():
+        made[encoder] = graph(store, encoder, wanted)
+        publish(store.database, made[encoder])
     return made
 
 
-def stale(db: Database, layout: Layout, encoders: Sequence[str], k: int | None = None) -> dict[str, int]:
+def stale(store: Store, encoders: Sequence[str], k: int | None = None) -> dict[str, int]:
     """Which of them `update` would make anew, and with how many neighbours."""
-    with db.read() as con:
+    with store.database.read() as con:
         rows = con.execute("select encoder, k, vectors_content from facts.neighbour_sets").fetchall()
     held = {encoder: (size, content) for encoder, size, content in rows}
     wanted = {encoder: k or held.get(encoder, (0, ""))[0] for encoder in encoders}
     return {
         encoder: size
         for encoder, size in wanted.items()
-        if size and held.get(encoder) != (size, indices.vectors_content(layout, encoder))
+        if size and held.get(encoder) != (size, indices.vectors_content(store.layout, encoder))
     }
 
 

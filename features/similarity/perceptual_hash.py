@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from photogenic.warehouse import Database, Layout, Progress, silent
+from photogenic.warehouse import Layout, Store
 from photogenic.warehouse.storage.parquet_parts import Parts
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> tuple[bytes, bytes] | None:
     return _bits(waves), _bits(mirrored)
 
 
-def photo_hashes(db: Database, layout: Layout, *, progress: Progress = silent) -> pl.DataFrame:
+def photo_hashes(store: Store) -> pl.DataFrame:
     """The hashes of all photos whose bytes are held; those not known yet are computed, and kept in Parquet.
 
     Returns:
@@ -67,13 +67,13 @@ def photo_hashes(db: Database, layout: Layout, *, progress: Progress = silent) -
     """
     from photogenic.features.compute.pipeline import photo_bytes
 
-    parts = Parts(layout.hashes, _VERSION)
-    wanted = photo_bytes(db).filter(status="ok").select("sha256").unique().sort("sha256")
+    parts = Parts(store.layout.hashes, _VERSION)
+    wanted = photo_bytes(store.database).filter(status="ok").select("sha256").unique().sort("sha256")
     held = _held(parts)
     missing = wanted.join(held, on="sha256", how="anti")["sha256"].to_list()
     if missing:
-        with progress.stage("hashes", len(missing), "photos") as advance:
-            for batch in _computed(layout, missing, db.settings.threads):
+        with store.progress.stage("hashes", len(missing), "photos") as advance:
+            for batch in _computed(store.layout, missing, store.database.settings.threads):
                 parts.append(batch.to_arrow())
                 advance(len(batch))
     _seal(parts, wanted)

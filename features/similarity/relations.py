@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from photogenic.warehouse import Database, Layout, Progress, silent
+from photogenic.warehouse import Store
 from photogenic.warehouse.option_ranges import check
 
 __all__ = ["Likeness", "stale_likeness", "update_likeness"]
@@ -28,41 +28,33 @@ class Likeness:
 
 
 def update_likeness(
-    db: Database,
-    layout: Layout,
-    encoders: Sequence[str],
-    *,
-    k: int | None = None,
-    duplicates: bool = False,
-    progress: Progress = silent,
+    store: Store, encoders: Sequence[str], *, k: int | None = None, duplicates: bool = False
 ) -> Likeness:
     """Bring both up to date.
 
     Args:
-        db: the warehouse.
-        layout: the store.
+        store: the open store.
         encoders: that have an index.
         k: neighbours of each photo; None: as many as last time, none if there were none.
         duplicates: seek them; False: only if they were sought before.
-        progress: hears of every photo.
     """
     from photogenic.features.similarity import near_duplicates, neighbours
 
     check(neighbours=k)
-    made = neighbours.update(db, layout, encoders, k, progress=progress)
+    made = neighbours.update(store, encoders, k)
     wanted = near_duplicates.DuplicateSettings() if duplicates else None
-    n_links = near_duplicates.update(db, layout, wanted, graphs=made, progress=progress)
+    n_links = near_duplicates.update(store, wanted, graphs=made)
     return Likeness({name: graph.k for name, graph in made.items()}, n_links)
 
 
 def stale_likeness(
-    db: Database, layout: Layout, encoders: Sequence[str], *, k: int | None = None, duplicates: bool = False
+    store: Store, encoders: Sequence[str], *, k: int | None = None, duplicates: bool = False
 ) -> tuple[str, ...]:
     """What `update_likeness` would make, as `neighbours ENCODER` and `near_duplicates`."""
     from photogenic.features.similarity import near_duplicates, neighbours
 
-    stale = [f"neighbours {name}" for name in neighbours.stale(db, layout, encoders, k)]
+    stale = [f"neighbours {name}" for name in neighbours.stale(store, encoders, k)]
     wanted = near_duplicates.DuplicateSettings() if duplicates else None
-    if near_duplicates.stale(db, layout, wanted) is not None:
+    if near_duplicates.stale(store, wanted) is not None:
         stale.append("near_duplicates")
     return tuple(stale)

@@ -10,7 +10,7 @@ import numpy as np
 
 from photogenic import sql
 from photogenic.features.vectors import reader
-from photogenic.warehouse import Database, InputError, Layout
+from photogenic.warehouse import Database, InputError, Store
 from photogenic.warehouse.duckdb_store.query import require_labels
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ class TrainingSet:
 
 
 def training_set(
-    db: Database,
-    layout: Layout,
+    store: Store,
     target: Target,
     *,
     encoder: str | Sequence[str],
@@ -76,8 +75,7 @@ def training_set(
     photos as for the other targets, so that results can be set side by side.
 
     Args:
-        db: the warehouse.
-        layout: the store.
+        store: the open store.
         target: what is to be predicted.
         encoder: one, several, or `a+b`: their vectors side by side.
         setup: all photos, or those with exactly one face.
@@ -94,12 +92,12 @@ def training_set(
         raise InputError("No encoder was given.", "one or more", 'encoder="dlib_face"')
     if split is not None and split not in get_args(Split):
         raise InputError(f"There is no split {split!r}.", f"one of {', '.join(get_args(Split))}", "")
-    rows = labelled(db, target, setup, source)
+    rows = labelled(store.database, target, setup, source)
     if split is not None:
         rows = rows.filter(rows["split"] == split)
     n_labelled = len(rows)
     for name in names:
-        rows = rows.filter(rows["photo_id"].is_in(reader.opened(layout, name).ids(flip=flip)))
+        rows = rows.filter(rows["photo_id"].is_in(reader.opened(store.layout, name).ids(flip=flip)))
     ids = rows["photo_id"].to_list()
     return TrainingSet(
         target=target,
@@ -107,7 +105,7 @@ def training_set(
         setup=setup,
         photo_ids=ids,
         user_ids=rows["user_id"].to_list(),
-        X=np.hstack([reader.read(layout, name, ids, flip=flip)[1] for name in names]),
+        X=np.hstack([reader.read(store.layout, name, ids, flip=flip)[1] for name in names]),
         y=rows["y"].to_numpy().astype(np.float32),
         weight=rows["weight"].to_numpy().astype(np.float32),
         gender=rows["gender"].to_list(),

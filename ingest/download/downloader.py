@@ -29,7 +29,7 @@ from photogenic.ingest.download.scheduler import Item, Lane, Lanes
 from photogenic.ingest.download.statuses import STATUSES
 from photogenic.ingest.journal.clock import Clock, retry_after_s
 from photogenic.ingest.journal.writer import Scribe
-from photogenic.warehouse import Layout, Progress
+from photogenic.warehouse import Store
 
 __all__ = ["Downloads", "FetchReport"]
 
@@ -65,11 +65,9 @@ class FetchReport:
 class Downloads:
     """The state of one run."""
 
-    def __init__(
-        self, layout: Layout, scribe: Scribe, limits: Limits, *, clock: Clock, rng: random.Random, progress: Progress
-    ) -> None:
-        self.layout, self.scribe, self.limits = layout, scribe, limits
-        self.clock, self.rng, self.progress = clock, rng, progress
+    def __init__(self, store: Store, scribe: Scribe, limits: Limits, *, clock: Clock, rng: random.Random) -> None:
+        self.store, self.scribe, self.limits = store, scribe, limits
+        self.clock, self.rng = clock, rng
         self.report = FetchReport()
         self.lanes = Lanes(per_host=limits.per_host, rate=limits.rate, give_up_after=limits.give_up_after)
         self.slots = limits.concurrency
@@ -93,8 +91,8 @@ class Downloads:
             middlewares=(once,),
         )
         helped = pending.total >= _WORTH_HELP and (os.cpu_count() or 1) > 1
-        shelf = Shelf(self.layout, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, helped=helped)
-        stage = self.progress.stage("download photos", pending.total, "photos")
+        shelf = Shelf(self.store.layout, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, helped=helped)
+        stage = self.store.progress.stage("download photos", pending.total, "photos")
         with stage as self.advance, shelf:
             async with self.scribe as scribe, session:
                 if scribe.keeper is not None:
@@ -192,7 +190,9 @@ class Downloads:
             outcome = Outcome("redirects", f"more than {self.limits.redirects}")
         if self.lanes.knock(lane, answered=outcome.status not in _AT_THE_DOOR):
             self.report.hosts_down.append(lane.host)
-            self.progress.note(f"{lane.host} does not answer ({outcome.status}); its photos are left for the next run.")
+            self.store.progress.note(
+                f"{lane.host} does not answer ({outcome.status}); its photos are left for the next run."
+            )
         self.settle(item, outcome, lane)
 
     def settle(self, item: Item, outcome: Outcome, lane: Lane | None = None) -> None:
@@ -226,5 +226,5 @@ class Downloads:
         """The process ran out of open files: go on with half the slots; the host is not to blame."""
         if self.slots > 1:
             self.slots = max(self.slots // 2, 1)
-            self.progress.note(f"Out of open files: on with {self.slots} downloads at a time.")
+            self.store.progress.note(f"Out of open files: on with {self.slots} downloads at a time.")
         self.lanes.add_later(lane.host, item, self.clock.now() + self.limits.backoff.base_s)

@@ -21,52 +21,48 @@ from photogenic.ingest.download.image_store import holds
 from photogenic.ingest.download.statuses import retryable
 from photogenic.ingest.journal.clock import Clock, SystemClock
 from photogenic.ingest.journal.writer import Scribe
-from photogenic.warehouse import Database, Progress, StoreError, silent
+from photogenic.warehouse import Store, StoreError
 from photogenic.warehouse.storage.lock import locked
 
 __all__ = ["FetchReport", "fetch"]
 
 
 def fetch(
-    db: Database,
+    store: Store,
     *,
     retry: tuple[str, ...] = (),
     limits: Limits | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
-    progress: Progress = silent,
 ) -> FetchReport:
     """Download every photo that has a URL and no bytes yet. May be killed and started again at any time.
 
     Args:
-        db: the store.
+        store: the open store.
         retry: settled statuses to try once more (`ingest.download.statuses`), or `healable`.
         limits: concurrency, pace, timeouts, sizes.
         clock: what waiting goes by.
         rng: of the jitter.
-        progress: who listens.
 
     Raises:
         InputError: an unknown status in `retry`, or no room for a single download.
         StoreError: there is no store, another fetch runs, or the disk is full.
     """
     limits, again = limits or Limits(), retryable(retry)
-    with locked(db.layout.fetch / "lock", "fetch", db.settings.lock_timeout_s):
-        db.refuse_unfinished_erase()
-        limits = replace(limits, concurrency=affordable(limits.concurrency, progress))
-        scribe = _scribe(db, limits, progress)
+    with locked(store.layout.fetch / "lock", "fetch", store.database.settings.lock_timeout_s):
+        store.database.refuse_unfinished_erase()
+        limits = replace(limits, concurrency=affordable(limits.concurrency, store.progress))
+        scribe = _scribe(store, limits)
         scribe.drain()
-        pending = attempts.Pending(db, again)
-        downloads = Downloads(
-            db.layout, scribe, limits, clock=clock or SystemClock(), rng=rng or random.Random(), progress=progress
-        )
+        pending = attempts.Pending(store.database, again)
+        downloads = Downloads(store, scribe, limits, clock=clock or SystemClock(), rng=rng or random.Random())
         try:
             report = asyncio.run(downloads.run(pending))
         except OSError as error:
             raise StoreError(
-                f"The store {db.layout.root} takes no more pictures: {error.strerror or error}.",
+                f"The store {store.layout.root} takes no more pictures: {error.strerror or error}.",
                 "a writable folder with free disk",
-                f"df -h {db.layout.root}   (what was downloaded is kept, `features fetch` goes on)",
+                f"df -h {store.layout.root}   (what was downloaded is kept, `features fetch` goes on)",
             ) from error
         except KeyboardInterrupt:
             scribe.drain()
@@ -75,14 +71,13 @@ def fetch(
         return report
 
 
-def _scribe(db: Database, limits: Limits, progress: Progress) -> Scribe:
+def _scribe(store: Store, limits: Limits) -> Scribe:
     return Scribe(
-        db,
-        db.layout.fetch,
+        store,
+        store.layout.fetch,
         "fetch",
-        merge=lambda con, path: attempts.merge(con, path, db.layout),
-        holds=lambda record: holds(db.layout, record["sha256"]),
+        merge=lambda con, path: attempts.merge(con, path, store.layout),
+        holds=lambda record: holds(store.layout, record["sha256"]),
         sync_every_s=limits.sync_every_s,
         merge_every_s=limits.merge_every_s,
-        progress=progress,
     )

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from photogenic import sql
 from photogenic.ingest.images import image_header
-from photogenic.warehouse import Layout, Progress, silent
+from photogenic.warehouse import Layout, Store
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.storage.layout import sync_filesystem
 
@@ -84,9 +84,7 @@ class _Finding:
     copy: Path | None = None
 
 
-def take_in_pictures(
-    con: DuckDBPyConnection, layout: Layout, folder: Folder, stamp: dt.datetime, progress: Progress = silent
-) -> dict[str, int]:
+def take_in_pictures(con: DuckDBPyConnection, store: Store, folder: Folder, stamp: dt.datetime) -> dict[str, int]:
     """Look for the pictures of the photos in the temporary table `listed` (photo_id, user_id, path).
 
     Only those are looked at that were not found good before, or whose bytes the store has lost. What is found is
@@ -95,6 +93,7 @@ def take_in_pictures(
     Returns:
         Pictures looked at, by status.
     """
+    layout = store.layout
     wanted = [_Wanted(*row) for row in con.execute(sql.read("ingest/pictures_wanted")).fetchall()]
     wanted = [one for one in wanted if one.status != "ok" or one.moved or _is_gone(layout, one)]
     counts: Counter[str] = Counter()
@@ -106,7 +105,7 @@ def take_in_pictures(
     incoming.mkdir(parents=True)
     try:
         with (
-            progress.stage("pictures", len(wanted), "photos") as advance,
+            store.progress.stage("pictures", len(wanted), "photos") as advance,
             ThreadPoolExecutor(_THREADS, "pictures") as pool,
         ):
             for start in range(0, len(wanted), _GROUP):

@@ -32,7 +32,7 @@ from photogenic.ingest.instagram.token_pool import TokenPool
 from photogenic.ingest.instagram.token_store import Vault
 from photogenic.ingest.journal.clock import Clock, SystemClock, instant
 from photogenic.ingest.journal.writer import Scribe
-from photogenic.warehouse import Database, InputError, Progress, silent
+from photogenic.warehouse import InputError, Progress, Store
 from photogenic.warehouse.storage.lock import locked
 
 __all__ = ["CrawlReport", "crawl"]
@@ -60,7 +60,7 @@ class CrawlReport:
 
 
 def crawl(
-    db: Database,
+    store: Store,
     *,
     usernames: Sequence[str] = (),
     hashtags: Sequence[str] = (),
@@ -69,12 +69,11 @@ def crawl(
     settings: CrawlSettings | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
-    progress: Progress = silent,
 ) -> CrawlReport:
     """Walk along accounts and hashtags. May be killed and started again at any time.
 
     Args:
-        db: the store; made if it does not exist.
+        store: the store; made if it does not exist.
         usernames: professional accounts: `name`, `@name` or the profile's address.
         hashtags: with or without #.
         top: the hashtags' top posts instead of the recent ones.
@@ -82,31 +81,30 @@ def crawl(
         settings: limits, budgets, where the API is.
         clock: what waiting goes by.
         rng: of the jitter.
-        progress: who listens.
 
     Raises:
         InputError: a name that cannot be one, or no name at all.
         NetworkError: no token can be used (any more); what was read is kept.
         LockedError: another crawl runs.
     """
+    db = store.database
     settings, clock, vault = settings or CrawlSettings(), clock or SystemClock(), vault or Vault()
     targets = _targets(usernames, hashtags, "top" if top else "recent")
     with db.write("crawl"):
         pass  # so that there is a store
-    with locked(db.layout.crawl / "lock", "crawl", db.settings.lock_timeout_s), vault.in_use():
+    with locked(store.layout.crawl / "lock", "crawl", db.settings.lock_timeout_s), vault.in_use():
         scribe = Scribe(
-            db,
-            db.layout.crawl,
+            store,
+            store.layout.crawl,
             "crawl",
-            merge=lambda con, path: cursors.merge(con, path, db.layout),
+            merge=lambda con, path: cursors.merge(con, path, store.layout),
             merge_every_s=settings.merge_every_s,
-            progress=progress,
         )
         scribe.drain()
         vault.forget_spent(clock.now() - settings.window_s - settings.request_s)
         refresh = None if settings.refresh_days is None else dt.timedelta(days=settings.refresh_days)
         todo = cursors.walks(db, targets, now=instant(clock.now()), refresh=refresh)
-        run = _Crawl(settings, clock, rng or random.Random(), progress)
+        run = _Crawl(settings, clock, rng or random.Random(), store.progress)
         run.report.n_targets, run.report.n_skipped = len(targets), len(targets) - len(todo)
         try:
             asyncio.run(run.run(todo, vault, scribe))

@@ -1,6 +1,6 @@
 """Keeps the journal of one network run: durable every second, in the warehouse every few minutes.
 
-scribe = Scribe(db, folder, "fetch", merge=...)
+scribe = Scribe(store, folder, "fetch", merge=...)
 scribe.drain()                  # what a crash left behind
 async with scribe:
     scribe.append({...})        # at any time, from any task
@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from photogenic.ingest.journal.journal import Journal, Merge, Record, drain, segments
-from photogenic.warehouse import Database, LockedError, Progress, silent
+from photogenic.warehouse import LockedError, Store
 
 __all__ = ["Scribe"]
 
@@ -27,19 +27,18 @@ class Scribe:
     """The journal of one run.
 
     Args:
-        db: the store.
+        store: the open store.
         folder: where the journal's segments lie.
         command: who writes, for the lock.
         merge: takes a segment's rows into the base tables.
         holds: whether a record that was not yet durable is true, judged by the files it speaks of; None: all are.
         sync_every_s: seconds between two groups made durable.
         merge_every_s: seconds between two merges.
-        progress: hears when a merge must wait.
     """
 
     def __init__(
         self,
-        db: Database,
+        store: Store,
         folder: Path,
         command: str,
         *,
@@ -47,9 +46,8 @@ class Scribe:
         holds: Callable[[Record], bool] | None = None,
         sync_every_s: float = 1.0,
         merge_every_s: float = 300.0,
-        progress: Progress = silent,
     ) -> None:
-        self.db, self.folder, self.command, self.progress = db, folder, command, progress
+        self.store, self.folder, self.command = store, folder, command
         self.sync_every_s, self.merge_every_s = sync_every_s, merge_every_s
         self._merge, self._holds = merge, holds
         self._journal: Journal | None = None
@@ -60,7 +58,7 @@ class Scribe:
         """Merge all segments that nobody writes any more."""
         current = self._journal.path if self._journal else None
         closed = [path for path in segments(self.folder) if path != current]
-        drain(self.db, self.command, closed, self._merge, self._holds)
+        drain(self.store.database, self.command, closed, self._merge, self._holds)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write a record down; a killed process does not lose it."""
@@ -97,5 +95,5 @@ class Scribe:
                 try:
                     await asyncio.to_thread(self.drain)
                 except LockedError as error:
-                    self.progress.note(f"{error.what} The journal is merged later.")
+                    self.store.progress.note(f"{error.what} The journal is merged later.")
                 merged = time.monotonic()

@@ -30,7 +30,7 @@ from photogenic.ingest.tabular.report import Account
 from photogenic.ingest.tabular.schemas import Kind, table_of
 from photogenic.ingest.tabular.staging import Rows
 from photogenic.ingest.tabular.versioned_rows import Kept, add_photos, add_users
-from photogenic.warehouse import Database, InputError, Progress, silent
+from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.erasure.tombstones import Tombstones
 
 if TYPE_CHECKING:
@@ -45,25 +45,23 @@ _AHEAD = dt.timedelta(days=1)
 
 
 def ingest(
-    db: Database,
+    store: Store,
     kind: Kind,
     sources: Sequence[str | Path],
     *,
     mapping: Mapping[str, str] | None = None,
     images: Path | None = None,
     now: dt.datetime | None = None,
-    progress: Progress = silent,
 ) -> list[Account]:
     """Take in files of one kind. May be killed and started again at any time.
 
     Args:
-        db: the store.
+        store: the open store.
         kind: of rows: users, photos, main_photos, swipes.
         sources: files, globs, pipes, `-` for stdin; CSV, TSV, NDJSON (also .gz, .zst), Parquet.
         mapping: our column name -> theirs.
         images: for photos: the folder that `path` is relative to; None: the list's own folder.
         now: the instant of the ingest; naive is UTC. None: the clock's.
-        progress: who listens.
 
     Returns:
         One account per file, in the order of the sources, globs sorted.
@@ -77,21 +75,21 @@ def ingest(
     folder = _images(table.kind, images)
     accounts: list[Account] = []
     failure: InputError | None = None
-    with shortage_told(f"features ingest {kind}"), Spool(db.layout.spill) as spool:
+    with shortage_told(f"features ingest {kind}"), Spool(store.layout.spill) as spool:
         files = [look(given, table, mapping or {}) for given in find(sources, spool)]
         states, digests = [file.state() for file in files], [file.digest() for file in files]
         ids = [file.ingest_id(digest) for file, digest in zip(files, digests, strict=True)]
-        with db.write(f"features ingest {kind}") as con:
+        with store.database.write(f"features ingest {kind}") as con:
             parsing.prepare(con)
-            tombstones = Tombstones(db.layout)
+            tombstones = Tombstones(store.layout)
             tombstones.prepare(con)
             con.execute("set preserve_insertion_order = false")
             con.execute("set timezone = 'UTC'")
             for at, file in enumerate(files):
                 with shortage_told(file.name), openable(file.path) as path:
                     task = _Task(
-                        *(db, con, replace(file, path=path), digests[at], states[at], folder or _beside(file)),
-                        *(_utc(now), progress),
+                        *(store, con, replace(file, path=path), digests[at], states[at], folder or _beside(file)),
+                        _utc(now),
                         after_erase=bool(tombstones),
                     )
                     try:
@@ -108,14 +106,13 @@ def ingest(
 class _Task:
     """One file to take in."""
 
-    db: Database
+    store: Store
     con: DuckDBPyConnection
     source: Source
     digest: str
     state: tuple[int, int]
     folder: Folder | None
     now: dt.datetime
-    progress: Progress
     after_erase: bool
 
     def run(self, *, is_held: bool) -> Account:
@@ -131,7 +128,7 @@ class _Task:
         else:
             account = self._in_one_piece(lambda rows: self._take_in(rows, account, stamp))
         if has_pictures and self.folder is not None:
-            pictures = take_in_pictures(self.con, self.db.layout, self.folder, stamp, self.progress)
+            pictures = take_in_pictures(self.con, self.store, self.folder, stamp)
             account = replace(account, pictures=pictures)
         return account
 
@@ -174,7 +171,7 @@ class _Task:
     def _in_one_piece(self, action: Callable[[Rows], T]) -> T:
         """Do something with the rows, in one transaction."""
         source = self.source
-        with self.progress.stage(source.table.kind, source.n_rows, "rows") as advance:
+        with self.store.progress.stage(source.table.kind, source.n_rows, "rows") as advance:
             self.con.begin()
             try:
                 latest = self.now + _AHEAD

@@ -24,7 +24,7 @@ from pathlib import Path
 from photogenic.ingest.journal.journal import segments
 from photogenic.maintenance.backup.frozen_store import Frozen, Held, freeze, lasting
 from photogenic.maintenance.backup.repository import Archive, Entry, Manifest
-from photogenic.warehouse import Database, Layout, Progress, StoreError, silent
+from photogenic.warehouse import Layout, Store, StoreError
 from photogenic.warehouse.erasure.tombstones import erasures
 
 __all__ = ["BackupReport", "backup"]
@@ -52,31 +52,28 @@ class BackupReport:
     seconds: float = 0.0
 
 
-def backup(
-    db: Database, layout: Layout, folder: str | Path, *, thorough: bool = False, progress: Progress = silent
-) -> BackupReport:
+def backup(store: Store, folder: str | Path, *, thorough: bool = False) -> BackupReport:
     """Bring the backup in `folder` up to date with the store. May be killed and started again.
 
     Args:
-        db: the warehouse.
-        layout: the store.
+        store: the open store.
         folder: of the backup; created by the first one.
         thorough: read every byte of the former backup too, and copy again what is damaged there.
-        progress: hears of every file.
 
     Raises:
         LockedError: another backup is being written there.
         StoreError: there is no store, its snapshot is damaged, people are being erased from it, or `folder` holds
             something else; the former backup stands.
     """
+    layout = store.layout
     started, target = time.monotonic(), Path(folder)
     _check(layout, target)
     before = _standing(layout)
     archive = Archive(target)
-    with archive.writing(db.settings.lock_timeout_s) as former:
-        copying = _Copying(layout, archive, thorough, BackupReport(target))
+    with archive.writing(store.database.settings.lock_timeout_s) as former:
+        copying = _Copying(store, archive, thorough, BackupReport(target))
         try:
-            copying.run(db, former, progress)
+            copying.run(former)
         except OSError as error:
             raise StoreError(
                 f"The backup could not be written: {error}.",
@@ -116,22 +113,23 @@ def _check(layout: Layout, target: Path) -> None:
 class _Copying:
     """One backup on its way."""
 
-    def __init__(self, layout: Layout, archive: Archive, thorough: bool, report: BackupReport) -> None:
-        self._layout, self._archive, self._thorough, self._report = layout, archive, thorough, report
+    def __init__(self, store: Store, archive: Archive, thorough: bool, report: BackupReport) -> None:
+        self._store, self._layout = store, store.layout
+        self._archive, self._thorough, self._report = archive, thorough, report
         self._entries: list[Entry] = []
         self._schema = 0
         self._store_id: str | None = None
 
-    def run(self, db: Database, former: Manifest | None, progress: Progress) -> None:
+    def run(self, former: Manifest | None) -> None:
         """Steps 1 to 4."""
         spoken_of = self._journals()
         with freeze(self._layout) as frozen:
             self._keep([self._copied(frozen.snapshot, thorough=True)])
-            pictures = self._read_through(db, self._entries[-1]) | spoken_of
+            pictures = self._read_through(self._entries[-1]) | spoken_of
             left = list(lasting(self._layout))
             n = len(pictures) + len(left) + sum(map(len, frozen.folders.values()))
             self._refuse_another(former)
-            with progress.stage("backup", n, "files") as advance:
+            with self._store.progress.stage("backup", n, "files") as advance:
                 self._folders(frozen, advance)
                 for path, sha256 in left:
                     self._file(path, sha256)
@@ -175,13 +173,13 @@ class _Copying:
                     pictures.add(str(record["sha256"]))
         return pictures
 
-    def _read_through(self, db: Database, snapshot: Entry) -> set[str]:
+    def _read_through(self, snapshot: Entry) -> set[str]:
         """Every block of the copied snapshot, whose checksums DuckDB compares; the pictures it speaks of."""
         import duckdb
 
         path = str(self._archive.path(snapshot.sha256).absolute()).replace("'", "''")
         try:
-            with duckdb.connect(":memory:", config={"threads": db.settings.threads}) as con:
+            with duckdb.connect(":memory:", config={"threads": self._store.database.settings.threads}) as con:
                 con.execute("set enable_progress_bar = false")
                 con.execute(f"attach '{path}' as copied (read_only)")
                 con.execute("use copied")

@@ -27,7 +27,7 @@ from photogenic.ingest.quiesce import settle, settled
 from photogenic.maintenance.backup.repository import Archive, Entry, Manifest, copied
 from photogenic.maintenance.erase.erase import alone, erase
 from photogenic.maintenance.erase.journal import Receipt
-from photogenic.warehouse import Database, Layout, Progress, Settings, StoreError, silent
+from photogenic.warehouse import Database, Layout, Store, StoreError
 from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.storage.checksum import digest
@@ -63,23 +63,15 @@ class RestoreReport:
 
 
 def restore(
-    layout: Layout,
-    settings: Settings,
-    folder: str | Path,
-    *,
-    replace: bool = False,
-    tombstones: str | Path | None = None,
-    progress: Progress = silent,
+    store: Store, folder: str | Path, *, replace: bool = False, tombstones: str | Path | None = None
 ) -> RestoreReport:
-    """Put the store that a backup holds into `layout`. May be killed and started again.
+    """Put the store that a backup holds into the folder of `store`. May be killed and started again.
 
     Args:
-        layout: where; absent, empty, or with `replace` a store.
-        settings: limits of memory, threads and patience.
+        store: its folder is absent, empty, or with `replace` a store.
         folder: of the backup.
         replace: remove the store that is there, once the other one is complete.
         tombstones: an `erased` folder, or the store it is in: whoever was erased there does not come back either.
-        progress: hears of every file.
 
     Raises:
         LockedError: somebody writes to the store that is there.
@@ -87,8 +79,8 @@ def restore(
     """
     started, archive = time.monotonic(), Archive(Path(folder))
     manifest = _readable(archive)
-    root = layout.root.resolve()
-    with _taken(Layout(root), settings, may_replace=replace) as former:
+    settings, root = store.database.settings, store.layout.root.resolve()
+    with _taken(Store(Database(Layout(root), settings)), may_replace=replace) as former:
         staging = staging_of(root)
         if former is not None and staging.parent == root:
             raise StoreError(
@@ -97,7 +89,7 @@ def restore(
                 "move what is in it to FORMER, then features restore DIR --tombstones FORMER/erased",
             )
         with locked(staging / "lock", "features restore", settings.lock_timeout_s):
-            made = Layout(staging / "store")
+            made = Store(Database(Layout(staging / "store"), settings), store.progress)
             report = RestoreReport(
                 dt.datetime.fromisoformat(manifest.made_at),
                 len(manifest.files),
@@ -105,22 +97,22 @@ def restore(
                 left_out=list(manifest.left_out),
             )
             try:
-                report.n_adopted = _fill(made, archive, manifest, progress)
+                report.n_adopted = _fill(made, archive, manifest)
             except OSError as error:
                 raise StoreError(
                     f"The backup could not be copied into {staging}: {error}.",
                     f"{report.n_bytes / 1e9:.1f} GB free beside the store",
                     "free some disk and run the command again: it goes on where it stopped",
                 ) from error
-            if (wrong := foreign(made.snapshot)) is not None:
+            if (wrong := foreign(made.layout.snapshot)) is not None:
                 raise StoreError(
                     f"The backup is damaged: its snapshot.duckdb cannot be opened: {wrong}.",
                     "the database that `features backup` copied",
                     "restore another backup",
                 )
-            report.erased = _without_erased(made, settings, _erased_folders(former, tombstones), progress)
+            report.erased = _without_erased(made, _erased_folders(former, tombstones))
             sync_filesystem(staging)
-            _install(made.root, root)
+            _install(made.layout.root, root)
         shutil.rmtree(staging)
     report.seconds = time.monotonic() - started
     return report
@@ -160,8 +152,9 @@ def _readable(archive: Archive) -> Manifest:
 
 
 @contextlib.contextmanager
-def _taken(layout: Layout, settings: Settings, *, may_replace: bool) -> Iterator[Layout | None]:
+def _taken(store: Store, *, may_replace: bool) -> Iterator[Layout | None]:
     """Step 2: hold the store that is to be replaced, if there is one."""
+    db, layout = store.database, store.layout
     there = {path.name for path in layout.root.iterdir()} - _OURS if layout.root.exists() else set()
     if not there or _mark(layout.root / ".restore").exists():
         yield None
@@ -175,15 +168,15 @@ def _taken(layout: Layout, settings: Settings, *, may_replace: bool) -> Iterator
             "features restore DIR --store ANOTHER"
             + (", or features restore DIR --replace --yes to give up what it holds" if is_store else ""),
         )
-    db = Database(layout, settings)
-    with settled(db), alone(db, layout), db.lock("features restore"):
+    with settled(db), alone(store), db.lock("features restore"):
         yield layout
 
 
-def _fill(made: Layout, archive: Archive, manifest: Manifest, progress: Progress) -> int:
+def _fill(store: Store, archive: Archive, manifest: Manifest) -> int:
     """Step 3; how many files were there already."""
+    made = store.layout
     n_adopted, listed = 0, {made.warehouse, made.snapshot_manifest}
-    with progress.stage("restore", len(manifest.files), "files") as advance:
+    with store.progress.stage("restore", len(manifest.files), "files") as advance:
         for entry in manifest.files:
             target = made.root / entry.path
             if made.root not in target.parents or ".." in Path(entry.path).parts:
@@ -236,9 +229,9 @@ def _erased_folders(former: Layout | None, given: str | Path | None) -> list[Pat
     return found
 
 
-def _without_erased(made: Layout, settings: Settings, folders: list[Path], progress: Progress) -> list[Receipt]:
+def _without_erased(made: Store, folders: list[Path]) -> list[Receipt]:
     """Step 4."""
-    tombstones, receipts = Tombstones(made), made.erased / "receipts"
+    db, tombstones, receipts = made.database, Tombstones(made.layout), made.layout.erased / "receipts"
     n_before = len(tombstones)
     for folder in folders:
         tombstones.merge(folder)
@@ -247,14 +240,13 @@ def _without_erased(made: Layout, settings: Settings, folders: list[Path], progr
             shutil.copyfile(path, receipts / path.name)
     if len(tombstones) == n_before:
         return []
-    db = Database(made, settings)
     settle(db)  # pages that were crawled before, of people who were erased since
     with db.write("features restore") as con:
         tombstones.prepare(con)
         returned = [user_id for (user_id,) in con.execute(sql.read("erase/returned")).fetchall()]
         con.execute("delete from facts.crawl_targets where was_erased('target', target)")
     if returned:
-        return erase(db, made, returned, progress=progress)
+        return erase(made, returned)
     with db.lock("features restore"):
         db.compact()
     return []

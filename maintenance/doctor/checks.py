@@ -19,7 +19,7 @@ from photogenic.features.faces.detector import FaceSettings
 from photogenic.features.status import freshness
 from photogenic.maintenance.doctor.artifacts import examine_artefacts
 from photogenic.maintenance.doctor.finding import Finding, State
-from photogenic.warehouse import Database, Layout
+from photogenic.warehouse import Database, Layout, Store
 from photogenic.warehouse.duckdb_store.publish import rewritten
 from photogenic.warehouse.errors import LockedError, PhotogenicError
 from photogenic.warehouse.storage.checksum import digest
@@ -33,19 +33,19 @@ _FEW_FILES = 1024
 _FACTS = ("users", "photos", "main_photos", "swipes", "photo_files", "rejects")
 
 
-def examine(db: Database, layout: Layout, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
+def examine(store: Store, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
     """Look at the machine and at the store, if there is one.
 
     Args:
-        db: the store's warehouse.
-        layout: the store.
+        store: the open store.
         thorough: read every byte of photos, vectors and indices, and compare it with its digest.
         fix: repair what can be made again.
 
     Raises:
         LockedError: another process writes, and something is to be fixed.
     """
-    found = list(_machine(db, layout))
+    layout = store.layout
+    found = list(_machine(store))
     erasing = layout.erase_journal.exists()
     if erasing:
         found.append(_unfinished_erase(layout))
@@ -53,12 +53,12 @@ def examine(db: Database, layout: Layout, *, thorough: bool = False, fix: bool =
         remedy = f"features ingest users USERS.csv --store {layout.root}"
         return [*found, Finding("store", "note", f"none at {layout.root.absolute()}", remedy)]
     if fix:
-        with db.lock("features doctor --fix", erasing=erasing):  # what is damaged may be what cut it off
-            return [*found, *_store(db, layout, thorough=thorough, fix=True)]
-    return [*found, *_store(db, layout, thorough=thorough, fix=False)]
+        with store.database.lock("features doctor --fix", erasing=erasing):  # what is damaged may be what cut it off
+            return [*found, *_store(store, thorough=thorough, fix=True)]
+    return [*found, *_store(store, thorough=thorough, fix=False)]
 
 
-def _machine(db: Database, layout: Layout) -> Iterator[Finding]:
+def _machine(store: Store) -> Iterator[Finding]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     few = soft < _FEW_FILES and hard < _FEW_FILES
     yield Finding(
@@ -67,9 +67,11 @@ def _machine(db: Database, layout: Layout) -> Iterator[Finding]:
         f"{soft:,} allowed, {hard:,} at most",
         f"ulimit -n {_FEW_FILES}: `features fetch` downloads fewer at a time" if few else "",
     )
-    yield _disk(layout)
+    yield _disk(store.layout)
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    yield Finding("memory", "ok", f"{total / 1e9:.1f} GB, of which SQL takes at most {db.settings.memory_limit}")
+    yield Finding(
+        "memory", "ok", f"{total / 1e9:.1f} GB, of which SQL takes at most {store.database.settings.memory_limit}"
+    )
     yield _device()
     yield _decoders()
     for name in (*DEFAULT, "faces"):
@@ -133,25 +135,27 @@ def _unfinished_erase(layout: Layout) -> Finding:
     )
 
 
-def _store(db: Database, layout: Layout, *, thorough: bool, fix: bool) -> Iterator[Finding]:
+def _store(store: Store, *, thorough: bool, fix: bool) -> Iterator[Finding]:
+    layout = store.layout
     writer = None if fix else holder(layout.lock)
     if writer is not None:
         yield Finding("writer", "note", str(writer), "what it writes now is looked at as it was before")
-    snapshot = _snapshot(db, layout, writes=writer is not None, thorough=thorough, fix=fix)
+    snapshot = _snapshot(store, writes=writer is not None, thorough=thorough, fix=fix)
     yield snapshot
     yield _leftovers(layout, fix=fix and writer is None)
     if snapshot.state == "fault" or (snapshot.found.startswith(f"{layout.snapshot} is open")):
         return
-    yield from _facts(db)
-    yield _photos(db, layout, thorough=thorough)
+    yield from _facts(store.database)
+    yield _photos(store, thorough=thorough)
     yield from examine_artefacts(layout, thorough=thorough, fix=fix)
-    yield _labels(db)
+    yield _labels(store.database)
 
 
-def _snapshot(db: Database, layout: Layout, *, writes: bool, thorough: bool, fix: bool) -> Finding:
+def _snapshot(store: Store, *, writes: bool, thorough: bool, fix: bool) -> Finding:
     """Readers see what the last write published; without a writer that is what the warehouse holds."""
+    db, layout = store.database, store.layout
     if fix:
-        return _published(db, layout, thorough=thorough)
+        return _published(store, thorough=thorough)
     remedy = f"features doctor {'--thorough ' if thorough else ''}--fix --store {layout.root}"
     try:
         with db.read() as con:
@@ -178,9 +182,10 @@ def _snapshot(db: Database, layout: Layout, *, writes: bool, thorough: bool, fix
     return Finding("snapshot", "ok", "what the warehouse holds" if not writes else "readable")
 
 
-def _published(db: Database, layout: Layout, *, thorough: bool) -> Finding:
+def _published(store: Store, *, thorough: bool) -> Finding:
     """A damaged snapshot is published again; a damaged warehouse is put back from it, if nothing was written since."""
-    sound = _snapshot(db, layout, writes=False, thorough=thorough, fix=False)
+    db, layout = store.database, store.layout
+    sound = _snapshot(store, writes=False, thorough=thorough, fix=False)
     if sound.state == "ok" or " is open in another program" in sound.found:
         return sound  # nothing is wrong with either file
     if thorough and fault_in(layout.warehouse, db.settings.memory_limit):
@@ -225,11 +230,11 @@ def _facts(db: Database) -> Iterator[Finding]:
         yield Finding("rejects", "ok", "no row was refused")
 
 
-def _photos(db: Database, layout: Layout, *, thorough: bool) -> Finding:
+def _photos(store: Store, *, thorough: bool) -> Finding:
     """Bytes that the warehouse speaks of, and bytes that it does not know."""
-    with db.read() as con:
+    with store.database.read() as con:
         held = {name for (name,) in con.execute("select distinct sha256 from facts.photo_files").fetchall() if name}
-    there = {path.stem: path for path in layout.photos.glob("??/*.jpg")}
+    there = {path.stem: path for path in store.layout.photos.glob("??/*.jpg")}
     missing, unknown = held - there.keys(), there.keys() - held
     damaged = [name for name in held & there.keys() if thorough and digest(there[name]) != name]
     if missing or damaged:

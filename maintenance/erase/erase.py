@@ -28,7 +28,7 @@ from photogenic.maintenance.erase.journal import Journal, Receipt
 from photogenic.maintenance.erase.parquet_rows import install
 from photogenic.maintenance.erase.staged_store import prepare, work_of
 from photogenic.maintenance.erase.verify import look_for
-from photogenic.warehouse import Database, InputError, Layout, Progress, StoreError, silent
+from photogenic.warehouse import InputError, Store, StoreError
 from photogenic.warehouse.erasure.delete_rows import known, left_alone, name, words_of
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.storage.layout import remove, sync_filesystem, write_atomically
@@ -38,14 +38,12 @@ from photogenic.warehouse.storage.manifest import contents, sealed, unsealed
 __all__ = ["alone", "erase"]
 
 
-def erase(db: Database, layout: Layout, user_ids: Sequence[str] = (), *, progress: Progress = silent) -> list[Receipt]:
+def erase(store: Store, user_ids: Sequence[str] = ()) -> list[Receipt]:
     """Remove people, and finish the erase that was cut off, if there is one. May be killed and started again.
 
     Args:
-        db: the warehouse.
-        layout: the store.
+        store: the open store.
         user_ids: whom; none: only finish what was cut off.
-        progress: hears of every step.
 
     Returns:
         One receipt for the erase that was cut off, and one for everybody else named.
@@ -56,40 +54,42 @@ def erase(db: Database, layout: Layout, user_ids: Sequence[str] = (), *, progres
         StoreError: there is no store; something of them is left that is not ours to remove, and the erase goes on
             once it is gone.
     """
+    layout = store.layout
     if not layout.warehouse.exists():
         raise StoreError(
             f"There is no store at {layout.root.absolute()}.",
             "a folder that holds a store",
             "features erase --store DIR",
         )
-    with settled(db), alone(db, layout), db.lock("features erase", erasing=True):
+    with settled(store.database), alone(store), store.database.lock("features erase", erasing=True):
         receipts, done = [], set[str]()
         if layout.erase_journal.exists():
-            progress.note("Finishing the erase that was cut off.")
+            store.progress.note("Finishing the erase that was cut off.")
             journal = Journal.read(layout)
-            receipts.append(_finish(db, layout, journal, progress))
+            receipts.append(_finish(store, journal))
             done.update(journal.gone.users)
         asked = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in done]
         if asked or not receipts:
-            receipts.append(_finish(db, layout, _begin(db, layout, asked), progress))
+            receipts.append(_finish(store, _begin(store, asked)))
     return receipts
 
 
 @contextlib.contextmanager
-def alone(db: Database, layout: Layout) -> Iterator[None]:
+def alone(store: Store) -> Iterator[None]:
     """No network is being fine-tuned."""
     with contextlib.ExitStack() as held:
-        for path in sorted(layout.models.glob("*/lock")):
-            held.enter_context(locked(path, "features erase", db.settings.lock_timeout_s))
+        for path in sorted(store.layout.models.glob("*/lock")):
+            held.enter_context(locked(path, "features erase", store.database.settings.lock_timeout_s))
         yield
 
 
-def _begin(db: Database, layout: Layout, user_ids: Sequence[str]) -> Journal:
+def _begin(store: Store, user_ids: Sequence[str]) -> Journal:
     """Step 1."""
+    layout = store.layout
     if not user_ids:
         raise InputError("Nobody was named.", "one user_id or more", "features erase USER_ID --yes")
-    settle(db)
-    with db.write("features erase") as con:
+    settle(store.database)
+    with store.database.write("features erase") as con:
         there = known(con, user_ids)
         strangers = [user_id for user_id in user_ids if user_id not in there]
         gone = name(con, user_ids)
@@ -115,8 +115,9 @@ def _begin(db: Database, layout: Layout, user_ids: Sequence[str]) -> Journal:
     return journal.write(layout)
 
 
-def _finish(db: Database, layout: Layout, journal: Journal, progress: Progress) -> Receipt:
+def _finish(store: Store, journal: Journal) -> Receipt:
     """Steps 2 to 5, from wherever they stand."""
+    layout = store.layout
     gone = journal.gone
     tombstones = Tombstones(layout)
     tombstones.add([("user", user_id) for user_id in gone.users])
@@ -124,10 +125,10 @@ def _finish(db: Database, layout: Layout, journal: Journal, progress: Progress) 
     tombstones.add([("target", target) for target in gone.targets])
     tombstones.add([("bytes", sha256) for sha256 in gone.sha256s])
     if not journal.prepared:
-        journal = prepare(db, layout, journal, progress)
-    _swap(db, layout, journal)
-    settle(db)  # what a download wrote down that had begun before
-    looked_at, left = look_for(db, layout, gone, progress=progress)
+        journal = prepare(store, journal)
+    _swap(store, journal)
+    settle(store.database)  # what a download wrote down that had begun before
+    looked_at, left = look_for(store, gone)
     if left:
         raise StoreError(
             f"The erase is not finished: of the people named something is left in {len(left)} places: "
@@ -135,7 +136,7 @@ def _finish(db: Database, layout: Layout, journal: Journal, progress: Progress) 
             "no file of the store to hold an id of theirs",
             f"remove these files, then features erase --yes --store {layout.root}",
         )
-    with db.read() as con:
+    with store.database.read() as con:
         kept = left_alone(con, gone)
     receipt = Receipt(
         journal.erase_id,
@@ -153,8 +154,9 @@ def _finish(db: Database, layout: Layout, journal: Journal, progress: Progress) 
     return receipt
 
 
-def _swap(db: Database, layout: Layout, journal: Journal) -> None:
+def _swap(store: Store, journal: Journal) -> None:
     """Step 4."""
+    layout = store.layout
     work, gone = work_of(layout), journal.gone
     if work.warehouse.exists():
         layout.warehouse.with_name(f"{layout.warehouse.name}.wal").unlink(missing_ok=True)
@@ -179,7 +181,7 @@ def _swap(db: Database, layout: Layout, journal: Journal) -> None:
             facts: dict[str, Any] = unsealed(contents(manifest))
             facts["results"]["trained_on_erased"] = n_people
             write_atomically(manifest, sealed(facts))
-    with db.read() as con:
+    with store.database.read() as con:
         words = words_of(con, gone)
     for manifest in layout.models.glob("*/manifest.json"):  # values of slices may be ids
         told = json.dumps(unsealed(manifest.read_bytes()))

@@ -18,7 +18,7 @@ from photogenic.features.search import index, index_files
 from photogenic.features.similarity.relations import update_likeness
 from photogenic.maintenance.erase.journal import Journal
 from photogenic.maintenance.erase.parquet_rows import link_tree, purge
-from photogenic.warehouse import Database, Layout, Progress
+from photogenic.warehouse import Database, Layout, Store
 from photogenic.warehouse.erasure.delete_rows import Gone, forget, name
 from photogenic.warehouse.labels.build import build_labels, former_cluster
 from photogenic.warehouse.storage.layout import sync_filesystem
@@ -35,8 +35,9 @@ def work_of(layout: Layout) -> Layout:
     return Layout(layout.erased / "work")
 
 
-def prepare(db: Database, layout: Layout, journal: Journal, progress: Progress) -> Journal:
+def prepare(store: Store, journal: Journal) -> Journal:
     """Make it, and note in the journal that it is complete. What an earlier call left half-made is removed first."""
+    layout = store.layout
     work, gone = work_of(layout), journal.gone
     shutil.rmtree(work.root, ignore_errors=True)
     work.root.mkdir(parents=True, mode=0o700)
@@ -45,9 +46,10 @@ def prepare(db: Database, layout: Layout, journal: Journal, progress: Progress) 
     for folder in (layout.faces, layout.hashes, layout.root / "embeddings"):
         link_tree(folder, work.root / folder.name)
     counts = _purge(work, gone)
-    shadow = Database(work, db.settings)
-    shadow.history = db.history
-    with progress.stage("erase", 5, "steps") as advance:
+    shadow = Database(work, store.database.settings)
+    shadow.history = store.database.history
+    staged = Store(shadow, store.progress)
+    with store.progress.stage("erase", 5, "steps") as advance:
         with shadow.write("features erase") as con:
             con.begin()
             counts |= forget(con, name(con, gone.users), journal.runs_removed)
@@ -60,7 +62,7 @@ def prepare(db: Database, layout: Layout, journal: Journal, progress: Progress) 
         advance(1)
         if built and not elsewhere:
             as_of, options = former_choices(shadow)
-            build_labels(shadow, as_of=as_of, options=options, progress=progress)
+            build_labels(staged, as_of=as_of, options=options)
         advance(1)
         folders = {f"embeddings/{path.name}" for path in (work.root / "embeddings").glob("*/")}
         for encoder in _indexed(layout, gone):
@@ -68,13 +70,13 @@ def prepare(db: Database, layout: Layout, journal: Journal, progress: Progress) 
             assert former is not None
             if (work.embeddings(encoder) / MANIFEST).exists():
                 limit = index.limit_of(former)
-                index.build(work, encoder, recall=former.wanted_recall, memory=limit, progress=progress)
+                index.build(staged, encoder, recall=former.wanted_recall, memory=limit)
             else:  # of vectors that a repair took away before it was cut off: a build makes both again
                 work.index(encoder).mkdir(parents=True)
             folders.add(f"indices/{work.index(encoder).name}")
         advance(1)
         _link_untouched(layout, work)
-        update_likeness(shadow, work, [made.encoder for made in index.manifests(work)], progress=progress)
+        update_likeness(staged, [made.encoder for made in index.manifests(work)])
         tell(shadow, work)
         advance(1)
         shadow.compact()

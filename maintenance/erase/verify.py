@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from photogenic.features.search import index
 from photogenic.features.search.index_files import read_manifest
-from photogenic.warehouse import Database, Layout, Progress, silent
+from photogenic.warehouse import Layout, Store
 from photogenic.warehouse.erasure.delete_rows import LEAST_BYTES, Gone, mentions, remains
 
 if TYPE_CHECKING:
@@ -26,27 +26,24 @@ __all__ = ["look_for"]
 _BLOCK = 8 << 20
 
 
-def look_for(
-    db: Database, layout: Layout, gone: Gone, *, progress: Progress = silent
-) -> tuple[dict[str, Any], list[str]]:
+def look_for(store: Store, gone: Gone) -> tuple[dict[str, Any], list[str]]:
     """What was looked at, and what was found: each a phrase with a path or a column.
 
     Ids shorter than six bytes, and those that are part of other people's ids, paths or hashtags, are sought in
     columns only: among bytes they prove nothing.
 
     Args:
-        db: the store's warehouse.
-        layout: the store.
+        store: the open store.
         gone: whom to look for.
-        progress: hears of every file.
     """
+    layout = store.layout
     import duckdb
 
     ids = {*gone.users, *gone.photos, *gone.targets}
-    with db.read() as con:
+    with store.database.read() as con:
         found = [f"snapshot {what}" for what in remains(con, gone)]
         others = mentions(con, sorted(ids))
-    if not db.is_published():  # readers and the writer would see different people
+    if not store.database.is_published():  # readers and the writer would see different people
         found.append(f"{layout.snapshot} is not a copy of {layout.warehouse.name}")
     sought = {id_ for id_ in ids - others if len(id_.encode()) >= LEAST_BYTES} | {*gone.sha256s}
     files = list(_files(layout))
@@ -62,7 +59,7 @@ def look_for(
             n_indices += 1
             found += _in_index(layout, known.encoder, {*gone.photos})
     n_bytes = 0
-    with progress.stage("search for what is left", len(files), "files") as advance:
+    with store.progress.stage("search for what is left", len(files), "files") as advance:
         for path in files:
             n_bytes += path.stat().st_size
             if _has_any(path, sought) or any(id_ in path.name for id_ in sought):

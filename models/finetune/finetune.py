@@ -28,7 +28,7 @@ from photogenic.models.finetune.recipes import Recipe
 from photogenic.models.finetune.recipes import recipe as recipe_named
 from photogenic.models.publish import Unpublished
 from photogenic.models.runs import run_store
-from photogenic.warehouse import InputError, Progress, StoreError, silent
+from photogenic.warehouse import InputError, Progress, Store, StoreError, silent
 from photogenic.warehouse.duckdb_store.error_mapping import told
 from photogenic.warehouse.option_ranges import check
 from photogenic.warehouse.storage.lock import locked
@@ -118,7 +118,7 @@ def _make(store: FeatureStore, tuning: Tuning, device: str | None, progress: Pro
     """Steps 2 to 6."""
     run_id = tuning.run_id
     fit = tuning.fit(store, device=device, progress=progress)
-    embed_photos(store.database, store.layout, f"{tuning.backbone}@{run_id}", device=device, progress=progress)
+    embed_photos(Store(store.database, progress), f"{tuning.backbone}@{run_id}", device=device)
     own = _experiment(store, tuning, f"{tuning.backbone}@{run_id}", own_run=run_id)
     run_store.save(store.layout, own.judged(run_id, HEAD, fit, tuning.seed), fit.model)
 

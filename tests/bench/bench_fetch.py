@@ -24,7 +24,7 @@ import aiohttp
 
 from photogenic.ingest.config import Limits
 from photogenic.ingest.download.fetch import fetch
-from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings, Store
 from tests.bench.picture_server import serving
 
 CONCURRENCY = 64
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--memory-child", type=Path)
     arguments = parser.parse_args()
     if arguments.memory_child:
-        fetch(_database(arguments.memory_child), limits=_limits())
+        fetch(Store(_database(arguments.memory_child)), limits=_limits())
         return
     for latency_s in (0.0, 0.05):
         print(json.dumps(throughput(arguments.photos, arguments.rounds, latency_s)), flush=True)
@@ -53,7 +53,7 @@ def throughput(n: int, rounds: int, latency_s: float) -> dict[str, float]:
         for number in range(rounds):
             bare.append(n / _bare(Path(folder) / f"bare{number}", base, n))
             db = fill(Path(folder) / f"store{number}", base, n)
-            report = fetch(db, limits=_limits())
+            report = fetch(Store(db), limits=_limits())
             assert report.statuses == {"ok": n}, report
             ours.append(n / report.duration_s)
     ratios = [mine / theirs for mine, theirs in zip(ours, bare, strict=True)]

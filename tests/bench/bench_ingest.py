@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings, Store
 
 MEMORY, THREADS, USERS = "3GB", 2, 85_000
 SWIPES = """
@@ -136,7 +136,7 @@ def _ingest(file: Path, folder: Path) -> dict[str, float]:
 
     db = Database(Layout(folder), Settings(MEMORY, THREADS))
     began = time.perf_counter()
-    [account] = ingest(db, "swipes", [file])
+    [account] = ingest(Store(db), "swipes", [file])
     if account.n_kept < 0.98 * account.n_read or account.repeated:
         raise AssertionError(str(account))
     return _measured(began)

@@ -27,6 +27,7 @@ from photogenic.features.search import index
 from photogenic.features.search.exact import nearest, on_gpu
 from photogenic.features.search.filters import Selection
 from photogenic.features.search.searcher import Searcher, answer
+from photogenic.warehouse import Store
 from tests.features.toy import clustered, database, put_photos, put_vectors
 
 K = 10
@@ -52,9 +53,9 @@ def bench(folder: Path, X: np.ndarray, n_queries: int, rounds: int) -> Iterator[
     """A store with these vectors; its build, its filtered searches, its batches."""
     db, ids = _store(folder, X)
     start = time.perf_counter()
-    made = index.build(db.layout, "bench")
+    made = index.build(Store(db), "bench")
     asked = np.random.default_rng(1).permutation(len(X))[:n_queries]
-    with Searcher(db, db.layout) as searcher:
+    with Searcher(Store(db)) as searcher:
         held = searcher.cache.index("bench")
         few = asked[:200]
         found = searcher.find([ids[row] for row in few], k=K, encoder="bench", exact=False)

@@ -32,7 +32,7 @@ import polars as pl
 
 from photogenic.features.search import index
 from photogenic.features.search.searcher import Searcher, answer
-from photogenic.warehouse import Database
+from photogenic.warehouse import Database, Store
 from photogenic.warehouse.labels.build import build_labels
 from tests.features.toy import clustered, database, put_photos, put_vectors
 
@@ -54,7 +54,7 @@ def main() -> None:
         db, ids = _store(Path(folder), given.photos, given.dim)
         with _server(db.layout.root) as (process, port):
             for line in (
-                similar(db, ids, port, given.queries),
+                similar(Store(db), ids, port, given.queries),
                 features(ids, port, given.queries, "numbers"),
                 features(ids, port, given.queries, "base64"),
                 asyncio.run(clients(process, ids, port, given.clients, given.seconds)),
@@ -68,7 +68,7 @@ def similar(db: Database, ids: list[str], port: int, n: int) -> dict[str, Any]:
     asked = random.Random(1).sample(range(len(ids)), n + 20)
     times: dict[str, list[float]] = {"bare": [], "http": []}
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    with Searcher(db, db.layout) as searcher:
+    with Searcher(Store(db)) as searcher:
         held, selection = searcher.cache.index("bench"), searcher.cache.selection("bench")
         for block in (asked[at : at + BLOCK] for at in range(0, len(asked), BLOCK)):
             found = []
@@ -143,7 +143,7 @@ async def while_writing(db: Database, ids: list[str], port: int, n: int) -> dict
                     "insert into facts.swipes select sender_id, recipient_id, liked, swiped_at, ingested_at"
                     f" from facts.swipes using sample 5 percent (bernoulli, {turn})"
                 )
-            build_labels(db)
+            build_labels(Store(db))
         done.set()
 
     writer = threading.Thread(target=write)
@@ -205,7 +205,7 @@ def _store(folder: Path, n: int, dim: int) -> tuple[Database, list[str]]:
     swipes = np.random.default_rng(3).integers(1, 6, n)
     put_photos(db, pl.DataFrame({"photo_id": ids, "gender": "female", "n_swipes": swipes, "n_likes": swipes // 2}))
     put_vectors(db.layout, "bench", ids, X, metric="cosine")
-    index.build(db.layout, "bench")
+    index.build(Store(db), "bench")
     return db, ids
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from photogenic.features.compute.pipeline import compute
-from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings, Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.spark.export import export
 from photogenic.warehouse.spark.session import Cluster, session
@@ -57,13 +57,13 @@ def labels(n_swipes: int, rounds: int, memory: str) -> dict[str, Any]:
         ours, theirs = (Database(Layout(Path(folder) / name), settings) for name in ("ours", "theirs"))
         generate(ours, n_swipes)
         started = time.perf_counter()
-        export(ours, facts)
+        export(Store(ours), facts)
         exported_s = time.perf_counter() - started
         begun_s, cluster = begin(memory), Cluster(CLUSTER.master, facts)
         pairs = [
             (
-                timed(lambda: build_labels(ours, anew=True)),
-                timed(lambda: build_labels(theirs, anew=True, cluster=cluster)),
+                timed(lambda: build_labels(Store(ours), anew=True)),
+                timed(lambda: build_labels(Store(theirs), anew=True, cluster=cluster)),
             )
             for _ in range(rounds)
         ]
@@ -84,8 +84,8 @@ def pictures(n: int, rounds: int, memory: str) -> dict[str, Any]:
             ours, theirs = (Gallery(Path(folder) / f"{name}{at}", given, threads=CORES) for name in ("ours", "theirs"))
             pairs.append(
                 (
-                    timed(lambda ours=ours: compute(ours.db, ours.layout, PAIR, device="cpu")),
-                    timed(lambda theirs=theirs: compute(theirs.db, theirs.layout, PAIR, cluster=CLUSTER)),
+                    timed(lambda ours=ours: compute(ours.store, PAIR, device="cpu")),
+                    timed(lambda theirs=theirs: compute(theirs.store, PAIR, cluster=CLUSTER)),
                 )
             )
         return {"what": "photos", "photos": n} | told("local", pairs, n / 1e3, "thousand_photos", begun_s)

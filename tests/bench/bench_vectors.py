@@ -117,7 +117,7 @@ def decoding(files: Sequence[bytes], rounds: int) -> dict[str, Any]:
 def faces_only(folder: Path, pictures: dict[str, bytes]) -> dict[str, Any]:
     """The published speed of domain.md: 1,000 photos in under a minute."""
     gallery = Gallery(folder, pictures, threads=_cores())
-    report = compute(gallery.db, gallery.layout, [])
+    report = compute(gallery.store, [])
     return {
         "what": f"faces in {len(pictures)} photos of {SIDE} px",
         "wall_s": round(report.wall_s, 1),
@@ -133,7 +133,7 @@ def end_to_end(folder: Path, pictures: dict[str, bytes], chosen: list[Encoder], 
         parts = bare_parts(list(pictures.values()), chosen)
         gallery = Gallery(folder / str(at), pictures, threads=_cores())
         cpu = time.process_time()
-        report = compute(gallery.db, gallery.layout, [e.name for e in chosen], device="cpu")
+        report = compute(gallery.store, [e.name for e in chosen], device="cpu")
         cpu = time.process_time() - cpu
         bound = sum(parts.values())
         measured.append((bound / _cores() / report.wall_s, bound / cpu, bound, report.wall_s, parts))
@@ -226,7 +226,7 @@ def on_gpu(folder: Path, pictures: dict[str, bytes], chosen: list[Encoder]) -> d
             torch.cuda.synchronize()
             bare += (time.perf_counter() - start) / (20 * len(ready)) * len(pictures)
     gallery = Gallery(folder, pictures, threads=_cores())
-    report = compute(gallery.db, gallery.layout, [e.name for e in chosen])
+    report = compute(gallery.store, [e.name for e in chosen])
     parts = bare_parts(list(pictures.values())[: 64 * _cores()], [])
     by_cpu = sum(parts.values()) / (64 * _cores()) * len(pictures) / _cores()
     return {

@@ -15,7 +15,7 @@ from photogenic.features.faces.detector import LONGEST
 from tests.faults.mutations import bomb, drawn
 from tests.features.faces import deadly
 from tests.ingest.images.test_image_format import OTHERS, texts
-from tests.ingest.ingest_store import Store
+from tests.ingest.ingest_store import StoreWithFiles
 
 PLAIN = drawn("PNG", random.Random(1))
 
@@ -44,7 +44,7 @@ PICTURES = {
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("doors"))
+    store = StoreWithFiles(tmp_path_factory.mktemp("doors"))
     for name, (data, _) in PICTURES.items():
         store.file(name, data)
     lines = "".join(f"{name},u,{name}\n" for name in PICTURES)
@@ -52,7 +52,7 @@ def store(tmp_path_factory):
         patch.setattr(detector_process, "CALL", "tests.features.faces.deadly:serve")
         store.take_text("users", "user_id\nu\n", "users.csv")
         store.take_text("photos", f"photo_id,user_id,path\n{lines}")
-        compute(store.db, store.db.layout, [])
+        compute(store.store, [])
         store.asked = {
             one.path.name: one for one in embed_files([store.folder / name for name in PICTURES], "dlib_face")
         }

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from photogenic.warehouse import Store
 from photogenic.warehouse.errors import PhotogenicError
 from photogenic.warehouse.storage.manifest import contents, parsed, sealed, unsealed
 from tests.faults.conftest import THOROUGH, plain
@@ -57,7 +58,7 @@ def crashes_of(root: str, place: str, reader: str) -> list[str]:
         readers = {
             "vectors": lambda: vectors.VectorSet(store.layout, "mean_colour").read(["u000001"]),
             "index": lambda: index.load(store.layout, "mean_colour"),
-            "status": lambda: status(store.database, store.layout),
+            "status": lambda: status(Store(store.database)),
             "faces": lambda: read_manifest(path.parent),
             "head": lambda: load(store.layout, path.parent.name),
             "published": store.database.is_published,

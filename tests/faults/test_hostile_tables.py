@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from photogenic.warehouse import InputError
 from tests.faults.mutations import mutated
-from tests.ingest.ingest_store import Store
+from tests.ingest.ingest_store import StoreWithFiles
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "5"))
 SECONDS = 60
@@ -89,7 +89,7 @@ beats = []
 def taken(data, name, kind="swipes"):
     """The account of such a file, None where it was refused; and it adds up."""
     with tempfile.TemporaryDirectory() as folder:
-        store, started = Store(Path(folder)), time.monotonic()
+        store, started = StoreWithFiles(Path(folder)), time.monotonic()
         try:
             [account] = store.take(kind, store.file(name, data))
         except InputError as error:
@@ -215,7 +215,7 @@ def swell(folder: str) -> list[object]:
     for name, data in lines.items():
         where = Path(folder) / name
         where.mkdir()
-        store = Store(where)
+        store = StoreWithFiles(where)
         try:
             [account] = store.take("swipes", store.file(name, data))
             ended.append([account.n_read, account.n_kept])

@@ -12,7 +12,7 @@ import polars as pl
 
 from photogenic.features.compute.pipeline import ComputeReport
 from photogenic.synthetic.portraits.portrait import Person, Traits, draw_portrait, encode_jpeg
-from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings, Store
 
 
 @functools.cache
@@ -32,6 +32,7 @@ class Gallery:
     def __init__(self, root: Path, photos: Mapping[str, bytes] | None = None, threads: int = 2) -> None:
         self.layout = Layout(root)
         self.db = Database(self.layout, Settings(memory_limit="500MB", threads=threads))
+        self.store = Store(self.db)
         self._now = dt.datetime(2024, 1, 1)
         self.put(photos or {})
 

@@ -36,7 +36,7 @@ def test_before_anything_was_measured_there_are_counts_and_bytes(gallery):
 
 
 def test_a_build_measures_what_the_next_plan_says(gallery):
-    report = compute(gallery.db, gallery.layout, PAIR)
+    report = compute(gallery.store, PAIR)
     assert report.counts == {"decode": 4, "faces": 4, "cut": 4, **dict.fromkeys(PAIR, 4)}
     assert not planned(gallery).changes
     gallery.put({"new": portrait(9), "newer": portrait(10)})
@@ -50,7 +50,7 @@ def test_a_build_measures_what_the_next_plan_says(gallery):
 
 
 def test_mirror_images_need_faces_again_and_a_pass_of_their_own(gallery):
-    compute(gallery.db, gallery.layout, PAIR)
+    compute(gallery.store, PAIR)
     found = planned(gallery, flip=True)
     assert (found.n_decoded, found.n_pictures) == (4, 0)
     assert {name: n for name, n in found.n_vectors.items() if n} == {f"{name}|flip": 4 for name in PAIR}
@@ -58,18 +58,18 @@ def test_mirror_images_need_faces_again_and_a_pass_of_their_own(gallery):
 
 
 def test_a_step_that_was_never_measured_has_no_estimate(gallery):
-    compute(gallery.db, gallery.layout, PAIR[:1])
+    compute(gallery.store, PAIR[:1])
     gallery.put({"new": portrait(9)})
     assert set(planned(gallery).seconds) == {"decode", "faces", PAIR[0]}
 
 
 def test_half_precision_is_kept_once_chosen(gallery):
-    compute(gallery.db, gallery.layout, PAIR, dtype="float32")
+    compute(gallery.store, PAIR, dtype="float32")
     whole = {name: reader.read(gallery.layout, name)[1] for name in PAIR}
-    report = compute(gallery.db, gallery.layout, PAIR, dtype="float16")
+    report = compute(gallery.store, PAIR, dtype="float16")
     assert report.computed == dict.fromkeys(PAIR, 4)
     gallery.put({"p4": portrait(4)})
-    assert compute(gallery.db, gallery.layout, PAIR).computed == dict.fromkeys(PAIR, 1)
+    assert compute(gallery.store, PAIR).computed == dict.fromkeys(PAIR, 1)
     for name in PAIR:
         assert reader.manifest(gallery.layout, name).dtype == "float16"
         _, X = reader.read(gallery.layout, name, [f"p{i}" for i in range(4)])

@@ -11,7 +11,7 @@ import polars as pl
 
 from photogenic.features.encoders.registry import ENCODERS, Backbone, Encoder
 from photogenic.features.vectors.writer import Shelf
-from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings, Store
 
 SETTINGS = Settings(memory_limit="500MB", threads=2, lock_timeout_s=0)
 
@@ -64,7 +64,7 @@ def put_photos(db: Database, rows: pl.DataFrame) -> None:
             f"{at} from (select *, unnest(range(n_swipes)) as i from given)"
         )
         con.unregister("given")
-    build_labels(db)
+    build_labels(Store(db))
 
 
 def clustered(rng: np.random.Generator, n: int, dim: int, n_clusters: int) -> np.ndarray:

@@ -10,18 +10,19 @@ import duckdb
 
 from photogenic.ingest.tabular.load import ingest
 from photogenic.ingest.tabular.report import Account
-from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings, Store
 
 NOW = dt.datetime(2024, 6, 1, 12, 0)
 SWIPES = "sender_id,recipient_id,liked,swiped_at\n"
 
 
-class Store:
+class StoreWithFiles:
     """A store in `folder`, with files beside it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.db = Database(Layout(folder / "store"), Settings("500MB", 2))
+        self.store = Store(self.db)
         self.now = NOW
 
     def file(self, name: str, content: str | bytes) -> Path:
@@ -38,7 +39,7 @@ class Store:
 
     def take(self, kind: str, *files: Path | str, **options: Any) -> list[Account]:
         self.now += dt.timedelta(hours=1)
-        return ingest(self.db, kind, files, now=self.now, **options)
+        return ingest(self.store, kind, files, now=self.now, **options)
 
     def take_text(self, kind: str, text: str | bytes, name: str = "given.csv", **options: Any) -> Account:
         [account] = self.take(kind, self.file(name, text), **options)

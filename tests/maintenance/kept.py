@@ -11,6 +11,7 @@ from photogenic.features.search import index
 from photogenic.features.similarity.neighbours import update
 from photogenic.ingest.journal.journal import Journal
 from photogenic.maintenance.doctor.checks import examine
+from photogenic.warehouse import Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.storage.layout import write_atomically
 from tests.features.toy import clustered, database, put_photos, put_vectors
@@ -38,15 +39,15 @@ def make(folder):
         ),
     )
     put_vectors(db.layout, "toy", IDS, clustered(rng, 24, 16, 4))
-    index.build(db.layout, "toy")
-    update(db, db.layout, ["toy"], 3)
+    index.build(Store(db), "toy")
+    update(Store(db), ["toy"], 3)
     with db.write("test") as con:
         for photo_id in IDS:
             data = picture(photo_id)
             sha256 = hashlib.sha256(data).hexdigest()
             con.execute("update facts.photo_files set sha256 = $1 where photo_id = $2", [sha256, photo_id])
             write_atomically(db.layout.photo(sha256), data)
-    build_labels(db)
+    build_labels(Store(db))
     weights = b"weights"
     write_atomically(db.layout.models / "run-1" / "weights.safetensors", weights)
     facts = {"weights_sha256": hashlib.sha256(weights).hexdigest(), "results": {}}
@@ -86,4 +87,4 @@ def files(root, *without):
 
 def faults(store):
     """Of the store, not of this machine or of pictures that are none."""
-    return [one for one in examine(store.database, store.layout, thorough=True) if one.state == "fault"]
+    return [one for one in examine(Store(store.database), thorough=True) if one.state == "fault"]

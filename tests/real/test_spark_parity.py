@@ -3,6 +3,7 @@
 import pytest
 
 from photogenic import FeatureStore, sql
+from photogenic.warehouse import Store
 from photogenic.warehouse.spark.export import export
 from tests.warehouse.parity import agree
 
@@ -15,7 +16,7 @@ SIZES = {"london": 237_048, "omi": 13_113, "instagram": 16_539}
 @pytest.mark.parametrize("name", SIZES)
 def test_every_relation_is_equal(name, labelled, master, tmp_path):
     ours = labelled(name)
-    export(ours.database, str(tmp_path / "facts"))
+    export(Store(ours.database), str(tmp_path / "facts"))
     with FeatureStore(tmp_path / "store") as theirs:
         theirs.build(only="labels", engine="spark", master=master, facts=str(tmp_path / "facts"))
         agree(ours.database, theirs.database)

@@ -6,7 +6,7 @@ import pytest
 from sqlglot import exp
 
 from photogenic import sql
-from photogenic.warehouse import QueryError
+from photogenic.warehouse import QueryError, Store
 from photogenic.warehouse.catalog import parse, relation
 from photogenic.warehouse.data_dictionary import PATH, dictionary
 from photogenic.warehouse.labels.build import build_labels
@@ -102,7 +102,7 @@ def test_dictionary_is_true():
 def test_columns_in_the_store_are_those_of_the_headers(tmp_path):
     db = store(tmp_path)
     tell(db)
-    build_labels(db)
+    build_labels(Store(db))
     query = (
         "select column_name, lower(data_type) from duckdb_columns() where table_name = '{}' and schema_name = 'main'"
     )
@@ -126,7 +126,7 @@ def crowded(tmp_path_factory):
 
     facts, db = random_facts(1), store(tmp_path_factory.mktemp("crowded"))
     tell(db, users=facts.users, photos=facts.photos, main_photos=facts.main_photos, swipes=facts.swipes)
-    build_labels(db)
+    build_labels(Store(db))
     return db
 
 

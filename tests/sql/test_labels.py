@@ -2,7 +2,7 @@
 
 import pytest
 
-from photogenic.warehouse import InputError
+from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
 from tests.warehouse.small import ask, store, tell
@@ -31,7 +31,7 @@ def five_users(db):
 
 def test_popular_is_above_the_median_and_percentile_counts_who_is_below(db):
     five_users(db)
-    build_labels(db)
+    build_labels(Store(db))
     assert ask(
         db,
         "select photo_id, user_id, gender, source, value, weight, popular, round(percentile, 9) "
@@ -51,7 +51,7 @@ def test_the_median_itself_is_not_popular(db):
         main_photos=[(u, f"p{u}", 1) for u in "abc"],
         swipes=[*swiped("a", 1, 0), *swiped("b", 1, 1), *swiped("c", 0, 1)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert ask(db, "select photo_id, popular from photo_labels order by all") == [
         ("pa", True),
         ("pb", False),
@@ -61,7 +61,7 @@ def test_the_median_itself_is_not_popular(db):
 
 def test_too_few_swipes_make_no_label(db):
     five_users(db)
-    build_labels(db, options=LabelOptions(min_swipes=3))
+    build_labels(Store(db), options=LabelOptions(min_swipes=3))
     assert ask(db, "select photo_id from photo_labels order by all") == [("p-ann",), ("p-bob",), ("p-cat",)]
     assert ask(db, "select count(*) from like_ratios where time_window = 'latest'") == [(4,)]
 
@@ -73,9 +73,9 @@ def test_past_photos_are_labelled_when_every_window_counts(db):
         main_photos=[("ann", "p1", 1), ("ann", "p2", 3)],
         swipes=[*swiped("ann", 2, 0, hour=2), *swiped("ann", 1, 1, hour=4)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert ask(db, "select photo_id, value from photo_labels") == [("p2", 0.5)]
-    build_labels(db, options=LabelOptions(window="every"))
+    build_labels(Store(db), options=LabelOptions(window="every"))
     assert ask(db, "select photo_id, value from photo_labels order by all") == [("p1", 1.0), ("p2", 0.5)]
 
 
@@ -91,7 +91,7 @@ def test_breakdown_has_a_group_for_unknown_gender_on_either_side(db):
             ("bob", "dan", True, 2),
         ],
     )
-    build_labels(db)
+    build_labels(Store(db))
     rows = ask(
         db,
         "select sender_gender, recipient_gender, n_recipients, n_swipes, n_likes, like_ratio, mean_like_ratio "
@@ -111,7 +111,7 @@ def test_breakdown_pools_the_photos_of_a_recipient_before_it_takes_the_mean(db):
         main_photos=[("ann", "p1", 1), ("ann", "p2", 5), ("cat", "pc", 1)],
         swipes=[("bob", "ann", True, 2), ("bob", "ann", True, 3), ("bob", "ann", False, 6), ("bob", "cat", False, 2)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     query = "select time_window, n_recipients, mean_like_ratio from gender_breakdown order by all"
     [(_, n_every, every), (_, n_latest, latest)] = ask(db, query)
     assert (n_every, every) == (2, pytest.approx((2 / 3 + 0) / 2, abs=1e-12))
@@ -131,7 +131,7 @@ def test_population_counts_users_and_the_swipes_they_sent(db):
             ("stranger", "ann", True, 2),
         ],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert ask(db, "select stage, gender, n_users, n_swipes_sent from population order by all") == [
         ("ingested", "female", 1, 1),
         ("ingested", "male", 2, 2),
@@ -146,7 +146,7 @@ def test_population_counts_users_and_the_swipes_they_sent(db):
 def test_funnel_tells_what_is_left(db):
     five_users(db)
     tell(db, main_photos=[("ann", "p-new", 10)], swipes=swiped("ann", 1, 0, hour=11), arrived=25)
-    report = build_labels(db)
+    report = build_labels(Store(db))
     assert [(s.step, s.n_users, s.n_photos, s.n_swipes) for s in report.funnel if s.source == "swipes"] == [
         ("ingested", 5, 6, 15),
         ("with_photo", 5, 6, 15),
@@ -159,7 +159,7 @@ def test_funnel_tells_what_is_left(db):
 def test_one_face_needs_exactly_one(db):
     five_users(db)
     tell(db, faces=[("p-ann", 0.9), ("p-bob", 0.9), ("p-bob", 0.8), ("p-cat", None)])
-    build_labels(db)
+    build_labels(Store(db))
     assert ask(db, "select photo_id from photo_setups where setup = 'one_face'") == [("p-ann",)]
     assert len(ask(db, "select photo_id from photo_setups where setup = 'all'")) == 4
 
@@ -179,7 +179,7 @@ def many_users(db, n=2000):
 
 def test_splits_are_by_user_eight_to_one_to_one_and_each_setup_is_shuffled_by_itself(db):
     many_users(db)
-    build_labels(db, options=LabelOptions(window="every"))
+    build_labels(Store(db), options=LabelOptions(window="every"))
     splits = dict(ask(db, "select split, count(*) / 4000 from photo_setups where setup = 'all' group by all"))
     assert splits == {
         "train": pytest.approx(0.8, abs=0.03),
@@ -195,13 +195,13 @@ def test_splits_are_by_user_eight_to_one_to_one_and_each_setup_is_shuffled_by_it
 
 def test_splits_stay_when_photos_go_and_change_with_the_seed(db):
     many_users(db, 200)
-    build_labels(db, options=LabelOptions(window="every"))
+    build_labels(Store(db), options=LabelOptions(window="every"))
     every = dict(ask(db, "select photo_id, split from photo_setups where setup = 'all'"))
-    build_labels(db, options=LabelOptions(window="latest"))
+    build_labels(Store(db), options=LabelOptions(window="latest"))
     latest = dict(ask(db, "select photo_id, split from photo_setups where setup = 'all'"))
     assert len(latest) == 200
     assert latest.items() <= every.items()
-    build_labels(db, options=LabelOptions(window="latest", split_seed=1))
+    build_labels(Store(db), options=LabelOptions(window="latest", split_seed=1))
     other = dict(ask(db, "select photo_id, split from photo_setups where setup = 'all'"))
     assert other.keys() == latest.keys()
     assert other != latest

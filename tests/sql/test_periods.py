@@ -2,6 +2,7 @@
 
 import pytest
 
+from photogenic.warehouse import Store
 from photogenic.warehouse.labels.build import build_labels
 from tests.warehouse.small import ask, hour, store, tell
 
@@ -21,7 +22,7 @@ def reasons(db):
 
 def test_each_change_ends_one_period_and_begins_the_next(db):
     tell(db, users=[("ann", "female")], main_photos=[("ann", "p1", 1), ("ann", "p2", 5), ("ann", "p1", 7)])
-    build_labels(db)
+    build_labels(Store(db))
     assert periods(db) == [
         ("p1", "ann", hour(1), hour(5)),
         ("p2", "ann", hour(5), hour(7)),
@@ -31,7 +32,7 @@ def test_each_change_ends_one_period_and_begins_the_next(db):
 
 def test_events_out_of_order_are_put_in_order(db):
     tell(db, users=[("ann", None)], main_photos=[("ann", "p2", 5), ("ann", "p1", 1)])
-    build_labels(db)
+    build_labels(Store(db))
     assert periods(db) == [("p1", "ann", hour(1), hour(5)), ("p2", "ann", hour(5), None)]
 
 
@@ -42,20 +43,20 @@ def test_setting_the_same_photo_again_is_no_change(db):
         main_photos=[("ann", "p1", 1), ("ann", "p1", 4), ("ann", "p1", 4), ("ann", "p2", 6)],
         swipes=[("bob", "ann", True, 2), ("bob", "ann", True, 5)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert periods(db) == [("p1", "ann", hour(1), hour(6)), ("p2", "ann", hour(6), None)]
     assert reasons(db) == {"stale_photo": 2}
 
 
 def test_of_two_photos_at_one_instant_the_later_id_holds(db):
     tell(db, users=[("ann", None)], main_photos=[("ann", "p9", 1), ("ann", "p10", 1)])
-    build_labels(db)
+    build_labels(Store(db))
     assert periods(db) == [("p9", "ann", hour(1), None)]  # byte order: '9' after '1'
 
 
 def test_a_photo_set_at_the_instant_of_a_removal_holds(db):
     tell(db, users=[("ann", None)], main_photos=[("ann", "p1", 1), ("ann", None, 2), ("ann", "p2", 2)])
-    build_labels(db)
+    build_labels(Store(db))
     assert periods(db) == [("p1", "ann", hour(1), hour(2)), ("p2", "ann", hour(2), None)]
 
 
@@ -66,7 +67,7 @@ def test_a_removed_photo_ends_and_later_swipes_go_nowhere(db):
         main_photos=[("ann", "p1", 1), ("ann", None, 3)],
         swipes=[("bob", "ann", True, 2), ("bob", "ann", True, 3), ("bob", "ann", True, 9)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert periods(db) == [("p1", "ann", hour(1), hour(3))]
     assert reasons(db) == {"stale_photo": 1, "photo_removed": 2}
     assert ask(db, "select photo_id, time_window, n_swipes from like_ratios") == [("p1", "every", 1)]
@@ -79,7 +80,7 @@ def test_a_removal_before_any_photo_says_nothing(db):
         main_photos=[("ann", None, 1), ("ann", "p1", 5), ("bob", None, 1)],
         swipes=[("bob", "ann", True, 2), ("ann", "bob", True, 2)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert periods(db) == [("p1", "ann", hour(5), None)]
     assert reasons(db) == {"before_first_photo": 1, "no_photo": 1}
 
@@ -91,7 +92,7 @@ def test_a_swipe_at_the_instant_of_a_change_is_of_the_new_photo(db):
         main_photos=[("ann", "p1", 1), ("ann", "p2", 5)],
         swipes=[("bob", "ann", True, 1), ("bob", "ann", False, 5)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert ask(db, "select photo_id, n_likes, n_swipes from like_ratios where time_window = 'every' order by all") == [
         ("p1", 1, 1),
         ("p2", 0, 1),
@@ -118,7 +119,7 @@ def test_every_reason_has_its_swipe(db):
             ("ann", "ann", True, 0),  # before the first photo, whoever swiped
         ],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert ask(db, "select reason, n_swipes, in_latest, in_every from swipe_audit order by reason") == [
         ("before_first_photo", 2, False, False),
         ("foreign_photo", 1, False, False),
@@ -139,7 +140,7 @@ def test_a_photo_that_two_users_show_belongs_to_the_first_who_did(db):
         main_photos=[("bob", "p1", 1), ("ann", "p1", 2)],
         swipes=[("ann", "bob", True, 3), ("bob", "ann", True, 3)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert periods(db) == [("p1", "bob", hour(1), None)]
     assert reasons(db) == {"kept": 1, "foreign_photo": 1}
 
@@ -151,7 +152,7 @@ def test_a_photo_shown_twice_sums_its_periods_in_every_but_not_in_latest(db):
         main_photos=[("ann", "p1", 1), ("ann", "p2", 5), ("ann", "p1", 7)],
         swipes=[("bob", "ann", True, 2), ("bob", "ann", False, 6), ("bob", "ann", False, 8)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert ask(db, "select photo_id, time_window, n_likes, n_swipes from like_ratios order by all") == [
         ("p1", "every", 1, 2),
         ("p1", "latest", 0, 1),
@@ -161,7 +162,7 @@ def test_a_photo_shown_twice_sums_its_periods_in_every_but_not_in_latest(db):
 
 def test_without_photos_all_swipes_say_so_and_the_build_notes_it(db):
     tell(db, users=[("ann", None)], swipes=[("bob", "ann", True, 1), ("bob", "ann", False, 1)])
-    report = build_labels(db)
+    report = build_labels(Store(db))
     assert reasons(db) == {"no_photo": 2}
     assert "2 no_photo" in report.notes[0]
     assert "ingest main-photos" in report.notes[0]
@@ -169,7 +170,7 @@ def test_without_photos_all_swipes_say_so_and_the_build_notes_it(db):
 
 def test_an_empty_store_builds(db):
     tell(db)
-    report = build_labels(db)
+    report = build_labels(Store(db))
     assert report.notes == ()
     assert ask(db, "select count(*) from like_ratios") == [(0,)]
     assert {step.n_users for step in report.funnel} == {0}

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from photogenic import sql
+from photogenic.warehouse import Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
 from tests.warehouse.small import ask, store, tell
@@ -49,7 +50,7 @@ def test_every_reason_to_leave_a_post_out(db):
             ("no post", "u0", None, OLD, ["me"]),
         ],
     )
-    build_labels(db, options=LabelOptions(hashtag="#Me"))
+    build_labels(Store(db), options=LabelOptions(hashtag="#Me"))
     found = dropped(db)
     assert "no post" not in found
     assert {photo: reason for photo, reason in found.items() if reason} == {
@@ -71,11 +72,11 @@ def test_every_reason_to_leave_a_post_out(db):
 
 def test_age_is_counted_up_to_as_of_or_else_to_the_newest_arrival(db):
     tell(db, users=[("u", None, 5)], photos=[("p", "u", 1, 0)], arrived=24)
-    build_labels(db)
+    build_labels(Store(db))
     assert dropped(db) == {"p": "too_young"}
-    build_labels(db, as_of=dt.datetime(2024, 1, 31))
+    build_labels(Store(db), as_of=dt.datetime(2024, 1, 31))
     assert dropped(db) == {"p": None}
-    build_labels(db, as_of=dt.datetime(2024, 1, 30, 23))
+    build_labels(Store(db), as_of=dt.datetime(2024, 1, 30, 23))
     assert dropped(db) == {"p": "too_young"}
 
 
@@ -88,7 +89,7 @@ def test_bounds_are_scaled_median_absolute_deviations(db, scale, threshold):
         users=[(f"u{i}", None, int(f)) for i, f in enumerate(followers)],
         photos=[(f"p{i}-{k}", f"u{i}", 3, OLD) for i in range(60) for k in range(1 + i % 3)],
     )
-    build_labels(db, options=LabelOptions(follower_scale=scale, mad_threshold=threshold))
+    build_labels(Store(db), options=LabelOptions(follower_scale=scale, mad_threshold=threshold))
     x = np.log(followers) if scale == "log" else followers
     mad = stats.median_abs_deviation(x, scale="normal")
     low, high = np.median(x) - threshold * mad, np.median(x) + threshold * mad
@@ -112,17 +113,17 @@ def test_a_face_can_be_asked_for_at_two_confidences(db):
         photos=[(p, "u", 1, OLD) for p in ("sure", "likely", "faint", "empty", "unseen")],
         faces=[("sure", 0.95), ("sure", 0.3), ("likely", 0.6), ("faint", 0.4), ("empty", None)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert set(dropped(db).values()) == {None}
-    build_labels(db, options=LabelOptions(face_filter="lenient"))
+    build_labels(Store(db), options=LabelOptions(face_filter="lenient"))
     lenient = {"sure": None, "likely": None, "faint": "no_face", "empty": "no_face", "unseen": "no_picture"}
     assert dropped(db) == lenient
-    build_labels(db, options=LabelOptions(face_filter="strict"))
+    build_labels(Store(db), options=LabelOptions(face_filter="strict"))
     assert dropped(db) == {**lenient, "likely": "no_face"}
 
 
 def ranked(db, options):
-    build_labels(db, options=options)
+    build_labels(Store(db), options=options)
     query = "select photo_id, popular, percentile from photo_labels where source = 'posts' order by all"
     return {photo: (popular, percentile) for photo, popular, percentile in ask(db, query)}
 
@@ -160,7 +161,7 @@ def test_both_sources_live_in_one_store(db):
         main_photos=[("ann", "p", 1)],
         swipes=[("bob", "ann", True, 2)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     assert ask(db, "select source, value, weight from photo_labels order by all") == [
         ("posts", 0.5, 1.0),
         ("swipes", 1.0, 1.0),
@@ -170,7 +171,7 @@ def test_both_sources_live_in_one_store(db):
 
 def test_posts_that_are_all_left_out_are_noted(db):
     tell(db, users=[("ann", None)], photos=[("p", "ann", 5, OLD)])
-    report = build_labels(db)
+    report = build_labels(Store(db))
     assert "1 no_followers" in report.notes[0]
 
 
@@ -187,7 +188,7 @@ def test_owners_exactly_at_the_bound_stay_where_all_have_as_many(db, scale, n_ow
         users=[(f"u{i}", None, 100) for i in range(n_owners)] + [("star", None, 10**6)] * (n_owners > 3),
         photos=[(f"p{i}", f"u{i}", 10, OLD) for i in range(n_owners)] + [("star", "star", 1, OLD)] * (n_owners > 3),
     )
-    build_labels(db, options=LabelOptions(follower_scale=scale))
+    build_labels(Store(db), options=LabelOptions(follower_scale=scale))
     assert ask(db, "select low, high from follower_bounds") == [(100.0, 100.0)]
     assert {photo for photo, reason in dropped(db).items() if reason is None} == {f"p{i}" for i in range(n_owners)}
 
@@ -209,7 +210,7 @@ def test_owners_one_deviation_from_the_median_stand_at_a_bound_of_one_deviation(
         users=[(f"u{n}", None, n) for n in followers],
         photos=[(f"p{n}", f"u{n}", 10, OLD) for n in followers],
     )
-    build_labels(db, options=LabelOptions(follower_scale=scale, mad_threshold=1 / 1.482602218505602))
+    build_labels(Store(db), options=LabelOptions(follower_scale=scale, mad_threshold=1 / 1.482602218505602))
     assert ask(db, "select low, high from follower_bounds") == [(low, high)]
     inside = {f"p{n}" for n in kept_between(low, high, followers)}
     assert {photo for photo, reason in dropped(db).items() if reason is None} == inside

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from photogenic.warehouse import Store
 from photogenic.warehouse.labels.build import build_labels
 from tests.warehouse.small import ask, store, tell
 
@@ -18,7 +19,7 @@ def counted(db, counts):
         main_photos=[(f"u{i}", f"p{i}", 1) for i in range(len(counts))],
         swipes=[("fan", f"u{i}", n < k, 2) for i, (k, total) in enumerate(counts) for n in range(total)],
     )
-    build_labels(db)
+    build_labels(Store(db))
 
 
 def prior(db):

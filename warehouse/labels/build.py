@@ -18,17 +18,17 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from photogenic.warehouse.context import Store
 from photogenic.warehouse.duckdb_store.database import LABELLING
 from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.labels.compute import EVERYTHING, Computation, RelationBuilt
 from photogenic.warehouse.labels.options import LabelOptions
-from photogenic.warehouse.progress import Progress, silent
+from photogenic.warehouse.progress import Progress
 from photogenic.warehouse.spark.session import Cluster
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from photogenic.warehouse import Database
 
 __all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "as_clock", "build_labels", "former_cluster"]
 
@@ -70,23 +70,21 @@ class BuildReport:
 
 
 def build_labels(
-    db: Database,
+    store: Store,
     *,
     as_of: dt.datetime | None = None,
     options: LabelOptions = LabelOptions(),  # noqa: B008 - frozen
     anew: bool = False,
     cluster: Cluster | None = None,
-    progress: Progress = silent,
 ) -> BuildReport:
     """Compute what is stale among the relations of sql/, audit it, publish it.
 
     Args:
-        db: the store.
+        store: the open store.
         as_of: UTC; see only what happened and had arrived before. None: everything.
         options: the choices behind labels and splits.
         anew: compute everything, whether stale or not.
         cluster: let Spark compute, from facts that lie elsewhere; None: DuckDB, from the store's.
-        progress: hears of each relation.
 
     Raises:
         AuditError: a relation broke its contract; the former state stands.
@@ -99,15 +97,15 @@ def build_labels(
         from photogenic.warehouse.erasure.tombstones import Tombstones
         from photogenic.warehouse.spark.engine import SparkEngine
 
-        engine = SparkEngine(cluster, Tombstones(db.layout), progress.note)
-    with db.write("features build --only labels") as con:
+        engine = SparkEngine(cluster, Tombstones(store.layout), store.progress.note)
+    with store.database.write("features build --only labels") as con:
         for setting in LABELLING:
             con.execute(setting)
         con.execute("set force_compression = 'uncompressed'")  # rewritten by every build: not worth packing
         con.begin()
         try:
             computation = Computation(con, clock, options, anew=anew, engine=engine)
-            report = _build(computation, cluster, progress)
+            report = _build(computation, cluster, store.progress)
         except BaseException:
             con.rollback()
             raise

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING
 
 from photogenic import sql
 from photogenic.warehouse.catalog import relation
+from photogenic.warehouse.context import Store
 from photogenic.warehouse.labels.build import as_clock
 from photogenic.warehouse.labels.compute import EVERYTHING, Computation, RelationBuilt
 from photogenic.warehouse.labels.fingerprints import Mark, read_states
 from photogenic.warehouse.labels.options import LabelOptions
-from photogenic.warehouse.progress import Progress, silent
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from photogenic.warehouse.duckdb_store.database import Database
 
 __all__ = ["LabelPlan", "plan_labels"]
 
@@ -67,33 +66,31 @@ class LabelPlan:
 
 
 def plan_labels(
-    db: Database,
+    store: Store,
     *,
     as_of: dt.datetime | None = None,
     options: LabelOptions = LabelOptions(),  # noqa: B008 - frozen
     anew: bool = False,
-    progress: Progress = silent,
 ) -> LabelPlan:
     """Rehearse `build_labels` with the same arguments. Takes about as long, needs no lock, writes nothing.
 
     Args:
-        db: the store.
+        store: the open store.
         as_of: as for the build.
         options: as for the build.
         anew: as for the build.
-        progress: hears of each relation.
 
     Raises:
         AuditError: the build would fail.
         StoreError: there is no store.
     """
     clock = as_clock(as_of)
-    with db.read(labelling=True) as con:
+    with store.database.read(labelling=True) as con:
         states = read_states(con)
         for name in _COMPARED:
             _remember(con, name, is_built=name in states)
         rehearsal = Computation(con, clock, options, rehearsal=True, anew=anew)
-        rehearsal.run(progress)
+        rehearsal.run(store.progress)
         n_new, n_lost, n_changed, n_flipped = _row(con, sql.read("plan/changed_labels"))
         return LabelPlan(
             as_of=clock if clock < EVERYTHING else None,

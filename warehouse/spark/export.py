@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from photogenic.warehouse.context import Store
 from photogenic.warehouse.errors import InputError
-from photogenic.warehouse.progress import Progress, silent
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from photogenic.warehouse.duckdb_store.database import Database
 
 __all__ = ["CUT_OFF", "TABLES", "Exported", "as_path", "columns_of", "export", "place"]
 
@@ -43,13 +42,12 @@ class Exported:
     bytes: int
 
 
-def export(db: Database, uri: str, *, progress: Progress = silent) -> list[Exported]:
+def export(store: Store, uri: str) -> list[Exported]:
     """Write the facts of the published snapshot as Parquet; what was exported to the same place is replaced.
 
     Args:
-        db: the store.
+        store: the open store.
         uri: a folder, or an address such as s3a://bucket/facts.
-        progress: hears of each table.
 
     Raises:
         InputError: nothing can be written there.
@@ -60,7 +58,7 @@ def export(db: Database, uri: str, *, progress: Progress = silent) -> list[Expor
         files.create_dir(root, recursive=True)
         with files.open_output_stream(f"{root}/{CUT_OFF}"):
             pass
-        with db.read() as con, progress.stage("export", len(TABLES), "tables") as advance:
+        with store.database.read() as con, store.progress.stage("export", len(TABLES), "tables") as advance:
             done = []
             for table in TABLES:
                 done.append(_write(con, table, files, f"{root}/{table}"))

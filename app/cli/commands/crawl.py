@@ -17,6 +17,7 @@ from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Format, Table, say, show
 from photogenic.app.terminal.progress import listener
 from photogenic.ingest.config import CrawlSettings
+from photogenic.warehouse.context import Store as OpenStore
 from photogenic.warehouse.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,12 +55,11 @@ def instagram(
     progress = listener()
     with FeatureStore(store, progress=progress) as opened:
         report = story.crawl(
-            opened.database,
+            OpenStore(opened.database, progress),
             usernames=_lines(usernames),
             hashtags=hashtags or (),
             top=top,
             settings=settings,
-            progress=progress,
         )
     _print(report, form)
 

@@ -13,6 +13,7 @@ from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, say, show
 from photogenic.app.terminal.progress import listener
 from photogenic.ingest.config import Limits
+from photogenic.warehouse.context import Store as OpenStore
 
 __all__ = ["run"]
 
@@ -34,7 +35,7 @@ def run(
 
     progress = listener()
     with FeatureStore(store, progress=progress) as opened:
-        report = fetch(opened.database, retry=tuple(retry or ()), limits=limits, progress=progress)
+        report = fetch(OpenStore(opened.database, progress), retry=tuple(retry or ()), limits=limits)
     rows = [(name, report.statuses[name], text.sentence) for name, text in STATUSES.items() if report.statuses[name]]
     show(Table(("status", "n_photos", "meaning"), rows), form)
     say(

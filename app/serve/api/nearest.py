@@ -49,7 +49,7 @@ class Nearest:
     def __init__(self, db: Database, sandbox: Sandbox, work: Executor, networks: Executor) -> None:
         self._sandbox, self._work, self._networks = sandbox, work, networks
         # Two, for the one that embeds is locked while it does.
-        self._indices, self._embedders = SearchCache(db, db.layout), SearchCache(db, db.layout)
+        self._indices, self._embedders = SearchCache(db), SearchCache(db)
         self._held: OrderedDict[tuple[Any, ...], asyncio.Future[Selection]] = OrderedDict()
 
     def close(self) -> None:

@@ -83,8 +83,8 @@ ONLY_IN_PYTHON = {
     "predict": {"faces", "embed"},
     "crop": {"faces"},
     "serve": {"tell"},
-    "fetch": {"db", "clock", "rng"},
-    "crawl instagram": {"db", "vault", "clock", "rng"},
+    "fetch": {"clock", "rng"},
+    "crawl instagram": {"vault", "clock", "rng"},
 }
 
 ONLY_ON_THE_COMMAND_LINE = {"build": {"plan"}, "erase": {"yes"}, "restore": {"yes"}}

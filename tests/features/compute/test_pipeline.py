@@ -22,7 +22,7 @@ from photogenic.features.compute.worker import Worker
 from photogenic.features.encoders.registry import encoder
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.features.vectors import reader
-from photogenic.warehouse import EncoderError, StoreError
+from photogenic.warehouse import EncoderError, Store, StoreError
 from tests.features.gallery import Gallery, portrait
 
 PAIR = ("efficientnet_lite0", "dlib_face")
@@ -48,7 +48,7 @@ def whole(tmp_path_factory, loaded_networks) -> Gallery:
     gallery, gallery.heard = Gallery(tmp_path_factory.mktemp("whole") / "store", _mixed()), Heard()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "_SAY_S", 0.0)
-        gallery.report = compute(gallery.db, gallery.layout, PAIR, progress=gallery.heard)
+        gallery.report = compute(Store(gallery.db, gallery.heard), PAIR)
     return gallery
 
 
@@ -125,24 +125,24 @@ def test_the_warehouse_hears_of_faces_and_bad_photos(whole):
 def test_a_second_build_computes_nothing_and_writes_nothing(whole, monkeypatch):
     monkeypatch.setattr(process_pool, "Detector", lambda *_: pytest.fail("nothing is to be looked at"))
     before = whole.layout.snapshot.stat()
-    report = compute(whole.db, whole.layout, PAIR)
+    report = compute(whole.store, PAIR)
     assert (report.n_photos, report.n_looked, report.computed, report.unreadable) == (12, 0, {}, {})
     assert whole.layout.snapshot.stat().st_ino == before.st_ino
 
 
 def test_a_new_photo_computes_one_and_changed_bytes_another(tmp_path):
     gallery = Gallery(tmp_path / "store", _people(3))
-    compute(gallery.db, gallery.layout, PAIR)
+    compute(gallery.store, PAIR)
     gallery.put({"new": portrait(7)})
-    report = compute(gallery.db, gallery.layout, PAIR)
+    report = compute(gallery.store, PAIR)
     assert (report.n_looked, report.computed) == (1, {"efficientnet_lite0": 1, "dlib_face": 1})
     gallery.put({"p01": portrait(8)})
-    report = compute(gallery.db, gallery.layout, PAIR)
+    report = compute(gallery.store, PAIR)
     assert (report.n_looked, report.computed) == (1, {"efficientnet_lite0": 1, "dlib_face": 1})
     gallery.drop("p00")
-    assert compute(gallery.db, gallery.layout, PAIR).n_looked == 0
+    assert compute(gallery.store, PAIR).n_looked == 0
     fresh = Gallery(tmp_path / "fresh", {"p01": portrait(8), "p02": portrait(2), "new": portrait(7)})
-    compute(fresh.db, fresh.layout, PAIR)
+    compute(fresh.store, PAIR)
     for name in PAIR:
         (ids, X), (fresh_ids, fresh_X) = (reader.read(g.layout, name) for g in (gallery, fresh))
         assert ids == fresh_ids == ["new", "p01", "p02"]
@@ -152,11 +152,11 @@ def test_a_new_photo_computes_one_and_changed_bytes_another(tmp_path):
 
 def test_an_encoder_asked_for_later_is_added_to_the_same_photos(whole, tmp_path):
     gallery = Gallery(tmp_path / "store", _mixed())
-    report = compute(gallery.db, gallery.layout, ())
+    report = compute(gallery.store, ())
     assert (report.n_looked, report.n_faces, report.computed) == (13, 12, {})
-    report = compute(gallery.db, gallery.layout, ["dlib_face"])
+    report = compute(gallery.store, ["dlib_face"])
     assert (report.n_looked, report.computed) == (9, {"dlib_face": 9})
-    compute(gallery.db, gallery.layout, ["efficientnet_lite0"])
+    compute(gallery.store, ["efficientnet_lite0"])
     for name in PAIR:
         assert reader.manifest(gallery.layout, name).content == reader.manifest(whole.layout, name).content
 
@@ -176,37 +176,37 @@ def test_a_run_cut_off_loses_what_was_under_way_and_nothing_else(whole, tmp_path
         patch.setattr(Worker, "__call__", cut_off)
         patch.setattr(pipeline, "BATCH", 4)
         with pytest.raises(KeyboardInterrupt):
-            compute(gallery.db, gallery.layout, PAIR)
-    report = compute(gallery.db, gallery.layout, PAIR)
+            compute(gallery.store, PAIR)
+    report = compute(gallery.store, PAIR)
     assert 0 < report.n_looked <= 13
     _same(gallery, whole)
 
 
 def test_a_stricter_confidence_looks_at_no_photo_again(tmp_path):
     gallery = Gallery(tmp_path / "store", {**_people(3), "crowd": portrait(40, people=3)})
-    compute(gallery.db, gallery.layout, ["dlib_face"])
+    compute(gallery.store, ["dlib_face"])
     scores = sorted(row[0] for row in gallery.sql("select confidence from faces where photo_id = 'crowd'"))
     between = (scores[-2] + scores[-1]) / 2
-    report = compute(gallery.db, gallery.layout, ["dlib_face"], faces=FaceSettings(confidence=between))
+    report = compute(gallery.store, ["dlib_face"], faces=FaceSettings(confidence=between))
     assert gallery.sql("select count(*) from faces where photo_id = 'crowd'") == [(1,)]
     alone = {row[0] for row in gallery.sql("select photo_id from faces group by all having count(*) = 1")}
     assert set(reader.read(gallery.layout, "dlib_face")[0]) == alone
     assert report.n_looked == 1  # the face that now stands alone in the crowd
-    compute(gallery.db, gallery.layout, ["dlib_face"])
+    compute(gallery.store, ["dlib_face"])
     assert reader.read(gallery.layout, "dlib_face")[0] == ["p00", "p01", "p02"]
 
 
 def test_flips_are_the_vectors_of_mirrored_photos(tmp_path):
     gallery = Gallery(tmp_path / "store", _people(2))
-    report = compute(gallery.db, gallery.layout, PAIR, flip=True)
+    report = compute(gallery.store, PAIR, flip=True)
     assert report.computed == {"efficientnet_lite0": 4, "dlib_face": 4}
     for name in PAIR:
         _, plain = reader.read(gallery.layout, name)
         _, mirrored = reader.read(gallery.layout, name, flip=True)
         cosine = (plain * mirrored).sum(1) / np.linalg.norm(plain, axis=1) / np.linalg.norm(mirrored, axis=1)
         assert np.all((cosine > 0.7) & (cosine < 0.9999))
-    assert compute(gallery.db, gallery.layout, PAIR, flip=True).n_looked == 0
-    assert compute(gallery.db, gallery.layout, PAIR).n_looked == 0
+    assert compute(gallery.store, PAIR, flip=True).n_looked == 0
+    assert compute(gallery.store, PAIR).n_looked == 0
     assert reader.manifest(gallery.layout, "dlib_face").n_flips == 2
 
 
@@ -228,7 +228,7 @@ def test_files_get_the_vectors_that_the_store_has(whole, tmp_path):
 
 def test_an_unknown_encoder_is_answered_with_near_ones(whole):
     with pytest.raises(EncoderError, match="--encoder dlib_face"):
-        compute(whole.db, whole.layout, ["dlib_faces"])
+        compute(whole.store, ["dlib_faces"])
     with pytest.raises(EncoderError, match="'efficientnet'") as caught:
         encoder("efficientnet")
     assert "efficientnet_lite0" in caught.value.remedy
@@ -239,18 +239,18 @@ def test_bytes_that_went_missing_are_an_error_that_names_the_file(tmp_path):
     (path,) = gallery.layout.photos.glob("*/*.jpg")
     path.unlink()
     with pytest.raises(StoreError, match=path.name):
-        compute(gallery.db, gallery.layout, PAIR)
+        compute(gallery.store, PAIR)
 
 
 _BUILD = """
 import sys
 from pathlib import Path
 from photogenic.features.compute import pipeline
-from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings, Store
 pipeline.BATCH = 2
 layout = Layout(Path(sys.argv[1]))
 print("ready", flush=True)
-pipeline.compute(Database(layout, Settings("500MB", 2)), layout, ["efficientnet_lite0", "dlib_face"])
+pipeline.compute(Store(Database(layout, Settings("500MB", 2))), ["efficientnet_lite0", "dlib_face"])
 """
 
 
@@ -269,7 +269,7 @@ def test_killed_at_random_and_run_again_gives_the_same_rows(whole, tmp_path):
                 os.kill(child.pid, signal.SIGKILL)
                 killed += 1
     assert killed
-    compute(gallery.db, gallery.layout, PAIR)
+    compute(gallery.store, PAIR)
     _same(gallery, whole)
     left = [path for path in gallery.layout.root.rglob(".*.tmp") if "snapshot" not in path.name]
     assert left == []

@@ -46,11 +46,11 @@ def test_processes_find_what_threads_find(tmp_path, by_processes, monkeypatch):
     start = worker_protocol._start
     monkeypatch.setattr(worker_protocol, "_start", lambda task: started.append(task) or start(task))
     beside = Gallery(tmp_path / "beside", photos())
-    report = compute(beside.db, beside.layout, PAIR, flip=True)
+    report = compute(beside.store, PAIR, flip=True)
     assert len(started) == 2
     monkeypatch.setattr(process_pool, "FROM_THREADS", 99)
     within = Gallery(tmp_path / "within", photos())
-    told = compute(within.db, within.layout, PAIR, flip=True)
+    told = compute(within.store, PAIR, flip=True)
     assert len(started) == 2
     assert (report.n_faces, report.computed, report.counts) == (told.n_faces, told.computed, told.counts)
     assert report.unreadable == told.unreadable == {"truncated": 1}
@@ -64,7 +64,7 @@ def test_whole_photos_want_no_detector(tmp_path, by_processes, monkeypatch, thre
     monkeypatch.setattr(process_pool, "FROM_THREADS", threads_up_to + 1)
     monkeypatch.setattr(process_pool, "Detector", lambda *_: pytest.fail("faces are nobody's business here"))
     gallery = Gallery(tmp_path / "store", {f"p{i}": portrait(i) for i in range(3)})
-    assert embed_photos(gallery.db, gallery.layout, "efficientnet_lite0") == 3
+    assert embed_photos(gallery.store, "efficientnet_lite0") == 3
     assert reader.read(gallery.layout, "efficientnet_lite0")[0] == ["p0", "p1", "p2"]
 
 
@@ -73,7 +73,7 @@ def test_bytes_that_are_gone_are_the_same_error(tmp_path, by_processes):
     (row,) = gallery.sql("select sha256 from photos where photo_id = 'p5'")
     gallery.layout.photo(str(row[0])).unlink()
     with pytest.raises(StoreError, match="is not there, and the warehouse says it is"):
-        compute(gallery.db, gallery.layout, PAIR)
+        compute(gallery.store, PAIR)
 
 
 def test_a_process_that_somebody_kills_is_followed_by_another(tmp_path):

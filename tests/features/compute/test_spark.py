@@ -51,23 +51,23 @@ def test_workers_find_what_this_machine_finds_and_only_what_is_missing(tmp_path,
     monkeypatch.setenv("FEATURES_WEIGHTS", str(linked(tmp_path / "weights")))
     cluster = Cluster(master)
     within, beside = Gallery(tmp_path / "within", photos()), Gallery(tmp_path / "beside", photos())
-    told = compute(within.db, within.layout, PAIR)
+    told = compute(within.store, PAIR)
     monkeypatch.setattr(spark, "_ROUND_BYTES", 8 * 4 * 1408)
     monkeypatch.setattr(spark, "_BATCH", 8)
     assert spark.photos_a_round([encoder(name) for name in PAIR], flip=False) == 8
-    report = compute(beside.db, beside.layout, PAIR, cluster=cluster)
+    report = compute(beside.store, PAIR, cluster=cluster)
     assert (report.n_looked, report.n_faces, report.computed) == (told.n_looked, told.n_faces, told.computed)
     assert report.counts == told.counts
     assert report.unreadable == told.unreadable == {"truncated": 1}
     same(within, beside)
     assert not beside.sql("select 1 from builds where stages is not null"), "no pace of this machine was measured"
 
-    assert compute(beside.db, beside.layout, PAIR, cluster=cluster).n_looked == 0
+    assert compute(beside.store, PAIR, cluster=cluster).n_looked == 0
     new = {"new": portrait(50)}
     within.put(new)
     beside.put(new)
-    compute(within.db, within.layout, PAIR, flip=True)
-    report = compute(beside.db, beside.layout, PAIR, flip=True, cluster=cluster)
+    compute(within.store, PAIR, flip=True)
+    report = compute(beside.store, PAIR, flip=True, cluster=cluster)
     assert report.computed == {"efficientnet_lite0": 21 + 2, "dlib_face": 20 + 2}
     same(within, beside)
 
@@ -97,7 +97,7 @@ def test_photos_that_workers_do_not_see_are_told(tmp_path, master):
     (row,) = gallery.sql("select sha256 from photos")
     gallery.layout.photo(str(row[0])).unlink()
     with pytest.raises(InputError, match="is not there, and the warehouse says it is") as caught:
-        compute(gallery.db, gallery.layout, PAIR, cluster=Cluster(master))
+        compute(gallery.store, PAIR, cluster=Cluster(master))
     assert "the same files under the same paths" in caught.value.expected
 
 
@@ -106,7 +106,7 @@ def test_without_pandas_it_says_what_to_install(tmp_path, master, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "pandas" else find(name))
     gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
     with pytest.raises(MissingPartError, match="pandas") as caught:
-        compute(gallery.db, gallery.layout, PAIR, cluster=Cluster(master))
+        compute(gallery.store, PAIR, cluster=Cluster(master))
     assert caught.value.remedy == "pip install 'photogenic[spark]'"
 
 

@@ -88,14 +88,14 @@ def test_a_build_goes_on_and_the_next_one_does_not_try_again(tmp_path, mortal, m
         monkeypatch.setattr(process_pool, "WORTH", 1)
     photos = {f"p{seed}": portrait(seed, size=200) for seed in range(6)}
     gallery = Gallery(tmp_path / "store", {**photos, "x": deadly.picture(death)})
-    report = compute(gallery.db, gallery.layout, PAIR)
+    report = compute(gallery.store, PAIR)
     assert report.unreadable == {"detector_failed": 1}
     assert gallery.sql("select photo_id from photos where status = 'detector_failed'") == [("x",)]
     (detail,) = gallery.sql("select detail from facts.photo_files where status = 'detector_failed'")
     assert detail[0] in (SAID[death], "RuntimeError: no such picture has been seen")
     for name in PAIR:
         assert reader.read(gallery.layout, name)[0] == sorted(photos)
-    again = compute(gallery.db, gallery.layout, PAIR)
+    again = compute(gallery.store, PAIR)
     assert (again.n_looked, again.computed, again.unreadable) == (0, {}, {})
 
 
@@ -105,7 +105,7 @@ def test_processes_that_do_not_start_blame_no_photo(tmp_path, mortal, monkeypatc
     monkeypatch.setattr(worker_protocol, "CALL", "no_such_module:serve")
     gallery = Gallery(tmp_path / "store", {f"p{seed}": portrait(seed) for seed in range(3)})
     with pytest.raises(StoreError, match="does not start: exit code 1: ModuleNotFoundError"):
-        compute(gallery.db, gallery.layout, PAIR)
+        compute(gallery.store, PAIR)
     assert gallery.sql("select count(*) from facts.photo_files where status <> 'ok'") == [(0,)]
 
 

@@ -13,7 +13,7 @@ from photogenic import FeatureStore
 from photogenic.features.search import index
 from photogenic.features.search.as_of import open_past
 from photogenic.features.search.searcher import Searcher
-from photogenic.warehouse import InputError, QueryError
+from photogenic.warehouse import InputError, QueryError, Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
 from tests.features.toy import SETTINGS, put_photos, put_vectors
@@ -37,9 +37,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FeatureStore]:
         con.execute(
             f"insert into facts.swipes select 't-' || range, 'u-p1', false, {april}, {april} from range(12)",
         )
-    build_labels(made.database, options=LabelOptions(min_swipes=2))
+    build_labels(Store(made.database), options=LabelOptions(min_swipes=2))
     put_vectors(made.layout, "toy", NAMES, np.arange(6, dtype=np.float32)[:, None] * np.ones((1, 3), np.float32))
-    index.build(made.layout, "toy")
+    index.build(Store(made.database), "toy")
     with made:
         yield made
 
@@ -67,9 +67,9 @@ def test_it_is_what_a_build_as_of_then_would_have_said(store: FeatureStore) -> N
     with open_past(store.database, MARCH) as con:
         rehearsed = con.sql("select * from photo_labels order by photo_id").fetchall()
     assert store.layout.snapshot.stat().st_ino == before  # a question writes nothing
-    build_labels(store.database, as_of=MARCH, options=LabelOptions(min_swipes=2))
+    build_labels(Store(store.database), as_of=MARCH, options=LabelOptions(min_swipes=2))
     assert store.sql("select * from photo_labels order by photo_id").rows() == rehearsed
-    build_labels(store.database, options=LabelOptions(min_swipes=2))
+    build_labels(Store(store.database), options=LabelOptions(min_swipes=2))
     assert len(told(store)) == 5
 
 
@@ -94,7 +94,7 @@ def test_labels_of_an_instant_are_worked_out_once(store: FeatureStore, monkeypat
     monkeypatch.setattr(
         photogenic.features.search.as_of, "open_past", lambda *given: opened.append(given) or open_past(*given)
     )
-    with Searcher(store.database, store.layout) as searcher:
+    with Searcher(Store(store.database)) as searcher:
         for where in (None, "popular", "weight > 1", None):
             searcher.similar("p0", encoder="toy", where=where, as_of=MARCH)
         assert len(opened) == 1

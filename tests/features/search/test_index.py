@@ -7,17 +7,19 @@ import os
 import resource
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from photogenic.features.search import index
 from photogenic.features.search.exact import nearest, unit_rows
+from photogenic.features.search.index_files import IndexManifest
 from photogenic.features.search.ivf import kind_for, shortcut_bytes
 from photogenic.features.vectors import reader
 from photogenic.features.vectors.writer import Shelf
 from photogenic.maintenance.doctor.artifacts import examine_artefacts
-from photogenic.warehouse import AuditError, Layout, StoreError
+from photogenic.warehouse import AuditError, Database, Layout, Settings, Store, StoreError
 from tests.features.toy import clustered, put_vectors
 
 
@@ -37,6 +39,10 @@ def names(rows: range | np.ndarray) -> list[str]:
     return [f"p{row:06d}" for row in rows]
 
 
+def build(layout: Layout, **options: Any) -> IndexManifest:
+    return index.build(Store(Database(layout, Settings("500MB", 2))), "toy", **options)
+
+
 def generations(layout: Layout) -> list[str]:
     return sorted(path.name for path in layout.index("toy").iterdir())
 
@@ -45,7 +51,7 @@ def test_holds_the_vectors_in_order_of_id(layout: Layout) -> None:
     X = np.random.default_rng(0).normal(size=(30, 7)).astype(np.float32)
     shuffled = np.random.default_rng(1).permutation(30)
     put_vectors(layout, "toy", [f"p{i:02d}" for i in shuffled], X[shuffled])
-    made = index.build(layout, "toy")
+    made = build(layout)
     held = index.load(layout, "toy")
     assert held.ids.to_list() == [f"p{i:02d}" for i in range(30)]
     np.testing.assert_array_equal(held.vectors, X)
@@ -58,34 +64,34 @@ def test_holds_the_vectors_in_order_of_id(layout: Layout) -> None:
 def test_keeps_unit_rows_where_the_metric_is_cosine(layout: Layout) -> None:
     X = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
     put_vectors(layout, "toy", names(range(5)), X, metric="cosine")
-    index.build(layout, "toy")
+    build(layout)
     np.testing.assert_allclose(index.load(layout, "toy").vectors, unit_rows(X), rtol=1e-6)
 
 
 def test_is_rebuilt_only_when_vectors_or_options_changed(layout: Layout) -> None:
     X = np.random.default_rng(0).normal(size=(20, 7)).astype(np.float32)
     put_vectors(layout, "toy", names(range(10)), X[:10])
-    first = index.build(layout, "toy")
-    assert index.build(layout, "toy") == first
+    first = build(layout)
+    assert build(layout) == first
     put_vectors(layout, "toy", names(range(20)), X)
-    second = index.build(layout, "toy")
+    second = build(layout)
     assert second.generation != first.generation
-    assert index.build(layout, "toy", recall=0.9).wanted_recall == 0.9
+    assert build(layout, recall=0.9).wanted_recall == 0.9
     assert len(generations(layout)) == 2  # the manifest and one folder
 
 
 def test_is_a_cache_with_the_same_content_when_made_again(layout: Layout) -> None:
     put_vectors(layout, "toy", names(range(50)), np.random.default_rng(0).normal(size=(50, 7)))
-    first = index.build(layout, "toy")
+    first = build(layout)
     (layout.index("toy") / "manifest.json").unlink()
-    again = index.build(layout, "toy")
+    again = build(layout)
     assert again.files == first.files
 
 
 def test_no_photo_has_a_vector(layout: Layout) -> None:
     put_vectors(layout, "toy", ["a"], np.ones((1, 3)))
     put_vectors(layout, "toy", [], np.empty((0, 3)))
-    assert index.build(layout, "toy").n_photos == 0
+    assert build(layout).n_photos == 0
     held = index.load(layout, "toy")
     np.testing.assert_array_equal(held.rows(["a"]), [-1])
 
@@ -94,7 +100,7 @@ def test_an_unknown_index_names_the_known_ones(layout: Layout) -> None:
     with pytest.raises(StoreError, match="features build --encoder toy"):
         index.load(layout, "toy")
     put_vectors(layout, "toy", ["a"], np.ones((1, 3)))
-    index.build(layout, "toy")
+    build(layout)
     with pytest.raises(StoreError, match="one of: toy"):
         index.load(layout, "toi")
 
@@ -103,10 +109,10 @@ def test_an_unknown_index_names_the_known_ones(layout: Layout) -> None:
 def test_parts_that_do_not_belong_together_are_refused(layout: Layout, name: str) -> None:
     X = np.random.default_rng(0).normal(size=(20, 7))
     put_vectors(layout, "toy", names(range(10)), X[:10])
-    first = index.build(layout, "toy")
+    first = build(layout)
     old = (layout.index("toy") / first.generation / name).read_bytes()
     put_vectors(layout, "toy", names(range(20)), X)
-    second = index.build(layout, "toy")
+    second = build(layout)
     (layout.index("toy") / second.generation / name).write_bytes(old)
     with pytest.raises(StoreError, match="damaged"):
         index.load(layout, "toy")
@@ -114,18 +120,18 @@ def test_parts_that_do_not_belong_together_are_refused(layout: Layout, name: str
 
 def test_a_missing_file_is_refused_and_healed_by_a_build(layout: Layout) -> None:
     put_vectors(layout, "toy", ["a"], np.ones((1, 3)))
-    made = index.build(layout, "toy")
+    made = build(layout)
     (layout.index("toy") / made.generation / "vectors.npy").unlink()
     with pytest.raises(StoreError, match="missing"):
         index.load(layout, "toy")
     (layout.index("toy") / "manifest.json").unlink()
-    index.build(layout, "toy")
+    build(layout)
     assert len(index.load(layout, "toy")) == 1
 
 
 def test_a_flipped_byte_is_found_by_verify(layout: Layout) -> None:
     put_vectors(layout, "toy", ["a"], np.ones((1, 3)))
-    made = index.build(layout, "toy")
+    made = build(layout)
     path = layout.index("toy") / made.generation / "vectors.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     with pytest.raises(StoreError, match=r"vectors\.npy"):
@@ -134,12 +140,12 @@ def test_a_flipped_byte_is_found_by_verify(layout: Layout) -> None:
 
 def test_a_manifest_of_another_format_counts_as_none(layout: Layout) -> None:
     put_vectors(layout, "toy", ["a"], np.ones((1, 3)))
-    index.build(layout, "toy")
+    build(layout)
     path = layout.index("toy") / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(StoreError, match="no search index"):
         index.manifest(layout, "toy")
-    assert index.build(layout, "toy").format == index.manifest(layout, "toy").format
+    assert build(layout).format == index.manifest(layout, "toy").format
 
 
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
@@ -150,7 +156,7 @@ def test_vectors_that_are_not_finite_are_left_out(layout: Layout, monkeypatch, m
     X[1, 1] = odd
     monkeypatch.setattr(Shelf, "storable", lambda _, X: np.ones(len(X), np.bool_))
     put_vectors(layout, "toy", names(range(3)), X, metric=metric)
-    made = index.build(layout, "toy")
+    made = build(layout)
     assert (made.n_photos, made.n_bad) == (2, 1)
     held = index.load(layout, "toy")
     assert held.ids.to_list() == names([0, 2])
@@ -163,7 +169,7 @@ def test_vectors_that_are_not_finite_are_left_out(layout: Layout, monkeypatch, m
 def test_vectors_none_of_which_is_finite_make_an_empty_index(layout: Layout, monkeypatch) -> None:
     monkeypatch.setattr(Shelf, "storable", lambda _, X: np.ones(len(X), np.bool_))
     put_vectors(layout, "toy", names(range(3)), np.full((3, 3), np.nan))
-    assert (index.build(layout, "toy").n_photos, len(index.load(layout, "toy"))) == (0, 0)
+    assert (build(layout).n_photos, len(index.load(layout, "toy"))) == (0, 0)
 
 
 def test_a_vector_that_is_not_finite_is_not_stored(layout: Layout) -> None:
@@ -177,7 +183,7 @@ def test_leftovers_of_a_killed_build_are_swept(layout: Layout) -> None:
     put_vectors(layout, "toy", ["a"], np.ones((1, 3)))
     (layout.index("toy") / f".0123.{os.getpid()}.tmp").mkdir(parents=True)
     (layout.index("toy") / ".manifest.json.9.tmp").write_bytes(b"half")  # of a kill while the manifest was written
-    made = index.build(layout, "toy")
+    made = build(layout)
     assert generations(layout) == sorted([made.generation, "manifest.json"])
 
 
@@ -186,18 +192,18 @@ def test_a_disk_that_takes_no_more_is_reported_and_the_index_kept(layout: Layout
     """No file may grow beyond `room` bytes: too little for the ids, for the matrix, for the shortcut."""
     X = clustered(np.random.default_rng(0), 6000, 2, 40)
     put_vectors(layout, "toy", names(range(50)), X[:50])
-    kept = index.build(layout, "toy")
+    kept = build(layout)
     put_vectors(layout, "toy", names(range(6000)), X)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
         with pytest.raises(StoreError, match="could not be written"):
-            index.build(layout, "toy", recall=0.5)
+            build(layout, recall=0.5)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert index.load(layout, "toy").manifest == kept
     assert generations(layout) == sorted([kept.generation, "manifest.json"])
-    assert index.build(layout, "toy", recall=0.5).n_photos == 6000
+    assert build(layout, recall=0.5).n_photos == 6000
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can only be mounted by root")
@@ -211,18 +217,18 @@ def test_a_full_disk_keeps_the_index_and_the_next_run_completes(tmp_path: Path, 
         layout = Layout(disk / "store")
         X = clustered(np.random.default_rng(0), 6000, 2, 40)
         put_vectors(layout, "toy", names(range(50)), X[:50])
-        kept = index.build(layout, "toy")
+        kept = build(layout)
         put_vectors(layout, "toy", names(range(6000)), X)
         with (disk / "other").open("wb") as other:  # somebody else's file takes the rest
             other.truncate(0)
             free = os.statvfs(disk)
             os.posix_fallocate(other.fileno(), 0, (free.f_bavail - 4) * free.f_frsize)
         with pytest.raises(StoreError, match=r"could not be written: .*No space left"):
-            index.build(layout, "toy", recall=0.5)
+            build(layout, recall=0.5)
         assert index.load(layout, "toy").manifest == kept
         assert generations(layout) == sorted([kept.generation, "manifest.json"])
         (disk / "other").unlink()
-        assert index.build(layout, "toy", recall=0.5).n_photos == 6000
+        assert build(layout, recall=0.5).n_photos == 6000
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)  # lazy: the index read is still mapped
 
@@ -240,15 +246,15 @@ def test_a_memory_that_nothing_fits_is_refused_with_what_would(layout: Layout, s
     X = clustered(np.random.default_rng(0), 3000, 32, 20)
     put_vectors(layout, "toy", names(range(3000)), X)
     with pytest.raises(AuditError, match="--memory 1MB"):
-        index.build(layout, "toy", memory=1000)
-    assert index.build(layout, "toy", memory=10**6).kind == "IVF64,SQ8"
+        build(layout, memory=1000)
+    assert build(layout, memory=10**6).kind == "IVF64,SQ8"
 
 
 def test_a_recall_out_of_reach_is_refused_with_what_would_do(layout: Layout, small_cells: None) -> None:
     X = np.random.default_rng(0).normal(size=(3000, 32))  # no clusters: a few cells never hold the nearest
     put_vectors(layout, "toy", names(range(3000)), X)
     with pytest.raises(AuditError, match=r"--recall 0\.[0-9]+"):
-        index.build(layout, "toy", recall=0.9999)
+        build(layout, recall=0.9999)
     with pytest.raises(StoreError, match="no search index"):
         index.load(layout, "toy")
 
@@ -258,7 +264,7 @@ def test_a_shortcut_finds_what_it_promises(layout: Layout, small_cells: None, me
     rng = np.random.default_rng(3)
     X = clustered(rng, 6000, 32, 50) * rng.uniform(1, 2, (6000, 1))
     put_vectors(layout, "toy", names(range(6000)), X, metric=metric)
-    made = index.build(layout, "toy", recall=0.95)
+    made = build(layout, recall=0.95)
     held = index.load(layout, "toy")
     assert made.kind == "IVF128,SQ8"
     assert held.shortcut is not None
@@ -274,7 +280,7 @@ def test_a_shortcut_finds_what_it_promises(layout: Layout, small_cells: None, me
 def test_changes_are_taken_over_until_the_cells_are_worn(layout: Layout, small_cells: None) -> None:
     X = clustered(np.random.default_rng(4), 4000, 16, 40)
     put_vectors(layout, "toy", names(range(3000)), X[:3000])
-    first = index.build(layout, "toy", recall=0.9)
+    first = build(layout, recall=0.9)
     assert (first.n_trained, first.n_drifted) == (3000, 0)
 
     # 100 go, 300 come between the others, one changes
@@ -282,7 +288,7 @@ def test_changes_are_taken_over_until_the_cells_are_worn(layout: Layout, small_c
     changed = X.copy()
     changed[500] = -X[500]
     put_vectors(layout, "toy", [f"p{row % 3000:06d}{'b' * (row // 3000)}" for row in rows], changed[rows])
-    second = index.build(layout, "toy", recall=0.9)
+    second = build(layout, recall=0.9)
     assert (second.n_trained, second.n_drifted) == (3000, 402)
     held = index.load(layout, "toy")
     assert held.shortcut is not None
@@ -292,5 +298,5 @@ def test_changes_are_taken_over_until_the_cells_are_worn(layout: Layout, small_c
     assert distances.max() == 0
 
     put_vectors(layout, "toy", names(range(4000)), X)
-    third = index.build(layout, "toy", recall=0.9)
+    third = build(layout, recall=0.9)
     assert (third.n_trained, third.n_drifted) == (4000, 0)

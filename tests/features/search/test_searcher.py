@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from photogenic.features.search import index
 from photogenic.features.search.searcher import Searcher, similar
-from photogenic.warehouse import Database, InputError, QueryError, StoreError
+from photogenic.warehouse import Database, InputError, QueryError, Store, StoreError
 from tests.features.toy import clustered, database, put_photos, put_vectors
 
 N, DIM = 300, 12
@@ -44,8 +44,8 @@ def world(folder: Path, seed: int = 0) -> tuple[Database, np.ndarray]:
     )
     put_vectors(db.layout, "toy", names(range(N)), X)
     put_vectors(db.layout, "toy_cosine", names(range(N)), X, metric="cosine")
-    index.build(db.layout, "toy")
-    index.build(db.layout, "toy_cosine")
+    index.build(Store(db), "toy")
+    index.build(Store(db), "toy_cosine")
     return db, X
 
 
@@ -56,7 +56,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Database, np.ndarra
 
 @pytest.fixture(scope="module")
 def searcher(store: tuple[Database, np.ndarray]) -> Searcher:
-    return Searcher(store[0], store[0].layout)
+    return Searcher(Store(store[0]))
 
 
 def labels(db: Database) -> pl.DataFrame:
@@ -170,7 +170,7 @@ def test_fewer_than_k_match_and_it_says_so(store: tuple[Database, np.ndarray]) -
 
     notes = Notes()
     db, _ = store
-    found = similar(db, db.layout, "p0001", k=10, encoder="toy", where="photo_id <= 'p0004'", progress=notes)  # type: ignore[arg-type]
+    found = similar(Store(db, notes), "p0001", k=10, encoder="toy", where="photo_id <= 'p0004'")  # type: ignore[arg-type]
     assert len(found) < 10
     assert notes.lines == [f"{len(found)} photos match; 10 were asked for."]
 
@@ -183,9 +183,9 @@ def test_an_unknown_photo_names_near_ones(searcher: Searcher) -> None:
 def test_a_photo_without_a_vector_says_why(tmp_path: Path) -> None:
     db, X = world(tmp_path)
     put_vectors(db.layout, "toy", names(range(10)), X[:10])
-    index.build(db.layout, "toy")
+    index.build(Store(db), "toy")
     with pytest.raises(InputError, match="no toy vector"):
-        similar(db, db.layout, "p0200", encoder="toy")
+        similar(Store(db), "p0200", encoder="toy")
 
 
 @pytest.mark.parametrize(
@@ -220,14 +220,14 @@ def test_without_labels_it_asks_for_a_build(tmp_path: Path) -> None:
     with db.write("test"):
         pass
     put_vectors(db.layout, "toy", ["a"], np.ones((1, 3)))
-    index.build(db.layout, "toy")
+    index.build(Store(db), "toy")
     with pytest.raises(StoreError, match="features build"):
-        similar(db, db.layout, np.ones(3, np.float32), encoder="toy")
+        similar(Store(db), np.ones(3, np.float32), encoder="toy")
 
 
 def test_photos_that_left_the_store_vanish_before_the_index_knows(tmp_path: Path) -> None:
     db, _X = world(tmp_path)
-    with Searcher(db, db.layout) as searcher:
+    with Searcher(Store(db)) as searcher:
         before = searcher.similar("p0000", k=3, encoder="toy")["photo_id"].to_list()
         with db.write("erase") as con:
             con.execute("delete from facts.photos where photo_id in (select unnest($1))", [before])
@@ -240,11 +240,11 @@ def test_photos_that_left_the_store_vanish_before_the_index_knows(tmp_path: Path
 def test_new_photos_are_found_after_the_next_index(tmp_path: Path) -> None:
     db, X = world(tmp_path)
     put_vectors(db.layout, "toy", names(range(N - 1)), X[:-1])
-    index.build(db.layout, "toy")
-    with Searcher(db, db.layout) as searcher:
+    index.build(Store(db), "toy")
+    with Searcher(Store(db)) as searcher:
         assert "p0299" not in searcher.similar(X[-1], k=N, encoder="toy")["photo_id"].to_list()
         put_vectors(db.layout, "toy", names(range(N)), X)
-        index.build(db.layout, "toy")
+        index.build(Store(db), "toy")
         assert "p0299" in searcher.similar(X[-1], k=N, encoder="toy")["photo_id"].to_list()
 
 
@@ -255,8 +255,8 @@ def test_the_shortcut_answers_batches_and_never_leaves_the_selection(
     monkeypatch.setattr("photogenic.features.search.ivf._LEAST", 100)
     db, _X = world(tmp_path)
     (db.layout.index("toy") / "manifest.json").unlink()
-    assert index.build(db.layout, "toy", recall=0.9).kind.startswith("IVF")
-    with Searcher(db, db.layout) as searcher:
+    assert index.build(Store(db), "toy", recall=0.9).kind.startswith("IVF")
+    with Searcher(Store(db)) as searcher:
         males = set(labels(db).filter(gender="male")["photo_id"])
         for where, way in ((None, "shortcut"), ("gender = 'male'", "selector")):
             found = searcher.find(names(range(N)), k=5, encoder="toy", where=where, exact=False)
@@ -274,7 +274,7 @@ def test_the_shortcut_answers_batches_and_never_leaves_the_selection(
 def test_selections_are_kept_within_their_memory(store: tuple[Database, np.ndarray]) -> None:
     db, _ = store
     some = labels(db).filter(gender="female").height * DIM * 4
-    with Searcher(db, db.layout, cache_bytes=some + 10) as searcher:
+    with Searcher(Store(db), cache_bytes=some + 10) as searcher:
         female = searcher.cache.selection("toy", "gender = 'female'")
         assert searcher.cache.selection("toy", "gender = 'female'") is female
         searcher.cache.selection("toy", "gender is not null")  # too large itself: answers, and stays alone

@@ -16,7 +16,7 @@ from photogenic.features.search import index
 from photogenic.features.similarity.near_duplicates import DuplicateSettings, _close_hashes, update
 from photogenic.features.similarity.perceptual_hash import perceptual_hash, photo_hashes
 from photogenic.synthetic.portraits.portrait import Traits, draw_portrait, encode_jpeg
-from photogenic.warehouse import InputError
+from photogenic.warehouse import InputError, Store
 from tests.features.toy import SETTINGS, clustered, put_photos, put_vectors
 
 N = 60
@@ -171,7 +171,7 @@ def test_near_duplicates_are_sought_again_only_when_pictures_have_changed(store:
     assert store.plan(only="index").likeness == ("near_duplicates",)
     store.build(only="index")
     assert ("p00", "p02") in store.sql("select photo_id, other_id from near_duplicates").rows()
-    update(store.database, store.layout, DuplicateSettings(bits=0, distance=None))
+    update(Store(store.database), DuplicateSettings(bits=0, distance=None))
     assert store.sql("select count(*) from near_duplicates").item() == 0
     with pytest.raises(InputError, match="0 to 15"):
         DuplicateSettings(bits=16)
@@ -179,14 +179,14 @@ def test_near_duplicates_are_sought_again_only_when_pictures_have_changed(store:
 
 def test_hashes_are_computed_once_and_forgotten_with_their_photo(store: FeatureStore) -> None:
     hold(store, {"p00": encode_jpeg(picture(1)), "p01": encode_jpeg(picture(2))})
-    first = photo_hashes(store.database, store.layout)
+    first = photo_hashes(Store(store.database))
     assert len(first) == 2
     for path in store.layout.photos.rglob("*.jpg"):
         path.unlink()
-    assert photo_hashes(store.database, store.layout).equals(first)  # nothing is read again
+    assert photo_hashes(Store(store.database)).equals(first)  # nothing is read again
     with store.database.write("test") as con:
         con.execute("delete from facts.photo_files where photo_id = 'p01'")
-    assert len(photo_hashes(store.database, store.layout)) == 1
+    assert len(photo_hashes(Store(store.database))) == 1
     kept = pl.concat([pl.read_parquet(path) for path in store.layout.hashes.glob("*.parquet")])
     assert len(kept) == 1
 
@@ -209,5 +209,5 @@ def test_close_hashes_are_all_found() -> None:
 
 def test_an_index_is_needed_first(store: FeatureStore) -> None:
     assert index.manifests(store.layout) == []
-    update(store.database, store.layout, DuplicateSettings())  # no index, no pictures: nothing, and no error
+    update(Store(store.database), DuplicateSettings())  # no index, no pictures: nothing, and no error
     assert store.sql("select count(*) from near_duplicates").item() == 0

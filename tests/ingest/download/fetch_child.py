@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from photogenic.ingest.download.fetch import fetch
-from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings, Store
 from tests.ingest.network_store import QUICK
 
 
@@ -30,5 +30,5 @@ class Said:
 if __name__ == "__main__":
     options = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
     db = Database(Layout(Path(sys.argv[1])), Settings(memory_limit="500MB", threads=1, lock_timeout_s=5))
-    report = fetch(db, limits=replace(QUICK, **options), progress=Said())
+    report = fetch(Store(db, Said()), limits=replace(QUICK, **options))
     print(json.dumps(report.statuses), flush=True)

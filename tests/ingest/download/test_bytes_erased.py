@@ -12,7 +12,7 @@ from photogenic.ingest.download.image_store import Shelf
 from photogenic.maintenance.erase.erase import erase
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from tests.faults.mutations import drawn
-from tests.ingest.ingest_store import Store
+from tests.ingest.ingest_store import StoreWithFiles
 
 OWN, SHARED = drawn("PNG", random.Random(1)), drawn("PNG", random.Random(2))
 
@@ -20,12 +20,12 @@ OWN, SHARED = drawn("PNG", random.Random(1)), drawn("PNG", random.Random(2))
 @pytest.fixture
 def store(tmp_path):
     """Of two people, one was erased: one of their pictures was theirs alone."""
-    store = Store(tmp_path)
+    store = StoreWithFiles(tmp_path)
     for name, data in {"own": OWN, "shared": SHARED, "other": SHARED}.items():
         store.file(f"{name}.png", data)
     store.take_text("users", "user_id\ngone\nstays\n", "users.csv")
     store.take_text("photos", "photo_id,user_id,path\np1,gone,own.png\np2,gone,shared.png\np3,stays,other.png\n")
-    erase(store.db, store.db.layout, ["gone"])
+    erase(store.store, ["gone"])
     return store
 
 

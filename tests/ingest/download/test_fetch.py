@@ -17,7 +17,7 @@ from photogenic.ingest.journal.clock import Backoff
 from photogenic.synthetic.network import FakeNetwork, FakeWorld, Faults
 from photogenic.synthetic.network.faults import LASTING
 from photogenic.synthetic.network.world import tiny_picture
-from photogenic.warehouse import InputError, LockedError, StoreError
+from photogenic.warehouse import InputError, LockedError, Store, StoreError
 from photogenic.warehouse.storage.lock import locked
 from tests.ingest.network_store import PATIENT, QUICK, START, JumpingClock, make_store, rows
 
@@ -39,7 +39,7 @@ async def run(db, **options):
     options.setdefault("limits", QUICK)
     options.setdefault("clock", JumpingClock())
     options.setdefault("rng", random.Random(1))
-    return await asyncio.to_thread(fetch, db, **options)
+    return await asyncio.to_thread(fetch, Store(db), **options)
 
 
 ISSUE = {"http_500": 0.02, "http_429": 0.01, "truncated": 0.01, "html": 0.01}
@@ -291,7 +291,7 @@ async def test_no_more_open_files_means_fewer_downloads_not_failures(tmp_path, m
 def test_an_unknown_status_is_answered_with_a_near_one(tmp_path):
     db = make_store(tmp_path, [("p", "http://127.0.0.1:9/p")])
     with pytest.raises(InputError, match="timeout") as caught:
-        fetch(db, retry=("timeuot",))
+        fetch(Store(db), retry=("timeuot",))
     assert caught.value.remedy == "features fetch --retry timeout"
 
 

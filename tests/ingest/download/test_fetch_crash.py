@@ -15,6 +15,7 @@ import pytest
 from photogenic.ingest.download.fetch import fetch
 from photogenic.ingest.journal.journal import Journal
 from photogenic.synthetic.network import FakeNetwork, FakeWorld, Faults
+from photogenic.warehouse import Store
 from tests.ingest.network_store import PATIENT, QUICK, JumpingClock, make_store, rows
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +37,7 @@ async def killed_at_random(folder: Path, n_photos: int, n_kills: int) -> None:
     async with FakeNetwork(WORLD, faults=FAULTS) as fake:
         photos = [(f"p{n}", fake.picture_url(f"p{n}.jpg")) for n in range(n_photos)]
         undisturbed = make_store(folder / "undisturbed", photos)
-        await asyncio.to_thread(fetch, undisturbed, limits=QUICK, clock=JumpingClock())
+        await asyncio.to_thread(fetch, Store(undisturbed), limits=QUICK, clock=JumpingClock())
         alone = fake.pictures.requests.copy()
         fake.pictures.requests.clear()
         fake.pictures.delivered.clear()
@@ -79,7 +80,7 @@ async def test_a_power_cut_costs_what_was_not_yet_durable(tmp_path):
     async with FakeNetwork(WORLD) as fake:
         photos = [(f"p{n}", fake.picture_url(f"p{n}.jpg")) for n in range(6)]
         source = make_store(tmp_path / "source", photos)
-        await asyncio.to_thread(fetch, source, limits=QUICK)
+        await asyncio.to_thread(fetch, Store(source), limits=QUICK)
         held = rows(source, "select photo_id, url, sha256, width, height from photos order by photo_id")
 
         db = make_store(tmp_path / "cut", photos)
@@ -107,7 +108,7 @@ async def test_a_power_cut_costs_what_was_not_yet_durable(tmp_path):
             file.write(b'{"photo_id": "p5", "status": "o')
 
         fake.pictures.requests.clear()
-        report = await asyncio.to_thread(fetch, db, limits=QUICK)
+        report = await asyncio.to_thread(fetch, Store(db), limits=QUICK)
     assert report.n_pending == 2
     assert fake.pictures.requests == {"p3.jpg": 1, "p5.jpg": 1}
     result = "select photo_id, status, sha256 from photos order by all"
@@ -118,7 +119,7 @@ async def test_a_power_cut_costs_what_was_not_yet_durable(tmp_path):
 async def test_a_photo_erased_meanwhile_leaves_nothing_behind(tmp_path):
     async with FakeNetwork(WORLD, faults=Faults(latency_s=0.3)) as fake:
         db = make_store(tmp_path, [("kept", fake.picture_url("a.jpg")), ("erased", fake.picture_url("b.jpg"))])
-        running = asyncio.create_task(asyncio.to_thread(fetch, db, limits=PATIENT))
+        running = asyncio.create_task(asyncio.to_thread(fetch, Store(db), limits=PATIENT))
         while not fake.pictures.requests.total():
             await asyncio.sleep(0.01)
         with db.write("erase") as con:

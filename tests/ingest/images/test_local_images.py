@@ -12,12 +12,12 @@ from PIL import Image
 from photogenic.ingest.images import local_images
 from photogenic.ingest.images.local_images import Folder
 from photogenic.warehouse import InputError
-from tests.ingest.ingest_store import Store
+from tests.ingest.ingest_store import StoreWithFiles
 
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path)
+    return StoreWithFiles(tmp_path)
 
 
 def picture(shade=0, size=(8, 6), kind="JPEG", **options):

@@ -19,7 +19,7 @@ from photogenic.ingest.instagram.crawl import crawl
 from photogenic.ingest.instagram.token_store import Secret, Token, Vault, token_key
 from photogenic.ingest.journal.clock import instant
 from photogenic.synthetic.network import FakeNetwork, FakeWorld, Faults
-from photogenic.warehouse import Database, InputError, Layout, NetworkError, Settings
+from photogenic.warehouse import Database, InputError, Layout, NetworkError, Settings, Store
 from tests.ingest.network_store import QUICK, START, JumpingClock, rows
 
 ROOT = Path(__file__).parents[3]
@@ -47,7 +47,7 @@ async def run(db, fake, vault, clock, *, changes=None, **arguments):
     arguments.setdefault("usernames", list(fake.world.accounts))
     return await asyncio.to_thread(
         crawl,
-        db,
+        Store(db),
         vault=vault,
         clock=clock,
         settings=settings_of(fake, **(changes or {})),
@@ -165,13 +165,13 @@ async def test_a_picture_that_is_held_needs_no_new_address(tmp_path):
     async with FakeNetwork(world, now=clock.now) as fake:
         db, vault = store(tmp_path), vault_of(tmp_path, fake)
         await run(db, fake, vault, clock)
-        fetched = await asyncio.to_thread(fetch, db, limits=QUICK)
+        fetched = await asyncio.to_thread(fetch, Store(db), limits=QUICK)
         assert fetched.statuses == {"ok": len(pictures(world))}
         fake.graph.base = fake.base.with_host("localhost")
         clock.at += 10
         await run(db, fake, vault, clock, changes={"refresh_days": 5 / 86400})
         assert rows(db, "select count(*) from facts.photos") == [(len(pictures(world)),)]
-        assert (await asyncio.to_thread(fetch, db, limits=QUICK)).n_pending == 0
+        assert (await asyncio.to_thread(fetch, Store(db), limits=QUICK)).n_pending == 0
 
 
 async def test_limits_of_number_and_time(tmp_path):
@@ -258,7 +258,7 @@ async def test_a_network_stricter_than_the_setting_is_obeyed(tmp_path, code):
         db, vault = store(tmp_path), vault_of(tmp_path, fake)
         setting = CrawlSettings(api=str(fake.base), budget=200)
         report = await asyncio.to_thread(
-            crawl, db, usernames=list(world.accounts), vault=vault, settings=setting, clock=clock
+            crawl, Store(db), usernames=list(world.accounts), vault=vault, settings=setting, clock=clock
         )
         token = next(iter(fake.office.tokens.values()))
     assert report.statuses == {"done": 60}
@@ -315,8 +315,8 @@ async def test_killed_it_goes_on_at_its_cursors(tmp_path):
 async def test_names_that_cannot_be_names_are_refused_at_once(tmp_path):
     db = store(tmp_path)
     with pytest.raises(InputError, match="cannot be a username"):
-        crawl(db, usernames=["two words"], vault=Vault(tmp_path))
+        crawl(Store(db), usernames=["two words"], vault=Vault(tmp_path))
     with pytest.raises(InputError, match="nobody to crawl"):
-        crawl(db, usernames=["  "], vault=Vault(tmp_path))
+        crawl(Store(db), usernames=["  "], vault=Vault(tmp_path))
     with pytest.raises(InputError, match="cannot be a username"):
-        crawl(db, usernames=["x){id}"], vault=Vault(tmp_path))
+        crawl(Store(db), usernames=["x){id}"], vault=Vault(tmp_path))

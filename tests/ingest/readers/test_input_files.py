@@ -15,7 +15,7 @@ import pytest
 from photogenic.ingest.readers import input_files
 from photogenic.ingest.readers.input_files import pasted, shown
 from photogenic.warehouse import InputError, StoreError
-from tests.ingest.ingest_store import SWIPES, Store
+from tests.ingest.ingest_store import SWIPES, StoreWithFiles
 
 ROOT = Path(__file__).parents[3]
 USERS = b"user_id,gender\na,f\nb,bad\n"
@@ -23,7 +23,7 @@ USERS = b"user_id,gender\na,f\nb,bad\n"
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path)
+    return StoreWithFiles(tmp_path)
 
 
 def parquet_of(rows):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from photogenic.warehouse import InputError
-from tests.ingest.ingest_store import SWIPES, Store
+from tests.ingest.ingest_store import SWIPES, StoreWithFiles
 
 HEAD = b"user_id,gender,about\n"
 BIG = b"x" * 1_000_000
@@ -14,7 +14,7 @@ BIG = b"x" * 1_000_000
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path)
+    return StoreWithFiles(tmp_path)
 
 
 def zstd(data):

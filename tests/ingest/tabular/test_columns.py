@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from photogenic.warehouse import InputError, StoreError
-from tests.ingest.ingest_store import Store
+from tests.ingest.ingest_store import StoreWithFiles
 
 AT = "2024-01-01"
 OURS = {"sender_id": "a", "recipient_id": "b", "liked": "1", "swiped_at": AT}
@@ -27,7 +27,7 @@ INTERNAL = [
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path)
+    return StoreWithFiles(tmp_path)
 
 
 def as_csv(names, row):

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from photogenic.warehouse import Database, Layout, Settings
-from tests.ingest.ingest_store import SWIPES, Store
+from tests.ingest.ingest_store import SWIPES, StoreWithFiles
 
 CHILD = Path(__file__).with_name("ingest_child.py")
 CONTENT = {
@@ -74,7 +74,7 @@ def test_killed_at_any_moment_and_run_again_it_is_as_if_undisturbed(tmp_path):
 
 
 def test_an_error_in_the_middle_of_a_file_leaves_nothing_of_it(tmp_path, monkeypatch):
-    store = Store(tmp_path)
+    store = StoreWithFiles(tmp_path)
     store.take_text("swipes", SWIPES + "a,b,1,2024-01-01\n", "first.csv")
     monkeypatch.setattr("photogenic.ingest.tabular.event_rows.find_repeats", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -89,7 +89,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
     from photogenic.ingest.tabular import load
     from photogenic.warehouse import InputError
 
-    store = Store(tmp_path)
+    store = StoreWithFiles(tmp_path)
     path = store.file("swipes.csv", SWIPES + "a,b,1,2024-01-01\n")
 
     def add_events(*given):

@@ -6,7 +6,7 @@ import pytest
 
 from photogenic.warehouse import StoreError
 from photogenic.warehouse.erasure.tombstones import Tombstones
-from tests.ingest.ingest_store import SWIPES, Store
+from tests.ingest.ingest_store import SWIPES, StoreWithFiles
 from tests.scanner import found
 
 GONE, PHOTO = "somebody-gone", "photo-gone"
@@ -14,7 +14,7 @@ GONE, PHOTO = "somebody-gone", "photo-gone"
 
 @pytest.fixture
 def store(tmp_path):
-    store = Store(tmp_path)
+    store = StoreWithFiles(tmp_path)
     Tombstones(store.db.layout).add([("user", GONE), ("photo", PHOTO)])
     return store
 
@@ -117,7 +117,7 @@ def test_others_are_not_concerned(store):
 def test_a_hash_does_not_tell_whose_it_is(store, tmp_path):
     folder = store.db.layout.erased
     assert (folder / "salt").stat().st_mode & 0o777 == 0o600
-    other = Store(tmp_path / "other")
+    other = StoreWithFiles(tmp_path / "other")
     Tombstones(other.db.layout).add([("user", GONE)])
     mine, theirs = ((s.db.layout.erased / "tombstones").read_text().split() for s in (store, other))
     assert not set(mine) & set(theirs), "every store has a salt of its own"

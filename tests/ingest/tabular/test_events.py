@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from photogenic.ingest.tabular import deduplicate
-from tests.ingest.ingest_store import SWIPES, Store
+from tests.ingest.ingest_store import SWIPES, StoreWithFiles
 
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path)
+    return StoreWithFiles(tmp_path)
 
 
 def test_an_equal_swipe_is_a_duplicate_within_a_file_across_files_and_against_what_is_held(store):
@@ -95,7 +95,7 @@ ROWS = st.tuples(
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(rows=st.lists(ROWS, max_size=25), cuts=st.lists(st.integers(0, 25), max_size=2), seed=st.integers(0, 9))
 def test_the_order_and_the_cut_of_files_do_not_matter(tmp_path_factory, rows, cuts, seed):
-    whole, cut = (Store(tmp_path_factory.mktemp(name)) for name in ("whole", "cut"))
+    whole, cut = (StoreWithFiles(tmp_path_factory.mktemp(name)) for name in ("whole", "cut"))
     bounds = [0, *sorted(min(at, len(rows)) for at in cuts), len(rows)]
     pieces = [rows[a:b] for a, b in itertools.pairwise(bounds)]
     random.Random(seed).shuffle(pieces)
@@ -139,7 +139,8 @@ def test_progress_counts_the_rows_once(store):
         " from range(3000) as t(i)",
     )
     listener = Listener()
-    accounts = store.take("swipes", text, table, progress=listener)
+    store.store = store.store.reporting_to(listener)
+    accounts = store.take("swipes", text, table)
     assert [account.n_rejected for account in accounts] == [1000, 1000]
     assert {stage: sum(told) for stage, told in listener.stages.items()} == {
         ("swipes", None, "rows"): 3000,

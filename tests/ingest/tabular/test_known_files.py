@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tests.ingest.ingest_store import SWIPES, Store
+from tests.ingest.ingest_store import SWIPES, StoreWithFiles
 
 DAYS = {"f": "user_id,gender\nx,f\ny,m\n", "m": "user_id,gender\nx,m\ny,m\n", "o": "user_id,gender\nx,o\n"}
 HEAD = "photo_id,user_id,likes,set_at\n"
@@ -13,7 +13,7 @@ HEAD = "photo_id,user_id,likes,set_at\n"
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path)
+    return StoreWithFiles(tmp_path)
 
 
 def genders(store):

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.ingest.ingest_store import SWIPES, Store
+from tests.ingest.ingest_store import SWIPES, StoreWithFiles
 
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path)
+    return StoreWithFiles(tmp_path)
 
 
 ZONES = {

@@ -5,12 +5,12 @@ import datetime as dt
 import pytest
 
 from photogenic.ingest.tabular.schemas import REASONS
-from tests.ingest.ingest_store import NOW, Store
+from tests.ingest.ingest_store import NOW, StoreWithFiles
 
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path)
+    return StoreWithFiles(tmp_path)
 
 
 def t(*parts):

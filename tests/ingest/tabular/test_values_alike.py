@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.ingest.ingest_store import Store
+from tests.ingest.ingest_store import StoreWithFiles
 
 MISSING = [
     "NULL",
@@ -70,7 +70,7 @@ FORMS = pytest.mark.parametrize("form", ["csv", "ndjson.gz", "parquet"])
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path)
+    return StoreWithFiles(tmp_path)
 
 
 def outcome(store, key):

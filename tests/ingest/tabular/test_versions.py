@@ -4,12 +4,12 @@ import datetime as dt
 
 import pytest
 
-from tests.ingest.ingest_store import Store
+from tests.ingest.ingest_store import StoreWithFiles
 
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path)
+    return StoreWithFiles(tmp_path)
 
 
 def test_only_what_is_new_becomes_a_version(store):

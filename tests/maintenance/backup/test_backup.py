@@ -13,7 +13,7 @@ import pytest
 from photogenic import FeatureStore
 from photogenic.maintenance.backup.repository import Archive
 from photogenic.maintenance.backup.restore import staging_of
-from photogenic.warehouse import LockedError, StoreError
+from photogenic.warehouse import LockedError, Store, StoreError
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.storage.lock import locked
 from tests.features.toy import SETTINGS, put_photos
@@ -37,7 +37,7 @@ def test_what_comes_back_is_what_was_there(store, other, tmp_path):
     assert not staging_of(other.layout.root).exists()
     with other.database.write("test"):
         pass
-    build_labels(other.database)
+    build_labels(Store(other.database))
 
 
 def test_no_path_of_the_former_place_comes_along(store, other, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from photogenic import FeatureStore
 from photogenic.maintenance.erase.erase import erase
-from photogenic.warehouse import StoreError
+from photogenic.warehouse import Store, StoreError
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from tests.features.toy import SETTINGS, put_photos
 from tests.maintenance.kept import PERSON, PHOTO, answers, faults, files, picture
@@ -85,7 +85,7 @@ def test_an_erase_meanwhile_leaves_the_former_backup(store, tmp_path, monkeypatc
 
     def lasting(layout):
         if not erased:
-            erased.append(erase(store.database, store.layout, [PERSON]))
+            erased.append(erase(Store(store.database), [PERSON]))
         return iter(())
 
     monkeypatch.setattr("photogenic.maintenance.backup.backup.lasting", lasting)

@@ -13,7 +13,7 @@ from photogenic.features.search import index
 from photogenic.maintenance.backup import backup
 from photogenic.maintenance.backup.repository import Archive
 from photogenic.maintenance.backup.restore import staging_of
-from photogenic.warehouse import Database, Layout
+from photogenic.warehouse import Database, Layout, Store
 from tests.features.compute.killed import killed
 from tests.features.toy import SETTINGS, clustered, put_vectors
 from tests.maintenance.kept import IDS, answers, faults, files
@@ -30,7 +30,7 @@ def test_a_state_of_one_instant_while_everything_is_replaced(store, other, tmp_p
             with store.database.write("test") as con:
                 con.execute("delete from facts.users where user_id = 'u-photo-001'")
             put_vectors(store.layout, "toy", [*IDS[2:], "newer"], clustered(np.random.default_rng(5), 23, 16, 4))
-            index.build(store.layout, "toy")
+            index.build(Store(store.database), "toy")
         return true(layout)
 
     monkeypatch.setattr(backup, "lasting", lasting)
@@ -53,7 +53,7 @@ def test_while_a_writer_never_rests(store, other, tmp_path):
             n += 1
             ids = IDS[: 12 + n % 12]
             put_vectors(layout, "toy", ids, clustered(np.random.default_rng(n), len(ids), 16, 4))
-            index.build(layout, "toy")
+            index.build(Store(db), "toy")
             with db.write("test") as con:
                 con.execute("insert into facts.journals values ($1)", [str(n)])
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from photogenic.maintenance.erase.erase import erase
-from photogenic.warehouse import Database, Layout
+from photogenic.warehouse import Database, Layout, Store
 from tests.features.toy import SETTINGS
 
 CHANGES = {
@@ -48,5 +48,5 @@ if __name__ == "__main__":
     store, last, *people = sys.argv[1:]
     changes = Changes(Path(store), int(last))
     sys.addaudithook(changes)
-    erase(Database(Layout(Path(store)), SETTINGS), Layout(Path(store)), people)
+    erase(Store(Database(Layout(Path(store)), SETTINGS)), people)
     print(changes.n, changes.n_before)

@@ -19,7 +19,7 @@ from photogenic.ingest.tabular.load import ingest
 from photogenic.maintenance.doctor.checks import examine
 from photogenic.maintenance.erase.erase import erase
 from photogenic.models.runs import run_store
-from photogenic.warehouse import Database, InputError, Layout, LockedError, StoreError
+from photogenic.warehouse import Database, InputError, Layout, LockedError, Store, StoreError
 from photogenic.warehouse.erasure.tombstones import Tombstones, unless_erased
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.storage.lock import locked
@@ -52,8 +52,8 @@ def made(tmp_path_factory):
     )
     X = clustered(rng, 40, 16, 4)
     put_vectors(db.layout, "toy", IDS, X)
-    index.build(db.layout, "toy")
-    update(db, db.layout, ["toy"], 3)
+    index.build(Store(db), "toy")
+    update(Store(db), ["toy"], 3)
     with db.write("test") as con:
         con.execute("update facts.photo_files set sha256 = md5('shared') where photo_id in ('photo-008', 'photo-009')")
         for (sha256,) in con.execute("select distinct sha256 from facts.photo_files").fetchall():
@@ -63,7 +63,7 @@ def made(tmp_path_factory):
             small = db.layout.thumbnails / "thumb" / sha256[:2] / f"{sha256}.jpg"
             small.parent.mkdir(parents=True, exist_ok=True)
             small.write_bytes(b"small")
-    build_labels(db)
+    build_labels(Store(db))
     return db, X
 
 
@@ -92,7 +92,7 @@ def test_rows_vectors_and_bytes_go_and_others_stay(db, made):
     [(sha256,)] = ask(db, f"select sha256 from photos where photo_id = '{PHOTO}'")
     needles = {"vector": patterns(made[1][7]), "id": [PERSON.encode()], "photo": [PHOTO.encode()]}
     assert all(found(db.layout.root, needles).values())
-    [receipt] = erase(db, db.layout, [PERSON])
+    [receipt] = erase(Store(db), [PERSON])
     assert not any(found(db.layout.root, needles).values())
     assert left(db, sha256) == {}
     assert not db.layout.photo(sha256).exists()
@@ -124,12 +124,12 @@ def test_labels_equal_those_of_facts_without_the_person(db, made, tmp_path):
             for column in columns:
                 con.execute(f"delete from facts.{table} where {column} in (select unnest($1))", [people])
         con.execute("delete from facts.photo_files where photo_id in ('photo-007', 'photo-020')")
-    build_labels(plain, anew=True)
-    erase(db, db.layout, people)
+    build_labels(Store(plain), anew=True)
+    erase(Store(db), people)
     ours, theirs = state(db), state(plain)
     ours.pop("neighbours"), theirs.pop("neighbours")
     assert ours == theirs
-    report = build_labels(db, anew=True)
+    report = build_labels(Store(db), anew=True)
     assert {built.name: built.checksum for built in report.relations} == dict(
         ask(plain, "select relation, checksum from facts.relation_state")
     )
@@ -138,7 +138,7 @@ def test_labels_equal_those_of_facts_without_the_person(db, made, tmp_path):
 def test_somebody_who_only_ever_swiped(db):
     n = ask(db, f"select count(*) from swipes where sender_id = '{RATER}'")[0][0]
     before = ask(db, "select sum(n_swipes) from like_ratios where time_window = 'latest'")[0][0]
-    [receipt] = erase(db, db.layout, [RATER])
+    [receipt] = erase(Store(db), [RATER])
     assert receipt.counts["swipes"] == n > 0
     assert before - ask(db, "select sum(n_swipes) from like_ratios where time_window = 'latest'")[0][0] == n
     assert left(db, f"{RATER}\0") == {}
@@ -146,25 +146,25 @@ def test_somebody_who_only_ever_swiped(db):
 
 def test_bytes_that_another_has_stay(db):
     [(sha256,)] = ask(db, "select distinct sha256 from photos where photo_id = 'photo-008'")
-    erase(db, db.layout, ["u-photo-008"])
+    erase(Store(db), ["u-photo-008"])
     assert db.layout.photo(sha256).exists()
     assert ask(db, "select sha256 from photos where photo_id = 'photo-009'") == [(sha256,)]
-    erase(db, db.layout, ["u-photo-009"])
+    erase(Store(db), ["u-photo-009"])
     assert not db.layout.photo(sha256).exists()
 
 
 def test_unknown_people_are_named_by_their_place_and_nobody_is_erased(db):
     before = state(db)
     with pytest.raises(InputError, match="Of 3 people named, 1 are not in the store: number 2") as error:
-        erase(db, db.layout, [PERSON, "nobody-of-that-name", RATER])
+        erase(Store(db), [PERSON, "nobody-of-that-name", RATER])
     assert "nobody-of-that-name" not in str(error.value)
     assert state(db) == before
     assert not db.layout.erase_journal.exists()
     with pytest.raises(InputError, match="Nobody was named"):
-        erase(db, db.layout)
-    erase(db, db.layout, [PERSON])
+        erase(Store(db))
+    erase(Store(db), [PERSON])
     with pytest.raises(InputError, match="1 of these were erased before"):
-        erase(db, db.layout, [PERSON])
+        erase(Store(db), [PERSON])
 
 
 def test_no_store_is_made_by_asking(tmp_path):
@@ -176,8 +176,8 @@ def test_no_store_is_made_by_asking(tmp_path):
 def test_refused_rows_lose_their_text_and_paths_their_ids(db, tmp_path):
     path = tmp_path / f"of {PERSON}.csv"
     path.write_text(f"sender_id,recipient_id,liked,swiped_at\n{PERSON},b,perhaps,2024-01-01\nx,y,perhaps,2024-01-01\n")
-    ingest(db, "swipes", [path])
-    erase(db, db.layout, [PERSON])
+    ingest(Store(db), "swipes", [path])
+    erase(Store(db), [PERSON])
     rows = ask(db, "select reason, detail, raw is null, source from rejects order by line")
     assert rows == [
         ("bad_liked", None, True, str(tmp_path / "of (erased).csv")),
@@ -189,8 +189,8 @@ def test_refused_rows_lose_their_text_and_paths_their_ids(db, tmp_path):
 def test_somebody_known_from_a_refused_row_alone(db, tmp_path):
     path = tmp_path / "given.csv"
     path.write_text("sender_id,recipient_id,liked,swiped_at\nonly-refused,b,perhaps,2024-01-01\n")
-    ingest(db, "swipes", [path])
-    erase(db, db.layout, ["only-refused"])
+    ingest(Store(db), "swipes", [path])
+    erase(Store(db), ["only-refused"])
     assert left(db, "only-refused") == {}
 
 
@@ -198,7 +198,7 @@ def test_somebody_known_from_a_refused_row_alone(db, tmp_path):
 def test_ids_of_any_spelling(db, word):
     with db.write("test") as con:
         con.execute(SWIPE, [word])
-    [receipt] = erase(db, db.layout, [word])
+    [receipt] = erase(Store(db), [word])
     assert receipt.counts["swipes"] == 1
     assert Tombstones(db.layout).holds("user", word)
 
@@ -207,7 +207,7 @@ def test_an_id_within_another_is_told_apart(db):
     with db.write("test") as con:
         for sender in ("person-1", "person-12"):
             con.execute(SWIPE, [sender])
-    [receipt] = erase(db, db.layout, ["person-1"])
+    [receipt] = erase(Store(db), ["person-1"])
     assert ask(db, "select sender_id from swipes where sender_id like 'person%'") == [("person-12",)]
     assert receipt.looked_at["ids_sought_in_columns_only"] == 1
 
@@ -227,7 +227,7 @@ def test_heads_that_learned_from_them_are_marked(db):
         (folder / "manifest.json").write_text(json.dumps({"results": {"kept": 1}}))
         (db.layout.models / "unfinished").mkdir()
         con.execute("delete from facts.swipes where sender_id = 'u-photo-007'")
-    [receipt] = erase(db, db.layout, [PERSON])
+    [receipt] = erase(Store(db), [PERSON])
     assert receipt.runs == {"a": 1, "c": 1}
     assert ask(db, "select run_id, results->>'trained_on_erased' from runs order by 1") == [
         ("a", "1"),
@@ -237,7 +237,7 @@ def test_heads_that_learned_from_them_are_marked(db):
     assert unsealed((folder / "manifest.json").read_bytes()) == {"results": {"kept": 1, "trained_on_erased": 1}}
     assert not (db.layout.models / "unfinished").exists()
     assert ask(db, "select count(*) from predictions") == [(3,)]
-    [receipt] = erase(db, db.layout, ["u-photo-030"])
+    [receipt] = erase(Store(db), ["u-photo-030"])
     assert receipt.runs == {"b": 1}
 
 
@@ -247,7 +247,7 @@ def test_a_training_that_ends_after_the_erase_brings_nobody_back(db):
         created_at="2024-06-01T00:00:00",
     )
     said = pl.DataFrame({"run_id": "r", "photo_id": [PHOTO, "photo-001"], "split": "train", "prediction": 0.5})
-    erase(db, db.layout, [PERSON])
+    erase(Store(db), [PERSON])
     run_store.record(db, [run], said)
     run_store.keep(db, pl.DataFrame({"run_id": "s", "photo_id": [PHOTO], "prediction": 0.5}))
     assert ask(db, "select run_id, photo_id from predictions") == [("r", "photo-001")]
@@ -265,14 +265,14 @@ def test_what_is_made_without_the_lock_does_not_outlive_an_erase(db, tmp_path):
         write()
     assert path.exists()
     with pytest.raises(StoreError, match="People were erased"), unless_erased(db.layout, path):
-        erase(db, db.layout, [PERSON])
+        erase(Store(db), [PERSON])
         write()
     assert not path.exists()
 
 
 def test_while_a_download_runs_nothing_is_erased(db):
     with locked(db.layout.fetch / "lock", "fetch", 0), pytest.raises(LockedError):
-        erase(db, db.layout, [PERSON])
+        erase(Store(db), [PERSON])
     assert ask(db, f"select count(*) from users where user_id = '{PERSON}'") == [(1,)]
 
 
@@ -280,17 +280,17 @@ def test_a_file_that_is_not_ours_is_named_and_the_erase_waits_for_it(db):
     note = db.layout.root / "notes.txt"
     note.write_text(f"ask {PERSON} about it")
     with pytest.raises(StoreError, match=r"notes\.txt"):
-        erase(db, db.layout, [PERSON])
-    for write in (lambda: build_labels(db), lambda: ingest(db, "users", [note.with_name("lock")])):
+        erase(Store(db), [PERSON])
+    for write in (lambda: build_labels(Store(db)), lambda: ingest(Store(db), "users", [note.with_name("lock")])):
         with pytest.raises((StoreError, InputError)):
             write()
-    [finding] = [one for one in examine(db, db.layout) if one.check == "erase"]
+    [finding] = [one for one in examine(Store(db)) if one.check == "erase"]
     assert (finding.state, finding.remedy) == ("fault", f"features erase --yes --store {db.layout.root}")
     note.unlink()
-    [receipt] = erase(db, db.layout)
+    [receipt] = erase(Store(db))
     assert len(receipt.people) == 1
-    assert [one for one in examine(db, db.layout) if one.check == "erase"] == []
-    build_labels(db)
+    assert [one for one in examine(Store(db)) if one.check == "erase"] == []
+    build_labels(Store(db))
 
 
 @pytest.mark.parametrize(
@@ -304,15 +304,13 @@ def test_a_file_that_is_not_ours_is_named_and_the_erase_waits_for_it(db):
 )
 def test_verification_does_not_trust_the_removal(db, monkeypatch, omitted, answer, found_by):
     """Each of the four looks finds what was not removed."""
-    monkeypatch.setattr(
-        f"photogenic.maintenance.erase.{'erase' if omitted == 'settle' else 'staged_store'}.{omitted}",
-        lambda *_: answer,
-    )
+    module = "erase" if omitted == "settle" else "staged_store"
+    monkeypatch.setattr(f"photogenic.maintenance.erase.{module}.{omitted}", lambda *_: answer)
     if omitted == "settle":
         db.layout.fetch.mkdir()
         (db.layout.fetch / "left.ndjson").write_text(json.dumps({"photo_id": PHOTO}))
     with pytest.raises(StoreError, match=found_by):
-        erase(db, db.layout, [PERSON])
+        erase(Store(db), [PERSON])
     assert list(db.layout.erased.glob("receipts/*")) == []
 
 
@@ -340,7 +338,7 @@ def test_killed_before_any_change_of_a_file_it_ends_the_same(db, tmp_path):
         cut_off = shaken.layout.erase_journal.exists()
         if cut_off:
             with pytest.raises(StoreError, match="was cut off"):
-                build_labels(shaken)
+                build_labels(Store(shaken))
         if cut_off or state(shaken) == before:
             assert child(root, 0, *([] if cut_off else [PERSON])).returncode == 0
         assert state(shaken) == after

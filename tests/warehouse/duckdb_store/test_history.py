@@ -2,6 +2,7 @@
 
 import json
 
+from photogenic.warehouse import Store
 from photogenic.warehouse.duckdb_store.history import History, Remembering
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.progress import silent
@@ -18,7 +19,7 @@ def test_a_command_has_one_row_with_all_its_stages(tmp_path):
         with progress.stage("users", 2, "rows") as advance, db.write("test") as con:
             con.execute(ADD, [user])
             advance(1)
-    build_labels(db, progress=progress)
+    build_labels(Store(db, progress))
     [(command, stages, seconds)] = ask(db, "select command, stages, epoch(written_at - started_at) from commands")
     assert command == "build"
     stages = json.loads(stages)

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from photogenic import sql
-from photogenic.warehouse import StoreError
+from photogenic.warehouse import Store, StoreError
 from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION, migrate
 from photogenic.warehouse.labels.build import build_labels
 from tests.warehouse.released import STORES, released
@@ -76,7 +76,7 @@ def test_its_tables_are_those_of_a_new_store(tmp_path, version):
 def test_labels_built_anew_are_those_it_had(tmp_path, version):
     db = released(version, tmp_path)
     before = rows(db.layout.warehouse)
-    build_labels(db, anew=True)
+    build_labels(Store(db), anew=True)
     after = rows(db.layout.warehouse)
     relations = [f"main.{name}" for name in sql.RELATIONS]
     assert {name: after[name] for name in relations} == {name: before[name] for name in relations}

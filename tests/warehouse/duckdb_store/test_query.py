@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from photogenic.warehouse import QueryError, StoreError
+from photogenic.warehouse import QueryError, Store, StoreError
 from photogenic.warehouse.duckdb_store.query import sql, stream
 from photogenic.warehouse.labels.build import build_labels
 from tests.warehouse.small import store, tell
@@ -18,7 +18,7 @@ def db(tmp_path_factory):
         main_photos=[("ann", "p", 1)],
         swipes=[("bob", "ann", True, 2)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     return db
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from photogenic import sql
-from photogenic.warehouse import AuditError
+from photogenic.warehouse import AuditError, Store
 from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.labels import compute
 from photogenic.warehouse.labels.audits import audit, audit_named
@@ -53,7 +53,7 @@ def told(db):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     db = told(store(tmp_path_factory.mktemp("audits")))
-    build_labels(db)
+    build_labels(Store(db))
     return db
 
 
@@ -105,7 +105,7 @@ def test_only_audits_of_changed_relations_run(built):
 
 def test_a_failed_audit_leaves_the_former_state_and_shows_rows_and_query(tmp_path, monkeypatch):
     db = told(store(tmp_path))
-    build_labels(db)
+    build_labels(Store(db))
     former = everything(db, (*sql.RELATIONS, "clock", "checksums", "builds"))
     tell(db, swipes=[("bob", "ann", True, 21)], arrived=30)
 
@@ -117,12 +117,12 @@ def test_a_failed_audit_leaves_the_former_state_and_shows_rows_and_query(tmp_pat
 
     monkeypatch.setattr(compute, "relation", spoiled)
     with pytest.raises(AuditError) as caught:
-        build_labels(db)
+        build_labels(Store(db))
     message = str(caught.value)
     assert "ratios_in_range found" in message
     assert message.count("like_ratio = 7") == 5
     assert "from like_ratios\nwhere not coalesce(" in message
     assert everything(db, (*sql.RELATIONS, "clock", "checksums", "builds")) == former
     monkeypatch.undo()
-    build_labels(db)
+    build_labels(Store(db))
     assert ask(db, "select sum(n_swipes) from swipe_audit") == [(61,)]

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from photogenic import sql
+from photogenic.warehouse import Store
 from photogenic.warehouse.labels import incremental
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
@@ -71,11 +72,11 @@ def test_any_order_of_arrivals_gives_what_one_build_gives(tmp_path, monkeypatch,
         tell(db, **days.next())
         clock = days.rng.choice([None] * 4 + [hour(24 * days.day), hour(24 * days.day - 10)])
         options = LabelOptions(min_swipes=days.rng.choice([1, 2]), window=days.rng.choice(["latest", "every"]))
-        seen |= set(actions(build_labels(db, as_of=clock, options=options)).values())
+        seen |= set(actions(build_labels(Store(db), as_of=clock, options=options)).values())
     whole = store(tmp_path / "whole")
     for batch in days.told:
         tell(whole, **batch)
-    build_labels(whole, as_of=clock, options=options)
+    build_labels(Store(whole), as_of=clock, options=options)
     names = (*sql.VIEWS[:5], *sql.RELATIONS)
     assert everything(db, names) == everything(whole, names)
     assert ask(db, "select relation, n_rows, checksum from checksums order by all") == ask(
@@ -112,9 +113,9 @@ def test_events_in_any_batches_give_what_one_build_gives(tmp_path_factory, swipe
                 main_photos=[change for change, at in changes if at == batch],
                 arrived=24 + batch,
             )
-            build_labels(cut)
+            build_labels(Store(cut))
     tell(whole, **known, swipes=[s for s, _ in swipes], main_photos=[c for c, _ in changes])
-    build_labels(whole)
+    build_labels(Store(whole))
     assert everything(cut, sql.RELATIONS) == everything(whole, sql.RELATIONS)
 
 
@@ -126,7 +127,7 @@ def settled(db):
         main_photos=[("ann", "pa", 1), ("bob", "pb", 1)],
         swipes=[("bob", "ann", n % 2 == 0, 2 + n / 10) for n in range(50)] + [("cat", "bob", True, 3)],
     )
-    build_labels(db)
+    build_labels(Store(db))
 
 
 def counted(db):
@@ -137,9 +138,9 @@ def counted(db):
 
 def test_what_did_not_change_is_kept(db):
     settled(db)
-    assert set(actions(build_labels(db)).values()) == {"kept"}
+    assert set(actions(build_labels(Store(db))).values()) == {"kept"}
     tell(db, faces=[("pa", 0.9)], arrived=30)
-    report = build_labels(db)
+    report = build_labels(Store(db))
     assert {name for name, action in actions(report).items() if action != "kept"} <= {
         "photo_owners",  # reads photos, of which there is news
         "posts",
@@ -152,14 +153,14 @@ def test_what_did_not_change_is_kept(db):
 def test_new_swipes_are_added(db):
     settled(db)
     tell(db, swipes=[("bob", "ann", True, 9)], arrived=30)
-    assert of_counts(build_labels(db)) == {"updated"}
+    assert of_counts(build_labels(Store(db))) == {"updated"}
     assert ("ann", MALE, 51) in counted(db)
 
 
 def test_a_late_event_moves_its_users_swipes(db):
     settled(db)
     tell(db, main_photos=[("bob", "pb2", 2)], arrived=30)
-    assert actions(build_labels(db))["swipe_counts"] == "updated"
+    assert actions(build_labels(Store(db)))["swipe_counts"] == "updated"
     assert ask(db, "select reason, n_swipes from swipe_audit") == [("kept", 51)]
     assert ask(db, "select photo_id from like_ratios where user_id = 'bob'") == [("pb2",)] * 2
 
@@ -167,14 +168,14 @@ def test_a_late_event_moves_its_users_swipes(db):
 def test_another_gender_regroups_what_was_sent(db):
     settled(db)
     tell(db, users=[("cat", "other")], arrived=30)
-    assert actions(build_labels(db))["swipe_counts"] == "updated"
+    assert actions(build_labels(Store(db)))["swipe_counts"] == "updated"
     assert sorted(counted(db)) == [("ann", MALE, 50), ("bob", OTHER, 1)]
 
 
 def test_so_much_moved_that_all_is_counted(db):
     settled(db)
     tell(db, main_photos=[("ann", "pa2", 2)], arrived=30)
-    assert actions(build_labels(db))["swipe_counts"] == "computed"
+    assert actions(build_labels(Store(db)))["swipe_counts"] == "computed"
 
 
 @pytest.mark.parametrize(
@@ -189,31 +190,31 @@ def test_erased_swipes_are_not_trusted_to_be_there(db, change):
     with db.write("test") as con:
         con.execute(change)
     tell(db, swipes=[("bob", "ann", True, 9)], arrived=30)
-    build_labels(db)
+    build_labels(Store(db))
     grown = everything(db, sql.RELATIONS)
-    build_labels(db, anew=True)
+    build_labels(Store(db), anew=True)
     assert everything(db, sql.RELATIONS) == grown
 
 
 def test_a_batch_at_the_instant_of_the_last_one_is_seen(db):
     settled(db)
     tell(db, swipes=[("bob", "ann", True, 9)])
-    assert of_counts(build_labels(db)) == {"computed"}
+    assert of_counts(build_labels(Store(db))) == {"computed"}
     assert ("ann", MALE, 51) in counted(db)
 
 
 def test_a_clock_set_back_hides_and_set_forward_shows_again(db):
     settled(db)
     all_of_it = everything(db, sql.RELATIONS)
-    build_labels(db, as_of=dt.datetime(2024, 1, 1, 3))
+    build_labels(Store(db), as_of=dt.datetime(2024, 1, 1, 3))
     assert ask(db, "select count(*) from swipes") == [(0,)]  # nothing had arrived
-    build_labels(db)
+    build_labels(Store(db))
     assert everything(db, sql.RELATIONS) == all_of_it
 
 
 def test_the_same_clock_gives_the_same_whatever_arrives_later(db):
     settled(db)
-    first = build_labels(db, as_of=hour(25))
+    first = build_labels(Store(db), as_of=hour(25))
     tell(
         db,
         users=[("ann", "other"), ("new", None)],
@@ -223,8 +224,8 @@ def test_the_same_clock_gives_the_same_whatever_arrives_later(db):
         faces=[("pa", 0.9)],
         arrived=26,
     )
-    build_labels(db)
-    again = build_labels(db, as_of=hour(25))
+    build_labels(Store(db))
+    again = build_labels(Store(db), as_of=hour(25))
     assert [(b.name, b.n_rows, b.checksum) for b in again.relations] == [
         (b.name, b.n_rows, b.checksum) for b in first.relations
     ]

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from photogenic import sql
-from photogenic.warehouse import AuditError, StoreError
+from photogenic.warehouse import AuditError, Store, StoreError
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.labels.plan import LabelPlan, plan_labels
@@ -42,29 +42,29 @@ def figures(plan: LabelPlan):
 
 def came_true(db, plan, **given):
     """The build does about each relation what the plan says, with the same outcome."""
-    built = build_labels(db, **given)
+    built = build_labels(Store(db), **given)
     expected = [(b.name, b.action, b.n_rows, b.checksum) for b in plan.relations]
     assert [(b.name, b.action, b.n_rows, b.checksum) for b in built.relations] == expected
 
 
 def test_first_build_is_all_new(db):
-    plan = plan_labels(db)
+    plan = plan_labels(Store(db))
     assert figures(plan) == (30, 0, 3, 0, 0, 0)
     assert {b.action for b in plan.relations} == {"computed"}
     came_true(db, plan)
 
 
 def test_nothing_new_changes_nothing(db):
-    build_labels(db)
-    plan = plan_labels(db)
+    build_labels(Store(db))
+    plan = plan_labels(Store(db))
     assert not plan.changes
     assert str(plan) == "Nothing would change: labels are up to date."
 
 
 def test_a_late_event_moves_swipes_to_another_photo(db):
-    build_labels(db)
+    build_labels(Store(db))
     tell(db, main_photos=[("bob", "pb2", 5)], swipes=[("ann", "bob", True, 1.5)], arrived=30)
-    plan = plan_labels(db)
+    plan = plan_labels(Store(db))
     # Of ten swipes on Bob three were before hour 5: those become stale, the others move to the new photo.
     assert figures(plan) == (1, 10, 1, 1, 0, 0)
     assert str(plan).startswith("1 new swipe; 10 swipes would move, 0 labels change, 1 appear, 1 vanish")
@@ -72,37 +72,37 @@ def test_a_late_event_moves_swipes_to_another_photo(db):
 
 
 def test_more_swipes_change_a_label_and_sides(db):
-    build_labels(db)
+    build_labels(Store(db))
     tell(db, swipes=[("ann", "cat", True, 20 + n / 100) for n in range(90)], arrived=30)
-    plan = plan_labels(db)
+    plan = plan_labels(Store(db))
     assert figures(plan) == (90, 0, 0, 0, 1, 0)
     came_true(db, plan)
 
 
 def test_a_photo_claimed_by_another_moves_swipes_though_time_is_cut_as_before(db):
-    build_labels(db)
+    build_labels(Store(db))
     tell(db, photos=[("pc", "ann")], arrived=30)
-    plan = plan_labels(db)
+    plan = plan_labels(Store(db))
     assert figures(plan)[:4] == (0, 10, 0, 1)
     came_true(db, plan)
 
 
 def test_options_and_clock_are_planned_too(db):
-    build_labels(db)
-    came_true(db, plan_labels(db, options=LabelOptions(min_swipes=11)), options=LabelOptions(min_swipes=11))
-    plan = plan_labels(db, as_of=hour(3))
+    build_labels(Store(db))
+    came_true(db, plan_labels(Store(db), options=LabelOptions(min_swipes=11)), options=LabelOptions(min_swipes=11))
+    plan = plan_labels(Store(db), as_of=hour(3))
     assert figures(plan) == (-30, 0, 0, 0, 0, 0)
     came_true(db, plan, as_of=hour(3))
-    came_true(db, plan_labels(db), as_of=None)
+    came_true(db, plan_labels(Store(db)), as_of=None)
 
 
 def test_nothing_is_written_and_no_lock_is_needed(db):
-    build_labels(db)
+    build_labels(Store(db))
     tell(db, swipes=[("ann", "cat", True, 20)], arrived=30)
     before = everything(db, (*sql.RELATIONS, "clock", "checksums", "builds"))
     files = {path: path.stat().st_mtime_ns for path in db.layout.root.iterdir()}
     with db.lock("another writer"):
-        plan_labels(store(db.layout.root.parent), as_of=dt.datetime(2024, 1, 5))
+        plan_labels(Store(store(db.layout.root.parent)), as_of=dt.datetime(2024, 1, 5))
     assert everything(db, (*sql.RELATIONS, "clock", "checksums", "builds")) == before
     assert {p: t for p, t in files.items() if p.name != "lock"} == {
         path: path.stat().st_mtime_ns for path in db.layout.root.iterdir() if path.name != "lock"
@@ -114,9 +114,9 @@ def test_a_build_that_would_fail_fails_in_the_plan(db, monkeypatch):
         sql, "read", lambda name, read=sql.read: read(name).replace("popular is not null", "popular is null")
     )
     with pytest.raises(AuditError, match="labels_are_numbers"):
-        plan_labels(db)
+        plan_labels(Store(db))
 
 
 def test_without_a_store_there_is_no_plan(tmp_path):
     with pytest.raises(StoreError, match="features ingest"):
-        plan_labels(store(tmp_path))
+        plan_labels(Store(store(tmp_path)))

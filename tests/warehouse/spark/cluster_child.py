@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from photogenic.features.compute.pipeline import compute
-from photogenic.warehouse import Database, Layout, Settings
+from photogenic.warehouse import Database, Layout, Settings, Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.spark.session import Cluster, session
 
@@ -28,9 +28,9 @@ def home(batches):
 if __name__ == "__main__":
     store, facts, gallery, master = sys.argv[1:]
     settings, cluster = Settings(memory_limit="1GB", threads=2), Cluster(master, facts)
-    labels = build_labels(Database(Layout(Path(store)), settings), cluster=cluster)
+    labels = build_labels(Store(Database(Layout(Path(store)), settings)), cluster=cluster)
     layout = Layout(Path(gallery))
-    photos = compute(Database(layout, settings), layout, PAIR, cluster=cluster)
+    photos = compute(Store(Database(layout, settings)), PAIR, cluster=cluster)
     (found,) = session(cluster).range(1).mapInArrow(home, "home string").collect()
     told = {"labels_s": labels.seconds, "photos_s": photos.wall_s, "n_looked": photos.n_looked, "home": found.home}
     print(json.dumps(told))

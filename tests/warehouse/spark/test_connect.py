@@ -13,7 +13,7 @@ import pytest
 
 from photogenic.features.compute.pipeline import compute
 from photogenic.features.vectors import reader
-from photogenic.warehouse import MissingPartError
+from photogenic.warehouse import MissingPartError, Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.spark.export import export
 from photogenic.warehouse.spark.session import Cluster, require_spark
@@ -40,11 +40,11 @@ def test_a_server_gives_the_same_labels_and_vectors(tmp_path):
         main_photos=[(f"u{n}", f"p{n}", 1) for n in range(9)],
         swipes=[(f"u{n}", f"u{m}", (n * m) % 2 == 0, 2 + n) for n in range(9) for m in range(9)],
     )
-    build_labels(ours)
-    export(ours, str(tmp_path / "facts"))
+    build_labels(Store(ours))
+    export(Store(ours), str(tmp_path / "facts"))
     photos = {f"p{n}": portrait(n) for n in range(5)}
     here, there = Gallery(tmp_path / "here", photos), Gallery(tmp_path / "there", photos)
-    compute(here.db, here.layout, PAIR)
+    compute(here.store, PAIR)
     stores = [str(path) for path in (theirs.layout.root, tmp_path / "facts", there.layout.root)]
     with connect_server(tmp_path / "server", LEAN) as url:
         done = subprocess.run(

@@ -9,7 +9,7 @@ import pytest
 
 from photogenic import FeatureStore, sql
 from photogenic.synthetic.swipes.world import make_world
-from photogenic.warehouse import InputError
+from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.spark.export import TABLES, export
@@ -62,7 +62,7 @@ def world(tmp_path_factory):
     tell(db, **edges(), faces=[("q1", 0.9), ("q2", 0.6), ("q2", 0.7), ("q3", None), ("r1", 0.55)], arrived=24 * 70)
     tell(db, users=random.users, photos=random.photos, main_photos=random.main_photos, swipes=random.swipes)
     tell(db, users=[("e1", "male", 300)], swipes=[("e2", "e1", True, 30)], arrived=24 * 80)
-    export(db, str(folder / "facts"))
+    export(Store(db), str(folder / "facts"))
     return db, folder
 
 
@@ -79,17 +79,17 @@ def new_york(monkeypatch):
 def test_both_engines_give_the_same_rows_and_checksums(world, master, new_york):
     db, folder = world
     other, cluster = store(folder / "other"), Cluster(master, str(folder / "facts"))
-    build_labels(db)
-    report = build_labels(other, cluster=cluster)
+    build_labels(Store(db))
+    report = build_labels(Store(other), cluster=cluster)
     agree(db, other)
     assert ask(other, "from funnel") == ask(db, "from funnel"), "in one order"
     for name in sql.RELATIONS:
         assert ask(db, f"select count(*) from {name}") > [(0,)], name
     assert {built.action for built in report.relations} == {"computed"}
     # What came out is the same, so neither engine has anything left to do for the other.
-    assert not build_labels(other, cluster=cluster).changed
+    assert not build_labels(Store(other), cluster=cluster).changed
     assert ask(other, "select count(*) from swipes") == [(0,)]
-    assert not build_labels(db, cluster=cluster).changed
+    assert not build_labels(Store(db), cluster=cluster).changed
     folders = json.loads((folder / "facts" / "relations" / "latest.json").read_text())
     assert folders.keys() == set(sql.RELATIONS)
     for name, at in folders.items():
@@ -110,8 +110,8 @@ def test_both_engines_give_the_same_rows_and_checksums(world, master, new_york):
         ),
         "as_of": hour(24 * 75),
     }
-    build_labels(db, **choices)
-    build_labels(other, cluster=cluster, **choices)
+    build_labels(Store(db), **choices)
+    build_labels(Store(other), cluster=cluster, **choices)
     agree(db, other, exactly=False)
     assert ask(other, "select count(*) from photo_labels where source = 'posts'") > [(0,)]
 
@@ -120,9 +120,9 @@ def test_a_store_goes_on_with_spark_and_those_erased_from_it_stay_erased(tmp_pat
     """Of one user and one swipe to nobody known: nearly every relation is empty, and equal."""
     db, facts = store(tmp_path), str(tmp_path / "facts")
     tell(db, users=[("alone0", None)], swipes=[("alone0", "ghost0", True, 1)])
-    exported = {one.table: one.n_rows for one in export(db, facts)}
+    exported = {one.table: one.n_rows for one in export(Store(db), facts)}
     assert exported == dict.fromkeys(TABLES, 0) | {"users": 1, "swipes": 1}
-    build_labels(db)
+    build_labels(Store(db))
     with FeatureStore(tmp_path / "other", settings=db.settings) as other:
         with pytest.raises(InputError, match="no facts"):
             other.build(only="labels", engine="spark")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from photogenic.warehouse import InputError, MissingPartError
+from photogenic.warehouse import InputError, MissingPartError, Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.spark.export import export
 from photogenic.warehouse.spark.session import Cluster, require_spark, session
@@ -60,7 +60,7 @@ def test_the_program_ends_with_that_message_and_no_traceback(tmp_path):
     pytest.importorskip("pyspark")
     db = store(tmp_path)
     tell(db, users=[("u", "male")])
-    export(db, str(tmp_path / "facts"))
+    export(Store(db), str(tmp_path / "facts"))
     line = ["build", "--only", "labels", "--engine", "spark", "--facts", str(tmp_path / "facts")]
     done = subprocess.run(
         [
@@ -85,12 +85,12 @@ def test_facts_that_are_not_there_or_half_there_are_refused(tmp_path, master):
     db = store(tmp_path)
     tell(db, users=[("u", "male")])
     with pytest.raises(InputError, match="There are no swipes"):
-        build_labels(db, cluster=Cluster(master, str(tmp_path / "mistyped")))
-    export(db, str(tmp_path / "facts"))
+        build_labels(Store(db), cluster=Cluster(master, str(tmp_path / "mistyped")))
+    export(Store(db), str(tmp_path / "facts"))
     (tmp_path / "facts" / "_EXPORTING").touch()
     with pytest.raises(InputError, match="cut off"):
-        build_labels(db, cluster=Cluster(master, str(tmp_path / "facts")))
+        build_labels(Store(db), cluster=Cluster(master, str(tmp_path / "facts")))
     with pytest.raises(InputError, match="no facts"):
-        build_labels(db, cluster=Cluster(master))
+        build_labels(Store(db), cluster=Cluster(master))
     with pytest.raises(InputError, match="one master"):
         session(Cluster("local[3]"))

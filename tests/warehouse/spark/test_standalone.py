@@ -15,7 +15,7 @@ import pytest
 from photogenic import sql
 from photogenic.features.compute.pipeline import compute
 from photogenic.features.vectors import reader
-from photogenic.warehouse import Database, Layout, MissingPartError, Settings
+from photogenic.warehouse import Database, Layout, MissingPartError, Settings, Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.spark.export import export
 from photogenic.warehouse.spark.session import Cluster, require_spark
@@ -54,12 +54,12 @@ def test_a_build_survives_the_death_of_a_worker_with_equal_results(tmp_path):
     settings = Settings(memory_limit="2GB", threads=2)
     ours, theirs = (Database(Layout(tmp_path / name), settings) for name in ("ours", "theirs"))
     generate(ours, SWIPES, **({} if LARGE else {"users": 1_000, "events": 2_200}))
-    build_labels(ours)
+    build_labels(Store(ours))
     facts = tmp_path / "facts"
-    export(ours, str(facts))
+    export(Store(ours), str(facts))
     photos = {f"p{n}": portrait(n) for n in range(5)}
     here, there = Gallery(tmp_path / "here", photos), Gallery(tmp_path / "there", photos)
-    compute(here.db, here.layout, PAIR)
+    compute(here.store, PAIR)
     stores = [str(path) for path in (theirs.layout.root, facts, there.layout.root)]
     with standalone(tmp_path / "cluster", conf(), memory="4g" if LARGE else "1g") as cluster:
         child = subprocess.Popen(

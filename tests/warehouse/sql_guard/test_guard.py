@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from photogenic.warehouse import Database, QueryError
+from photogenic.warehouse import Database, QueryError, Store
 from photogenic.warehouse.duckdb_store.query import sql, stream
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.sql_guard import allowed, guard, rewrite
@@ -79,7 +79,7 @@ def db(tmp_path_factory):
         main_photos=[("ann", "p", 1)],
         swipes=[("bob", "ann", True, 2)],
     )
-    build_labels(db)
+    build_labels(Store(db))
     return db
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from photogenic import FeatureStore
 from photogenic.models.evaluation.gender_table import gender_table
+from photogenic.warehouse import Store
 from photogenic.warehouse.labels.build import build_labels
 from tests.app.serve.here import served
 from tests.warehouse.small import store as new_store
@@ -118,7 +119,7 @@ def test_a_page_that_waits_shows_new_data_and_any_other_offers_it(browser, tmp_p
         assert "features build --store" in waiting.locator(".empty").inner_text()
         assert str(tmp_path) not in waiting.content()
         other.goto("/sql")
-        build_labels(db)
+        build_labels(Store(db))
         waiting.locator("table.heat").wait_for(timeout=20_000)
         other.get_by_text("A newer snapshot is published").wait_for(timeout=20_000)
         other.get_by_role("button", name="Show it").click()
