@@ -214,7 +214,11 @@ def prepare(
         )
     if only in ("faces", "embeddings") and options is None and as_of is None:
         as_of, options = former_choices(db)
-    names = _usual(layout, notes) if encoders is None else [encoder(name).name for name in dict.fromkeys(encoders)]
+    names = (
+        _usual(layout, notes)
+        if encoders is None
+        else [encoder(name, layout.models).name for name in dict.fromkeys(encoders)]
+    )
     return names, as_of, options or LabelOptions()
 
 
@@ -229,7 +233,7 @@ def _usual(layout: Layout, notes: list[str]) -> list[str]:
     names = list(DEFAULT)
     for name in held_encoders(layout):
         try:
-            names.append(encoder(name).name)
+            names.append(encoder(name, layout.models).name)
         except EncoderError:
             notes.append(f"The vectors of {name} were left as they are: no encoder of that name is registered.")
     return list(dict.fromkeys(names))

@@ -158,20 +158,20 @@ def _photos(
 
     from photogenic.features.compute.pending import missing
     from photogenic.features.compute.pipeline import photo_bytes
-    from photogenic.features.faces.detections import Sightings
-    from photogenic.features.vectors.writer import Shelf
+    from photogenic.features.faces.detections import FaceDetections
+    from photogenic.features.vectors.writer import VectorWriter
 
     photos = photo_bytes(db).filter(status="ok").drop("status")
-    shelves = [Shelf(layout, encoder(name), faces.digest, dtype) for name in names]
-    work = missing(photos, Sightings(layout, faces).overview(), shelves, flip=flip)
-    wanted = {name: shelf for shelf in shelves for name in shelf.columns if name in work}
+    writers = [VectorWriter(layout, encoder(name, layout.models), faces.digest, dtype) for name in names]
+    work = missing(photos, FaceDetections(layout, faces).overview(), writers, flip=flip)
+    wanted = {name: writer for writer in writers for name in writer.columns if name in work}
     counts = {"decode": {"decode": len(work), "cut": len(work)}}
-    of_faces = [work[name] for name, shelf in wanted.items() if shelf.encoder.input == "face"]
+    of_faces = [work[name] for name, writer in wanted.items() if writer.encoder.input == "face"]
     counts["faces"] = {"faces": int(reduce(operator.or_, of_faces, work["look"]).sum())}
     # Layers of one network share its pass, which is counted with the first; each side of a photo is a pass of its own.
     passed: dict[tuple[str, bool], pl.Series] = {}
-    for name, shelf in wanted.items():
-        key = shelf.encoder.backbone.name, name == shelf.columns[1]
+    for name, writer in wanted.items():
+        key = writer.encoder.backbone.name, name == writer.columns[1]
         before = passed.get(key, pl.zeros(len(work), pl.Boolean, eager=True))
         passed[key] = before | work[name]
         counts[name] = {key[0]: int((passed[key] & ~before).sum())}
@@ -184,7 +184,7 @@ def _photos(
         n_vectors={name: int(work[name].sum()) for name in wanted},
         seconds={step: seconds for step, seconds in estimates.items() if seconds is not None},
         n_bytes={
-            name: int(work[name].sum()) * shelf.encoder.dim * np.dtype(shelf.dtype).itemsize
-            for name, shelf in wanted.items()
+            name: int(work[name].sum()) * writer.encoder.dim * np.dtype(writer.dtype).itemsize
+            for name, writer in wanted.items()
         },
     )

@@ -25,10 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photogenic.features.compute.embed_files import picture_files, read_file
-from photogenic.features.compute.preprocess import picture
+from photogenic.features.compute.preprocess import crop_for_encoder
 from photogenic.features.encoders import device as devices
+from photogenic.features.encoders.base import Encoder
 from photogenic.features.encoders.batch_embedder import Embedder
-from photogenic.features.encoders.registry import Encoder, encoder
+from photogenic.features.encoders.registry import encoder
 from photogenic.features.faces.crop_windows import Box, candidates, room_of
 from photogenic.features.faces.detector import Detector, DetectorFailed, FaceSettings
 from photogenic.features.images.decode import Decoded, decode, reduction
@@ -122,8 +123,8 @@ def crop(
     def by(name: str, some: Sequence[tuple[Path, Path | None]]) -> list[Cropped]:
         """The crops by one run, its networks loaded once."""
         run, model = run_store.load(store.layout, name)
-        check_encoders(run, settings)
-        with contextlib.closing(_Judge(run.encoder, model, settings, device)) as judge:
+        check_encoders(run, settings, models=store.layout.models)
+        with contextlib.closing(_Judge(run.encoder, model, settings, device, store.layout.models)) as judge:
             made = [judge(path, shape, smallest, to) for path, to in some]
         return [replace(one, run_id=run.run_id, head=run.head, encoder=run.encoder, setup=run.setup) for one in made]
 
@@ -138,8 +139,8 @@ def crop(
 class _Judge:
     """A head with its networks, loaded once."""
 
-    def __init__(self, encoders: str, model: Model, settings: FaceSettings, device: str | None) -> None:
-        self._encoders = [encoder(name) for name in encoders.split("+")]
+    def __init__(self, encoders: str, model: Model, settings: FaceSettings, device: str | None, models: Path) -> None:
+        self._encoders = [encoder(name, models) for name in encoders.split("+")]
         if all(e.input == "face" for e in self._encoders):
             raise InputError(
                 f"{encoders} looks at the face alone, which is the same in every crop.",
@@ -163,7 +164,7 @@ class _Judge:
         except DetectorFailed:
             return _none(path, "detector_failed")
         seen = [face for face in found if face.confidence >= self._settings.confidence]
-        whole = {e.name: picture(e.backbone.cut, data, photo, seen) for e in self._encoders}
+        whole = {e.name: crop_for_encoder(e.backbone.input_spec, data, photo, seen) for e in self._encoders}
         if any(made is None for made in whole.values()):
             return _none(path, "several_faces" if seen else "no_face")
         factor = photo.width / photo.pixels.shape[1]
@@ -212,16 +213,22 @@ def _cut(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[
         from PIL import Image
 
         part = np.array(Image.fromarray(np.ascontiguousarray(part)).reduce(by))
-    return centre(part, e.size, e.backbone.share)
+    return centre(part, e.size, e.backbone.crop_pct)
 
 
 def _chosen(store: FeatureStore, target: str, settings: FaceSettings) -> list[str]:
     """The runs that are asked, one after the other: of those that look at whole photos, by the rule of all."""
     if target_named(target).name == "gender":
         raise InputError("A crop is not chosen by gender.", "like_ratio or popular", "--target like_ratio")
-    fits = partial(check_encoders, faces=settings)
+    fits = partial(check_encoders, faces=settings, models=store.layout.models)
     try:
-        choice = choose(store.layout, asked_of(store.database), target, fits=fits, among=looks_at_photos)
+        choice = choose(
+            store.layout,
+            asked_of(store.database),
+            target,
+            fits=fits,
+            among=partial(looks_at_photos, models=store.layout.models),
+        )
     except InputError as error:
         raise InputError(
             f"No head for {target} that looks at whole photos was trained yet.",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from photogenic import sql
-from photogenic.features.encoders.registry import published
+from photogenic.features.encoders.registry import uses_published_weights
 from photogenic.features.vectors import reader
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.leakage import audit, check_tuned, duplicates_known
@@ -119,7 +119,7 @@ class Experiment:
             {
                 made.encoder: made.weights_sha256
                 for made in manifests
-                if not published(made.encoder, made.weights_sha256)
+                if not uses_published_weights(made.encoder, made.weights_sha256)
             },
         )
 

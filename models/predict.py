@@ -106,9 +106,14 @@ def predict(
             "files, and no --keep",
             f"features predict FILE --for {sender}",
         )
+    models = store.layout.models
     told: list[str] = []
     if run is None:
-        fits = partial(check_vectors, store.layout) if files is None else partial(check_encoders, faces=settings)
+        fits = (
+            partial(check_vectors, store.layout)
+            if files is None
+            else partial(check_encoders, faces=settings, models=models)
+        )
         choice = choose(store.layout, asked_of(store.database), target, fits=fits)
         told = [choice.run.run_id, *([choice.fallback.run_id] if choice.fallback else [])]
         for note in choice.notes:
@@ -117,8 +122,10 @@ def predict(
     if files is None:
         return _of_store(store, asked, keep=keep)
     for found, _ in asked:
-        check_encoders(found, settings)
-    embed = embed or (lambda paths, name: pipeline.embed_files(paths, name, faces=settings, device=device))
+        check_encoders(found, settings, models=models)
+    embed = embed or (
+        lambda paths, name: pipeline.embed_files(paths, name, models=models, faces=settings, device=device)
+    )
     paths = picture_files(files)
     said = _of_files(store, asked[0], paths, sender, embed)
     faceless = [at for at, one in enumerate(said) if one.status in FACELESS]
@@ -184,7 +191,7 @@ def _unpredicted(store: FeatureStore, run: Run, model: Model) -> list[Scored]:
     if wanted:
         ids, X = read_vectors(store.layout, run.encoder)
         vectors_by_id = {photo_id: x for photo_id, x in zip(ids, X, strict=True) if photo_id in wanted}
-    faces = any(registry.encoder(name).input == "face" for name in run.encoder.split("+"))
+    faces = any(registry.encoder(name, store.layout.models).input == "face" for name in run.encoder.split("+"))
     reach = run.results.get("conformal", {}).get("radius")
     known = list(vectors_by_id)
     p = model.predict(np.stack([vectors_by_id[photo_id] for photo_id in known])).tolist() if known else []

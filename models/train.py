@@ -108,7 +108,7 @@ def train(
     elif master is not None:
         raise InputError(f"Only {MLLIB} is trained by Spark.", f"--head {MLLIB} beside --master", f"--head {MLLIB}")
     wanted = pairs(targets, heads, progress)
-    places = list(_places(setups, _chosen(store, encoders, progress), progress))
+    places = list(_places(setups, _chosen(store, encoders, progress), progress, store.layout.models))
     _require_vectors(store, [encoder for _, encoder in places], flip=flip)
     asked: list[str] = []
     n_trained, new = 0, Unpublished(store)
@@ -259,12 +259,14 @@ def _mix(
     return found, n_new
 
 
-def _places(setups: Sequence[str], encoders: Sequence[str], progress: Progress) -> Iterator[tuple[str, str]]:
+def _places(
+    setups: Sequence[str], encoders: Sequence[str], progress: Progress, models: Path
+) -> Iterator[tuple[str, str]]:
     """(setup, encoder), without faces in photos that may show none or several."""
     found = 0
     for setup in setups:
         for name in encoders:
-            if setup == "all" and any(encoder_named(part).input == "face" for part in name.split("+")):
+            if setup == "all" and any(encoder_named(part, models).input == "face" for part in name.split("+")):
                 progress.note(f"{name} needs photos of one face: left out of setup all.")
                 continue
             found += 1

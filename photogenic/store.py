@@ -56,13 +56,10 @@ class FeatureStore:
     def __init__(
         self, path: str | Path | None = None, *, settings: Settings | None = None, progress: Progress = silent
     ) -> None:
-        from photogenic.features.encoders.finetuned import look_in
-
         self.layout = Layout(Path(path) if path is not None else default_store())
         settings = settings or Settings.from_environment()
         share_out(settings.threads)
         self.database = Database(self.layout, settings)
-        look_in(self.layout.models)
         self.progress = progress if isinstance(progress, Remembering) else Remembering(progress, History("python"))
         self.database.history = self.progress.history
         self._searcher: Searcher | None = None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from photogenic.features.compute.preprocess import picture
+from photogenic.features.compute.preprocess import crop_for_encoder
 from photogenic.features.encoders.batch_embedder import Embedder
 from photogenic.features.encoders.device import choose
 from photogenic.features.encoders.registry import encoder
@@ -51,13 +51,19 @@ class Embedded:
 
 
 def embed_files(
-    paths: Sequence[Path | str], name: str, *, faces: FaceSettings | None = None, device: str | None = None
+    paths: Sequence[Path | str],
+    name: str,
+    *,
+    models: Path | None = None,
+    faces: FaceSettings | None = None,
+    device: str | None = None,
 ) -> list[Embedded]:
     """One answer per path, in order; a bad file is a status, not an error.
 
     Args:
         paths: picture files.
         name: of the encoder.
+        models: folder of the store in which fine-tuned networks are looked up; None: there are none.
         faces: the detector and the confidence that counts, for encoders of faces.
         device: as torch calls it.
 
@@ -65,7 +71,7 @@ def embed_files(
         EncoderError: an encoder nobody knows.
         WeightsError: weights that cannot be found.
     """
-    with FileEmbedder(name, faces=faces, device=device) as embedder:
+    with FileEmbedder(name, models=models, faces=faces, device=device) as embedder:
         return embedder(paths)
 
 
@@ -104,8 +110,15 @@ def read_file(path: Path) -> tuple[str, str, bytes]:
 class FileEmbedder:
     """`embed_files` with network and detector loaded once; for servers. Close it, or use it in a `with`."""
 
-    def __init__(self, name: str, *, faces: FaceSettings | None = None, device: str | None = None) -> None:
-        self.encoder = encoder(name)
+    def __init__(
+        self,
+        name: str,
+        *,
+        models: Path | None = None,
+        faces: FaceSettings | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.encoder = encoder(name, models)
         self.settings = faces or FaceSettings()
         self._embedder = Embedder([self.encoder], choose(device), exact=False)
         self._detector = Detector(self.settings) if self.encoder.input == "face" else None
@@ -138,7 +151,7 @@ class FileEmbedder:
         except DetectorFailed as failed:
             return Embedded(path, "detector_failed", str(failed), None), None
         faces = [face for face in faces if face.confidence >= self.settings.confidence]
-        made = picture(self.encoder.backbone.cut, data, photo, faces)
+        made = crop_for_encoder(self.encoder.backbone.input_spec, data, photo, faces)
         if made is None:
             status, detail = ("several_faces", f"{len(faces)} faces") if faces else ("no_face", "")
             return Embedded(path, status, detail, None), None

@@ -8,13 +8,13 @@ import numpy as np
 
 from photogenic.features.compute.pending import sizes
 from photogenic.features.compute.pipeline import photo_bytes
-from photogenic.features.compute.preprocess import BATCH, Order
+from photogenic.features.compute.preprocess import BATCH, PhotoTask
 from photogenic.features.compute.process_pool import preparing
 from photogenic.features.compute.worker import Worker, in_parallel
 from photogenic.features.encoders.batch_embedder import embedders
 from photogenic.features.encoders.device import choose, one_thread_each
 from photogenic.features.encoders.registry import encoder
-from photogenic.features.vectors.writer import Shelf
+from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import EncoderError, Store
 
 if TYPE_CHECKING:
@@ -35,20 +35,20 @@ def embed_photos(store: Store, name: str, *, device: str | None = None) -> int:
         EncoderError: nobody knows it, or it looks at faces.
         LockedError: another process writes to the store.
     """
-    chosen, place = encoder(name), choose(device)
+    chosen, place = encoder(name, store.layout.models), choose(device)
     if chosen.input != "photo":
         raise EncoderError(f"{name} looks at faces.", "an encoder of whole photos", f"features build --encoder {name}")
     with store.database.lock("compute features"):
         photos = photo_bytes(store.database).filter(status="ok").drop("status")
-        shelf = Shelf(store.layout, chosen, "")
-        held = set(shelf.held().filter(flip=False)["sha256"])
+        writer = VectorWriter(store.layout, chosen, "")
+        held = set(writer.stored().filter(flip=False)["sha256"])
         owners = {sha: ids for sha, ids in photos.group_by("sha256").agg("photo_id").sort("sha256").iter_rows()}  # noqa: C416
         wanted = frozenset({(name, False)})
-        work = [Order(sha256, look=False, wanted=wanted) for sha256 in owners if sha256 not in held]
+        work = [PhotoTask(sha256, look=False, wanted=wanted) for sha256 in owners if sha256 not in held]
         if work:
             n_threads = store.database.settings.threads
             width = place.batch if place.is_gpu else min(place.batch, BATCH)
-            networks, batches, at = embedders([chosen], place), list[list[Order]](), 0
+            networks, batches, at = embedders([chosen], place), list[list[PhotoTask]](), 0
             for size in sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads):
                 batches.append(work[at : at + size])
                 at += size
@@ -59,7 +59,7 @@ def embed_photos(store: Store, name: str, *, device: str | None = None) -> int:
                     for made in outcome.vectors:
                         rows = [(p, sha, x) for sha, x in zip(made.sha256s, made.X, strict=True) for p in owners[sha]]
                         ids, digests, X = zip(*rows, strict=True)
-                        shelf.append(ids, digests, [False] * len(ids), np.stack(X))
+                        writer.append(ids, digests, [False] * len(ids), np.stack(X))
                     advance(outcome.n)
-        shelf.seal(photos)
+        writer.commit(photos)
     return len(work)

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from photogenic.features.compute.preprocess import Order
-from photogenic.features.vectors.writer import Shelf
+from photogenic.features.compute.preprocess import PhotoTask
+from photogenic.features.vectors.writer import VectorWriter
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["missing", "orders", "sizes"]
+__all__ = ["missing", "sizes", "tasks"]
 
 
-def missing(photos: pl.DataFrame, overview: pl.DataFrame, shelves: Sequence[Shelf], *, flip: bool) -> pl.DataFrame:
+def missing(
+    photos: pl.DataFrame, overview: pl.DataFrame, writers: Sequence[VectorWriter], *, flip: bool
+) -> pl.DataFrame:
     """One row per photo bytes with something to do, in order of the first photo that has them.
 
     Args:
         photos: photo_id, sha256 of the photos that have bytes.
-        overview: of the sightings.
-        shelves: the encoders' vectors.
+        overview: of the detections.
+        writers: the encoders' vectors.
         flip: mirror images as well.
 
     Returns:
@@ -37,12 +39,12 @@ def missing(photos: pl.DataFrame, overview: pl.DataFrame, shelves: Sequence[Shel
     )
     readable = pl.col("look") | (pl.col("status") == "ok")
     columns = []
-    for shelf in shelves:
-        held = shelf.held()
+    for writer in writers:
+        held = writer.stored()
         eligible = readable
-        if shelf.encoder.input == "face":
+        if writer.encoder.input == "face":
             eligible = readable & (pl.col("look") | (pl.col("n_faces") == 1))
-        for mirrored, name in enumerate(shelf.columns[: 1 + flip]):
+        for mirrored, name in enumerate(writer.columns[: 1 + flip]):
             have = held.filter(flip=bool(mirrored))["sha256"].unique()
             work = work.with_columns((eligible & ~pl.col("sha256").is_in(have.implode())).alias(name))
             columns.append(name)
@@ -65,13 +67,13 @@ def sizes(n: int, *, width: int, most: int, n_workers: int) -> Iterator[int]:
         n -= size
 
 
-def orders(work: pl.DataFrame, sizes: Iterable[int]) -> Iterator[list[Order]]:
+def tasks(work: pl.DataFrame, sizes: Iterable[int]) -> Iterator[list[PhotoTask]]:
     """The rows of `missing`, so many at a time."""
     keys = [(name, *name.partition("|")[::2]) for name in work.columns if name not in ("sha256", "look")]
     start = 0
     for size in sizes:
         batch, start = work.slice(start, size), start + size
         yield [
-            Order(row["sha256"], row["look"], frozenset((name, bool(flip)) for key, name, flip in keys if row[key]))
+            PhotoTask(row["sha256"], row["look"], frozenset((name, bool(flip)) for key, name, flip in keys if row[key]))
             for row in batch.iter_rows(named=True)
         ]

@@ -25,17 +25,18 @@ import numpy as np
 from photogenic import sql
 from photogenic.features.compute import throughput
 from photogenic.features.compute.embed_files import Embedded, embed_files
-from photogenic.features.compute.pending import missing, orders, sizes
+from photogenic.features.compute.pending import missing, sizes, tasks
 from photogenic.features.compute.preprocess import BATCH
 from photogenic.features.compute.process_pool import preparing
 from photogenic.features.compute.spark import outcomes_on_spark, photos_a_round
 from photogenic.features.compute.worker import Outcome, Worker, in_parallel
+from photogenic.features.encoders.base import Encoder
 from photogenic.features.encoders.batch_embedder import embedders
 from photogenic.features.encoders.device import Device, choose, one_thread_each
-from photogenic.features.encoders.registry import Encoder, encoder
-from photogenic.features.faces.detections import Sightings
+from photogenic.features.encoders.registry import encoder
+from photogenic.features.faces.detections import FaceDetections
 from photogenic.features.faces.detector import FaceSettings
-from photogenic.features.vectors.writer import Shelf
+from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import Database, Progress, Store
 from photogenic.warehouse.spark.session import Cluster
 
@@ -77,7 +78,7 @@ class ComputeReport:
     def add(self, outcome: Outcome, bad: Mapping[str, int]) -> None:
         """Count one batch. `bad`: encoder -> vectors that could not be kept."""
         self.n_looked += outcome.n
-        self.n_faces += sum(len(sighting.faces) for sighting in outcome.sightings)
+        self.n_faces += sum(len(detection.faces) for detection in outcome.detections)
         for made in outcome.vectors:
             self.computed[made.encoder] = self.computed.get(made.encoder, 0) + len(made.sha256s)
         for name, n in bad.items():
@@ -127,30 +128,30 @@ def compute(
     db, progress = store.database, store.progress
     start, started_at = time.monotonic(), dt.datetime.now(dt.UTC).replace(tzinfo=None)
     settings = faces or FaceSettings()
-    chosen = [encoder(name) for name in dict.fromkeys(encoders)]
+    chosen = [encoder(name, store.layout.models) for name in dict.fromkeys(encoders)]
     with db.lock("compute features"):
         held = photo_bytes(db)
         photos = held.filter(status="ok").drop("status")
-        sightings = Sightings(store.layout, settings)
-        shelves = [Shelf(store.layout, e, settings.digest, dtype) for e in chosen]
+        detections = FaceDetections(store.layout, settings)
+        writers = [VectorWriter(store.layout, e, settings.digest, dtype) for e in chosen]
         report = ComputeReport(len(photos))
-        work = missing(photos, sightings.overview(), shelves, flip=flip)
+        work = missing(photos, detections.overview(), writers, flip=flip)
         if len(work):
             n_threads = db.settings.threads if cluster is None else None
             owners, said = dict(photos.group_by("sha256").agg("photo_id").iter_rows()), time.monotonic()
             for outcome in _outcomes(
-                store, work, shelves, settings=settings, device=device, flip=flip, cluster=cluster
+                store, work, writers, settings=settings, device=device, flip=flip, cluster=cluster
             ):
-                report.add(outcome, _keep(outcome, owners, sightings, shelves))
+                report.add(outcome, _keep(outcome, owners, detections, writers))
                 if time.monotonic() - said >= _SAY_S:
                     report.say(progress, n_threads)
                     said = time.monotonic()
             report.say(progress, n_threads)
             for name, n in report.bad_vectors.items():
                 progress.note(f"{n:,} vectors of {name} are not finite numbers (bad_vector), and not kept.")
-        sightings.seal(held["sha256"].unique())
-        _seal(photos, sightings, shelves)
-        report.unreadable = _tell(db, sightings)
+        detections.commit(held["sha256"].unique())
+        _commit(photos, detections, writers)
+        report.unreadable = _tell(db, detections)
         if report.n_looked and cluster is None:  # what others take says nothing of this machine
             throughput.record(db, started_at, report.seconds, report.counts, time.monotonic() - start)
     report.wall_s = time.monotonic() - start
@@ -167,7 +168,7 @@ def photo_bytes(db: Database) -> pl.DataFrame:
 def _outcomes(
     store: Store,
     work: pl.DataFrame,
-    shelves: Sequence[Shelf],
+    writers: Sequence[VectorWriter],
     *,
     settings: FaceSettings,
     device: str | None,
@@ -175,10 +176,10 @@ def _outcomes(
     cluster: Cluster | None,
 ) -> Iterator[Outcome]:
     """Step 3: batches worked on side by side, as they are ready."""
-    needed = [shelf.encoder for shelf in shelves if any(work[name].any() for name in shelf.columns if name in work)]
+    needed = [writer.encoder for writer in writers if any(work[name].any() for name in writer.columns if name in work)]
     if cluster is not None:
         n = photos_a_round(needed, flip=flip)
-        rounds = orders(work, (n for _ in range(0, len(work), n)))
+        rounds = tasks(work, (n for _ in range(0, len(work), n)))
         outcomes = outcomes_on_spark(cluster, store.layout, rounds, encoders=needed, faces=settings)
     else:
         outcomes = _here(store, work, needed, choose(device), settings=settings)
@@ -198,50 +199,50 @@ def _here(
     networks = embedders(needed, device, n_pictures=len(work))
     crew = preparing(store.layout, settings, networks, device, n=len(work), n_threads=n_threads)
     with one_thread_each(), crew as (prepare, n_callers):
-        yield from in_parallel(Worker(prepare, networks), orders(work, batches), n_callers)
+        yield from in_parallel(Worker(prepare, networks), tasks(work, batches), n_callers)
 
 
 def _keep(
-    outcome: Outcome, owners: Mapping[str, Sequence[str]], sightings: Sightings, shelves: Sequence[Shelf]
+    outcome: Outcome, owners: Mapping[str, Sequence[str]], detections: FaceDetections, writers: Sequence[VectorWriter]
 ) -> dict[str, int]:
     """Step 4. A vector is written for every photo that has these bytes. Encoder -> vectors that could not be kept."""
-    if outcome.sightings:
-        sightings.append(outcome.sightings)
+    if outcome.detections:
+        detections.append(outcome.detections)
     bad: Counter[str] = Counter()
-    for shelf in shelves:
-        bad[shelf.encoder.name] += sum(
-            int((~shelf.storable(made.X)).sum()) for made in outcome.vectors if made.encoder == shelf.encoder.name
+    for writer in writers:
+        bad[writer.encoder.name] += sum(
+            int((~writer.storable(made.X)).sum()) for made in outcome.vectors if made.encoder == writer.encoder.name
         )
         rows = [
             (photo_id, digest, made.flip, made.X[at])
             for made in outcome.vectors
-            if made.encoder == shelf.encoder.name
+            if made.encoder == writer.encoder.name
             for at, digest in enumerate(made.sha256s)
             for photo_id in owners[digest]
         ]
         if rows:
             photo_ids, digests, flips, X = zip(*rows, strict=True)
-            shelf.append(photo_ids, digests, flips, np.stack(X))
+            writer.append(photo_ids, digests, flips, np.stack(X))
     return dict(+bad)
 
 
-def _seal(photos: pl.DataFrame, sightings: Sightings, shelves: Sequence[Shelf]) -> None:
+def _commit(photos: pl.DataFrame, detections: FaceDetections, writers: Sequence[VectorWriter]) -> None:
     """Step 5. Face encoders keep photos with exactly one face that counts."""
-    seen = sightings.overview().filter(status="ok")
+    seen = detections.overview().filter(status="ok")
     alone = seen.filter(n_faces=1)
-    for shelf in shelves:
-        eligible = alone if shelf.encoder.input == "face" else seen
-        shelf.seal(photos.join(eligible, on="sha256", how="semi"))
+    for writer in writers:
+        eligible = alone if writer.encoder.input == "face" else seen
+        writer.commit(photos.join(eligible, on="sha256", how="semi"))
 
 
-def _tell(db: Database, sightings: Sightings) -> dict[str, int]:
+def _tell(db: Database, detections: FaceDetections) -> dict[str, int]:
     """Step 6, in one transaction, and only when there is news. Returns status -> photos found unreadable."""
     import polars as pl
 
-    bad = sightings.overview().filter(pl.col("status") != "ok").select("sha256", "status", "detail")
+    bad = detections.overview().filter(pl.col("status") != "ok").select("sha256", "status", "detail")
     photos = photo_bytes(db).filter(status="ok").drop("status").join(bad, on="sha256", how="inner")
     with db.read() as con:
-        state = f"{sightings.state()} {con.execute(sql.read('features/held_bytes')).fetchone()}"
+        state = f"{detections.state()} {con.execute(sql.read('features/held_bytes')).fetchone()}"
         told = con.execute("select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'faces'")
         if not len(photos) and told.fetchone() == (state,):
             return {}
@@ -252,9 +253,9 @@ def _tell(db: Database, sightings: Sightings) -> dict[str, int]:
             now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
             con.execute(sql.read("features/mark_unreadable"), {"now": now})
         con.execute("delete from facts.faces")
-        parts = [str(path) for path in sightings.parts.paths()]
+        parts = [str(path) for path in detections.parts.paths()]
         if parts:
-            values = {"parts": parts, "confidence": sightings.settings.confidence}
+            values = {"parts": parts, "confidence": detections.settings.confidence}
             con.execute(f"insert into facts.faces {sql.read('features/load_faces')}", values)
         con.execute(f"comment on table facts.faces is '{state}'")
         con.commit()

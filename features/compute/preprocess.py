@@ -12,17 +12,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from photogenic.features.encoders.backbones import Cut
+from photogenic.features.encoders.base import InputSpec
 from photogenic.features.encoders.device import CPU, Device
 from photogenic.features.faces.align import DLIB, FACENET, ChipRule, chip, shrinkage
-from photogenic.features.faces.detections import Sighting
+from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import DetectorFailed, Face
 from photogenic.features.images.decode import MIN_SIDE, Decoded, decode
 from photogenic.features.images.decode_batch import decoded
 from photogenic.features.images.resize import centre
 from photogenic.warehouse import Layout, StoreError
 
-__all__ = ["BATCH", "Order", "Prepared", "Preparer", "loader", "picture"]
+__all__ = ["BATCH", "PhotoTask", "PreparedBatch", "Preprocessor", "crop_for_encoder", "loader"]
 
 BATCH = 64
 """Photos that a worker takes at a time, and that a killed run may lose per worker; on a GPU, a pass's."""
@@ -33,7 +33,7 @@ _RULES: Mapping[str, ChipRule] = {"dlib": DLIB, "facenet": FACENET}
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class PhotoTask:
     """What is wanted of one photo.
 
     Attributes:
@@ -51,7 +51,7 @@ def _nothing() -> None:
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreparedBatch:
     """What a batch gives to the networks, and what was seen on the way.
 
     Attributes:
@@ -60,7 +60,7 @@ class Prepared:
         done: to be called when the pictures were used: their memory may be another batch's then.
     """
 
-    sightings: list[Sighting] = field(default_factory=list)
+    detections: list[DetectionResult] = field(default_factory=list)
     pictures: Mapping[str, tuple[list[str], Pictures]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -75,14 +75,14 @@ class Prepared:
         self.counts[step] += 1
 
 
-class Preparer:
-    """Turns orders into pictures; any number of threads may call it.
+class Preprocessor:
+    """Turns tasks into pictures; any number of threads may call it.
 
     Args:
         load: digest -> bytes of the photo.
         detector: finds faces.
         confidence: faces below do not count.
-        cuts: by backbone's name: how its picture is cut, and the encoders that are its layers.
+        input_specs: by backbone's name: how its picture is cut, and the encoders that are its layers.
         device: where photos are decoded if it can do that.
     """
 
@@ -91,58 +91,60 @@ class Preparer:
         load: Callable[[str], bytes],
         detector: Callable[[NDArray[np.uint8]], list[Face]],
         confidence: float,
-        cuts: Mapping[str, tuple[Cut, frozenset[str]]],
+        input_specs: Mapping[str, tuple[InputSpec, frozenset[str]]],
         device: Device = CPU,
     ) -> None:
         self._load, self._detector, self._confidence = load, detector, confidence
-        self._cuts, self._device = dict(cuts), device
+        self._input_specs, self._device = dict(input_specs), device
 
-    def __call__(self, orders: Sequence[Order]) -> Prepared:
+    def __call__(self, tasks: Sequence[PhotoTask]) -> PreparedBatch:
         # Only the small pictures are kept: the photos themselves live one at a time.
-        made = Prepared()
-        kept: dict[str, dict[str, NDArray[np.uint8]]] = {name: {} for name in self._cuts}
-        photos = decoded((self._load(order.sha256) for order in orders), self._device)
-        for order in orders:
+        made = PreparedBatch()
+        kept: dict[str, dict[str, NDArray[np.uint8]]] = {name: {} for name in self._input_specs}
+        photos = decoded((self._load(task.sha256) for task in tasks), self._device)
+        for task in tasks:
             with made.timed("decode"):
                 data, photo = next(photos)
-            self._take(order, data, photo, made, kept)
+            self._take(task, data, photo, made, kept)
         made.pictures = {name: (list(some), list(some.values())) for name, some in kept.items()}
         return made
 
     def _take(
         self,
-        order: Order,
+        task: PhotoTask,
         data: bytes,
         photo: Decoded,
-        made: Prepared,
+        made: PreparedBatch,
         kept: Mapping[str, dict[str, NDArray[np.uint8]]],
     ) -> None:
         """Look for one photo's faces, cut the pictures that its networks want."""
-        names = {name for name, _ in order.wanted}
-        cuts = {name: cut for name, (cut, encoders) in self._cuts.items() if names & encoders}
+        names = {name for name, _ in task.wanted}
+        input_specs = {name: spec for name, (spec, encoders) in self._input_specs.items() if names & encoders}
         faces: list[Face] = []
-        if photo.pixels is not None and (order.look or any(cut.input == "face" for cut in cuts.values())):
+        if photo.pixels is not None and (task.look or any(spec.input == "face" for spec in input_specs.values())):
             with made.timed("faces"):
                 try:
                     faces = self._detector(photo.pixels)
                 except DetectorFailed as failed:
                     photo = replace(photo, status="detector_failed", detail=str(failed), pixels=None)
-        if order.look:
+        if task.look:
             factor = photo.width / photo.pixels.shape[1] if photo.pixels is not None else 1.0
             found = [face.scaled(factor) for face in faces]
-            made.sightings.append(Sighting(order.sha256, photo.status, photo.detail, photo.width, photo.height, found))
+            made.detections.append(
+                DetectionResult(task.sha256, photo.status, photo.detail, photo.width, photo.height, found)
+            )
         with made.timed("cut"):
-            for name, cut in cuts.items():
-                shown = picture(cut, data, photo, [f for f in faces if f.confidence >= self._confidence])
+            for name, spec in input_specs.items():
+                shown = crop_for_encoder(spec, data, photo, [f for f in faces if f.confidence >= self._confidence])
                 if shown is not None:
-                    kept[name][order.sha256] = shown
+                    kept[name][task.sha256] = shown
 
 
-def picture(cut: Cut, data: bytes, photo: Decoded, faces: Sequence[Face]) -> NDArray[np.uint8] | None:
+def crop_for_encoder(spec: InputSpec, data: bytes, photo: Decoded, faces: Sequence[Face]) -> NDArray[np.uint8] | None:
     """What the network is shown, uint8 (size, size, 3); None without pixels, or without the one face it wants.
 
     Args:
-        cut: what it wants.
+        spec: the picture that the network takes.
         data: the photo's file.
         photo: as decoded.
         faces: those that count, in `photo.pixels`.
@@ -150,13 +152,13 @@ def picture(cut: Cut, data: bytes, photo: Decoded, faces: Sequence[Face]) -> NDA
     if photo.pixels is None:
         return None
     pixels = photo.pixels
-    if cut.input == "photo":
-        if cut.size > MIN_SIDE // 2 and pixels.shape[1] < photo.width:
-            pixels = _whole(data, cut.size * 2)
-        return centre(pixels, cut.size, cut.share)
+    if spec.input == "photo":
+        if spec.size > MIN_SIDE // 2 and pixels.shape[1] < photo.width:
+            pixels = _whole(data, spec.size * 2)
+        return centre(pixels, spec.size, spec.crop_pct)
     if len(faces) != 1:
         return None
-    keypoints, rule = faces[0].keypoints, _RULES[cut.crop]
+    keypoints, rule = faces[0].keypoints, _RULES[spec.crop]
     if pixels.shape[1] < photo.width and shrinkage(keypoints, rule) < 1:
         # The photo was reduced while decoding, and its face is too small for that.
         pixels = _whole(data, None)

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photogenic.features.compute.preprocess import BATCH, Order, Prepared, Preparer, loader
-from photogenic.features.compute.worker_protocol import Line, Task, laid_out
+from photogenic.features.compute.preprocess import BATCH, PhotoTask, PreparedBatch, Preprocessor, loader
+from photogenic.features.compute.worker_protocol import Line, WorkerConfig, laid_out
 from photogenic.features.encoders import weights
-from photogenic.features.encoders.backbones import Cut
-from photogenic.features.encoders.batch_embedder import cuts as cuts_of
-from photogenic.features.faces.detections import Sighting
+from photogenic.features.encoders.base import InputSpec
+from photogenic.features.encoders.batch_embedder import input_specs
+from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import Detector, Face, FaceSettings, nobody, require_libraries
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.processes.child import ChildDiedError, memory
@@ -47,7 +47,7 @@ WORTH = 100
 @contextlib.contextmanager
 def preparing(
     layout: Layout, faces: FaceSettings | None, networks: Sequence[Embedder], device: Device, *, n: int, n_threads: int
-) -> Iterator[tuple[Callable[[Sequence[Order]], Prepared], int]]:
+) -> Iterator[tuple[Callable[[Sequence[PhotoTask]], PreparedBatch], int]]:
     """What prepares photos for these networks, by as many cores, and how many threads should call it.
 
     Args:
@@ -58,12 +58,12 @@ def preparing(
         n: photos that will come.
         n_threads: cores to use.
     """
-    wanted = cuts_of(networks)
+    wanted = input_specs(networks)
     if n_threads < FROM_THREADS or n < WORTH * n_threads or not hasattr(os, "memfd_create"):
         with _looking(faces, n_threads) as (detector, confidence):
-            yield Preparer(loader(layout), detector, confidence, wanted, device), n_threads
+            yield Preprocessor(loader(layout), detector, confidence, wanted, device), n_threads
         return
-    # Those that wait for a network should leave no process without an order.
+    # Those that wait for a network should leave no process without a task.
     n_callers = n_threads + (2 * len(networks) if device.is_gpu else n_threads)
     batch = max(device.batch, BATCH)
     with Processes(layout, faces, wanted, batch=batch, n=n_threads, n_slots=n_callers) as prepare:
@@ -83,12 +83,12 @@ def _looking(
 
 
 class Processes:
-    """`Preparer`, in other processes. Call it from any thread; close it, or use it in a `with`.
+    """`Preprocessor`, in other processes. Call it from any thread; close it, or use it in a `with`.
 
     Args:
         layout: the store.
         faces: the detector and the confidence that counts; None: nobody will ask for faces.
-        cuts: as of a `Preparer`.
+        input_specs: as of a `Preprocessor`.
         batch: photos in a batch, at most.
         n: how many processes.
         n_slots: batches whose pictures are there at a time: one per thread that calls.
@@ -98,7 +98,7 @@ class Processes:
         self,
         layout: Layout,
         faces: FaceSettings | None,
-        cuts: Mapping[str, tuple[Cut, frozenset[str]]],
+        input_specs: Mapping[str, tuple[InputSpec, frozenset[str]]],
         *,
         batch: int,
         n: int,
@@ -108,20 +108,20 @@ class Processes:
         if faces is not None:
             require_libraries()
             found = weights.resolve(faces.weights).read_bytes(), faces.floor, faces.confidence
-        self._cuts = dict(cuts)
-        width = max(batch * sum(cut.size**2 * 3 for cut, _ in cuts.values()), 1)
+        self._input_specs = dict(input_specs)
+        width = max(batch * sum(spec.size**2 * 3 for spec, _ in input_specs.values()), 1)
         self._handles = [memory(width) for _ in range(n_slots)]
         self._slots = [np.frombuffer(mmap.mmap(handle, width), np.uint8) for handle in self._handles]
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(n_slots):
             self._free.put(slot)
-        task = Task(layout.root.absolute(), found, self._cuts, tuple(self._handles), width)
-        self._all = [Line(task) for _ in range(n)]
+        config = WorkerConfig(layout.root.absolute(), found, self._input_specs, tuple(self._handles), width)
+        self._all = [Line(config) for _ in range(n)]
         self._idle: queue.SimpleQueue[Line] = queue.SimpleQueue()
         for line in self._all:
             self._idle.put(line)
 
-    def __call__(self, orders: Sequence[Order]) -> Prepared:
+    def __call__(self, tasks: Sequence[PhotoTask]) -> PreparedBatch:
         """The pictures lie in a slot until `done` of the answer is called.
 
         Raises:
@@ -129,21 +129,21 @@ class Processes:
         """
         slot, line = self._free.get(), self._idle.get()
         try:
-            answer = line.ask(orders, slot)
+            answer = line.ask(tasks, slot)
         except ChildDiedError:
             answer = None
             self._free.put(slot)
         finally:
             self._idle.put(line)
-        return self._one_by_one(orders) if answer is None else self._taken(answer, slot)
+        return self._one_by_one(tasks) if answer is None else self._taken(answer, slot)
 
-    def _one_by_one(self, orders: Sequence[Order]) -> Prepared:
+    def _one_by_one(self, tasks: Sequence[PhotoTask]) -> PreparedBatch:
         """A batch of which a process died."""
-        made = Prepared()
-        kept: dict[str, tuple[list[str], list[NDArray[np.uint8]]]] = {name: ([], []) for name in self._cuts}
-        for order in orders:
-            one = self._alone(order)
-            made.sightings += one.sightings
+        made = PreparedBatch()
+        kept: dict[str, tuple[list[str], list[NDArray[np.uint8]]]] = {name: ([], []) for name in self._input_specs}
+        for task in tasks:
+            one = self._alone(task)
+            made.detections += one.detections
             for name, (digests, pictures) in one.pictures.items():
                 kept[name][0].extend(digests)
                 kept[name][1].extend(np.array(shown) for shown in pictures)
@@ -154,10 +154,10 @@ class Processes:
         made.pictures = kept
         return made
 
-    def _alone(self, order: Order) -> Prepared:
+    def _alone(self, task: PhotoTask) -> PreparedBatch:
         slot, line = self._free.get(), self._idle.get()
         try:
-            answer = line.ask([order], slot)
+            answer = line.ask([task], slot)
         except ChildDiedError as died:
             self._free.put(slot)
             if died.killed:
@@ -166,19 +166,21 @@ class Processes:
                     "enough memory for each of them, some 0.5 GB",
                     "FEATURES_THREADS=4 features build goes on where this stopped",
                 ) from died
-            return Prepared([Sighting(order.sha256, "detector_failed", str(died), 0, 0, [])] if order.look else [])
+            return PreparedBatch(
+                [DetectionResult(task.sha256, "detector_failed", str(died), 0, 0, [])] if task.look else []
+            )
         finally:
             self._idle.put(line)
         return self._taken(answer, slot)
 
-    def _taken(self, answer: Any, slot: int) -> Prepared:
+    def _taken(self, answer: Any, slot: int) -> PreparedBatch:
         """An answer with the pictures in its slot."""
         if isinstance(answer, Exception):
             self._free.put(slot)
             raise answer
-        prepared: Prepared
+        prepared: PreparedBatch
         digests, prepared = answer
-        shown = laid_out(self._slots[slot], self._cuts, digests)
+        shown = laid_out(self._slots[slot], self._input_specs, digests)
         pictures = {name: (digests[name], some) for name, some in shown}
         return replace(prepared, pictures=pictures, done=lambda: self._free.put(slot))
 

@@ -3,7 +3,7 @@
     1. ship        files of weights, and to other machines this package as a zip
     2. hand out    rounds of digests: the workers read the photos, bytes never pass through Spark
     3. compute     mapInArrow; a worker process loads detector and networks once, and uses one thread or one GPU
-    4. bring back  sightings and vectors, round by round, to the driver, which keeps them as a local build does
+    4. bring back  detections and vectors, round by round, to the driver, which keeps them as a local build does
 
 A vector does not depend on who computed it: on a CPU it is the local encoder's to the bit.
 """
@@ -26,17 +26,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from photogenic.features.compute.preprocess import Order, Preparer, loader
+from photogenic.features.compute.preprocess import PhotoTask, Preprocessor, loader
 from photogenic.features.compute.worker import Outcome, Vectors, Worker, in_parallel
+from photogenic.features.encoders.base import Encoder
 from photogenic.features.encoders.device import CPU, Device
-from photogenic.features.encoders.registry import Encoder, encoder
+from photogenic.features.encoders.registry import encoder
 from photogenic.features.encoders.weights import Weights, own_sha256, resolve
-from photogenic.features.faces.detections import Sighting
+from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import Detector, Face, FaceSettings
 from photogenic.warehouse import Layout
 from photogenic.warehouse.processes import launch
 from photogenic.warehouse.spark.session import Cluster, attempt, require_spark, session
 from photogenic.warehouse.storage.checksum import digest
+from photogenic.warehouse.user_modules import user_modules
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +66,7 @@ _OUTPUT = "kind string, sha256 string, encoder string, flip boolean, vector arra
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What a worker process is to do. `yours`: `$FEATURES_ENCODERS`, modules that the workers must have.
+    """What a worker process is to do. `yours`: modules of the user's own, which the workers must have.
 
     `folders`: where workers on this machine may look for them, after all else.
     """
@@ -85,7 +87,7 @@ def photos_a_round(encoders: Sequence[Encoder], *, flip: bool) -> int:
 def outcomes_on_spark(
     cluster: Cluster,
     layout: Layout,
-    rounds: Iterable[Sequence[Order]],
+    rounds: Iterable[Sequence[PhotoTask]],
     *,
     encoders: Sequence[Encoder],
     faces: FaceSettings,
@@ -106,13 +108,13 @@ def outcomes_on_spark(
     require_spark(cluster, "pandas")
     spark = session(cluster)
     attempt(cluster, lambda: _ship(spark, cluster, encoders, faces))
-    yours = os.environ.get("FEATURES_ENCODERS", "")
+    yours = ",".join(module for _, module in user_modules())
     folders = tuple(launch.yours()) if cluster.is_here else ()
     job = _Job(str(layout.root.absolute()), tuple(e.name for e in encoders), faces, yours, folders)
     work = functools.partial(_work, job)
 
-    def one(orders: Sequence[Order]) -> Outcome:
-        return _gathered(attempt(cluster, lambda: _round(spark, orders, work)), len(orders))
+    def one(tasks: Sequence[PhotoTask]) -> Outcome:
+        return _gathered(attempt(cluster, lambda: _round(spark, tasks, work)), len(tasks))
 
     former = spark.conf.get(_ROWS) or "10000"
     spark.conf.set(_ROWS, str(_BATCH))
@@ -125,7 +127,7 @@ def outcomes_on_spark(
 def _ship(spark: SparkSession, cluster: Cluster, encoders: Sequence[Encoder], faces: FaceSettings) -> None:
     """Step 1. What is there already is not sent again. Fine-tuned networks lie in the store, which the workers see."""
     entries = [faces.weights, *(e.backbone.weights for e in encoders)]
-    files = {file for entry in entries if entry is not None and entry.held is None for file in _shipped(entry)}
+    files = {file for entry in entries if entry is not None and entry.path is None for file in _shipped(entry)}
     spark.addArtifacts(*sorted(map(str, files)), file=True)
     if not cluster.is_here:
         spark.addArtifacts(str(_package()), pyfile=True)
@@ -170,16 +172,16 @@ def _package() -> Path:
     return made
 
 
-def _round(spark: SparkSession, orders: Sequence[Order], work: Any) -> pa.Table:
+def _round(spark: SparkSession, tasks: Sequence[PhotoTask], work: Any) -> pa.Table:
     """Steps 2 and 3 for some photos."""
     import pyarrow as pa
 
-    n = len(orders)
+    n = len(tasks)
     rows = pa.table(
         {
-            "sha256": [order.sha256 for order in orders],
-            "look": [order.look for order in orders],
-            "wanted": [[f"{name}|{'flip' * flip}" for name, flip in sorted(order.wanted)] for order in orders],
+            "sha256": [task.sha256 for task in tasks],
+            "look": [task.look for task in tasks],
+            "wanted": [[f"{name}|{'flip' * flip}" for name, flip in sorted(task.wanted)] for task in tasks],
         },
         schema=pa.schema([("sha256", pa.string()), ("look", pa.bool_()), ("wanted", pa.list_(pa.string()))]),
     )
@@ -189,12 +191,12 @@ def _round(spark: SparkSession, orders: Sequence[Order], work: Any) -> pa.Table:
 
 
 def _work(job: _Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """On a worker: batches of orders in, what became of them out."""
+    """On a worker: batches of tasks in, what became of them out."""
     for batch in batches:
         rows = batch.to_pylist()
         wanted = [frozenset((n, bool(f)) for n, _, f in (w.rpartition("|") for w in row["wanted"])) for row in rows]
-        orders = [Order(row["sha256"], row["look"], some) for row, some in zip(rows, wanted, strict=True)]
-        yield _told(_worker(job)(orders))
+        tasks = [PhotoTask(row["sha256"], row["look"], some) for row, some in zip(rows, wanted, strict=True)]
+        yield _told(_worker(job)(tasks))
 
 
 @functools.cache
@@ -203,18 +205,16 @@ def _worker(job: _Job) -> Worker:
     import torch
     from pyspark import SparkFiles
 
-    from photogenic.features.encoders.batch_embedder import cuts, embedders
-    from photogenic.features.encoders.finetuned import look_in
+    from photogenic.features.encoders.batch_embedder import embedders, input_specs
 
-    os.environ["FEATURES_WEIGHTS"], os.environ["FEATURES_ENCODERS"] = SparkFiles.getRootDirectory(), job.yours
+    os.environ["FEATURES_WEIGHTS"], os.environ["FEATURES_MODULES"] = SparkFiles.getRootDirectory(), job.yours
     launch.look_last([folder for folder in job.folders if folder not in sys.path])
     torch.set_num_threads(1)
     layout, device = Layout(Path(job.root)), _device()
-    look_in(layout.models)
-    networks = embedders([encoder(name) for name in job.names], device)
+    networks = embedders([encoder(name, layout.models) for name in job.names], device)
     detector = Detector(job.faces)
     atexit.register(detector.close)
-    return Worker(Preparer(loader(layout), detector, job.faces.confidence, cuts(networks), device), networks)
+    return Worker(Preprocessor(loader(layout), detector, job.faces.confidence, input_specs(networks), device), networks)
 
 
 def _device() -> Device:
@@ -235,12 +235,12 @@ def _device() -> Device:
 
 
 def _told(outcome: Outcome) -> pa.RecordBatch:
-    """An outcome as rows: sightings, vectors, and one of times."""
+    """An outcome as rows: detections, vectors, and one of times."""
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = [
-        {"kind": "sighting", "sha256": seen.sha256, "said": json.dumps(asdict(seen), default=np.ndarray.tolist)}
-        for seen in outcome.sightings
+        {"kind": "detection", "sha256": seen.sha256, "said": json.dumps(asdict(seen), default=np.ndarray.tolist)}
+        for seen in outcome.detections
     ]
     rows += [
         {"kind": "vector", "sha256": sha256, "encoder": made.encoder, "flip": made.flip, "vector": made.X[at]}
@@ -258,8 +258,8 @@ def _gathered(table: pa.Table, n: int) -> Outcome:
     import polars as pl
 
     frame: Any = pl.from_arrow(table)
-    sightings = [_sighting(json.loads(said)) for said in frame.filter(kind="sighting").sort("sha256")["said"]]
-    outcome = Outcome(n, sightings, {}, {})
+    detections = [_detection(json.loads(said)) for said in frame.filter(kind="detection").sort("sha256")["said"]]
+    outcome = Outcome(n, detections, {}, {})
     vectors = frame.filter(kind="vector").sort("encoder", "flip", "sha256")
     for (name, flip), rows in vectors.group_by("encoder", "flip", maintain_order=True):
         X = rows["vector"].explode().to_numpy().reshape(len(rows), -1)
@@ -272,6 +272,6 @@ def _gathered(table: pa.Table, n: int) -> Outcome:
     return outcome
 
 
-def _sighting(said: Mapping[str, Any]) -> Sighting:
+def _detection(said: Mapping[str, Any]) -> DetectionResult:
     faces = [Face(**{**face, "keypoints": np.array(face["keypoints"], np.float64)}) for face in said["faces"]]
-    return Sighting(**{**said, "faces": faces})
+    return DetectionResult(**{**said, "faces": faces})

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from photogenic.features.compute.preprocess import picture
-from photogenic.features.encoders.backbones import Backbone
+from photogenic.features.compute.preprocess import crop_for_encoder
+from photogenic.features.encoders.base import Backbone
 from photogenic.features.images.decode import decode
 from photogenic.features.images.resize import centre
 from photogenic.warehouse import Progress, StoreError, silent
@@ -33,7 +33,7 @@ _SHARE = 0.875
 
 def roomy_side(backbone: Backbone) -> int:
     """Side of a picture that leaves room for crops of the network's own size: 256 for 224 px, 342 for 299 px."""
-    return round(backbone.size / min(backbone.share, _SHARE))
+    return round(backbone.size / min(backbone.crop_pct, _SHARE))
 
 
 def cut_pictures(
@@ -127,5 +127,5 @@ def _picture(backbone: Backbone, side: int | None, data: bytes) -> NDArray[np.ui
     """The middle square of `side` pixels; None: what the encoder sees."""
     photo = decode(data)
     if side is None or photo.pixels is None:
-        return picture(backbone.cut, data, photo, [])
+        return crop_for_encoder(backbone.input_spec, data, photo, [])
     return centre(photo.pixels, side)

@@ -11,9 +11,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from photogenic.features.compute.preprocess import Order, Pictures, Prepared
+from photogenic.features.compute.preprocess import PhotoTask, Pictures, PreparedBatch
 from photogenic.features.encoders.batch_embedder import Embedder
-from photogenic.features.faces.detections import Sighting
+from photogenic.features.faces.detections import DetectionResult
 
 __all__ = ["Outcome", "Vectors", "Worker", "in_parallel"]
 
@@ -36,31 +36,31 @@ class Outcome:
     """What came of a batch. `seconds`, and `counts` of photos: by step."""
 
     n: int
-    sightings: list[Sighting]
+    detections: list[DetectionResult]
     seconds: dict[str, float]
     counts: dict[str, int]
     vectors: list[Vectors] = field(default_factory=list)
 
 
 class Worker:
-    """Turns orders into outcomes; any number of threads may call it.
+    """Turns tasks into outcomes; any number of threads may call it.
 
     Args:
-        prepare: orders -> what the networks are shown.
+        prepare: tasks -> what the networks are shown.
         embedders: one per backbone.
     """
 
-    def __init__(self, prepare: Callable[[Sequence[Order]], Prepared], embedders: Sequence[Embedder]) -> None:
+    def __init__(self, prepare: Callable[[Sequence[PhotoTask]], PreparedBatch], embedders: Sequence[Embedder]) -> None:
         self._prepare, self._embedders = prepare, tuple(embedders)
 
-    def __call__(self, orders: Sequence[Order]) -> Outcome:
-        prepared = self._prepare(orders)
-        outcome = Outcome(len(orders), prepared.sightings, prepared.seconds, prepared.counts)
+    def __call__(self, tasks: Sequence[PhotoTask]) -> Outcome:
+        prepared = self._prepare(tasks)
+        outcome = Outcome(len(tasks), prepared.detections, prepared.seconds, prepared.counts)
         try:
             for embedder in self._embedders:
                 shown = prepared.pictures[embedder.backbone.name]
                 for flip in (False, True):
-                    _embed(embedder, orders, *shown, outcome, flip=flip)
+                    _embed(embedder, tasks, *shown, outcome, flip=flip)
         finally:
             prepared.done()
         return outcome
@@ -68,7 +68,7 @@ class Worker:
 
 def _embed(
     embedder: Embedder,
-    orders: Sequence[Order],
+    tasks: Sequence[PhotoTask],
     digests: Sequence[str],
     pictures: Pictures,
     outcome: Outcome,
@@ -76,7 +76,7 @@ def _embed(
     flip: bool,
 ) -> None:
     """The vectors that are wanted of one backbone's layers, of the pictures or of their mirrors."""
-    of = {order.sha256: order.wanted for order in orders}
+    of = {task.sha256: task.wanted for task in tasks}
     wanted = {
         e.name: [at for at, digest in enumerate(digests) if (e.name, flip) in of[digest]] for e in embedder.encoders
     }

@@ -17,45 +17,45 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photogenic.features.compute.preprocess import Order, Prepared, Preparer, loader
-from photogenic.features.encoders.backbones import Cut
+from photogenic.features.compute.preprocess import PhotoTask, PreparedBatch, Preprocessor, loader
+from photogenic.features.encoders.base import InputSpec
 from photogenic.features.faces.blazeface import BlazeFace
 from photogenic.features.faces.detector import DetectorFailed, Face, looked, nobody
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.processes.child import Child, ChildDiedError
 
-__all__ = ["Line", "Task", "laid_out", "serve"]
+__all__ = ["Line", "WorkerConfig", "laid_out", "serve"]
 
 CALL = "photogenic.features.compute.worker_protocol:serve"
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class WorkerConfig:
     """What a child is to do for as long as it lives.
 
     Attributes:
         root: of the store.
         faces: the detector's model and floor, and the confidence that counts; None: nobody will ask for faces.
-        cuts: as of a `Preparer`.
+        input_specs: as of a `Preprocessor`.
         slots: file descriptors of shared memory, each of `width` bytes.
     """
 
     root: Path
     faces: tuple[bytes, float, float] | None
-    cuts: dict[str, tuple[Cut, frozenset[str]]]
+    input_specs: dict[str, tuple[InputSpec, frozenset[str]]]
     slots: tuple[int, ...]
     width: int
 
 
 class Line:
-    """A child and the line to it; a child that died is followed by another at the next order."""
+    """A child and the line to it; a child that died is followed by another at the next task."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self._line, self.child = _start(task)
+    def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
+        self._line, self.child = _start(config)
         self._ready = False
 
-    def ask(self, orders: Sequence[Order], slot: int) -> Any:
+    def ask(self, tasks: Sequence[PhotoTask], slot: int) -> Any:
         """What `serve` answers.
 
         Raises:
@@ -63,12 +63,12 @@ class Line:
             StoreError: it does not start.
         """
         if self._line.closed:
-            self._line, self.child = _start(self._task)
+            self._line, self.child = _start(self._config)
             self._ready = False
         try:
             if not self._ready:
                 self._ready = bool(self._line.recv())
-            self._line.send((orders, slot))
+            self._line.send((tasks, slot))
             return self._line.recv()
         except (EOFError, ConnectionError) as error:
             died = self._died()
@@ -92,14 +92,14 @@ class Line:
             self.child.close()
 
 
-def _start(task: Task) -> tuple[Connection, Child]:
-    """A child that waits for orders, and the line to it."""
+def _start(config: WorkerConfig) -> tuple[Connection, Child]:
+    """A child that waits for tasks, and the line to it."""
     ours, theirs = Pipe()
     # Not multiprocessing's own: that would run the user's script again in each child.
-    child = Child(CALL, [theirs.fileno(), *task.slots], {"CUDA_VISIBLE_DEVICES": ""})
+    child = Child(CALL, [theirs.fileno(), *config.slots], {"CUDA_VISIBLE_DEVICES": ""})
     theirs.close()
     with contextlib.suppress(ConnectionError):  # `ask` hears of it
-        ours.send(task)
+        ours.send(config)
     return ours, child
 
 
@@ -116,18 +116,18 @@ def serve() -> None:
     torch.set_num_threads(1)
     line = Connection(handles[0])
     with contextlib.suppress(EOFError, ConnectionError):
-        task: Task = line.recv()
-        slots = [np.frombuffer(mmap.mmap(slot, task.width), np.uint8) for slot in task.slots]
+        config: WorkerConfig = line.recv()
+        slots = [np.frombuffer(mmap.mmap(slot, config.width), np.uint8) for slot in config.slots]
         detect, confidence = nobody, 1.0
-        if task.faces is not None:
-            model, floor, confidence = task.faces
+        if config.faces is not None:
+            model, floor, confidence = config.faces
             detect = functools.partial(_seen, BlazeFace(model, floor))
-        prepare = Preparer(loader(Layout(task.root)), detect, confidence, task.cuts)
+        prepare = Preprocessor(loader(Layout(config.root)), detect, confidence, config.input_specs)
         line.send(True)
         while True:
-            orders, slot = line.recv()
+            tasks, slot = line.recv()
             try:
-                line.send(_handed_over(prepare(orders), slots[slot], task.cuts))
+                line.send(_handed_over(prepare(tasks), slots[slot], config.input_specs))
             except Exception as error:
                 line.send(error)
     os._exit(0)  # mediapipe's finalisers fail when the interpreter ends
@@ -141,23 +141,25 @@ def _seen(detector: BlazeFace, pixels: NDArray[np.uint8]) -> list[Face]:
 
 
 def _handed_over(
-    prepared: Prepared, memory: NDArray[np.uint8], cuts: Mapping[str, tuple[Cut, frozenset[str]]]
-) -> tuple[dict[str, list[str]], Prepared]:
+    prepared: PreparedBatch, memory: NDArray[np.uint8], input_specs: Mapping[str, tuple[InputSpec, frozenset[str]]]
+) -> tuple[dict[str, list[str]], PreparedBatch]:
     """The digests of each backbone, and all but the pictures: these go into `memory`."""
     digests = {name: some for name, (some, _) in prepared.pictures.items()}
-    for name, place in laid_out(memory, cuts, digests):
+    for name, place in laid_out(memory, input_specs, digests):
         for at, shown in enumerate(prepared.pictures[name][1]):
             place[at] = shown
-    return digests, Prepared(prepared.sightings, {}, dict(prepared.seconds), dict(prepared.counts))
+    return digests, PreparedBatch(prepared.detections, {}, dict(prepared.seconds), dict(prepared.counts))
 
 
 def laid_out(
-    memory: NDArray[np.uint8], cuts: Mapping[str, tuple[Cut, frozenset[str]]], digests: Mapping[str, Sequence[str]]
+    memory: NDArray[np.uint8],
+    input_specs: Mapping[str, tuple[InputSpec, frozenset[str]]],
+    digests: Mapping[str, Sequence[str]],
 ) -> list[tuple[str, NDArray[np.uint8]]]:
     """By backbone, the part of `memory` that holds its pictures: (n, size, size, 3)."""
     found, start = [], 0
-    for name, (cut, _) in cuts.items():
-        shape = (len(digests[name]), cut.size, cut.size, 3)
+    for name, (spec, _) in input_specs.items():
+        shape = (len(digests[name]), spec.size, spec.size, 3)
         end = start + int(np.prod(shape))
         found.append((name, memory[start:end].reshape(shape)))
         start = end

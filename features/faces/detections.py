@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["Sighting", "Sightings"]
+__all__ = ["DetectionResult", "FaceDetections"]
 
 _SMALL = 32_768
 _FULL = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class DetectionResult:
     """One photo, looked at."""
 
     sha256: str
@@ -40,8 +40,8 @@ class Sighting:
     faces: Sequence[Face]
 
 
-class Sightings:
-    """The sightings of one store by one detector.
+class FaceDetections:
+    """The detections of one store by one detector.
 
     Args:
         layout: the store.
@@ -52,7 +52,7 @@ class Sightings:
         self.settings = settings
         self.parts = Parts(layout.faces / settings.digest, settings.digest)
 
-    def append(self, sightings: Sequence[Sighting]) -> None:
+    def append(self, detections: Sequence[DetectionResult]) -> None:
         """Keep some, durably."""
         import pyarrow as pa
 
@@ -75,7 +75,7 @@ class Sightings:
                     for f in s.faces
                 ],
             }
-            for s in sorted(sightings, key=lambda sighting: sighting.sha256)
+            for s in sorted(detections, key=lambda detection: detection.sha256)
         ]
         self.parts.append(pa.Table.from_pylist(rows, schema=_schema()))
 
@@ -98,18 +98,18 @@ class Sightings:
         )
 
     def state(self) -> str:
-        """Names what is held, and what of it counts."""
+        """Names what is stored, and what of it counts."""
         names = " ".join(path.name for path in self.parts.paths())
         return hashlib.sha256(f"{names} {self.settings.confidence}".encode()).hexdigest()[:16]
 
-    def seal(self, live: pl.Series) -> None:
-        """Forget the photos that are not among `live` (digests), merge small parts, publish."""
+    def commit(self, current: pl.Series) -> None:
+        """Forget the photos that are not among `current` (digests), merge small parts, publish."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         kept, rewritten = [], []
         seen: set[str] = set()
-        wanted = set(live)
+        wanted = set(current)
         small = [path for path in self.parts.paths() if pq.read_metadata(path).num_rows < _SMALL]
         for path in self.parts.sound_paths():
             table = pq.read_table(path)

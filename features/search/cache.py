@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from photogenic.features.encoders.registry import DEFAULT
 from photogenic.features.search import index as indices
-from photogenic.features.search.filters import Selection, select
+from photogenic.features.search.filters import PhotoFilter, select
 from photogenic.features.search.index_files import Index
 from photogenic.warehouse import Database, StoreError
 
@@ -47,7 +47,7 @@ class SearchCache:
         self._indices: dict[str, Index] = {}
         self._embedders: dict[str, FileEmbedder] = {}
         self._past: tuple[dt.datetime, DuckDBPyConnection] | None = None
-        self._selections: OrderedDict[tuple[str, str | None, bool, dt.datetime | None], Selection] = OrderedDict()
+        self._selections: OrderedDict[tuple[str, str | None, bool, dt.datetime | None], PhotoFilter] = OrderedDict()
 
     def close(self) -> None:
         with self._lock:
@@ -98,7 +98,7 @@ class SearchCache:
 
     def selection(
         self, encoder: str, where: str | None = None, *, popular: bool = False, as_of: dt.datetime | None = None
-    ) -> Selection:
+    ) -> PhotoFilter:
         """The photos that match, of those in the snapshot (as of an instant, UTC) and in the index."""
         index, cursor, key = self.index(encoder), self.cursor(), (encoder, where, popular, as_of)
         with self._lock:
@@ -130,7 +130,7 @@ class SearchCache:
 
         with self._lock:
             if encoder not in self._embedders:
-                self._embedders[encoder] = FileEmbedder(encoder)
+                self._embedders[encoder] = FileEmbedder(encoder, models=self.layout.models)
             return self._embedders[encoder](paths)
 
     def _make_room(self) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from photogenic.features.search.index_files import Index
 
-__all__ = ["COLUMNS", "Selection", "select"]
+__all__ = ["COLUMNS", "PhotoFilter", "select"]
 
 COLUMNS = ("photo_id", "user_id", "like_ratio", "weight", "percentile", "popular", "path")
 """What a search result says about a photo."""
@@ -31,7 +31,7 @@ COLUMNS = ("photo_id", "user_id", "like_ratio", "weight", "percentile", "popular
 _BLOCK_BYTES = 64 * 10**6
 
 
-class Selection:
+class PhotoFilter:
     """Rows of an index, ascending, and what is known about their photos.
 
     Attributes:
@@ -107,7 +107,7 @@ class Selection:
         return distances, rows
 
 
-def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, popular: bool = False) -> Selection:
+def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, popular: bool = False) -> PhotoFilter:
     """The photos of the index that are in the snapshot, and match.
 
     Args:
@@ -124,7 +124,7 @@ def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, p
 
     require_labels(con)
     if where is None and not popular:
-        return Selection(index, con.sql(sql.read("search/photos")).pl().select(COLUMNS))
+        return PhotoFilter(index, con.sql(sql.read("search/photos")).pl().select(COLUMNS))
     predicate = "true" if where is None else where
     if not predicate.strip():
         raise _refused(con, predicate, "It is empty.")
@@ -134,7 +134,7 @@ def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, p
         " qualify row_number() over (partition by photo_id order by source desc) = 1"
     )
     try:
-        return Selection(index, con.sql(reading(con, query)).pl().select(COLUMNS))
+        return PhotoFilter(index, con.sql(reading(con, query)).pl().select(COLUMNS))
     except QueryError as error:
         raise _refused(con, predicate, f"{error.what.partition(':')[0]}.") from error
     except duckdb.Error as error:

@@ -3,9 +3,9 @@
 It is a cache (generation.py has the files): deleting it loses nothing. A generation is named by a digest
 of the vectors and the options, so a build that has nothing to do finds its result already there.
 
-1. Choose the kind: exact search up to a size, above it a shortcut (shortcut.py) that fits the memory.
+1. Choose the kind: exact search up to a size, above it an IVF index (ivf.py) that fits the memory.
 2. Write ids and matrix, in the order of photo_id.
-3. Take over the former shortcut, with photos put in and taken out (drift.py), or train a new one.
+3. Take over the former IVF index, with photos put in and taken out (ivf_update.py), or train a new one.
 4. Measure recall and latency. Below the wanted recall, refuse and keep the former index.
 5. Rename the folder, then write the manifest: from here on readers use it.
 """
@@ -32,8 +32,8 @@ from photogenic.features.search.index_files import (
     temporary_folder,
     write_rows,
 )
-from photogenic.features.search.ivf import Shortcut, kind_for, shortcut_bytes
-from photogenic.features.search.ivf_update import renewed
+from photogenic.features.search.ivf import IvfIndex, ivf_bytes, kind_for
+from photogenic.features.search.ivf_update import update_ivf
 from photogenic.warehouse import Store
 from photogenic.warehouse.errors import AuditError, StoreError
 from photogenic.warehouse.storage.checksum import checksum
@@ -70,7 +70,7 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
         return former
     n, dim, metric = source.manifest.n_photos, source.dim, source.manifest.metric
     kind = kind_for(n, dim, memory)
-    size = shortcut_bytes(kind, n, dim)
+    size = ivf_bytes(kind, n, dim)
     if memory is not None and size > memory and kind != "Flat":
         raise AuditError(
             f"The smallest index of {n:,} x {dim} vectors of {encoder}, {kind}, takes {size / 1e6:.0f} MB.",
@@ -84,12 +84,12 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
         ids, matrix = write_rows(folder, source, advance)
         n_bad, n = n - len(ids), len(ids)
         if metric == "l2" and is_extreme(matrix):
-            kind = "Flat"  # the cells of a shortcut are learnt in float32
-        shortcut, n_trained, n_drifted, reached = None, 0, 0, 1.0
+            kind = "Flat"  # the cells of an IVF index are learnt in float32
+        ivf, n_trained, n_drifted, reached = None, 0, 0, 1.0
         if kind != "Flat":
-            shortcut, n_trained, n_drifted = renewed(_former(layout, former), kind, metric, ids, matrix)
-            reached = shortcut.tune(matrix, metric, recall)
-            shortcut.write(folder / "ivf.faiss")
+            ivf, n_trained, n_drifted = update_ivf(_former(layout, former), kind, metric, ids, matrix)
+            reached = ivf.tune(matrix, metric, recall)
+            ivf.write(folder / "ivf.faiss")
         if reached < recall:
             raise AuditError(
                 f"The index {kind} of {encoder} finds {reached:.1%} of the true ten nearest, at most.",
@@ -106,13 +106,13 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
             weights_sha256=source.manifest.weights_sha256,
             vectors_digest=source.manifest.digest,
             vectors_content=source.manifest.content,
-            kind=shortcut.kind if shortcut else kind,
-            nprobe=shortcut.nprobe if shortcut else 0,
+            kind=ivf.kind if ivf else kind,
+            nprobe=ivf.nprobe if ivf else 0,
             n_trained=n_trained,
             n_drifted=n_drifted,
             wanted_recall=recall,
             recall_at_10=reached,
-            p50_ms=_p50_ms(matrix, shortcut, metric),
+            p50_ms=_p50_ms(matrix, ivf, metric),
             index_bytes=size,
             files={path.name: digest_of_file(path) for path in sorted(folder.iterdir())},
             n_bad=n_bad,
@@ -219,18 +219,18 @@ def _remedy(kind: str, n: int, dim: int, reached: float) -> str:
     lower = f"--recall {int(reached * 1000) / 1000:g}"
     if ",PQ" not in kind:
         return f"features build --only index {lower}"
-    enough = shortcut_bytes(kind_for(n, dim), n, dim) // 10**6 + 1
+    enough = ivf_bytes(kind_for(n, dim), n, dim) // 10**6 + 1
     return f"features build --only index --memory {enough}MB, or {lower}"
 
 
-def _p50_ms(X: NDArray[np.float32], shortcut: Shortcut | None, metric: Metric) -> float:
+def _p50_ms(X: NDArray[np.float32], ivf: IvfIndex | None, metric: Metric) -> float:
     """Median time of a query for ten, over a sample of the rows."""
     times = []
     for row in np.random.default_rng(2).permutation(len(X))[:_SAMPLE]:
         start = time.perf_counter()
-        if shortcut is None:
+        if ivf is None:
             nearest(X, X[row : row + 1], 10, metric)
         else:
-            shortcut.search(X, X[row : row + 1], 10, metric)
+            ivf.search(X, X[row : row + 1], 10, metric)
         times.append(time.perf_counter() - start)
     return float(np.median(times)) * 1000 if times else 0.0

@@ -4,7 +4,7 @@ indices/<encoder>/
   manifest.json             written last; names the generation that counts
   <generation>/ids.parquet  photo_id, sorted: row i of everything below is photo i
   <generation>/vectors.npy  float32 (n, dim), memory-mapped by readers; unit rows where the metric is cosine
-  <generation>/ivf.faiss    only above the size where exact search is fast enough (shortcut.py)
+  <generation>/ivf.faiss    only above the size where exact search is fast enough (ivf.py)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from photogenic.features.search.ivf import Shortcut
+    from photogenic.features.search.ivf import IvfIndex
     from photogenic.features.vectors.reader import VectorSet
 
 __all__ = [
@@ -62,14 +62,14 @@ class IndexManifest:
         encoder, dim, n_photos, input, metric, weights_sha256: as the vectors' own manifest says.
         vectors_digest: of what made the vectors (encoder, weights, crop).
         vectors_content: of the Parquet parts it was made from.
-        kind: `Flat` (exact) or the FAISS factory string of the shortcut, such as `IVF4096,SQ8`.
-        nprobe: cells of the shortcut that a query visits; 0 for `Flat`.
-        n_trained: photos that the cells of the shortcut were learnt from; 0 for `Flat`.
+        kind: `Flat` (exact) or the FAISS factory string of the IVF index, such as `IVF4096,SQ8`.
+        nprobe: cells of the IVF index that a query visits; 0 for `Flat`.
+        n_trained: photos that the cells of the IVF index were learnt from; 0 for `Flat`.
         n_drifted: photos added, changed or removed since then.
         wanted_recall: below which the build would have been refused.
         recall_at_10: measured against exact search at build time, over a sample of the photos.
         p50_ms: median time of one query, measured at build time.
-        index_bytes: memory of the shortcut, or of the matrix where there is none.
+        index_bytes: memory of the IVF index, or of the matrix where there is none.
         files: SHA-256 by file name.
         checksums: by file name, as warehouse/storage/checksum.py has them; looked at whenever the index is opened.
         created_at: ISO 8601, UTC.
@@ -121,13 +121,13 @@ class Index:
         return np.where(found, rows, -1)
 
     @cached_property
-    def shortcut(self) -> Shortcut | None:
+    def ivf(self) -> IvfIndex | None:
         """The approximate index, or None where exact search is fast enough."""
-        from photogenic.features.search.ivf import Shortcut
+        from photogenic.features.search.ivf import IvfIndex
 
         if self.manifest.kind == "Flat":
             return None
-        return Shortcut.read(self.folder / "ivf.faiss", self.manifest.kind, self.manifest.nprobe)
+        return IvfIndex.read(self.folder / "ivf.faiss", self.manifest.kind, self.manifest.nprobe)
 
 
 def read_manifest(layout: Layout, encoder: str) -> IndexManifest | None:

@@ -1,4 +1,4 @@
-"""The shortcut of a large index: visit a few cells of an inverted file, then measure what was found there.
+"""The IVF index of a large index: visit a few cells of an inverted file, then measure what was found there.
 
 Vectors are grouped into about 4 sqrt(n) cells and kept in few bytes each: SQ8 (one byte a number), or PQ
 (fewer) when memory is short. A query visits `nprobe` cells and fetches more candidates than asked for;
@@ -22,7 +22,7 @@ from photogenic.features.search.exact import Metric, distances, nearest, on_gpu,
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["EXACT_BYTES", "Shortcut", "kind_for", "shortcut_bytes"]
+__all__ = ["EXACT_BYTES", "IvfIndex", "ivf_bytes", "kind_for"]
 
 EXACT_BYTES = 256 * 10**6
 """A matrix up to this size is searched whole: about 20 ms a query on two cores."""
@@ -37,20 +37,20 @@ _QUERIES = 1000
 
 
 def kind_for(n: int, dim: int, memory: int | None = None) -> str:
-    """The FAISS factory string for n vectors: `Flat`, or the most accurate shortcut that fits `memory` bytes.
+    """The FAISS factory string for n vectors: `Flat`, or the most accurate IVF index that fits `memory` bytes.
 
-    When nothing fits, the smallest one is named: compare its `shortcut_bytes`.
+    When nothing fits, the smallest one is named: compare its `ivf_bytes`.
     """
     matrix = n * dim * 4
     if n < _LEAST or (matrix <= EXACT_BYTES and (memory is None or matrix <= memory)):
         return "Flat"
     cells = 2 ** round(math.log2(min(4 * math.sqrt(n), n / _PER_CELL)))
     kinds = [f"IVF{cells},SQ8", *(f"IVF{cells},PQ{dim // s}" for s in (4, 8, 16, 32) if dim % s == 0 and dim // s)]
-    fitting = [kind for kind in kinds if memory is None or shortcut_bytes(kind, n, dim) <= memory]
+    fitting = [kind for kind in kinds if memory is None or ivf_bytes(kind, n, dim) <= memory]
     return fitting[0] if fitting else kinds[-1]
 
 
-def shortcut_bytes(kind: str, n: int, dim: int) -> int:
+def ivf_bytes(kind: str, n: int, dim: int) -> int:
     """Memory that an index of this kind takes; for `Flat`, the matrix."""
     if kind == "Flat":
         return n * dim * 4
@@ -60,7 +60,7 @@ def shortcut_bytes(kind: str, n: int, dim: int) -> int:
 
 
 @dataclass(slots=True)
-class Shortcut:
+class IvfIndex:
     """An inverted file over the rows of a matrix.
 
     Attributes:
@@ -74,7 +74,7 @@ class Shortcut:
     nprobe: int
 
     @classmethod
-    def train(cls, X: NDArray[np.float32], kind: str) -> Shortcut:
+    def train(cls, X: NDArray[np.float32], kind: str) -> IvfIndex:
         """Learn the cells from a sample of X, float32 (n, d), and put every row in its cell."""
         import faiss
 
@@ -90,7 +90,7 @@ class Shortcut:
         return made
 
     @classmethod
-    def read(cls, path: Path, kind: str, nprobe: int) -> Shortcut:
+    def read(cls, path: Path, kind: str, nprobe: int) -> IvfIndex:
         import faiss
 
         return cls(kind, faiss.read_index(str(path)), nprobe)
@@ -131,7 +131,7 @@ class Shortcut:
         """About the k nearest rows of each query, nearest first, by true distance in float32.
 
         Args:
-            X: float32 (n, d), the matrix this shortcut was made from.
+            X: float32 (n, d), the matrix this IVF index was made from.
             Q: float32 (q, d).
             k: how many.
             metric: see `features.search.exact.Metric`.

@@ -1,4 +1,4 @@
-"""A shortcut outlives small changes: photos that came, changed or went are put in and taken out.
+"""An IVF index outlives small changes: photos that came, changed or went are put in and taken out.
 
 The cells were learnt from the photos of their day. When a quarter of them has changed since, they are
 learnt anew.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from photogenic.features.search.exact import Metric
-from photogenic.features.search.ivf import Shortcut
+from photogenic.features.search.ivf import IvfIndex
 from photogenic.warehouse.errors import StoreError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from photogenic.features.search.index_files import Index
 
-__all__ = ["DRIFT", "renewed"]
+__all__ = ["DRIFT", "update_ivf"]
 
 DRIFT = 0.25
 """Changes since training, as a share of the photos trained on, after which the cells are learnt anew."""
@@ -28,10 +28,10 @@ DRIFT = 0.25
 _BLOCK = 16_384
 
 
-def renewed(
+def update_ivf(
     former: Index | None, kind: str, metric: Metric, ids: pl.Series, X: NDArray[np.float32]
-) -> tuple[Shortcut, int, int]:
-    """The former shortcut brought up to date, or a new one.
+) -> tuple[IvfIndex, int, int]:
+    """The former IVF index brought up to date, or a new one.
 
     Args:
         former: the index that counted until now.
@@ -41,30 +41,30 @@ def renewed(
         X: float32 (n, d), their vectors as the index keeps them.
 
     Returns:
-        The shortcut, photos it was trained on, and changes since.
+        The IVF index, photos it was trained on, and changes since.
     """
     anew = len(ids), 0
-    shortcut = _usable(former, kind, metric)
-    if former is None or shortcut is None:
-        return Shortcut.train(X, kind), *anew
+    ivf = _usable(former, kind, metric)
+    if former is None or ivf is None:
+        return IvfIndex.train(X, kind), *anew
     was = former.rows(ids)
     same = np.flatnonzero(was >= 0)
     same = same[_equal_rows(X, same, former.vectors, was[same])]
     n_changed = former.manifest.n_drifted + (len(ids) - len(same)) + (len(former) - len(same))
     if n_changed > DRIFT * former.manifest.n_trained:
-        return Shortcut.train(X, kind), *anew
+        return IvfIndex.train(X, kind), *anew
     new_rows = np.full(len(former), -1)
     new_rows[was[same]] = same
-    shortcut.renumber(new_rows)
-    shortcut.add(X, np.setdiff1d(np.arange(len(ids)), same))
-    return shortcut, former.manifest.n_trained, n_changed
+    ivf.renumber(new_rows)
+    ivf.add(X, np.setdiff1d(np.arange(len(ids)), same))
+    return ivf, former.manifest.n_trained, n_changed
 
 
-def _usable(former: Index | None, kind: str, metric: Metric) -> Shortcut | None:
+def _usable(former: Index | None, kind: str, metric: Metric) -> IvfIndex | None:
     if former is None or former.manifest.metric != metric or _code(former.manifest.kind) != _code(kind):
         return None
     try:
-        return former.shortcut
+        return former.ivf
     except (OSError, RuntimeError, StoreError):
         return None  # damaged: it is a cache, and made anew
 

@@ -2,7 +2,7 @@
 
 Approximate indexes collapse under a filter: at 1 % of 200,000 vectors an inverted file finds 22 % of the true
 neighbours, a graph 15-60 %. Exact search over the matching rows is both true and fast, so it is the rule; the
-shortcut answers only when nearly everything matches and there is much of it, or many queries come at once.
+IVF index answers only when nearly everything matches and there is much of it, or many queries come at once.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ BATCH_SCAN_BYTES = 20 * 10**6
 """Vectors that each query of a batch may be compared with: about 0.2 ms on two cores."""
 
 SPARSE = 8
-"""Below one in so many photos, a shortcut would visit most of its cells to find the matching ones."""
+"""Below one in so many photos, an IVF index would visit most of its cells to find the matching ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Attributes:
-    way: exact (every matching row is measured), shortcut, or selector (the shortcut, told which rows count).
+    way: exact (every matching row is measured), shortcut, or selector (the IVF index, told which rows count).
     why: one line, for people.
     """
 
@@ -47,7 +47,7 @@ def choose(
         n_photos: photos in the index.
         dim: numbers per vector.
         shortcut: whether the index has one.
-        exact: True: whatever it costs; False: the shortcut wherever there is one; None: by cost.
+        exact: True: whatever it costs; False: the IVF index wherever there is one; None: by cost.
     """
     if not shortcut:
         return Plan("exact", "the index is exact")

@@ -39,6 +39,8 @@ def resolve(
     index: Index,
     embed: Embed,
     queries: Sequence[str | Path | NDArray[np.float32]] | NDArray[np.float32],
+    *,
+    models: Path,
 ) -> Queries:
     """The vector of each query, in order.
 
@@ -49,6 +51,7 @@ def resolve(
         index: of the encoder.
         embed: turns files into vectors of that encoder.
         queries: photo ids, paths and vectors float (d,), mixed; or vectors float (q, d).
+        models: Folder of the store in which fine-tuned encoders are looked up.
 
     Raises:
         InputError: a photo that is unknown or has no vector, a file that cannot be embedded, a wrong shape.
@@ -70,7 +73,7 @@ def resolve(
         else:
             raise _unknown(con, index, query)
     if files:
-        vectors[files] = _embedded([Path(str(queries[at])) for at in files], index, embed)
+        vectors[files] = _embedded([Path(str(queries[at])) for at in files], index, embed, models)
     return Queries(vectors, rows)
 
 
@@ -97,11 +100,11 @@ def _checked(X: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
     return X
 
 
-def _embedded(paths: list[Path], index: Index, embed: Embed) -> NDArray[np.float32]:
+def _embedded(paths: list[Path], index: Index, embed: Embed, models: Path) -> NDArray[np.float32]:
     from photogenic.features.encoders.registry import encoder
 
     known = index.manifest
-    now = encoder(known.encoder).backbone.weights_sha256()
+    now = encoder(known.encoder, models).backbone.weights_sha256()
     if now != known.weights_sha256:
         raise StoreError(
             f"The index of {known.encoder} was made with weights {known.weights_sha256[:12]}.",

@@ -1,7 +1,7 @@
 """Nearest photos: by photo, by file, by vector, one or many at once, among all photos or those that match.
 
 1. Turn each query into a vector (a photo's own, a file's by its encoder).
-2. Find which photos may be an answer (selection.py).
+2. Find which photos may be an answer (filters.py).
 3. Choose the way (planner.py) and search.
 4. Drop the query photo itself, and say of each neighbour what the store knows.
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from photogenic.features.search.cache import CACHE_BYTES, SearchCache
-from photogenic.features.search.filters import COLUMNS, Selection
+from photogenic.features.search.filters import COLUMNS, PhotoFilter
 from photogenic.features.search.planner import Plan, choose
 from photogenic.features.search.queries import resolve
 from photogenic.warehouse import Store
@@ -146,7 +146,13 @@ class Searcher:
         name = encoder or self.cache.default_encoder()
         with told(self.cache.layout):
             index = self.cache.index(name)
-            asked = resolve(self.cache.cursor(), index, lambda paths: self.cache.embed(name, paths), queries)
+            asked = resolve(
+                self.cache.cursor(),
+                index,
+                lambda paths: self.cache.embed(name, paths),
+                queries,
+                models=self.cache.layout.models,
+            )
             selection = self.cache.selection(name, where, popular=popular, as_of=as_of)
         plan, distances, rows = answer(asked.vectors, selection, k, exclude=asked.rows, exact=exact)
         return Found(
@@ -159,7 +165,7 @@ class Searcher:
 
 def answer(
     Q: NDArray[np.float32],
-    selection: Selection,
+    selection: PhotoFilter,
     k: int,
     *,
     exclude: NDArray[np.int64] | None = None,
@@ -181,10 +187,10 @@ def answer(
     own = np.full(len(Q), -1) if exclude is None else exclude
     more = k + bool((own >= 0).any())
     plan = choose(len(Q), len(selection), len(index), dim, shortcut=index.manifest.kind != "Flat", exact=exact)
-    if plan.way == "exact" or index.shortcut is None:
+    if plan.way == "exact" or index.ivf is None:
         return plan, *_without(*selection.nearest(Q, more), own, k)
     metric = index.manifest.metric
-    distances, rows = index.shortcut.search(index.vectors, Q, more, metric, selection.keep())
+    distances, rows = index.ivf.search(index.vectors, Q, more, metric, selection.keep())
     if len(selection) < more:
         distances, rows = selection.nearest(Q, more)
     elif (short := rows[:, -1] < 0).any():
@@ -204,7 +210,7 @@ def _without(
     return distances[:, :k], rows[:, :k]
 
 
-def _table(selection: Selection, distances: NDArray[np.float64], rows: NDArray[np.int64]) -> pl.DataFrame:
+def _table(selection: PhotoFilter, distances: NDArray[np.float64], rows: NDArray[np.int64]) -> pl.DataFrame:
     """One line per answer, in order of query and rank."""
     import polars as pl
 

@@ -1,6 +1,6 @@
 """The nearest photos of every photo, as a relation: `neighbours`, a graph that SQL can walk.
 
-Made from an encoder's index, by exact search where that is affordable and by the shortcut elsewhere. It is
+Made from an encoder's index, by exact search where that is affordable and by the IVF index elsewhere. It is
 made anew when the vectors change, and left alone when they did not.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from photogenic.features.search import index as indices
-from photogenic.features.search.filters import Selection
+from photogenic.features.search.filters import PhotoFilter
 from photogenic.features.search.index_files import Index
 from photogenic.features.search.searcher import answer
 from photogenic.warehouse import Database, Store
@@ -58,7 +58,7 @@ def graph(store: Store, encoder: str, k: int) -> Graph:
     """
     index = indices.load(store.layout, encoder)
     n, width = len(index), max(min(k, len(index) - 1), 0)
-    every = Selection(index, index.ids.to_frame())
+    every = PhotoFilter(index, index.ids.to_frame())
     rows, distances = np.full((n, width), -1, np.int32), np.full((n, width), np.inf, np.float32)
     recall = 1.0
     with store.progress.stage(f"neighbours {encoder}", n, "photos") as advance:

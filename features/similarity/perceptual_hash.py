@@ -76,7 +76,7 @@ def photo_hashes(store: Store) -> pl.DataFrame:
             for batch in _computed(store.layout, missing, store.database.settings.threads):
                 parts.append(batch.to_arrow())
                 advance(len(batch))
-    _seal(parts, wanted)
+    _commit(parts, wanted)
     return _held(parts).join(wanted, on="sha256", how="semi").unique("sha256").sort("sha256")
 
 
@@ -118,7 +118,7 @@ def _computed(layout: Layout, digests: list[str], n_threads: int) -> Iterator[pl
             )
 
 
-def _seal(parts: Parts, wanted: pl.DataFrame) -> None:
+def _commit(parts: Parts, wanted: pl.DataFrame) -> None:
     """One part, of exactly the photos whose bytes are held."""
     paths = parts.paths()
     held = _held(parts).unique("sha256").sort("sha256")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from photogenic.features.encoders.registry import Encoder
+from photogenic.features.encoders.base import Encoder
 from photogenic.features.vectors.reader import mapped
 from photogenic.warehouse import Layout
 from photogenic.warehouse.storage.parquet_parts import ROW_GROUP, Parts, changed, read_manifest, verify
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["PLAIN", "Shelf", "content_of"]
+__all__ = ["PLAIN", "VectorWriter", "content_of"]
 
 _FULL = 65_536
 """Rows of a finished part."""
@@ -37,7 +37,7 @@ PLAIN = "embedding.list.element"
 """The leaf column that is mapped, not read."""
 
 
-class Shelf:
+class VectorWriter:
     """The vectors of one encoder, for writing.
 
     Args:
@@ -50,7 +50,7 @@ class Shelf:
     def __init__(
         self, layout: Layout, encoder: Encoder, faces: str, dtype: Literal["float32", "float16"] | None = None
     ) -> None:
-        self.encoder, self.dtype = encoder, dtype or _held_dtype(layout, encoder)
+        self.encoder, self.dtype = encoder, dtype or _stored_dtype(layout, encoder)
         self.digest = encoder.digest(faces) + ("h" if self.dtype == "float16" else "")
         self.parts = Parts(layout.embeddings(encoder.name), self.digest, plain=[PLAIN])
 
@@ -59,7 +59,7 @@ class Shelf:
         """What its vectors are called in a table of work: those of the photos, those of their mirror images."""
         return self.encoder.name, f"{self.encoder.name}|flip"
 
-    def held(self) -> pl.DataFrame:
+    def stored(self) -> pl.DataFrame:
         """photo_id, sha256, flip, part, row: every vector in a complete part.
 
         Raises:
@@ -99,28 +99,30 @@ class Shelf:
         ids, digests = [photo_ids[at] for at in order], [sha256s[at] for at in order]
         self.parts.append(self._table(ids, digests, [flips[at] for at in order], X[order]))
 
-    def seal(self, wanted: pl.DataFrame) -> None:
+    def commit(self, wanted: pl.DataFrame) -> None:
         """Hold exactly the vectors of `wanted` (photo_id, sha256), as far as they were computed; publish."""
         import polars as pl
 
         paths = self.parts.paths()
-        held = self.held()
-        live = held.join(wanted, on=["photo_id", "sha256"], how="semi").unique(["photo_id", "flip"], keep="first")
+        stored = self.stored()
+        current = stored.join(wanted, on=["photo_id", "sha256"], how="semi").unique(["photo_id", "flip"], keep="first")
         # A photo whose bytes another one has: its vectors are there under the other's name.
         twins = (
-            wanted.join(held.unique(["sha256", "flip"], keep="first").drop("photo_id"), on="sha256")
-            .join(live, on=["photo_id", "flip"], how="anti")
-            .select(live.columns)
+            wanted.join(stored.unique(["sha256", "flip"], keep="first").drop("photo_id"), on="sha256")
+            .join(current, on=["photo_id", "flip"], how="anti")
+            .select(current.columns)
         )
-        sizes = dict(held.group_by("part").len().iter_rows())
-        alive = dict(live.group_by("part").len().iter_rows())
-        untouched = {part for part, n in sizes.items() if alive.get(part) == n}
-        fresh = len(twins) + sum(alive.get(part, 0) for part in sizes if part not in untouched)
+        sizes = dict(stored.group_by("part").len().iter_rows())
+        n_current = dict(current.group_by("part").len().iter_rows())
+        untouched = {part for part, n in sizes.items() if n_current.get(part) == n}
+        fresh = len(twins) + sum(n_current.get(part, 0) for part in sizes if part not in untouched)
         moved = _mergeable({part: sizes[part] for part in untouched}, fresh)
         kept = [paths[part] for part in untouched - moved]
-        rows = pl.concat([live.filter(~pl.col("part").is_in(list(untouched - moved))), twins]).sort("photo_id", "flip")
+        rows = pl.concat([current.filter(~pl.col("part").is_in(list(untouched - moved))), twins]).sort(
+            "photo_id", "flip"
+        )
         kept += [self._gathered(paths, rows.slice(at, _FULL)) for at in range(0, len(rows), _FULL)]
-        self._publish(kept, live["flip"].append(twins["flip"]))
+        self._publish(kept, current["flip"].append(twins["flip"]))
 
     def _gathered(self, paths: list[Path], rows: pl.DataFrame) -> Path:
         """One new part with these rows of the old ones."""
@@ -184,7 +186,7 @@ def content_of(digest: str, names: Sequence[str]) -> str:
     return hashlib.sha256(" ".join([digest, *sorted(names)]).encode()).hexdigest()[:16]
 
 
-def _held_dtype(layout: Layout, encoder: Encoder) -> Literal["float32", "float16"]:
+def _stored_dtype(layout: Layout, encoder: Encoder) -> Literal["float32", "float16"]:
     facts = read_manifest(layout.embeddings(encoder.name))
     return "float16" if facts is not None and facts.get("dtype") == "float16" else "float32"
 

@@ -105,8 +105,8 @@ def _in_index(layout: Layout, encoder: str, photos: set[str]) -> Iterator[str]:
     if n:
         yield f"index of {encoder}: {n}"
     n_vectors = {len(held.ids), held.manifest.n_photos, len(held.vectors)}
-    if held.shortcut is not None:
-        n_vectors.add(int(held.shortcut.index.ntotal))
+    if held.ivf is not None:
+        n_vectors.add(int(held.ivf.index.ntotal))
     if len(n_vectors) > 1:
         yield f"index of {encoder}: {sorted(n_vectors)} ids and vectors"
 

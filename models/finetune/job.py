@@ -14,7 +14,7 @@ from photogenic.features.compute.pipeline import photo_bytes
 from photogenic.features.compute.preprocess import loader
 from photogenic.features.compute.training_images import cut_pictures
 from photogenic.features.encoders.device import choose
-from photogenic.features.encoders.finetuned import base, publish_encoder, trainable
+from photogenic.features.encoders.finetuned import base_encoder, publish_encoder, trainable
 from photogenic.features.vectors.training_set import labelled
 from photogenic.models.data.array_types import Strings
 from photogenic.models.data.samples import Samples
@@ -30,7 +30,7 @@ from photogenic.models.runs import run_store
 from photogenic.warehouse import InputError, Progress, WeightsError
 
 if TYPE_CHECKING:
-    from photogenic.features.encoders.registry import Encoder
+    from photogenic.features.encoders.base import Encoder
     from photogenic.store import FeatureStore
 
 __all__ = ["HEAD", "Tuning"]
@@ -87,7 +87,7 @@ class Tuning:
             StoreError: no labels; train and test are not apart.
             WeightsError: the published weights cannot be found.
         """
-        start = base(backbone)
+        start = base_encoder(backbone)
         published = None if random_weights else _published(start)
         samples, sha256s = _gather(store, target, setup)
         (part,), audits = divided(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from photogenic.features.encoders.backbones import Backbone
+    from photogenic.features.encoders.base import Backbone
 
 __all__ = ["Lesson", "descend", "parts_of"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from photogenic.features.encoders import registry
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.features.vectors import reader
@@ -14,10 +16,10 @@ _HALF = "h"
 """Ends the digest of vectors that are stored in half precision; they are the same vectors, rounded."""
 
 
-def check_encoders(run: Run, faces: FaceSettings) -> None:
+def check_encoders(run: Run, faces: FaceSettings, *, models: Path) -> None:
     """Refuse a head whose encoder has other weights, or cuts another picture, than it was trained with."""
     for name, trained_with in run.encoder_digests.items():
-        now = registry.encoder(name).digest(faces.digest)
+        now = registry.encoder(name, models).digest(faces.digest)
         if trained_with.removesuffix(_HALF) != now:
             raise EncoderError(
                 f"Run {run.run_id} was trained on vectors of {name} {trained_with}; {name} is {now} here.",

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from photogenic.features.encoders import registry
@@ -30,6 +31,7 @@ from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders
 from photogenic.models.runs.run_store import Run
 from photogenic.warehouse import InputError, Layout, PhotogenicError, StoreError
+from photogenic.warehouse.user_modules import VARIABLES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -179,7 +181,9 @@ def shown(layout: Layout, ask: Ask, target: str) -> Candidate | None:
     """The run whose predictions are shown: the one that answers; where none can, the best of all that were trained."""
     known = target_named(target)
     try:
-        return choose(layout, ask, target, fits=lambda run: check_encoders(run, FaceSettings())).run
+        return choose(
+            layout, ask, target, fits=lambda run: check_encoders(run, FaceSettings(), models=layout.models)
+        ).run
     except PhotogenicError:
         return next(iter(_ordered(ask, known, [one for one in _candidates(ask, known) if _judged(one)])), None)
 
@@ -195,10 +199,10 @@ def asked_of(database: Database) -> Ask:
     return ask
 
 
-def looks_at_photos(candidate: Candidate) -> bool:
+def looks_at_photos(candidate: Candidate, *, models: Path) -> bool:
     """Whether a head sees more of a photo than the face; of an encoder that is not known here, nobody can say."""
     try:
-        return any(registry.encoder(part).input == "photo" for part in candidate.encoder.split("+"))
+        return any(registry.encoder(part, models).input == "photo" for part in candidate.encoder.split("+"))
     except PhotogenicError:
         return True
 
@@ -225,10 +229,10 @@ def _problem(layout: Layout, candidate: Candidate, fits: Callable[[Run], None]) 
         return _broken(candidate, error)
     for name in candidate.encoder.split("+"):
         try:
-            available = registry.encoder(name).available
+            available = registry.encoder(name, layout.models).available
         except PhotogenicError as error:
-            own = not {"@", ":"} & set(name) and "FEATURES_ENCODERS" not in error.what
-            remedy = f"set FEATURES_ENCODERS to the module that registers {name}" if own else error.remedy
+            own = not {"@", ":"} & set(name) and not any(variable in error.what for variable in VARIABLES)
+            remedy = f"set FEATURES_MODULES to the module that registers {name}" if own else error.remedy
             return LeftOut(candidate, error.what, remedy)
         if not available:
             return LeftOut(candidate, f"the weights of {name} are not on this machine.", "features weights fetch")

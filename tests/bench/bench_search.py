@@ -25,7 +25,7 @@ import polars as pl
 
 from photogenic.features.search import index
 from photogenic.features.search.exact import nearest, on_gpu
-from photogenic.features.search.filters import Selection
+from photogenic.features.search.filters import PhotoFilter
 from photogenic.features.search.searcher import Searcher, answer
 from photogenic.warehouse import Store
 from tests.features.toy import clustered, database, put_photos, put_vectors
@@ -84,7 +84,7 @@ def filtered(searcher: Searcher, X: np.ndarray, ids: list[str], asked: np.ndarra
     start = time.perf_counter()
     selection = searcher.cache.selection("bench", where)
     first_ms = 1e3 * (time.perf_counter() - start)
-    bare = Selection(selection.index, selection.photos)  # the same rows, vectors not laid side by side
+    bare = PhotoFilter(selection.index, selection.photos)  # the same rows, vectors not laid side by side
     times: dict[str, list[float]] = {"prepared": [], "gathered": [], "whole": []}
     for row in asked[:200]:
         q, own = X[row : row + 1], np.array([row])
@@ -170,7 +170,7 @@ def batches(searcher: Searcher, held: Any, ids: list[str], asked: np.ndarray, ro
 
 def _bare(held: Any, Q: np.ndarray, asked: np.ndarray, truth: np.ndarray) -> tuple[str, int, Any]:
     """The fastest of IVF-SQ8 and IVF-Flat, over the cells of our index, at the least nprobe with recall 0.99."""
-    ours, dim = held.shortcut.index, Q.shape[1]
+    ours, dim = held.ivf.index, Q.shape[1]
     flat = faiss.IndexIVFFlat(ours.quantizer, dim, ours.nlist)
     flat.is_trained = True
     for start in range(0, len(held.vectors), 50_000):

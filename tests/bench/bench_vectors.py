@@ -33,17 +33,18 @@ import torch
 from PIL import Image
 
 from photogenic.features.compute.pipeline import compute
-from photogenic.features.encoders.backbones import INCEPTION_V3, Backbone
+from photogenic.features.encoders.base import Backbone, Encoder
 from photogenic.features.encoders.device import Device, choose, one_thread_each
-from photogenic.features.encoders.networks.fuse_batchnorm import folded
+from photogenic.features.encoders.networks.fuse_batchnorm import fuse_batchnorm
 from photogenic.features.encoders.networks.imagenet import InceptionV3
-from photogenic.features.encoders.registry import Encoder, encoder, register
+from photogenic.features.encoders.published import PUBLISHED
+from photogenic.features.encoders.registry import encoder, register
 from photogenic.features.faces.align import DLIB, chip
 from photogenic.features.faces.detector import Detector, FaceSettings
 from photogenic.features.images.decode import decode
 from photogenic.features.images.resize import centre
 from photogenic.features.vectors import reader
-from photogenic.features.vectors.writer import Shelf
+from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import Layout
 from tests.features.gallery import Gallery, portrait
 
@@ -183,7 +184,7 @@ def _prepared(
         looked = time.thread_time()
         for e in chosen:
             if e.input == "photo":
-                cut[e.name].append(centre(pixels, e.size, e.backbone.share))
+                cut[e.name].append(centre(pixels, e.size, e.backbone.crop_pct))
             else:
                 cut[e.name].append(chip(pixels, face.keypoints, DLIB))
         end = time.thread_time()
@@ -248,12 +249,12 @@ def reading(folder: Path, n: int, dim: int, rounds: int) -> dict[str, Any]:
     layout = Layout(folder)
     X = np.random.default_rng(0).standard_normal((n, dim), dtype=np.float32)
     ids = [f"p{i:07d}" for i in range(n)]
-    on = Shelf(layout, Encoder("bench", backbone, "top", dim, "l2", "", ""), "")
+    on = VectorWriter(layout, Encoder("bench", backbone, "top", dim, "l2", "", ""), "")
     wanted = pl.DataFrame({"photo_id": ids, "sha256": ids})
     for start in range(0, n, 20_000):
         part = slice(start, start + 20_000)
         on.append(ids[part], ids[part], [False] * len(ids[part]), X[part])
-    sealing = _seconds(lambda: on.seal(wanted))
+    sealing = _seconds(lambda: on.commit(wanted))
     files = sorted(layout.embeddings("bench").glob("*.parquet"))
     pairs = []
     for _ in range(max(rounds, 3)):
@@ -287,9 +288,9 @@ def _inception() -> Encoder:
         torch.manual_seed(0)
         net = InceptionV3()
         net.network.AuxLogits, net.network.fc = None, torch.nn.Identity()
-        return folded(net)
+        return fuse_batchnorm(net)
 
-    b = INCEPTION_V3
+    b = PUBLISHED["inception_v3"].backbone
     backbone = Backbone("inception_v3_random", b.input, b.size, b.crop, b.mean, b.std, build)
     return register(Encoder("inception_v3_random", backbone, "prelogits", 2048, "cosine", "", ""))
 

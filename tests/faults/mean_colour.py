@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from photogenic.features.encoders.registry import ENCODERS, Backbone, Encoder, register
+from photogenic.features.encoders.base import Backbone, Encoder
+from photogenic.features.encoders.registry import ENCODERS, register
 
 
 def _network(_: object) -> object:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from torch import nn
 
-from photogenic.features.encoders.backbones import Backbone
+from photogenic.features.encoders.base import Backbone
 
 _LOADED: dict[str, nn.Module] = {}
 

@@ -1,4 +1,4 @@
-"""A store without pictures: vectors put on the shelf directly, labels made from swipes by the real build."""
+"""A store without pictures: vectors written directly, labels made from swipes by the real build."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from photogenic.features.encoders.registry import ENCODERS, Backbone, Encoder
-from photogenic.features.vectors.writer import Shelf
+from photogenic.features.encoders.base import Backbone, Encoder
+from photogenic.features.encoders.registry import ENCODERS
+from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import Database, Layout, Settings, Store
 
 SETTINGS = Settings(memory_limit="500MB", threads=2, lock_timeout_s=0)
@@ -33,13 +34,13 @@ def put_vectors(
     layout: Layout, name: str, ids: Sequence[str], X: np.ndarray, *, metric: Literal["l2", "cosine"] = "l2"
 ) -> None:
     """Make these the vectors of the encoder: those held already stay, those not named go."""
-    shelf = Shelf(layout, toy_encoder(name, X.shape[1], metric), "")
+    writer = VectorWriter(layout, toy_encoder(name, X.shape[1], metric), "")
     sha256s = [_sha256(i, x) for i, x in zip(ids, X, strict=True)]
-    held = set(shelf.held().select("photo_id", "sha256").iter_rows())
+    held = set(writer.stored().select("photo_id", "sha256").iter_rows())
     new = [at for at, key in enumerate(zip(ids, sha256s, strict=True)) if key not in held]
     if new:
-        shelf.append([ids[at] for at in new], [sha256s[at] for at in new], [False] * len(new), X[new].astype("f4"))
-    shelf.seal(pl.DataFrame({"photo_id": list(ids), "sha256": sha256s}, schema={"photo_id": str, "sha256": str}))
+        writer.append([ids[at] for at in new], [sha256s[at] for at in new], [False] * len(new), X[new].astype("f4"))
+    writer.commit(pl.DataFrame({"photo_id": list(ids), "sha256": sha256s}, schema={"photo_id": str, "sha256": str}))
 
 
 def put_photos(db: Database, rows: pl.DataFrame) -> None:

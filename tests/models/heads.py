@@ -10,7 +10,8 @@ import polars as pl
 import torch
 
 from photogenic import FeatureStore
-from photogenic.features.encoders.registry import ENCODERS, Backbone, Encoder
+from photogenic.features.encoders.base import Backbone, Encoder
+from photogenic.features.encoders.registry import ENCODERS
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.models.heads.model import Model
 from photogenic.models.runs import run_store

@@ -9,7 +9,7 @@ import polars as pl
 
 from photogenic import FeatureStore
 from photogenic.features.encoders.registry import ENCODERS
-from photogenic.features.vectors.writer import Shelf
+from photogenic.features.vectors.writer import VectorWriter
 from photogenic.models.heads.fit_mlp import Grid
 from photogenic.models.heads.train_stack import Schedule
 from photogenic.warehouse import Layout
@@ -50,7 +50,7 @@ def planted(folder: Path, n: int = 160, seed: int = 0, *, shuffled: bool = False
 
 def put_mirrors(layout: Layout, name: str, X: np.ndarray) -> None:
     """Give every photo that has a vector of `name` one of its mirror image too: rows of X, by id."""
-    shelf = Shelf(layout, ENCODERS[name], "")
-    held = shelf.held().sort("photo_id").select("photo_id", "sha256")
-    shelf.append(*(held[column].to_list() for column in held.columns), [True] * len(held), X.astype("f4"))
-    shelf.seal(held)
+    writer = VectorWriter(layout, ENCODERS[name], "")
+    held = writer.stored().sort("photo_id").select("photo_id", "sha256")
+    writer.append(*(held[column].to_list() for column in held.columns), [True] * len(held), X.astype("f4"))
+    writer.commit(held)

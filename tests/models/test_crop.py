@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from photogenic import FeatureStore
 from photogenic.app.cli.main import program
-from photogenic.features.encoders.registry import ENCODERS, Backbone, Encoder
+from photogenic.features.encoders.base import Backbone, Encoder
+from photogenic.features.encoders.registry import ENCODERS
 from photogenic.features.faces.crop_windows import candidates
 from photogenic.features.faces.detector import Detector, FaceSettings
 from photogenic.models import crop as cropping

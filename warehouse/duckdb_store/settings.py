@@ -10,6 +10,7 @@ from pathlib import Path
 
 from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.processes.threads import available
+from photogenic.warehouse.user_modules import user_modules
 
 __all__ = ["Settings", "check_environment", "default_store"]
 
@@ -80,11 +81,9 @@ def check_environment() -> Settings:
     for name in ("FEATURES_WEIGHTS", "FEATURES_TOKENS"):
         if (text := os.environ.get(name)) and Path(text).exists() and not Path(text).is_dir():
             raise InputError(f"{name} is {text!r}.", "a folder", f"unset {name}")
-    for module in filter(None, os.environ.get("FEATURES_ENCODERS", "").split(",")):
-        if not all(part.isidentifier() for part in module.strip().split(".")):
-            raise InputError(
-                f"FEATURES_ENCODERS names {module!r}.", "names of Python modules, by commas", "unset FEATURES_ENCODERS"
-            )
+    for variable, module in user_modules():
+        if not all(part.isidentifier() for part in module.split(".")):
+            raise InputError(f"{variable} names {module!r}.", "names of Python modules, by commas", f"unset {variable}")
     return settings
 
 

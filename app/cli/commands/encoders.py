@@ -16,8 +16,8 @@ def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
     from photogenic.features.encoders.registry import encoders
     from photogenic.features.encoders.weights import refusal
 
-    with FeatureStore(store):
-        known = encoders()
+    with FeatureStore(store) as opened:
+        known = encoders(opened.layout.models)
         rows = [(e.name, e.input, e.size, e.dim, e.metric, e.available, e.licence, e.source) for e in known]
     show(Table(("encoder", "input", "pixels", "dim", "metric", "available", "licence", "source"), rows), form)
     files = {entry.name: entry for entry in (e.backbone.weights for e in known) if entry is not None}

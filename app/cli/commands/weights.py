@@ -34,13 +34,13 @@ def add(
     file: Annotated[Path, typer.Argument(help="Your weights: a state dict with the names and shapes of the network.")],
 ) -> None:
     """Use weights of your own for a published network; their SHA-256 is stated, warned of and named in `runs`."""
-    from photogenic.features.encoders.backbones import fits
+    from photogenic.features.encoders.published import check_own_weights
     from photogenic.features.encoders.weights import add as added
     from photogenic.features.encoders.weights import weights
     from photogenic.warehouse.storage.checksum import digest
 
     entry = weights(name)
-    fits(entry, file)
+    check_own_weights(entry, file)
     path = added(entry, file)
     say(f"{path} stands in for the published {name}: SHA-256 {digest(path)}.")
     say(f"To go back to the published weights: rm {path} {path}.sha256")

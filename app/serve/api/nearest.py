@@ -16,7 +16,7 @@ from photogenic.app.serve.snapshot import Snapshot
 from photogenic.app.serve.sql_sandbox.pool import Sandbox
 from photogenic.features.search import index as indices
 from photogenic.features.search.cache import SearchCache
-from photogenic.features.search.filters import COLUMNS, Selection
+from photogenic.features.search.filters import COLUMNS, PhotoFilter
 from photogenic.features.search.queries import resolve
 from photogenic.features.search.searcher import answer
 from photogenic.warehouse import Database, PhotogenicError
@@ -50,7 +50,7 @@ class Nearest:
         self._sandbox, self._work, self._networks = sandbox, work, networks
         # Two, for the one that embeds is locked while it does.
         self._indices, self._embedders = SearchCache(db), SearchCache(db)
-        self._held: OrderedDict[tuple[Any, ...], asyncio.Future[Selection]] = OrderedDict()
+        self._held: OrderedDict[tuple[Any, ...], asyncio.Future[PhotoFilter]] = OrderedDict()
 
     def close(self) -> None:
         self._indices.close()
@@ -153,7 +153,7 @@ class Nearest:
 
         return await self._in(self._work, search)
 
-    async def _selection(self, snapshot: Snapshot, index: Index, where: str | None, popular: bool) -> Selection:
+    async def _selection(self, snapshot: Snapshot, index: Index, where: str | None, popular: bool) -> PhotoFilter:
         """The photos that may be an answer; whoever asks first works it out, the others wait for it."""
         key = (snapshot.key, index.manifest.encoder, index.manifest.generation, where, popular)
         held = self._held.get(key)
@@ -166,18 +166,18 @@ class Nearest:
         self._held.move_to_end(key)
         return await asyncio.shield(held)
 
-    def _forget(self, key: tuple[Any, ...], done: asyncio.Future[Selection]) -> None:
+    def _forget(self, key: tuple[Any, ...], done: asyncio.Future[PhotoFilter]) -> None:
         if done.cancelled() or done.exception() is not None:
             self._held.pop(key, None)
 
-    async def _select(self, snapshot: Snapshot, index: Index, where: str | None, popular: bool) -> Selection:
+    async def _select(self, snapshot: Snapshot, index: Index, where: str | None, popular: bool) -> PhotoFilter:
         if where is None and not popular:
             photos = snapshot.photos.select(COLUMNS)
         else:
             photos = await self._sandbox.select(index.manifest.encoder, where, popular=popular)
-        return await self._in(self._work, lambda: self._prepared(Selection(index, photos)))
+        return await self._in(self._work, lambda: self._prepared(PhotoFilter(index, photos)))
 
-    def _prepared(self, selection: Selection) -> Selection:
+    def _prepared(self, selection: PhotoFilter) -> PhotoFilter:
         """Its vectors side by side where there is room; older ones make it."""
         done = [future.result() for future in list(self._held.values()) if future.done() and not future.exception()]
         if selection.n_bytes + sum(held.n_bytes for held in done if not held.every) <= _PREPARED_BYTES:
@@ -195,7 +195,11 @@ class Nearest:
         with in_memory([picture]) as paths:
             try:
                 asked = resolve(
-                    self._embedders.cursor(), index, lambda files: self._embedders.embed(name, files), paths
+                    self._embedders.cursor(),
+                    index,
+                    lambda files: self._embedders.embed(name, files),
+                    paths,
+                    models=self._embedders.layout.models,
                 )
             except PhotogenicError as error:
                 made = translated(error)

@@ -119,7 +119,7 @@ class Scorer:
         state = snapshot.key, [_state(layout, row["run_id"]) for row in snapshot.runs if row["target"] == target]
         known = self._choices.get(target)
         if known is None or known[0] != state or time.monotonic() - known[1] > _TRUSTED_S:
-            fits = partial(check_encoders, faces=FaceSettings())
+            fits = partial(check_encoders, faces=FaceSettings(), models=layout.models)
             known = state, time.monotonic(), run_selection.choose(layout, snapshot.ask, target, fits=fits)
             self._choices[target] = known
         return known[2]
@@ -196,7 +196,7 @@ class Scorer:
         from photogenic.features.compute.embed_files import FileEmbedder
 
         if name not in self._embedders:
-            self._embedders[name] = FileEmbedder(name)
+            self._embedders[name] = FileEmbedder(name, models=self._store.layout.models)
         return self._embedders[name](paths)
 
 

@@ -1,7 +1,7 @@
-"""Backbones that this project writes out itself, one file each, nothing but torch.
+"""Networks in torch.
 
-Each takes a normalised batch float32 (n, 3, s, s) and returns its layers by name, (n, d) each.
-Names and shapes of the weights are those of the published files, so that these load as they are.
+Each takes a normalized batch, float32 (n, 3, s, s), and returns its layers by name, each (n, d). Names and shapes of
+the weights are those of the published files, so that these load unchanged.
 """
 
 __all__: list[str] = []

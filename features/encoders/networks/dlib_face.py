@@ -1,4 +1,4 @@
-"""dlib's face recognition network (29 convolutions, 128 numbers) in torch, weights from dlib's own .dat file.
+"""dlib's face recognition network in torch: 29 convolutions, vectors of 128 numbers, weights from dlib's .dat file.
 
     x (n, 3, 150, 150), RGB, (x - mean) / 256
       stem 7x7/2, max pool 3/2          (n, 32, 35, 35)
@@ -7,10 +7,10 @@
       down to 128, 2 blocks             (n, 128, 8, 8)
       down to 256, 2 blocks             (n, 256, 4, 4)
       down to 256                       (n, 256, 2, 2)
-      mean over the map, linear         (n, 128), not normalised
+      mean over the map, linear         (n, 128), not normalized
 
-The per-channel affine layer behind each convolution is folded into it while loading. The file format is
-described in `read_dat`; it holds no names, parameters come in the order of the forward pass.
+The per-channel affine layer after each convolution is fused into it while loading. `read_dat` describes the file
+format. The file has no parameter names; parameters come in the order of the forward pass.
 
 Source: King, "High quality face recognition with deep metric learning", dlib 2017 (public domain weights).
 """
@@ -29,7 +29,7 @@ from torch.nn.functional import avg_pool2d, max_pool2d, pad, relu_
 __all__ = ["DlibFace", "read_dat"]
 
 _STAGES = ((32, 3, False), (64, 3, True), (128, 2, True), (256, 2, True), (256, 0, True))
-"""(channels, plain blocks, does a down block come first?)."""
+"""Stages: (channels, number of plain blocks, whether a down block comes first)."""
 
 
 class DlibFace(nn.Module):
@@ -66,7 +66,7 @@ class DlibFace(nn.Module):
 
 
 class _Block(nn.Module):
-    """Residual block. `down` halves the map: its skip path is an average pool."""
+    """Residual block. With `down` it halves the map, and its skip path is an average pool."""
 
     def __init__(self, n_in: int, n_out: int, *, down: bool = False) -> None:
         super().__init__()
@@ -79,44 +79,44 @@ class _Block(nn.Module):
         if not self.down:
             return relu_(y.add_(x))
         skip = avg_pool2d(x, 2)
-        # dlib's addition takes the larger of each dimension and zero-pads the smaller operand at its end.
+        # dlib's addition zero-pads the smaller operand at the end of each dimension.
         shape = [max(a, b) for a, b in zip(y.shape[1:], skip.shape[1:], strict=True)]
-        return relu_(_grown(y, shape) + _grown(skip, shape))
+        return relu_(_zero_pad(y, shape) + _zero_pad(skip, shape))
 
 
-def _grown(x: Tensor, shape: list[int]) -> Tensor:
+def _zero_pad(x: Tensor, shape: list[int]) -> Tensor:
     c, h, w = (want - have for want, have in zip(shape, x.shape[1:], strict=True))
     return pad(x, (0, w, 0, h, 0, c)) if c or h or w else x
 
 
 def read_dat(path: Path) -> tuple[list[tuple[NDArray[np.float32], NDArray[np.float32]]], NDArray[np.float32]]:
-    """The 29 folded (weight OIHW, bias) pairs and the (128, 256) matrix of a serialised dlib network.
+    """The 29 fused (weight OIHW, bias) pairs and the (128, 256) matrix of a serialized dlib network.
 
-    The layers lie innermost first, each as a name and its fields; see dlib's `dnn/layers.h`.
+    The file stores the innermost layer first, each layer as a name and its fields; see dlib's `dnn/layers.h`.
 
     Raises:
-        ValueError: the file is not that network.
+        ValueError: The file is not that network.
     """
     with path.open("rb") as file:
         reader = _Reader(file)
         if reader.integer() != 1 or reader.string() != "loss_metric_2":
-            raise ValueError(f"{path} does not begin as dlib's metric network does")
+            raise ValueError(f"{path} does not begin like a metric network of dlib")
         reader.floats(2)  # margin and threshold of the loss
         wrappers = _wrappers(reader)
         if reader.string() != "input_rgb_image_sized":
             raise ValueError(f"{path} has another input layer")
-        reader.floats(3)  # the mean colour
+        reader.floats(3)  # the mean color
         reader.ints(2)
         pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         matrix: NDArray[np.float32] | None = None
         for version in reversed(wrappers):
-            if version == 1:  # a tag or a skip: a layer without content
+            if version == 1:  # a tag or a skip layer, which has no content
                 continue
             kind = reader.string()
             if kind == "con_4":
                 pairs.append(_convolution(reader))
             elif kind == "affine_":
-                pairs[-1] = _folded(*pairs[-1], _affine(reader))
+                pairs[-1] = _fuse_affine(*pairs[-1], _affine(reader))
             elif kind == "fc_2":
                 matrix = _linear(reader)
             elif kind in ("max_pool_2", "avg_pool_2"):
@@ -129,12 +129,12 @@ def read_dat(path: Path) -> tuple[list[tuple[NDArray[np.float32], NDArray[np.flo
             if version == 3:
                 reader.integer()
         if file.read(1) or matrix is None or len(pairs) != 29:
-            raise ValueError(f"{path} does not end where dlib's face network does")
+            raise ValueError(f"{path} does not end where a face network of dlib ends")
     return pairs, matrix
 
 
 def _wrappers(reader: _Reader) -> list[int]:
-    """One version number per layer, outermost first: 2 a layer, 1 a tag or skip, 3 the innermost."""
+    """Version number of each layer, outermost first: 2 is a layer, 1 a tag or skip, 3 the innermost layer."""
     versions = [reader.integer()]
     while versions[-1] != 3:
         versions.append(reader.integer())
@@ -158,7 +158,7 @@ def _affine(reader: _Reader) -> NDArray[np.float32]:
     return params
 
 
-def _folded(
+def _fuse_affine(
     weight: NDArray[np.float32], bias: NDArray[np.float32], affine: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     gamma, beta = affine
@@ -176,7 +176,7 @@ def _linear(reader: _Reader) -> NDArray[np.float32]:
 
 
 class _Reader:
-    """dlib's primitives: integers with a control byte, floats as mantissa and exponent, raw tensors."""
+    """Read dlib's primitives: integers with a control byte, floats as mantissa and exponent, raw tensors."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -202,7 +202,7 @@ class _Reader:
         return self.take(self.integer()).decode("ascii")
 
     def shape(self) -> list[int]:
-        """A tensor that is only a view: its four dimensions."""
+        """The four dimensions of a view of a tensor."""
         self.integer()
         return self.ints(4)
 

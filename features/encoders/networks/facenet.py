@@ -1,4 +1,4 @@
-"""Inception-ResNet v1 as FaceNet's public weights want it: 512 numbers of length 1 per face.
+"""Inception-ResNet v1 for the public weights of FaceNet: 512 numbers per face, a vector of length 1.
 
     x (n, 3, 160, 160), RGB, (x - 127.5) / 128
       stem                              (n, 256, 17, 17)
@@ -23,13 +23,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
-from photogenic.features.encoders.networks.fuse_batchnorm import folded
-from photogenic.features.encoders.networks.state_dict import state
+from photogenic.features.encoders.networks.fuse_batchnorm import fuse_batchnorm
+from photogenic.features.encoders.networks.state_dict import read_state_dict
 
 __all__ = ["FaceNet"]
 
 _N_IDENTITIES = 8631
-"""Of VGGFace2: the published file holds their classifier, which nothing here asks."""
+"""Identities of VGGFace2. The published file contains their classifier, which is not used."""
 
 Size = int | tuple[int, int]
 
@@ -75,13 +75,13 @@ class FaceNet(nn.Module):
     def load(cls, path: Path | None) -> nn.Module:
         assert path is not None
         net = cls()
-        net.load_state_dict(state(path))
+        net.load_state_dict(read_state_dict(path))
         del net.logits
-        return folded(net)
+        return fuse_batchnorm(net)
 
 
 class _Conv(nn.Module):
-    """Convolution, batch normalisation, relu."""
+    """Convolution, batch normalization, relu."""
 
     def __init__(self, n_in: int, n_out: int, kernel: Size, *, stride: int = 1, padding: Size = 0) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class _Conv(nn.Module):
 
 
 class _Mixed(nn.Module):
-    """Branches side by side, their channels joined."""
+    """Parallel branches whose channels are concatenated."""
 
     def __init__(self, *branches: nn.Module) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class _Mixed(nn.Module):
 
 
 class _Residual(_Mixed):
-    """Branches, joined and brought back to the width of the input, scaled and added to it."""
+    """Parallel branches, concatenated, projected to the width of the input, scaled and added to it."""
 
     def __init__(self, width: int, scale: float, branches: tuple[int, list[nn.Module]], *, last: bool = False) -> None:
         joined, modules = branches

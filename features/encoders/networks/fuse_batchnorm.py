@@ -1,17 +1,17 @@
-"""Batch normalisation folded into the convolution before it: the same numbers to 1e-5 for half the memory traffic."""
+"""Fuse batch normalization into the convolution before it: equal results to 1e-5 for half the memory traffic."""
 
 from __future__ import annotations
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-__all__ = ["folded"]
+__all__ = ["fuse_batchnorm"]
 
 
-def folded(module: nn.Module) -> nn.Module:
-    """`module` in evaluation mode, changed in place.
+def fuse_batchnorm(module: nn.Module) -> nn.Module:
+    """Fuse every BatchNorm2d of `module`, in place, and switch it to evaluation mode.
 
-    Only for networks whose every BatchNorm2d normalises the convolution registered just before it, as in
+    Every BatchNorm2d must normalize the convolution that is registered just before it, as in
     torchvision's and timm's convolution blocks; timm's fused activation (`.act`) stays.
     """
     module.eval()
@@ -25,6 +25,6 @@ def folded(module: nn.Module) -> nn.Module:
             )
             setattr(module, name, getattr(child, "act", nn.Identity()))
         else:
-            folded(child)
+            fuse_batchnorm(child)
         before = child
     return module

@@ -1,8 +1,10 @@
-"""ImageNet's classifiers, cut off where their features are: torchvision's and timm's networks with named layers.
+"""Networks of torchvision and timm that were trained on ImageNet, without their classifiers.
 
-Every class loads the published file under its own names, so a wrong file is refused by name and shape.
-`load` is for looking at pictures: batch normalisation is folded in. `whole` is for training, with it; `cut` takes
-off the classifier of a network whose weights are still those it was drawn with.
+Each class loads the published file under the names of the file, so a wrong file is refused by name and shape.
+
+    load                 for inference: batch normalization is fused into the convolutions
+    load_trainable       for training: batch normalization stays separate
+    remove_classifier    of a network with random weights
 """
 
 from __future__ import annotations
@@ -12,14 +14,14 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from photogenic.features.encoders.networks.fuse_batchnorm import folded
-from photogenic.features.encoders.networks.state_dict import state
+from photogenic.features.encoders.networks.fuse_batchnorm import fuse_batchnorm
+from photogenic.features.encoders.networks.state_dict import read_state_dict
 
 __all__ = ["AlexNet", "EfficientNetLite0", "InceptionV3", "Vgg16"]
 
 
 class EfficientNetLite0(nn.Module):
-    """`pooled`: 1280 numbers. Source: Tan & Le 2019; TensorFlow's lite variant, without squeeze and swish."""
+    """Layer `pooled` (1280). Source: Tan & Le 2019; TensorFlow's lite variant, without squeeze-excitation and swish."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,25 +32,25 @@ class EfficientNetLite0(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"pooled": self.network.forward_head(self.network.forward_features(x), pre_logits=True)}
 
-    def cut(self) -> Self:
+    def remove_classifier(self) -> Self:
         self.network.reset_classifier(0)
         return self
 
     @classmethod
-    def whole(cls, path: Path | None) -> Self:
+    def load_trainable(cls, path: Path | None) -> Self:
         net = cls()
-        published = state(path)
-        # The publisher's names differ from timm's; order and shapes do not.
+        published = read_state_dict(path)
+        # The publisher's names differ from those of timm; order and shapes are the same.
         net.network.load_state_dict(dict(zip(net.network.state_dict(), published.values(), strict=True)))
-        return net.cut()
+        return net.remove_classifier()
 
     @classmethod
     def load(cls, path: Path | None) -> nn.Module:
-        return folded(cls.whole(path))
+        return fuse_batchnorm(cls.load_trainable(path))
 
 
 class InceptionV3(nn.Module):
-    """`prelogits`: 2048 numbers, the pooled features. Source: Szegedy et al. 2015, "Rethinking Inception"."""
+    """Layer `prelogits` (2048), the pooled features. Source: Szegedy et al. 2015, "Rethinking Inception"."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,25 +61,25 @@ class InceptionV3(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"prelogits": self.network(x)}
 
-    def cut(self) -> Self:
-        # In training too it answers its features alone, not those of the auxiliary classifier beside them.
+    def remove_classifier(self) -> Self:
+        # Without this, the network also returns the auxiliary classifier's output in training mode.
         self.network.AuxLogits, self.network.aux_logits = None, False
         self.network.fc = nn.Identity()
         return self
 
     @classmethod
-    def whole(cls, path: Path | None) -> Self:
+    def load_trainable(cls, path: Path | None) -> Self:
         net = cls()
-        net.network.load_state_dict(state(path))
-        return net.cut()
+        net.network.load_state_dict(read_state_dict(path))
+        return net.remove_classifier()
 
     @classmethod
     def load(cls, path: Path | None) -> nn.Module:
-        return folded(cls.whole(path))
+        return fuse_batchnorm(cls.load_trainable(path))
 
 
 class AlexNet(nn.Module):
-    """`fc6`, `fc7`: 4096 numbers each, after their relu, as Caffe's layers of these names. Source: Krizhevsky 2014."""
+    """Layers `fc6` and `fc7` (4096 each), after the relu, as Caffe's layers of these names. Source: Krizhevsky 2014."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,26 +91,26 @@ class AlexNet(nn.Module):
         net = self.network
         dropout, fc6, relu6, dropout7, fc7, relu7, _ = net.classifier
         x6 = relu6(fc6(dropout(net.avgpool(net.features(x)).flatten(1))))
-        # Not in place: fc6 is an answer too.
+        # Not in place, because fc6 is returned too.
         return {"fc6": x6, "fc7": relu7(fc7(dropout7(x6)))}
 
-    def cut(self) -> Self:
+    def remove_classifier(self) -> Self:
         self.network.classifier[-1] = nn.Identity()
         return self
 
     @classmethod
-    def whole(cls, path: Path | None) -> Self:
+    def load_trainable(cls, path: Path | None) -> Self:
         net = cls()
-        net.network.load_state_dict(state(path))
-        return net.cut()
+        net.network.load_state_dict(read_state_dict(path))
+        return net.remove_classifier()
 
     @classmethod
     def load(cls, path: Path | None) -> nn.Module:
-        return folded(cls.whole(path))
+        return fuse_batchnorm(cls.load_trainable(path))
 
 
 class Vgg16(nn.Module):
-    """`fc7`: 4096 numbers, after its relu. Source: Simonyan & Zisserman 2014, configuration D."""
+    """Layer `fc7` (4096), after the relu. Source: Simonyan & Zisserman 2014, configuration D."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,6 +125,6 @@ class Vgg16(nn.Module):
     @classmethod
     def load(cls, path: Path | None) -> nn.Module:
         net = cls()
-        net.network.load_state_dict(state(path))
+        net.network.load_state_dict(read_state_dict(path))
         net.network.classifier[-1] = nn.Identity()
         return net

@@ -1,4 +1,4 @@
-"""Wrappers that give any network the one forward that encoders have: a batch in, layers by name out."""
+"""Wrappers around networks: one adds an output layer, one returns layers by name as `Backbone.build` requires."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Headed", "Pooled"]
 
 
 class Headed(nn.Module):
-    """A network under one more layer with one output, (n,)."""
+    """A network with an additional linear layer with one output, (n,)."""
 
     def __init__(self, network: nn.Module, layer: str, dim: int) -> None:
         super().__init__()

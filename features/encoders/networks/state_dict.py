@@ -1,4 +1,4 @@
-"""Reading files of weights that torch wrote: tensors by name, and nothing that could run."""
+"""Read weight files of torch: tensors by name. Code in the file is never run."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]
 
-__all__ = ["state"]
+__all__ = ["read_state_dict"]
 
 
-def state(path: Path | None) -> dict[str, Tensor]:
+def read_state_dict(path: Path | None) -> dict[str, Tensor]:
     """The state dict in a file.
 
     Raises:
-        ValueError: the file holds something else. torch's own message would advise to run what it holds.
+        ValueError: The file holds something else. torch's own message would recommend to run the code in it.
     """
     assert path is not None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
-        raise ValueError("it is not a file of weights that torch saved") from error
+        raise ValueError("it is not a weight file that torch saved") from error
     if not isinstance(found, dict):
         raise ValueError("it holds no tensors by name")
     return found

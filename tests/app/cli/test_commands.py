@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from photogenic import FeatureStore
 from photogenic.app.cli.main import program
-from photogenic.features.encoders import finetuned
 from photogenic.features.encoders.registry import ENCODERS
 from photogenic.synthetic.swipes.world import make_world
 from photogenic.warehouse import InputError, LockedError, StoreError
@@ -234,8 +233,7 @@ def test_train_and_predict_without_anything_to_learn_from(store):
     assert run("predict", "x.jpg", "--store", store, "--run", "r", "--target", "gender").exit_code == 2
 
 
-def test_encoders_and_weights_are_listed(monkeypatch):
-    monkeypatch.setattr(finetuned, "_folders", {})  # of the stores that other tests opened in this process
+def test_encoders_and_weights_are_listed():
     encoders = json.loads(run("encoders", "--format", "json").stdout)
     assert [row["encoder"] for row in encoders] == list(ENCODERS)
     assert {"dlib_face": True}.items() <= {row["encoder"]: row["available"] for row in encoders}.items()

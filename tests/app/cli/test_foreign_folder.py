@@ -19,9 +19,8 @@ from photogenic.warehouse.processes import launch
 ROOMS = ("app", "features", "ingest", "models", "sql", "warehouse")
 NAMES = {*sys.stdlib_module_names, *packages_distributions(), *ROOMS, "sitecustomize", "usercustomize", "tests"}
 YOURS = """
-from photogenic.features.encoders import backbones
-from photogenic.features.encoders.registry import Encoder, register
-register(Encoder("mine", backbones.ALEXNET, "fc7", 4096, "cosine", "", ""))
+from photogenic.features.encoders import Encoder, encoder, register
+register(Encoder("mine", encoder("alexnet_fc7").backbone, "fc7", 4096, "cosine", "", ""))
 """
 FEATURES = Path(sys.executable).with_name("features")
 
@@ -73,7 +72,7 @@ async def test_the_process_beside_downloads_runs_none_of_them(ran, tmp_path):
 
 def test_processes_that_prepare_photos_run_none_of_them(ran, tmp_path):
     with Processes(Layout(tmp_path / "store"), None, {}, batch=1, n=1, n_slots=1) as prepare:
-        assert prepare([]).sightings == []
+        assert prepare([]).detections == []
     assert ran() == ""
 
 

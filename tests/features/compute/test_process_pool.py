@@ -14,7 +14,7 @@ import pytest
 from photogenic.features.compute import process_pool, worker_protocol
 from photogenic.features.compute.embed_store import embed_photos
 from photogenic.features.compute.pipeline import compute
-from photogenic.features.compute.preprocess import Order
+from photogenic.features.compute.preprocess import PhotoTask
 from photogenic.features.compute.process_pool import Processes
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.features.vectors import reader
@@ -79,11 +79,11 @@ def test_bytes_that_are_gone_are_the_same_error(tmp_path, by_processes):
 def test_a_process_that_somebody_kills_is_followed_by_another(tmp_path):
     gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
     (row,) = gallery.sql("select sha256 from photos")
-    order = [Order(str(row[0]), look=True, wanted=frozenset())]
+    order = [PhotoTask(str(row[0]), look=True, wanted=frozenset())]
     with Processes(gallery.layout, FaceSettings(), {}, batch=4, n=1, n_slots=1) as prepare:
         for _ in range(2):
             prepared = prepare(order)
-            assert len(prepared.sightings[0].faces) == 1
+            assert len(prepared.detections[0].faces) == 1
             prepared.done()
             prepare._all[0].child.kill()
 
@@ -92,7 +92,7 @@ def test_a_process_that_is_killed_twice_is_an_error_for_all_who_call(tmp_path, m
     monkeypatch.setattr(worker_protocol, "CALL", "tests.features.faces.deadly:serve_photos")
     gallery = Gallery(tmp_path / "store", {"p": deadly.picture("kill")})
     (row,) = gallery.sql("select sha256 from photos")
-    order = [Order(str(row[0]), look=True, wanted=frozenset())]
+    order = [PhotoTask(str(row[0]), look=True, wanted=frozenset())]
     with Processes(gallery.layout, FaceSettings(), {}, batch=4, n=1, n_slots=1) as prepare:
         for _ in range(2):
             with pytest.raises(StoreError, match="killed before its work was done, twice"):

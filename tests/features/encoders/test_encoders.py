@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,14 @@ from torch import nn
 
 from photogenic.features.encoders import batch_embedder as embedder_module
 from photogenic.features.encoders import registry
-from photogenic.features.encoders.backbones import Backbone
+from photogenic.features.encoders.base import Backbone, Encoder
 from photogenic.features.encoders.batch_embedder import Embedder, embedders
 from photogenic.features.encoders.device import Device, choose, one_thread_each
 from photogenic.features.encoders.networks import imagenet
 from photogenic.features.encoders.networks.facenet import FaceNet
-from photogenic.features.encoders.networks.fuse_batchnorm import folded
+from photogenic.features.encoders.networks.fuse_batchnorm import fuse_batchnorm
 from photogenic.features.encoders.networks.imagenet import AlexNet, EfficientNetLite0, InceptionV3, Vgg16
-from photogenic.features.encoders.registry import ENCODERS, Encoder, encoder, register
+from photogenic.features.encoders.registry import ENCODERS, encoder, register
 from photogenic.warehouse import EncoderError, WeightsError
 
 CPU = choose("cpu")
@@ -85,13 +87,13 @@ def test_names_and_shapes_are_those_of_the_published_files():
         assert ours == published[name], name
 
 
-def test_alexnet_answers_as_torchvision_and_gives_both_layers_in_one_pass(monkeypatch):
+def test_alexnet_matches_torchvision_and_returns_both_layers_in_one_pass(monkeypatch):
     from torchvision.models import alexnet
 
     theirs = alexnet(weights=None).eval()
     state = _filled(theirs)
     theirs.load_state_dict(state)
-    monkeypatch.setattr(imagenet, "state", lambda _: state)
+    monkeypatch.setattr(imagenet, "read_state_dict", lambda _: state)
     ours = AlexNet.load(None).eval()
     with torch.inference_mode():
         x = _batch(224)
@@ -108,14 +110,14 @@ def test_alexnet_answers_as_torchvision_and_gives_both_layers_in_one_pass(monkey
     assert len(passes) == 1
 
 
-def test_many_pictures_are_worth_a_translation_of_the_network(monkeypatch):
+def test_large_jobs_compile_the_network(monkeypatch):
     asked = []
 
     def translate(module, **options):
         asked.append(options)
         return torch.compile(module, backend="eager", **options)  # traced as it would be; no compiler is needed
 
-    monkeypatch.setattr(embedder_module, "_translated", translate)
+    monkeypatch.setattr(embedder_module, "_torch_compile", translate)
     device, pictures = dataclasses.replace(CPU, batch=4, compile_from=3), list(_pictures(8, 5))
     backbone = Backbone("small", "photo", 8, "centre", (0, 0, 0), (1, 1, 1), lambda _: _Small())
     one = [Encoder("small", backbone, "top", 6, "l2", "", "")]
@@ -127,14 +129,14 @@ def test_many_pictures_are_worth_a_translation_of_the_network(monkeypatch):
     assert not CPU.compiles(10**9)
 
 
-def test_a_network_that_cannot_be_translated_runs_as_it_is(monkeypatch, caplog):
+def test_a_network_that_does_not_compile_runs_uncompiled(monkeypatch, caplog):
     def fail(module, **_):
         def call(x):
             raise RuntimeError("no compiler here\nand more")
 
         return call
 
-    monkeypatch.setattr(embedder_module, "_translated", fail)
+    monkeypatch.setattr(embedder_module, "_torch_compile", fail)
     backbone = Backbone("small", "photo", 8, "centre", (0, 0, 0), (1, 1, 1), lambda _: _Small())
     made = Embedder([Encoder("small", backbone, "top", 6, "l2", "", "")], CPU, compiled=True)
     assert made(list(_pictures(8, 3)))["small"].shape == (3, 6)
@@ -190,20 +192,20 @@ class _Counting(nn.Module):
         return answer
 
 
-def test_vgg16_answers_as_torchvision(monkeypatch):
+def test_vgg16_matches_torchvision(monkeypatch):
     from torchvision.models import vgg16
 
     theirs = vgg16(weights=None, init_weights=False).eval()
     state = _filled(theirs)
     theirs.load_state_dict(state)
-    monkeypatch.setattr(imagenet, "state", lambda _: state)  # not through the disk: half a gigabyte
+    monkeypatch.setattr(imagenet, "read_state_dict", lambda _: state)  # not through the disk: half a gigabyte
     ours = Vgg16.load(None).eval()
     with torch.inference_mode():
         x = _batch(224, n=1)
         assert torch.allclose(theirs.classifier[-1](ours(x)["fc7"]), theirs(x), atol=1e-5)
 
 
-def test_inception_answers_as_torchvision_once_folded(tmp_path):
+def test_inception_matches_torchvision_after_fusing(tmp_path):
     from torchvision.models import Inception3
 
     theirs = Inception3(transform_input=False, init_weights=False).eval()
@@ -218,7 +220,7 @@ def test_inception_answers_as_torchvision_once_folded(tmp_path):
 
 
 def test_inceptions_input_is_what_its_publisher_scales_to():
-    # torchvision's own: ImageNet's normalisation, then a transform inside the network (transform_input).
+    # torchvision's own: ImageNet's normalization, then a transform inside the network (transform_input).
     from torchvision.models import Inception3
 
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8)).astype(np.float32)
@@ -232,7 +234,7 @@ def test_inceptions_input_is_what_its_publisher_scales_to():
     assert np.abs(ours - inside).max() < 1e-5
 
 
-def test_facenet_answers_as_the_published_code(tmp_path):
+def test_facenet_matches_the_published_code(tmp_path):
     # The numbers: facenet-pytorch 2.6.0's InceptionResnetV1 on the same weights and batch.
     _saved(FaceNet(), tmp_path, "facenet.pt")
     ours = FaceNet.load(tmp_path / "facenet.pt").eval()
@@ -244,7 +246,7 @@ def test_facenet_answers_as_the_published_code(tmp_path):
     assert found[1, -3:] == pytest.approx([0.01821950, 0.02462542, 0.05309785], abs=2e-6)
 
 
-def test_efficientnet_is_the_published_one_to_the_fold():
+def test_efficientnet_matches_the_published_weights_after_fusing():
     published = EfficientNetLite0.load(_path("efficientnet_lite0")).eval()
     plain = EfficientNetLite0()
     state = torch.load(_path("efficientnet_lite0"), weights_only=True)
@@ -260,7 +262,7 @@ def _path(name: str) -> Path:
     return resolve(weights(name))
 
 
-def test_folding_removes_every_normalisation_and_changes_nothing():
+def test_fusing_removes_every_batch_normalization_and_keeps_the_output():
     net = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3, bias=False), nn.BatchNorm2d(4)
     )
@@ -269,7 +271,7 @@ def test_folding_removes_every_normalisation_and_changes_nothing():
     with torch.inference_mode():
         x = _batch(12)
         before = net(x)
-        assert torch.allclose(folded(net)(x), before, atol=1e-5)
+        assert torch.allclose(fuse_batchnorm(net)(x), before, atol=1e-5)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
 
 
@@ -339,7 +341,7 @@ def test_a_name_that_timm_does_not_know_is_answered_with_near_ones():
 
 _YOURS = """
 import torch
-from photogenic.features.encoders.registry import Backbone, Encoder, register
+from photogenic.features.encoders import Backbone, Encoder, register
 
 class Mean(torch.nn.Module):
     def forward(self, x):
@@ -353,7 +355,7 @@ register(Encoder("mean_colour", backbone, "mean", dim=3, metric="l2", licence="C
 def test_your_own_encoder_is_ten_lines(tmp_path, monkeypatch):
     (tmp_path / "my_encoders_of_colour.py").write_text(_YOURS)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("FEATURES_ENCODERS", "my_encoders_of_colour")
+    monkeypatch.setenv("FEATURES_MODULES", "my_encoders_of_colour")
     try:
         yours = encoder("mean_colour")
         picture = np.zeros((32, 32, 3), np.uint8)
@@ -365,13 +367,26 @@ def test_your_own_encoder_is_ten_lines(tmp_path, monkeypatch):
             register(Encoder("mean_colour", yours.backbone, "mean", 3, "cosine", "", ""))
     finally:
         ENCODERS.pop("mean_colour", None)
-    monkeypatch.setenv("FEATURES_ENCODERS", "no_such_module_at_all")
-    with pytest.raises(EncoderError, match="FEATURES_ENCODERS names 'no_such_module_at_all'"):
+    monkeypatch.setenv("FEATURES_MODULES", "no_such_module_at_all")
+    with pytest.raises(EncoderError, match="FEATURES_MODULES names 'no_such_module_at_all'"):
         encoder("mean_colour")
 
 
-def test_a_setting_that_names_no_module_stands_in_the_way_of_no_encoder_of_ours(monkeypatch):
-    monkeypatch.setenv("FEATURES_ENCODERS", "no_such_module")
+def test_a_missing_user_module_does_not_block_published_encoders(monkeypatch):
+    monkeypatch.setenv("FEATURES_MODULES", "no_such_module")
     assert encoder("dlib_face").name == "dlib_face"
-    with pytest.raises(EncoderError, match="FEATURES_ENCODERS names 'no_such_module'"):
+    with pytest.raises(EncoderError, match="FEATURES_MODULES names 'no_such_module'"):
         encoder("mine")
+
+
+def test_what_users_import_is_in_the_package_and_loads_no_network():
+    program = (
+        "import sys, photogenic.features.encoders as package\n"
+        "for name in package.__all__: getattr(package, name)\n"
+        "assert callable(package.encoder) and callable(package.register)\n"
+        "print({'torch', 'timm'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+    with pytest.raises(ImportError):
+        from photogenic.features.encoders import nobody  # noqa: F401

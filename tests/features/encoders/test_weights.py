@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from photogenic.features.encoders import weights
-from photogenic.features.encoders.backbones import fits
+from photogenic.features.encoders.published import check_own_weights
 from photogenic.features.encoders.registry import encoder
 from photogenic.features.encoders.weights import WEIGHTS, Weights, Wheel, fetch, located, resolve
 from photogenic.warehouse import WeightsError
@@ -157,7 +157,7 @@ def _owned(folder, statement="{sha256}  net-1.bin\n"):
 
 
 def test_weights_of_ones_own_are_taken_where_their_digest_is_stated(tmp_path, monkeypatch, capsys):
-    weights._warn_of_own.cache_clear()
+    weights._warn_about_own_weights.cache_clear()
     sha256 = _owned(tmp_path / "mine")
     monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path / "mine"))
     entry = _entry()
@@ -240,9 +240,9 @@ def test_an_encoder_says_that_it_is_available_only_where_it_would_work(tmp_path,
 def test_a_file_of_something_else_fits_no_network(tmp_path, name, data):
     (tmp_path / "mine").write_bytes(data)
     with pytest.raises(WeightsError, match="does not fit"):
-        fits(weights.weights(name), tmp_path / "mine")
+        check_own_weights(weights.weights(name), tmp_path / "mine")
 
 
 def test_the_detector_cannot_be_replaced(tmp_path):
     with pytest.raises(WeightsError, match="cannot be replaced"):
-        fits(weights.weights("blazeface_short"), tmp_path / "mine")
+        check_own_weights(weights.weights("blazeface_short"), tmp_path / "mine")

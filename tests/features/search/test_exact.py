@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photogenic.features.search.exact import Metric, distances, nearest, on_gpu, unit_rows
-from photogenic.features.search.ivf import Shortcut
+from photogenic.features.search.ivf import IvfIndex
 
 
 def brute_force(X: np.ndarray, q: np.ndarray, k: int, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
@@ -138,8 +138,8 @@ def test_cells_learned_on_a_gpu_serve_as_well_as_those_of_a_cpu(monkeypatch: pyt
     reached = {}
     for switch in ("1", "0"):
         monkeypatch.setenv("FEATURES_GPU", switch)
-        shortcut = Shortcut.train(X, "IVF256,SQ8")
-        assert shortcut.index.ntotal == len(X)
-        reached[switch] = shortcut.tune(X, "l2", 0.95), shortcut.nprobe
+        ivf = IvfIndex.train(X, "IVF256,SQ8")
+        assert ivf.index.ntotal == len(X)
+        reached[switch] = ivf.tune(X, "l2", 0.95), ivf.nprobe
     assert reached["1"][0] >= 0.95
     assert reached["1"][1] <= 2 * reached["0"][1]

@@ -15,9 +15,9 @@ import pytest
 from photogenic.features.search import index
 from photogenic.features.search.exact import nearest, unit_rows
 from photogenic.features.search.index_files import IndexManifest
-from photogenic.features.search.ivf import kind_for, shortcut_bytes
+from photogenic.features.search.ivf import ivf_bytes, kind_for
 from photogenic.features.vectors import reader
-from photogenic.features.vectors.writer import Shelf
+from photogenic.features.vectors.writer import VectorWriter
 from photogenic.maintenance.doctor.artifacts import examine_artefacts
 from photogenic.warehouse import AuditError, Database, Layout, Settings, Store, StoreError
 from tests.features.toy import clustered, put_vectors
@@ -30,7 +30,7 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a shortcut worth while at test size."""
+    """Make an IVF index worth while at test size."""
     monkeypatch.setattr("photogenic.features.search.ivf.EXACT_BYTES", 0)
     monkeypatch.setattr("photogenic.features.search.ivf._LEAST", 100)
 
@@ -154,7 +154,7 @@ def test_vectors_that_are_not_finite_are_left_out(layout: Layout, monkeypatch, m
     """A former version stored them; they were in the way of the whole index."""
     X = np.ones((3, 3), np.float32)
     X[1, 1] = odd
-    monkeypatch.setattr(Shelf, "storable", lambda _, X: np.ones(len(X), np.bool_))
+    monkeypatch.setattr(VectorWriter, "storable", lambda _, X: np.ones(len(X), np.bool_))
     put_vectors(layout, "toy", names(range(3)), X, metric=metric)
     made = build(layout)
     assert (made.n_photos, made.n_bad) == (2, 1)
@@ -167,7 +167,7 @@ def test_vectors_that_are_not_finite_are_left_out(layout: Layout, monkeypatch, m
 
 
 def test_vectors_none_of_which_is_finite_make_an_empty_index(layout: Layout, monkeypatch) -> None:
-    monkeypatch.setattr(Shelf, "storable", lambda _, X: np.ones(len(X), np.bool_))
+    monkeypatch.setattr(VectorWriter, "storable", lambda _, X: np.ones(len(X), np.bool_))
     put_vectors(layout, "toy", names(range(3)), np.full((3, 3), np.nan))
     assert (build(layout).n_photos, len(index.load(layout, "toy"))) == (0, 0)
 
@@ -189,7 +189,7 @@ def test_leftovers_of_a_killed_build_are_swept(layout: Layout) -> None:
 
 @pytest.mark.parametrize("room", [300, 45_000, 55_000])
 def test_a_disk_that_takes_no_more_is_reported_and_the_index_kept(layout: Layout, small_cells: None, room: int) -> None:
-    """No file may grow beyond `room` bytes: too little for the ids, for the matrix, for the shortcut."""
+    """No file may grow beyond `room` bytes: too little for the ids, for the matrix, for the IVF index."""
     X = clustered(np.random.default_rng(0), 6000, 2, 40)
     put_vectors(layout, "toy", names(range(50)), X[:50])
     kept = build(layout)
@@ -239,7 +239,7 @@ def test_kind_follows_size_and_memory() -> None:
     assert kind_for(200_000, 512) == "IVF2048,SQ8"
     assert kind_for(200_000, 512, memory=50 * 10**6) == "IVF2048,PQ128"
     assert kind_for(76_000, 512, memory=50 * 10**6) == "IVF1024,SQ8"
-    assert shortcut_bytes("IVF2048,SQ8", 200_000, 512) == 200_000 * 520 + 2048 * 2048
+    assert ivf_bytes("IVF2048,SQ8", 200_000, 512) == 200_000 * 520 + 2048 * 2048
 
 
 def test_a_memory_that_nothing_fits_is_refused_with_what_would(layout: Layout, small_cells: None) -> None:
@@ -267,9 +267,9 @@ def test_a_shortcut_finds_what_it_promises(layout: Layout, small_cells: None, me
     made = build(layout, recall=0.95)
     held = index.load(layout, "toy")
     assert made.kind == "IVF128,SQ8"
-    assert held.shortcut is not None
+    assert held.ivf is not None
     Q = clustered(rng, 300, 32, 50)
-    distances, rows = held.shortcut.search(held.vectors, Q, 10, metric)
+    distances, rows = held.ivf.search(held.vectors, Q, 10, metric)
     true, true_rows = nearest(held.vectors, Q, 10, metric)
     found = rows == true_rows
     assert made.recall_at_10 >= 0.95
@@ -291,9 +291,9 @@ def test_changes_are_taken_over_until_the_cells_are_worn(layout: Layout, small_c
     second = build(layout, recall=0.9)
     assert (second.n_trained, second.n_drifted) == (3000, 402)
     held = index.load(layout, "toy")
-    assert held.shortcut is not None
-    assert held.shortcut.index.ntotal == 3200
-    distances, found = held.shortcut.search(held.vectors, np.array(held.vectors), 1, "l2")
+    assert held.ivf is not None
+    assert held.ivf.index.ntotal == 3200
+    distances, found = held.ivf.search(held.vectors, np.array(held.vectors), 1, "l2")
     np.testing.assert_array_equal(found[:, 0], np.arange(3200))  # each photo finds itself under its new row
     assert distances.max() == 0
 

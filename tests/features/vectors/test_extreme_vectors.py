@@ -9,10 +9,11 @@ from PIL import Image
 
 from photogenic import FeatureStore
 from photogenic.features.compute.pipeline import embed_files
-from photogenic.features.encoders.registry import ENCODERS, Backbone, Encoder, register
+from photogenic.features.encoders.base import Backbone, Encoder
+from photogenic.features.encoders.registry import ENCODERS, register
 from photogenic.features.search import index
 from photogenic.features.search.exact import is_extreme, nearest, unit_rows
-from photogenic.features.search.ivf import Shortcut
+from photogenic.features.search.ivf import IvfIndex
 from photogenic.features.vectors import reader
 from photogenic.warehouse import InputError
 from tests.features.search.test_exact import brute_force
@@ -66,9 +67,9 @@ def test_vectors_of_every_size_at_once():
 def test_a_shortcut_gives_true_distances(size):
     rng = np.random.default_rng(3)
     X = rng.normal(size=(2000, 8)).astype(np.float32)
-    shortcut = Shortcut.train(X, "IVF16,SQ8")
-    shortcut.nprobe = 16
-    found, rows = shortcut.search((X * np.float32(size)), (X[:20] * np.float32(size)), 5, "l2")
+    ivf = IvfIndex.train(X, "IVF16,SQ8")
+    ivf.nprobe = 16
+    found, rows = ivf.search((X * np.float32(size)), (X[:20] * np.float32(size)), 5, "l2")
     assert np.isfinite(found[rows >= 0]).all()
     true = np.linalg.norm(X[rows[:, 1]].astype(np.float64) - X[:20].astype(np.float64), axis=1) * size
     if size == 1.0:

@@ -14,9 +14,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from photogenic.features.encoders.registry import Backbone, Encoder
+from photogenic.features.encoders.base import Backbone, Encoder
 from photogenic.features.vectors import reader, writer
-from photogenic.features.vectors.writer import Shelf
+from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.storage import parquet_parts
 from photogenic.warehouse.storage.manifest import sealed, unsealed
@@ -36,7 +36,7 @@ def _vector(sha256: str, flip: bool = False) -> np.ndarray:
     return np.random.default_rng([*sha256.encode(), flip]).standard_normal(DIM).astype(np.float32)
 
 
-def _append(on: Shelf, photos: dict[str, str], flip: bool = False) -> None:
+def _append(on: VectorWriter, photos: dict[str, str], flip: bool = False) -> None:
     X = np.stack([_vector(sha256, flip) for sha256 in photos.values()])
     on.append(list(photos), list(photos.values()), [flip] * len(photos), X)
 
@@ -59,10 +59,10 @@ def _check(layout: Layout, photos: dict[str, str], flip: bool = False) -> None:
 
 def test_what_was_put_in_comes_out_by_id(layout):
     photos = _photos(50)
-    on = Shelf(layout, TOY, "")
+    on = VectorWriter(layout, TOY, "")
     for some in (dict(list(photos.items())[30:]), dict(list(photos.items())[:30])):
         _append(on, some)
-    on.seal(_wanted(photos))
+    on.commit(_wanted(photos))
     _check(layout, photos)
     ids, X = reader.read(layout, "toy", ["p0031", "p0002", "p0031"])
     assert ids == ["p0031", "p0002", "p0031"]
@@ -72,11 +72,11 @@ def test_what_was_put_in_comes_out_by_id(layout):
 
 
 def test_rows_that_no_manifest_lists_are_not_seen(layout):
-    on = Shelf(layout, TOY, "")
+    on = VectorWriter(layout, TOY, "")
     _append(on, _photos(3))
     with pytest.raises(StoreError, match="holds no toy vectors"):
         reader.read(layout, "toy")
-    on.seal(_wanted(_photos(3)))
+    on.commit(_wanted(_photos(3)))
     _append(on, _photos(3, start=3))
     _check(layout, _photos(3))
 
@@ -86,11 +86,11 @@ def test_many_row_groups_are_read_back_exactly(layout, monkeypatch):
     monkeypatch.setattr(writer, "ROW_GROUP", 16)
     monkeypatch.setattr(writer, "_FULL", 50)
     photos = _photos(333)
-    on = Shelf(layout, TOY, "")
+    on = VectorWriter(layout, TOY, "")
     shuffled = np.random.default_rng(0).permutation(list(photos.items()))
     for at in range(0, 333, 40):
         _append(on, dict(shuffled[at : at + 40].tolist()))
-    on.seal(_wanted(photos))
+    on.commit(_wanted(photos))
     made = reader.manifest(layout, "toy")
     assert [part.rows for part in made.parts if part.rows < 50] == [33]
     _check(layout, photos)
@@ -100,9 +100,9 @@ def test_many_row_groups_are_read_back_exactly(layout, monkeypatch):
 
 
 def test_it_is_ordinary_parquet_for_everybody_else(layout):
-    on = Shelf(layout, TOY, "")
+    on = VectorWriter(layout, TOY, "")
     _append(on, _photos(20))
-    on.seal(_wanted(_photos(20)))
+    on.commit(_wanted(_photos(20)))
     files = f"{layout.embeddings('toy')}/*.parquet"
     rows = duckdb.sql(f"select photo_id, sha256, flip, embedding from '{files}' order by photo_id").fetchall()
     assert [row[:3] for row in rows] == [(i, s, False) for i, s in _photos(20).items()]
@@ -114,12 +114,12 @@ def test_it_is_ordinary_parquet_for_everybody_else(layout):
 
 
 def test_photos_that_vanished_or_changed_lose_their_vectors(layout):
-    on = Shelf(layout, TOY, "")
+    on = VectorWriter(layout, TOY, "")
     _append(on, _photos(10))
-    on.seal(_wanted(_photos(10)))
+    on.commit(_wanted(_photos(10)))
     left = {i: s for i, s in _photos(10).items() if i not in ("p0003", "p0007")}
     left["p0005"] = "other bytes"
-    on.seal(_wanted(left))
+    on.commit(_wanted(left))
     del left["p0005"]
     _check(layout, left)
     text = b"".join(path.read_bytes() for path in layout.embeddings("toy").iterdir())
@@ -129,22 +129,22 @@ def test_photos_that_vanished_or_changed_lose_their_vectors(layout):
 
 
 def test_a_photo_with_the_bytes_of_another_gets_its_vector(layout):
-    on = Shelf(layout, TOY, "")
+    on = VectorWriter(layout, TOY, "")
     _append(on, _photos(4))
-    on.seal(_wanted(_photos(4)))
+    on.commit(_wanted(_photos(4)))
     twins = {**_photos(4), "p9": "s0002"}
-    on.seal(_wanted(twins))
+    on.commit(_wanted(twins))
     _check(layout, twins)
     only_the_twin = {"p9": "s0002"}
-    on.seal(_wanted(only_the_twin))
+    on.commit(_wanted(only_the_twin))
     _check(layout, only_the_twin)
 
 
 def test_mirror_images_are_read_apart(layout):
-    on = Shelf(layout, TOY, "")
+    on = VectorWriter(layout, TOY, "")
     _append(on, _photos(5))
     _append(on, _photos(3), flip=True)
-    on.seal(_wanted(_photos(5)))
+    on.commit(_wanted(_photos(5)))
     made = reader.manifest(layout, "toy")
     assert (made.n_photos, made.n_flips) == (5, 3)
     _check(layout, _photos(5))
@@ -154,11 +154,11 @@ def test_mirror_images_are_read_apart(layout):
 
 
 def test_sealing_what_is_in_order_changes_no_file(layout):
-    on = Shelf(layout, TOY, "")
+    on = VectorWriter(layout, TOY, "")
     _append(on, _photos(5))
-    on.seal(_wanted(_photos(5)))
+    on.commit(_wanted(_photos(5)))
     before = {path: path.stat().st_mtime_ns for path in layout.embeddings("toy").iterdir()}
-    Shelf(layout, TOY, "").seal(_wanted(_photos(5)))
+    VectorWriter(layout, TOY, "").commit(_wanted(_photos(5)))
     assert {path: path.stat().st_mtime_ns for path in layout.embeddings("toy").iterdir()} == before
 
 
@@ -166,18 +166,18 @@ def test_small_builds_rewrite_each_row_a_few_times_only(layout, monkeypatch):
     monkeypatch.setattr(writer, "_FULL", 256)
     monkeypatch.setattr(writer, "_SMALL", 1)
     written = 0
-    gathered = Shelf._gathered
+    gathered = VectorWriter._gathered
 
-    def counting(self: Shelf, paths: list[Path], rows: pl.DataFrame) -> Path:
+    def counting(self: VectorWriter, paths: list[Path], rows: pl.DataFrame) -> Path:
         nonlocal written
         written += len(rows)
         return gathered(self, paths, rows)
 
-    monkeypatch.setattr(Shelf, "_gathered", counting)
+    monkeypatch.setattr(VectorWriter, "_gathered", counting)
     for n in range(1, 101):
-        on = Shelf(layout, TOY, "")
+        on = VectorWriter(layout, TOY, "")
         _append(on, _photos(1, start=n - 1))
-        on.seal(_wanted(_photos(n)))
+        on.commit(_wanted(_photos(n)))
     _check(layout, _photos(100))
     assert written < 100 * 8
     assert len(reader.manifest(layout, "toy").parts) <= 8
@@ -187,34 +187,34 @@ def test_the_content_names_the_vectors_and_not_the_day(layout, tmp_path):
     made = []
     for folder, order in (("one", range(8)), ("two", reversed(range(8)))):
         there = Layout(tmp_path / folder)
-        on = Shelf(there, TOY, "")
+        on = VectorWriter(there, TOY, "")
         for start in order:
             _append(on, _photos(2, start=2 * start))
-        on.seal(_wanted(_photos(16)))
+        on.commit(_wanted(_photos(16)))
         made.append(reader.manifest(there, "toy"))
     assert made[0].content == made[1].content
     assert made[0].parts == made[1].parts
 
 
 def test_vectors_of_another_network_are_not_mixed_in(layout):
-    old = Shelf(layout, TOY, "")
+    old = VectorWriter(layout, TOY, "")
     _append(old, _photos(4))
-    old.seal(_wanted(_photos(4)))
+    old.commit(_wanted(_photos(4)))
     newer = Encoder("toy", NET, "bottom", DIM, "l2", "none", "nobody")
-    on = Shelf(layout, newer, "")
-    assert len(on.held()) == 0
+    on = VectorWriter(layout, newer, "")
+    assert len(on.stored()) == 0
     _append(on, _photos(2))
     assert reader.manifest(layout, "toy").digest == old.digest  # readers keep the old ones until the seal
-    on.seal(_wanted(_photos(4)))
+    on.commit(_wanted(_photos(4)))
     assert reader.manifest(layout, "toy").digest == on.digest
     _check(layout, _photos(2))
     assert list(layout.embeddings("toy").glob(f"{old.digest}-*")) == []
 
 
 def test_a_mismatch_is_refused_and_both_sides_are_named(layout):
-    on = Shelf(layout, TOY, "")
+    on = VectorWriter(layout, TOY, "")
     _append(on, _photos(4))
-    on.seal(_wanted(_photos(4)))
+    on.commit(_wanted(_photos(4)))
     path = layout.embeddings("toy") / "manifest.json"
     facts = json.loads(path.read_text())
     path.write_bytes(sealed(unsealed(path.read_bytes()) | {"digest": "somebody else"}))
@@ -230,28 +230,28 @@ def test_a_mismatch_is_refused_and_both_sides_are_named(layout):
     part.unlink()
     with pytest.raises(StoreError, match="which is not there"):
         reader.read(layout, "toy")
-    on.seal(_wanted(_photos(4)))  # the next build heals it
+    on.commit(_wanted(_photos(4)))  # the next build heals it
     _check(layout, {})
 
 
 def test_float16_halves_the_bytes_and_reads_as_float32(layout):
-    on = Shelf(layout, TOY, "", dtype="float16")
+    on = VectorWriter(layout, TOY, "", dtype="float16")
     _append(on, _photos(30))
-    on.seal(_wanted(_photos(30)))
+    on.commit(_wanted(_photos(30)))
     _, X = reader.read(layout, "toy")
     assert X.dtype == np.float32
     expected = np.array([_vector(s) for s in _photos(30).values()])
     assert 0 < np.abs(X - expected).max() < 2e-3
-    assert on.digest == Shelf(layout, TOY, "").digest  # as they are held
-    assert on.digest != Shelf(layout, TOY, "", dtype="float32").digest
+    assert on.digest == VectorWriter(layout, TOY, "").digest  # as they are held
+    assert on.digest != VectorWriter(layout, TOY, "", dtype="float32").digest
 
 
 def test_a_set_once_opened_stays_whole_while_newer_ones_appear(layout):
-    on = Shelf(layout, TOY, "")
+    on = VectorWriter(layout, TOY, "")
     _append(on, _photos(6))
-    on.seal(_wanted(_photos(6)))
+    on.commit(_wanted(_photos(6)))
     held = reader.opened(layout, "toy")
-    on.seal(_wanted(_photos(2)))
+    on.commit(_wanted(_photos(2)))
     assert held.ids() == sorted(_photos(6))
     assert len(held.read()[1]) == 6
     assert reader.opened(layout, "toy").ids() == sorted(_photos(2))
@@ -259,9 +259,9 @@ def test_a_set_once_opened_stays_whole_while_newer_ones_appear(layout):
 
 
 def test_a_part_that_the_disk_does_not_take_is_said_and_damages_nothing(layout):
-    on = Shelf(layout, TOY, "")
+    on = VectorWriter(layout, TOY, "")
     _append(on, _photos(3))
-    on.seal(_wanted(_photos(3)))
+    on.commit(_wanted(_photos(3)))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))  # no file may grow beyond
     try:
@@ -272,7 +272,7 @@ def test_a_part_that_the_disk_does_not_take_is_said_and_damages_nothing(layout):
     _check(layout, _photos(3))
     assert list(layout.embeddings("toy").glob(".*.tmp")) == []
     _append(on, _photos(400, start=3))
-    on.seal(_wanted(_photos(403)))
+    on.commit(_wanted(_photos(403)))
     _check(layout, _photos(403))
 
 
@@ -285,18 +285,18 @@ def test_a_full_disk_is_said_and_damages_nothing(tmp_path):
         pytest.skip("no file system can be mounted here")
     try:
         layout = Layout(disk / "store")
-        on = Shelf(layout, TOY, "")
+        on = VectorWriter(layout, TOY, "")
         _append(on, _photos(3))
-        on.seal(_wanted(_photos(3)))
+        on.commit(_wanted(_photos(3)))
         with pytest.raises(StoreError, match=r"cannot be written: .*No space left"):
             for start in range(3, 100_000, 400):
                 _append(on, _photos(400, start=start))
         _check(layout, _photos(3))
         assert list(layout.embeddings("toy").glob(".*.tmp")) == []
         subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
-        on = Shelf(layout, TOY, "")
+        on = VectorWriter(layout, TOY, "")
         _append(on, _photos(1000))
-        on.seal(_wanted(_photos(1000)))
+        on.commit(_wanted(_photos(1000)))
         _check(layout, _photos(1000))
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)  # lazy: the vectors read are still mapped

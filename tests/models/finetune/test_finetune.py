@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from photogenic import FeatureStore
-from photogenic.features.encoders.finetuned import look_in, trainable
+from photogenic.features.encoders.finetuned import trainable
 from photogenic.features.encoders.registry import encoder, encoders
 from photogenic.models.data.split_config import Division
 from photogenic.models.finetune.finetune import finetune
@@ -87,9 +87,9 @@ def test_it_is_a_run_beside_the_others(tuned):
 def test_it_is_an_encoder_with_its_digest_in_the_manifest(tuned):
     store, board = tuned
     name = name_of(board)
-    entry = encoder(name)
+    entry = encoder(name, store.layout.models)
     assert (entry.dim, entry.size, entry.input, entry.available) == (1280, 224, "photo", True)
-    assert name in [one.name for one in encoders()]
+    assert name in [one.name for one in encoders(store.layout.models)]
     facts = json.loads((folder_of(store, name) / "encoder.json").read_text())
     manifest = json.loads((store.layout.embeddings(name) / "manifest.json").read_text())
     assert facts["weights_sha256"] == manifest["weights_sha256"] == entry.backbone.weights_sha256()
@@ -159,8 +159,7 @@ def test_killed_and_called_again_it_is_the_same_network(tuned, world, tmp_path):
     with FeatureStore(tmp_path / "store") as store:
         assert (folder_of(store, name_of(board)) / "checkpoint" / "checkpoint.json").exists()
         with pytest.raises(EncoderError, match="was fine-tuned in this store"):
-            look_in(store.layout.models)
-            encoder(name_of(board).replace("@", "@0000")[:-4])
+            encoder(name_of(board).replace("@", "@0000")[:-4], store.layout.models)
         again = finetune(store, **QUICK)
     assert name_of(again) == name_of(board)
     files = [folder_of(one, name_of(board)) / "network.safetensors" for one in (tuned[0], store)]
@@ -170,12 +169,11 @@ def test_killed_and_called_again_it_is_the_same_network(tuned, world, tmp_path):
 def test_damaged_weights_are_refused(tuned):
     store, board = tuned
     path = folder_of(store, name_of(board)) / "network.safetensors"
-    look_in(store.layout.models)  # another store may have the same network
     sound = path.read_bytes()
     path.write_bytes(sound[:-1] + b"\x55")
     try:
         with pytest.raises(WeightsError, match=r"SHA-256[\s\S]*features finetune again"):
-            encoder(name_of(board)).backbone.module()
+            encoder(name_of(board), store.layout.models).backbone.module()
     finally:
         path.write_bytes(sound)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from photogenic.features.encoders.backbones import Backbone
+from photogenic.features.encoders.base import Backbone
 from photogenic.features.encoders.device import CPU, choose
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.finetune import checkpoints

