@@ -22,9 +22,9 @@ def _put_yours_last() -> None:
     home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     yours = [folder for folder in sys.path if folder != home and os.path.abspath(folder) in added]
     sys.path[:] = [folder for folder in sys.path if folder not in yours]
-    from photogenic.warehouse.processes.launch import look_last
+    from photogenic.warehouse.processes.launch import append_module_folders
 
-    look_last(yours)
+    append_module_folders(yours)
 
 
 # Only in the program itself, and before anything is imported that Python has not loaded by itself.

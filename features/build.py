@@ -26,7 +26,7 @@ from photogenic.features.search import index, index_files
 from photogenic.features.search.index_files import IndexManifest
 from photogenic.features.similarity.relations import Likeness, update_likeness
 from photogenic.features.vectors import reader
-from photogenic.warehouse import Database, EncoderError, InputError, Layout, Progress, Store, StoreError, silent
+from photogenic.warehouse import Database, EncoderError, InputError, Layout, Progress, Store, StoreError, no_progress
 from photogenic.warehouse.labels.build import BuildReport as LabelReport
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
@@ -95,7 +95,7 @@ def build(
     engine: Engine | None = None,
     master: str | None = None,
     facts: str | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> BuildReport:
     """Do what is missing or stale.
 

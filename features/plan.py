@@ -21,7 +21,7 @@ from photogenic.features.faces.detector import FaceSettings
 from photogenic.features.previous_build import Engine, chosen_cluster
 from photogenic.features.search import index
 from photogenic.features.similarity.relations import stale_likeness
-from photogenic.warehouse import Database, Layout, Progress, Store, silent
+from photogenic.warehouse import Database, Layout, Progress, Store, no_progress
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.labels.plan import LabelPlan, plan_labels
 from photogenic.warehouse.option_ranges import check
@@ -84,7 +84,7 @@ def plan(
     engine: Engine | None = None,
     master: str | None = None,
     facts: str | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> BuildPlan:
     """Rehearse `build` with the same arguments. Needs no lock and writes nothing.
 

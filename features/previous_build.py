@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Literal, get_args
 
 from photogenic.warehouse import Database, InputError
-from photogenic.warehouse.labels.build import former_cluster
+from photogenic.warehouse.labels.build import last_cluster
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.spark.session import Cluster
 
@@ -78,7 +78,7 @@ def chosen_cluster(
     former = None
     if engine != "duckdb" and db.layout.snapshot.exists():
         with db.read() as con:
-            former = former_cluster(con)
+            former = last_cluster(con)
     if engine != "spark":
         return former
     facts = facts or (former.facts if former else None)

@@ -10,8 +10,8 @@ from photogenic.features.build import held_encoders
 from photogenic.features.search import index_files
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Database, Layout, Store
-from photogenic.warehouse.duckdb_store.live_status import underway
-from photogenic.warehouse.labels.build import former_cluster
+from photogenic.warehouse.duckdb_store.live_status import read_live_status
+from photogenic.warehouse.labels.build import last_cluster
 from photogenic.warehouse.labels.compute import Computation
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.storage.lock import holder
@@ -36,7 +36,7 @@ def status(store: Store) -> dict[str, Any]:
         embeddings: by encoder: n_photos, n_pictures (photos that could have a vector, faces permitting),
             index (kind, recall_at_10, p50_ms; None: there is none), index_stale.
         writer: who holds the lock now, or None.
-        underway: the stages that the writer is at, see `warehouse.duckdb_store.live_status.underway`.
+        underway: the stages that the writer is at, see `warehouse.duckdb_store.live_status.read_live_status`.
 
     Raises:
         StoreError: there is no store.
@@ -62,7 +62,7 @@ def status(store: Store) -> dict[str, Any]:
         "labels": freshness(store.database),
         "embeddings": {name: _vectors(layout, name, photos.get("ok", 0)) for name in held_encoders(layout)},
         "writer": None if (writer := holder(layout.lock)) is None else str(writer),
-        "underway": underway(layout),
+        "underway": read_live_status(layout),
     }
 
 
@@ -84,7 +84,7 @@ def _changed(con: DuckDBPyConnection) -> list[str]:
     ((as_of,),) = con.execute("select as_of from clock").fetchall()
     changed = Computation(con, as_of, LabelOptions(), rehearsal=True).changed_sources()
     # Spark's swipes lie elsewhere: whether there are more by now is known when it looks at them.
-    return [source for source in changed if source != "swipes" or former_cluster(con) is None]
+    return [source for source in changed if source != "swipes" or last_cluster(con) is None]
 
 
 def _vectors(layout: Layout, name: str, n_pictures: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from photogenic.models.heads.kernel import fit_kernel
 from photogenic.models.heads.linear import CLASSIC, fit_classic
 from photogenic.models.heads.mlp import DEPTHS
 from photogenic.models.heads.spark_svm import MLLIB, fit_mllib
-from photogenic.warehouse import InputError, Progress, silent
+from photogenic.warehouse import InputError, Progress, no_progress
 
 __all__ = ["ALIASES", "ENSEMBLE", "HEADS", "fit_all", "pairs"]
 
@@ -32,7 +32,7 @@ def fit_all(
     seed: int,
     device: str,
     master: str | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> dict[tuple[str, str], Fitted]:
     """(target, head) -> the head; with folds, the heads of all folds as one.
 

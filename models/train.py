@@ -43,7 +43,7 @@ from photogenic.models.heads.spark_svm import PUBLISHED as PUBLISHED_SVM
 from photogenic.models.publish import Unpublished
 from photogenic.models.runs import run_store
 from photogenic.models.runs.run_store import Run
-from photogenic.warehouse import InputError, PhotogenicError, Progress, StoreError, silent
+from photogenic.warehouse import InputError, PhotogenicError, Progress, StoreError, no_progress
 from photogenic.warehouse.option_ranges import check
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def train(
     seed: int = 0,
     device: str | None = None,
     master: str | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Leaderboard:
     """Train every combination that is not trained yet; the leaderboard of all that were asked for.
 

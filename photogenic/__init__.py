@@ -4,7 +4,7 @@
 Names load on first use, so that `import photogenic` is instant and a sub-package loads no facade.
 """
 
-# Nothing is imported here: what $PYTHONPATH names is put behind all else in app/__init__.py, which comes after.
+# Nothing is imported here: app/__init__.py, which is imported later, moves the folders of $PYTHONPATH to the end.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

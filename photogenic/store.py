@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from photogenic.warehouse import Database, Layout, Progress, Settings, Store, default_store, silent
-from photogenic.warehouse.duckdb_store.history import History, Remembering
-from photogenic.warehouse.duckdb_store.live_status import telling
-from photogenic.warehouse.processes.threads import share_out
+from photogenic.warehouse import Database, Layout, Progress, Settings, Store, default_store, no_progress
+from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
+from photogenic.warehouse.duckdb_store.live_status import report_live_status
+from photogenic.warehouse.processes.threads import limit_library_threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,13 +54,15 @@ class FeatureStore:
     """
 
     def __init__(
-        self, path: str | Path | None = None, *, settings: Settings | None = None, progress: Progress = silent
+        self, path: str | Path | None = None, *, settings: Settings | None = None, progress: Progress = no_progress
     ) -> None:
         self.layout = Layout(Path(path) if path is not None else default_store())
         settings = settings or Settings.from_environment()
-        share_out(settings.threads)
+        limit_library_threads(settings.threads)
         self.database = Database(self.layout, settings)
-        self.progress = progress if isinstance(progress, Remembering) else Remembering(progress, History("python"))
+        self.progress = (
+            progress if isinstance(progress, RecordingProgress) else RecordingProgress(progress, History("python"))
+        )
         self.database.history = self.progress.history
         self._searcher: Searcher | None = None
 
@@ -134,7 +136,7 @@ class FeatureStore:
         given = {name: value for name, value in locals().items() if name != "self"}
         from photogenic.features.build import build
 
-        with telling(self.layout, self.progress) as progress:
+        with report_live_status(self.layout, self.progress) as progress:
             return build(self.database, self.layout, **given, progress=progress)
 
     def plan(
@@ -172,7 +174,7 @@ class FeatureStore:
         """Remove people from everything, and finish an erase that was cut off. See `maintenance.erase.erase.erase`."""
         from photogenic.maintenance.erase.erase import erase
 
-        with telling(self.layout, self.progress) as progress:
+        with report_live_status(self.layout, self.progress) as progress:
             return erase(self._store.reporting_to(progress), user_ids)
 
     def backup(self, folder: str | Path, *, thorough: bool = False) -> BackupReport:
@@ -278,5 +280,5 @@ class FeatureStore:
     ) -> list[Account]:
         from photogenic.ingest.tabular.load import ingest
 
-        with telling(self.layout, self.progress) as progress:
+        with report_live_status(self.layout, self.progress) as progress:
             return ingest(self._store.reporting_to(progress), kind, files, mapping=mapping or {}, images=images)

@@ -1,10 +1,9 @@
 """sql: how is it computed?
 
 One file per relation, each a bare SELECT in the subset that DuckDB and Spark share, with its
-contract in the header; `schema.sql` holds the base tables, `audits/` the queries that must return
-no rows, `ingest/` the checks on incoming rows, `migrations/` the steps
-from older stores. Nothing here runs anything: warehouse/ does, and
-whoever wants to know what a number means reads the file of its name.
+contract in the header; `schema.sql` has the base tables, `audits/` the queries that must return
+no rows, `ingest/` the checks on incoming rows, `migrations/` the steps from older stores.
+warehouse/ runs these files. To find out what a number means, read the file of its relation.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ VIEWS = (
     "commands",
     "checksums",
 )
-"""What was ingested or recorded, as of the clock: views, in the order of their creation."""
+"""Views of ingested and recorded data as of the clock, in the order of their creation."""
 
 RELATIONS = (
     "user_genders",

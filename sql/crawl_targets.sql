@@ -1,8 +1,8 @@
--- crawl_targets: where the walk along each account or hashtag stands.
+-- crawl_targets: state of the crawl of each account or hashtag.
 --
 -- grain:  target
 -- reads:  facts.crawl_targets
--- time:   the last page of the newest walk, whatever the clock
+-- time:   the last page of the newest crawl, independent of the clock
 -- source: `features crawl`
 with pages as (
     select *, max(user_id) over (partition by target, began_at) as owner_id
@@ -12,11 +12,11 @@ with pages as (
 
 select
     cast(target as varchar) as target,             -- user:NAME, recent:TAG, top:TAG
-    cast(status as varchar) as status,             -- open: goes on where it stopped; done; else why it ended
-    cast(detail as varchar) as detail,             -- what the network said; NULL: nothing
-    cast(posts as bigint) as n_posts,              -- pictures taken in by this walk
-    cast(page as integer) as n_pages,              -- read by this walk
-    cast(owner_id as varchar) as user_id,          -- the account; NULL: a hashtag, or not told
-    cast(began_at as timestamp) as began_at,       -- when the walk began
+    cast(status as varchar) as status,             -- open: resumes where it stopped; done; else the reason why it ended
+    cast(detail as varchar) as detail,             -- message of the network; NULL: none
+    cast(posts as bigint) as n_posts,              -- photos that this crawl added
+    cast(page as integer) as n_pages,              -- pages that this crawl read
+    cast(owner_id as varchar) as user_id,          -- the account; NULL: a hashtag, or unknown
+    cast(began_at as timestamp) as began_at,       -- when the crawl began
     cast(observed_at as timestamp) as observed_at  -- when its last page was read
 from pages

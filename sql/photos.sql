@@ -1,4 +1,4 @@
--- photos: every photo known, in the newest version, with what was found where its bytes should be.
+-- photos: every known photo, in the newest version, with the finding on its bytes.
 --
 -- grain:  photo_id
 -- reads:  facts.photos, facts.photo_files, clock
@@ -28,14 +28,14 @@ select
     cast(versions.photo_id as varchar) as photo_id,    -- as given
     cast(versions.user_id as varchar) as user_id,      -- the owner
     cast(versions.path as varchar) as path,            -- as given, relative to --images
-    cast(versions.url as varchar) as url,              -- where it can be downloaded
-    cast(findings.sha256 as varchar) as sha256,        -- of the bytes held in the store; NULL: none held
+    cast(versions.url as varchar) as url,              -- address of the download
+    cast(findings.sha256 as varchar) as sha256,        -- SHA-256 of the stored bytes; NULL: none
     cast(findings.width as integer) as width,          -- pixels, upright
     cast(findings.height as integer) as height,        -- pixels, upright
     cast(versions.posted_at as timestamp) as posted_at, -- when it went online; NULL: unknown
-    cast(versions.likes as bigint) as likes,           -- as counted when it arrived; NULL: not a post
+    cast(versions.likes as bigint) as likes,           -- count at the time of arrival; NULL: not a post
     cast(versions.hashtags as varchar[]) as hashtags,  -- without the #
-    cast(findings.status as varchar) as status         -- ok, missing, empty, not_an_image, unsupported_format, truncated, unreadable, too_large, detector_failed, erased; NULL: not looked at yet
+    cast(findings.status as varchar) as status         -- ok, missing, empty, not_an_image, unsupported_format, truncated, unreadable, too_large, detector_failed, erased; NULL: not read yet
 from versions
 left join findings on versions.photo_id = findings.photo_id
 cross join clock

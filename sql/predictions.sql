@@ -1,8 +1,8 @@
--- predictions: what each trained head says about each photo.
+-- predictions: the prediction of each trained head for each photo.
 --
 -- grain:  run_id, photo_id
 -- reads:  facts.predictions
--- time:   all runs so far, whatever the clock
+-- time:   all runs so far, independent of the clock
 -- source: `features train`, `features predict --keep`
 select
     cast(run_id as varchar) as run_id,         -- the head

@@ -1,33 +1,33 @@
--- The base tables: facts as they arrived, only ever appended to. `ingested_at` is the instant the
--- batch was taken in, the second clock of `--as-of`. The relations that people query (users, photos,
--- main_photos, swipes) are views over these; everything else is computed from those views.
+-- The base tables: facts as they arrived; rows are only appended. `ingested_at` is the time of arrival
+-- of the batch, the second clock of `--as-of`. The relations that users query (users, photos,
+-- main_photos, swipes) are views of these tables; all other relations are computed from those views.
 
 create schema facts;
 
 create table facts.version (version integer not null);  -- one row per step that led here; the highest counts
 
--- One row: which store this is, wherever it is copied to.
+-- One row: the id of the store, which its copies share.
 create table facts.identity (store_id varchar not null);
 insert into facts.identity values (cast(uuid() as varchar));
 
--- One row: the instant before which everything known must have happened and must have arrived.
+-- One row: the instant before which facts must have happened and arrived to count.
 create table facts.clock (
-    as_of timestamp not null,         -- 9999-12-31: no bound
+    as_of timestamp not null,         -- 9999-12-31: no limit
     observed_at timestamp not null    -- ages are counted up to here: as_of, or the newest arrival of photos
 );
 insert into facts.clock values (timestamp '9999-12-31', timestamp '1970-01-01');
 
--- One row per relation that was computed: from what, and what came out.
+-- One row per computed relation: its inputs and its content.
 create table facts.relation_state (
     relation varchar not null,
-    digest varchar not null,          -- of the SQL, its parameters and the digests of what it reads
+    digest varchar not null,          -- digest of the SQL, its parameters and the digests of its inputs
     n_rows bigint not null,
-    checksum varchar not null,        -- of the rows, whatever their order
+    checksum varchar not null,        -- checksum of the rows, independent of their order
     inputs varchar not null,          -- JSON: digest of each relation read
     built_at timestamp not null
 );
 
--- One row per file taken in; the digest makes the same file a no-op.
+-- One row per ingested file; its digest makes a second ingest of the same file a no-op.
 create table facts.ingests (
     ingest_id varchar not null,       -- digest of kind, content and mapping
     kind varchar not null,            -- users, photos, main_photos, swipes
@@ -35,7 +35,7 @@ create table facts.ingests (
     sha256 varchar not null,
     n_read bigint not null,
     n_kept bigint not null,
-    n_unchanged bigint not null,      -- of the kept: rows that were held already, word for word
+    n_unchanged bigint not null,      -- rows among the kept that were stored already, unchanged
     n_rejected bigint not null,
     ingested_at timestamp not null
 );
@@ -61,10 +61,10 @@ create table facts.photos (
     ingested_at timestamp not null
 );
 
--- What was found where a photo's bytes should be; the newest row of a photo counts.
+-- The findings on the bytes of photos; the newest row of a photo counts.
 create table facts.photo_files (
     photo_id varchar not null,
-    sha256 varchar,                   -- of the bytes held in photos/; NULL when none are held
+    sha256 varchar,                   -- SHA-256 of the bytes in photos/; NULL: none
     width integer,                    -- pixels, after EXIF orientation
     height integer,
     bytes bigint,
@@ -91,7 +91,7 @@ create table facts.swipes (
 create table facts.rejects (
     kind varchar not null,            -- users, photos, main_photos, swipes
     source varchar not null,
-    line bigint,                      -- of the file, from 1; NULL where the format has no lines
+    line bigint,                      -- line of the file, from 1; NULL: the format has no lines
     reason varchar not null,
     detail varchar,
     raw varchar,                      -- the row as JSON
@@ -133,10 +133,10 @@ create table facts.fetch_attempts (
     started_at timestamp not null,
     duration_s double not null,
     bytes bigint not null,
-    settled boolean not null          -- no further attempt follows by itself
+    settled boolean not null          -- whether no further attempt follows automatically
 );
 
--- One row per time that an account or a post was looked at on a network.
+-- One row per observation of an account or a post on a network.
 create table facts.observations (
     kind varchar not null,            -- account, post
     object_id varchar not null,       -- user_id or photo_id
@@ -148,16 +148,16 @@ create table facts.observations (
     ingested_at timestamp not null
 );
 
--- Where the walk along each account or hashtag stands; the newest row of a target counts.
+-- State of the crawl of each account or hashtag; the newest row of a target counts.
 create table facts.crawl_targets (
     target varchar not null,          -- user:NAME, recent:TAG, top:TAG
     status varchar not null,          -- open, done, or why it failed
     detail varchar,
-    cursor varchar,                   -- where to go on; NULL: at the beginning, or at the end
-    posts bigint not null,            -- taken in by this walk so far
-    began_at timestamp not null,      -- of this walk
-    page integer not null,            -- of this walk, from 1
-    user_id varchar,                  -- of the account, where a page told it
+    cursor varchar,                   -- where the crawl resumes; NULL: at the beginning, or at the end
+    posts bigint not null,            -- posts that this crawl added so far
+    began_at timestamp not null,      -- start of this crawl
+    page integer not null,            -- page of this crawl, from 1
+    user_id varchar,                  -- id of the account, if a page named it
     observed_at timestamp not null,
     ingested_at timestamp not null
 );
@@ -222,17 +222,17 @@ create table facts.neighbours (
 -- One row per encoder in facts.neighbours.
 create table facts.neighbour_sets (
     encoder varchar not null,
-    k integer not null,               -- neighbours of each photo
-    vectors_content varchar not null, -- of the vectors that were searched
-    recall double not null            -- 1: exact; else that of the index
+    k integer not null,               -- number of nearest photos of each photo
+    vectors_content varchar not null, -- digest of the vectors that were searched
+    recall double not null            -- 1: exact search; else the recall of the index
 );
 
--- Pairs of photos that show the same picture; made by `features build --near-duplicates`.
+-- Pairs of photos that show the same image; made by `features build --near-duplicates`.
 create table facts.near_duplicates (
-    photo_id varchar not null,        -- the lesser of the two ids
+    photo_id varchar not null,        -- the smaller of the two ids
     other_id varchar not null,
-    cluster_id varchar not null,      -- the least id among all that such pairs connect
+    cluster_id varchar not null,      -- the smallest id among all photos that such pairs connect
     reason varchar not null,          -- bytes, hash, mirror, embedding
-    bits integer,                     -- of 256, in which their hashes differ; NULL: found by embedding
-    distance double                   -- of their embeddings; NULL: found otherwise
+    bits integer,                     -- bits of 256 in which the hashes differ; NULL: found by embedding
+    distance double                   -- distance of the embeddings; NULL: found by bytes or hash
 );

@@ -1,4 +1,4 @@
--- users: everybody known, in the newest version.
+-- users: every known user, in the newest version.
 --
 -- grain:  user_id
 -- reads:  facts.users, clock
@@ -17,7 +17,7 @@ with versions as (
 select
     cast(user_id as varchar) as user_id,        -- as given
     cast(gender as varchar) as gender,          -- female, male, other; NULL: unknown
-    cast(followers as bigint) as followers,     -- on the network that posts come from; NULL: unknown
+    cast(followers as bigint) as followers,     -- followers on the network of the posts; NULL: unknown
     cast(created_at as timestamp) as created_at -- when the account was opened; NULL: unknown
 from versions
 cross join clock

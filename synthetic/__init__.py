@@ -1,7 +1,7 @@
-"""synthetic: what does a store look like that holds nobody real?
+"""synthetic: which test data does a store need that has no real people?
 
-In: a seed. Out: files of made-up users, photos, swipes and drawn portraits with planted rules, and a local
-network that serves them. Stands on ingest and warehouse; called by the demo of app and by tests.
+In: a seed. Out: files of synthetic users, photos, swipes and drawn portraits with known rules, and a local
+network that serves them. Uses ingest and warehouse; the demo in app and the tests use it.
 """
 
 from __future__ import annotations

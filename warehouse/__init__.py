@@ -2,7 +2,7 @@
 
 In: rows that ingest has checked. Out: relations, computed by the files of sql/, audited and then
 published as one consistent snapshot. Read next by features (which photos need vectors), models
-(labels and splits) and everybody who asks in SQL.
+(labels and splits) and every SQL query.
 """
 
 from photogenic.warehouse.context import Store
@@ -22,7 +22,7 @@ from photogenic.warehouse.errors import (
     StoreError,
     WeightsError,
 )
-from photogenic.warehouse.progress import Progress, silent
+from photogenic.warehouse.progress import Progress, no_progress
 from photogenic.warehouse.storage.layout import Layout
 
 __all__ = [
@@ -44,5 +44,5 @@ __all__ = [
     "StoreError",
     "WeightsError",
     "default_store",
-    "silent",
+    "no_progress",
 ]

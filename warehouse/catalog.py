@@ -1,4 +1,4 @@
-"""The relations, read from the files of sql/: each one's SQL and the contract in its header.
+"""The relations, read from the files of sql/: the SQL of each one and the contract in its header.
 
 A file is a header and one bare SELECT. The header's first line names the relation and says what a row
 is; then `key: value` lines (grain, reads, time, source, parameters), then free text. The columns are
@@ -38,10 +38,10 @@ class Relation:
     """A SELECT and its contract.
 
     Attributes:
-        text: the file, as it runs.
-        reads: the relations and base tables in it.
-        parameters: the `$names` in it.
-        notes: what the header says beyond its keys.
+        text: the content of the file, which is what runs.
+        reads: names of the relations and base tables that it reads.
+        parameters: names of its `$name` parameters.
+        notes: free text after the keys of the header.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Relation:
 
 @functools.cache
 def relation(name: str) -> Relation:
-    """The relation of `sql/NAME.sql`."""
+    """Return the relation that `sql/NAME.sql` defines."""
     return parse(name, sql.read(name))
 
 
@@ -76,7 +76,7 @@ def parse(name: str, text: str) -> Relation:
     """Read a file's header and columns.
 
     Raises:
-        ValueError: the header is not in the form that this module's docstring gives.
+        ValueError: the header does not have the form described in the docstring of this module.
     """
     header = re.match(r"(?:--.*\n)+", text)
     lines = [line.removeprefix("--").strip() for line in header[0].splitlines()] if header else []
@@ -109,7 +109,7 @@ def parse(name: str, text: str) -> Relation:
 
 
 def create_views(con: DuckDBPyConnection) -> None:
-    """Bring the views of a store to the texts of this version; does nothing when they are."""
+    """Replace the views of a store by those of this version, unless they are the same already."""
     held = dict(con.execute("select view_name, comment from duckdb_views() where not internal").fetchall())
     if all(held.get(name) == _digest(name) for name in sql.VIEWS):
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from photogenic.warehouse.duckdb_store.database import Database
 from photogenic.warehouse.duckdb_store.settings import Settings, default_store
-from photogenic.warehouse.progress import Progress, silent
+from photogenic.warehouse.progress import Progress, no_progress
 from photogenic.warehouse.storage.layout import Layout
 
 __all__ = ["Store"]
@@ -18,22 +18,22 @@ class Store:
     """An open store.
 
     Attributes:
-        database: its DuckDB files.
+        database: the DuckDB files of the store.
         progress: callback for progress updates.
     """
 
     database: Database
-    progress: Progress = silent
+    progress: Progress = no_progress
 
     @classmethod
     def open(
-        cls, path: str | Path | None = None, *, settings: Settings | None = None, progress: Progress = silent
+        cls, path: str | Path | None = None, *, settings: Settings | None = None, progress: Progress = no_progress
     ) -> Store:
         """Open the store in a folder; nothing is created.
 
         Args:
-            path: the folder; None: `$FEATURES_STORE`, else `./store`.
-            settings: limits of memory, threads and lock time; None: from the environment.
+            path: folder of the store. Default: `$FEATURES_STORE`, else `./store`.
+            settings: limits for memory, threads and lock time. Default: read from the environment.
             progress: callback for progress updates.
         """
         layout = Layout(Path(path) if path is not None else default_store())
@@ -41,7 +41,7 @@ class Store:
 
     @property
     def layout(self) -> Layout:
-        """Where the files of the store lie."""
+        """The paths of the files in the store."""
         return self.database.layout
 
     def reporting_to(self, progress: Progress) -> Store:

@@ -1,6 +1,8 @@
-"""The data dictionary: sql/README.md, written from the headers of the relations.
+"""Write the data dictionary, sql/README.md, from the headers of the relations.
 
-python -m photogenic.warehouse.data_dictionary      writes it; a test fails while it says something else
+    python -m photogenic.warehouse.data_dictionary
+
+A test fails while sql/README.md differs from the headers.
 """
 
 from __future__ import annotations
@@ -19,30 +21,31 @@ __all__ = ["PATH", "dictionary"]
 PATH = Path(sql.__file__).with_name("README.md")
 
 _INTRODUCTION = """\
-# What can be asked in SQL
+# Relations for SQL queries
 
-Written by `python -m photogenic.warehouse.data_dictionary` from the headers of the files beside it;
-to change a sentence here, change it there. `features sql` asks, `features sql --show NAME` prints the SQL that runs.
+`python -m photogenic.warehouse.data_dictionary` writes this file from the headers of the SQL files beside it.
+To change a sentence here, change it in the header. `features sql QUERY` runs a query; `features sql --show NAME`
+prints the SQL of a relation.
 
-Ids are strings, times are UTC with microseconds, an unknown gender is NULL and a group of its own. Everything is
-true as of one clock (`features build --as-of T`): only what happened before it *and* had arrived before it counts.
-Every file is one `select` in the subset of SQL that DuckDB and Spark share."""
+Ids are strings. Times are UTC with microseconds. An unknown gender is NULL and forms a group of its own. All
+relations are computed as of one instant, the clock (`features build --as-of T`): only facts that happened *and*
+arrived before it count. Every file is one `select` in the subset of SQL that DuckDB and Spark share."""
 
 
 def dictionary() -> str:
-    """The text of sql/README.md."""
+    """Return the text of sql/README.md."""
     parts = [
         _INTRODUCTION,
-        "## What was ingested or recorded",
-        "Views; they exist from the first moment of a store.",
+        "## Ingested and recorded data",
+        "Views. A new store has them already.",
         *(_section(relation(name)) for name in sql.VIEWS),
-        "## What is computed from it",
+        "## Computed relations",
         "Tables, in the order in which `features build` computes them.",
         *(_section(relation(name)) for name in sql.RELATIONS),
-        "## What a label build can be told",
+        "## Options of a label build",
         _options(),
-        "## What is audited",
-        "Each is a query that must return no rows; a build that breaks one leaves the former state in place.",
+        "## Audits",
+        "An audit is a query that must return no rows. If it returns rows, the build fails and the former state stays.",
         "\n".join(f"- `{name}`: {audit_named(name).promise}." for name in sql.audits()),
     ]
     return "\n\n".join(parts) + "\n"

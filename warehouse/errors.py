@@ -1,4 +1,4 @@
-"""Every error a user can cause, in one tree. Each speaks in three beats: fact, expectation, way out.
+"""Errors that a user can cause, as one class tree. Each message has three parts: fact, expectation, remedy.
 
     PhotogenicError
     ├── InputError      a file, a row format, an option value that cannot be used
@@ -7,9 +7,9 @@
     ├── QueryError      SQL that the user wrote and the engine refused
     ├── AuditError      a relation broke its contract; the former state was kept
     ├── WeightsError    the weights of a network cannot be found or are not the published ones
-    ├── EncoderError    an encoder name nobody knows, or one that cannot run here
-    ├── NetworkError    a service answered in a way that no retry heals
-    ├── OutputError     what a command prints cannot be written
+    ├── EncoderError    an unknown encoder name, or an encoder that cannot run here
+    ├── NetworkError    a service answered with an error that no retry resolves
+    ├── OutputError     the output of a command cannot be written
     ├── ResourceError   the machine has too little memory, or allows no more threads or open files
     └── MissingPartError  an optional package, system library or program is absent
 
@@ -35,12 +35,12 @@ __all__ = [
 
 
 class PhotogenicError(Exception):
-    """An error with a remedy.
+    """Base class of all errors that a user can cause.
 
     Args:
         what: what happened, with the offending value.
-        expected: what would have been right.
-        remedy: what to do now, best a command to paste.
+        expected: the value or state that was expected.
+        remedy: what to do now, preferably a command to paste.
     """
 
     def __init__(self, what: str, expected: str = "", remedy: str = "") -> None:
@@ -65,7 +65,7 @@ class StoreError(PhotogenicError):
 
 
 class LockedError(StoreError):
-    """Another process holds the writer's lock and did not let go in time."""
+    """Another process holds the writer's lock and did not release it in time."""
 
 
 class QueryError(PhotogenicError):
@@ -81,15 +81,15 @@ class WeightsError(PhotogenicError):
 
 
 class EncoderError(PhotogenicError):
-    """An encoder name that nobody knows, or an encoder that cannot run here."""
+    """An unknown encoder name, or an encoder that cannot run here."""
 
 
 class NetworkError(PhotogenicError):
-    """A remote service answered in a way that no retry heals."""
+    """A remote service answered with an error that no retry resolves."""
 
 
 class OutputError(PhotogenicError):
-    """What a command prints cannot be written: stdout is closed, or its disk is full."""
+    """The output of a command cannot be written: stdout is closed, or the disk is full."""
 
 
 class ResourceError(PhotogenicError):

@@ -1,8 +1,8 @@
-"""Which numbers an option takes: one table, read by the command line before any work and by the functions it calls.
+"""Ranges of numeric options: one table for the command line, which checks before any work, and for Python functions.
 
     check(recall=2)             InputError: --recall is 2. Expected: a number from 0 to 1
 
-Upper ends are where nobody needs more, and before the libraries below give up on the size of a number.
+Upper limits are beyond any practical use and below the size at which a library would overflow.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _INT64 = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The numbers from `least` to `most`.
+    """Numbers from `least` to `most`.
 
     Attributes:
-        like: an example, for the message.
-        whole: whether it takes integers only.
-        above: whether `least` itself is too little.
-        below: whether `most` itself is too much.
+        like: example value for the error message.
+        whole: whether only integers are allowed.
+        above: whether `least` itself is excluded.
+        below: whether `most` itself is excluded.
     """
 
     least: float
@@ -110,14 +110,14 @@ RANGES: dict[str, Range] = {
     "page_posts": Range(1, 10**5, 50),
     "request_s": _seconds(60),
 }
-"""By the name of the parameter; the option is called likewise."""
+"""Name of the parameter, which is also the name of the option -> its range."""
 
 
 def check(**given: object) -> None:
-    """Refuse the first number that is outside its range; None is no number, and a choice of the program's.
+    """Raise an error for the first number outside its range. None is not checked: it stands for the default.
 
     Raises:
-        InputError: it names the option and its range.
+        InputError: a number is outside its range; the message names the option and the range.
     """
     for name, value in given.items():
         if value is not None and name in RANGES and value not in RANGES[name]:
@@ -129,7 +129,7 @@ def check(**given: object) -> None:
 
 
 def _written(number: object, *, plain: bool = False) -> str:
-    """Integers with thousands apart, unless they are to be typed."""
+    """Format a number, integers with thousands separators unless `plain`."""
     if isinstance(number, int):
         return str(number) if plain or number < 0 else f"{number:,}"
     return f"{number:g}"

@@ -1,4 +1,4 @@
-"""How long work tells the world where it is, without knowing who listens."""
+"""Progress callbacks of long work."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-__all__ = ["Progress", "silent"]
+__all__ = ["Progress", "no_progress"]
 
 
 class Progress(Protocol):
-    """A listener. The command line draws bars on stderr; tests and notebooks may stay silent."""
+    """Callback for progress updates. The command line draws bars on stderr; `no_progress` ignores them."""
 
     def stage(
         self, name: str, total: int | None = None, unit: str = ""
     ) -> AbstractContextManager[Callable[[int], None]]:
-        """Open a stage of `total` units (None: unknown); the yielded function advances it by n."""
+        """Open a stage of `total` units (None: unknown); the yielded function advances it by n units."""
 
     def note(self, text: str) -> None:
-        """Say one line that is worth keeping."""
+        """Print one line of text."""
 
 
-class _Silent:
+class _NoProgress:
     @contextlib.contextmanager
     def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:  # noqa: ARG002
         yield lambda _: None
 
     def note(self, text: str) -> None:
-        """Drop it."""
+        """Ignore the text."""
 
 
-silent: Progress = _Silent()
+no_progress: Progress = _NoProgress()

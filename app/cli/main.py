@@ -39,10 +39,10 @@ from photogenic.app.cli.commands import (
 )
 from photogenic.app.cli.termination import EXIT, SAID, Ending
 from photogenic.app.terminal import logs, streams
-from photogenic.warehouse.duckdb_store.error_mapping import unforeseen
+from photogenic.warehouse.duckdb_store.error_mapping import classify_unhandled
 from photogenic.warehouse.duckdb_store.settings import check_environment
 from photogenic.warehouse.errors import PhotogenicError
-from photogenic.warehouse.processes.threads import share_out
+from photogenic.warehouse.processes.threads import limit_library_threads
 
 __all__ = ["main", "program"]
 
@@ -129,7 +129,7 @@ def features(
 ) -> None:
     """Popularity of photos: labels from swipes, vectors from pictures, and SQL over both."""
     logs.begin(log_format)
-    share_out(check_environment().threads)
+    limit_library_threads(check_environment().threads)
 
 
 program.command("demo", cls=Checked)(demo.run)
@@ -178,7 +178,7 @@ def main() -> None:
             streams.discard()
         raise
     except Exception as error:
-        found = error if isinstance(error, PhotogenicError) else unforeseen(error)
+        found = error if isinstance(error, PhotogenicError) else classify_unhandled(error)
         if found is None:
             raise
         _tell(found)

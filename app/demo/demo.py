@@ -27,7 +27,7 @@ from photogenic.app.report.report import write_report
 from photogenic.app.terminal.output import show
 from photogenic.warehouse import InputError
 from photogenic.warehouse.option_ranges import check
-from photogenic.warehouse.progress import Progress, silent
+from photogenic.warehouse.progress import Progress, no_progress
 from photogenic.warehouse.storage.layout import write_atomically
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run_demo(
     users: int = USERS,
     seed: int = 0,
     network: bool = False,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     tell: Callable[[str], None] = print,
 ) -> list[Finding]:
     """Walk the whole road; tell the story line by line, tables on stdout.

@@ -25,7 +25,7 @@ from photogenic.app.terminal.output import Table, show
 from photogenic.ingest.config import CrawlSettings, Limits
 from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.option_ranges import check
-from photogenic.warehouse.progress import Progress, silent
+from photogenic.warehouse.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from photogenic.ingest.download.fetch import FetchReport
@@ -55,7 +55,7 @@ def run_network_demo(
     *,
     users: int = USERS,
     seed: int = 0,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     tell: Callable[[str], None] = print,
 ) -> list[Finding]:
     """Walk the road of posts; tell the story line by line, tables on stdout.
@@ -82,7 +82,7 @@ def run_network_demo(
     started = time.monotonic()
     folder = root / "demo" / "network"
     make_world(folder, users=users, swipes=1_000, seed=seed, progress=progress)
-    world = FakeWorld.of_folder(folder)
+    world = FakeWorld.from_folder(folder)
     faults = Faults(rates=_RATES, seed=seed)
     network = FakeNetwork(world, faults=faults, budget=_BUDGET)
     with (

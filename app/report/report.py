@@ -29,7 +29,7 @@ from photogenic.app.report.figures.head_comparison import duels
 from photogenic.app.report.photo_cards import Album
 from photogenic.models.runs.run_selection import asked_of
 from photogenic.warehouse import InputError, StoreError
-from photogenic.warehouse.erasure.tombstones import unless_erased
+from photogenic.warehouse.erasure.tombstones import discard_if_erased
 from photogenic.warehouse.storage.layout import write_atomically
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def write_report(store: FeatureStore, output: Path | None = None, *, slices: str
     folder = path.with_name(f"{path.stem}-figures")
     if output is not None:
         return _write(store, path, folder, slices)
-    with unless_erased(store.layout, path, folder):
+    with discard_if_erased(store.layout, path, folder):
         return _write(store, path, folder, slices)
 
 

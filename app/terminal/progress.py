@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from photogenic.app.terminal import logs
-from photogenic.warehouse.duckdb_store.history import History, Remembering
+from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
 
 if TYPE_CHECKING:
     import rich.progress
@@ -26,13 +26,13 @@ _EVERY_S = 30.0
 """How often a long stage says in a log that it is alive."""
 
 
-def listener() -> Remembering:
+def listener() -> RecordingProgress:
     """Bars where a person watches stderr, lines where it goes to a file or a pipe, events where logs are structured.
 
     It remembers the stages of the command that runs, for the relation `commands`.
     """
     shown = logs.structured() or (Bars() if sys.stderr.isatty() else Lines())
-    return Remembering(shown, History(logs.command()))
+    return RecordingProgress(shown, History(logs.command()))
 
 
 class Bars:

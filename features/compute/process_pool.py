@@ -27,7 +27,7 @@ from photogenic.features.encoders.batch_embedder import input_specs
 from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import Detector, Face, FaceSettings, nobody, require_libraries
 from photogenic.warehouse import Layout, StoreError
-from photogenic.warehouse.processes.child import ChildDiedError, memory
+from photogenic.warehouse.processes.child import ChildDiedError, shared_memory
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -110,7 +110,7 @@ class Processes:
             found = weights.resolve(faces.weights).read_bytes(), faces.floor, faces.confidence
         self._input_specs = dict(input_specs)
         width = max(batch * sum(spec.size**2 * 3 for spec, _ in input_specs.values()), 1)
-        self._handles = [memory(width) for _ in range(n_slots)]
+        self._handles = [shared_memory(width) for _ in range(n_slots)]
         self._slots = [np.frombuffer(mmap.mmap(handle, width), np.uint8) for handle in self._handles]
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(n_slots):

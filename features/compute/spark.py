@@ -36,7 +36,7 @@ from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import Detector, Face, FaceSettings
 from photogenic.warehouse import Layout
 from photogenic.warehouse.processes import launch
-from photogenic.warehouse.spark.session import Cluster, attempt, require_spark, session
+from photogenic.warehouse.spark.session import Cluster, require_spark, run_on_spark, session
 from photogenic.warehouse.storage.checksum import digest
 from photogenic.warehouse.user_modules import user_modules
 
@@ -107,14 +107,14 @@ def outcomes_on_spark(
     """
     require_spark(cluster, "pandas")
     spark = session(cluster)
-    attempt(cluster, lambda: _ship(spark, cluster, encoders, faces))
+    run_on_spark(cluster, lambda: _ship(spark, cluster, encoders, faces))
     yours = ",".join(module for _, module in user_modules())
-    folders = tuple(launch.yours()) if cluster.is_here else ()
+    folders = tuple(launch.module_folders()) if cluster.is_here else ()
     job = _Job(str(layout.root.absolute()), tuple(e.name for e in encoders), faces, yours, folders)
     work = functools.partial(_work, job)
 
     def one(tasks: Sequence[PhotoTask]) -> Outcome:
-        return _gathered(attempt(cluster, lambda: _round(spark, tasks, work)), len(tasks))
+        return _gathered(run_on_spark(cluster, lambda: _round(spark, tasks, work)), len(tasks))
 
     former = spark.conf.get(_ROWS) or "10000"
     spark.conf.set(_ROWS, str(_BATCH))
@@ -208,7 +208,7 @@ def _worker(job: _Job) -> Worker:
     from photogenic.features.encoders.batch_embedder import embedders, input_specs
 
     os.environ["FEATURES_WEIGHTS"], os.environ["FEATURES_MODULES"] = SparkFiles.getRootDirectory(), job.yours
-    launch.look_last([folder for folder in job.folders if folder not in sys.path])
+    launch.append_module_folders([folder for folder in job.folders if folder not in sys.path])
     torch.set_num_threads(1)
     layout, device = Layout(Path(job.root)), _device()
     networks = embedders([encoder(name, layout.models) for name in job.names], device)

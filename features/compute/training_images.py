@@ -22,7 +22,7 @@ from photogenic.features.compute.preprocess import crop_for_encoder
 from photogenic.features.encoders.base import Backbone
 from photogenic.features.images.decode import decode
 from photogenic.features.images.resize import centre
-from photogenic.warehouse import Progress, StoreError, silent
+from photogenic.warehouse import Progress, StoreError, no_progress
 from photogenic.warehouse.storage.layout import sync_directory
 
 __all__ = ["cut_pictures", "roomy_side"]
@@ -44,7 +44,7 @@ def cut_pictures(
     *,
     roomy: bool,
     n_threads: int = 1,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """The pictures of `photos`, and which are sound. A file that is there already is taken as it is.
 

@@ -82,7 +82,7 @@ class Line:
 
     def _died(self) -> ChildDiedError:
         self._line.close()
-        died = self.child.died()
+        died = self.child.exit_error()
         self.child.close()
         return died
 

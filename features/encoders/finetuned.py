@@ -24,7 +24,7 @@ from photogenic.features.encoders.weights import Weights
 from photogenic.warehouse import EncoderError, InputError, StoreError
 from photogenic.warehouse.storage.checksum import digest
 from photogenic.warehouse.storage.layout import write_atomically
-from photogenic.warehouse.storage.manifest import contents, sealed, shaped, unsealed
+from photogenic.warehouse.storage.manifest import dump_with_digest, load_with_digest, read_limited, to_dataclass
 
 if TYPE_CHECKING:
     from torch import nn
@@ -141,7 +141,7 @@ def publish_encoder(folder: Path, backbone: str, *, target: str, setup: str, bas
         "base_sha256": base_sha256,
         "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
-    write_atomically(folder / "encoder.json", sealed(facts))
+    write_atomically(folder / "encoder.json", dump_with_digest(facts))
     return _read(folder / "encoder.json", (folder / "encoder.json").stat().st_mtime_ns)
 
 
@@ -159,7 +159,7 @@ def trainable(backbone: str, path: Path | None) -> nn.Module:
 @functools.lru_cache(maxsize=256)
 def _read(path: Path, _mtime_ns: int) -> Encoder:
     try:
-        facts = shaped(_Entry, unsealed(contents(path)))
+        facts = to_dataclass(_Entry, load_with_digest(read_limited(path)))
         start = base_encoder(facts.backbone)
     except (OSError, ValueError, TypeError, InputError) as error:
         raise StoreError(

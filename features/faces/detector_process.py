@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from photogenic.features.faces.blazeface import Box
 from photogenic.warehouse import MissingPartError
-from photogenic.warehouse.processes.child import Child, memory
+from photogenic.warehouse.processes.child import Child, shared_memory
 
 __all__ = ["DetectorProcess"]
 
@@ -46,7 +46,7 @@ class DetectorProcess:
             seats[0].line.send(setup)
             seats[0].line.recv()
         except (EOFError, ConnectionError) as error:
-            died = self._child.died()
+            died = self._child.exit_error()
             self.close()
             raise MissingPartError(
                 f"mediapipe, which finds faces, does not start: {died}.",
@@ -66,7 +66,7 @@ class DetectorProcess:
         try:
             return seat(pixels)
         except (EOFError, ConnectionError) as error:
-            raise self._child.died() from error
+            raise self._child.exit_error() from error
         finally:
             self._free.put(seat)
 
@@ -81,7 +81,7 @@ class _Seat:
     """A line and its memory, for one picture at a time."""
 
     def __init__(self, line: Connection) -> None:
-        self.line, self.handle = line, memory(1)
+        self.line, self.handle = line, shared_memory(1)
         self._view: NDArray[np.uint8] = np.empty(0, np.uint8)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Box]:

@@ -11,9 +11,9 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from photogenic.warehouse import Database, InputError
-from photogenic.warehouse.labels.build import as_clock, former_cluster
+from photogenic.warehouse.labels.build import as_clock, last_cluster
 from photogenic.warehouse.labels.compute import Computation
-from photogenic.warehouse.progress import silent
+from photogenic.warehouse.progress import no_progress
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -38,14 +38,14 @@ def open_past(db: Database, as_of: dt.datetime) -> DuckDBPyConnection:
     clock, (_, options) = as_clock(as_of), former_choices(db)
     con = db.open_snapshot(labelling=True)
     try:
-        if former_cluster(con) is not None:
+        if last_cluster(con) is not None:
             raise InputError(
                 "Spark computed the labels of this store from swipes that lie elsewhere.",
                 "a store that holds its own, to see labels as of another instant",
                 "features build --only labels --as-of TIME, then ask without --as-of",
             )
         con.execute("create temp table photos_now as select photo_id, sha256 from photos")
-        Computation(con, clock, options, rehearsal=True).run(silent)
+        Computation(con, clock, options, rehearsal=True).run(no_progress)
         con.execute(
             "create temp table photos as select photos.* from photos inner join photos_now"
             " on photos.photo_id = photos_now.photo_id and photos.sha256 is not distinct from photos_now.sha256"

@@ -14,7 +14,7 @@ from photogenic import sql
 from photogenic.features.search.exact import Metric, nearest
 from photogenic.warehouse.duckdb_store.query import require_labels
 from photogenic.warehouse.errors import QueryError
-from photogenic.warehouse.sql_guard.guard import reading
+from photogenic.warehouse.sql_guard.guard import parse_read_only
 
 if TYPE_CHECKING:
     import polars as pl
@@ -134,7 +134,7 @@ def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, p
         " qualify row_number() over (partition by photo_id order by source desc) = 1"
     )
     try:
-        return PhotoFilter(index, con.sql(reading(con, query)).pl().select(COLUMNS))
+        return PhotoFilter(index, con.sql(parse_read_only(con, query)).pl().select(COLUMNS))
     except QueryError as error:
         raise _refused(con, predicate, f"{error.what.partition(':')[0]}.") from error
     except duckdb.Error as error:

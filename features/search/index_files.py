@@ -24,9 +24,15 @@ import numpy as np
 
 from photogenic.features.search.exact import Metric, unit_rows
 from photogenic.warehouse.errors import StoreError
-from photogenic.warehouse.storage.checksum import differs
+from photogenic.warehouse.storage.checksum import has_changed
 from photogenic.warehouse.storage.layout import Layout, remove, sync_directory, write_atomically
-from photogenic.warehouse.storage.manifest import contents, name_in, sealed, shaped, unsealed
+from photogenic.warehouse.storage.manifest import (
+    checked_file_name,
+    dump_with_digest,
+    load_with_digest,
+    read_limited,
+    to_dataclass,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -133,7 +139,7 @@ class Index:
 def read_manifest(layout: Layout, encoder: str) -> IndexManifest | None:
     """The manifest of the index of `encoder`; None when there is none of this format."""
     try:
-        held = _manifest(contents(layout.index(encoder) / "manifest.json"))
+        held = _manifest(read_limited(layout.index(encoder) / "manifest.json"))
     except (OSError, ValueError):
         return None
     if "ids.parquet" not in held.files or not 0 < held.dim < 1 << 20:
@@ -144,9 +150,9 @@ def read_manifest(layout: Layout, encoder: str) -> IndexManifest | None:
 @lru_cache(maxsize=64)
 def _manifest(data: bytes) -> IndexManifest:
     """Checked once for the same bytes: each search looks whether there is a newer one."""
-    held = shaped(IndexManifest, unsealed(data))
+    held = to_dataclass(IndexManifest, load_with_digest(data))
     for name in (held.generation, *held.files, *held.checksums):
-        name_in(name)
+        checked_file_name(name)
     return held
 
 
@@ -225,7 +231,7 @@ def _write_header(file: BinaryIO, n: int, dim: int) -> None:
 def publish(layout: Layout, made: IndexManifest) -> None:
     """Make a finished generation the one that counts, and remove the others."""
     root = layout.index(made.encoder)
-    write_atomically(root / "manifest.json", sealed(asdict(made)))
+    write_atomically(root / "manifest.json", dump_with_digest(asdict(made)))
     for old in root.iterdir():
         if old.is_dir() and old.name != made.generation:
             shutil.rmtree(old)
@@ -250,7 +256,7 @@ def open_generation(layout: Layout, known: IndexManifest) -> Index:
     if found != known.files["ids.parquet"]:
         raise mismatch(known.encoder, f"ids.parquet has SHA-256 {found[:12]}", known.files["ids.parquet"][:12])
     for name, expected in known.checksums.items():
-        if differs(folder / name, expected):
+        if has_changed(folder / name, expected):
             raise mismatch(known.encoder, f"{name} is not what was written", f"the checksum {expected}")
     ids = pl.read_parquet(folder / "ids.parquet", glob=False)["photo_id"]
     return Index(folder, known, ids, vectors)

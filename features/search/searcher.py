@@ -24,7 +24,7 @@ from photogenic.features.search.filters import COLUMNS, PhotoFilter
 from photogenic.features.search.planner import Plan, choose
 from photogenic.features.search.queries import resolve
 from photogenic.warehouse import Store
-from photogenic.warehouse.duckdb_store.error_mapping import told
+from photogenic.warehouse.duckdb_store.error_mapping import map_engine_errors
 from photogenic.warehouse.option_ranges import check
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Searcher:
         """As `similar`, for many queries at once, with an account of how they were answered."""
         check(k=k)
         name = encoder or self.cache.default_encoder()
-        with told(self.cache.layout):
+        with map_engine_errors(self.cache.layout):
             index = self.cache.index(name)
             asked = resolve(
                 self.cache.cursor(),

@@ -88,7 +88,7 @@ def _held(parts: Parts) -> pl.DataFrame:
     import polars as pl
 
     nothing = pl.DataFrame(schema={"sha256": pl.String, "hash": pl.Binary, "mirror": pl.Binary})
-    return pl.concat([nothing, *(pl.read_parquet(path, glob=False) for path in parts.sound_paths())])
+    return pl.concat([nothing, *(pl.read_parquet(path, glob=False) for path in parts.verified_paths())])
 
 
 def _computed(layout: Layout, digests: list[str], n_threads: int) -> Iterator[pl.DataFrame]:

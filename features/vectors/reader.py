@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photogenic.warehouse import Layout, StoreError
-from photogenic.warehouse.storage.manifest import shaped
+from photogenic.warehouse.storage.manifest import to_dataclass
 from photogenic.warehouse.storage.parquet_parts import MANIFEST, Part, read_manifest, verify_quickly
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def manifest(layout: Layout, encoder: str) -> Manifest:
             f"features build --encoder {encoder} --store {layout.root}",
         )
     try:
-        return shaped(Manifest, {**facts, "parts": [asdict(part) for part in facts["parts"]]})
+        return to_dataclass(Manifest, {**facts, "parts": [asdict(part) for part in facts["parts"]]})
     except ValueError as error:
         raise StoreError(
             f"{folder / MANIFEST} is from another version: {error}.", "a manifest of this version", "features build"

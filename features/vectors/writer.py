@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from photogenic.features.encoders.base import Encoder
 from photogenic.features.vectors.reader import mapped
 from photogenic.warehouse import Layout
-from photogenic.warehouse.storage.parquet_parts import ROW_GROUP, Parts, changed, read_manifest, verify
+from photogenic.warehouse.storage.parquet_parts import ROW_GROUP, Parts, changed_part_error, read_manifest, verify
 
 if TYPE_CHECKING:
     import polars as pl
@@ -74,7 +74,7 @@ class VectorWriter:
             try:
                 keys = pl.DataFrame(pq.read_table(path, columns=["photo_id", "sha256", "flip"]))
             except (OSError, ValueError, pa.ArrowException) as error:
-                raise changed(path) from error
+                raise changed_part_error(path) from error
             frames.append(keys.with_columns(part=pl.lit(number, pl.Int64)).with_row_index("row"))
         return pl.concat(frames, how="diagonal_relaxed")
 

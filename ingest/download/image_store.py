@@ -170,7 +170,7 @@ class Shelf:
             header = await asyncio.to_thread(decode, Path(body.path), header)
             if header.status != "ok":
                 return Placed(header, body.n_bytes, None)
-        if anybody_erased and self._tombstones.holds("bytes", sha256):
+        if anybody_erased and self._tombstones.contains("bytes", sha256):
             return Placed(Header("erased", "the bytes of an erased photo"), body.n_bytes, None)
         os.rename(body.path, self._target(sha256))  # noqa: PTH104  # plain strings: a Path costs as much as the call
         return Placed(header, body.n_bytes, sha256)

@@ -47,7 +47,7 @@ class Stower:
     """
 
     def __init__(self, layout: Layout, incoming: Path, max_pixels: int) -> None:
-        self._command = launch.python(
+        self._command = launch.python_command(
             "photogenic.ingest.download.writer_process", str(layout.root), str(incoming), str(max_pixels)
         )
         self._free: list[int] = []
@@ -65,7 +65,7 @@ class Stower:
                 pass_fds=(shared,),
                 start_new_session=True,  # Ctrl-C is the loop's to answer
                 bufsize=0,
-                env=launch.environment(),
+                env=launch.child_environment(),
             )
         finally:
             os.close(shared)

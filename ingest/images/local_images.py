@@ -146,7 +146,7 @@ def _look(layout: Layout, folder: Folder, tombstones: Tombstones, wanted: _Wante
         and not (wanted.status == "ok" and _is_gone(layout, wanted))
     ):
         return _Finding(wanted.status, sha256=sha256)
-    if len(tombstones) and tombstones.holds("bytes", sha256):
+    if len(tombstones) and tombstones.contains("bytes", sha256):
         return _Finding("erased", "the bytes of an erased photo")
     header = image_header.look(io.BytesIO(data))
     if header.status == "ok":

@@ -57,7 +57,7 @@ def walks(db: Database, targets: Sequence[Target], *, now: dt.datetime, refresh:
     known, tombstones = {row[0]: row[1:] for row in rows}, Tombstones(db.layout)
     found = []
     for target in targets:
-        if tombstones.holds("target", str(target)):
+        if tombstones.contains("target", str(target)):
             continue
         status, cursor, n_posts, began_at, page = known.get(str(target), ("open", None, 0, now, 0))
         if status in {"open", "unavailable"}:

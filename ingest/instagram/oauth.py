@@ -25,7 +25,7 @@ from yarl import URL
 from photogenic.ingest.instagram.rate_headers import ApiError, judged, read_answer
 from photogenic.ingest.instagram.responses import OddAnswerError, id_of, items, number, object_of, text
 from photogenic.ingest.instagram.token_store import Secret, Token, Vault, token_key
-from photogenic.warehouse import NetworkError, Progress, silent
+from photogenic.warehouse import NetworkError, Progress, no_progress
 
 __all__ = ["App", "login", "refresh_tokens"]
 
@@ -126,7 +126,7 @@ async def login(
 
 
 async def refresh_tokens(
-    session: aiohttp.ClientSession, vault: Vault, api: URL, *, now: float, progress: Progress = silent
+    session: aiohttp.ClientSession, vault: Vault, api: URL, *, now: float, progress: Progress = no_progress
 ) -> int:
     """Exchange the tokens that expire within a week for fresh ones; how many were."""
     n = 0

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from photogenic.ingest.instagram.rate_headers import usage
 from photogenic.ingest.instagram.token_store import Token, TokenState, Vault
 from photogenic.ingest.journal.clock import Clock, instant
-from photogenic.warehouse import NetworkError, Progress, silent
+from photogenic.warehouse import NetworkError, Progress, no_progress
 
 __all__ = ["Standing", "TokenPool"]
 
@@ -64,7 +64,7 @@ class TokenPool:
         budget: int = 200,
         window_s: float = 3600.0,
         longest_request_s: float = 60.0,
-        progress: Progress = silent,
+        progress: Progress = no_progress,
     ) -> None:
         self.vault, self.clock, self.progress = vault, clock, progress
         self.budget, self.window_s = budget, window_s

@@ -97,7 +97,7 @@ def _take(rows: Rows, source: str, stamp: dt.datetime) -> None:
 def _judge(rows: Rows, kind: str, source: str, stamp: dt.datetime) -> int:
     """The table `judged`: `taken`, with a verdict on each row. The number of rows kept."""
     con = rows.con
-    con.execute(f"create or replace temp table judged as {sql.read(f'ingest/judge_{kind}')}")
+    con.execute(f"create or replace temp table judged as {sql.read(f'ingest/validate_{kind}')}")
     names = ", ".join(f"'{name}', {name}" for name in rows.source.table.names)
     con.execute(
         f"""

@@ -25,7 +25,7 @@ from photogenic.ingest.journal.journal import segments
 from photogenic.maintenance.backup.frozen_store import Frozen, Held, freeze, lasting
 from photogenic.maintenance.backup.repository import Archive, Entry, Manifest
 from photogenic.warehouse import Layout, Store, StoreError
-from photogenic.warehouse.erasure.tombstones import erasures
+from photogenic.warehouse.erasure.tombstones import count_erasures
 
 __all__ = ["BackupReport", "backup"]
 
@@ -253,4 +253,4 @@ def _digest_of(file: BufferedReader) -> str:
 
 def _standing(layout: Layout) -> tuple[int, int]:
     """Changes when people were erased, or the store was replaced as a whole."""
-    return erasures(layout), layout.root.stat().st_ino
+    return count_erasures(layout), layout.root.stat().st_ino

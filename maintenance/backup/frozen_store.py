@@ -17,7 +17,7 @@ from pathlib import Path
 
 from photogenic.features.search import index_files
 from photogenic.warehouse import Layout, StoreError
-from photogenic.warehouse.storage.manifest import contents, parsed
+from photogenic.warehouse.storage.manifest import parse_object, read_limited
 from photogenic.warehouse.storage.parquet_parts import MANIFEST, read_manifest
 
 __all__ = ["Frozen", "Held", "freeze", "lasting"]
@@ -140,7 +140,7 @@ def _weights_of(run: Path) -> dict[str, str] | None:
     said: dict[str, str] = {}
     for manifest, file in (("manifest.json", "weights.safetensors"), ("encoder.json", "network.safetensors")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            said[file] = str(parsed(contents(run / manifest))["weights_sha256"])
+            said[file] = str(parse_object(read_limited(run / manifest))["weights_sha256"])
     return said if (run / "manifest.json").exists() else None
 
 

@@ -26,7 +26,13 @@ from photogenic.warehouse import StoreError
 from photogenic.warehouse.storage.checksum import digest as file_digest
 from photogenic.warehouse.storage.layout import refuse_name, sync_filesystem, write_atomically
 from photogenic.warehouse.storage.lock import locked
-from photogenic.warehouse.storage.manifest import contents, parsed, path_in, sha256_in, shaped
+from photogenic.warehouse.storage.manifest import (
+    checked_relative_path,
+    checked_sha256,
+    parse_object,
+    read_limited,
+    to_dataclass,
+)
 
 __all__ = ["Archive", "Entry", "Manifest", "copied"]
 
@@ -96,7 +102,7 @@ class Archive:
             StoreError: the manifest is damaged, or of a newer version.
         """
         try:
-            told = parsed(contents(self._manifest, _MOST_BYTES))
+            told = parse_object(read_limited(self._manifest, _MOST_BYTES))
             backup = told["backup"]
             if not isinstance(backup, dict):
                 raise ValueError("backup is no object")
@@ -106,7 +112,7 @@ class Archive:
                 raise StoreError(
                     f"{self._manifest} has format {backup['format']}.", f"format {FORMAT}", "upgrade Photogenic"
                 )
-            found = shaped(Manifest, backup)
+            found = to_dataclass(Manifest, backup)
             _check(found)
             return found
         except (FileNotFoundError, NotADirectoryError):
@@ -202,8 +208,8 @@ def _check(manifest: Manifest) -> None:
     """
     dt.datetime.fromisoformat(manifest.made_at)
     for entry in manifest.files:
-        sha256_in(entry.sha256)
-        names = path_in(entry.path).split("/")
+        checked_sha256(entry.sha256)
+        names = checked_relative_path(entry.path).split("/")
         if entry.bytes < 0:
             raise ValueError(f"{entry.path} has {entry.bytes} bytes")
         if names[0] in _OWN or any(name.startswith(".") for name in names) or entry.path == "erased/journal.json":

@@ -31,7 +31,7 @@ from photogenic.warehouse import Database, Layout, Store, StoreError
 from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.storage.checksum import digest
-from photogenic.warehouse.storage.integrity import foreign
+from photogenic.warehouse.storage.integrity import why_not_a_store
 from photogenic.warehouse.storage.layout import exchange, sync_directory, sync_filesystem
 from photogenic.warehouse.storage.lock import locked
 
@@ -104,7 +104,7 @@ def restore(
                     f"{report.n_bytes / 1e9:.1f} GB free beside the store",
                     "free some disk and run the command again: it goes on where it stopped",
                 ) from error
-            if (wrong := foreign(made.layout.snapshot)) is not None:
+            if (wrong := why_not_a_store(made.layout.snapshot)) is not None:
                 raise StoreError(
                     f"The backup is damaged: its snapshot.duckdb cannot be opened: {wrong}.",
                     "the database that `features backup` copied",

@@ -16,7 +16,7 @@ from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.errors import PhotogenicError
 from photogenic.warehouse.storage import parquet_parts
 from photogenic.warehouse.storage.checksum import digest
-from photogenic.warehouse.storage.manifest import contents, unsealed
+from photogenic.warehouse.storage.manifest import load_with_digest, read_limited
 
 __all__ = ["examine_artefacts"]
 
@@ -111,7 +111,7 @@ def _runs(layout: Layout) -> Finding | None:
             if not (folder / manifest).exists():
                 continue
             try:
-                facts = unsealed(contents(folder / manifest))
+                facts = load_with_digest(read_limited(folder / manifest))
                 written = facts.get("weights_sha256")
                 if written and (folder / weights).exists() and digest(folder / weights) != written:
                     wrong[folder] = f"{folder / weights} is not what was written"

@@ -20,10 +20,10 @@ from photogenic.features.status import freshness
 from photogenic.maintenance.doctor.artifacts import examine_artefacts
 from photogenic.maintenance.doctor.finding import Finding, State
 from photogenic.warehouse import Database, Layout, Store
-from photogenic.warehouse.duckdb_store.publish import rewritten
+from photogenic.warehouse.duckdb_store.publish import is_modified
 from photogenic.warehouse.errors import LockedError, PhotogenicError
 from photogenic.warehouse.storage.checksum import digest
-from photogenic.warehouse.storage.integrity import fault_in, foreign
+from photogenic.warehouse.storage.integrity import find_corruption, why_not_a_store
 from photogenic.warehouse.storage.layout import remove
 from photogenic.warehouse.storage.lock import foreign_holder, holder
 
@@ -167,14 +167,14 @@ def _snapshot(store: Store, *, writes: bool, thorough: bool, fix: bool) -> Findi
         return Finding("snapshot", "fault", error.what, remedy)
     except Exception as error:
         return Finding("snapshot", "fault", str(error), remedy)
-    if not writes and (who := foreign_holder(foreign(layout.warehouse) or "")) is not None:
+    if not writes and (who := foreign_holder(why_not_a_store(layout.warehouse) or "")) is not None:
         found = f"{layout.warehouse.name} is open in another program, {who}: nothing can be written"
         return Finding("snapshot", "note", found, "close it there")
-    if thorough and (wrong := fault_in(layout.snapshot, db.settings.memory_limit)):
+    if thorough and (wrong := find_corruption(layout.snapshot, db.settings.memory_limit)):
         return Finding("snapshot", "fault", f"{layout.snapshot.name}: {wrong}", remedy)
-    if thorough and not writes and (wrong := fault_in(layout.warehouse, db.settings.memory_limit)):
+    if thorough and not writes and (wrong := find_corruption(layout.warehouse, db.settings.memory_limit)):
         return Finding("snapshot", "fault", f"{layout.warehouse.name}: {wrong}", remedy)
-    if thorough and not writes and rewritten(layout):
+    if thorough and not writes and is_modified(layout):
         found = f"{layout.snapshot.name} is not what the last write published: its SHA-256 is another"
         return Finding("snapshot", "fault", found, remedy)
     if not writes and not db.is_published():  # or the store was copied here, which nobody can tell apart
@@ -188,8 +188,8 @@ def _published(store: Store, *, thorough: bool) -> Finding:
     sound = _snapshot(store, writes=False, thorough=thorough, fix=False)
     if sound.state == "ok" or " is open in another program" in sound.found:
         return sound  # nothing is wrong with either file
-    if thorough and fault_in(layout.warehouse, db.settings.memory_limit):
-        sound_copy = not rewritten(layout) and not fault_in(layout.snapshot, db.settings.memory_limit)
+    if thorough and find_corruption(layout.warehouse, db.settings.memory_limit):
+        sound_copy = not is_modified(layout) and not find_corruption(layout.snapshot, db.settings.memory_limit)
         if db.is_published() and sound_copy:
             db.put_back()
             return Finding("snapshot", "fixed", f"was: {sound.found}; the warehouse was put back from the snapshot")

@@ -29,11 +29,11 @@ from photogenic.maintenance.erase.parquet_rows import install
 from photogenic.maintenance.erase.staged_store import prepare, work_of
 from photogenic.maintenance.erase.verify import look_for
 from photogenic.warehouse import InputError, Store, StoreError
-from photogenic.warehouse.erasure.delete_rows import known, left_alone, name, words_of
+from photogenic.warehouse.erasure.delete_rows import id_words, known_users, select_erased, unchanged_mentions
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.storage.layout import remove, sync_filesystem, write_atomically
 from photogenic.warehouse.storage.lock import locked
-from photogenic.warehouse.storage.manifest import contents, sealed, unsealed
+from photogenic.warehouse.storage.manifest import dump_with_digest, load_with_digest, read_limited
 
 __all__ = ["alone", "erase"]
 
@@ -90,15 +90,15 @@ def _begin(store: Store, user_ids: Sequence[str]) -> Journal:
         raise InputError("Nobody was named.", "one user_id or more", "features erase USER_ID --yes")
     settle(store.database)
     with store.database.write("features erase") as con:
-        there = known(con, user_ids)
+        there = known_users(con, user_ids)
         strangers = [user_id for user_id in user_ids if user_id not in there]
-        gone = name(con, user_ids)
+        gone = select_erased(con, user_ids)
         runs = {run_id for (run_id,) in con.execute("select run_id from facts.runs").fetchall()}
         held = {sha256 for (sha256,) in con.execute("select distinct sha256 from facts.photo_files").fetchall()}
     if strangers:
         tombstones = Tombstones(layout)
         places = ", ".join(str(user_ids.index(user_id) + 1) for user_id in strangers)
-        n_before = sum(tombstones.holds("user", user_id) for user_id in strangers)
+        n_before = sum(tombstones.contains("user", user_id) for user_id in strangers)
         before = f"; {n_before} of these were erased before" if n_before else ""
         raise InputError(
             f"Of {len(user_ids)} people named, {len(strangers)} are not in the store: number {places}{before}.",
@@ -137,7 +137,7 @@ def _finish(store: Store, journal: Journal) -> Receipt:
             f"remove these files, then features erase --yes --store {layout.root}",
         )
     with store.database.read() as con:
-        kept = left_alone(con, gone)
+        kept = unchanged_mentions(con, gone)
     receipt = Receipt(
         journal.erase_id,
         dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -178,15 +178,15 @@ def _swap(store: Store, journal: Journal) -> None:
     for run_id, n_people in journal.runs.items():
         manifest = layout.models / run_id / "manifest.json"
         if manifest.exists():
-            facts: dict[str, Any] = unsealed(contents(manifest))
+            facts: dict[str, Any] = load_with_digest(read_limited(manifest))
             facts["results"]["trained_on_erased"] = n_people
-            write_atomically(manifest, sealed(facts))
+            write_atomically(manifest, dump_with_digest(facts))
     with store.database.read() as con:
-        words = words_of(con, gone)
+        words = id_words(con, gone)
     for manifest in layout.models.glob("*/manifest.json"):  # values of slices may be ids
-        told = json.dumps(unsealed(manifest.read_bytes()))
-        if (kept := words.struck_out_of_json(told)) != told:
-            write_atomically(manifest, sealed(json.loads(kept)))
+        told = json.dumps(load_with_digest(manifest.read_bytes()))
+        if (kept := words.redact_json(told)) != told:
+            write_atomically(manifest, dump_with_digest(json.loads(kept)))
     for folder in (layout.reports, layout.spill):
         shutil.rmtree(folder, ignore_errors=True)
     for path in layout.root.rglob(".*.tmp"):

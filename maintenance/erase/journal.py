@@ -6,9 +6,15 @@ import json
 from dataclasses import asdict, dataclass, field
 
 from photogenic.warehouse import Layout, StoreError
-from photogenic.warehouse.erasure.delete_rows import Gone
+from photogenic.warehouse.erasure.delete_rows import ErasedRecords
 from photogenic.warehouse.storage.layout import write_atomically
-from photogenic.warehouse.storage.manifest import contents, name_in, parsed, path_in, shaped
+from photogenic.warehouse.storage.manifest import (
+    checked_file_name,
+    checked_relative_path,
+    parse_object,
+    read_limited,
+    to_dataclass,
+)
 
 __all__ = ["Journal", "Receipt"]
 
@@ -56,7 +62,7 @@ class Journal:
     """
 
     erase_id: str
-    gone: Gone
+    gone: ErasedRecords
     prepared: bool = False
     folders: dict[str, list[str]] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
@@ -73,14 +79,14 @@ class Journal:
             StoreError: it is damaged, or names what does not lie in the store; nothing was removed.
         """
         try:
-            found = shaped(cls, parsed(contents(layout.erase_journal)))
+            found = to_dataclass(cls, parse_object(read_limited(layout.erase_journal)))
             pictures = (*found.gone.sha256s, *found.orphans)
             for name in (found.erase_id, *found.runs_removed, *found.leftovers, *found.runs, *pictures):
-                name_in(name)
+                checked_file_name(name)
             for place, names in found.folders.items():
-                path_in(place)
+                checked_relative_path(place)
                 for name in names:
-                    path_in(name)
+                    checked_relative_path(name)
         except ValueError as error:
             raise StoreError(
                 f"{layout.erase_journal} is damaged: {error}.",

@@ -19,8 +19,8 @@ from photogenic.features.similarity.relations import update_likeness
 from photogenic.maintenance.erase.journal import Journal
 from photogenic.maintenance.erase.parquet_rows import link_tree, purge
 from photogenic.warehouse import Database, Layout, Store
-from photogenic.warehouse.erasure.delete_rows import Gone, forget, name
-from photogenic.warehouse.labels.build import build_labels, former_cluster
+from photogenic.warehouse.erasure.delete_rows import ErasedRecords, delete_rows, select_erased
+from photogenic.warehouse.labels.build import build_labels, last_cluster
 from photogenic.warehouse.storage.layout import sync_filesystem
 from photogenic.warehouse.storage.parquet_parts import MANIFEST
 
@@ -52,11 +52,11 @@ def prepare(store: Store, journal: Journal) -> Journal:
     with store.progress.stage("erase", 5, "steps") as advance:
         with shadow.write("features erase") as con:
             con.begin()
-            counts |= forget(con, name(con, gone.users), journal.runs_removed)
+            counts |= delete_rows(con, select_erased(con, gone.users), journal.runs_removed)
             con.commit()
             told = con.execute("select run_id, results from facts.runs").fetchall()
             ((built,),) = con.execute("select count(*) from facts.relation_state").fetchall()
-            elsewhere = former_cluster(con) is not None
+            elsewhere = last_cluster(con) is not None
             if elsewhere:
                 _take_back(con)
         advance(1)
@@ -104,7 +104,7 @@ def _take_back(con: DuckDBPyConnection) -> None:
     con.commit()
 
 
-def _purge(work: Layout, gone: Gone) -> dict[str, int]:
+def _purge(work: Layout, gone: ErasedRecords) -> dict[str, int]:
     """Rows of faces, hashes and vectors; folders that nothing happened to are not kept beside the store."""
     counts: dict[str, int] = {}
     folders = [(path, "photo_id") for path in (work.root / "embeddings").glob("*/")]
@@ -115,7 +115,7 @@ def _purge(work: Layout, gone: Gone) -> dict[str, int]:
     return counts
 
 
-def _indexed(layout: Layout, gone: Gone) -> list[str]:
+def _indexed(layout: Layout, gone: ErasedRecords) -> list[str]:
     """Encoders whose index has a photo of theirs, or was made of vectors that do."""
     found = []
     for made in index.manifests(layout):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from photogenic.features.search import index
 from photogenic.features.search.index_files import read_manifest
 from photogenic.warehouse import Layout, Store
-from photogenic.warehouse.erasure.delete_rows import LEAST_BYTES, Gone, mentions, remains
+from photogenic.warehouse.erasure.delete_rows import LEAST_BYTES, ErasedRecords, find_mentions, find_remains
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +26,7 @@ __all__ = ["look_for"]
 _BLOCK = 8 << 20
 
 
-def look_for(store: Store, gone: Gone) -> tuple[dict[str, Any], list[str]]:
+def look_for(store: Store, gone: ErasedRecords) -> tuple[dict[str, Any], list[str]]:
     """What was looked at, and what was found: each a phrase with a path or a column.
 
     Ids shorter than six bytes, and those that are part of other people's ids, paths or hashtags, are sought in
@@ -41,8 +41,8 @@ def look_for(store: Store, gone: Gone) -> tuple[dict[str, Any], list[str]]:
 
     ids = {*gone.users, *gone.photos, *gone.targets}
     with store.database.read() as con:
-        found = [f"snapshot {what}" for what in remains(con, gone)]
-        others = mentions(con, sorted(ids))
+        found = [f"snapshot {what}" for what in find_remains(con, gone)]
+        others = find_mentions(con, sorted(ids))
     if not store.database.is_published():  # readers and the writer would see different people
         found.append(f"{layout.snapshot} is not a copy of {layout.warehouse.name}")
     sought = {id_ for id_ in ids - others if len(id_.encode()) >= LEAST_BYTES} | {*gone.sha256s}

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING
 
 from photogenic.warehouse import StoreError
 from photogenic.warehouse.storage.layout import sync_directory, write_atomically
-from photogenic.warehouse.storage.manifest import contents, name_in, sealed, shaped, unsealed
+from photogenic.warehouse.storage.manifest import (
+    checked_file_name,
+    dump_with_digest,
+    load_with_digest,
+    read_limited,
+    to_dataclass,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +76,7 @@ def save(
     else:
         files[checkpoint.best] = checkpoint.files[checkpoint.best]
     complete = replace(checkpoint, files=files)
-    write_atomically(folder / _MANIFEST, sealed(asdict(complete)))
+    write_atomically(folder / _MANIFEST, dump_with_digest(asdict(complete)))
     for path in folder.glob("*.safetensors"):
         if path.name not in files:
             path.unlink()
@@ -87,9 +93,9 @@ def load(folder: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        found = shaped(Checkpoint, unsealed(contents(path)))
+        found = to_dataclass(Checkpoint, load_with_digest(read_limited(path)))
         for name in found.files:
-            name_in(name)
+            checked_file_name(name)
     except ValueError as error:
         raise StoreError(
             f"{path} is damaged: {error}", "a checkpoint as it was written", f"remove {folder}: it begins anew"

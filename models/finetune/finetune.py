@@ -28,8 +28,8 @@ from photogenic.models.finetune.recipes import Recipe
 from photogenic.models.finetune.recipes import recipe as recipe_named
 from photogenic.models.publish import Unpublished
 from photogenic.models.runs import run_store
-from photogenic.warehouse import InputError, Progress, Store, StoreError, silent
-from photogenic.warehouse.duckdb_store.error_mapping import told
+from photogenic.warehouse import InputError, Progress, Store, StoreError, no_progress
+from photogenic.warehouse.duckdb_store.error_mapping import map_engine_errors
 from photogenic.warehouse.option_ranges import check
 from photogenic.warehouse.storage.lock import locked
 
@@ -53,7 +53,7 @@ def finetune(
     random_weights: bool = False,
     seed: int = 0,
     device: str | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Leaderboard:
     """Back-propagate into a backbone; it is an encoder afterwards, its last layer a run like any other.
 
@@ -96,7 +96,7 @@ def finetune(
         seed=seed,
     )
     run_id, lock = tuning.run_id, store.layout.models / tuning.run_id / "lock"
-    with told(store.layout), locked(lock, "features finetune", store.database.settings.lock_timeout_s):
+    with map_engine_errors(store.layout), locked(lock, "features finetune", store.database.settings.lock_timeout_s):
         is_new = not run_store.finished(store.layout, run_id)
         if is_new:
             _make(store, tuning, device, progress)

@@ -16,7 +16,7 @@ from photogenic.models.heads.mlp import WIDTH
 from photogenic.models.heads.model import Link, Model
 from photogenic.models.heads.stacked_mlp import Loss, Member
 from photogenic.models.heads.train_stack import PUBLISHED, Schedule, Trained, train_stack
-from photogenic.warehouse import Progress, silent
+from photogenic.warehouse import Progress, no_progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,7 +98,7 @@ def fit_heads(
     seed: int,
     grid: Grid,
     device: str = "cpu",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> dict[tuple[str, str], Fitted]:
     """(target, head) -> the member that dev chose among all learning rates and penalties.
 

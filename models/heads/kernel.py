@@ -28,7 +28,7 @@ from photogenic.models.heads.apply import similarity
 from photogenic.models.heads.fit_mlp import Fitted
 from photogenic.models.heads.linear import folds_by_user
 from photogenic.models.heads.model import Model
-from photogenic.warehouse import Progress, silent
+from photogenic.warehouse import Progress, no_progress
 
 __all__ = ["CHOSEN_ON", "LANDMARKS", "PENALTIES", "WIDTHS", "features_of", "fit_kernel", "logistic"]
 
@@ -46,7 +46,7 @@ _STEPS = 25
 
 
 def fit_kernel(
-    samples: Samples, target: Target, dims: Sequence[int], *, seed: int = 0, progress: Progress = silent
+    samples: Samples, target: Target, dims: Sequence[int], *, seed: int = 0, progress: Progress = no_progress
 ) -> Fitted:
     """Choose shares, width and penalty on folds of train, then fit all of train.
 

@@ -26,8 +26,8 @@ from photogenic.models.data.targets import Target
 from photogenic.models.heads.fit_mlp import Fitted
 from photogenic.models.heads.linear import CLASSIC, fold_score, folds_by_user, loss_of, platt
 from photogenic.models.heads.model import Model
-from photogenic.warehouse import InputError, Progress, silent
-from photogenic.warehouse.spark.session import Cluster, attempt, require_spark, session
+from photogenic.warehouse import InputError, Progress, no_progress
+from photogenic.warehouse.spark.session import Cluster, require_spark, run_on_spark, session
 
 if TYPE_CHECKING:
     from pyspark import RDD, SparkContext
@@ -101,7 +101,7 @@ def fit_mllib(
     master: str | None = None,
     grid: SvmGrid | None = None,
     seed: int = 0,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Fitted:
     """Choose regularisation and step on folds of train, then fit all of train; on Spark.
 
@@ -124,14 +124,14 @@ def fit_mllib(
     rows = _Rows(X, y, train.weight, folds_by_user(train, target))
     context = session(cluster).sparkContext
     started = time.perf_counter()
-    curve, outside = attempt(cluster, lambda: _by_mllib(context, rows, grid, progress))
+    curve, outside = run_on_spark(cluster, lambda: _by_mllib(context, rows, grid, progress))
     between = time.perf_counter()
-    theirs = attempt(cluster, lambda: _by_scikit_learn(context, rows, grid, seed))
+    theirs = run_on_spark(cluster, lambda: _by_scikit_learn(context, rows, grid, seed))
     seconds = {"mllib": between - started, "scikit_learn": time.perf_counter() - between}
     best = max(range(len(curve)), key=lambda at: curve[at]["score"])
     regularisation, step = grid.cells[best]
     with _points(context, X, y) as everything:
-        weights, shift = attempt(
+        weights, shift = run_on_spark(
             cluster, lambda: _descend(everything, X.shape[1], regularisation, step, grid.iterations)
         )
     left_out = np.concatenate([out for _, out in rows.folds])

@@ -24,7 +24,7 @@ from photogenic.models.heads.model import Kind, Link, Model
 from photogenic.warehouse import InputError, Layout, StoreError
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.storage.layout import write_atomically
-from photogenic.warehouse.storage.manifest import contents, sealed, shaped, unsealed
+from photogenic.warehouse.storage.manifest import dump_with_digest, load_with_digest, read_limited, to_dataclass
 
 if TYPE_CHECKING:
     import polars as pl
@@ -109,7 +109,7 @@ def save(layout: Layout, run: Run, model: Model) -> Run:
     write_atomically(folder / "weights.safetensors", data)
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
     complete = Run(**{**asdict(run), "weights_sha256": hashlib.sha256(data).hexdigest(), "created_at": now})
-    write_atomically(folder / "manifest.json", sealed(asdict(complete)))
+    write_atomically(folder / "manifest.json", dump_with_digest(asdict(complete)))
     return complete
 
 
@@ -131,7 +131,7 @@ def described(layout: Layout, name: str) -> Run:
             "without --run, the best head that is there" if there else "features train",
         )
     try:
-        run = shaped(Run, unsealed(contents(folder / "manifest.json")))
+        run = to_dataclass(Run, load_with_digest(read_limited(folder / "manifest.json")))
     except (OSError, ValueError, TypeError) as error:
         raise _unreadable(folder, error) from error
     if run.run_id != name:

@@ -21,7 +21,7 @@ from photogenic.models.taste.fit import Groups, Pairs
 from photogenic.models.taste.photos import Eyes
 from photogenic.models.taste.taste import Photos, Taste, fit, judge, marginal
 from photogenic.warehouse import InputError
-from photogenic.warehouse.erasure.tombstones import unless_erased
+from photogenic.warehouse.erasure.tombstones import discard_if_erased
 from photogenic.warehouse.storage.layout import write_atomically
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def personal(store: FeatureStore, sender: str, encoder: str) -> Personal:
         path = store.layout.models / "taste" / f"{encoder}.npz"
         found = _held(path, digest)
         if found is None:
-            with unless_erased(store.layout, path):
+            with discard_if_erased(store.layout, path):
                 pairs = _with_vectors(_rows(con, None), ids)
                 found = _learned(pairs, ids, X)
                 _keep(path, digest, *found)

@@ -1,4 +1,4 @@
--- population_shrinks: no stage has more users than the one before, and all swipes were sent by somebody
+-- population_shrinks: no stage has more users than the one before, and every swipe has a sender
 --
 -- reads:  population, sender_counts
 with stages as (

@@ -1,4 +1,4 @@
--- ratios_in_range: a ratio lies in its interval, the interval in [0, 1], and every number is one
+-- ratios_in_range: a ratio lies in its interval, the interval in [0, 1], and every value is a number
 --
 -- reads:  like_ratios
 select photo_id, time_window, n_likes, n_swipes, like_ratio, ci_low, ci_high, smoothed_ratio

@@ -1,4 +1,4 @@
--- gone_bytes: pictures of theirs whose bytes nobody else's photo has.
+-- gone_bytes: images of erased users whose bytes no photo of another user shares.
 with theirs as (
     select distinct sha256
     from facts.photo_files

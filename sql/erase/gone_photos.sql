@@ -1,4 +1,4 @@
--- gone_photos: every photo that was ever theirs.
+-- gone_photos: every photo that ever belonged to an erased user.
 select distinct photo_id
 from facts.photos
 semi join gone_users using (user_id)

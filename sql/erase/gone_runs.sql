@@ -1,6 +1,6 @@
--- gone_runs: heads that learned from them: by a photo in train or dev, or by a swipe on such a photo.
+-- gone_runs: heads trained on erased users: with a photo in train or dev, or with a swipe on such a photo.
 --
--- With folds every photo was learned from, though all are called `test`. `n_people` counts the erased.
+-- With folds every photo was in a training set, although its split is `test`. `n_people` counts the erased users.
 with learned as (
     select predictions.run_id, predictions.photo_id, predictions.split = 'train' or folded as in_train
     from facts.predictions

@@ -1,4 +1,4 @@
--- gone_targets: the accounts that were walked and turned out to be theirs, as a crawl names them.
+-- gone_targets: the crawl targets that are accounts of erased users.
 select distinct target
 from facts.crawl_targets
 semi join gone_users using (user_id)

@@ -1,4 +1,4 @@
--- Which of the given ids stand for somebody: users, and whoever only ever swiped, was swiped on, or was crawled.
+-- The given ids that occur in the warehouse: as users, as senders or recipients of swipes, or as crawled accounts.
 --
 -- parameters: $ids
 with given as (select unnest($ids) as user_id),

@@ -1,4 +1,4 @@
--- returned: who was erased and stands in the warehouse again, as after a restore from an older backup.
+-- returned: erased users that are in the warehouse again, as after a restore from an older backup.
 --
 -- parameters: the macro was_erased
 with named as (

@@ -1,4 +1,4 @@
--- How many photos have bytes, and a checksum of which, in any order.
+-- Number of photos with bytes in the store, and a checksum of these that does not depend on the order.
 with held as (
     select photo_id, sha256
     from facts.photo_files

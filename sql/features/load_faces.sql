@@ -1,5 +1,5 @@
--- One row per face that counts, of every photo whose bytes are held.
--- parameters: $parts, the Parquet files of the detector; $confidence, below which a face does not count
+-- One row per face above the least confidence, of every photo whose bytes are in the store.
+-- parameters: $parts, the Parquet files of the detector; $confidence, the least confidence of a face
 with seen as (
     select distinct on (sha256) sha256, faces
     from read_parquet($parts)

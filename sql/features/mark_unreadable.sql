@@ -1,4 +1,4 @@
--- A newer finding for each photo in `found_bad` (photo_id, sha256, status, detail): its bytes are held, but no picture.
+-- A newer finding for each photo in `found_bad` (photo_id, sha256, status, detail): its bytes are not a valid image.
 insert into facts.photo_files
 with findings as (
     select *

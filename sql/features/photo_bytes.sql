@@ -1,5 +1,5 @@
--- Photos whose bytes are held, and what is known of them, whatever the clock says: vectors and faces are
--- kept for every photo that `--as-of` may ask about.
+-- Photos whose bytes are in the store with their latest finding, independent of the clock: vectors and faces
+-- are kept for every photo that a query with `--as-of` may read.
 with findings as (
     select *
     from facts.photo_files

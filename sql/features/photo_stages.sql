@@ -1,4 +1,4 @@
--- What the latest builds that looked at photos say of their steps, the newest last.
+-- The stages of the latest builds that processed photos, the newest last.
 with latest as (
     select stages, started_at
     from builds

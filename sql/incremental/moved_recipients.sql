@@ -1,5 +1,5 @@
--- Who received swipes before that must be counted afresh: their time is cut otherwise than it was, or
--- somebody who had swiped is no longer of the gender that was known.
+-- Recipients whose former swipes must be counted again: their timeline has other stretches than before, or
+-- the gender of one of their senders has changed.
 with changed_stretches as (
     (
         select user_id, valid_from, valid_to from recipient_timeline

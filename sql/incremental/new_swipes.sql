@@ -1,4 +1,4 @@
--- Swipes that the former build did not see: arrived after $until, or happened at or after its clock, $as_of.
+-- Swipes that the former build did not count: arrived after $until, or happened at or after its clock, $as_of.
 select sender_id, recipient_id, liked, swiped_at
 from facts.swipes
 cross join clock

@@ -1,4 +1,4 @@
--- New swipes on those who did not move, and all swipes on those who did.
+-- New swipes on recipients who did not move, and all swipes on recipients who moved.
 select sender_id, recipient_id, liked, swiped_at
 from new_swipes
 anti join moved_recipients using (recipient_id)

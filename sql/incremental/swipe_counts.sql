@@ -1,4 +1,4 @@
--- The former counts and those of new swipes, where time is cut as it was.
+-- The former counts and those of new swipes, if the timeline has the same stretches as before.
 with parts as (
     select * from swipe_counts
     union all

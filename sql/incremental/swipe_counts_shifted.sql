@@ -1,4 +1,4 @@
--- The former counts of everybody who did not move, under today's stretch numbers, and the recounted ones.
+-- The former counts of recipients who did not move, with the current stretch numbers, and the recounted ones.
 with former as (
     select recipient_timeline.stretch_no, sender_group, n_swipes, n_likes
     from swipe_counts

@@ -1,4 +1,4 @@
--- last_stamp: the newest arrival of any file's rows.
+-- last_stamp: the newest time of arrival of ingested rows.
 select max(ingested_at) as ingested_at
 from (
     select ingested_at from facts.ingests

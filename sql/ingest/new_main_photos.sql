@@ -1,4 +1,4 @@
--- new_main_photos: the events in the `set_at` of a photos file that are not held yet.
+-- new_main_photos: the events in the `set_at` of a photos file that are not in the store yet.
 select given.line, given.user_id, given.photo_id, given.set_at
 from judged as given
 anti join facts.main_photos as held

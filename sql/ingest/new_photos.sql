@@ -1,4 +1,4 @@
--- new_photos: the versions that differ from the newest one held. What the file has no column for stays as it was.
+-- new_photos: the versions that differ from the newest stored one. Columns that the file lacks keep their values.
 --
 -- parameters: has_path, has_url, has_posted_at, has_likes, has_hashtags: whether the file has the column
 with held as (

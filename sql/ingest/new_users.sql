@@ -1,4 +1,4 @@
--- new_users: the versions that differ from the newest one held. What the file has no column for stays as it was.
+-- new_users: the versions that differ from the newest stored one. Columns that the file lacks keep their values.
 --
 -- parameters: has_gender, has_followers, has_created_at: whether the file has the column
 with held as (

@@ -1,5 +1,5 @@
--- pictures_wanted: the photos that a file lists (`listed`), with what is known of their pictures. To be looked at are
--- those never looked at, not found to be good, under another path since (`moved`), or lost by the store.
+-- pictures_wanted: the photos that a file lists (`listed`), with the latest finding on their images. An image is read
+-- if it was never read, was not valid, has another path since (`moved`), or is missing in the store.
 with versions as (
     select
         photos.photo_id,

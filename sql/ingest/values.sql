@@ -1,11 +1,11 @@
--- How the values of incoming rows are read: macros, one per type of column, for trimmed text and for numbers.
--- Blank is NULL. What cannot be read becomes a value that no check lets through: 'bad' for a gender,
--- -1 for a count, the year 1 for a time, `inexact()` for an id. A flag has no such value: its blank is refused as well.
--- The engine does not share work between the arms of a CASE: so text is trimmed once, before all else, and
--- what is common comes first.
+-- Macros that read the values of incoming rows, one per type of column, for trimmed text and for numbers.
+-- Blank is NULL. An unreadable value becomes a value that every check refuses: 'bad' for a gender,
+-- -1 for a count, the year 1 for a time, `inexact()` for an id. A flag has no such value: its blank is refused too.
+-- The engine does not share work between the arms of a CASE, so text is trimmed once, before all else, and
+-- the most common case comes first.
 
--- The words that databases, pandas, R and spreadsheets write where a value is missing, in these spellings only:
--- in every column they are blank, quoted or not. No word is longer, or begins with a digit.
+-- The words that databases, pandas, R and spreadsheets write for a missing value, in these spellings only.
+-- They are blank in every column, quoted or not. No word is longer, or begins with a digit.
 create or replace temp macro unless_missing(t) as
     case
         when strlen(t) > 4 or t between '0' and ':' then t
@@ -14,7 +14,7 @@ create or replace temp macro unless_missing(t) as
         else t
     end;
 
--- Blanks at both ends are no part of a value. Most have none, and the slow trim is for the others.
+-- Blanks at both ends are not part of a value. Most values have none; the slow trim is for the others.
 create or replace temp macro is_trimmed(t) as
     t between '!' and chr(127)
     and contains(
@@ -30,10 +30,10 @@ create or replace temp macro trimmed(t) as
 create or replace temp macro plain(t) as
     case when is_trimmed(t) then unless_missing(t) else unless_missing(trimmed(t)) end;
 
--- An id that is a whole number written with a fraction of zeros is that number: so programs write a column of
--- whole numbers that has gaps (17.0). Other text stays as it is: 007, 1.10, v1.0.
+-- An id that is a whole number with a fraction of zeros is that number: programs write a column of whole
+-- numbers with gaps in this way (17.0). Other text is unchanged: 007, 1.10, v1.0.
 -- A number written with an exponent, or one with a fraction from 2^53 on, went through floating point, which may have
--- changed its digits: whom it means cannot be told.
+-- changed its digits, so the id is unknown.
 create or replace temp macro inexact() as rpad(chr(0), 1025, ' ');
 
 create or replace temp macro id_of(t) as
@@ -58,7 +58,7 @@ create or replace temp macro id_of_real(n, exact) as
         else cast(n as varchar)
     end;
 
--- 17.50 is 17.5, and 17.00 is 17, as from any other type of number.
+-- 17.50 is 17.5, and 17.00 is 17, as with any other type of number.
 create or replace temp macro text_of_decimal(n) as rtrim(rtrim(cast(n as varchar), '0'), '.');
 
 create or replace temp macro gender_of(t) as
@@ -94,8 +94,8 @@ create or replace temp macro count_of(t) as
         else coalesce(count_of_number(try_cast(t as double)), -1)
     end;
 
--- Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by size: from 1973 on the four
--- ranges do not meet. Smaller numbers (a year, 20240131, days of a spreadsheet, 0 for missing) are no time.
+-- Seconds, milliseconds, microseconds or nanoseconds since 1970, distinguished by size: from 1973 on the four
+-- ranges do not overlap. Smaller numbers (a year, 20240131, days of a spreadsheet, 0 for missing) are not a time.
 create or replace temp macro time_of_number(n) as
     case
         when n is null then null
@@ -106,7 +106,7 @@ create or replace temp macro time_of_number(n) as
         else timestamp '0001-01-01'
     end;
 
--- Instants far outside any calendar are kept out of the conversions, which would end the reading of the file.
+-- Instants far outside any calendar skip the conversions, which would fail and end the ingest of the file.
 create or replace temp macro time_of_zoned(t) as
     case
         when t < timestamptz '1900-01-01 00:00:00+00' then timestamp '0001-01-01'
@@ -121,7 +121,7 @@ create or replace temp macro time_of_day(t) as
         else cast(t as timestamp)
     end;
 
--- Cut off as in text; the cast would round. Only infinity has no number of nanoseconds.
+-- Truncate as with text; the cast would round. Only infinity has no number of nanoseconds.
 create or replace temp macro time_of_nanos(t) as
     case
         when t is null then null
@@ -133,11 +133,11 @@ create or replace temp macro time_of_nanos(t) as
 -- The name or abbreviation of a zone at the end of a time.
 create or replace temp macro zone_of(t) as regexp_extract(t, ':[0-9.]+ *([A-Za-z][A-Za-z0-9_+/-]*)$', 1);
 
--- What a clock shows in its own zone.
+-- The local time in a zone.
 create or replace temp macro clock_of(t) as try_cast(regexp_replace(t, ' +[A-Za-z].*$', '') as timestamp);
 
--- Where clocks are set back, a zone has an hour twice, and where they are set forward, one is missing.
--- No guess is made.
+-- When clocks are set back, an hour occurs twice in a zone; when they are set forward, one is missing.
+-- Such times are refused.
 create or replace temp macro time_of_clock(instant, zone, clock) as
     case
         when try(timezone(zone, instant)) = clock
@@ -149,7 +149,7 @@ create or replace temp macro time_of_clock(instant, zone, clock) as
     end;
 
 -- With an offset (`+02`, `+0200`, `+02:00`, also behind UTC or GMT), a name of UTC, or a zone's name. Three letters are
--- an abbreviation, which several zones share or which stands for summer and winter alike (BST, CST, IST, EST, CET).
+-- an abbreviation, which several zones share or which is used in summer and winter (BST, CST, IST, EST, CET).
 create or replace temp macro time_with_zone(t) as
     case
         when regexp_full_match(zone_of(t), '(?i)z|utc?|gmt|uct|zulu|universal|greenwich')
@@ -172,7 +172,7 @@ create or replace temp macro time_with_zone(t) as
             end
     end;
 
--- Whether a time ends in an offset that the cast reads, right behind its digits: `+02:00`, or `+00` as of PostgreSQL.
+-- Whether a time ends in an offset that the cast reads, right after its digits: `+02:00`, or `+00` as in PostgreSQL.
 create or replace temp macro is_offset(t) as
     case
         when t[-3] = ':' then
@@ -183,8 +183,8 @@ create or replace temp macro is_offset(t) as
             and (t[-2] = '0' or t[-2] = '1' and t[-1] between '0' and '5')
     end;
 
--- The plain cast drops an offset or a zone without a word, the one with a zone is slow: so only text that ends in
--- digits (or Z), with neither a sign nor a blank behind its first eleven characters, goes the fast way, as UTC.
+-- The plain cast ignores an offset or a zone without an error, and the cast with a zone is slow. So only text that ends
+-- in digits (or Z), with no sign or blank after its first eleven characters, takes the fast cast, as UTC.
 create or replace temp macro time_of_iso(t) as
     case
         when contains(substr(t, 12), ' ') or not (t[-1] between '0' and '9' or t[-1] = 'Z') then time_with_zone(t)
@@ -193,7 +193,7 @@ create or replace temp macro time_of_iso(t) as
         else try_cast(t as timestamp)
     end;
 
--- The usual form is tried first, of texts of its length: on others that function is slow.
+-- The usual form is tried first, for text of its length: for other text that function is slow.
 create or replace temp macro time_of(t) as
     case
         when t is null then null
@@ -209,7 +209,7 @@ create or replace temp macro time_of(t) as
         else timestamp '0001-01-01'
     end;
 
--- What the detail of a time that could not be read says besides, if it names a zone.
+-- The addition to the detail of an unreadable time that names a zone.
 create or replace temp macro zone_remedy(t) as
     case
         when regexp_full_match(zone_of(t), '(?i)|[ap]m|z|utc?|gmt|uct|zulu|universal|greenwich') then ''

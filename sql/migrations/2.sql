@@ -1,4 +1,4 @@
--- From version 1, that of the release 0.1.0: a store knows which one it is, and keeps what commands did to it.
+-- From version 1, that of the release 0.1.0: a store has an id, and a history of the commands that changed it.
 create table facts.identity (store_id varchar not null);
 insert into facts.identity values (cast(uuid() as varchar));
 

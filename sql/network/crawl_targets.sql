@@ -1,8 +1,8 @@
--- crawl_targets: where the walk along each of the given targets stands.
+-- crawl_targets: state of the crawl of each given target.
 --
 -- grain:      target
 -- reads:      facts.crawl_targets
--- time:       the last page of the newest walk
+-- time:       the last page of the newest crawl
 -- source:     `features crawl`
 -- parameters: targets
 select

@@ -1,4 +1,4 @@
--- erased_pages: the pages of a segment without the posts of erased people, and which pages are of erased people.
+-- erased_pages: the pages of a segment without the posts of erased people, and the pages that belong to erased people.
 --
 -- grain:      target, began_at, page
 -- reads:      pages; the macro was_erased

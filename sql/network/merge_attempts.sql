@@ -4,7 +4,7 @@
 -- reads:      a segment, facts.photos
 -- time:       in the order of the journal
 -- source:     `features fetch`
--- parameters: path. A photo erased while it was downloaded leaves no attempt behind
+-- parameters: path. A photo erased during its download leaves no attempt
 select
     attempts.photo_id,
     attempts.url,

@@ -1,8 +1,8 @@
--- merge_files: what one journal segment found out about photos, as rows of facts.photo_files.
+-- merge_files: the findings on photos in one journal segment, as rows of facts.photo_files.
 --
 -- grain:      photo_id
 -- reads:      a segment, facts.photos
--- time:       the last finding of each photo in the segment; ingested_at is the merge's instant
+-- time:       the last finding of each photo in the segment; ingested_at is the time of the merge
 -- source:     `features fetch`
 -- parameters: path, now
 select

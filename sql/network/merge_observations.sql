@@ -1,8 +1,8 @@
--- merge_observations: every look at an account or a post, as rows of facts.observations.
+-- merge_observations: every observation of an account or a post, as rows of facts.observations.
 --
 -- grain:      kind, object_id, observed_at
 -- reads:      pages
--- time:       when each was looked at
+-- time:       when each was observed
 -- source:     `features crawl`
 -- parameters: now
 select

@@ -2,13 +2,13 @@
 --
 -- grain:      photo_id
 -- reads:      pages, facts.photos, facts.photo_files
--- time:       the last look in the segment against the newest version held
+-- time:       the last observation in the segment, compared with the newest stored version
 -- source:     `features crawl`
 -- parameters: now
 --
--- A picture's address is signed anew at every look: another address alone makes no version once the bytes
--- are held. A hidden like count leaves the last one known. A post found by hashtag has no owner in the
--- API's answer: it is an owner of its own until its account is walked.
+-- The address of an image is signed again at every observation: if only the address differs and the bytes are
+-- stored, there is no new version. A hidden like count keeps the last known one. The API names no owner for a
+-- post found by hashtag: it gets an owner of its own until its account is crawled.
 with looks as (
     select unnest(posts) as post, observed_at
     from pages

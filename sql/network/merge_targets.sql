@@ -1,8 +1,8 @@
--- merge_targets: where the walks stand after one journal segment, as rows of facts.crawl_targets.
+-- merge_targets: state of the crawls after one journal segment, as rows of facts.crawl_targets.
 --
 -- grain:      target
 -- reads:      pages
--- time:       the last page of each target in the segment, and of each walk the page that names its account
+-- time:       the last page of each target in the segment, and of each crawl the page that names its account
 -- source:     `features crawl`
 -- parameters: now
 select

@@ -2,8 +2,8 @@
 --
 -- grain:      user_id
 -- reads:      pages, facts.users
--- time:       the last look in the segment against the newest version held; what the network does not say
---             (gender, created_at) is carried over
+-- time:       the last observation in the segment, compared with the newest stored version; columns that the
+--             network lacks (gender, created_at) keep their values
 -- source:     `features crawl`
 -- parameters: now
 with seen as (

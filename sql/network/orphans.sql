@@ -1,4 +1,4 @@
--- orphans: pictures of one journal segment that no photo refers to, since theirs was erased meanwhile.
+-- orphans: images of one journal segment without a photo, which was erased in the meantime.
 --
 -- grain:      sha256
 -- reads:      a segment, facts.photo_files

@@ -1,8 +1,8 @@
--- pending: the photos of one bucket that have a URL and are neither held nor given up.
+-- pending: the photos of one bucket that have a URL and are neither downloaded nor given up.
 --
 -- grain:      photo_id
 -- reads:      facts.photos, facts.photo_files, facts.fetch_attempts
--- time:       the newest version, finding and attempt of each photo, whatever the clock
+-- time:       the newest version, finding and attempt of each photo, independent of the clock
 -- source:     `features fetch`
 -- parameters: buckets, bucket (photos are spread over buckets by a hash of their id, which also mixes the
 --             hosts, so that memory is bounded by the bucket and not by the store); retry, statuses to try again
@@ -35,8 +35,8 @@ last_attempts as (
 
 select
     cast(versions.photo_id as varchar) as photo_id,                       -- the photo
-    cast(versions.url as varchar) as url,                                 -- where it is
-    cast(coalesce(last_attempts.attempt, 0) as integer) as attempts       -- made so far, in all runs
+    cast(versions.url as varchar) as url,                                 -- its address
+    cast(coalesce(last_attempts.attempt, 0) as integer) as attempts       -- number of attempts so far, in all runs
 from versions
 left join findings on versions.photo_id = findings.photo_id
 left join last_attempts on versions.photo_id = last_attempts.photo_id

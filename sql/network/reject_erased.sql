@@ -1,8 +1,8 @@
--- reject_erased: one reject per erased account and post of a segment, without saying who or which.
+-- reject_erased: one reject per erased account and post of a segment, without its id.
 --
 -- grain:      one row per refused account or post
 -- reads:      judged_pages
--- time:       the merge's instant
+-- time:       the time of the merge
 -- source:     `features crawl`
 -- parameters: now
 select 'users' as kind, 'crawl' as source, null as line, 'erased' as reason, null as detail, null as raw, $now

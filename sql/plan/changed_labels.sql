@@ -1,4 +1,4 @@
--- How many labels appear, vanish, get another value or weight, and change sides of the median.
+-- Number of labels that appear, disappear, get another value or weight, and cross the median.
 select
     count(*) filter (where past_photo_labels.photo_id is null) as n_new,
     count(*) filter (where photo_labels.photo_id is null) as n_lost,

@@ -1,4 +1,4 @@
--- How many swipes that both builds see are credited otherwise now: to another photo, or for another reason.
+-- Number of swipes in both builds that are now credited to another photo, or for another reason.
 with changed as (
     select distinct user_id
     from (

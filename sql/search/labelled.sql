@@ -1,4 +1,4 @@
--- What a `--where` predicate of search can name: each label with its photo and the owner.
+-- Columns that a `--where` predicate of search can name: each label with its photo and the owner.
 --
 -- grain: photo_id, source
 -- reads: photo_labels, photos, users

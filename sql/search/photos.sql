@@ -1,4 +1,4 @@
--- Every photo as a search result shows it, with its label when it has one: that of swipes before that of posts.
+-- Every photo with the columns of a search result, and its label if it has one: from swipes, else from posts.
 --
 -- grain: photo_id
 -- reads: photos, photo_labels

@@ -1,4 +1,4 @@
--- Photos by what was found where their bytes should be.
+-- Number of photos by the finding on their bytes.
 select coalesce(status, 'not looked at') as status, count(*) as n
 from photos
 group by status

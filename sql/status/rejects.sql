@@ -1,4 +1,4 @@
--- Refused rows by kind of file and reason.
+-- Number of refused rows by kind of file and reason.
 select kind, reason, count(*) as n
 from facts.rejects
 group by kind, reason

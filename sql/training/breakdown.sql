@@ -1,10 +1,10 @@
--- Swipes that each recipient got from senders of each gender, in one window: latest is the photo that is main now.
+-- Swipes that each recipient received from senders of each gender, in one window; `latest` is the current main photo.
 --
 -- grain: user_id, sender_gender
 -- reads: swipe_counts, recipient_timeline, user_genders
 -- source: Bogatyy & Tom, Table 1
 --
--- As gender_breakdown of that window, before its sums: intervals are drawn over recipients.
+-- Same as gender_breakdown of that window before the sums, since intervals are computed over recipients.
 select
     user_genders.user_id,
     user_genders.gender as recipient_gender,

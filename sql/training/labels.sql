@@ -1,10 +1,10 @@
--- Photos of one setup with what is to be predicted of them.
+-- Photos of one setup with the values to predict.
 --
 -- grain: photo_id
 -- reads: photo_labels, photo_setups
 -- parameters: $setup; $source, whose labels count
 --
--- Every target is asked about the same photos, so that tables 2 and 3 speak of the same test set.
+-- All targets have the same photos, so that tables 2 and 3 use the same test set.
 select
     photo_labels.photo_id,
     photo_labels.user_id,

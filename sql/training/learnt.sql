@@ -1,4 +1,4 @@
--- Photos that a run learnt from: those it was trained on, and those that chose when to stop.
+-- Photos that a run learned from: the training set, and the set that chose when to stop.
 --
 -- grain: photo_id
 -- reads: predictions

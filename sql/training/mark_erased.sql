@@ -1,4 +1,4 @@
--- Say of new runs that they learned from photos which were erased while they were trained.
+-- Mark new runs that learned from photos which were erased during the training.
 --
 -- parameters: $vectors, the runs whose weights hold vectors that they learned from
 update facts.runs

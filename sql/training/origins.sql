@@ -1,4 +1,4 @@
--- What connects the photos of one setup, and when each was first seen: what a division has to respect.
+-- The groups that connect photos of one setup, and when each was first seen, for a split that keeps groups together.
 --
 -- grain: photo_id
 -- reads: photo_labels, photo_setups, photos, duplicate_clusters, photo_periods

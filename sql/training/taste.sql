@@ -1,8 +1,8 @@
--- What each sender said about each photo that was main when they saw it.
+-- The swipes of each sender on each photo that was the main photo at that time.
 --
 -- grain: sender_id, photo_id
 -- reads: swipes, recipient_timeline, users
--- parameters: $sender, of whom alone; NULL: of everybody
+-- parameters: $sender, the only sender to read; NULL: all senders
 -- source: Bogatyy & Tom, "Photo validity"
 select
     swipes.sender_id,

@@ -1,4 +1,4 @@
--- Photos that a run says nothing of, with what may be the reason.
+-- Photos without a prediction of a run, with the possible reason.
 --
 -- grain: photo_id
 -- reads: photos, faces, predictions

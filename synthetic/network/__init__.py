@@ -1,8 +1,8 @@
-"""fake: a network of invented people on this machine, for tests and for trying things out.
+"""A fake social network on this machine, for tests and experiments.
 
-It speaks the dialect of the Instagram Graph API (paging, usage headers, error bodies, expiring tokens,
-OAuth), serves pictures, misbehaves at chosen rates, and counts what it is asked.
-`python -m photogenic.synthetic.network` runs one.
+It implements a part of the Instagram Graph API (paging, usage headers, error bodies, expiring tokens, OAuth),
+serves images, injects faults at given rates, and counts its requests.
+`python -m photogenic.synthetic.network` runs it.
 """
 
 from photogenic.synthetic.network.faults import Faults

@@ -2,7 +2,7 @@
 
 python -m photogenic.synthetic.network [--port 8700] [--world FOLDER] [--faults 0.05]
 
-Prints where it is, and what to type in another shell to log in, crawl and fetch there.
+Prints its address, and the commands to log in, crawl and fetch from another shell.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     if arguments.world is None:
         world = FakeWorld.tiny(arguments.accounts, arguments.posts, random.Random(arguments.seed))
     else:
-        world = FakeWorld.of_folder(arguments.world)
+        world = FakeWorld.from_folder(arguments.world)
     async with FakeNetwork(world, faults=faults, budget=arguments.budget, port=arguments.port) as fake:
         print(f"API, login and pictures: {fake.base}")
         print(f"{len(world.accounts)} accounts, such as {', '.join(list(world.accounts)[:3])}. From another shell:\n")
@@ -48,10 +48,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8700)
     parser.add_argument("--world", type=Path, help="folder with users.csv, photos.csv and images/")
     parser.add_argument("--accounts", type=int, default=100)
-    parser.add_argument("--posts", type=int, default=10, help="of each account")
+    parser.add_argument("--posts", type=int, default=10, help="posts per account")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--faults", type=float, default=0.05, help="share of pictures that something is wrong with")
-    parser.add_argument("--latency", type=float, default=0.0, help="before every answer, in seconds")
+    parser.add_argument("--faults", type=float, default=0.05, help="share of images with a fault, 0 to 1")
+    parser.add_argument("--latency", type=float, default=0.0, help="delay of every answer, in seconds")
     parser.add_argument("--budget", type=int, default=200, help="requests per token and hour")
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(parser.parse_args()))

@@ -1,7 +1,7 @@
-"""What goes wrong, how often, and whether it passes: decided per key by a hash, never by chance.
+"""Faults of the fake network, chosen per key by a hash and not at random.
 
-The same seed and the same key always give the same fault, whatever the order of requests, so a test can
-say beforehand which pictures must arrive and what each of the others must be called.
+The same seed and key always give the same fault, in any order of requests, so a test knows
+which images must arrive and which status each of the others must have.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ FaultKind = Literal[
 ]
 
 LASTING: frozenset[FaultKind] = frozenset({"http_404", "html", "redirect", "redirect_loop", "noai"})
-"""These meet every request for their key; the others meet the first `times` requests."""
+"""Permanent faults, which affect every request for their key; the others affect the first `times` requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How a server misbehaves.
+    """Faults that a server injects.
 
     Attributes:
         rates: share of keys per fault, 0 to 1; the sum is at most 1.
-        times: how many requests for a key a passing fault spoils.
-        latency_s: before every answer, in seconds.
-        retry_after_s: what a 429 asks for.
-        seed: of the draw.
+        times: number of requests for a key that a temporary fault affects.
+        latency_s: delay of every answer, in seconds.
+        retry_after_s: `Retry-After` of a 429, in seconds.
+        seed: seed of the choice.
     """
 
     rates: Mapping[FaultKind, float] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Faults:
     seed: int = 0
 
     def of(self, key: str) -> FaultKind | None:
-        """The fault that lies on `key`, if any."""
+        """Return the fault of `key`, if any."""
         digest = hashlib.blake2b(f"{self.seed}:{key}".encode(), digest_size=8).digest()
         draw = int.from_bytes(digest, "big") / 2**64
         for kind, rate in self.rates.items():
@@ -61,6 +61,6 @@ class Faults:
         return None
 
     def strikes(self, key: str, n_before: int) -> FaultKind | None:
-        """The fault that meets a request for `key` after `n_before` earlier ones."""
+        """Return the fault of a request for `key` after `n_before` earlier ones."""
         kind = self.of(key)
         return kind if kind is not None and (kind in LASTING or n_before < self.times) else None

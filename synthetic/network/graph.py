@@ -1,11 +1,10 @@
-"""The fake network's API, in the dialect of the Instagram Graph API.
+"""API of the fake network, after the Instagram Graph API.
 
     GET /{version}/{ig-user-id}?fields=business_discovery.username(NAME){...,media.after(C).limit(N){...}}
     GET /{version}/ig_hashtag_search?user_id=&q=
     GET /{version}/{hashtag-id}/recent_media | top_media ?user_id=&fields=&limit=&after=
 
-with its cursors, usage headers and error bodies. It differs where the original would be no use to try
-things out on: recent_media knows no 24 hours.
+with its cursors, usage headers and error bodies. One difference: recent_media is not limited to 24 hours.
 Source: developers.facebook.com, "Business Discovery", "Hashtag Search", "Rate Limits", "Error Handling".
 """
 
@@ -35,18 +34,18 @@ _MODIFIER = re.compile(r"\.(\w+)\(([^)]*)\)")
 
 
 class Graph:
-    """The API's handlers.
+    """Request handlers of the API.
 
     Args:
-        world: the people.
-        office: the tokens.
-        base: where pictures are, as the posts say it.
-        faults: keyed by target and cursor; html, hang, http_500 and reset make sense here.
+        world: accounts and posts.
+        office: store of the tokens.
+        base: address of the images in the posts.
+        faults: faults, keyed by target and cursor: html, hang, http_500 and reset.
 
     Attributes:
-        seen: requests by kind.
-        tokens_in_urls: requests that carried a token where logs and proxies can see it.
-        odd: by username or hashtag, what is answered instead: from the cursor, a status and a body.
+        seen: number of requests by kind.
+        tokens_in_urls: number of requests with a token in the URL, where logs and proxies can read it.
+        odd: username or hashtag -> a function of the cursor that returns another status and body.
     """
 
     def __init__(self, world: FakeWorld, office: TokenOffice, base: URL, faults: Faults) -> None:
@@ -60,7 +59,7 @@ class Graph:
         self._closing = asyncio.Event()
 
     def add_to(self, app: web.Application) -> None:
-        """Hang the routes into `app`."""
+        """Add the routes to `app`."""
         app.router.add_get(r"/{version:v\d+\.\d+}/ig_hashtag_search", self._hashtag_search)
         app.router.add_get(r"/{version:v\d+\.\d+}/{tag_id:\d+}/{edge:recent_media|top_media}", self._hashtag_media)
         app.router.add_get(r"/{version:v\d+\.\d+}/{user_id:\d+}", self._discovery)
@@ -136,7 +135,7 @@ class Graph:
         return self._ok(token, page)
 
     def _page(self, posts: list[Post], after: str | None, limit: int, fields: str) -> dict[str, Any] | None:
-        """A page of posts with its cursors; None: a cursor that was never given out."""
+        """Return a page of posts with its cursors; None: an unknown cursor."""
         try:
             start = int(base64.urlsafe_b64decode(after).removeprefix(b"post-")) if after else 0
         except (binascii.Error, ValueError):
@@ -164,7 +163,7 @@ class Graph:
         return {name: everything[name] for name in names if everything.get(name) is not None}
 
     async def _admit(self, request: web.Request, key: str) -> FakeToken | web.StreamResponse:
-        """The request's token, once faults, token and budget have let it through; else the answer."""
+        """Return the token of a valid request; else the error of a fault, of the token or of its budget."""
         if "access_token" in request.query:
             self.tokens_in_urls += 1
         header = request.headers.get("Authorization", "")

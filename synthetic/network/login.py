@@ -1,4 +1,4 @@
-"""The fake network's OAuth: a dialog that consents at once, and the exchange of codes and tokens.
+"""OAuth of the fake network: a dialog that consents at once, and the exchange of codes and tokens.
 
 GET  /{version}/dialog/oauth?client_id=&redirect_uri=&state=&scope=&response_type=code
 POST /{version}/oauth/access_token      code for a short-lived token, or fb_exchange_token for a long one
@@ -21,13 +21,13 @@ _LONG_S = 60 * 86400.0
 
 
 class Login:
-    """The handlers of logging in.
+    """Request handlers of the login.
 
     Args:
-        office: where tokens are kept.
+        office: store of the tokens.
 
     Attributes:
-        denies: the person presses "Cancel".
+        denies: whether the person presses "Cancel".
         person: the Instagram account that logs in next.
     """
 
@@ -37,7 +37,7 @@ class Login:
         self.person = "17841400000000001"
 
     def add_to(self, app: web.Application) -> None:
-        """Hang the routes into `app`."""
+        """Add the routes to `app`."""
         app.router.add_get(r"/{version:v\d+\.\d+}/dialog/oauth", self._dialog)
         app.router.add_post(r"/{version:v\d+\.\d+}/oauth/access_token", self._exchange)
         app.router.add_get(r"/{version:v\d+\.\d+}/me/accounts", self._accounts)

@@ -1,6 +1,6 @@
-"""The fake's picture host: GET /pictures/{key}, with faults, counting what it is asked.
+"""Image host of the fake network: GET /pictures/{key}, with faults and counters.
 
-It lies about content types on purpose: every answer that is not an error claims to be image/jpeg.
+Content types are wrong on purpose: every answer that is not an error has the type image/jpeg.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _DRIP_BYTES = 16
 
 
 class Pictures:
-    """Serves pictures.
+    """Request handler of the images.
 
     Args:
-        picture: key to bytes; a KeyError is a 404.
-        faults: what goes wrong.
+        picture: function from key to bytes; a KeyError becomes a 404.
+        faults: faults to inject.
 
     Attributes:
-        requests: by key.
-        peak: most requests under way at a time, by host.
-        delivered: times that the whole true picture went out, by key.
-        elsewhere: where the fault `redirect` leads; empty: to the picture itself.
+        requests: number of requests by key.
+        peak: largest number of concurrent requests, by host.
+        delivered: number of complete and correct answers, by key.
+        elsewhere: target of the fault `redirect`; empty: the image itself.
     """
 
     def __init__(self, picture: Callable[[str], bytes], faults: Faults) -> None:
@@ -45,7 +45,7 @@ class Pictures:
         self._closing = asyncio.Event()
 
     def add_to(self, app: web.Application) -> None:
-        """Hang the routes into `app`."""
+        """Add the routes to `app`."""
         app.router.add_get("/pictures/{key}", self._count)
         app.on_shutdown.append(self._close)
 
@@ -78,7 +78,7 @@ class Pictures:
         return web.Response(body=data, content_type="image/jpeg", headers=headers)
 
     async def _spoil(self, request: web.Request, fault: FaultKind, key: str, data: bytes) -> web.StreamResponse | None:
-        """The bad answer; None where only the good one's headers differ."""
+        """Return the faulty answer; None: only the headers of the correct one differ."""
         match fault:
             case "http_404":
                 return web.Response(status=404, text="gone fishing")
@@ -107,7 +107,7 @@ class Pictures:
                 return None
 
     async def _partly(self, request: web.Request, data: bytes, *, slowly: bool) -> web.StreamResponse:
-        """Promise all of it, send half, hang up; or send it byte by byte."""
+        """Announce the full length, send half and disconnect; or send byte by byte."""
         response = web.StreamResponse(headers={"Content-Type": "image/jpeg", "Content-Length": str(len(data))})
         await response.prepare(request)
         if not slowly:
@@ -127,7 +127,7 @@ class Pictures:
 
 
 def _reset(request: web.Request) -> None:
-    """Close so that the other side gets a TCP reset, not an orderly end."""
+    """Close the connection with a TCP reset."""
     transport = request.transport
     if transport is not None:
         connection = transport.get_extra_info("socket")

@@ -1,4 +1,4 @@
-"""The fake network as one running server: API, login and pictures.
+"""Server of the fake network: API, login and images.
 
 async with FakeNetwork(FakeWorld.tiny(20, 5, random.Random(0))) as fake:
     fake.base, fake.graph.office.issue("17841400000000001"), fake.pictures.requests, ...
@@ -27,17 +27,17 @@ __all__ = ["FakeNetwork", "serving"]
 
 
 class FakeNetwork:
-    """A local server, running inside its context.
+    """A local server, which runs inside its context.
 
     Args:
-        world: people, posts, pictures.
-        faults: of the picture host.
-        api_faults: of the API.
+        world: accounts, posts and images.
+        faults: faults of the image host.
+        api_faults: faults of the API.
         budget: requests per token and window.
-        window_s: of the rolling window, in seconds.
-        now: the server's clock, seconds since 1970.
-        hosts: loopback addresses to listen on, all with the same port; the first is the API's.
-        port: 0 takes a free one.
+        window_s: length of the rolling window, in seconds.
+        now: clock of the server, in seconds since 1970.
+        hosts: loopback addresses to listen on, all with the same port; the first one serves the API.
+        port: port number; 0: a free port.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class FakeNetwork:
         await self._runner.cleanup()
 
     def picture_url(self, key: str, host: int = 0) -> str:
-        """Where a picture is, on the n-th of the hosts."""
+        """Return the URL of an image on the n-th host."""
         return str(self.base.with_host(self._hosts[host % len(self._hosts)]) / "pictures" / key)
 
 
 @contextlib.contextmanager
 def serving(network: FakeNetwork) -> Iterator[FakeNetwork]:
-    """Run a network on a thread of its own, for callers that are not coroutines."""
+    """Run a network in a thread of its own, for callers that are not coroutines."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="fake network", daemon=True)
     thread.start()

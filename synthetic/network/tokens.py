@@ -1,7 +1,7 @@
-"""The fake network's memory of tokens: who they belong to, what they may do, and what they have spent.
+"""Tokens of the fake network: their accounts, permissions and number of requests.
 
-Spending is counted the way the real network does, over a rolling window, by the server's clock; `peak`
-is what a test compares with the budget.
+Requests are counted over a rolling window by the clock of the server, as in the real network. Tests compare `peak`
+with the budget.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["FakeToken", "TokenOffice"]
 
 @dataclass(slots=True)
 class FakeToken:
-    """A token that the network has handed out."""
+    """A token that the network has issued."""
 
     secret: str
     ig_user_id: str
@@ -30,10 +30,10 @@ class FakeToken:
 
 
 class TokenOffice:
-    """All tokens and logins of the fake network.
+    """Store of all tokens and logins of the fake network.
 
     Args:
-        now: the server's clock, seconds since 1970.
+        now: clock of the server, in seconds since 1970.
         budget: requests per token and window.
         window_s: length of the rolling window, in seconds.
     """
@@ -46,13 +46,13 @@ class TokenOffice:
         self.logins: Counter[str] = Counter()
 
     def issue(self, ig_user_id: str, *, app_id: str = "1000001", lives_s: float = 60 * 86400.0) -> FakeToken:
-        """Hand out a token."""
+        """Issue a token."""
         token = FakeToken(f"EAAB{secrets.token_urlsafe(30)}", ig_user_id, app_id, self.now() + lives_s)
         self.tokens[token.secret] = token
         return token
 
     def renew(self, secret: str, *, lives_s: float = 60 * 86400.0) -> FakeToken | None:
-        """A long-lived token for a living one; the account's spending goes on."""
+        """Exchange a valid token for a long-lived one; the count of the account continues."""
         old = self.tokens.get(secret)
         if old is None or old.expires_at <= self.now():
             return None
@@ -61,7 +61,7 @@ class TokenOffice:
         return new
 
     def spend(self, token: FakeToken) -> bool:
-        """Count a request; False when it is one too many."""
+        """Count a request. False: it exceeds the budget."""
         now = self.now()
         while token.hits and token.hits[0] <= now - self.window_s:
             token.hits.popleft()
@@ -74,11 +74,11 @@ class TokenOffice:
         return True
 
     def usage_percent(self, token: FakeToken) -> int:
-        """Spent part of the budget, in whole percent as the network says it."""
+        """Return the used part of the budget, in whole percent."""
         return len(token.hits) * 100 // self.budget
 
     def minutes_to_regain(self, token: FakeToken) -> int:
-        """Until the oldest request leaves the window; 0 while there is budget left."""
+        """Return the minutes until the oldest request leaves the window; 0 while there is budget left."""
         if len(token.hits) < self.budget:
             return 0
         return int((token.hits[-self.budget] + self.window_s - self.now()) // 60) + 1

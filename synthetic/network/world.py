@@ -1,7 +1,7 @@
-"""The people of the fake network: accounts with followers, posts with likes, and a picture for each.
+"""Data of the fake network: accounts with followers, and posts with likes and images.
 
-`FakeWorld.tiny` invents them with pictures of a few hundred bytes; `FakeWorld.of_folder` takes users.csv
-and photos.csv in the columns of `features ingest`, such as a synthetic world on disk.
+`FakeWorld.tiny` generates them with images of a few hundred bytes; `FakeWorld.from_folder` reads users.csv
+and photos.csv in the columns of `features ingest`, e.g. of a synthetic world on disk.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TAGS = ("me", "selfie", "portrait", "sunday", "friends")
 
 @dataclass(slots=True)
 class Post:
-    """One post. `likes` None: the owner hides the count. `picture` is the key of its picture."""
+    """One post. `likes` is None if the owner hides the count. `picture` is the key of its image."""
 
     media_id: str
     caption: str
@@ -39,7 +39,7 @@ class Post:
 
 @dataclass(slots=True)
 class Account:
-    """One professional account; posts are newest first."""
+    """One professional account, with posts from new to old."""
 
     user_id: str
     username: str
@@ -49,14 +49,14 @@ class Account:
 
 @dataclass(slots=True)
 class FakeWorld:
-    """Accounts by username, and where the pictures' bytes come from (KeyError: there is none)."""
+    """Accounts by username, and a function from key to image bytes (KeyError: no such image)."""
 
     accounts: dict[str, Account]
     picture: Callable[[str], bytes]
 
     @classmethod
     def tiny(cls, n_accounts: int, posts_each: int, rng: random.Random) -> FakeWorld:
-        """An invented world; each picture is a different small JPEG."""
+        """Generate a world in which each image is a different small JPEG."""
         accounts: dict[str, Account] = {}
         for number in range(n_accounts):
             followers = int(rng.lognormvariate(7, 2)) + 1
@@ -66,10 +66,10 @@ class FakeWorld:
         return cls(accounts, tiny_picture)
 
     @classmethod
-    def of_folder(cls, folder: Path) -> FakeWorld:
-        """The people and posts of `folder`/users.csv and photos.csv, pictures in `folder`/images.
+    def from_folder(cls, folder: Path) -> FakeWorld:
+        """Read accounts and posts from `folder`/users.csv and photos.csv, and images from `folder`/images.
 
-        Rows that make no sense are left out, as a network would never have let them in.
+        Invalid rows are skipped, since a network would not have accepted them.
         """
         accounts: dict[str, Account] = {}
         for row in _rows(folder / "users.csv"):
@@ -89,13 +89,13 @@ class FakeWorld:
         return cls({a.username: a for a in accounts.values()}, lambda key: _picture(folder / "images", key))
 
     def tagged(self, tag: str) -> list[Post]:
-        """All posts with a hashtag, newest first."""
+        """Return all posts with a hashtag, from new to old."""
         found = [post for account in self.accounts.values() for post in account.posts if post.tagged(tag)]
         return sorted(found, key=lambda post: (post.posted_at, post.media_id), reverse=True)
 
 
 def tiny_picture(key: str) -> bytes:
-    """A JPEG of 16 x 16 pixels whose colours depend on `key`."""
+    """Return a JPEG of 16 x 16 pixels whose colors depend on `key`."""
     from PIL import Image
 
     rng = random.Random(key)
@@ -133,10 +133,10 @@ def _picture(folder: Path, key: str) -> bytes:
 
 
 def _read(row: dict[str, str]) -> Post:
-    """A post from a row of photos.csv.
+    """Make a post from a row of photos.csv.
 
     Raises:
-        ValueError: the row makes no sense.
+        ValueError: the row is invalid.
     """
     posted_at = dt.datetime.fromisoformat(row["posted_at"])
     if posted_at.tzinfo:

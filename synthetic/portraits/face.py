@@ -1,4 +1,4 @@
-"""The features of a face: mouth, nose, eyes, brows, glasses."""
+"""Paint the features of a face: mouth, nose, eyes, brows, glasses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WHITE: Colour = (244, 240, 236)
 
 
 def paint_features(it: Sitter) -> None:
-    """Everything that makes the head a face."""
+    """Paint all features of the face."""
     _mouth(it)
     _nose(it)
     for side in (-1, 1):
@@ -26,7 +26,7 @@ def paint_features(it: Sitter) -> None:
 
 
 def _mouth(it: Sitter) -> None:
-    """Flat and closed at smile 0, curved from there, open with teeth above 0.45."""
+    """Paint the mouth: flat and closed at smile 0, more curved above, open with teeth above 0.45."""
     person, smile = it.person, it.smile
     y, half = 0.60, 0.18 + 0.05 * person.mouth + 0.10 * smile
     lift, gape = 0.15 * smile - 0.035, max(0.0, smile - 0.35) * 0.19
@@ -74,7 +74,7 @@ def _eye(it: Sitter, side: int) -> None:
     it.fill(ellipse(centre, middle, r, r, n=20), along(_IRISES, person.eye_colour))
     it.fill(ellipse(centre, middle, 0.5 * r, 0.5 * r, n=14), _BLACK)
     it.fill(ellipse(centre - 0.35 * r, y - 0.5 * opening, 0.2 * r, 0.2 * r, n=10), (255, 255, 255))
-    # The lid is painted last: it covers what the iris shows beyond the white.
+    # The lid is painted last: it covers the part of the iris outside the white.
     arch = [(x - 1.12 * half, y + 0.02), (x - 0.5 * half, y - 1.12 * opening)]
     lid = [*arch, (x + 0.5 * half, y - 1.12 * opening), (x + 1.12 * half, y + 0.02)]
     line = mix(shade(it.skin, 0.4), _BLACK, 0.3 + 0.6 * person.makeup)

@@ -1,4 +1,4 @@
-"""Hair: what falls behind the head, what frames the face, and beards."""
+"""Paint hair behind the head, hair around the face, and beards."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from photogenic.synthetic.portraits.person import Sitter
 __all__ = ["paint_back_hair", "paint_beard", "paint_front_hair"]
 
 _LONG = 0.35
-"""Hair of this length or more falls below the ears."""
+"""Least length of hair that reaches below the ears."""
 
 
 def paint_back_hair(it: Sitter) -> None:
-    """Nothing for short hair, down to the chest for long."""
+    """Paint the hair behind the head: none if it is short, down to the chest if it is long."""
     person = it.person
     if person.hair_length < _LONG:
         return
@@ -24,7 +24,7 @@ def paint_back_hair(it: Sitter) -> None:
 
 
 def paint_front_hair(it: Sitter) -> None:
-    """From the crown to the hairline. The style sets the hairline; short hair ends above the ears."""
+    """Paint the hair from the crown to the hairline, which the style sets; short hair ends above the ears."""
     person, w = it.person, it.width
     long = person.hair_length >= _LONG
     puff = 0.06 + 0.09 * person.hair_length + 0.05 * person.hair_style
@@ -37,7 +37,7 @@ def paint_front_hair(it: Sitter) -> None:
 
 
 def _hairline(it: Sitter) -> list[tuple[float, float]]:
-    """From the left temple over the forehead to the right one; x in half widths of the head."""
+    """Return the hairline from the left temple over the forehead to the right one; x in half widths of the head."""
     person = it.person
     recede = 0.16 * max(0.0, person.age - 0.35) if person.hair_length < _LONG else 0.0
     if person.hair_style < 0.3:  # parted in the middle
@@ -50,7 +50,7 @@ def _hairline(it: Sitter) -> list[tuple[float, float]]:
 
 
 def paint_beard(it: Sitter) -> None:
-    """Stubble to full beard; the mouth is painted over it."""
+    """Paint stubble to full beard; the mouth is painted over it."""
     beard, w = it.person.beard, it.width
     if beard < 0.15:
         return

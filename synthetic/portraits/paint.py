@@ -1,7 +1,7 @@
-"""Brushes for drawn portraits: closed curves, tapered strokes and soft shade on a canvas of twice the size.
+"""Painting functions for portraits: closed curves, tapered strokes and soft shading on a canvas of twice the size.
 
-Shapes are float arrays (n, 2) in the coordinates of a `Pose`: one head, upright, its centre at (0, 0), its
-chin at (0, 1), x to the right. Colours are RGB, 0-255.
+Shapes are float arrays (n, 2) in the coordinates of a `Pose`: one head, upright, its center at (0, 0), its
+chin at (0, 1), x to the right. Colors are RGB, 0-255.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a head is and how it is held, in fractions of the picture's side; `tilt` in radians, clockwise."""
+    """Position, size and tilt of a head, in fractions of the side of the image; `tilt` in radians, clockwise."""
 
     x: float
     y: float
@@ -48,46 +48,46 @@ class Pose:
 
 
 PAGE = Pose(0.0, 0.0, 1.0)
-"""The picture's own coordinates: (0, 0) top left, (1, 1) bottom right."""
+"""Coordinates of the image: (0, 0) top left, (1, 1) bottom right."""
 
 
 class Canvas:
-    """A square picture, drawn at twice its size so that halving it smooths every edge.
+    """A square image, painted at twice its size so that halving it smooths the edges.
 
     Args:
-        size: of the finished picture, pixels.
-        top, bottom: the background runs from one to the other.
-        glow: where a broad light lies behind everything, in `PAGE` coordinates.
+        size: side of the finished image, in pixels.
+        top, bottom: colors between which the background changes.
+        glow: position of a broad light in the background, in `PAGE` coordinates.
     """
 
     def __init__(self, size: int, top: Colour, bottom: Colour, glow: tuple[float, float]) -> None:
         ramp = Image.new("RGB", (1, 2))
         ramp.putpixel((0, 0), top)
         ramp.putpixel((0, 1), bottom)
-        # Between the centres of two pixels, enlargement runs from one colour to the other.
+        # Enlargement interpolates between the centers of two pixels.
         self._start(ramp.resize((size, size), Image.Resampling.BILINEAR, box=(0, 0.5, 1, 1.5)))
         self.soften(glow, (0.55, 0.45), mix(top, (255, 255, 255), 0.6), 0.5)
-        # What has no edges needs no second size: doubled only here, where the edges begin.
+        # The background has no edges, so it is painted at the final size and doubled here.
         self._start(self._image.resize((2 * size, 2 * size), Image.Resampling.NEAREST))
 
     def _start(self, image: Image.Image) -> None:
         self._image, self._side, self._draw = image, image.width, ImageDraw.Draw(image)
 
     def fill(self, shape: Shape, colour: Colour, pose: Pose = PAGE) -> None:
-        """Paint the inside of a closed curve."""
+        """Fill a closed curve."""
         self._draw.polygon(self._points(shape, pose), fill=colour)
 
     def soften(
         self, at: tuple[float, float], radii: tuple[float, float], colour: Colour, strength: float, pose: Pose = PAGE
     ) -> None:
-        """Lay a colour over an elliptic area, strongest in its middle and gone at its rim; `strength` in [0, 1]."""
+        """Paint a soft ellipse, strongest at its center and transparent at its edge; `strength` in [0, 1]."""
         ((x, y),) = self._points(np.array([at]), pose)
         w, h = (max(2, round(2 * radius * pose.unit * self._side)) for radius in radii)
         mask = _halo(round(strength * 32)).resize((w, h), Image.Resampling.BILINEAR)
         self._image.paste(colour, (round(x - w / 2), round(y - h / 2)), mask)
 
     def finished(self, gain: NDArray[np.float32], grain: float, seed: int) -> Image.Image:
-        """The picture at its size, under a light of `gain` per channel, with sensor noise of `grain` levels."""
+        """Return the image at its size, with a `gain` per channel and sensor noise of `grain` levels."""
         pixels = np.asarray(self._image.reduce(2)).astype(np.float32)
         pixels *= _vignette(len(pixels))
         pixels *= gain
@@ -102,13 +102,13 @@ class Canvas:
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, *, n: int = 28) -> Shape:
-    """An ellipse in `n` points."""
+    """Return an ellipse of `n` points."""
     turn = np.linspace(0, 2 * np.pi, n)
     return np.column_stack([x + rx * np.cos(turn), y + ry * np.sin(turn)])
 
 
 def smooth(points: Points, *, closed: bool = True, steps: int = 6) -> Shape:
-    """A Catmull-Rom curve through the points."""
+    """Return a Catmull-Rom curve through the points."""
     p = np.array(points)
     p = np.concatenate([p[-1:], p, p[:2]]) if closed else np.concatenate([p[:1], p, p[-1:]])
     windows = np.stack([p[:-3], p[1:-2], p[2:-1], p[3:]], axis=1)  # (segments, 4, 2)
@@ -116,7 +116,7 @@ def smooth(points: Points, *, closed: bool = True, steps: int = 6) -> Shape:
 
 
 def stroke(points: Points, width: float, ends: float = 0.2) -> Shape:
-    """A brush stroke along an open curve: `width` in its middle, `ends` of that at its ends."""
+    """Return a stroke along an open curve, with `width` at its middle and `ends` times that at its ends."""
     line = smooth(points, closed=False)
     ahead = np.gradient(line, axis=0)
     normal = np.column_stack([-ahead[:, 1], ahead[:, 0]]) / np.maximum(np.linalg.norm(ahead, axis=1), 1e-9)[:, None]
@@ -130,26 +130,26 @@ def mirrored(right: Points) -> list[tuple[float, float]]:
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
-    """All in [0, 1]; the hue wraps."""
+    """Convert HSV in [0, 1] to RGB; the hue wraps."""
     r, g, b = colorsys.hsv_to_rgb(hue % 1.0, saturation, value)
     return round(r * 255), round(g * 255), round(b * 255)
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """`share` of the other colour in the one."""
+    """Mix two colors, with `share` of the second one."""
     share = min(max(share, 0.0), 1.0)
     r, g, b = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return r, g, b
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """Darker below 1, lighter above."""
+    """Darken a color with a factor below 1, lighten it above."""
     r, g, b = (min(255, round(c * factor)) for c in colour)
     return r, g, b
 
 
 def along(ramp: Sequence[Colour], t: float) -> Colour:
-    """The colour at `t` in [0, 1] of a ramp."""
+    """Return the color at `t` in [0, 1] of a ramp."""
     at = min(max(t, 0.0), 1.0) * (len(ramp) - 1)
     i = min(int(at), len(ramp) - 2)
     return mix(ramp[i], ramp[i + 1], at - i)
@@ -157,14 +157,14 @@ def along(ramp: Sequence[Colour], t: float) -> Colour:
 
 @functools.cache
 def _spline(steps: int) -> Shape:
-    """Catmull-Rom weights (steps, 4) of the four points around a segment."""
+    """Return the Catmull-Rom weights (steps, 4) of the four points around a segment."""
     t = np.arange(steps)[:, None] / steps
     return np.hstack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3]) / 2
 
 
 @functools.cache
 def _halo(strength: int) -> Image.Image:
-    """A disc that fades towards its rim, 64 px; strength in 1/32."""
+    """Return a disc of 64 px that fades toward its edge; strength in 1/32."""
     axis = np.linspace(-1, 1, 64)
     radius = np.hypot(axis[:, None], axis)
     return Image.fromarray((np.clip(1 - radius**2, 0, 1) ** 1.5 * (255 * strength / 32)).astype(np.uint8))
@@ -182,6 +182,6 @@ def _grain_sheet(size: int) -> NDArray[np.float32]:
 
 
 def _grain(size: int, seed: int) -> NDArray[np.float32]:
-    """Noise of unit strength: a window of one sheet, placed by the seed (a fresh sheet costs more than the face)."""
+    """Return noise of unit strength: a window of one sheet, placed by the seed, which is faster than new noise."""
     dy, dx = divmod(seed % (61 * 61), 61)
     return _grain_sheet(size + 61)[dy : dy + size, dx : dx + size]

@@ -1,4 +1,4 @@
-"""Who sits for a portrait: the traits that stay from photo to photo, and the sitter as the painters see them."""
+"""The person of a portrait: traits that are constant over all photos, and the pose and colors of one photo."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _GREY: Colour = (196, 194, 192)
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What stays from photo to photo, each in [0, 1]. `femininity` shapes the face; the rest may go with it."""
+    """Constant traits of a person, each in [0, 1]. `femininity` shapes the face; other traits correlate with it."""
 
     femininity: float = 0.5
     skin: float = 0.3
@@ -52,7 +52,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Sitter:
-    """A person before the canvas, in a pose, with the colours that follow from the traits."""
+    """A person on a canvas, in a pose, with the colors that follow from the traits."""
 
     canvas: Canvas
     pose: Pose
@@ -71,12 +71,12 @@ class Sitter:
 
     @property
     def apart(self) -> float:
-        """From the middle of the face to the middle of an eye."""
+        """Distance from the middle of the face to the middle of an eye."""
         return 0.305 + 0.05 * self.person.eye_spacing
 
 
 def seat(canvas: Canvas, pose: Pose, person: Person, *, smile: float, gaze: float) -> Sitter:
-    """Mix the sitter's colours."""
+    """Mix the colors of the person."""
     return Sitter(
         canvas=canvas,
         pose=pose,
@@ -90,10 +90,10 @@ def seat(canvas: Canvas, pose: Pose, person: Person, *, smile: float, gaze: floa
 
 
 def paint_body(it: Sitter) -> None:
-    """Shoulders."""
+    """Paint the shoulders."""
     person = it.person
     breadth = 1.95 - 0.45 * person.femininity
-    # One number dresses the sitter: its digits give hue, strength and lightness.
+    # One number sets the clothes: its digits give hue, saturation and lightness.
     cloth = hsv(person.clothes, 0.25 + 0.35 * (person.clothes * 7 % 1), 0.35 + 0.5 * (person.clothes * 13 % 1))
     slope = [(0.42, 1.16), (0.62, 1.38), (0.8 * breadth, 1.62), (breadth, 2.3), (breadth, 5.0)]
     it.fill(smooth(mirrored([(0.0, 1.1), *slope])), cloth)
@@ -101,7 +101,7 @@ def paint_body(it: Sitter) -> None:
 
 
 def paint_head(it: Sitter) -> None:
-    """Neck, ears, the face's form and its light, without the features."""
+    """Paint neck, ears, the shape of the face and its shading, without the features."""
     person, skin, width = it.person, it.skin, it.width
     half, deep = 0.42 - 0.10 * person.femininity, 1.5 + 0.35 * person.femininity
     neck = [(0.0, 0.55), (half, 0.6), (half, 1.12), (half + 0.16, 1.34), (0.12, deep), (0.0, deep + 0.02)]

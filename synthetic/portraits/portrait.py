@@ -1,8 +1,8 @@
-"""Drawn portraits: pictures of nobody, whose every visible trait is known.
+"""Draw portraits of people who do not exist, with known traits.
 
-`draw_portrait` turns traits into a flat illustration: a background, none, one or several people, the light,
-and a little sensor noise. BlazeFace finds the faces, gender can be told from them, and what a viewer would
-judge (a smile, warm light, how close the face is) is a number that the world's rule of popularity uses.
+`draw_portrait` turns traits into a flat illustration: a background, no person, one or several, the light,
+and some sensor noise. BlazeFace finds the faces, a classifier can recognize gender in them, and traits that a viewer
+would judge (smile, warm light, closeness of the face) are inputs of the rule of popularity.
 The same traits and seed give the same pixels.
 """
 
@@ -37,18 +37,18 @@ _WALLS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What one photo shows, each number in [0, 1].
+    """Traits of one photo, each number in [0, 1].
 
     Attributes:
-        people: nobody (a landscape), one, or up to four.
-        smile: closed and flat to open with teeth; of everybody in the picture.
+        people: number of people, 0 (a landscape) to 4.
+        smile: closed and flat to open with teeth, for all people in the image.
         gaze: eyes turned aside to eyes into the camera.
-        closeness: the head takes 0.42 to 0.74 of the picture's height (less in a group).
-        tilt: how the head is held, 0.5 upright.
+        closeness: height of the head, 0.42 to 0.74 of the image (less in a group).
+        tilt: tilt of the head, 0.5 upright.
         warmth: bluish to golden light.
         brightness: dim to bright light.
-        hue, saturation: of the background.
-        clutter: a plain background to one full of lights.
+        hue, saturation: color of the background.
+        clutter: number of lights in the background.
     """
 
     people: tuple[Person, ...] = (Person(),)
@@ -64,7 +64,7 @@ class Traits:
 
 
 def draw_portrait(traits: Traits, seed: int = 0, size: int = 384) -> Image:
-    """RGB, size x size pixels. The seed places what no trait speaks of: lights, hills, noise."""
+    """Draw an RGB image of size x size pixels. The seed sets what no trait describes: lights, hills, noise."""
     rng = np.random.default_rng(seed)
     top, bottom = _background(traits)
     canvas = Canvas(size, top, bottom, glow=(rng.uniform(0.1, 0.9), rng.uniform(0.0, 0.4)))
@@ -79,7 +79,7 @@ def draw_portrait(traits: Traits, seed: int = 0, size: int = 384) -> Image:
 
 
 def encode_jpeg(image: Image, quality: int = 88) -> bytes:
-    """The bytes of a JPEG file."""
+    """Return the bytes of a JPEG file."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
@@ -91,7 +91,7 @@ def _background(traits: Traits) -> tuple[Colour, Colour]:
 
 
 def _light(traits: Traits) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Gain per channel."""
+    """Return the gain per channel."""
     warm, level = traits.warmth - 0.5, 0.68 + 0.42 * traits.brightness
     return np.array([1 + 0.22 * warm, 1 + 0.02 * warm, 1 - 0.42 * warm], np.float32) * np.float32(level)
 
@@ -110,7 +110,7 @@ def _poses(traits: Traits, rng: np.random.Generator) -> list[Pose]:
 
 
 def _paint_lights(canvas: Canvas, traits: Traits, top: Colour, rng: np.random.Generator) -> None:
-    """Round lights out of focus."""
+    """Paint round lights that are out of focus."""
     for _ in range(round(14 * traits.clutter)):
         x, y, radius = rng.uniform(0, 1), rng.uniform(0, 0.85), rng.uniform(0.02, 0.075)
         canvas.fill(ellipse(x, y, radius, radius), mix(top, (255, 244, 220), rng.uniform(0.15, 0.5)))

@@ -1,4 +1,4 @@
-"""A synthetic world of users, photos and swipes with planted rules."""
+"""Synthetic users, photos and swipes that follow known rules."""
 
 from __future__ import annotations
 

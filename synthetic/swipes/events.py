@@ -1,4 +1,4 @@
-"""When each photo of the synthetic world was shown, and what a swipe at any instant is credited to."""
+"""Changes of main photo in the synthetic world, and the reason of a swipe at any instant."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ REASONS = (
     "unknown_recipient",
     "self_swipe",
 )
-"""What the warehouse says about a swipe (relation swipe_audit); codes here are places in this tuple."""
+"""Reasons of the relation swipe_audit. The code of a reason is its place in this tuple."""
 
 NO_EVENT = -1
 
 
 @dataclass(frozen=True)
 class Events:
-    """Changes of main photo, sorted by user and time, no two of a user alike in a row.
+    """Changes of main photo, sorted by user and time; consecutive changes of a user differ.
 
     Attributes:
         user: row in `People`.
-        photo: row in `Photos`; -1 where the photo was removed.
-        at: microseconds since 1970.
-        reason: code of `REASONS` for a swipe between this event and the user's next.
-        without: (n_people,) code for a swipe before the first event.
+        photo: row in `Photos`; -1: the photo was removed.
+        at: time in microseconds since 1970.
+        reason: code in `REASONS` of a swipe between this event and the next one of the user.
+        without: (n_people,) code of a swipe before the first event.
     """
 
     user: NDArray[np.int32]
@@ -48,21 +48,21 @@ class Events:
         return len(self.user)
 
     def shown(self, user: NDArray[np.int32], at: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
-        """The event in force for each (user, instant), `NO_EVENT` if none, and the reason code."""
+        """Return the valid event for each (user, instant), `NO_EVENT` if there is none, and the reason code."""
         event = np.searchsorted(_keys(self.user, self.at), _keys(user, at), side="right") - 1
         event = np.where((event >= 0) & (self.user[event] == user), event, NO_EVENT)
         return event, np.where(event == NO_EVENT, self.without[user], self.reason[event])
 
 
 def draw_events(people: People, photos: Photos, rng: np.random.Generator) -> Events:
-    """Every photo once; then, for a few users: an old photo again, a removal, or somebody else's photo."""
+    """Show every photo once; then, for a few users, an old photo again, a removal, or the photo of another user."""
     first = np.flatnonzero(np.diff(photos.owner, prepend=-1))
     last = np.append(first[1:], len(photos)) - 1
     owners = photos.owner[last]
     soon, later = photos.set_at[last] + (
         np.sort(rng.random((2, len(last))), axis=0) * (END - photos.set_at[last])
     ).astype(np.int64)
-    # Who does what: consecutive pieces of one shuffled list, so that nobody does two things.
+    # Consecutive pieces of one shuffled list, so that no user gets two of these events.
     returns, removed, restored, stolen, _ = np.split(
         rng.permutation(len(last)), _shares(len(last), 0.06, 0.025, 0.025, 0.002)
     )
@@ -76,14 +76,14 @@ def draw_events(people: People, photos: Photos, rng: np.random.Generator) -> Eve
 
 
 def _shares(n: int, *shares: float) -> NDArray[np.int64]:
-    """Where to cut `n` things into these shares, at least one each."""
+    """Return where to cut `n` items into these shares, at least one each."""
     return np.cumsum([max(1, round(n * share)) for share in shares])
 
 
 def _timeline(
     user: NDArray[np.int32], photo: NDArray[np.int64], at: NDArray[np.int64], people: People, photos: Photos
 ) -> Events:
-    """Sort, and say what a swipe in each stretch is worth."""
+    """Sort the events, and set the reason of a swipe after each one."""
     order = np.lexsort((at, user))
     user, photo, at = user[order], photo[order], at[order]
     change = np.append(True, (user[1:] != user[:-1]) | (photo[1:] != photo[:-1]))
@@ -102,5 +102,5 @@ def _code(reason: str) -> int:
 
 
 def _keys(user: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One sortable number of both; a world lasts less than 2**45 microseconds."""
+    """Combine user and time into one sortable number; a world lasts less than 2**45 microseconds."""
     return (user.astype(np.int64) << 46) + (at - START)

@@ -1,6 +1,6 @@
-"""The synthetic world as files for `features ingest`: CSV with faults among the good rows, the log as Parquet.
+"""Write the synthetic world as files for `features ingest`: CSV with some faulty rows, and the log as Parquet.
 
-Every faulty row has one fault, and a reason of `ingest.tabular.schemas` that it must be refused for.
+Every faulty row has one fault, and the reason of `ingest.tabular.schemas` with which it must be refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _HASHTAGS = ("", " #selfie", " #sunday", " #holiday #sun", " #newhair", " #weeke
 
 
 class Names:
-    """Ids of users, deleted accounts included, and of photos."""
+    """Ids of users, including deleted accounts, and of photos."""
 
     def __init__(self, n_users: int, n_ghosts: int, n_photos: int) -> None:
         self.users = [f"u{i:06d}" for i in range(n_users)] + [f"gone{i:04d}" for i in range(2 * n_ghosts)]
@@ -43,7 +43,7 @@ class Names:
 
 
 def write_users(folder: Path, people: People, names: Names, rng: np.random.Generator) -> Planted:
-    """users.csv: genders in all their spellings."""
+    """Write users.csv, with genders in all supported spellings."""
     spelled = [_GENDER_SPELLINGS[gender] for gender in people.gender.tolist()]
     spelled_as = [
         words[pick % len(words)] for words, pick in zip(spelled, rng.integers(0, 6, len(people)), strict=True)
@@ -63,7 +63,7 @@ def write_users(folder: Path, people: People, names: Names, rng: np.random.Gener
 
 
 def write_photos(folder: Path, people: People, photos: Photos, names: Names, rng: np.random.Generator) -> Planted:
-    """photos.csv: each photo is also a post, liked by followers by the same rule as by viewers."""
+    """Write photos.csv. Each photo is also a post; likes of followers follow the same rule as swipes."""
     rate = chances(scores(photos.traits, photos.n_people) - 3.2 + 0.4 * rng.standard_normal(len(photos)))
     likes = rng.binomial(people.followers[photos.owner], rate)
     tagged = rng.random(len(photos)) < 0.88
@@ -88,7 +88,7 @@ def write_photos(folder: Path, people: People, photos: Photos, names: Names, rng
 
 
 def write_main_photos(folder: Path, events: Events, names: Names, rng: np.random.Generator) -> Planted:
-    """main_photos.csv: a removal has a blank photo."""
+    """Write main_photos.csv, in which a removal has a blank photo."""
     users = [names.users[user] for user in events.user.tolist()]
     photos = [names.photos[photo] if photo >= 0 else "" for photo in events.photo.tolist()]
     at = _written(events.at)
@@ -105,7 +105,7 @@ def write_main_photos(folder: Path, events: Events, names: Names, rng: np.random
 
 
 class SwipeLog:
-    """swipes.parquet, one row group per slice, in the order of time."""
+    """Writer of swipes.parquet, with one row group per slice, in order of time."""
 
     def __init__(self, path: Path, names: Names) -> None:
         import pyarrow as pa
@@ -117,7 +117,7 @@ class SwipeLog:
         self._schema = pa.schema(
             [("sender_id", ids), ("recipient_id", ids), ("liked", pa.bool_()), ("swiped_at", times)]
         )
-        # Without Arrow's own schema the ids read back as plain strings, as a real export's would.
+        # Without Arrow's own schema the ids are read back as plain strings, as from a real export.
         self._file = pq.ParquetWriter(path, self._schema, compression="zstd", store_schema=False)
 
     def __enter__(self) -> SwipeLog:
@@ -144,7 +144,7 @@ class SwipeLog:
 
 
 def write_late_swipes(folder: Path, late: Slice, earlier: Slice, names: Names, rng: np.random.Generator) -> Planted:
-    """swipes-late.csv: the newest swipes by another hand, with a piece of the log over again."""
+    """Write swipes-late.csv, the newest swipes as another program would, with a piece of the log repeated."""
     rows, again = _swipe_rows(late, names, rng), _swipe_rows(earlier, names, rng)
     (sender, recipient, _, at) = rows[0]
     faults: list[tuple[Reason, Row]] = [("duplicate", row) for row in again]
@@ -188,7 +188,7 @@ def _write_csv(
     before: Faults = (),
     after: Faults = (),
 ) -> Planted:
-    """Strew the faults among the rows; what must come before or after all others does."""
+    """Write the faulty rows between the others, and rows that must be first or last in their places."""
     places = np.sort(rng.integers(0, len(rows) + 1, len(faults))).tolist()
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -206,6 +206,6 @@ def _write_csv(
 
 
 def _written(times: NDArray[np.int64]) -> list[str]:
-    """ISO 8601, UTC without saying so."""
+    """Format times as ISO 8601 in UTC, without a zone."""
     written: list[str] = np.datetime_as_string(times.astype("datetime64[us]")).tolist()
     return written

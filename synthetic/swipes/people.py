@@ -1,6 +1,6 @@
-"""The people of the synthetic world and their photos, as columns: one array per trait, one row per person or photo.
+"""Draw users and photos of the synthetic world as columns: one array per trait, one row per user or photo.
 
-Everything follows from one generator. Times are microseconds since 1970, UTC. Traits are in [0, 1].
+All numbers come from one generator. Times are microseconds since 1970, UTC. Traits are in [0, 1].
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Rows = NDArray[np.int32]
 
 START = int(np.datetime64("2025-01-01", "us").astype(np.int64))
 END = int(np.datetime64("2026-01-01", "us").astype(np.int64))
-"""The world lasts one year."""
+"""End of the world, which lasts one year."""
 
 _HOUR = 3_600_000_000
 _MOST_PHOTOS = 6
@@ -29,16 +29,16 @@ _MOST_PHOTOS = 6
 
 @dataclass(frozen=True)
 class People:
-    """Users. `looks` decides how people react and how the portrait is drawn; `gender` is what the profile says.
+    """Users. `looks` determines reactions of other users and the portrait; `gender` is the one in the profile.
 
     Attributes:
         looks: 0 female, 1 male.
         gender: 0 female, 1 male, 2 other, 3 unknown.
-        joined_at: when the profile appeared.
-        sends, receives: how often they swipe and are swiped on, relative to others.
-        followers: heavy-tailed; the standard deviation is several times the mean.
-        n_photos: main photos over time, 0 to 6.
-        traits: of each `Person` field, (n,).
+        joined_at: time of the first appearance.
+        sends, receives: relative rates of swipes sent and received.
+        followers: follower counts, heavy-tailed: the standard deviation is several times the mean.
+        n_photos: number of main photos over time, 0 to 6.
+        traits: values of each `Person` field, (n,).
     """
 
     looks: Codes
@@ -59,14 +59,14 @@ class People:
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos, in the order of owner and time.
+    """Photos in order of owner and time.
 
     Attributes:
         owner: row in `People`.
-        n_people: in the picture, 0 to 4; the owner stands among them.
-        original: the photo whose pixels it has: its own row, or an earlier one of the owner, uploaded again.
-        set_at: when it became the main photo first; `posted_at` is earlier.
-        traits: of each numeric `Traits` field, (n,).
+        n_people: number of people in the image, 0 to 4, including the owner.
+        original: row of the photo with the same pixels: its own, or an earlier one of the owner that is uploaded again.
+        set_at: time at which it first became the main photo; `posted_at` is earlier.
+        traits: values of each numeric `Traits` field, (n,).
     """
 
     owner: Rows
@@ -80,19 +80,19 @@ class Photos:
         return len(self.owner)
 
     def shot(self, row: int, people: People) -> Traits:
-        """What the photo shows; who else is in the picture follows from its row."""
+        """Return the traits of a photo; its row determines the other people in the image."""
         others = (int(self.owner[row]) + (row % 97 + 1) * np.arange(int(self.n_people[row]))) % len(people)
         company = tuple(people.person(int(other)) for other in others)
         return Traits(people=company, **{name: float(column[row]) for name, column in self.traits.items()})
 
 
 def draw_people(n: int, rng: np.random.Generator) -> People:
-    """`n` users: 37:63 women and men, a few of other or unknown gender; one man in six has no photo."""
+    """Draw `n` users: 37:63 women and men, a few of other or unknown gender; one man in six has no photo."""
     looks = (rng.random(n) >= 32 / 85).astype(np.int8)
     gender = np.where(rng.random(n) < 0.02, 3, np.where(rng.random(n) < 0.008, 2, looks)).astype(np.int8)
     joined_at = START + (rng.random(n) ** 2 * 0.6 * (END - START)).astype(np.int64)
     receives = np.exp(0.5 * rng.standard_normal(n))
-    # Who is seen much changes photos more often; half of the log then falls on photos that were replaced.
+    # Users who receive many swipes change photos more often, so that half of the swipes are on replaced photos.
     n_photos = 1 + rng.poisson(1.2 * receives**1.5)
     has_photo = (looks == 0) | (rng.random(n) < 44 / 53)
     return People(
@@ -108,7 +108,7 @@ def draw_people(n: int, rng: np.random.Generator) -> People:
 
 
 def _faces(looks: Codes, rng: np.random.Generator) -> dict[str, Floats]:
-    """Traits of each person. Where two numbers stand, women and men differ; the cues overlap, together they tell."""
+    """Draw the traits of each person. Two numbers are for women and men; single traits overlap, all together do not."""
     n = len(looks)
 
     def normal(women: tuple[float, float], men: tuple[float, float]) -> Floats:
@@ -142,14 +142,14 @@ def _faces(looks: Codes, rng: np.random.Generator) -> dict[str, Floats]:
 
 
 def draw_photos(people: People, rng: np.random.Generator) -> Photos:
-    """The main photos of everybody, one face on five of six."""
+    """Draw the main photos of all users; five of six have one face."""
     owner = np.repeat(np.arange(len(people), dtype=np.int32), people.n_photos)
     n = len(owner)
     n_people = rng.choice(np.arange(5, dtype=np.int8), size=n, p=[0.07, 0.84, 0.05, 0.03, 0.01])
     set_at = _set_times(people, owner, rng)
 
     def habit(of_person: float, lift: float = 0.0) -> Floats:
-        """Spread over [0, 1]; `of_person` is the share of its variance that the owner's photos have in common."""
+        """Draw values over [0, 1]; `of_person` is the share of the variance that photos of one owner have in common."""
         common = rng.standard_normal(len(people))[owner]
         mine = np.sqrt(of_person) * common + np.sqrt(1 - of_person) * rng.standard_normal(n)
         return np.asarray(1 / (1 + np.exp(-1.7 * mine - lift)), np.float32)
@@ -182,7 +182,7 @@ def draw_photos(people: People, rng: np.random.Generator) -> Photos:
 
 
 def _set_times(people: People, owner: Rows, rng: np.random.Generator) -> Times:
-    """The first photo soon after joining (for some, weeks after), the others later, in order."""
+    """Draw the time of the first photo, soon or weeks after joining, and of the others in order."""
     first = np.diff(owner, prepend=-1) != 0
     joined = people.joined_at[owner]
     late = np.where(rng.random(len(owner)) < 0.07, 60 * 24.0, 6.0)  # hours

@@ -1,4 +1,4 @@
-"""The pictures of the synthetic world as JPEG files; a few are damaged, as a few always are."""
+"""Write the images of the synthetic world as JPEG files, a few of them damaged."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from photogenic.synthetic.portraits.portrait import draw_portrait, encode_jpeg
 from photogenic.synthetic.swipes.people import People, Photos
-from photogenic.warehouse.progress import Progress, silent
+from photogenic.warehouse.progress import Progress, no_progress
 
 __all__ = ["DAMAGES", "count_damage", "picture_bytes", "plan_damage", "write_pictures"]
 
 DAMAGES = ("ok", "missing", "truncated", "not_an_image", "empty")
-"""What the bytes of a photo deserve to be called; codes here are places in this tuple."""
+"""Expected statuses of photos. The code of a status is its place in this tuple."""
 
 _PAGE = b"<!doctype html><title>404</title><p>This picture is not here any more.</p>\n"
 
 
 def plan_damage(n_photos: int, rng: np.random.Generator) -> NDArray[np.int8]:
-    """One photo in 300, at least one, for each kind of damage; a code of `DAMAGES` per photo."""
+    """Choose one photo in 300, at least one, for each kind of damage. Returns a code of `DAMAGES` per photo."""
     damage = np.zeros(n_photos, np.int8)
     each = max(1, n_photos // 300)
     hit = rng.choice(n_photos, size=min(n_photos, each * (len(DAMAGES) - 1)), replace=False)
@@ -29,12 +29,12 @@ def plan_damage(n_photos: int, rng: np.random.Generator) -> NDArray[np.int8]:
 
 
 def count_damage(damage: NDArray[np.int8]) -> dict[str, int]:
-    """How many photos deserve which status."""
+    """Count photos by expected status."""
     return dict(zip(DAMAGES, np.bincount(damage, minlength=len(DAMAGES)).tolist(), strict=True))
 
 
 def picture_bytes(people: People, photos: Photos, row: int, *, size: int, damage: int = 0) -> bytes | None:
-    """The file of one photo; None where it is missing."""
+    """Return the file of one photo; None: it is missing."""
     kind = DAMAGES[damage]
     if kind in {"missing", "empty"}:
         return None if kind == "missing" else b""
@@ -53,7 +53,7 @@ def write_pictures(
     names: list[str],
     *,
     size: int,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> None:
     """Draw every photo into `folder/NAME.jpg`."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""The planted rule: what makes a photo popular in the synthetic world, and who likes whom.
+"""The rule by which users of the synthetic world like photos.
 
-The chance that a viewer likes a photo is `logistic(offset[viewer, owner] + score(photo))`. The score is a
-weighted sum of what the photo shows, never of who the person is; the offsets are set so that each pair of
-genders likes at the rate of the paper's table 1.
+The probability that a viewer likes a photo is `logistic(offset[viewer, owner] + score(photo))`. The score is a
+weighted sum of traits of the photo, not of the person. The offsets are set so that the like ratio of each pair
+of genders is that of table 1 of the paper.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RULE: dict[str, float] = {"smile": 2.0, "closeness": 1.8, "brightness": 0.9, "wa
 """Change of the log-odds from one end of a trait to the other."""
 
 GROUP, NOBODY = -0.5, -1.0
-"""Change of the log-odds when several people are in the picture, and when there is none."""
+"""Change of the log-odds for several people in the image, and for no person."""
 
 TABLE_1: Floats = np.array([[0.33, 0.24], [0.75, 0.31]])
 """Like ratio by the gender of sender (row) and recipient (column), female first.
@@ -28,7 +28,7 @@ Source: Bogatyy & Tom, Table 1.
 
 
 def scores(traits: dict[str, NDArray[np.float32]], n_people: NDArray[np.int8]) -> Floats:
-    """Each photo's log-odds, up to an offset, float64 (n,)."""
+    """Return the log-odds of each photo, up to an offset, float64 (n,)."""
     total: Floats = np.where(n_people == 0, NOBODY, np.where(n_people > 1, GROUP, 0.0))
     for trait, weight in RULE.items():
         total = total + weight * (traits[trait].astype(np.float64) - 0.5)
@@ -36,12 +36,12 @@ def scores(traits: dict[str, NDArray[np.float32]], n_people: NDArray[np.int8]) -
 
 
 def fit_offsets(score: Floats, weight: Floats, owner: NDArray[np.int8]) -> Floats:
-    """The offset (2, 2) of each pair of genders at which its mean chance, weighted, is the one of `TABLE_1`.
+    """Fit the offset (2, 2) of each pair of genders so that its weighted mean probability is that of `TABLE_1`.
 
     Args:
-        score: of each photo (n,).
-        weight: how often the photo is seen (n,).
-        owner: the owner's gender (n,), 0 female, 1 male.
+        score: score of each photo (n,).
+        weight: rate at which each photo is seen (n,).
+        owner: gender of each owner (n,), 0 female, 1 male.
     """
     low, high = np.full((2, 2), -12.0), np.full((2, 2), 12.0)  # bisection
     for _ in range(40):

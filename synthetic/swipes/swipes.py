@@ -1,4 +1,4 @@
-"""The swipe log of the synthetic world, drawn in slices of time, so that 40 million rows need the memory of one."""
+"""Draw the swipe log of the synthetic world in slices of time, so that 40 million rows need the memory of one slice."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from photogenic.synthetic.swipes.planted_rule import chances, fit_offsets, score
 __all__ = ["SLICE", "Slice", "Swiping", "draw_slice", "prepare", "swipe"]
 
 SLICE = 1_000_000
-"""Most swipes in a slice, and so in a row group."""
+"""Largest number of swipes in a slice, and so in a row group."""
 
 _TO_WOMEN = np.array([0.10, 0.88])
 _TO_MEN = 1 - _TO_WOMEN
-"""Share of a woman's and of a man's swipes that fall on women, and on men."""
+"""Share of the swipes of women, and of men, that are on women and on men."""
 
 _GHOSTS = 0.004
 """Share of swipes whose recipient, and share of those whose sender, has deleted the account."""
@@ -29,12 +29,12 @@ _SELF = 0.0002
 
 @dataclass(frozen=True)
 class Swiping:
-    """Everything that the log is drawn from.
+    """Inputs of the swipe log.
 
     Attributes:
         offset: log-odds by looks of viewer and owner (2, 2).
-        score: log-odds of each event's photo; of whoever shows none, the last one.
-        n_ghosts: deleted accounts; as senders and recipients they have numbers from `len(people)` on.
+        score: log-odds of the photo of each event; after a removal, those of the last photo.
+        n_ghosts: number of deleted accounts, which are senders and recipients numbered from `len(people)` on.
     """
 
     people: People
@@ -44,7 +44,7 @@ class Swiping:
     n_ghosts: int
 
     def chance_of(self, score: NDArray[np.float64], looks: int) -> NDArray[np.float64]:
-        """Of a like, by the average viewer of an owner of these looks, for photos of these scores."""
+        """Return the probability of a like by the average viewer, for photos with these scores and owners' looks."""
         seen = np.bincount(self.people.looks, self.people.sends, minlength=2) * (_TO_WOMEN if looks == 0 else _TO_MEN)
         by_viewer = chances(self.offset[:, looks, None] + score)
         return np.asarray(np.average(by_viewer, axis=0, weights=seen))
@@ -52,7 +52,7 @@ class Swiping:
 
 @dataclass(frozen=True)
 class Slice:
-    """Swipes in the order of time, one array per column; `event`, `reason` and `chance` are the truth behind them."""
+    """Swipes in order of time, one array per column; `event`, `reason` and `chance` are the ground truth."""
 
     sender: NDArray[np.int32]
     recipient: NDArray[np.int32]
@@ -66,12 +66,12 @@ class Slice:
         return len(self.sender)
 
     def head(self, n: int) -> Slice:
-        """The first `n` swipes."""
+        """Return the first `n` swipes."""
         return Slice(*(getattr(self, field.name)[:n] for field in fields(self)))
 
 
 def prepare(people: People, photos: Photos, events: Events) -> Swiping:
-    """Fit the offsets to the photos that are still shown at the end, as often as they will be seen."""
+    """Fit the offsets to the photos that are shown at the end, weighted by how often they are seen."""
     score = scores(photos.traits, photos.n_people)
     latest = np.flatnonzero(events.reason == REASONS.index("kept"))
     owner = events.user[latest]
@@ -82,7 +82,7 @@ def prepare(people: People, photos: Photos, events: Events) -> Swiping:
 
 
 def swipe(world: Swiping, n: int, rng: np.random.Generator, *, until: int = END) -> Iterator[Slice]:
-    """`n` swipes from the beginning until an instant, slice by slice, more as more people have joined."""
+    """Yield `n` swipes until an instant in slices, in proportion to the number of users who have joined."""
     edges = np.linspace(START, until, max(24, 2 * n // SLICE) + 1).astype(np.int64)
     active = np.array([world.people.sends[world.people.joined_at <= edge].sum() for edge in edges[1:]], np.float64)
     ends = np.round(np.cumsum(active) / active.sum() * n).astype(np.int64)
@@ -92,7 +92,7 @@ def swipe(world: Swiping, n: int, rng: np.random.Generator, *, until: int = END)
 
 
 def draw_slice(world: Swiping, start: int, stop: int, n: int, rng: np.random.Generator) -> Slice:
-    """`n` swipes between two instants."""
+    """Draw `n` swipes between two instants."""
     people = world.people
     here = people.joined_at <= stop
     at = np.sort(rng.integers(start, stop, n))
@@ -117,14 +117,14 @@ def draw_slice(world: Swiping, start: int, stop: int, n: int, rng: np.random.Gen
     recipient[gone] = len(people) + rng.integers(0, world.n_ghosts, gone.sum())
     reason[gone] = REASONS.index("unknown_recipient")
     event[gone] = NO_EVENT
-    # Nobody swipes on themselves where two reasons would fit: whoever has no photo then is another sender.
+    # A swipe on oneself without a photo would have two reasons, so another sender is drawn.
     gone = np.where(itself, event == NO_EVENT, rng.random(n) < _GHOSTS)
     sender[gone] = len(people) + world.n_ghosts + rng.integers(0, world.n_ghosts, gone.sum())
     return Slice(sender, recipient, liked, at, event, reason, chance)
 
 
 def _draw(weight: NDArray[np.float32], n: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """`n` rows, each with a chance in proportion to its weight."""
+    """Draw `n` rows, each with a probability in proportion to its weight."""
     total = np.cumsum(weight, dtype=np.float64)
     rows: NDArray[np.int32] = np.searchsorted(total, rng.random(n) * total[-1], side="right").astype(np.int32)
     return rows

@@ -1,4 +1,4 @@
-"""What the makers of the synthetic world know and its files do not tell: counts, chances, and what was spoiled."""
+"""Ground truth of the synthetic world that is not in its files: counts, probabilities and planted faults."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WINDOWS = ("latest", "every")
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """The account that ingesting one file must give."""
+    """Expected counts of the ingest of one file."""
 
     kind: str
     file: str
@@ -35,10 +35,10 @@ class Planted:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One cell of table 1 as it was drawn.
+    """One cell of table 1.
 
     Attributes:
-        chance: mean chance of a like over these very swipes; `n_likes / n_swipes` scatters around it by `error`.
+        chance: mean probability of a like over these swipes; `error` is the standard error of `n_likes / n_swipes`.
     """
 
     time_window: str
@@ -52,12 +52,12 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """All that was planted.
+    """All ground truth of a world.
 
     Attributes:
-        audit: swipes by reason, as the warehouse must find them.
-        media: photos by the status that their bytes deserve.
-        people_in_photo: photos by how many people they show.
+        audit: number of swipes by reason that the warehouse must find.
+        media: number of photos by expected status.
+        people_in_photo: number of photos by number of people in them.
     """
 
     seed: int
@@ -83,7 +83,7 @@ class Truth:
 
 
 class Tally:
-    """Counts slices as they are drawn; nothing of a slice is kept."""
+    """Counter of slices, which stores no slice."""
 
     def __init__(self, people: People, events: Events, n_photos: int) -> None:
         self._photo = events.photo
@@ -108,7 +108,7 @@ class Tally:
                     self.photos[window, row] += np.bincount(photo[inside], value[inside], self.photos.shape[2])
 
     def breakdown(self) -> list[Pair]:
-        """Table 1 for both windows, groups without a swipe left out."""
+        """Return table 1 for both windows, without empty groups."""
         pairs = []
         for cell, (n, likes, p, pq) in enumerate(self._pairs.T.tolist()):
             if n:
@@ -119,12 +119,12 @@ class Tally:
 
 
 def write_truth_photos(path: Path, names: list[str], photos: Photos, world: Swiping, tally: Tally) -> None:
-    """One row per photo.
+    """Write one row per photo.
 
     Columns: photo_id; looks of the owner (0 female, 1 male); n_people; every trait; `score`, the log-odds by the
-    rule; `chance`, the best that any model of pictures can predict: of a like by the average viewer of such an
-    owner, or of any owner where nobody is in the picture; and for both windows n_swipes, n_likes and
-    `chance_*`, the mean over the very viewers it had.
+    rule; `chance`, the best prediction of any model of images: the probability of a like by the average viewer
+    of such an owner, or of any owner if no person is in the image; and for both windows n_swipes, n_likes and
+    `chance_*`, the mean probability over its viewers.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -1,12 +1,12 @@
-"""A synthetic world at any size, whose truth is known: what everything here can be judged against.
+"""Make a synthetic world of any size with known ground truth, for tests and benchmarks.
 
-1. People, most of whom have main photos that change over a year.
-2. What makes a photo popular: a planted rule on what it shows, and who likes whom (`world_rule`).
-3. A log of swipes, drawn by that rule, most of them on photos that were replaced later.
-4. Files in the shapes that `features ingest` takes, with faults in them, and the drawn pictures.
-5. truth.json and truth_photos.parquet: what was planted. Never an input of anything but judgement.
+1. Draw users, most of whom have main photos that change over a year.
+2. Score the photos by a rule on their traits (`planted_rule`).
+3. Draw a log of swipes by that rule, most of them on photos that are replaced later.
+4. Write files for `features ingest`, with faulty rows, and the images.
+5. Write the ground truth, truth.json and truth_photos.parquet, which is only for comparison with results.
 
-The same users, swipes and seed give the same files, byte for byte, with pictures or without.
+The same users, swipes and seed give the same files, byte for byte, with images or without.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from photogenic.synthetic.swipes.planted_rule import GROUP, NOBODY, RULE
 from photogenic.synthetic.swipes.swipes import draw_slice, prepare, swipe
 from photogenic.synthetic.swipes.truth import Tally, Truth, write_truth_photos
 from photogenic.warehouse import InputError
-from photogenic.warehouse.progress import Progress, silent
+from photogenic.warehouse.progress import Progress, no_progress
 
 __all__ = ["World", "make_world"]
 
 SWIPES_PER_USER = 470
-"""As in the paper: 40 million swipes of 85 thousand users."""
+"""Swipes per user as in the paper: 40 million swipes of 85 thousand users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class World:
 
     @property
     def photos(self) -> Path:
-        """Paths are relative to `images`."""
+        """File of photos, with paths relative to `images`."""
         return self.folder / "photos.csv"
 
     @property
@@ -61,25 +61,25 @@ class World:
 
     @property
     def swipes(self) -> tuple[Path, Path]:
-        """The log, and the newest swipes by another hand: clean Parquet and faulty CSV."""
+        """Files of swipes: the log as valid Parquet, and the newest swipes as CSV with faults."""
         return self.folder / "swipes.parquet", self.folder / "swipes-late.csv"
 
     @property
     def images(self) -> Path:
-        """The folder of the pictures; absent in a world without."""
+        """Folder of the images; absent in a world without images."""
         return self.folder / "images"
 
     @property
     def truth_photos(self) -> Path:
-        """One row per photo: traits, score, and the chance that a viewer likes it."""
+        """Parquet file with one row per photo: traits, score, and the probability that a viewer likes it."""
         return self.folder / "truth_photos.parquet"
 
     @classmethod
     def open(cls, folder: Path) -> World:
-        """A world made before.
+        """Open an existing world.
 
         Raises:
-            InputError: the folder holds none, or one that was not finished.
+            InputError: the folder has no world, or an unfinished one.
         """
         try:
             return cls(folder, Truth.read(folder / "truth.json"))
@@ -95,29 +95,31 @@ def make_world(
     seed: int = 0,
     pictures: bool = True,
     picture_size: int = 384,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> World:
     """Make a world and write its files.
 
     Args:
-        folder: created when absent; a former world in it is replaced.
-        users: at least 20.
-        swipes: None: 470 per user, as in the paper.
-        seed: another number, another world.
-        pictures: draw them; about 8 ms each.
-        picture_size: side of a picture, pixels.
-        progress: hears of swipes and pictures.
+        folder: folder of the files, created if absent; an earlier world in it is replaced.
+        users: number of users, at least 20.
+        swipes: number of swipes. Default: 470 per user, as in the paper.
+        seed: seed of the random generator.
+        pictures: whether to draw the images, about 8 ms each.
+        picture_size: side of an image, in pixels.
+        progress: callback for progress updates of swipes and images.
 
     Raises:
-        InputError: too few users or swipes to make a world of.
+        InputError: too few users or swipes.
     """
     swipes = users * SWIPES_PER_USER if swipes is None else swipes
     if users < 20 or swipes < 1_000:
-        raise InputError(f"{users} users and {swipes} swipes make no world.", "at least 20 users and 1,000 swipes")
+        raise InputError(
+            f"{users} users and {swipes} swipes are too few for a world.", "at least 20 users and 1,000 swipes"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "truth.json").unlink(missing_ok=True)  # it is the mark of a finished world
+    (folder / "truth.json").unlink(missing_ok=True)  # this file marks a finished world
 
-    # One generator per step: what one step draws does not shift the next.
+    # One generator per step, so that a change of one step does not change the next one.
     of_people, of_photos, of_events, of_swipes, of_files, of_damage = np.random.default_rng(seed).spawn(6)
     people = draw_people(users, of_people)
     photos = draw_photos(people, of_photos)

@@ -1,10 +1,10 @@
-"""`make bench`: every benchmark, one after the other, each in a process of its own.
+"""Run every benchmark in turn, each in a process of its own: `make bench`.
 
-    python -m tests.bench                 all of them, at the sizes that the README quotes
+    python -m tests.bench                 all of them, at the sizes in the README
     python -m tests.bench ingest labels   some of them
 
-Every figure is a ratio of two things measured in the same run; seconds depend on the machine and its
-other guests, so the machine is named first.
+Every figure is a ratio of two measurements of the same run. Seconds depend on the machine and its load, so the
+machine is printed first.
 """
 
 from __future__ import annotations

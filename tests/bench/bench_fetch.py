@@ -1,9 +1,9 @@
-"""The downloader against a bare aiohttp loop, and its memory with a million photos pending.
+"""Compare the downloader with a bare aiohttp loop, and measure its memory with a million pending photos.
 
     python -m tests.bench.bench_fetch [--photos 20000] [--rounds 5] [--pending 1000000]
 
-The bare loop is what one would write first: the same number of connections, each answer read whole and
-written to a file; no scheduling, no ledger, no check, nothing durable.
+The bare loop is the simplest program: the same number of connections, and each answer is read and written to a
+file, without scheduling, journal, checks or sync.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CONCURRENCY = 64
 
 
 def main() -> None:
-    """Print one JSON object a line."""
+    """Print one JSON object per line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--photos", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def throughput(n: int, rounds: int, latency_s: float) -> dict[str, float]:
-    """Pictures per second of both, in alternation; the ratio is the median of the rounds' ratios."""
+    """Measure images per second of both in alternation; the ratio is the median over the rounds."""
     bare, ours = [], []
     with serving(latency_s) as base, tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
@@ -69,7 +69,7 @@ def throughput(n: int, rounds: int, latency_s: float) -> dict[str, float]:
 
 
 def memory(n_pending: int, seconds: float = 20.0) -> dict[str, float]:
-    """Peak memory of a process that has `n_pending` photos before it and downloads for a while."""
+    """Measure the peak memory of a process with `n_pending` photos that downloads for a while."""
     with serving(0.0) as base, tempfile.TemporaryDirectory() as folder:
         fill(Path(folder), base, n_pending)
         command = [sys.executable, "-m", "tests.bench.bench_fetch", "--memory-child", folder]
@@ -86,7 +86,7 @@ def memory(n_pending: int, seconds: float = 20.0) -> dict[str, float]:
 
 
 def fill(folder: Path, base: str, n: int) -> Database:
-    """A store that knows `n` photos by URL."""
+    """Make a store with `n` photos that have URLs."""
     db = _database(folder)
     with db.write("bench") as con:
         con.execute(

@@ -1,11 +1,11 @@
-"""Taking in swipes, every check and the snapshot included, against DuckDB's plain `create table as` of the same file.
+"""Compare the ingest of swipes, with all checks and the snapshot, with DuckDB's `create table as` of the same file.
 
     python -m tests.bench.bench_ingest [--swipes 40000000] [--rounds 3]
 
-Each measurement is a process of its own on a fresh folder, ours and DuckDB's in turn, with the same memory
-limit and threads; times are medians, peak memory is the process's. The second file has 1 % of broken rows and
-0.1 % of duplicates: it is read twice more, for the lines of what is refused. The third is a day's delivery:
-1 % more swipes, all times new, into a store that holds the first file; its ratio is to that file's own load.
+Each measurement is a process of its own with a new folder, ours and DuckDB's in turn, with the same memory
+limit and threads. Times are medians; peak memory is that of the process. The second file has 1 % of invalid rows and
+0.1 % of duplicates: it is read twice more, for the lines of the rejects. The third file is the delivery of a day:
+1 % more swipes with new times, into a store with the first file; its ratio is to DuckDB's load of the first file.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def main() -> None:
 
 
 def run(n_swipes: int, folder: Path, *, rounds: int = 3) -> list[dict[str, Any]]:
-    """The comparisons at one size.
+    """Run the comparisons at one size.
 
     Args:
-        n_swipes: in the file.
-        folder: for files and stores; some 60 bytes per swipe.
-        rounds: measurements of each side.
+        n_swipes: number of swipes in the file.
+        folder: folder for files and stores; about 60 bytes per swipe.
+        rounds: number of measurements of each side.
 
     Returns:
         Per comparison: what, ratio, ours_s, theirs_s (medians, seconds), peak_gb (ours, largest).

@@ -1,14 +1,14 @@
-"""The label build against one hand-written interval join over the same swipes.
+"""Compare the label build with one hand-written interval join over the same swipes.
 
     python -m tests.bench.bench_labels [--swipes 10000000 40000000 160000000] [--rounds 3] [--memory 3GB]
 
 85,000 users (37:63), 190,000 main-photo events, string ids, two years of swipes in order of time: the size of
-the published experiment. `hand` is what an analyst would write for one window: `lead()` intervals, one range
-join, likes per photo. `full` computes, audits and checks every relation, both windows; `update` does so
-after 1 % more swipes. Publishing copies the warehouse file, whatever changed, and is told apart.
+the published experiment. `hand` is the query of an analyst for one window: `lead()` intervals, one range
+join, likes per photo. `full` computes and audits every relation for both windows; `update` does so
+after 1 % more swipes. Publishing always copies the whole warehouse file, and is measured separately.
 
-Ratios are told of elapsed time and of CPU time: on a busy machine the latter says more, though it forgives
-whatever keeps one core waiting. Growth compares seconds per swipe at each size with those at the smallest.
+Ratios are given for elapsed time and for CPU time. On a busy machine CPU time is more reliable, but it does not
+show waiting cores. Growth compares seconds per swipe at each size with those at the smallest.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ group by photo_id
 
 
 def main() -> None:
-    """Print one JSON object a line."""
+    """Print one JSON object per line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--swipes", type=int, nargs="+", default=[10_000_000, 40_000_000])
     parser.add_argument("--rounds", type=int, default=3)
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def in_fresh_process(*given: Any) -> dict[str, Any]:
-    """Peak memory belongs to a process, so each size has its own."""
+    """Run each size in a process of its own, since peak memory is per process."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         return pool.apply(measured, given)
@@ -82,7 +82,7 @@ def measured(n_swipes: int, rounds: int, memory: str) -> dict[str, Any]:
 
 
 def bench(db: Database, n_swipes: int, rounds: int) -> dict[str, Any]:
-    """Hand-written join, full build and update in turn, so that a busy machine is busy for all three."""
+    """Run the hand-written join, the full build and the update in turn, so that other load affects all three."""
     hand, full, update, publish = [], [], [], []
     for round_no in range(rounds):
         hand.append(by_hand(db))
@@ -107,14 +107,14 @@ def bench(db: Database, n_swipes: int, rounds: int) -> dict[str, Any]:
 
 
 def by_build(db: Database, *, anew: bool = False) -> tuple[float, float]:
-    """Elapsed seconds of a label build up to its publication, and CPU-seconds with it, which only copies a file."""
+    """Return elapsed seconds of a label build without its publication, and CPU seconds including it."""
     began = time.process_time()
     report = build_labels(Store(db), anew=anew)
     return report.seconds, time.process_time() - began
 
 
 def by_hand(db: Database) -> tuple[float, float]:
-    """Elapsed seconds and CPU-seconds of the hand-written join."""
+    """Return elapsed seconds and CPU seconds of the hand-written join."""
     settings = {"memory_limit": db.settings.memory_limit, "threads": 2, "temp_directory": str(db.layout.spill)}
     with duckdb.connect(db.layout.warehouse, read_only=True, config=settings) as con:
         con.execute("set enable_progress_bar = false")
@@ -124,7 +124,7 @@ def by_hand(db: Database) -> tuple[float, float]:
 
 
 def generate(db: Database, n_swipes: int, *, users: int = USERS, events: int = EVENTS) -> None:
-    """Facts by plain SQL. Nine users in ten have photos; like rates are those of the published table."""
+    """Make facts by plain SQL. Nine of ten users have photos; like rates are those of the published table."""
     step = 63_072_000_000_000 // n_swipes  # microseconds: two years
     with db.write("bench") as con:
         con.execute(f"""
@@ -160,7 +160,7 @@ def generate(db: Database, n_swipes: int, *, users: int = USERS, events: int = E
 
 
 def append(db: Database, n_swipes: int, round_no: int) -> None:
-    """New swipes, a day's worth, that arrive after all others."""
+    """Add the new swipes of a day, which arrive after all others."""
     with db.write("bench") as con:
         con.execute(f"""
             insert into facts.swipes
@@ -172,7 +172,7 @@ def append(db: Database, n_swipes: int, round_no: int) -> None:
 
 
 def _ratio(ours: list[tuple[float, float]], theirs: list[tuple[float, float]], of: int) -> float:
-    """The median over rounds of elapsed time (0) or CPU time (1)."""
+    """Return the median over rounds of elapsed time (0) or CPU time (1)."""
     return round(statistics.median(one[of] / other[of] for one, other in zip(ours, theirs, strict=True)), 3)
 
 

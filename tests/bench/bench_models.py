@@ -1,19 +1,18 @@
-"""Every head, learning rate and target in one pass, against a plain loop that trains them one after another.
+"""Compare training of all heads, learning rates and targets in one pass with a plain loop that trains one at a time.
 
     python -m tests.bench.bench_models             two epochs of the published twenty; six of 0fc alone, which is
                                                    done sooner than the vectors are loaded
     python -m tests.bench.bench_models --epochs 20
 
 76,000 photos of 2,048 numbers, the size of the published data; {0fc, 1fc, 2fc} x 6 learning rates x 2
-targets. Both sides train the same heads on the same batches and look at dev after each epoch.
-The plain loop is torch as everybody writes it (nn.Sequential, autograd, Adam), on the same threads.
-Targets: at least 2 x for the grid, 4 x for 0fc alone, within 8 GB; on a GPU, where there is one, both sides train
-there, and the target is 4 x for either. Seconds are told by the clock and by the
-processor: on a busy machine the latter mean more.
+targets. Both sides train the same heads on the same batches and evaluate dev after each epoch.
+The plain loop is usual torch code (nn.Sequential, autograd, Adam) on the same threads.
+Targets: at least 2 x for the grid, 4 x for 0fc alone, within 8 GB. With a GPU both sides train on it, and the
+target is 4 x for both. Seconds are given as elapsed and as CPU time: on a busy machine CPU time is more reliable.
 
-Both must agree: in double precision, where every dev loss is the same to `SAME`. In single precision a rate as large
-as 3e-2 magnifies what is rounded off, until layers die in the one and not in the other: a loop that adds up in
-another order differs from itself as much. By how much is printed for rates up to 3e-3, and for all.
+Both must agree in double precision, where every dev loss is equal up to `SAME`. In single precision a rate as large
+as 3e-2 amplifies rounding errors, until layers die in one and not in the other; a loop that adds in another order
+differs from itself as much. The difference is printed for rates up to 3e-3 and for all rates.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ from tests.models.plain_loop import train_alone
 
 N, DIM = 76_000, 2048
 GENTLE = 3e-3
-"""Rates that do not magnify rounding."""
+"""Rates that do not amplify rounding errors."""
 
 SAME = 1e-10
-"""Of themselves, by which dev losses in double precision may differ."""
+"""Largest relative difference of dev losses in double precision."""
 
 
 def main() -> None:
@@ -84,10 +83,10 @@ def main() -> None:
 
 
 def _agreement(samples: dict[str, Samples], n: int) -> float:
-    """The greatest difference of dev losses, of themselves, over all 36 heads; a tenth of the photos, one epoch.
+    """Return the largest relative difference of dev losses over all 36 heads; a tenth of the photos, one epoch.
 
     Raises:
-        SystemExit: it is more than rounding.
+        SystemExit: the difference is larger than rounding errors.
     """
     rows = slice(0, n // 10)
     few = {name: Samples(*(getattr(of, column)[rows] for column in Samples.__slots__)) for name, of in samples.items()}
@@ -111,7 +110,7 @@ def _agreement(samples: dict[str, Samples], n: int) -> float:
 
 
 def _drawn(n: int) -> dict[str, Samples]:
-    """Two targets of the same photos, each a noisy function of the vector."""
+    """Return two targets of the same photos, each a noisy function of the vector."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n, DIM), np.float32)
     score = X[:, :8].sum(1) / 3 + rng.standard_normal(n, np.float32)
@@ -127,7 +126,7 @@ def _drawn(n: int) -> dict[str, Samples]:
 
 
 def _tensors(samples: dict[str, Samples]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Train and dev: standardised X, y and weight of both targets."""
+    """Return train and dev: standardized X, y and weight of both targets."""
     first = next(iter(samples.values()))
     standardise, made = Standardisation.of(first.part("train").X), []
     for split in ("train", "dev"):

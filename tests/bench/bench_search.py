@@ -1,10 +1,10 @@
-"""Search against bare FAISS and against an exact scan done independently.
+"""Compare search with bare FAISS and with an independent exact scan.
 
     python -m tests.bench.bench_search [--photos 200000] [--dim 512] [--queries 2000] [--rounds 5]
 
-Clustered unit vectors, as embeddings of many photos of similar things are. `recall` is recall@10 against a
+The data are clustered unit vectors, like embeddings of similar photos. `recall` is recall@10 against a
 float64 scan in numpy; `bare` is the fastest plain FAISS inverted file over the same cells that reaches a
-recall of 0.99, returning arrays; ours returns arrays too, and `table` with what is known of each photo.
+recall of 0.99, returning arrays; ours returns arrays too, and `table` with the columns of each photo.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ K = 10
 
 
 def main() -> None:
-    """Print one JSON object a line."""
+    """Print one JSON object per line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--photos", type=int, default=200_000)
     parser.add_argument("--dim", type=int, default=512)
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def bench(folder: Path, X: np.ndarray, n_queries: int, rounds: int) -> Iterator[dict[str, Any]]:
-    """A store with these vectors; its build, its filtered searches, its batches."""
+    """Make a store with these vectors, and measure its build, filtered searches and batches."""
     db, ids = _store(folder, X)
     start = time.perf_counter()
     made = index.build(Store(db), "bench")
@@ -79,12 +79,12 @@ def bench(folder: Path, X: np.ndarray, n_queries: int, rounds: int) -> Iterator[
 
 
 def filtered(searcher: Searcher, X: np.ndarray, ids: list[str], asked: np.ndarray, share: float) -> dict[str, Any]:
-    """One query at a time, once the matching ids are known: from vectors laid side by side, and gathered anew."""
+    """Measure single filtered queries with known ids: on contiguous vectors, and on vectors gathered each time."""
     where = f"photo_id < '{ids[int(len(X) * share)]}'"
     start = time.perf_counter()
     selection = searcher.cache.selection("bench", where)
     first_ms = 1e3 * (time.perf_counter() - start)
-    bare = PhotoFilter(selection.index, selection.photos)  # the same rows, vectors not laid side by side
+    bare = PhotoFilter(selection.index, selection.photos)  # the same rows, with vectors that are not contiguous
     times: dict[str, list[float]] = {"prepared": [], "gathered": [], "whole": []}
     for row in asked[:200]:
         q, own = X[row : row + 1], np.array([row])
@@ -104,7 +104,7 @@ def filtered(searcher: Searcher, X: np.ndarray, ids: list[str], asked: np.ndarra
 
 
 def exact_on_gpu(X: np.ndarray, asked: np.ndarray, rounds: int) -> dict[str, Any]:
-    """The exact search of a batch, vectors sent each time, beside bare FAISS on the GPU and ours on the cores."""
+    """Measure the exact search of a batch on the GPU, bare FAISS on the GPU, and ours on the CPU."""
     Q, resources = np.ascontiguousarray(X[asked]), faiss.StandardGpuResources()
     asked_of = {
         "ours": lambda: nearest(X, Q, K, "l2"),
@@ -115,7 +115,7 @@ def exact_on_gpu(X: np.ndarray, asked: np.ndarray, rounds: int) -> dict[str, Any
     for turn in range(rounds + 1):
         for name, ask in asked_of.items():
             seconds = _time(ask)
-            if turn:  # the first turn makes streams, and chooses kernels
+            if turn:  # the first run creates streams and selects kernels
                 times[name].append(seconds)
     ours, bare, cores = (statistics.median(times[name]) for name in asked_of)
     same = np.array_equal(nearest(X, Q, K, "l2")[1], _on_cores(X, Q)[1])
@@ -129,7 +129,7 @@ def exact_on_gpu(X: np.ndarray, asked: np.ndarray, rounds: int) -> dict[str, Any
 
 
 def _on_cores(X: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The exact search without the GPU."""
+    """Run the exact search without the GPU."""
     before = os.environ.get("FEATURES_GPU")
     os.environ["FEATURES_GPU"] = "0"
     try:
@@ -142,7 +142,7 @@ def _on_cores(X: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def batches(searcher: Searcher, held: Any, ids: list[str], asked: np.ndarray, rounds: int) -> dict[str, Any]:
-    """Queries per second of a batch, in alternation with bare FAISS."""
+    """Measure queries per second of a batch, in alternation with bare FAISS."""
     X, selection = held.vectors, searcher.cache.selection("bench")
     Q, own = np.ascontiguousarray(X[asked]), asked.astype(np.int64)
     truth = _exact(X, asked, np.arange(len(X)))
@@ -169,7 +169,7 @@ def batches(searcher: Searcher, held: Any, ids: list[str], asked: np.ndarray, ro
 
 
 def _bare(held: Any, Q: np.ndarray, asked: np.ndarray, truth: np.ndarray) -> tuple[str, int, Any]:
-    """The fastest of IVF-SQ8 and IVF-Flat, over the cells of our index, at the least nprobe with recall 0.99."""
+    """Return the fastest of IVF-SQ8 and IVF-Flat with the cells of our index, at the least nprobe with recall 0.99."""
     ours, dim = held.ivf.index, Q.shape[1]
     flat = faiss.IndexIVFFlat(ours.quantizer, dim, ours.nlist)
     flat.is_trained = True
@@ -199,7 +199,7 @@ def _store(folder: Path, X: np.ndarray) -> tuple[Any, list[str]]:
 
 
 def _exact(X: np.ndarray, asked: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Rows of the ten nearest by a float64 scan, without the query itself. int64 (q, 10)."""
+    """Return the rows of the ten nearest by a float64 scan, without the query itself, int64 (q, 10)."""
     found = np.empty((len(asked), K), np.int64)
     Y = X[among].astype(np.float64)
     for start in range(0, len(asked), 100):

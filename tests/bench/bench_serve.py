@@ -1,8 +1,8 @@
-"""The HTTP API against the bare search, under many clients, and while a build writes.
+"""Compare the HTTP API with the bare search, with many clients, and during a build.
 
     python -m tests.bench.bench_serve [--photos 200000] [--dim 512] [--queries 500] [--clients 50] [--seconds 60]
 
-The server is a process of its own, asked over loopback on kept connections. `similar` alternates, twenty
+The server is a process of its own, and requests use kept-alive connections over loopback. `similar` alternates, twenty
 queries at a time, between the server and the same search on arrays in this process. Memory is that of the
 server and its children.
 """
@@ -38,11 +38,11 @@ from tests.features.toy import clustered, database, put_photos, put_vectors
 
 K = 10
 BLOCK = 20
-"""Queries to one side before it is the other's turn."""
+"""Queries to one side before the other side."""
 
 
 def main() -> None:
-    """Print one JSON object a line."""
+    """Print one JSON object per line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--photos", type=int, default=200_000)
     parser.add_argument("--dim", type=int, default=512)
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def similar(db: Database, ids: list[str], port: int, n: int) -> dict[str, Any]:
-    """By id, ten nearest of all, one question at a time."""
+    """Measure single queries by id for the ten nearest photos."""
     asked = random.Random(1).sample(range(len(ids)), n + 20)
     times: dict[str, list[float]] = {"bare": [], "http": []}
     connection = http.client.HTTPConnection("127.0.0.1", port)
@@ -77,7 +77,9 @@ def similar(db: Database, ids: list[str], port: int, n: int) -> dict[str, Any]:
                 q = np.array(held.vectors[row : row + 1])
                 found.append(answer(q, selection, K, exclude=np.array([row]))[2][0])
                 times["bare"].append(time.perf_counter() - start)
-            time.sleep(0.2)  # threads of the search here spin for a while, and would take the server's core
+            time.sleep(
+                0.2
+            )  # threads of the search in this process spin for a while, and would take the core of the server
             for row, rows in zip(block, found, strict=True):
                 start = time.perf_counter()
                 told = _post(connection, "/api/v1/similar", {"photo_id": ids[row], "k": K, "encoder": "bench"})
@@ -97,7 +99,7 @@ def similar(db: Database, ids: list[str], port: int, n: int) -> dict[str, Any]:
 
 
 def features(ids: list[str], port: int, n: int, form: str) -> dict[str, Any]:
-    """Vector and label of 100 photos; the time until the bytes are here, not until they are parsed."""
+    """Measure the time until the vectors and labels of 100 photos are received, without parsing."""
     rng, times, size = random.Random(2), [], 0
     connection = http.client.HTTPConnection("127.0.0.1", port)
     for _ in range(n + 20):
@@ -113,7 +115,7 @@ def features(ids: list[str], port: int, n: int, form: str) -> dict[str, Any]:
 
 
 async def clients(process: subprocess.Popen[str], ids: list[str], port: int, n: int, seconds: float) -> dict[str, Any]:
-    """Many at once, of all kinds; memory after a sixth of the time, and at the end."""
+    """Send many concurrent requests of all kinds; measure memory after a sixth of the time and at the end."""
     until, statuses, memory = time.monotonic() + seconds, [], []
     async with _session(port, n) as session:
         working = [asyncio.ensure_future(_client(session, ids, at, until, statuses)) for at in range(n)]
@@ -132,7 +134,7 @@ async def clients(process: subprocess.Popen[str], ids: list[str], port: int, n: 
 
 
 async def while_writing(db: Database, ids: list[str], port: int, n: int) -> dict[str, Any]:
-    """The same while swipes arrive and labels are built anew, three times."""
+    """Measure the same while swipes arrive and labels are built, three times."""
     statuses: list[int] = []
     done = threading.Event()
 
@@ -240,7 +242,7 @@ def _post(connection: http.client.HTTPConnection, path: str, value: dict[str, An
 
 
 def _memory(pid: int) -> int:
-    """Bytes that a process and its children hold that are not files: mapped indices do not count."""
+    """Return the memory of a process and its children in bytes, without mapped files such as indices."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     total = 0
     for one in (pid, *map(int, children)):

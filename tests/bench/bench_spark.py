@@ -1,10 +1,10 @@
-"""Spark beside this machine itself: the label build from the same facts, and faces and vectors of the same photos.
+"""Compare Spark with the local engine: the label build from the same facts, and faces and vectors of the same photos.
 
     python -m tests.bench.bench_spark [--swipes 10000000 40000000] [--photos 2000] [--rounds 1] [--memory 6g]
 
-Both have the same cores: what Spark costs, not what a cluster gains. A Spark session is started before the clock is,
-and its start told apart; its first round pays for what Java compiles, and later rounds, if asked for, do not.
-CPU-seconds of Spark are those of this process, of Java and, for photos, of the workers.
+Both use the same cores, so this measures the overhead of Spark, not the gain of a cluster. The start of the Spark
+session is measured separately. The first round includes the time of the Java compiler; later rounds do not.
+CPU seconds of Spark are those of this process, of Java and, for photos, of the workers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CLUSTER = Cluster(f"local[{CORES}]")
 
 
 def main() -> None:
-    """Print one JSON object a line."""
+    """Print one JSON object per line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--swipes", type=int, nargs="*", default=[10_000_000, 40_000_000])
     parser.add_argument("--photos", type=int, default=2_000)
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def labels(n_swipes: int, rounds: int, memory: str) -> dict[str, Any]:
-    """All relations, computed anew by either engine in turn."""
+    """Compute all relations with each engine in turn."""
     with tempfile.TemporaryDirectory() as folder:
         settings, facts = Settings("3GB", CORES), f"{folder}/facts"
         ours, theirs = (Database(Layout(Path(folder) / name), settings) for name in ("ours", "theirs"))
@@ -70,13 +70,13 @@ def labels(n_swipes: int, rounds: int, memory: str) -> dict[str, Any]:
         sums = "select relation, n_rows, checksum from checksums order by relation"
         with ours.read() as one, theirs.read() as other:
             equal = one.execute(sums).fetchall() == other.execute(sums).fetchall()
-        return {"what": "labels", "swipes": n_swipes, "export_s": round(exported_s, 1), "equal": equal} | told(
+        return {"what": "labels", "swipes": n_swipes, "export_s": round(exported_s, 1), "equal": equal} | medians(
             "duckdb", pairs, n_swipes / 1e6, "million_swipes", begun_s
         )
 
 
 def pictures(n: int, rounds: int, memory: str) -> dict[str, Any]:
-    """Faces and the usual pair of encoders."""
+    """Compute faces and vectors of the default pair of encoders."""
     given = photos(n)
     with tempfile.TemporaryDirectory() as folder:
         begun_s, pairs = begin(memory), []
@@ -88,13 +88,13 @@ def pictures(n: int, rounds: int, memory: str) -> dict[str, Any]:
                     timed(lambda theirs=theirs: compute(theirs.store, PAIR, cluster=CLUSTER)),
                 )
             )
-        return {"what": "photos", "photos": n} | told("local", pairs, n / 1e3, "thousand_photos", begun_s)
+        return {"what": "photos", "photos": n} | medians("local", pairs, n / 1e3, "thousand_photos", begun_s)
 
 
-def told(
+def medians(
     name: str, pairs: list[tuple[tuple[float, float], tuple[float, float]]], size: float, unit: str, begun_s: float
 ) -> dict[str, Any]:
-    """Medians over rounds, per unit, and as ratios."""
+    """Return medians over rounds, per unit, and ratios."""
 
     def median(pick: Callable[[Any], float]) -> float:
         return statistics.median(map(pick, pairs))
@@ -111,7 +111,7 @@ def told(
 
 
 def begin(memory: str) -> float:
-    """Seconds that a session takes to start. Its memory is Java's, and is set before."""
+    """Return the seconds that a session takes to start. The memory of Java must be set before."""
     os.environ["PYSPARK_SUBMIT_ARGS"] = f"--driver-memory {memory} pyspark-shell"
     started = time.perf_counter()
     session(CLUSTER).sql("select 1").collect()
@@ -119,14 +119,14 @@ def begin(memory: str) -> float:
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, float]:
-    """Elapsed seconds, and CPU-seconds of this process and of all that it started."""
+    """Return elapsed seconds, and CPU seconds of this process and its descendants."""
     started, began = time.perf_counter(), cpu_s()
     work()
     return time.perf_counter() - started, cpu_s() - began
 
 
 def cpu_s() -> float:
-    """Of this process and its descendants: the living, and those that the living have waited for."""
+    """Return CPU seconds of this process and its descendants, running or waited for."""
     parents, spent = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

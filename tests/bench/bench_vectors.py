@@ -1,14 +1,14 @@
-"""From files on disk to vectors in Parquet, against the bare parts; and reading them back, against reading bytes.
+"""Compare the computation of vectors from files with its bare parts, and reading vectors with reading bytes.
 
     python -m tests.bench.bench_vectors [--photos 3000] [--rounds 3]
 
-`bound_s` is what the parts alone would take with no loss between them: CPU-seconds of decoding and cutting,
-of BlazeFace, and of the networks on ready tensors of the same batch size, over the number of cores. All cores work
-on the same part meanwhile, as they do in a build: a second core slows the first down by what they share. `ratio` is
-bound over wall time; `ratio_cpu` compares CPU-seconds alone, and so says the same on a machine with other guests.
+`bound_s` is the time of the parts without any loss between them: CPU seconds of decoding and cropping,
+of BlazeFace, and of the networks on ready tensors of the same batch size, divided by the number of cores. All cores
+run the same part at a time, as in a build, since cores that share caches slow each other down. `ratio` is
+bound over wall time; `ratio_cpu` compares CPU seconds only, and is reliable on a busy machine.
 
-On a GPU `ratio` is the bare model's time over the wall time. Decoding and faces are the CPU's there: what its
-CPU-seconds would take on all cores is printed beside it, and `ratio_of_slower` is the greater of the two over ours.
+On a GPU `ratio` is the time of the bare model over the wall time. The CPU decodes and detects faces there: the time of
+its CPU seconds on all cores is printed too, and `ratio_of_slower` is the greater of the two over ours.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SIDE = 600
 
 
 def main() -> None:
-    """Print one JSON object a line."""
+    """Print one JSON object per line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--photos", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def photos(n: int) -> dict[str, bytes]:
-    """Portraits of 600 px; of the same drawing, other bytes: a comment after the picture."""
+    """Make portraits of 600 px; copies of one drawing differ in a comment after the image."""
     drawn = [portrait(seed, size=SIDE) for seed in range(min(n, 100))]
     return {f"p{i:06d}": drawn[i % len(drawn)] + b"%06d" % i for i in range(n)}
 
@@ -74,7 +74,7 @@ def photos(n: int) -> dict[str, bytes]:
 def bench(
     folder: Path, pictures: dict[str, bytes], rounds: int, rows: int, *, gpu_only: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """Every comparison, each in its own store."""
+    """Run every comparison, each in its own store."""
     pair = [encoder("efficientnet_lite0"), encoder("dlib_face")]
     if choose().is_gpu:
         yield on_gpu(folder / "gpu pair", pictures, pair)
@@ -90,7 +90,7 @@ def bench(
 
 
 def decoding(files: Sequence[bytes], rounds: int) -> dict[str, Any]:
-    """The decode stage in a pool, against Pillow's own decode and resize in the same pool."""
+    """Compare the decode stage in a pool with Pillow's decode and resize in the same pool."""
 
     def ours(data: bytes) -> None:
         pixels = decode(data).pixels
@@ -116,7 +116,7 @@ def decoding(files: Sequence[bytes], rounds: int) -> dict[str, Any]:
 
 
 def faces_only(folder: Path, pictures: dict[str, bytes]) -> dict[str, Any]:
-    """The published speed of domain.md: 1,000 photos in under a minute."""
+    """Measure the published speed: 1,000 photos in under a minute."""
     gallery = Gallery(folder, pictures, threads=_cores())
     report = compute(gallery.store, [])
     return {
@@ -128,7 +128,7 @@ def faces_only(folder: Path, pictures: dict[str, bytes]) -> dict[str, Any]:
 
 
 def end_to_end(folder: Path, pictures: dict[str, bytes], chosen: list[Encoder], rounds: int) -> dict[str, Any]:
-    """Files on disk to Parquet, faces included, in alternation with the bare parts."""
+    """Measure files to Parquet with faces, in alternation with the bare parts."""
     measured = []
     for at in range(rounds):
         parts = bare_parts(list(pictures.values()), chosen)
@@ -152,7 +152,7 @@ def end_to_end(folder: Path, pictures: dict[str, bytes], chosen: list[Encoder], 
 
 
 def bare_parts(files: Sequence[bytes], chosen: list[Encoder]) -> dict[str, float]:
-    """CPU-seconds of each part over all photos, every core at the same part, one thread each."""
+    """Return the CPU seconds of each part over all photos, with every core on the same part, one thread each."""
     device, n = choose("cpu"), _cores()
     shares = [files[at::n] for at in range(n)]
     with one_thread_each(), Detector(FaceSettings(), n) as detector, ThreadPoolExecutor(n) as pool:
@@ -211,7 +211,7 @@ def _tensors(e: Encoder, cut: Sequence[np.ndarray], device: Device) -> torch.Ten
 
 
 def on_gpu(folder: Path, pictures: dict[str, bytes], chosen: list[Encoder]) -> dict[str, Any]:
-    """Files on disk to Parquet, against the bare models on tensors that wait on the GPU."""
+    """Compare files to Parquet with the bare models on tensors that are on the GPU already."""
     device = choose()
     with Detector(FaceSettings()) as detector:
         _, cut = _prepared(list(pictures.values())[: device.batch], chosen, detector)
@@ -244,7 +244,7 @@ def on_gpu(folder: Path, pictures: dict[str, bytes], chosen: list[Encoder]) -> d
 
 
 def reading(folder: Path, n: int, dim: int, rounds: int) -> dict[str, Any]:
-    """Vectors by id, sorted, against reading the bytes of the same files; and what other forms would cost."""
+    """Compare reading vectors by id with reading the bytes of the same files, and with other formats."""
     backbone = Backbone("bench", "photo", 8, "centre", (0, 0, 0), (1, 1, 1), build=lambda _: torch.nn.Identity())
     layout = Layout(folder)
     X = np.random.default_rng(0).standard_normal((n, dim), dtype=np.float32)
@@ -282,7 +282,7 @@ def reading(folder: Path, n: int, dim: int, rounds: int) -> dict[str, Any]:
 
 @functools.cache
 def _inception() -> Encoder:
-    """Inception v3 with weights drawn at random: its speed is the published one's."""
+    """Return Inception v3 with random weights, which has the same speed as the published one."""
 
     def build(_: Path | None) -> torch.nn.Module:
         torch.manual_seed(0)

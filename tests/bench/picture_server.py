@@ -1,9 +1,9 @@
-"""A picture server that costs next to nothing, so that a benchmark measures the client.
+"""An image server with very low cost, so that a benchmark measures the client.
 
     python -m tests.bench.picture_server LATENCY_S     prints its port, serves until its input closes
 
-Every path gives a JPEG of about 38 KB: one of 64 by the number at its end, which is also written into it,
-so that no two are the same.
+Every path returns a JPEG of about 38 KB: one of 64 images by the number at the end of the path, which is also
+written into it, so that all answers differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COMMENT = b"\xff\xfe\x00\x12"  # a JPEG comment of 16 bytes
 
 @contextlib.contextmanager
 def serving(latency_s: float) -> Iterator[str]:
-    """The server in a process of its own; gives the address that a number is to be appended to."""
+    """Run the server in a process of its own, and yield the address to which a number is appended."""
     command = [sys.executable, "-m", "tests.bench.picture_server", str(latency_s)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""One process that forks, and one small store with everything in it, for all faults."""
+"""Fixtures of all fault tests: one process that forks, and one small complete store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from photogenic.synthetic.swipes.world import make_world
 from tests.faults.zygote import Zygote
 
 THOROUGH = bool(os.environ.get("FAULTS_ALL"))
-"""Whether every line of every table is run, as `make soak` does; else the telling ones."""
+"""Whether every row of every table is run, as in `make soak`; else only the chosen ones."""
 
 BUILD = ("build", "--encoder", "mean_colour")
 TRAIN = ("train", "--encoder", "mean_colour", "--head", "ridge", "--setup", "all", "--target", "like_ratio")
@@ -25,7 +25,7 @@ FINETUNE = ("finetune", "--target", "popular", "--setup", "all", "--iterations",
 
 @dataclass(frozen=True)
 class World:
-    """Files to ingest, in a folder beside which stores are put."""
+    """Files to ingest, in a folder beside the stores."""
 
     folder: Path
 
@@ -58,7 +58,7 @@ def zygote():
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory, zygote):
-    """Made by whichever process of a test run comes first: `world`, `ingested`, `built`."""
+    """Make `world`, `ingested` and `built`, in the first process of a test run that needs them."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "faults"
     folder.mkdir(exist_ok=True)
@@ -88,7 +88,7 @@ def world(folder):
 
 @pytest.fixture(scope="session")
 def ingested(folder):
-    """A store that was never built."""
+    """An ingested store without a build."""
     return folder / "ingested"
 
 
@@ -100,7 +100,7 @@ def built(folder):
 
 @pytest.fixture
 def copy(built):
-    """A copy of the built store, or of another one, beside the world, that may be broken. None: an empty place."""
+    """Copy the built store, or another one, so that a test may break it. None: an empty place."""
     made = []
 
     def copied(of=built):
@@ -116,7 +116,7 @@ def copy(built):
 
 @pytest.fixture
 def asked(zygote):
-    """Calls a function of readers.py in a fork."""
+    """Call a function of readers.py in a fork."""
 
     def ask(name, *words):
         ended = zygote.run(*words, call=f"tests.faults.readers:{name}")
@@ -136,6 +136,6 @@ def ingests(world):
 
 
 def plain(ended):
-    """Whether a command ended in order: done, or an error in three beats."""
+    """Whether a command ended with success or with one of our errors."""
     beats = "Expected:" in ended.err or "Try:" in ended.err
     return ended.code == 0 or (ended.code == 1 and beats and "Traceback" not in ended.err)

@@ -1,4 +1,4 @@
-"""An encoder that costs nothing: the mean colour of the four quarters of a photo. Named in FEATURES_ENCODERS."""
+"""A cheap encoder for FEATURES_ENCODERS: the mean colors of the four quarters of a photo."""
 
 from __future__ import annotations
 

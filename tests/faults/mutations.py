@@ -1,4 +1,4 @@
-"""Bytes that are nearly something: what a broken disk, a lying network or an attacker makes of files. All drawn."""
+"""Damaged files, as a broken disk, a faulty network or an attacker would make them, drawn at random."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 def drawn(form: str, rng: random.Random, side: int = 40, **options: object) -> bytes:
-    """A small picture of coloured squares."""
+    """Return a small image of colored squares."""
     from PIL import Image
 
     squares = Image.frombytes("RGB", (5, 5), rng.randbytes(75)).resize((side, side), Image.Resampling.NEAREST)
@@ -23,7 +23,7 @@ def drawn(form: str, rng: random.Random, side: int = 40, **options: object) -> b
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
-    """Bits flipped, pieces cut, doubled, exchanged or zeroed, numbers made extreme; most in the header."""
+    """Flip bits, cut, double, exchange or zero pieces, or make numbers extreme; mostly in the header."""
     out = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
         if not out:
@@ -48,7 +48,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
 
 
 def bomb(width: int = 60_000, height: int = 60_000) -> bytes:
-    """A PNG of a few kilobytes that claims, and holds, gigapixels."""
+    """Return a PNG of a few kilobytes that has gigapixels."""
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     rows = zlib.compress(bytes(4_000_000), 9)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")

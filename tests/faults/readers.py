@@ -1,7 +1,7 @@
-"""What a store answers, whoever asks: every relation, vectors, search, predictions, and the server.
+"""Answers of a store to all readers: every relation, vectors, search, predictions, and the server.
 
-Called in forks (`Zygote.run(call="tests.faults.readers:answers")`). An answer is said in full, refused in three beats,
-or crashed; a fault may make a reader refuse, never answer otherwise nor crash.
+Called in forks (`Zygote.run(call="tests.faults.readers:answers")`). A result is an answer, our error, or a
+crash. After a fault a reader may refuse, but must not give another answer or crash.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from photogenic.warehouse import PhotogenicError
 
 NOT_COMPARED = {"builds", "checksums", "clock", "commands"}
 WHEN = {"ingested_at", "built_at", "p50_ms"}
-"""What tells when or how fast something was done, not what."""
+"""Columns with times and durations, which differ between equal stores."""
 
 
 def answers(root: str) -> dict[str, Any]:
-    """By reader."""
+    """Return the answers by reader."""
     with FeatureStore(root) as store:
         pictures = sorted(Path(root, "..", "world", "images").resolve().glob("*.jpg"))[:2]
         readers: dict[str, Callable[[], Any]] = {
@@ -37,7 +37,7 @@ def answers(root: str) -> dict[str, Any]:
 
 
 def served_answers(root: str) -> dict[str, Any]:
-    """Of the API; an error of the server is its status and code."""
+    """Return the answers of the API; an error is its status and code."""
     from tests.app.serve.here import served
 
     def ask(here: Any, method: str, path: str, body: Any = None) -> Any:
@@ -67,14 +67,14 @@ def served_answers(root: str) -> dict[str, Any]:
 
 
 def doctor(root: str, *options: str) -> dict[str, list[str]]:
-    """check -> state, found, remedy."""
+    """Return check -> state, finding, remedy."""
     with FeatureStore(root) as store:
         found = store.doctor(thorough="thorough" in options, fix="fix" in options)
     return {one.check: [one.state, one.found, one.remedy] for one in found}
 
 
 def answers_and_doctor(root: str) -> list[dict[str, Any]]:
-    """Both, thorough."""
+    """Return the answers and the findings of a thorough check."""
     return [answers(root), doctor(root, "thorough")]
 
 
@@ -88,7 +88,7 @@ def _asked(reader: Callable[[], Any]) -> dict[str, Any]:
 
 
 def _relations(store: FeatureStore) -> dict[str, str]:
-    """Of each relation its rows, whatever their order, without the columns that tell when something was done."""
+    """Return the sorted rows of each relation, without the columns of times and durations."""
     columns: dict[str, list[str]] = {}
     there = store.sql(
         "select table_name, column_name from information_schema.columns where table_schema = 'main' order by all"
@@ -125,6 +125,6 @@ def _digest(ids: list[str], X: Any) -> str:
 
 
 def rows(root: str, query: str) -> list[list[Any]]:
-    """Of a query."""
+    """Return the answer of a query."""
     with FeatureStore(root) as store:
         return [list(map(str, row)) for row in store.sql(query).rows()]

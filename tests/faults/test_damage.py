@@ -1,8 +1,8 @@
-"""What rots on the disk -> what readers say -> what heals it. Nothing that rotted is ever served.
+"""Damage on the disk, the errors of readers, and the repair. Damaged data is never served.
 
-Each line breaks one file of a sound store; those in `RARE` are broken by `make soak` alone. Then every reader is asked:
-it answers as before or refuses in three beats. `features doctor --thorough` names the part, and the commands of the
-last column bring back every answer as it was.
+Each row breaks one file of a valid store; those in `RARE` run in `make soak` only. Then every reader must give the same
+answer as before or one of our errors. `features doctor --thorough` names the part, and after the commands of the last
+column every answer is the same as before.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.faults.conftest import BUILD, THOROUGH, TRAIN, plain
 FIX = ("doctor", "--thorough", "--fix")
 INDEX = ("build", "--only", "index", "--encoder", "mean_colour")
 GONE = ("rm",)
-"""What the remedy tells to remove is removed."""
+"""Command that removes the files that a remedy names."""
 
 
 def truncated(path):
@@ -24,7 +24,7 @@ def truncated(path):
 
 
 def flipped(path, share=0.5):
-    """One bit, as a disk would: the time of change stays."""
+    """Flip one bit as a broken disk would, without a new modification time."""
     stat = path.stat()
     with path.open("r+b") as file:
         file.seek(int(stat.st_size * share))
@@ -38,7 +38,7 @@ def emptied(path):
     path.write_bytes(b"")
 
 
-# what, files, harm, who must refuse, the check that names it, what heals it
+# name, files, damage, readers that must refuse, the check that reports it, the repair
 TABLE = [
     ("vectors", "embeddings/mean_colour/*.parquet", flipped, {"vectors"}, "vectors mean_colour", (FIX, BUILD)),
     ("vectors", "embeddings/mean_colour/*.parquet", truncated, {"vectors"}, "vectors mean_colour", (FIX, BUILD)),
@@ -98,7 +98,7 @@ def sound(zygote, built):
 
 
 @pytest.mark.parametrize(("files", "harm", "refusing", "check", "heals"), list(lines()))
-def test_what_rotted_is_refused_named_and_healed(files, harm, refusing, check, heals, zygote, copy, asked, sound):
+def test_damage_is_refused_reported_and_repaired(files, harm, refusing, check, heals, zygote, copy, asked, sound):
     store = copy()
     (broken, *_) = sorted(store.glob(files))
     if broken.name == "warehouse.duckdb":  # a copied store does not know that its snapshot is the newest
@@ -124,7 +124,7 @@ def test_what_rotted_is_refused_named_and_healed(files, harm, refusing, check, h
     assert not [one for one in told.items() if one[1][0] == "fault"]
 
 
-def test_a_snapshot_that_rots_anywhere_gives_no_other_answer(copy, asked, sound):
+def test_a_damaged_snapshot_gives_no_other_answer(copy, asked, sound):
     store = copy()
     whole = (store / "snapshot.duckdb").read_bytes()
     refused = 0
@@ -140,7 +140,7 @@ def test_a_snapshot_that_rots_anywhere_gives_no_other_answer(copy, asked, sound)
     assert refused > n // 2
 
 
-def test_damage_that_cuts_off_an_erase_is_healed_first(zygote, copy, asked):
+def test_damage_that_interrupts_an_erase_is_repaired_first(zygote, copy, asked):
     store = copy()
     [[person]] = asked("rows", store, "select user_id from photos where sha256 is not null order by photo_id limit 1")
     flipped(next(store.glob("embeddings/mean_colour/*.parquet")))
@@ -171,7 +171,7 @@ def test_a_lost_picture_comes_back_with_its_list(zygote, copy, world, asked):
     assert asked("doctor", store, "thorough")["photos"][0] == "ok"
 
 
-def test_a_picture_that_rotted_is_not_built_upon(zygote, copy, ingested):
+def test_a_damaged_image_is_not_used_by_a_build(zygote, copy, ingested):
     store = copy(ingested)
     flipped(sorted(store.glob("photos/??/*.jpg"))[0])
     ended = zygote.run(*BUILD, "--store", store)

@@ -1,7 +1,7 @@
-"""A disk that takes no more, or may only be read -> one error in three beats -> with room again, it goes on.
+"""A full or read-only disk gives one of our errors; with free space the same command resumes.
 
-The N-th change that a command makes to its store fails, and all after it, as `OSError` of a full or a read-only disk;
-what DuckDB and Arrow write by themselves meets a limit on the size of files.
+The N-th change of a command to its store and all later ones fail with the `OSError` of a full or a read-only disk.
+For files that DuckDB and Arrow write themselves, the size of files is limited.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TABLE = [
 
 
 def lines(*telling):
-    """Those numbers of lines; all where everything is run."""
+    """Return the rows of the given numbers; all rows in a thorough run."""
     chosen = TABLE if THOROUGH else [TABLE[number] for number in telling]
     names = [str(c[0] if isinstance(c, tuple) else c.__name__) for c, _ in chosen]
     return pytest.mark.parametrize(("command", "base"), chosen, ids=names)
@@ -46,7 +46,7 @@ def lines(*telling):
 
 @pytest.fixture
 def place(built, ingested, request):
-    """Where a store of such a kind is, a copy of its own."""
+    """Return the path of a new copy of a store of this kind."""
     made = built.with_name(f"disk-{abs(hash(request.node.name)) % 10**7}")
 
     def placed(base):
@@ -62,7 +62,7 @@ def place(built, ingested, request):
 
 
 def in_order(ended, base):
-    """Where nothing was to be written any more, or a cache alone, a command may also succeed."""
+    """A command may also succeed if no change was left, or only one to a cache."""
     assert plain(ended), f"{ended.code}\n{ended.err}"
     assert ended.err.count("Traceback") == 0
 

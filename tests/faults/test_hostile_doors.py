@@ -1,4 +1,4 @@
-"""Odd and hostile pictures at every door: ingested and built, or given as a file, they have one status."""
+"""Odd and hostile images have the same status in ingest and build as when they are given as a file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Manifests that somebody else wrote: other types, huge numbers, names that lead elsewhere -> refused, never a crash.
+"""Forged manifests with other types, huge numbers or foreign paths are refused without a crash.
 
-A digest protects from a disk that rots, not from a person: each forged manifest has the right one.
+A digest protects against damage, not against an attacker: each forged manifest has a correct digest.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import pytest
 
 from photogenic.warehouse import Store
 from photogenic.warehouse.errors import PhotogenicError
-from photogenic.warehouse.storage.manifest import contents, parsed, sealed, unsealed
+from photogenic.warehouse.storage.manifest import dump_with_digest, load_with_digest, parse_object, read_limited
 from tests.faults.conftest import THOROUGH, plain
 
 VALUES = (None, True, -1, 10**40, 1e308, float("nan"), "", "../../elsewhere", "\0", [], [[1]], {}, {"a": {"b": 1}})
 
 
 def forged(facts, at=()):
-    """Each key of a JSON object, at every depth, with each of the values, and left out; and one key more."""
+    """Replace each key of a JSON object, at every depth, by each of the values, or remove it; and add one key."""
     keys = list(facts) if isinstance(facts, dict) else list(range(len(facts)))[:1]
     for place, key in enumerate(keys):
         for value in VALUES if THOROUGH else VALUES[(place + len(at)) % 4 :: 4]:
@@ -44,7 +44,7 @@ def changed(facts, key, value):
 
 
 def crashes_of(root: str, place: str, reader: str) -> list[str]:
-    """What a reader said that was neither an answer nor an error of ours, over all forged manifests. Runs in a fork."""
+    """Return the crashes of a reader over all forged manifests. Runs in a fork."""
     from photogenic import FeatureStore
     from photogenic.features.search import index
     from photogenic.features.status import status
@@ -63,8 +63,8 @@ def crashes_of(root: str, place: str, reader: str) -> list[str]:
             "head": lambda: load(store.layout, path.parent.name),
             "published": store.database.is_published,
         }
-        for where, facts in forged(unsealed(before)):
-            path.write_bytes(sealed(facts) if reader != "published" else json.dumps(facts).encode())
+        for where, facts in forged(load_with_digest(before)):
+            path.write_bytes(dump_with_digest(facts) if reader != "published" else json.dumps(facts).encode())
             asked = (reader, "status") if reader == "vectors" and "left out" in where else (reader,)
             for name in asked:
                 try:
@@ -109,7 +109,7 @@ def test_no_value_of_a_manifest_makes_a_reader_crash(place, reader, copy, zygote
 )
 def test_what_is_no_manifest(data):
     with pytest.raises(ValueError, match=r".+"):
-        unsealed(data)
+        load_with_digest(data)
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device", "loop", "huge"])
@@ -127,7 +127,7 @@ def test_what_is_no_file(kind, tmp_path):
         path.touch()
         os.truncate(path, 1 << 40)
     with pytest.raises(ValueError, match="it "):
-        contents(path)
+        read_limited(path)
 
 
 ELSEWHERE = ("../../kept", "/kept", "..", "a/../../kept", "a\0b", "")
@@ -172,7 +172,7 @@ def backed_up(copy, zygote):
 def test_no_value_of_a_backups_manifest_makes_it_crash(backed_up):
     from photogenic.maintenance.backup.repository import Archive
 
-    facts = parsed((backed_up / "manifest.json").read_bytes())["backup"]
+    facts = parse_object((backed_up / "manifest.json").read_bytes())["backup"]
     facts["files"] = facts["files"][:1] + [one for one in facts["files"] if one["path"] == "snapshot.duckdb"]
     for _, forgery in forged(facts):
         written(backed_up, forgery)
@@ -183,7 +183,7 @@ def test_no_value_of_a_backups_manifest_makes_it_crash(backed_up):
 
 
 def test_a_backup_that_holds_what_no_backup_holds_is_refused(backed_up, copy, zygote):
-    facts = parsed((backed_up / "manifest.json").read_bytes())["backup"]
+    facts = parse_object((backed_up / "manifest.json").read_bytes())["backup"]
     secret = backed_up.with_name(f"{backed_up.name}.secret")
     secret.write_bytes(b"owned\n")
     sha256 = hashlib.sha256(b"owned\n").hexdigest()
@@ -206,7 +206,7 @@ def test_a_backup_that_holds_what_no_backup_holds_is_refused(backed_up, copy, zy
 
 
 def test_a_backup_whose_snapshot_is_no_database_is_refused(backed_up, copy, zygote):
-    facts = parsed((backed_up / "manifest.json").read_bytes())["backup"]
+    facts = parse_object((backed_up / "manifest.json").read_bytes())["backup"]
     sha256 = hashlib.sha256(b"owned\n").hexdigest()
     (backed_up / "files" / sha256[:2]).mkdir(exist_ok=True)
     (backed_up / "files" / sha256[:2] / sha256).write_bytes(b"owned\n")

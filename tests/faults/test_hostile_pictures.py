@@ -1,4 +1,4 @@
-"""Pictures from strangers: whatever the bytes, each has a status, in bounded time and memory. All are drawn."""
+"""Hostile images: any bytes give a status, in limited time and memory. All images are generated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECONDS = 10
 
 
 def judged(data):
-    """Every reader of pictures that is not asked to draw them; the statuses."""
+    """Return the statuses of every reader that does not decode pixels."""
     started = time.monotonic()
     looked, at, found = image_header.look(io.BytesIO(data)), image_header.look_at(data), decode(data)
     assert {looked.status, at.status, found.status} <= DECODED
@@ -49,7 +49,7 @@ def test_pictures_cut_anywhere_have_a_status(form):
 
 
 def exif(tags):
-    """A JPEG with such a block of EXIF."""
+    """Return a JPEG with a given EXIF block."""
     plain = drawn("JPEG", random.Random(2))
     block = b"Exif\0\0" + tags
     return plain[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + plain[2:]
@@ -84,7 +84,7 @@ ODD = {
 def test_odd_files(data):
     looked, found = judged(data)
     assert looked in DECODED
-    if not data.startswith(b"II*"):  # some nonsense is a picture to Pillow, and harms nobody
+    if not data.startswith(b"II*"):  # Pillow reads some random bytes as an image, which is harmless
         assert (found == "ok") == data.startswith(b"\xff\xd8\xff\xe1")
 
 
@@ -125,7 +125,7 @@ def test_pictures_of_sixteen_bits_and_mutated_ones():
 
 
 def swell() -> float:
-    """All of them in one process: by how many MB its memory grew."""
+    """Read all images in one process, and return the growth of its memory in MB."""
     drawn("PNG", random.Random(0))
     before = peak_mb()
     for data in (*ODD.values(), animated("GIF"), *(mutated(animated("WEBP"), random.Random(n)) for n in range(20))):
@@ -134,5 +134,5 @@ def swell() -> float:
 
 
 def test_memory_is_bounded_for_all_of_them():
-    """The largest picture that is decoded at all has 89 million pixels of three bytes, held a few times."""
+    """The largest image that is decoded has 89 million pixels of three bytes, with a few copies in memory."""
     assert in_a_process_of_its_own(swell) < 1_500

@@ -1,6 +1,6 @@
-"""Files from strangers: whatever the bytes, each row is kept or rejected, or the file is refused; never a traceback.
+"""Hostile files of rows: each row is kept or rejected, or the file is refused, without a traceback.
 
-`HOSTILE_EXAMPLES` says how many of each kind are tried; few by default.
+`HOSTILE_EXAMPLES` is the number of examples of each kind; few by default.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ beats = []
 
 
 def taken(data, name, kind="swipes"):
-    """The account of such a file, None where it was refused; and it adds up."""
+    """Return the report of a file, whose counts must add up; None: it was refused."""
     with tempfile.TemporaryDirectory() as folder:
         store, started = StoreWithFiles(Path(folder)), time.monotonic()
         try:
@@ -146,7 +146,7 @@ names = st.lists(
 @hostile
 @given(names, st.sampled_from(["csv", "ndjson", "parquet"]))
 def test_columns_of_any_name_beside_ours(others, form):
-    """Read, or refused where two are ours; then whatever the others are called, the row is the same."""
+    """The file is refused if two columns are ours; else the names of other columns do not change the row."""
     columns = [*((name, "x") for name in others), *zip(HEADER, ("a", "b", "1", "2024-01-01"), strict=True)]
     if form == "csv":
         text = io.StringIO()
@@ -204,7 +204,7 @@ def test_refusals_speak_in_three_beats():
 
 
 def swell(folder: str) -> list[object]:
-    """Ingest a bomb: what became of it, and by how many MB memory grew."""
+    """Ingest a compression bomb, and return the result and the growth of memory in MB."""
     started, before = time.monotonic(), peak_mb()
     one_line = gzip.compress(b"sender_id,recipient_id,liked,swiped_at\n" + b"a" * 200_000_000)
     wide = gzip.compress(b"sender_id,recipient_id,liked,swiped_at\n" + b"," * 30_000_000 + b"\n")
@@ -225,7 +225,7 @@ def swell(folder: str) -> list[object]:
 
 
 def peak_mb() -> float:
-    """Most memory that this process ever had."""
+    """Return the peak memory of this process."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1000
 

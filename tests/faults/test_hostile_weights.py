@@ -1,4 +1,4 @@
-"""Weights from elsewhere: compared with their SHA-256 before anybody reads them, and never able to run code."""
+"""Foreign weights: their SHA-256 is checked before they are read, and they cannot run code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCES = sorted(
 
 
 class Malice:
-    """Unpickled, it makes a file."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -33,7 +33,7 @@ class Malice:
 
 
 def archive(thing):
-    """As torch.save writes it."""
+    """Write the object in the format of torch.save."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as made:
         made.writestr("archive/data.pkl", pickle.dumps(thing, protocol=2))

@@ -1,8 +1,8 @@
-"""kill -9 at any change that a command makes to the store -> readers see a whole state -> the same command heals it.
+"""kill -9 at any change of a command to the store: readers see a consistent state, and the same command finishes.
 
-Each line is killed before several of its changes in turn, in one store; in the end the store is what an undisturbed
-command leaves, and `features doctor --thorough` finds nothing. What DuckDB writes without Python's knowledge is met by
-a kill after a random time. `python -m tests.soak` does the same for as long as one likes.
+Each command is killed before several of its changes in turn, in one store. In the end the store must equal the one
+after an undisturbed command, and `features doctor --thorough` must find nothing. For writes of DuckDB, which Python
+cannot count, the kill comes after a random time. `python -m tests.soak` does the same for any time.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TABLE = [
 
 @pytest.fixture(scope="session")
 def bases(zygote, world, ingested, built, tmp_path_factory):
-    """The stores that commands start from, by name."""
+    """Return the stores from which commands start, by name."""
     untrained, newer, broken = (built.with_name(f"base-{name}") for name in ("untrained", "newer", "broken"))
     shutil.copytree(ingested, untrained)
     assert zygote.run(*BUILD, "--store", untrained).code == 0
@@ -71,18 +71,18 @@ def test_killed_anywhere_it_ends_as_if_undisturbed(command, base, zygote, bases,
     moments = random.Random(str(words[0]))
     calm, shaken = (built.with_name(f"{name}-{abs(hash(request.node.name)) % 10**6}") for name in ("calm", "shaken"))
 
-    def anew(store):
+    def prepare(store):
         shutil.rmtree(store, ignore_errors=True)
         if bases[base] is not None:
             shutil.copytree(bases[base], store)
 
-    anew(calm)
+    prepare(calm)
     undisturbed = zygote.run(*words, "--store", calm)
     assert plain(undisturbed), undisturbed.err
     expected = asked("answers", calm)
     assert undisturbed.changes > KILLS
 
-    anew(shaken)
+    prepare(shaken)
     points = sorted(moments.sample(range(1, undisturbed.changes + 1), KILLS), reverse=True)
     kills: list[dict[str, float]] = [{"kill_at": point} for point in points]
     kills.append({"kill_after_s": moments.uniform(0.02, undisturbed.seconds)})
@@ -112,7 +112,7 @@ def test_killed_anywhere_it_ends_as_if_undisturbed(command, base, zygote, bases,
 
 
 def again(words, store):
-    """The command after a kill: an erase that was cut off is finished without naming anybody."""
+    """Return the command after a kill: an interrupted erase is finished without user ids."""
     cut_off = words[0] == "erase" and (store / "erased" / "journal.json").exists()
     return ("erase", "--yes") if cut_off else words
 

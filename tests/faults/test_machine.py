@@ -1,4 +1,4 @@
-"""Too little memory, two writers, a clock that goes backwards -> one clear error, or none -> the same answers."""
+"""Too little memory, two writers, a clock that is set back: one clear error or none, and the same answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_two_writers_take_turns(zygote, copy, ingested, world, asked):
     assert asked("doctor", store, "thorough")["snapshot"][0] == "ok"
 
 
-def test_a_writer_without_patience_is_told_who_writes(zygote, copy, ingested):
+def test_a_writer_with_a_short_timeout_names_the_holder(zygote, copy, ingested):
     store = copy(ingested)
     holding = zygote.start(store, "2", call="tests.faults.test_machine:hold")
     for _ in range(50):
@@ -58,7 +58,7 @@ def test_a_writer_without_patience_is_told_who_writes(zygote, copy, ingested):
 
 
 def hold(root, seconds):
-    """Be the writer for a while."""
+    """Hold the lock of the writer for a while."""
     import time
 
     from photogenic import FeatureStore
@@ -68,7 +68,7 @@ def hold(root, seconds):
 
 
 def test_a_clock_that_goes_backwards_changes_no_answer(zygote, copy, built, world, asked):
-    """A year back between two ingests: what came last still counts, as of comes by arrival, builds stay in order."""
+    """The clock is set back by a year between two ingests: the last arrival still counts, and builds stay in order."""
     straight, turned = copy(), copy()
     more = built.parent / "later.csv"
     more.write_text("user_id,gender\nu000001,other\nu000002,other\n")

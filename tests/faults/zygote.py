@@ -1,12 +1,12 @@
-"""Commands of `features`, each in a fork of one process that has imported everything, and what the world does to them.
+"""Run `features` commands in forks of one process that has imported everything, and inject faults into them.
 
     with Zygote() as zygote:
         zygote.run("build", "--store", store, kill_at=7).code        -9
 
-A fresh interpreter takes seconds to import torch and its kind; a fork takes milliseconds. The process that forks has
-one thread and no connection, so that a fork is as good as a fresh one. A fork leads a process group of its own, and is
-killed with all of it. A change is what Python tells its audit hooks of: a file opened for writing, renamed, removed,
-linked, a folder made or removed, anywhere under the store; what DuckDB writes by itself is met by `kill_after_s`.
+A new interpreter takes seconds to import torch and other libraries; a fork takes milliseconds. The process that forks
+has one thread and no connection, so that a fork equals a new process. A fork leads a process group of its own, and the
+whole group is killed. A change is an event of Python's audit hooks under the store: a file opened for writing, renamed,
+removed or linked, a folder made or removed. For files that DuckDB writes there is `kill_after_s`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _CALM = {
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of a command: exit code (-9: killed), what it said, and how many changes it had made."""
+    """Result of a command: exit code (-9: killed), output, and number of changes."""
 
     code: int
     out: str
@@ -93,7 +93,7 @@ class Ended:
 
 
 class Zygote:
-    """The process that forks."""
+    """The parent process of the forks."""
 
     def __init__(self, **environment: str) -> None:
         self._process = subprocess.Popen(
@@ -117,15 +117,15 @@ class Zygote:
         return self.ended(self.start(*command, **asked))
 
     def start(self, *command: object, **asked: Any) -> int:
-        """Begin one; its number."""
+        """Start a command and return its number."""
         return int(self._ask({"command": [str(word) for word in command], **asked})["pid"])
 
     def ended(self, pid: int) -> Ended:
-        """Wait until that one ends."""
+        """Wait for the end of a command."""
         return Ended(**self._ask({"wait": pid}))
 
     def kill(self, pid: int) -> None:
-        """As the kernel does when memory runs out: that one and all that it started."""
+        """Kill a command and all its children, as the kernel does when memory runs out."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
 
@@ -141,18 +141,18 @@ class Zygote:
 
 
 class _Fork:
-    """One child, seen from the parent.
+    """One child process and its request.
 
     Asked for:
         command: of `features`; with `call`, a function `tests.MODULE:NAME` that takes these words, and whose answer
             is printed as JSON.
         root: the folder whose changes count; None: the word after --store.
-        kill_at: die before the N-th change.
-        kill_after_s: be killed so long after the beginning.
-        fail_at, errno: the N-th change and all later ones fail so.
-        fsize: no file may grow beyond so many bytes.
-        clock_s: how far the clock is ahead of the true one.
-        environment: added.
+        kill_at: number of the change before which the child is killed.
+        kill_after_s: seconds after the start at which the child is killed.
+        fail_at, errno: number of the first change that fails, as all later ones do, and the error.
+        fsize: largest size of a file, in bytes.
+        clock_s: seconds by which the clock is ahead of the true one.
+        environment: additional environment variables.
     """
 
     def __init__(self, asked: dict[str, Any]) -> None:
@@ -277,7 +277,7 @@ def _shift_clock(seconds: float) -> None:
 
 
 def main() -> None:
-    """Answer requests, one JSON object a line."""
+    """Answer requests, one JSON object per line."""
     for name in _IMPORTED:
         __import__(name)
     assert threading.active_count() == 1

@@ -21,7 +21,7 @@ from photogenic.models.heads.model import members
 from photogenic.models.runs import run_store
 from photogenic.models.train import train
 from photogenic.warehouse import InputError, StoreError
-from photogenic.warehouse.progress import silent
+from photogenic.warehouse.progress import no_progress
 from tests.models.planted import QUICK, planted, put_mirrors
 
 
@@ -30,7 +30,7 @@ class Notes:
 
     def __init__(self):
         self.notes = []
-        self.stage = silent.stage
+        self.stage = no_progress.stage
 
     def note(self, text):
         self.notes.append(text)

@@ -25,9 +25,9 @@ class Heard:
         self.notes.append(text)
 
     def stage(self, *given, **options):
-        from photogenic.warehouse.progress import silent
+        from photogenic.warehouse.progress import no_progress
 
-        return silent.stage(*given, **options)
+        return no_progress.stage(*given, **options)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""python -m tests.soak --minutes 30: what is left of a store after kills, rot and hostile files, by plain lists."""
+"""Compare a store after random kills, damage and hostile files with plain lists: python -m tests.soak --minutes 30."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.sql.plain import swipe_audit
 
 
 def main() -> int:
-    """0 where nothing was lost and nothing wrong was said."""
+    """Return 0 if no row was lost and no answer was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def recount(soak: Soak) -> tuple[int, list[str]]:
-    """Let everything end, and compare the store with the plain lists: rows lost, and what differs."""
+    """Finish all commands, and compare the store with the plain lists: lost rows and differences."""
     truth, store, differing = soak.truth, soak.store, []
 
     def run(*words: object) -> None:
@@ -81,7 +81,7 @@ def recount(soak: Soak) -> tuple[int, list[str]]:
     run("build", "--encoder", "mean_colour", "--anew")
     again = call("tests.soak.checks:final")
     if again is not None and again["checksums"] != found["checksums"]:
-        differing.append("relations computed anew differ")
+        differing.append("relations of a full build differ")
 
     expected = Counter((s, r, str(liked), instant(at).replace("T", " ")) for s, r, liked, at in truth.facts.swipes)
     held = Counter(tuple(row) for row in found["swipes"])
@@ -111,7 +111,7 @@ def recount(soak: Soak) -> tuple[int, list[str]]:
 
 @contextlib.contextmanager
 def _served(folder: Path) -> Iterator[str]:
-    """A picture host on loopback."""
+    """An image host on loopback."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -1,4 +1,4 @@
-"""What the soak sees when it looks into the store; called in forks, answers in JSON."""
+"""Checks of the store in the soak test; they run in forks and print JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENCODER = "mean_colour"
 
 
 def look(root: str) -> dict[str, Any]:
-    """Counts, labels, neighbours; `wrong`: neighbours that are not those of a plain search."""
+    """Return counts, labels and nearest photos; `wrong`: photos that differ from those of a plain search."""
     try:
         with FeatureStore(root) as store:
             said: dict[str, Any] = {"counts": _counts(store), "labels": None, "wrong": []}
@@ -31,7 +31,7 @@ def look(root: str) -> dict[str, Any]:
 
 
 def _counts(store: FeatureStore) -> dict[str, int]:
-    """Of one snapshot: one query."""
+    """Read everything of one snapshot in one query."""
     query = " union all ".join(
         f"select '{name}' as name, count(*) as n from {name}" for name in ("users", "photos", "main_photos", "swipes")
     )
@@ -63,7 +63,7 @@ def _searched(store: FeatureStore) -> list[str]:
 
 
 def final(root: str) -> dict[str, Any]:
-    """Everything that the recount compares."""
+    """Return all relations that are compared with the independent count."""
     with FeatureStore(root) as store:
         ids, _ = store.embeddings(ENCODER)
         index = store.searcher.cache.index(ENCODER)
@@ -85,7 +85,7 @@ def final(root: str) -> dict[str, Any]:
 
 
 def traces(root: str, *ids: str) -> dict[str, list[str]]:
-    """Which files still know erased ids."""
+    """Return the files that still contain erased ids."""
     from tests.scanner import found
 
     hits = found(Path(root), {one: [one.encode()] for one in ids})

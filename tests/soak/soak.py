@@ -1,7 +1,7 @@
-"""One store, told, fetched, built, trained, erased, served, broken and read for as long as one likes, killed at random.
+"""Run random commands on one store for a given time, with random kills, damage and hostile files.
 
-Whatever was killed is run again until it ends; what it was to do is then in the plain lists of `Truth`, and the store
-is asked whether it says the same. Between two steps a look may be taken that must find what was there before or after.
+A killed command runs again until it ends. Its effect is then in the plain lists of `Truth`, and the store must agree
+with them. A query between two steps must return the state before or after.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ REBUILDABLE = (
 
 
 class Soak:
-    """What happens, and what came of it.
+    """State of the soak test.
 
     Args:
-        zygote: runs commands.
-        folder: of the store, and of the files it is told.
-        address: where `folder/served` is served.
-        seed: of everything but time.
+        zygote: process that runs commands.
+        folder: folder of the store and of the files to ingest.
+        address: address of the server of `folder/served`.
+        seed: seed of everything except time.
     """
 
     def __init__(self, zygote: Zygote, folder: Path, address: str, seed: int) -> None:
@@ -51,7 +51,7 @@ class Soak:
         self._took: dict[str, tuple[int, float]] = {}
 
     def step(self) -> None:
-        """One thing that happens to a store."""
+        """One kind of step."""
         if self.truth.n_told < 3:
             return self.tell()
         actions: dict[Callable[[], None], int] = {
@@ -68,7 +68,7 @@ class Soak:
         return action()
 
     def tell(self) -> None:
-        """New files; the truth is the next one only when all are in."""
+        """Ingest new files; the truth changes when all of them are ingested."""
         after, files = grown(self.truth, self.folder / f"told-{self.truth.n_told}", self.rng, self.address)
         self._ingest(after, files)
 
@@ -85,7 +85,7 @@ class Soak:
         self.truth = after
 
     def build(self) -> None:
-        """Labels are those of the last build that ended, or of this one."""
+        """Build labels; a reader sees those of the last finished build or of this one."""
         self.labels.append(self.truth.facts)
         self.until_done(*BUILD, *self.rng.choice(((), ("--neighbours", "3"), ("--near-duplicates",))))
         self.labels = [self.truth.facts]
@@ -106,7 +106,7 @@ class Soak:
         self.until_done("predict", "--keep", expect_error=True)
 
     def erase(self) -> None:
-        """Somebody goes, whatever happens meanwhile."""
+        """Erase a user, with kills in between."""
         if len(self.truth.facts.users) < 8:
             return
         user = self.rng.choice(self.truth.facts.users)[0]
@@ -132,7 +132,7 @@ class Soak:
         return bool(json.loads(ended.out.splitlines()[-1]))
 
     def rot(self) -> None:
-        """A bit flips, or an end is lost, in a file that can be made again."""
+        """Flip a bit or cut the end of a file that can be computed again."""
         files = sorted(path for pattern in REBUILDABLE for path in self.store.glob(pattern) if path.is_file())
         if not files:
             return
@@ -146,7 +146,7 @@ class Soak:
             del data[self.rng.randrange(len(data)) :]
         path.write_bytes(data)
         self.n_flips += 1
-        self.rotten = True  # until it is healed, readers may refuse; they may not answer otherwise
+        self.rotten = True  # until the repair, readers may refuse, but not give another answer
         self.look()
         self.until_done("doctor", "--thorough", "--fix", expect_error=True, label="doctor")
         self.build()
@@ -154,7 +154,7 @@ class Soak:
         self.look()
 
     def hostile(self) -> None:
-        """Files that are nearly something."""
+        """Ingest damaged files."""
         folder = self.folder / "hostile"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -172,7 +172,7 @@ class Soak:
         commands: list[tuple[object, ...]] = [
             ("similar", pictures[0], "-k", "2"),
             ("predict", *pictures),
-            # A world of its own: what of a broken table is good would be believed.
+            # In a store of its own, since valid rows of a broken table are ingested.
             ("ingest", "swipes", table, "--store", self.folder / "hostile" / "store"),
         ]
         for command in commands:
@@ -183,7 +183,7 @@ class Soak:
                 self.wrong.append(f"{command}: {ended.code} {ended.err[-2000:]}")
 
     def backup(self) -> None:
-        """What a backup brings back is the store as it is, also while a build runs, which is killed in the end."""
+        """Check that a backup restores the same store, also during a build, which is then killed."""
         kept, restored = self.folder / "kept", self.folder / "restored"
         self.labels.append(self.truth.facts)
         writing = self.zygote.start(*BUILD, "--store", self.store)
@@ -200,7 +200,7 @@ class Soak:
         shutil.rmtree(restored, ignore_errors=True)
 
     def serve(self) -> None:
-        """The API says what SQL says; then the server is killed as it stands."""
+        """Check that the API agrees with SQL, then kill the server."""
         self.n_looks += 1
         ended = self.zygote.run(self.store, call="tests.faults.readers:served_answers")
         said = json.loads(ended.out.splitlines()[-1]) if ended.code == 0 else {"server": {"crashed": ended.err}}
@@ -212,7 +212,7 @@ class Soak:
         self.killed["serve"] += self.zygote.ended(pid).code == -9
 
     def until_done(self, *words: object, expect_error: bool = False, label: str = "") -> None:
-        """Run it, killed or not, until it ends by itself."""
+        """Run a command until it ends, with or without kills."""
         while True:
             ended = self.run(*words, label=label or str(words[0]))
             if ended.code == -9:
@@ -224,7 +224,7 @@ class Soak:
             return
 
     def run(self, *words: object, label: str = "") -> Ended:
-        """Once; three times in five with a kill."""
+        """Run a command once; with a kill in three of five cases."""
         label = label or str(words[0])
         changes, seconds = self._took.get(label, (30, 2.0))
         asked: dict[str, Any] = {"root": str(self.folder)}
@@ -242,7 +242,7 @@ class Soak:
         return ended
 
     def look(self, store: Path | None = None) -> None:
-        """Ask, and compare."""
+        """Query the store and compare."""
         self.n_looks += 1
         ended = self.zygote.run(store or self.store, call="tests.soak.checks:look")
         said = json.loads(ended.out.splitlines()[-1]) if ended.code == 0 else {"crashed": ended.err}
@@ -263,7 +263,7 @@ class Soak:
 
 
 def repeated(soak: Soak, seconds: float, tell: Callable[[str], None]) -> int:
-    """Steps until the time is over; how many. Ends at the first answer that is wrong."""
+    """Run steps until the time is over or an answer is wrong. Returns the number of steps."""
     deadline, n, told_at = time.monotonic() + seconds, 0, time.monotonic()
     while time.monotonic() < deadline and not soak.wrong:
         soak.step()

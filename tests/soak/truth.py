@@ -1,4 +1,4 @@
-"""What was put into the soak's store, kept in plain lists, and what therefore must be in it."""
+"""Expected content of the store in the soak test, as plain lists of the ingested rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Batch = list[tuple[str, Path]]
 
 @dataclass
 class Truth:
-    """The world as told; times are minutes since the beginning."""
+    """The ingested world; times are minutes since the start."""
 
     facts: plain.Facts = field(default_factory=plain.Facts)
     pictures: dict[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Truth:
     n_told: int = 0
 
     def without(self, user: str) -> plain.Facts:
-        """As if that one had never been."""
+        """Return the truth without a user."""
         facts = self.facts
         return plain.Facts(
             [row for row in facts.users if row[0] != user],
@@ -43,7 +43,7 @@ class Truth:
         )
 
     def erase(self, user: str) -> None:
-        """That one is gone."""
+        """Return the truth without a photo."""
         photos = [row[0] for row in self.facts.photos if row[1] == user]
         self.facts = self.without(user)
         self.erased.append(user)
@@ -51,18 +51,18 @@ class Truth:
         self.urls -= set(photos)
 
     def counts(self) -> dict[str, int]:
-        """Rows by relation."""
+        """Return the number of rows by relation."""
         return {name: len(getattr(self.facts, name)) for name in ("users", "photos", "main_photos", "swipes")}
 
 
 def grown(truth: Truth, folder: Path, rng: random.Random, address: str) -> tuple[Truth, Batch]:
-    """More people, photos, changes and swipes; as files, some of whose rows are bad. The truth once they are in.
+    """Write files with more users, photos, changes and swipes, some rows invalid. Returns the truth after their ingest.
 
     Args:
-        truth: so far.
-        folder: for the files; pictures that are fetched go to `folder/../served`.
-        rng: of everything.
-        address: where the pictures are served.
+        truth: the truth so far.
+        folder: folder of the files; images to fetch go to `folder/../served`.
+        rng: random generator.
+        address: address of the image server.
     """
     number = truth.n_told
     folder.mkdir(parents=True)
@@ -137,7 +137,7 @@ def _csv(path: Path, header: str, rows: Iterable[tuple[Any, ...]]) -> Path:
 
 
 def _swipes(folder: Path, swipes: list[plain.Row], n_bad: int, rng: random.Random) -> Path:
-    """As CSV, NDJSON or Parquet."""
+    """Write rows as CSV, NDJSON or Parquet."""
     rows = [(sender, recipient, liked, instant(at)) for sender, recipient, liked, at in swipes]
     rows += [("nobody", "no one", "perhaps", f"2024-01-01T00:00:{number:02}") for number in range(n_bad)]
     names = ("sender_id", "recipient_id", "liked", "swiped_at")

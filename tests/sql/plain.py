@@ -1,4 +1,4 @@
-"""What the relations must say, the slow and obvious way: every swipe asked in turn whose photo it saw."""
+"""Expected relations, computed in the slow and obvious way: the photo of every swipe is looked up in turn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = tuple[Any, ...]
 
 @dataclass
 class Facts:
-    """Rows as tests.warehouse.small.tell takes them; users and photos in one version each."""
+    """Rows in the form of tests.warehouse.small.add_facts; users and photos in one version each."""
 
     users: list[Row] = field(default_factory=list)
     photos: list[Row] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Every file of sql/ keeps its contract: header, columns, the portable subset, the build order."""
+"""Every file of sql/ fulfills its contract: header, columns, the portable subset, the build order."""
 
 import re
 
@@ -12,7 +12,7 @@ from photogenic.warehouse.data_dictionary import PATH, dictionary
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.spark.sql_translate import faults, to_spark, tree_of
-from tests.warehouse.small import ask, store, tell
+from tests.warehouse.small import add_facts, ask, store
 
 NAMES = (*sql.VIEWS, *sql.RELATIONS)
 
@@ -86,7 +86,7 @@ def test_relations_read_only_what_is_there_before_them():
 )
 def test_what_spark_reads_otherwise_is_refused(text):
     assert list(faults(tree_of(text)))
-    with pytest.raises(QueryError, match="something else to Spark"):
+    with pytest.raises(QueryError, match="another meaning in Spark"):
         to_spark(text)
 
 
@@ -101,7 +101,7 @@ def test_dictionary_is_true():
 
 def test_columns_in_the_store_are_those_of_the_headers(tmp_path):
     db = store(tmp_path)
-    tell(db)
+    add_facts(db)
     build_labels(Store(db))
     query = (
         "select column_name, lower(data_type) from duckdb_columns() where table_name = '{}' and schema_name = 'main'"
@@ -125,7 +125,7 @@ def crowded(tmp_path_factory):
     from tests.sql.test_plain import random_facts
 
     facts, db = random_facts(1), store(tmp_path_factory.mktemp("crowded"))
-    tell(db, users=facts.users, photos=facts.photos, main_photos=facts.main_photos, swipes=facts.swipes)
+    add_facts(db, users=facts.users, photos=facts.photos, main_photos=facts.main_photos, swipes=facts.swipes)
     build_labels(Store(db))
     return db
 

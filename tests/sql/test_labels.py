@@ -5,7 +5,7 @@ import pytest
 from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
-from tests.warehouse.small import ask, store, tell
+from tests.warehouse.small import add_facts, ask, store
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def swiped(recipient, likes, others, hour=2, sender="fan"):
 
 
 def five_users(db):
-    """Ann and bob 3 of 4, cat 1 of 4, dan none of 2, eve never swiped on."""
+    """Ann and Bob have 3 likes of 4 swipes, Cat 1 of 4, Dan 0 of 2; Eve has no swipes."""
     users = ["ann", "bob", "cat", "dan", "eve"]
-    tell(
+    add_facts(
         db,
         users=[(u, "female" if u in ("ann", "cat") else None) for u in users],
         photos=[(f"p-{u}", u) for u in users],
@@ -45,7 +45,7 @@ def test_popular_is_above_the_median_and_percentile_counts_who_is_below(db):
 
 
 def test_the_median_itself_is_not_popular(db):
-    tell(
+    add_facts(
         db,
         users=[(u, None) for u in "abc"],
         main_photos=[(u, f"p{u}", 1) for u in "abc"],
@@ -67,7 +67,7 @@ def test_too_few_swipes_make_no_label(db):
 
 
 def test_past_photos_are_labelled_when_every_window_counts(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", None)],
         main_photos=[("ann", "p1", 1), ("ann", "p2", 3)],
@@ -80,7 +80,7 @@ def test_past_photos_are_labelled_when_every_window_counts(db):
 
 
 def test_breakdown_has_a_group_for_unknown_gender_on_either_side(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", "female"), ("bob", "male"), ("cat", "female"), ("dan", None)],
         main_photos=[("ann", "pa", 1), ("cat", "pc", 1), ("dan", "pd", 1)],
@@ -105,7 +105,7 @@ def test_breakdown_has_a_group_for_unknown_gender_on_either_side(db):
 
 
 def test_breakdown_pools_the_photos_of_a_recipient_before_it_takes_the_mean(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", "female"), ("bob", "male"), ("cat", "female")],
         main_photos=[("ann", "p1", 1), ("ann", "p2", 5), ("cat", "pc", 1)],
@@ -119,7 +119,7 @@ def test_breakdown_pools_the_photos_of_a_recipient_before_it_takes_the_mean(db):
 
 
 def test_population_counts_users_and_the_swipes_they_sent(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", "female"), ("bob", "male"), ("cat", None), ("dan", "male")],
         photos=[("pb", "bob")],
@@ -143,9 +143,9 @@ def test_population_counts_users_and_the_swipes_they_sent(db):
     ]
 
 
-def test_funnel_tells_what_is_left(db):
+def test_funnel_counts_the_rest_after_each_step(db):
     five_users(db)
-    tell(db, main_photos=[("ann", "p-new", 10)], swipes=swiped("ann", 1, 0, hour=11), arrived=25)
+    add_facts(db, main_photos=[("ann", "p-new", 10)], swipes=swiped("ann", 1, 0, hour=11), arrived=25)
     report = build_labels(Store(db))
     assert [(s.step, s.n_users, s.n_photos, s.n_swipes) for s in report.funnel if s.source == "swipes"] == [
         ("ingested", 5, 6, 15),
@@ -158,16 +158,16 @@ def test_funnel_tells_what_is_left(db):
 
 def test_one_face_needs_exactly_one(db):
     five_users(db)
-    tell(db, faces=[("p-ann", 0.9), ("p-bob", 0.9), ("p-bob", 0.8), ("p-cat", None)])
+    add_facts(db, faces=[("p-ann", 0.9), ("p-bob", 0.9), ("p-bob", 0.8), ("p-cat", None)])
     build_labels(Store(db))
     assert ask(db, "select photo_id from photo_setups where setup = 'one_face'") == [("p-ann",)]
     assert len(ask(db, "select photo_id from photo_setups where setup = 'all'")) == 4
 
 
 def many_users(db, n=2000):
-    """Each with two photos, both labelled in the window `every`, each with one face."""
+    """Users with two photos each, both labeled in the window `every`, each with one face."""
     users = [f"user-{i}" for i in range(n)]
-    tell(
+    add_facts(
         db,
         users=[(u, None) for u in users],
         photos=[(f"{u}-{k}", u) for u in users for k in "ab"],

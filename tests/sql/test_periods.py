@@ -4,7 +4,7 @@ import pytest
 
 from photogenic.warehouse import Store
 from photogenic.warehouse.labels.build import build_labels
-from tests.warehouse.small import ask, hour, store, tell
+from tests.warehouse.small import add_facts, ask, hour, store
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def reasons(db):
 
 
 def test_each_change_ends_one_period_and_begins_the_next(db):
-    tell(db, users=[("ann", "female")], main_photos=[("ann", "p1", 1), ("ann", "p2", 5), ("ann", "p1", 7)])
+    add_facts(db, users=[("ann", "female")], main_photos=[("ann", "p1", 1), ("ann", "p2", 5), ("ann", "p1", 7)])
     build_labels(Store(db))
     assert periods(db) == [
         ("p1", "ann", hour(1), hour(5)),
@@ -31,13 +31,13 @@ def test_each_change_ends_one_period_and_begins_the_next(db):
 
 
 def test_events_out_of_order_are_put_in_order(db):
-    tell(db, users=[("ann", None)], main_photos=[("ann", "p2", 5), ("ann", "p1", 1)])
+    add_facts(db, users=[("ann", None)], main_photos=[("ann", "p2", 5), ("ann", "p1", 1)])
     build_labels(Store(db))
     assert periods(db) == [("p1", "ann", hour(1), hour(5)), ("p2", "ann", hour(5), None)]
 
 
 def test_setting_the_same_photo_again_is_no_change(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", None), ("bob", None)],
         main_photos=[("ann", "p1", 1), ("ann", "p1", 4), ("ann", "p1", 4), ("ann", "p2", 6)],
@@ -49,19 +49,19 @@ def test_setting_the_same_photo_again_is_no_change(db):
 
 
 def test_of_two_photos_at_one_instant_the_later_id_holds(db):
-    tell(db, users=[("ann", None)], main_photos=[("ann", "p9", 1), ("ann", "p10", 1)])
+    add_facts(db, users=[("ann", None)], main_photos=[("ann", "p9", 1), ("ann", "p10", 1)])
     build_labels(Store(db))
     assert periods(db) == [("p9", "ann", hour(1), None)]  # byte order: '9' after '1'
 
 
 def test_a_photo_set_at_the_instant_of_a_removal_holds(db):
-    tell(db, users=[("ann", None)], main_photos=[("ann", "p1", 1), ("ann", None, 2), ("ann", "p2", 2)])
+    add_facts(db, users=[("ann", None)], main_photos=[("ann", "p1", 1), ("ann", None, 2), ("ann", "p2", 2)])
     build_labels(Store(db))
     assert periods(db) == [("p1", "ann", hour(1), hour(2)), ("p2", "ann", hour(2), None)]
 
 
 def test_a_removed_photo_ends_and_later_swipes_go_nowhere(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", None), ("bob", None)],
         main_photos=[("ann", "p1", 1), ("ann", None, 3)],
@@ -74,7 +74,7 @@ def test_a_removed_photo_ends_and_later_swipes_go_nowhere(db):
 
 
 def test_a_removal_before_any_photo_says_nothing(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", None), ("bob", None)],
         main_photos=[("ann", None, 1), ("ann", "p1", 5), ("bob", None, 1)],
@@ -86,7 +86,7 @@ def test_a_removal_before_any_photo_says_nothing(db):
 
 
 def test_a_swipe_at_the_instant_of_a_change_is_of_the_new_photo(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", None), ("bob", None)],
         main_photos=[("ann", "p1", 1), ("ann", "p2", 5)],
@@ -101,7 +101,7 @@ def test_a_swipe_at_the_instant_of_a_change_is_of_the_new_photo(db):
 
 
 def test_every_reason_has_its_swipe(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", "female"), ("bob", "male"), ("cat", None)],
         photos=[("p1", "ann"), ("p2", "ann"), ("q1", "bob")],
@@ -116,7 +116,7 @@ def test_every_reason_has_its_swipe(db):
             ("ann", "cat", True, 4),  # no_photo
             ("ann", "nobody", True, 4),  # unknown_recipient
             ("ann", "ann", True, 6),  # self_swipe
-            ("ann", "ann", True, 0),  # before the first photo, whoever swiped
+            ("ann", "ann", True, 0),  # before the first photo, for any sender
         ],
     )
     build_labels(Store(db))
@@ -134,7 +134,7 @@ def test_every_reason_has_its_swipe(db):
 
 
 def test_a_photo_that_two_users_show_belongs_to_the_first_who_did(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", None), ("bob", None)],
         main_photos=[("bob", "p1", 1), ("ann", "p1", 2)],
@@ -146,7 +146,7 @@ def test_a_photo_that_two_users_show_belongs_to_the_first_who_did(db):
 
 
 def test_a_photo_shown_twice_sums_its_periods_in_every_but_not_in_latest(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", None), ("bob", None)],
         main_photos=[("ann", "p1", 1), ("ann", "p2", 5), ("ann", "p1", 7)],
@@ -161,7 +161,7 @@ def test_a_photo_shown_twice_sums_its_periods_in_every_but_not_in_latest(db):
 
 
 def test_without_photos_all_swipes_say_so_and_the_build_notes_it(db):
-    tell(db, users=[("ann", None)], swipes=[("bob", "ann", True, 1), ("bob", "ann", False, 1)])
+    add_facts(db, users=[("ann", None)], swipes=[("bob", "ann", True, 1), ("bob", "ann", False, 1)])
     report = build_labels(Store(db))
     assert reasons(db) == {"no_photo": 2}
     assert "2 no_photo" in report.notes[0]
@@ -169,7 +169,7 @@ def test_without_photos_all_swipes_say_so_and_the_build_notes_it(db):
 
 
 def test_an_empty_store_builds(db):
-    tell(db)
+    add_facts(db)
     report = build_labels(Store(db))
     assert report.notes == ()
     assert ask(db, "select count(*) from like_ratios") == [(0,)]

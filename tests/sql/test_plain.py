@@ -7,7 +7,7 @@ import pytest
 from photogenic.warehouse import Store
 from photogenic.warehouse.labels.build import build_labels
 from tests.sql import plain
-from tests.warehouse.small import ask, hour, store, tell
+from tests.warehouse.small import add_facts, ask, hour, store
 
 
 def random_facts(seed: int) -> plain.Facts:
@@ -31,7 +31,7 @@ def random_facts(seed: int) -> plain.Facts:
 def test_labels_equal_a_plain_computation(tmp_path, seed):
     facts = random_facts(seed)
     db = store(tmp_path)
-    tell(db, users=facts.users, photos=facts.photos, main_photos=facts.main_photos, swipes=facts.swipes)
+    add_facts(db, users=facts.users, photos=facts.photos, main_photos=facts.main_photos, swipes=facts.swipes)
     as_of = None if seed % 2 else hour(24.5)
     build_labels(Store(db), as_of=as_of)
     agrees(db, facts)
@@ -41,7 +41,7 @@ def test_labels_equal_a_plain_computation(tmp_path, seed):
 def test_as_of_equals_a_plain_computation_of_what_had_happened(tmp_path, seed):
     facts = random_facts(seed)
     db = store(tmp_path)
-    tell(db, users=facts.users, photos=facts.photos, main_photos=facts.main_photos, swipes=facts.swipes, arrived=1)
+    add_facts(db, users=facts.users, photos=facts.photos, main_photos=facts.main_photos, swipes=facts.swipes, arrived=1)
     build_labels(Store(db), as_of=hour(10))
     agrees(db, facts.before(10))
 

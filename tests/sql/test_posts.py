@@ -12,7 +12,7 @@ from photogenic import sql
 from photogenic.warehouse import Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
-from tests.warehouse.small import ask, store, tell
+from tests.warehouse.small import add_facts, ask, store
 
 OLD = -24 * 60
 """Sixty days before hour 0."""
@@ -32,7 +32,7 @@ def dropped(db):
 
 def test_every_reason_to_leave_a_post_out(db):
     crowd = [(f"u{i}", None, 100 + i) for i in range(20)]
-    tell(
+    add_facts(
         db,
         users=[*crowd, ("star", None, 10_000), ("ghost", None, 0), ("unknown", None)],
         photos=[
@@ -71,7 +71,7 @@ def test_every_reason_to_leave_a_post_out(db):
 
 
 def test_age_is_counted_up_to_as_of_or_else_to_the_newest_arrival(db):
-    tell(db, users=[("u", None, 5)], photos=[("p", "u", 1, 0)], arrived=24)
+    add_facts(db, users=[("u", None, 5)], photos=[("p", "u", 1, 0)], arrived=24)
     build_labels(Store(db))
     assert dropped(db) == {"p": "too_young"}
     build_labels(Store(db), as_of=dt.datetime(2024, 1, 31))
@@ -84,7 +84,7 @@ def test_age_is_counted_up_to_as_of_or_else_to_the_newest_arrival(db):
 @pytest.mark.parametrize("threshold", [1.0, 3.0])
 def test_bounds_are_scaled_median_absolute_deviations(db, scale, threshold):
     followers = np.random.default_rng(3).lognormal(6, 1.2, 60).astype(int) + 1
-    tell(
+    add_facts(
         db,
         users=[(f"u{i}", None, int(f)) for i, f in enumerate(followers)],
         photos=[(f"p{i}-{k}", f"u{i}", 3, OLD) for i in range(60) for k in range(1 + i % 3)],
@@ -107,7 +107,7 @@ def test_bounds_are_scaled_median_absolute_deviations(db, scale, threshold):
 
 
 def test_a_face_can_be_asked_for_at_two_confidences(db):
-    tell(
+    add_facts(
         db,
         users=[("u", None, 10)],
         photos=[(p, "u", 1, OLD) for p in ("sure", "likely", "faint", "empty", "unseen")],
@@ -129,8 +129,8 @@ def ranked(db, options):
 
 
 def test_the_better_half_of_all_of_a_band_or_of_ones_own(db):
-    """Fans of the small account like everything: against all posts its worst beats the big one's best."""
-    tell(
+    """Fans of the small account like every post: its worst post beats the best one of the big account."""
+    add_facts(
         db,
         users=[("small", None, 10), ("big", None, 12), ("one", None, 11)],
         photos=[
@@ -154,7 +154,7 @@ def test_the_better_half_of_all_of_a_band_or_of_ones_own(db):
 
 
 def test_both_sources_live_in_one_store(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", "female", 10)],
         photos=[("p", "ann", 5, OLD)],
@@ -170,7 +170,7 @@ def test_both_sources_live_in_one_store(db):
 
 
 def test_posts_that_are_all_left_out_are_noted(db):
-    tell(db, users=[("ann", None)], photos=[("p", "ann", 5, OLD)])
+    add_facts(db, users=[("ann", None)], photos=[("p", "ann", 5, OLD)])
     report = build_labels(Store(db))
     assert "1 no_followers" in report.notes[0]
 
@@ -182,8 +182,8 @@ def kept_between(low, high, followers):
 @pytest.mark.parametrize("scale", ["linear", "log"])
 @pytest.mark.parametrize("n_owners", [1, 2, 4, 5])
 def test_owners_exactly_at_the_bound_stay_where_all_have_as_many(db, scale, n_owners):
-    """exp(ln(100)) is more than 100: an owner must not fall out of bounds that are himself."""
-    tell(
+    """exp(ln(100)) is more than 100: an owner exactly at a bound must not be an outlier."""
+    add_facts(
         db,
         users=[(f"u{i}", None, 100) for i in range(n_owners)] + [("star", None, 10**6)] * (n_owners > 3),
         photos=[(f"p{i}", f"u{i}", 10, OLD) for i in range(n_owners)] + [("star", "star", 1, OLD)] * (n_owners > 3),
@@ -204,8 +204,8 @@ def test_owners_exactly_at_the_bound_stay_where_all_have_as_many(db, scale, n_ow
     ],
 )
 def test_owners_one_deviation_from_the_median_stand_at_a_bound_of_one_deviation(db, scale, followers, low, high):
-    """The threshold undoes 1.4826, so that the bounds are owners' own counts; what is a follower beyond is out."""
-    tell(
+    """The threshold cancels 1.4826, so that the bounds equal follower counts; one follower more is an outlier."""
+    add_facts(
         db,
         users=[(f"u{n}", None, n) for n in followers],
         photos=[(f"p{n}", f"u{n}", 10, OLD) for n in followers],
@@ -217,7 +217,7 @@ def test_owners_one_deviation_from_the_median_stand_at_a_bound_of_one_deviation(
 
 
 def test_no_follower_count_falls_out_of_bounds_that_are_itself():
-    """Every count alone, on both scales; and the count next to it is outside."""
+    """Every count alone lies within the bounds, on both scales, and the next count outside."""
     with duckdb.connect() as con:
         con.execute("create table posts (user_id varchar, followers bigint, dropped varchar)")
         con.execute("insert into posts values ('u', 1, null)")

@@ -6,14 +6,14 @@ from scipy import stats
 
 from photogenic.warehouse import Store
 from photogenic.warehouse.labels.build import build_labels
-from tests.warehouse.small import ask, store, tell
+from tests.warehouse.small import add_facts, ask, store
 
 COUNTS = [(0, 1), (1, 1), (0, 7), (7, 7), (1, 2), (3, 9), (25, 31), (13, 40), (180, 200), (1, 999)]
 
 
 def counted(db, counts):
     """One user and photo per (likes, swipes)."""
-    tell(
+    add_facts(
         db,
         users=[(f"u{i}", None) for i in range(len(counts))],
         main_photos=[(f"u{i}", f"p{i}", 1) for i in range(len(counts))],
@@ -81,7 +81,7 @@ def test_photos_that_differ_by_chance_alone_are_drawn_to_their_mean(tmp_path):
     _, mean, variance, noise, fitted, alpha, beta = prior(db)
     assert (mean, variance, fitted) == (0.5, 0, True)
     assert noise > 0
-    assert alpha == beta == 30  # together as strong as all 60 swipes
+    assert alpha == beta == 30  # together the weight of all 60 swipes
     assert ask(db, "select distinct smoothed_ratio from like_ratios") == [(0.5,)]
 
 

@@ -1,4 +1,4 @@
-"""What it means that two engines computed the same."""
+"""Compare the results of two engines."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Queries of strangers: all that is refused, by kind, and all that is answered. `{root}` and `{snapshot}` are paths."""
+"""Queries that must be refused, by kind, and queries that must be answered. `{root}` and `{snapshot}` are paths."""
 
 STATEMENTS = {
     "INSERT": "insert into facts.users select * from facts.users",
@@ -66,7 +66,7 @@ WRITERS = {
     "UPDATE": "update facts.users set gender = 'male' returning *",
     "DELETE": "delete from facts.users returning *",
 }
-"""What a WITH may hold beside a query."""
+"""Statements that a WITH may contain besides a query."""
 
 AROUND = {
     "unused": "with x as ({w}) select 1",

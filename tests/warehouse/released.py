@@ -1,4 +1,4 @@
-"""Stores as released versions left them, from the statements in stores/."""
+"""Stores of released versions, from the statements in stores/."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SETTINGS = Settings(memory_limit="500MB", threads=1, lock_timeout_s=0)
 
 
 def released(version: str, folder: Path) -> Database:
-    """A store that this version's program has written nothing to yet: warehouse and snapshot, nothing else."""
+    """Make the store of a released version, with warehouse and snapshot only."""
     layout = Layout(folder / "store")
     layout.root.mkdir(parents=True)
     with duckdb.connect(layout.warehouse) as con:

@@ -1,4 +1,4 @@
-"""Small stores told row by row. Hour 0 is 2024-01-01; what is told arrives a day later unless said otherwise."""
+"""Small stores from literal rows. Hour 0 is 2024-01-01; rows arrive a day later by default."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def store(folder: Path) -> Database:
     return Database(Layout(folder / "store"), SETTINGS)
 
 
-def tell(
+def add_facts(
     db: Database,
     *,
     users: Iterable[tuple[Any, ...]] = (),
@@ -41,7 +41,7 @@ def tell(
         main_photos: (user_id, photo_id, hour).
         swipes: (sender_id, recipient_id, liked, hour).
         faces: (photo_id, confidence); the photo gets bytes too.
-        arrived: the hour at which all this arrives.
+        arrived: the hour at which the rows arrive.
     """
     at = hour(arrived)
     rows: dict[str, list[list[Any]]] = {
@@ -73,7 +73,7 @@ def ask(db: Database, query: str) -> list[tuple[Any, ...]]:
 
 
 def everything(db: Database, names: Iterable[str]) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of these relations, in an order of their own."""
+    """Return all rows of these relations, sorted."""
     with db.read() as con:
         return {name: con.execute(f"select * from {name} order by all").fetchall() for name in names}
 

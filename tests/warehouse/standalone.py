@@ -1,4 +1,4 @@
-"""A standalone Spark on loopback: a master and workers, started through spark-class and gone with the `with`."""
+"""A standalone Spark cluster on loopback: a master and workers, which end with the `with`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE_S = 120
 
 @dataclass(frozen=True)
 class Standalone:
-    """Its address, what its processes and their clients find in their environment, and each worker's process."""
+    """Address, environment and worker processes of a cluster."""
 
     url: str
     status_url: str
@@ -30,25 +30,25 @@ class Standalone:
     workers: list[subprocess.Popen[bytes]]
 
     def alive(self) -> int:
-        """Workers that the master knows to be there."""
+        """Return the number of workers that the master knows."""
         with urllib.request.urlopen(self.status_url, timeout=10) as answer:
             status: dict[str, Any] = json.load(answer)
         return int(status["aliveworkers"])
 
     def kill(self, worker: int) -> None:
-        """SIGKILL to a worker and its executors."""
+        """Send SIGKILL to a worker and its executors."""
         os.killpg(self.workers[worker].pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
 def standalone(folder: Path, conf: Mapping[str, str], *, workers: int = 2, memory: str = "1g") -> Iterator[Standalone]:
-    """One core a worker.
+    """Start a cluster with one core per worker.
 
     Args:
-        folder: for logs, configuration and what workers keep.
-        conf: as in spark-defaults.conf, for the clients.
-        workers: how many.
-        memory: of each.
+        folder: folder for logs, configuration and files of the workers.
+        conf: settings of the clients, as in spark-defaults.conf.
+        workers: number of workers.
+        memory: memory of each worker.
     """
     home, environment = _environment(folder, conf)
     port, ui = _free_ports(2)
@@ -76,7 +76,7 @@ def standalone(folder: Path, conf: Mapping[str, str], *, workers: int = 2, memor
 
 @contextlib.contextmanager
 def connect_server(folder: Path, conf: Mapping[str, str]) -> Iterator[str]:
-    """The address of a server of Spark Connect, with two cores of its own."""
+    """Start a Spark Connect server with two cores, and yield its address."""
     home, environment = _environment(folder, conf)
     (port,) = _free_ports(1)
     line = ["--master", "local[2]", "--conf", f"spark.connect.grpc.binding.port={port}"]
@@ -110,7 +110,7 @@ def _listens(port: int) -> bool:
 
 
 def _environment(folder: Path, conf: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
-    """Where Spark is, and what its processes find."""
+    """Return the folder of Spark, and the environment of its processes."""
     import pyspark
 
     home = Path(pyspark.__file__).parent
@@ -130,7 +130,7 @@ def _environment(folder: Path, conf: Mapping[str, str]) -> tuple[Path, dict[str,
 
 @contextlib.contextmanager
 def _ended(started: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Whatever happens, none of these outlives the `with`, nor what they started."""
+    """Kill these processes and their children at the end of the `with`, also after an error."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""python -m tests.worlds --worlds 300: many random worlds against the recount."""
+"""Compare many random worlds with an independent count: python -m tests.worlds --worlds 300."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.worlds.compare import compared
 
 
 def main() -> int:
-    """0 where no relation said anything else than the recount."""
+    """Return 0 if every relation equals the independent count."""
     parser = argparse.ArgumentParser(prog="python -m tests.worlds", description=__doc__)
     parser.add_argument("--worlds", type=int, default=300)
     parser.add_argument("--first", type=int, default=0, help="seed of the first world")

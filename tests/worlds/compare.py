@@ -1,4 +1,4 @@
-"""One world through the store, with builds in between, against the recount."""
+"""Ingest one world with builds in between, and compare the relations with an independent count."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _KEYS = {
     "photo_setups": ("photo_id, setup", "split"),
     "funnel": ("source, step", "n_users, n_photos, n_swipes"),
 }
-"""Relation -> its key, and the columns that are compared."""
+"""Relation -> its key and the compared columns."""
 
 
 def compared(seed: int, folder: Path) -> tuple[int, list[str]]:
-    """How many relations were compared in this world, and what differed."""
+    """Number of compared relations in one world, and the differences."""
     world, home, n_compared = World(seed), folder / f"world-{seed}", 0
     home.mkdir()
     rng, wrong = world.rng, []
@@ -78,7 +78,7 @@ def _options(rng: random.Random) -> LabelOptions:
 def _clock(
     rng: random.Random, arrivals: list[tuple[dt.datetime, dt.datetime]], grid: list[dt.datetime]
 ) -> tuple[dt.datetime | None, int]:
-    """As of when to build, and how many files had arrived by then: all, some, or as of an instant of the files."""
+    """Choose the instant of a build, and the number of files that arrived before it."""
     draw = rng.random()
     if draw < 0.5:
         return None, len(arrivals)
@@ -90,7 +90,7 @@ def _clock(
 
 
 def _now() -> dt.datetime:
-    """An instant that no arrival shares."""
+    """Wait for an instant without an arrival."""
     time.sleep(0.002)
     at = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     time.sleep(0.002)
@@ -110,12 +110,12 @@ def _said(store: FeatureStore) -> dict[str, Any]:
             said[relation] = {row[0] if n_key == 1 else row[:n_key]: row[n_key:] for row in rows}
             assert len(said[relation]) == len(rows), f"{relation} has a key twice"
     said["photo_setups"] = {key: row[0] for key, row in said["photo_setups"].items() if key[1] == "all"}
-    said["funnel"].pop(("swipes", "with_photo"))  # whoever ever showed a photo: not recounted
+    said["funnel"].pop(("swipes", "with_photo"))  # users who ever showed a photo: not in the independent count
     return said
 
 
 def difference(wanted: Any, said: Any) -> str | None:
-    """The first few differences; None: there are none."""
+    """Return the first differences; None: there are none."""
     if isinstance(wanted, set):
         return None if wanted == said else f"only recounted {_some(wanted - said)}, only said {_some(said - wanted)}"
     if not isinstance(wanted, dict):

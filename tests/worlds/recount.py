@@ -1,4 +1,4 @@
-"""What the relations must say of files, counted with lists and dictionaries; nothing of sql/ is used here."""
+"""Expected relations of given files, counted with lists and dictionaries without the SQL of sql/."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROUNDING = 1e-12
 
 
 class Known:
-    """What had arrived and happened before an instant."""
+    """Facts that had arrived and happened before an instant."""
 
     def __init__(self, files: Iterable[File], as_of: dt.datetime) -> None:
         self.users: dict[str, dict[str, Any]] = {}
@@ -71,7 +71,7 @@ class Known:
         self.swipes |= {(r["sender_id"], r["recipient_id"], r["liked"], r["swiped_at"]) for r in file.rows}
 
     def _periods(self, user: str) -> list[tuple[dt.datetime, dt.datetime | None, str | None, str]]:
-        """From, to, photo, and what becomes of swipes meanwhile."""
+        """Yield start, end, photo and reason of swipes of each stretch."""
         at: dict[dt.datetime, list[str]] = {}
         for owner, photo, instant in self.events:
             if owner == user:
@@ -93,7 +93,7 @@ class Known:
         return found
 
     def fate(self, swipe: tuple[str, str, bool, dt.datetime]) -> tuple[str, str | None]:
-        """What becomes of a swipe, and the photo that it saw."""
+        """Return the reason of a swipe, and its photo."""
         sender, recipient, _, at = swipe
         if recipient not in self.users:
             return "unknown_recipient", None
@@ -107,7 +107,7 @@ class Known:
 
 
 def recount(files: Iterable[File], as_of: dt.datetime | None, options: LabelOptions) -> dict[str, Any]:
-    """Every compared relation, by its key; sets where a relation is nothing but its key."""
+    """Return every compared relation by its key; as a set if a relation has only key columns."""
     known = Known(files, as_of or FAR)
     audit: dict[str, list[int]] = {}
     seen: dict[str, dict[str, list[int]]] = {"latest": {}, "every": {}}
@@ -167,7 +167,7 @@ def _wilson(likes: int, n: int) -> tuple[float, float]:
 
 
 def _posts(known: Known, as_of: dt.datetime | None, options: LabelOptions) -> tuple[Any, dict[str, Any]]:
-    """Bounds, and of every post owner, likes, followers, ratio, reason and ranks."""
+    """Return the bounds, and for every post its owner, likes, followers, ratio, reason and ranks."""
     seen_at = as_of or dt.datetime.now(dt.UTC).replace(tzinfo=None)
     log = options.follower_scale == "log"
     reasons: dict[str, str | None] = {}
@@ -238,7 +238,7 @@ def _ranked(known: Known, reasons: Mapping[str, str | None], band_size: int) -> 
 
 
 def _rank(value: Any, values: list[Any]) -> tuple[float, bool]:
-    """Percentile, and whether it is above the median."""
+    """Return the percentile, and whether the value is above the median."""
     others = len(values) - 1
     return (100 * sum(other < value for other in values) / others if others else 0.0), value > median(values)
 
@@ -283,7 +283,7 @@ def _funnel(
     seen: Mapping[str, Mapping[str, list[int]]],
     out: Mapping[str, Any],
 ) -> dict[tuple[str, str], tuple[int | None, ...]]:
-    """Users, photos and swipes after each step."""
+    """Return the numbers of users, photos and swipes after each step."""
     labels, posts = out["photo_labels"], out["follower_ratios"]
     found: dict[tuple[str, str], tuple[int | None, ...]] = {}
     n_all = sum(n for n, _ in audit.values())
@@ -308,6 +308,6 @@ def _funnel(
 
 
 def split(owner: str, options: LabelOptions) -> str:
-    """Of whom all photos lie in one part."""
+    """Return the users whose photos are all in one split."""
     draw = hashlib.md5(f"all:{options.split_seed}:{owner}".encode()).hexdigest()[:8]
     return "train" if draw < "cccccccc" else "dev" if draw < "e6666666" else "test"

@@ -1,4 +1,4 @@
-"""A sample of random worlds; WORLDS=10 takes ten, `python -m tests.worlds` as many as one likes, `make soak` 300."""
+"""A sample of random worlds: WORLDS=10 takes ten, `python -m tests.worlds` any number, `make soak` 300."""
 
 import os
 

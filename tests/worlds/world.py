@@ -1,6 +1,6 @@
-"""A random small world, as files of every spelling: users, photos, main photos and swipes that contradict each other.
+"""A small random world as files: users, photos, main photos and swipes that contradict each other.
 
-Instants lie on a grid of a few, so that ties and bounds are met exactly; ids are words that trip readers up.
+Only a few instants are used, so that ties and bounds occur; ids are words that readers may misread.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SPELLINGS = {
 
 @dataclass(frozen=True)
 class File:
-    """What one file says: its kind, the columns that it has, and its rows."""
+    """Content of one file: kind, columns and rows."""
 
     kind: str
     columns: tuple[str, ...]
@@ -46,7 +46,7 @@ class File:
 
 
 class World:
-    """Draws files of one world, one after the other."""
+    """Generator of the files of one world."""
 
     def __init__(self, seed: int) -> None:
         self.rng = rng = random.Random(seed)
@@ -64,7 +64,7 @@ class World:
         return self.rng.choice(self.grid)
 
     def draw(self) -> File:
-        """The next file."""
+        """Return the next file."""
         rng = self.rng
         kind = rng.choice(["users", "photos", "main_photos", "swipes", "swipes"])
         needed, optional, row = {
@@ -124,7 +124,7 @@ class World:
 
 
 def write(rng: random.Random, file: File, stem: Path) -> Path:
-    """Put it on disk in a format, with spellings, drawn by chance."""
+    """Write the file in a random format with random spellings."""
     return rng.choice([_csv, _csv, _ndjson, _parquet])(rng, file, stem)
 
 

@@ -1,8 +1,8 @@
-"""The two doors to the data: one writer on warehouse.duckdb, any number of readers on the snapshot.
+"""Open the database of a store: one writer on warehouse.duckdb, any number of readers on the snapshot.
 
 A write ends with a checkpoint and a publication: the warehouse file is copied beside the snapshot,
-synced and renamed over it. A reader that has the former snapshot open keeps it, whole, for as long
-as it likes; the next one that opens sees the new state. Readers therefore never block, nor are blocked.
+synced and renamed over it. A reader that has the former snapshot open keeps reading it until it closes it;
+a reader that opens the snapshot afterwards sees the new state. Readers never block the writer or each other.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from photogenic.warehouse.catalog import create_views
-from photogenic.warehouse.duckdb_store.error_mapping import told, trouble
+from photogenic.warehouse.duckdb_store.error_mapping import classify_error, map_engine_errors
 from photogenic.warehouse.duckdb_store.history import History
 from photogenic.warehouse.duckdb_store.interrupt import interruptible
 from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION, create, migrate, refuse_newer, version_of
-from photogenic.warehouse.duckdb_store.publish import fingerprint, is_copy, published
+from photogenic.warehouse.duckdb_store.publish import fingerprint, is_copy, publish_copy
 from photogenic.warehouse.duckdb_store.settings import Settings
 from photogenic.warehouse.errors import StoreError
 from photogenic.warehouse.storage.layout import Layout, sync_directory
-from photogenic.warehouse.storage.lock import Holder, locked, opened
+from photogenic.warehouse.storage.lock import Holder, locked, open_when_free
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["LABELLING", "Database"]
 
 LABELLING = (
-    # DuckDB misjudges how many swipes the clock leaves, and would then build a hash table of forty million:
-    # joins run as they are written, the large side first.
+    # DuckDB misestimates how many swipes pass the filter of the clock, and would build a hash table of 40 million
+    # rows. Without these optimizers joins run as they are written, the large side first.
     "set disabled_optimizers = 'join_order,build_side_probe_side'",
 )
 """Settings under which labels are computed."""
@@ -42,11 +42,11 @@ class Database:
     """The DuckDB files of one store.
 
     Args:
-        layout: where the store lies.
-        settings: memory, threads, patience.
+        layout: paths of the store.
+        settings: limits for memory, threads and lock time.
 
     Attributes:
-        history: of the command that runs; None: nobody remembers.
+        history: history of the running command. None: the command is not recorded.
     """
 
     def __init__(self, layout: Layout, settings: Settings) -> None:
@@ -57,21 +57,24 @@ class Database:
 
     @contextlib.contextmanager
     def lock(self, command: str, *, erasing: bool = False) -> Iterator[None]:
-        """Be the store's one writer. Nested calls of the same object share the lock.
+        """Hold the lock of the one writer. Nested calls of the same object share the lock.
 
         Args:
-            command: who writes.
-            erasing: to go on with an erase that was cut off; all others are refused until it has ended.
+            command: the command that writes, for messages.
+            erasing: whether to resume an interrupted erase. All other commands are refused until it has ended.
 
         Raises:
             LockedError: another process writes and did not end within `settings.lock_timeout_s`.
-            StoreError: an erase was cut off.
+            StoreError: an erase was interrupted.
         """
         if self._depth:
             yield
             return
         self.layout.refuse_unusable()
-        with told(self.layout), locked(self.layout.lock, command, self.settings.lock_timeout_s, _say_waiting):
+        with (
+            map_engine_errors(self.layout),
+            locked(self.layout.lock, command, self.settings.lock_timeout_s, _say_waiting),
+        ):
             if not erasing:
                 self.refuse_unfinished_erase()
             self._depth += 1
@@ -81,21 +84,23 @@ class Database:
                 self._depth -= 1
 
     def refuse_unfinished_erase(self) -> None:
-        """Raises:
-        StoreError: an erase was cut off.
+        """Refuse to go on while an interrupted erase is unfinished.
+
+        Raises:
+            StoreError: an erase was interrupted.
         """
         if self.layout.erase_journal.exists():
             raise StoreError(
-                f"An erase of the store {self.layout.root} was cut off.",
-                "it to be finished before anything else is written",
+                f"An erase of the store {self.layout.root} was interrupted.",
+                "a finished erase before anything else is written",
                 f"features erase --yes --store {self.layout.root}",
             )
 
     @contextlib.contextmanager
     def write(self, command: str) -> Iterator[DuckDBPyConnection]:
-        """A writing connection, with the base tables in place. On leaving, what was committed is published.
+        """Open a writing connection to the warehouse, with the base tables in place, and publish it at the end.
 
-        The caller chooses its transactions; an exception rolls back the open one and publishes nothing.
+        The caller begins and commits transactions. An exception rolls back the open one and publishes nothing.
 
         Raises:
             LockedError: another process writes.
@@ -108,15 +113,17 @@ class Database:
             shutil.rmtree(self.layout.spill, ignore_errors=True)
             try:
                 path, config = self.layout.warehouse, self._config()
-                con = opened(path, lambda: duckdb.connect(path.absolute(), config=config), self.settings.lock_timeout_s)
+                con = open_when_free(
+                    path, lambda: duckdb.connect(path.absolute(), config=config), self.settings.lock_timeout_s
+                )
             except duckdb.Error as error:
-                raise trouble(error, self.layout) or StoreError(
+                raise classify_error(error, self.layout) or StoreError(
                     f"{self.layout.warehouse} cannot be opened: {error}",
                     "a DuckDB file that this version wrote, in a writable folder with free disk",
                     f"features doctor --store {self.layout.root}",
                 ) from error
             try:
-                con.execute("set enable_progress_bar = false")  # it would go to stdout, among the data
+                con.execute("set enable_progress_bar = false")  # it would be printed to stdout, among the data
                 before = self._state()
                 self._prepare(con)
                 with interruptible(con):
@@ -130,26 +137,26 @@ class Database:
 
     @contextlib.contextmanager
     def read(self, *, memory_limit: str | None = None, labelling: bool = False) -> Iterator[DuckDBPyConnection]:
-        """A reading connection on the newest snapshot: no writes, no files, no network, locked settings.
+        """Open a reading connection to the newest snapshot: no writes, no files, no network, locked settings.
 
-        What others wrote is run by `warehouse.duckdb_store.query` alone, or after `warehouse.sql_guard.guard.reading`.
+        SQL of users runs in `warehouse.duckdb_store.query` only, or after `sql_guard.guard.parse_read_only`.
 
         Args:
-            memory_limit: for this connection; None: that of the settings.
-            labelling: with the settings of label builds, which may be changed: for our own queries.
+            memory_limit: memory limit of this connection, e.g. `500MB`. Default: that of the settings.
+            labelling: whether to use the settings of label builds, unlocked. For queries of this program only.
 
         Raises:
-            StoreError: there is no store, or it was never written.
+            StoreError: the store does not exist or has no snapshot yet.
         """
         con = self.open_snapshot(memory_limit=memory_limit, labelling=labelling)
         try:
-            with told(self.layout), interruptible(con):
+            with map_engine_errors(self.layout), interruptible(con):
                 yield con
         finally:
             con.close()
 
     def open_snapshot(self, *, memory_limit: str | None = None, labelling: bool = False) -> DuckDBPyConnection:
-        """As `read`, for callers that keep the connection and close it themselves. An older store is migrated first."""
+        """Open a connection like that of `read`, which the caller closes. An older store is migrated first."""
         import duckdb
 
         if not self.layout.snapshot.exists():
@@ -158,12 +165,12 @@ class Database:
                 "a folder that `features ingest` or `features demo` has written",
                 f"features ingest users USERS.csv --store {self.layout.root}",
             )
-        # Attached to a database in memory: a connection straight to the path would share one cached
-        # instance per process, and so keep showing the snapshot that was first opened.
+        # The snapshot is attached to a database in memory: DuckDB caches one instance per path and process, so
+        # a connection to the path itself would keep showing the snapshot that was opened first.
         con = duckdb.connect(":memory:", config={"threads": self.settings.threads})
         try:
             attach = f"attach {_quoted(self.layout.snapshot)} as store (read_only)"
-            opened(self.layout.snapshot, lambda: con.execute(attach), self.settings.lock_timeout_s)
+            open_when_free(self.layout.snapshot, lambda: con.execute(attach), self.settings.lock_timeout_s)
         except duckdb.Error as error:
             con.close()
             raise StoreError(
@@ -179,25 +186,25 @@ class Database:
             self._migrate_snapshot(found)
             return self.open_snapshot(memory_limit=memory_limit, labelling=labelling)
         con.execute("set enable_progress_bar = false")
-        con.execute("set timezone = 'UTC'")  # an answer does not depend on where it is asked
+        con.execute("set timezone = 'UTC'")  # the result must not depend on the time zone of the machine
         con.execute(f"set memory_limit = '{memory_limit or self.settings.memory_limit}'")
         con.execute("set temp_directory = ''")
         if labelling:
             for setting in LABELLING:
                 con.execute(setting)
         con.execute("set enable_external_access = false")
-        # That alone leaves the paths of attached files open to COPY and ATTACH.
+        # Without the next line COPY and ATTACH could still use the paths of attached files.
         con.execute("set disabled_filesystems = 'LocalFileSystem'")
         if not labelling:
             con.execute("set lock_configuration = true")
         return con
 
     def _migrate_snapshot(self, found: int) -> None:
-        """Opening the warehouse for writing migrates it, and leaving publishes it."""
+        """Migrate the warehouse, which opening it for writing does, and publish it."""
         if not self.layout.warehouse.exists() or self._migrated:
             raise StoreError(
                 f"{self.layout.snapshot} has schema version {found}.",
-                f"version {SCHEMA_VERSION}, or a warehouse beside it that can be brought there",
+                f"version {SCHEMA_VERSION}, or a warehouse beside it that can be migrated to it",
                 f"features doctor --fix --store {self.layout.root}",
             )
         self._migrated = True
@@ -205,14 +212,14 @@ class Database:
             pass
 
     def publish(self) -> bool:
-        """Copy the warehouse over the snapshot, atomically, unless it is there already. True when copied."""
+        """Copy the warehouse over the snapshot, atomically, unless they are equal already. True: copied."""
         if self.is_published():
             return False
-        published(self.layout, self.layout.warehouse, self.layout.snapshot)
+        publish_copy(self.layout, self.layout.warehouse, self.layout.snapshot)
         return True
 
     def compact(self) -> None:
-        """Write the warehouse anew, so that no freed block keeps what was deleted. The caller holds the lock."""
+        """Rewrite the warehouse file, so that no free block keeps deleted data. The caller holds the lock."""
         import duckdb
 
         temporary = self.layout.root / ".warehouse.compact.tmp"
@@ -229,12 +236,12 @@ class Database:
         self.publish()
 
     def put_back(self) -> None:
-        """Make the snapshot the warehouse again: nothing was written since it was copied. The caller holds the lock."""
+        """Copy the snapshot over the warehouse, which has no later writes. The caller holds the lock."""
         self.layout.warehouse.with_name(f"{self.layout.warehouse.name}.wal").unlink(missing_ok=True)
-        published(self.layout, self.layout.snapshot, self.layout.warehouse)
+        publish_copy(self.layout, self.layout.snapshot, self.layout.warehouse)
 
     def is_published(self) -> bool:
-        """Whether the snapshot is a copy of the warehouse as it is."""
+        """Whether the snapshot is a copy of the current warehouse."""
         return is_copy(self.layout)
 
     def _config(self) -> dict[str, str | bool | int | float | list[str]]:
@@ -245,7 +252,7 @@ class Database:
         }
 
     def _state(self) -> list[int]:
-        """Of the warehouse's file and log: another one after whatever was committed."""
+        """Return a fingerprint of the warehouse file and its log; each commit changes it."""
         log = self.layout.warehouse.with_name(f"{self.layout.warehouse.name}.wal")
         return [*fingerprint(self.layout.warehouse), log.stat().st_size if log.exists() else 0]
 
@@ -257,13 +264,13 @@ class Database:
         else:
             refuse_newer(found, self.layout.root)
             if found < SCHEMA_VERSION:
-                print(f"The store is of version {found}; bringing it to {SCHEMA_VERSION}.", file=sys.stderr)
+                print(f"Migrating the store from version {found} to version {SCHEMA_VERSION}.", file=sys.stderr)
                 migrate(con, found)
         create_views(con)
 
 
 def _quoted(path: Path) -> str:
-    """Absolute: a relative path such as `sqlite:x` would name another kind of database."""
+    """Quote an absolute path. A relative one such as `sqlite:x` would name another kind of database."""
     return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 

@@ -1,7 +1,7 @@
-"""What the machine does to a store, said in three beats: a damaged file, a full or read-only disk, too little memory.
+"""Map errors of the machine to ours: a damaged file, a full or read-only disk, too little memory.
 
-DuckDB and the operating system raise these as errors of their own, from wherever they are met; around everything that
-reads or writes stands `told`, which turns them into ours. What is met elsewhere comes to `unforeseen`.
+DuckDB and the operating system raise these as their own exceptions. `map_engine_errors` is the context manager around
+every read and write of a store. The program passes any other exception to `classify_unhandled`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from photogenic.warehouse.errors import InputError, PhotogenicError, ResourceErr
 if TYPE_CHECKING:
     from photogenic.warehouse.storage.layout import Layout
 
-__all__ = ["damage", "is_shortage", "shortage", "told", "trouble", "unforeseen"]
+__all__ = [
+    "classify_error",
+    "classify_unhandled",
+    "corruption_error",
+    "is_shortage",
+    "map_engine_errors",
+    "resource_error",
+]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -41,7 +48,7 @@ _NO_MEMORY = (
     *("bad_alloc", "annot allocate memory", "can't allocate memory", "ut of memory", "Out of Memory"),
     *("malloc of size", "realloc of size", "ailed to allocate", "failed to map segment"),
 )
-"""As glibc, DuckDB, torch, Arrow and FAISS say it, in errors of types that tell nothing."""
+"""Messages of glibc, DuckDB, torch, Arrow and FAISS for lack of memory; the types of these errors do not show it."""
 _NO_THREADS = (
     *("start new thread", "Resource temporarily unavailable", "Failed to create thread"),
     *("thread constructor failed", "could not spawn threads", "ThreadPoolBuildError"),
@@ -49,33 +56,33 @@ _NO_THREADS = (
 
 
 @contextlib.contextmanager
-def told(layout: Layout) -> Iterator[None]:
-    """Around what reads or writes a store.
+def map_engine_errors(layout: Layout) -> Iterator[None]:
+    """Context manager around every read or write of a store.
 
     Raises:
-        StoreError: in place of an error of DuckDB or the operating system that tells of the machine, not of a bug.
-        ResourceError: likewise, where memory, threads or open files do not suffice.
+        StoreError: in place of an error of DuckDB or the operating system that the machine causes and not a bug.
+        ResourceError: in place of an error for lack of memory, threads or open files.
     """
     try:
         yield
     except Exception as error:
-        found = trouble(error, layout)
+        found = classify_error(error, layout)
         if found is None:
             raise
         raise found from error
 
 
-def trouble(error: BaseException, layout: Layout) -> StoreError | ResourceError | None:
-    """What an error, or the one that led to it, says about the machine; None: nothing."""
+def classify_error(error: BaseException, layout: Layout) -> StoreError | ResourceError | None:
+    """Return the error to raise for an exception, or for its cause, that the machine caused; None: it did not."""
     import duckdb
 
     seen: BaseException | None = error
     ours = isinstance(error, PhotogenicError)
     while seen is not None and not isinstance(seen, StoreError):
         if ours:  # said already, unless it blames the query for the file
-            if (found := damage(seen, layout)) is not None and isinstance(seen, duckdb.Error):
+            if (found := corruption_error(seen, layout)) is not None and isinstance(seen, duckdb.Error):
                 return found
-        elif not isinstance(seen, duckdb.Error) and (short := shortage(seen)) is not None:
+        elif not isinstance(seen, duckdb.Error) and (short := resource_error(seen)) is not None:
             return short
         elif isinstance(seen, OSError) and not isinstance(seen, duckdb.Error):
             if seen.errno in _FULL | _BROKEN or (seen.errno in _CLOSED and _inside(layout, seen.filename)):
@@ -83,7 +90,7 @@ def trouble(error: BaseException, layout: Layout) -> StoreError | ResourceError 
         elif isinstance(seen, duckdb.OutOfMemoryException):
             return _memory(layout, seen)
         elif isinstance(seen, duckdb.Error):
-            if (said := shortage(seen) or damage(seen, layout)) is not None:
+            if (said := resource_error(seen) or corruption_error(seen, layout)) is not None:
                 return said
             if _has(seen, _UNWRITTEN):
                 return _disk(layout, _short(seen))
@@ -101,42 +108,42 @@ def is_shortage(error: BaseException) -> bool:
     return isinstance(error, kinds) and _has(error, _NO_MEMORY + _NO_THREADS)
 
 
-def shortage(error: BaseException) -> ResourceError | None:
-    """The error of a machine that gave no memory, thread or open file; None: it tells of something else.
+def resource_error(error: BaseException) -> ResourceError | None:
+    """Return the error for lack of memory, threads or open files; None: the exception has another cause.
 
-    Whoever reads a file and takes its errors for damage asks this first.
+    Code that takes read errors of a file for damage must call this first.
     """
     code = error.errno if isinstance(error, OSError) else None
     is_plain = not isinstance(error, PhotogenicError)
     if code == errno.EAGAIN or (is_plain and code is None and _has(error, _NO_THREADS)):
         return ResourceError(
             f"The machine allows no more threads or processes: {_short(error)}",
-            "room for some threads per core in `ulimit -u`, `ulimit -v` and the container; what was done before stands",
+            "room for some threads per core in `ulimit -u`, `ulimit -v` and the container; finished work is kept",
             "FEATURES_THREADS=1 and the same command again, or higher limits",
         )
     if code in (errno.EMFILE, errno.ENFILE) or (is_plain and _has(error, ("Too many open files",))):
         return ResourceError(
             f"The machine allows no more open files: {_short(error)}",
-            "some 1,000 open files; what was finished before stands",
+            "about 1,000 open files; finished work is kept",
             "ulimit -n 4096, and the same command again",
         )
     if code == errno.ENOMEM or isinstance(error, MemoryError) or (is_plain and _has(error, _NO_MEMORY)):
         return ResourceError(
             f"There is too little memory for this: {_short(error)}",
             "free memory of about 1 GB above FEATURES_MEMORY_LIMIT, in `ulimit -v` and in the container too; "
-            "what was finished before stands",
+            "finished work is kept",
             "FEATURES_MEMORY_LIMIT=500MB FEATURES_THREADS=1, and the same command again; or a machine with more memory",
         )
     return None
 
 
-def unforeseen(error: BaseException) -> PhotogenicError | None:
-    """What an error that nobody told of says about the machine or about a name that was given; None: it is a bug."""
+def classify_unhandled(error: BaseException) -> PhotogenicError | None:
+    """Return our error for an unhandled exception that the machine or a given name caused; None: it is a bug."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, PhotogenicError):
             return None
-        if (short := shortage(seen)) is not None:
+        if (short := resource_error(seen)) is not None:
             return short
         if isinstance(seen, UnicodeEncodeError) and seen.reason == "surrogates not allowed":
             return InputError(
@@ -151,14 +158,14 @@ def unforeseen(error: BaseException) -> PhotogenicError | None:
             return InputError(
                 f"{named} cannot be used: {seen.strerror}.",
                 "a file or folder that exists, has a name of this file system, and may be read or written",
-                "ls -ld on it shows what stands in the way",
+                "ls -ld PATH shows its permissions and type",
             )
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return None
 
 
-def damage(error: BaseException, layout: Layout) -> StoreError | None:
-    """The error of a database file that is not what DuckDB wrote; None: it tells of something else."""
+def corruption_error(error: BaseException, layout: Layout) -> StoreError | None:
+    """Return the error for a damaged database file; None: the exception has another cause."""
     if not _has(error, _DAMAGED):
         return None
     return StoreError(
@@ -169,7 +176,7 @@ def damage(error: BaseException, layout: Layout) -> StoreError | None:
 
 
 def _inside(layout: Layout, path: object) -> bool:
-    """Whether a file that may not be written is one of the store's, or the way to it: others are not its trouble."""
+    """Whether a file that cannot be written is part of the store, or a folder on the path to it."""
     root = layout.root.resolve()
     return isinstance(path, (str, Path)) and (
         root.is_relative_to(found := Path(path).resolve()) or found.is_relative_to(root)
@@ -179,7 +186,7 @@ def _inside(layout: Layout, path: object) -> bool:
 def _disk(layout: Layout, why: str) -> StoreError:
     return StoreError(
         f"The store {layout.root} cannot be written: {why}",
-        "a writable folder with free disk; what was finished before stands",
+        "a writable folder with free disk; finished work is kept",
         f"df -h {layout.root}, make room, and run the same command again",
     )
 
@@ -187,7 +194,7 @@ def _disk(layout: Layout, why: str) -> StoreError:
 def _memory(layout: Layout, error: Exception) -> StoreError:
     return StoreError(
         f"SQL needs more memory than it may take: {_short(error)}",
-        "a memory limit that suffices; what was finished before stands",
+        "a sufficient memory limit; finished work is kept",
         f"FEATURES_MEMORY_LIMIT=8GB, and the same command again; free disk at {layout.spill} helps too",
     )
 

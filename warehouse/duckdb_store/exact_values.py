@@ -1,4 +1,4 @@
-"""Values that SQL can hold and Python, Arrow or Parquet cannot: such a value is given as DuckDB's own text of it.
+"""Convert values that Python, Arrow or Parquet cannot hold to the text that DuckDB prints for them.
 
     infinite instants and dates      Python's clients make the year 9999 or 1 of them
     intervals                        Python has no months: a year would be 360 days
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Rows", "for_arrow", "misfits", "projected", "sampled"]
+__all__ = ["Rows", "for_arrow", "project", "sample_rows", "unsupported_columns"]
 
 _INSTANTS = frozenset({"date", "timestamp", "timestamp_s", "timestamp_ms"})
 _ZONED = frozenset({"timestamp with time zone", "timestamptz_ns"})
@@ -28,19 +28,19 @@ _NESTED = frozenset({"list", "array", "struct", "map"})
 _ARROW = _INSTANTS | _NANOSECONDS | _NESTED | _ZONED
 _ARROW |= {"boolean", "tinyint", "smallint", "integer", "bigint", "hugeint", "float", "double", "decimal", "varchar"}
 _ARROW |= {"utinyint", "usmallint", "uinteger", "ubigint", "blob", "enum", "uuid", "time", "sqlnull", "geometry"}
-"""Types whose values Arrow and Parquet hold as they are."""
+"""Types whose values Arrow and Parquet hold unchanged."""
 
 _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-"""Of instants and times of Arrow, in a second."""
+"""Arrow's time unit -> units per second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """How rows are read that hold values which Python cannot.
+    """Projection for rows with values that Python cannot hold.
 
     Attributes:
-        expressions: the columns to select, in their order, then the texts that stand in for single values.
-        replaced: for each of these texts, the number of the column it belongs to.
+        expressions: the columns to select, in their order, then the texts that replace single values.
+        replaced: for each of these texts, the number of the column that it belongs to.
     """
 
     expressions: tuple[str, ...]
@@ -48,7 +48,7 @@ class Rows:
 
     @classmethod
     def of(cls, types: Sequence[Any]) -> Rows | None:
-        """For columns of these types, named c0, c1, ...; None: Python holds all that they can hold."""
+        """Make the projection for columns of these types, named c0, c1, ...; None: Python holds all their values."""
         columns, texts, replaced = list[str](), list[str](), list[int]()
         for number, kind in enumerate(types):
             column = f"c{number}"
@@ -62,7 +62,7 @@ class Rows:
         return cls((*columns, *texts), tuple(replaced))
 
     def restore(self, rows: Sequence[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
-        """The rows of the question from rows of `expressions`."""
+        """Return the rows of the query from rows of `expressions`."""
         n = len(self.expressions) - len(self.replaced)
         for row in rows:
             values, texts = row[:n], row[n:]
@@ -76,27 +76,27 @@ class Rows:
             yield tuple(given)
 
 
-def projected(query: str, n_columns: int, expressions: Sequence[str]) -> str:
-    """The query, one statement without a semicolon, with `expressions` over its columns: c0, c1, ... there."""
+def project(query: str, n_columns: int, expressions: Sequence[str]) -> str:
+    """Wrap a query in a SELECT of `expressions` over its columns, named c0, c1, ... The query has no semicolon."""
     names = ", ".join(f"c{number}" for number in range(n_columns))
     return f"select {', '.join(expressions)} from (\n{query}\n) as answer({names})"
 
 
-def sampled(query: str, columns: Sequence[str], n_rows: int) -> str:
-    """One statement with `n_rows` of the rows of `query`, drawn at random, the same ones each time."""
+def sample_rows(query: str, columns: Sequence[str], n_rows: int) -> str:
+    """Wrap a query so that it returns a random sample of `n_rows` of its rows, the same one each time."""
     names = [f"c{number} as {_name(name)}" for number, name in enumerate(columns)]
-    return f"{projected(query, len(columns), names)} using sample reservoir({n_rows} rows) repeatable (1)"
+    return f"{project(query, len(columns), names)} using sample reservoir({n_rows} rows) repeatable (1)"
 
 
 def for_arrow(columns: Sequence[str], types: Sequence[Any], wrong: Collection[int] = ()) -> list[str] | None:
-    """Expressions that select these columns, called c0, c1, ..., with text where Arrow or Parquet has no such type.
+    """Return expressions over the columns c0, c1, ..., with text where Arrow or Parquet has no such type.
 
     Args:
-        columns: their names.
-        types: their types, as DuckDB's client gives them.
-        wrong: the numbers of further columns to give as text.
+        columns: names of the columns.
+        types: types of the columns, from DuckDB's client.
+        wrong: numbers of further columns to return as text.
 
-    Returns: None where nothing has to be text.
+    Returns: None if no column has to be text.
     """
     texts = [number in wrong or not _fits_arrow(kind) for number, kind in enumerate(types)]
     if not any(texts):
@@ -107,8 +107,8 @@ def for_arrow(columns: Sequence[str], types: Sequence[Any], wrong: Collection[in
     ]
 
 
-def misfits(table: pa.Table) -> list[int]:
-    """The columns of an Arrow table with values that polars cannot show: beyond the years 1 to 9999, or 38 digits."""
+def unsupported_columns(table: pa.Table) -> list[int]:
+    """Return the numbers of the columns of an Arrow table that polars cannot show: years beyond 9999, 39 digits."""
     return [number for number, column in enumerate(table.columns) if not all(map(_is_shown, column.chunks))]
 
 
@@ -142,9 +142,9 @@ def _is_shown(values: pa.Array) -> bool:
 
 
 def _for_python(column: str, kind: Any) -> str:
-    """The expression whose values DuckDB's Python client gives exactly."""
+    """Return the expression whose values DuckDB's Python client returns exactly."""
     if kind.id in _INSTANTS | _NANOSECONDS | _ZONED:
-        naive = _naive(column, kind)  # the client wants pytz for zones
+        naive = _naive(column, kind)  # the client needs pytz for zones
         return f"cast({naive} as timestamp)" if kind.id in _NANOSECONDS else naive
     if kind.id in _TEXT or (kind.id not in _ARROW and _holds(kind)):
         return f"cast({column} as varchar)"
@@ -152,7 +152,7 @@ def _for_python(column: str, kind: Any) -> str:
 
 
 def _where_python_fails(column: str, kind: Any) -> str | None:
-    """The expression for the text of a value that Python has not, NULL for all others."""
+    """Return the expression for the text of a value that Python cannot hold; NULL for all other values."""
     naive = _naive(column, kind)
     if kind.id in _NANOSECONDS:
         return (
@@ -165,14 +165,14 @@ def _where_python_fails(column: str, kind: Any) -> str | None:
 
 
 def _holds(kind: Any) -> bool:
-    """Whether a type has, at any depth, values that Python has not."""
+    """Whether a type has, at any depth, values that Python cannot hold."""
     if kind.id in _INSTANTS | _NANOSECONDS | _ZONED | _TEXT:
         return True
     return any(_holds(child) for child in _children(kind))
 
 
 def _inside(value: str, kind: Any, depth: int) -> str:
-    """The expression of a nested value in which text stands for what Python has not."""
+    """Return the expression of a nested value with text in place of values that Python cannot hold."""
     if not _holds(kind):
         return value
     item = f"x{depth}"
@@ -194,7 +194,7 @@ def _inside(value: str, kind: Any, depth: int) -> str:
 
 
 def _iso(value: str, kind: Any) -> str:
-    """ISO 8601 in UTC as `app.terminal.output.plain` writes it; DuckDB's own text beyond the years 1 to 9999."""
+    """Return the expression for ISO 8601 in UTC, as in JSON output; DuckDB's text outside the years 1 to 9999."""
     naive = _naive(value, kind)
     text = f"cast({naive} as varchar)"
     padded = text if kind.id in _NANOSECONDS else f"strftime({naive}, '%Y-%m-%dT%H:%M:%S.%f')"
@@ -206,7 +206,7 @@ def _iso(value: str, kind: Any) -> str:
 
 
 def _naive(value: str, kind: Any) -> str:
-    """The same instant without a zone, in UTC."""
+    """Return the expression for the same instant in UTC without a zone."""
     return f"({value} at time zone 'UTC')" if kind.id in _ZONED else value
 
 

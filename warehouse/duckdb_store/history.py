@@ -1,6 +1,7 @@
-"""What a command did to the store, and how long each of its stages took: a row of the relation `commands`.
+"""Record what a command did to the store and how long each stage took, as a row of the relation `commands`.
 
-The row is written with the command's own writes and published with them; a command that changes nothing leaves none.
+The row is written and published together with the data that the command writes. A command that writes nothing
+leaves no row.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from photogenic.warehouse.progress import Progress
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["History", "Remembering"]
+__all__ = ["History", "RecordingProgress"]
 
 
 @dataclass(slots=True)
@@ -32,10 +33,10 @@ class _Stage:
 
 @dataclass(slots=True)
 class History:
-    """One call of one command.
+    """Record of one call of a command.
 
     Attributes:
-        command: its name, without arguments.
+        command: name of the command, without arguments.
     """
 
     command: str
@@ -47,7 +48,7 @@ class History:
         self.command_id = f"{self.started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
     def record(self, con: DuckDBPyConnection) -> None:
-        """Write the row as it stands now, in place of the one that was written before."""
+        """Write the current row in place of the one written before."""
         from importlib.metadata import version
 
         told: dict[str, list[float]] = {}
@@ -63,15 +64,15 @@ class History:
         con.commit()
 
 
-class Remembering:
-    """A listener that passes everything on, and notes stages in a history. Stages may run in any thread."""
+class RecordingProgress:
+    """Progress callback that records stages in a history and calls another one. Stages may run in any thread."""
 
     def __init__(self, listener: Progress, history: History) -> None:
         self._listener, self.history = listener, history
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
-        """As the listener's; and in the history."""
+        """Open the stage in the other callback, and record it in the history."""
         noted = _Stage(name, time.monotonic())
         self.history.stages.append(noted)
         with self._listener.stage(name, total, unit) as heard:
@@ -86,5 +87,5 @@ class Remembering:
                 noted.seconds = time.monotonic() - noted.since
 
     def note(self, text: str) -> None:
-        """The listener's alone."""
+        """Pass the text to the other callback."""
         self._listener.note(text)

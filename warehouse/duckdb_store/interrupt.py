@@ -1,4 +1,4 @@
-"""Ctrl-C stops what DuckDB computes. Python alone cannot: its handlers wait until the engine returns."""
+"""Stop a running DuckDB statement on Ctrl-C. Python's own signal handlers run only after the engine returns."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["ENDS", "interruptible"]
 
 ENDS: set[int] = {signal.SIGINT}
-"""Signals that stop a statement: those on which this process raises KeyboardInterrupt."""
+"""Signals that stop a statement: those for which this process raises KeyboardInterrupt."""
 
 
 @contextlib.contextmanager
 def interruptible(con: DuckDBPyConnection) -> Iterator[None]:
-    """While open, Ctrl-C ends the running statement of `con` with KeyboardInterrupt.
+    """Context manager in which Ctrl-C ends the running statement of `con` with KeyboardInterrupt.
 
-    Only the main thread receives signals; in another one this does nothing.
+    Only the main thread receives signals; in any other thread this does nothing.
     """
     import duckdb
 
@@ -32,7 +32,7 @@ def interruptible(con: DuckDBPyConnection) -> Iterator[None]:
     except duckdb.InterruptException:
         raise KeyboardInterrupt from None
     except RuntimeError as error:
-        if str(error) != "Query interrupted":  # how DuckDB says it when it noticed by itself
+        if str(error) != "Query interrupted":  # DuckDB's message when it noticed the signal itself
             raise
         raise KeyboardInterrupt from None
 
@@ -52,7 +52,7 @@ def _watching(con: DuckDBPyConnection) -> Iterator[None]:
 
     watcher = threading.Thread(target=watch, name="interrupt", daemon=True)
     watcher.start()
-    # The C-level handler writes each signal's number here at once, whatever the main thread is doing.
+    # The C-level handler writes the number of each signal here at once, even while the main thread is busy.
     former = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     try:
         yield

@@ -1,7 +1,7 @@
-"""What a writer is at, for everybody who looks at the store meanwhile: `underway.json`, and whom to believe it.
+"""Publish the running stages of the writer in `underway.json`, for `features status` and the web pages.
 
-The file is the writer's while it holds the lock. One that a killed process left behind says nothing: the lock is
-free, or somebody else's.
+The file is valid only while its writer holds the lock. A file that a killed process left behind is ignored: the lock
+is free, or another process holds it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 from photogenic.warehouse.progress import Progress
 from photogenic.warehouse.storage.layout import Layout
 from photogenic.warehouse.storage.lock import holder
-from photogenic.warehouse.storage.manifest import contents, parsed, shaped
+from photogenic.warehouse.storage.manifest import parse_object, read_limited, to_dataclass
 
-__all__ = ["Stage", "telling", "underway"]
+__all__ = ["Stage", "read_live_status", "report_live_status"]
 
 _EVERY_S = 0.5
-"""How often the file is written at most, apart from new stages."""
+"""Least seconds between two writes of the file; a new stage is written at once."""
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Stage:
     """One open stage.
 
     Attributes:
-        total: None: unknown.
+        total: number of units; None: unknown.
         since: seconds since 1970.
     """
 
@@ -42,17 +42,17 @@ class Stage:
     since: float
 
 
-def underway(layout: Layout) -> list[dict[str, Any]]:
-    """The open stages of the writer, outermost first: name, done, total (None: unknown), unit, seconds, per_s.
+def read_live_status(layout: Layout) -> list[dict[str, Any]]:
+    """Return the open stages of the writer, outermost first: name, done, total (None: unknown), unit, seconds, per_s.
 
-    Empty when nobody writes, or whoever does tells nothing.
+    Empty if no process writes, or if the writer reports no progress.
     """
     writer = holder(layout.lock)
     if writer is None:
         return []
     try:
-        told = parsed(contents(layout.underway))
-        stages = [shaped(Stage, stage) for stage in told["stages"]] if told["pid"] == writer.pid else []
+        told = parse_object(read_limited(layout.underway))
+        stages = [to_dataclass(Stage, stage) for stage in told["stages"]] if told["pid"] == writer.pid else []
     except (OSError, ValueError, TypeError, KeyError):
         return []
     now = time.time()
@@ -70,16 +70,16 @@ def underway(layout: Layout) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def telling(layout: Layout, listener: Progress) -> Iterator[Progress]:
-    """A listener that tells `listener` everything, and the store what is underway."""
-    teller = _Teller(layout, listener)
+def report_live_status(layout: Layout, listener: Progress) -> Iterator[Progress]:
+    """Return a progress callback that calls `listener` and also writes the running stages to the store."""
+    teller = _LiveStatusWriter(layout, listener)
     try:
         yield teller
     finally:
         teller.end()
 
 
-class _Teller:
+class _LiveStatusWriter:
     """Stages may be opened and advanced by any thread."""
 
     def __init__(self, layout: Layout, listener: Progress) -> None:
@@ -88,7 +88,7 @@ class _Teller:
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
-        """As the listener's; and in the file while it is open."""
+        """Open the stage in the other callback, and list it in the file while it is open."""
         stage = Stage(name, 0, total, unit, time.time())
 
         with self._listener.stage(name, total, unit) as heard:
@@ -115,9 +115,9 @@ class _Teller:
         self._listener.note(text)
 
     def end(self) -> None:
-        """Nothing is underway any more."""
+        """Remove the file."""
         with contextlib.suppress(OSError, ValueError, KeyError):
-            if parsed(contents(self._layout.underway))["pid"] == os.getpid():
+            if parse_object(read_limited(self._layout.underway))["pid"] == os.getpid():
                 self._layout.underway.unlink()
 
     def _tell(self) -> None:
@@ -127,6 +127,6 @@ class _Teller:
             return
         path = self._layout.underway
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        with contextlib.suppress(OSError):  # a full disk ends a build by itself, not because of this file
+        with contextlib.suppress(OSError):  # a full disk must not end a build because of this file
             temporary.write_text(json.dumps({"pid": os.getpid(), "stages": [asdict(stage) for stage in self._open]}))
             temporary.replace(path)

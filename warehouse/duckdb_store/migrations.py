@@ -1,7 +1,7 @@
-"""The version of a warehouse, and the steps from one to the next: sql/migrations/N.sql makes version N out of N - 1.
+"""Migrate a warehouse from one schema version to the next: sql/migrations/N.sql turns version N - 1 into N.
 
-All steps that a store lacks run in one transaction: killed at any moment, it is of the former version or of this one.
-`sql/schema.sql` makes a new store of the newest version at once; a test holds both roads together.
+All missing steps run in one transaction: a process killed at any moment leaves the old version or the new one.
+`sql/schema.sql` creates a new store of the newest version directly; a test checks that both ways give the same tables.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "create", "migrate", "refuse_newer", "version_of"]
 
 SCHEMA_VERSION = sql.migrations()[-1]
-"""Of the base tables in sql/schema.sql. A store with a higher one is refused, one with a lower one migrated."""
+"""Version of the base tables in sql/schema.sql. A store with a higher one is refused, one with a lower one migrated."""
 
 
 def version_of(con: DuckDBPyConnection) -> int | None:
-    """Of the warehouse that a connection is on; None: it holds nothing yet."""
+    """Return the version of the warehouse of a connection; None: it has no tables yet."""
     known = con.execute(
         "select 1 from duckdb_tables() where database_name = current_database()"
         " and schema_name = 'facts' and table_name = 'version'"
@@ -34,7 +34,7 @@ def version_of(con: DuckDBPyConnection) -> int | None:
 
 
 def create(con: DuckDBPyConnection) -> None:
-    """The base tables of a new store."""
+    """Create the base tables of a new store."""
     con.begin()
     con.execute(sql.schema())
     con.execute("insert into facts.version values ($1)", [SCHEMA_VERSION])
@@ -42,10 +42,10 @@ def create(con: DuckDBPyConnection) -> None:
 
 
 def migrate(con: DuckDBPyConnection, found: int) -> None:
-    """Bring base tables of version `found` to this one, in one transaction.
+    """Migrate base tables of version `found` to the current version, in one transaction.
 
     Raises:
-        StoreError: there is no way from that version.
+        StoreError: there is no migration from that version.
     """
     steps = [version for version in sql.migrations() if version > found]
     if found < sql.migrations()[0] - 1:
@@ -66,12 +66,14 @@ def migrate(con: DuckDBPyConnection, found: int) -> None:
 
 
 def refuse_newer(found: int, where: Path) -> None:
-    """Raises:
-    StoreError: the store was written by a newer version of the program.
+    """Refuse a store that a newer version of the program wrote.
+
+    Raises:
+        StoreError: its version is newer than `SCHEMA_VERSION`.
     """
     if found > SCHEMA_VERSION:
         raise StoreError(
             f"The store {where} has schema version {found}: a newer Photogenic has written to it.",
-            f"at most version {SCHEMA_VERSION}, which this one knows",
+            f"at most version {SCHEMA_VERSION}",
             "pip install --upgrade photogenic",
         )

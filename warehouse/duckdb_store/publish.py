@@ -1,7 +1,8 @@
-"""How the snapshot comes to be, and whether it still is what was published.
+"""Publish the snapshot, and check whether its bytes are still those that were published.
 
-Beside the snapshot lies snapshot.json: of which state of the warehouse it is a copy, and the SHA-256 of its bytes. It
-is written before the snapshot is put in place and renamed after it: a kill between the two leaves the digests of both.
+Beside the snapshot lies snapshot.json, with the state of the warehouse that it copies and the SHA-256 of its bytes.
+The new manifest is written before the snapshot is replaced and renamed afterwards, so that a process killed between
+the two leaves the digests of both.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from photogenic.warehouse.storage.layout import sync_directory
-from photogenic.warehouse.storage.manifest import contents, parsed
+from photogenic.warehouse.storage.manifest import parse_object, read_limited
 
 if TYPE_CHECKING:
     from photogenic.warehouse.storage.layout import Layout
 
-__all__ = ["fingerprint", "is_copy", "published", "rewritten"]
+__all__ = ["fingerprint", "is_copy", "is_modified", "publish_copy"]
 
 
-def published(layout: Layout, source: Path, target: Path) -> None:
+def publish_copy(layout: Layout, source: Path, target: Path) -> None:
     """Copy one of the two database files over the other, atomically. The caller holds the lock."""
-    temporary, manifest = layout.root / f".snapshot.{os.getpid()}.tmp", _coming(layout)
+    temporary, manifest = layout.root / f".snapshot.{os.getpid()}.tmp", _new_manifest(layout)
     for stale in layout.root.glob(".snapshot.*.tmp"):
         stale.unlink()
-    sha256 = _copied(source, temporary)
+    sha256 = _copy(source, temporary)
     state = fingerprint(temporary if target == layout.warehouse else layout.warehouse)
     with manifest.open("wb") as file:
         file.write(json.dumps({"warehouse": state, "sha256": sha256}).encode())
@@ -40,36 +41,36 @@ def published(layout: Layout, source: Path, target: Path) -> None:
 
 
 def is_copy(layout: Layout) -> bool:
-    """Whether the snapshot was copied from the warehouse as it is."""
+    """Whether the snapshot is a copy of the current warehouse."""
     if not layout.snapshot.exists() or not layout.warehouse.exists():
         return False
     known: bool = _read(layout.snapshot_manifest).get("warehouse") == fingerprint(layout.warehouse)
     return known
 
 
-def rewritten(layout: Layout) -> bool:
-    """Whether the bytes of the snapshot are others than were published. Reads all of them.
+def is_modified(layout: Layout) -> bool:
+    """Whether the bytes of the snapshot differ from those that were published. Reads all of them.
 
-    A store of a version that wrote no digest is compared with its warehouse, if that has not changed since.
+    Earlier versions wrote no digest: then the snapshot is compared with the warehouse, unless that has changed since.
     """
-    known = {_read(path).get("sha256") for path in (layout.snapshot_manifest, _coming(layout))} - {None}
+    known = {_read(path).get("sha256") for path in (layout.snapshot_manifest, _new_manifest(layout))} - {None}
     if not known and is_copy(layout):
         known = {_sha256(layout.warehouse)}
     return bool(known) and _sha256(layout.snapshot) not in known
 
 
 def fingerprint(path: Path) -> list[int]:
-    """Another one after every write."""
+    """Return numbers that every write to the file changes."""
     stat = path.stat()
     return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
 
 
-def _coming(layout: Layout) -> Path:
+def _new_manifest(layout: Layout) -> Path:
     return layout.snapshot_manifest.with_name(f".{layout.snapshot_manifest.name}.tmp")
 
 
-def _copied(source: Path, target: Path) -> str:
-    """SHA-256 of the bytes. They are read a second time while they are copied, on another core."""
+def _copy(source: Path, target: Path) -> str:
+    """Copy a file and return its SHA-256, which another thread computes at the same time."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool, source.open("rb") as reader, target.open("wb") as writer:
@@ -87,7 +88,7 @@ def _sha256(path: Path) -> str:
 
 def _read(manifest: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError):
-        found = parsed(contents(manifest))
+        found = parse_object(read_limited(manifest))
         if isinstance(found, dict):
             return found
     return {}

@@ -1,4 +1,4 @@
-"""Questions in SQL, answered from the published snapshot: as a polars frame, or row by row."""
+"""Run SQL queries on the published snapshot, and return a polars frame or single rows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from photogenic.warehouse.duckdb_store.error_mapping import damage
-from photogenic.warehouse.duckdb_store.query_errors import no_rows, refusal
+from photogenic.warehouse.duckdb_store.error_mapping import corruption_error
+from photogenic.warehouse.duckdb_store.query_errors import no_rows, query_error
 from photogenic.warehouse.errors import PhotogenicError, StoreError
 
 if TYPE_CHECKING:
@@ -17,37 +17,37 @@ if TYPE_CHECKING:
 
     from photogenic.warehouse.duckdb_store.database import Database
 
-__all__ = ["Cursor", "require_labels", "sql", "stream", "unbuilt"]
+__all__ = ["Cursor", "no_labels_error", "require_labels", "sql", "stream"]
 
-# Rows that are Python objects at one time: a few, since one row may be of megabytes. More would be no faster.
+# Rows that are Python objects at one time: few, since a row can have megabytes. More would not be faster.
 _ROWS = 64
 
 
 def require_labels(con: DuckDBPyConnection) -> None:
-    """Refuse to go on in a snapshot that no build has been in.
+    """Refuse a snapshot that was not built yet.
 
     Raises:
-        StoreError: it has facts and no relations computed from them.
+        StoreError: it has no computed relations.
     """
     query = "select 1 from duckdb_tables() where database_name = 'store' and table_name = 'photo_labels'"
     if not con.execute(query).fetchall():
-        raise unbuilt()
+        raise no_labels_error()
 
 
-def unbuilt() -> StoreError:
-    """What is said of a store that has facts and no labels."""
+def no_labels_error() -> StoreError:
+    """Return the error for a store without labels."""
     return StoreError("The store has no labels yet.", "a store that was built", "features build")
 
 
 def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
-    """The answer to one SELECT, from the newest snapshot.
+    """Run one SELECT on the newest snapshot.
 
     A column with values that polars has no type for (intervals, unions, infinite instants, 39 digits) is text.
 
     Args:
         db: the store.
         query: one statement that reads.
-        limit: at most so many rows are fetched.
+        limit: maximum number of rows to fetch.
 
     Raises:
         QueryError: DuckDB refused the query.
@@ -55,11 +55,11 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
     """
     import duckdb
 
-    from photogenic.warehouse.sql_guard.guard import reading
+    from photogenic.warehouse.sql_guard.guard import parse_read_only
 
     with db.read() as con:
         try:
-            statement = _bounded(con, reading(con, query), limit)
+            statement = _limit_pivot(con, parse_read_only(con, query), limit)
             answer = con.sql(statement)
             if answer is None:
                 raise no_rows(query)
@@ -67,23 +67,23 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
-            raise damage(error, db.layout) or refusal(query, error) from error
+            raise corruption_error(error, db.layout) or query_error(query, error) from error
 
 
 def _frame(con: DuckDBPyConnection, query: str, answer: DuckDBPyRelation, limit: int | None) -> pl.DataFrame:
     import polars as pl
 
-    from photogenic.warehouse.duckdb_store.exact_values import for_arrow, misfits, projected
+    from photogenic.warehouse.duckdb_store.exact_values import for_arrow, project, unsupported_columns
 
     def table(answer: DuckDBPyRelation) -> pa.Table:
         return (answer if limit is None else answer.limit(limit)).to_arrow_table()
 
     columns, texts = answer.columns, for_arrow(answer.columns, answer.types)
-    found = table(answer if texts is None else con.sql(projected(query, len(columns), texts)))
-    if wrong := misfits(found):
+    found = table(answer if texts is None else con.sql(project(query, len(columns), texts)))
+    if wrong := unsupported_columns(found):
         texts = for_arrow(columns, answer.types, wrong)
         assert texts is not None
-        found = table(con.sql(projected(query, len(columns), texts)))
+        found = table(con.sql(project(query, len(columns), texts)))
     frame = pl.from_arrow(found)
     assert isinstance(frame, pl.DataFrame)
     return frame
@@ -91,34 +91,34 @@ def _frame(con: DuckDBPyConnection, query: str, answer: DuckDBPyRelation, limit:
 
 @contextlib.contextmanager
 def stream(db: Database, query: str, *, limit: int | None = None, sample: int | None = None) -> Iterator[Cursor]:
-    """The answer to one SELECT while DuckDB computes it; the caller fetches as much as it needs.
+    """Run one SELECT and yield a cursor, from which the caller fetches as many rows as it needs.
 
     Args:
         db: the store.
         query: one statement that reads.
-        limit: the caller will fetch no more rows than these; more may come.
-        sample: that many of its rows, drawn at random from all, the same ones each time; None: all rows.
+        limit: the number of rows that the caller will fetch at most; the cursor may have more.
+        sample: size of a random sample of the rows, the same one each time. Default: all rows.
 
     Raises:
-        QueryError: DuckDB refused the query, or failed half-way through the rows.
+        QueryError: DuckDB refused the query, or failed while it produced the rows.
         StoreError: there is no store.
     """
     import duckdb
 
-    from photogenic.warehouse.duckdb_store.exact_values import sampled
-    from photogenic.warehouse.sql_guard.guard import reading
+    from photogenic.warehouse.duckdb_store.exact_values import sample_rows
+    from photogenic.warehouse.sql_guard.guard import parse_read_only
 
     def explained(error: Exception) -> PhotogenicError:
-        return damage(error, db.layout) or refusal(query, error)
+        return corruption_error(error, db.layout) or query_error(query, error)
 
     with db.read() as con:
         try:
-            statement = _bounded(con, reading(con, query), limit if sample is None else None)
+            statement = _limit_pivot(con, parse_read_only(con, query), limit if sample is None else None)
             answer = con.sql(statement)
             if answer is None:
                 raise no_rows(query)
             if sample is not None:
-                (statement,) = con.extract_statements(sampled(statement.query, answer.columns, sample))
+                (statement,) = con.extract_statements(sample_rows(statement.query, answer.columns, sample))
                 answer = con.sql(statement)
             yield Cursor(con, statement, answer, explained)
         except duckdb.InterruptException:
@@ -127,8 +127,8 @@ def stream(db: Database, query: str, *, limit: int | None = None, sample: int | 
             raise explained(error) from error
 
 
-def _bounded(con: DuckDBPyConnection, statement: Statement, limit: int | None) -> Statement:
-    """A PIVOT that looks its values up is computed whole, past the memory limit: of one, so many rows only."""
+def _limit_pivot(con: DuckDBPyConnection, statement: Statement, limit: int | None) -> Statement:
+    """Limit the rows of a PIVOT that looks up its values: DuckDB computes it as a whole, beyond the memory limit."""
     if limit is None or statement.type.name != "MULTI":
         return statement
     (bounded,) = con.extract_statements(f"select * from (\n{statement.query}\n) as answer limit {limit}")
@@ -136,7 +136,7 @@ def _bounded(con: DuckDBPyConnection, statement: Statement, limit: int | None) -
 
 
 class Cursor:
-    """One answer, to be taken once: as rows or as Arrow batches."""
+    """Result of one query, to be read once, as rows or as Arrow batches."""
 
     def __init__(
         self,
@@ -150,35 +150,36 @@ class Cursor:
         self.types: tuple[str, ...] = tuple(map(str, answer.types))
 
     def rows(self) -> Iterator[tuple[object, ...]]:
-        """Row by row, few of them in memory at a time; text stands for a value that Python has not."""
-        from photogenic.warehouse.duckdb_store.exact_values import Rows, projected
+        """Yield row by row, few of them in memory at a time. Values that Python cannot hold are text."""
+        from photogenic.warehouse.duckdb_store.exact_values import Rows, project
 
         how = Rows.of(self._answer.types)
         statement: Statement | str = self._statement
         if how is not None:
-            statement = projected(self._statement.query, len(self.columns), how.expressions)
-        # Not the relation's own rows(): those are all held in memory, past the memory limit.
+            statement = project(self._statement.query, len(self.columns), how.expressions)
+        # The rows() of the relation itself would hold all rows in memory, beyond the memory limit.
         self._con.execute(statement)
         while rows := self._con.fetchmany(_ROWS):
             yield from rows if how is None else how.restore(rows)
 
     def batches(self, batch: int = 2_048) -> pa.RecordBatchReader:
-        """As Arrow, typed as DuckDB types them; what Parquet has no type for is text.
+        """Return a reader of Arrow batches with DuckDB's types; columns without a type in Parquet are text.
 
-        The default is DuckDB's own batch.
+        Args:
+            batch: rows per batch. Default: the batch size of DuckDB.
 
         Raises:
-            QueryError: from the reader, where the query fails half-way through the rows.
-            StoreError: likewise, where the snapshot is damaged.
+            QueryError: from the reader, if the query fails while it produces the rows.
+            StoreError: from the reader, if the snapshot is damaged.
         """
         import pyarrow as pa
 
-        from photogenic.warehouse.duckdb_store.exact_values import for_arrow, projected
+        from photogenic.warehouse.duckdb_store.exact_values import for_arrow, project
 
         texts = for_arrow(self.columns, self._answer.types)
         answer = self._answer
         if texts is not None:
-            answer = self._con.sql(projected(self._statement.query, len(self.columns), texts))
+            answer = self._con.sql(project(self._statement.query, len(self.columns), texts))
         reader = answer.to_arrow_reader(batch)
 
         def sound() -> Iterator[pa.RecordBatch]:

@@ -1,4 +1,4 @@
-"""What DuckDB said about a query it refused, in three beats: the fact, what would do, what to type."""
+"""Errors for queries that DuckDB or the guard refused, with what was expected and a command to try."""
 
 from __future__ import annotations
 
@@ -9,19 +9,28 @@ from photogenic import sql
 from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.errors import QueryError
 
-__all__ = ["no_function", "no_relation", "no_rows", "no_text", "not_run", "out_of_reach", "refusal", "several"]
+__all__ = [
+    "no_function",
+    "no_relation",
+    "no_rows",
+    "no_text",
+    "not_a_relation",
+    "not_allowed",
+    "query_error",
+    "several_statements",
+]
 
 _READS = "a statement that reads: SELECT, FROM, DESCRIBE or SUMMARIZE"
 _TABLES = 'features sql "show tables"'
-_CAGE = f"{_READS}, on relations of the store; files and settings are out of its reach"
+_CAGE = f"{_READS}, on relations of the store; files and settings cannot be accessed"
 _CHANGES = frozenset(
     {"ALTER", "COPY_DATABASE", "CREATE", "CREATE_FUNC", "DELETE", "DROP", "INSERT", "MERGE", "MERGE_INTO", "UPDATE"}
 )
-"""Kinds of statements whose aim is other data."""
+"""Kinds of statements that change data."""
 
 
-def refusal(query: str, error: Exception) -> QueryError:
-    """The error to raise for what DuckDB raised."""
+def query_error(query: str, error: Exception) -> QueryError:
+    """Return the error to raise for an exception of DuckDB."""
     kind, _, what = str(error).partition("Error: ")
     fact, _, place = what.partition("\n")
     about = _relations_in(query)
@@ -40,62 +49,63 @@ def refusal(query: str, error: Exception) -> QueryError:
         return QueryError(in_query, _CAGE, _TABLES)
     if kind.startswith("Out of Memory"):
         return QueryError(
-            in_query, "an answer that fits the memory limit", "FEATURES_MEMORY_LIMIT=8GB features sql ..."
+            in_query, "a query that fits into the memory limit", "FEATURES_MEMORY_LIMIT=8GB features sql ..."
         )
-    return QueryError(in_query, f"sound SQL at the mark\n{place}" if "^" in place else "", show)
+    return QueryError(in_query, f"valid SQL at the mark\n{place}" if "^" in place else "", show)
 
 
 def no_rows(query: str) -> QueryError:
-    """For a statement that is none, or gives nothing back."""
+    """Return the error for an empty statement, or one that returns no rows."""
     return QueryError(f"The statement gives no rows: {_short(query)}", _READS, _TABLES)
 
 
 def no_text(query: str) -> QueryError:
-    """For half a letter of UTF-16, or bytes that are no UTF-8."""
+    """Return the error for a query that is not valid UTF-8 or has a lone surrogate."""
     shown = _short(query).encode("ascii", "backslashreplace").decode()
     return QueryError(f"The statement is not text in UTF-8: {shown}", _READS, _TABLES)
 
 
-def several(query: str, n: int) -> QueryError:
-    """For statements of which only one would be answered."""
+def several_statements(query: str, n: int) -> QueryError:
+    """Return the error for a query of several statements."""
     return QueryError(
-        f"There are {n} statements, and one is answered at a time: {_short(query)}", _READS, "send them one by one"
+        f"There are {n} statements, and only one can run at a time: {_short(query)}", _READS, "send them one by one"
     )
 
 
-def not_run(query: str, kind: str) -> QueryError:
-    """For a statement, or a part of one, that does more than read."""
-    word = {"MULTI": "This form of PIVOT", "EXPLAIN": "EXPLAIN of what is no query"}.get(kind, kind.replace("_", " "))
+def not_allowed(query: str, kind: str) -> QueryError:
+    """Return the error for a statement, or a part of one, that does more than read."""
+    words = {"MULTI": "This form of PIVOT", "EXPLAIN": "EXPLAIN of a statement that is not a query"}
+    word = words.get(kind, kind.replace("_", " "))
     if kind in _CHANGES:
-        return _no_change(f"Nothing can be changed here, and {word} would: {_short(query)}")
-    return QueryError(f"{word} is not run here: {_short(query)}", _CAGE, _TABLES)
+        return _no_change(f"{word} would change data, and queries can only read: {_short(query)}")
+    return QueryError(f"{word} is not allowed here: {_short(query)}", _CAGE, _TABLES)
 
 
 def no_function(query: str, name: str, allowed: list[str], *, known: bool) -> QueryError:
-    """For a function that nobody may use, or that DuckDB does not know."""
+    """Return the error for a function that is not allowed, or that does not exist."""
     if known:
-        what, expected = f"The function {name} is not run here", "functions that compute from values and relations"
-        return QueryError(f"{what}: {_short(query)}", f"{expected}; files and settings are out of its reach", _TABLES)
+        what, expected = f"The function {name} is not allowed here", "functions that compute from values and relations"
+        return QueryError(f"{what}: {_short(query)}", f"{expected}; files and settings cannot be accessed", _TABLES)
     near = difflib.get_close_matches(name.lower(), allowed, n=1)
     expected = f"perhaps {near[0]}" if near else "a function of DuckDB"
     return QueryError(f"There is no function {name}: {_short(query)}", expected, _TABLES)
 
 
-def out_of_reach(query: str, name: str) -> QueryError:
-    """For a file, or what tells of the machine, in place of a relation."""
-    return QueryError(f"{name} is no relation of the store: {_short(query)}", _CAGE, _TABLES)
+def not_a_relation(query: str, name: str) -> QueryError:
+    """Return the error for a file, or a system view that describes the machine, in place of a relation."""
+    return QueryError(f"{name} is not a relation of the store: {_short(query)}", _CAGE, _TABLES)
 
 
 def _no_change(what: str) -> QueryError:
-    return QueryError(what, f"{_READS}; the snapshot is not written to", "features ingest --help")
+    return QueryError(what, f"{_READS}; the snapshot is read-only", "features ingest --help")
 
 
 def no_relation(name: str) -> QueryError:
-    """For a name that no relation has."""
+    """Return the error for a relation that does not exist."""
     if name in sql.RELATIONS:
         return QueryError(f"The relation {name} has not been computed yet.", "a store that was built", "features build")
     near = difflib.get_close_matches(name, [*sql.RELATIONS, *sql.VIEWS], n=3)
-    expected = f"one of the relations; near it: {', '.join(near)}" if near else "one of the relations"
+    expected = f"one of the relations; similar names: {', '.join(near)}" if near else "one of the relations"
     return QueryError(f"There is no relation {name}.", expected, f"features sql --show {near[0]}" if near else _TABLES)
 
 
@@ -109,7 +119,7 @@ def _near_columns(name: str, about: list[str], place: str) -> str:
 
 
 def _relations_in(query: str) -> list[str]:
-    """The relations that the query names, in the order in which it does."""
+    """Return the relations that the query names, in order of appearance."""
     known = {*sql.RELATIONS, *sql.VIEWS}
     return list(dict.fromkeys(word for word in re.findall(r"\w+", query.lower()) if word in known))
 

@@ -1,4 +1,4 @@
-"""The machine's share that a store may take: one frozen value object, read from the environment once."""
+"""Limits for memory, threads and lock time of a store, read from the environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from photogenic.warehouse.errors import InputError
-from photogenic.warehouse.processes.threads import available
+from photogenic.warehouse.processes.threads import available_cores
 from photogenic.warehouse.user_modules import user_modules
 
 __all__ = ["Settings", "check_environment", "default_store"]
@@ -25,12 +25,12 @@ class Settings:
     """Limits of DuckDB and of the writer's lock.
 
     Attributes:
-        memory_limit: DuckDB's buffer memory, such as `3GB` or `500MiB`; the process stays about 1 GB above it.
-        threads: worker threads of SQL, of decoding, of search and of training.
-        lock_timeout_s: how long a second writer waits before it gives up, in seconds.
+        memory_limit: DuckDB's buffer memory, e.g. `3GB` or `500MiB`; the process takes about 1 GB more.
+        threads: number of worker threads of SQL, decoding, search and training.
+        lock_timeout_s: seconds that a second writer waits for the lock.
 
     Raises:
-        InputError: one of them is out of its range.
+        InputError: a value is out of its range.
     """
 
     memory_limit: str
@@ -47,10 +47,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """`FEATURES_MEMORY_LIMIT`, `FEATURES_THREADS`, `FEATURES_LOCK_TIMEOUT`, else the machine's measure.
+        """Read `FEATURES_MEMORY_LIMIT`, `FEATURES_THREADS` and `FEATURES_LOCK_TIMEOUT`; defaults depend on the machine.
 
         Raises:
-            InputError: one of them cannot be used.
+            InputError: a variable has an invalid value.
         """
         memory = os.environ.get("FEATURES_MEMORY_LIMIT")
         if memory:
@@ -67,10 +67,10 @@ _SECONDS = "a number of seconds, from 0 to 1,000,000,000"
 
 
 def check_environment() -> Settings:
-    """The settings, once every variable of ours has been looked at.
+    """Check every environment variable of the program and return the settings.
 
     Raises:
-        InputError: one of them cannot be used; it is named.
+        InputError: a variable has an invalid value; the message names it.
     """
     settings = Settings.from_environment()
     for name, choices in (("FEATURES_GPU", ("0", "1")), ("FEATURES_LOG_FORMAT", ("text", "json"))):
@@ -88,14 +88,14 @@ def check_environment() -> Settings:
 
 
 def default_store() -> Path:
-    """`$FEATURES_STORE`, else `./store`."""
+    """Return the folder of the store: `$FEATURES_STORE`, else `./store`."""
     return Path(os.environ.get("FEATURES_STORE") or "store")
 
 
 def _threads() -> int:
     text = os.environ.get("FEATURES_THREADS")
     if not text:
-        return min(available(), _MOST_THREADS)
+        return min(available_cores(), _MOST_THREADS)
     if re.fullmatch(r" *\d{1,9} *", text, re.ASCII) is None or not 1 <= int(text) <= _MOST_THREADS:
         raise InputError(f"FEATURES_THREADS is {text!r}.", _WHOLE, "unset FEATURES_THREADS")
     return int(text)
@@ -115,7 +115,7 @@ def _seconds() -> float:
 
 
 def _refuse_memory(name: str, text: str, remedy: str) -> None:
-    """DuckDB takes more spellings than it should: it reads -1GB as no limit at all."""
+    """Refuse sizes that DuckDB would misread: it takes -1GB for no limit."""
     match = _SIZE.fullmatch(text) if isinstance(text, str) else None
     if match is not None:
         unit = match[2].upper()
@@ -133,6 +133,6 @@ def _refuse_memory(name: str, text: str, remedy: str) -> None:
 
 
 def _quarter_of_memory() -> str:
-    """Between 1 and 4 GB: wide enough for 40 million swipes, narrow enough to share a laptop."""
+    """Return a quarter of the memory of the machine, 1 to 4 GB: enough for 40 million swipes."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return f"{min(max(total // 4, 10**9), 4 * 10**9) // 10**6}MB"

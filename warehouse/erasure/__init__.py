@@ -1,4 +1,4 @@
-"""Delete rows of erased people, and remember whom not to take in again."""
+"""Delete the rows of erased people, and refuse their data when it arrives again."""
 
 from __future__ import annotations
 

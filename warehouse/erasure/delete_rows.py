@@ -1,10 +1,10 @@
-"""Remove people from every relation, and look for what is left of them.
+"""Remove people from every relation, and search for traces of them.
 
-1. `name`: whose rows, photos, bytes, accounts and heads are meant, as temporary tables `gone_*`.
-2. `forget`: their rows go; rows of others that mention them lose the text, or are put right.
-3. `remains`: looks into every column of every table, whatever it is called.
+1. `select_erased` selects the users, photos, bytes, accounts and heads concerned, as temporary tables `gone_*`.
+2. `delete_rows` deletes their rows, and redacts or corrects rows of other people that mention them.
+3. `find_remains` searches every column of every table.
 
-`Database.compact` then writes the file anew: what DuckDB frees it does not wipe.
+`Database.compact` then rewrites the file, since DuckDB does not overwrite the blocks that it frees.
 """
 
 from __future__ import annotations
@@ -15,16 +15,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args, get_type_hints
 
 from photogenic import sql
-from photogenic.warehouse.erasure.id_words import CHUNK, Words, escaped, patterns
+from photogenic.warehouse.erasure.id_words import CHUNK, IdWords, escape_re2, re2_patterns
 from photogenic.warehouse.labels.options import LabelOptions
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["LEAST_BYTES", "Gone", "forget", "known", "left_alone", "mentions", "name", "remains", "words_of"]
+__all__ = [
+    "LEAST_BYTES",
+    "ErasedRecords",
+    "delete_rows",
+    "find_mentions",
+    "find_remains",
+    "id_words",
+    "known_users",
+    "select_erased",
+    "unchanged_mentions",
+]
 
 LEAST_BYTES = 6
-"""Shorter ids cannot be told apart from chance among bytes or within words."""
+"""Least length of an id, in bytes, that is searched for within text and files: shorter ones occur there by chance."""
 
 _ROWS = {
     "users": "user_id in (from gone_users)",
@@ -42,7 +52,7 @@ _ROWS = {
     "neighbours": "photo_id in (from gone_photos) or neighbour_id in (from gone_photos)",
     "near_duplicates": "photo_id in (from gone_photos) or other_id in (from gone_photos)",
 }
-"""Base table -> which of its rows are theirs."""
+"""Base table -> condition on the rows of erased people."""
 
 _TEXTS = {
     "rejects": ("raw", "detail", "source"),
@@ -53,19 +63,19 @@ _TEXTS = {
     "runs": ("hyperparameters", "results"),  # values of slices
     "builds": ("options",),
 }
-"""Base table -> free text that may mention them. `raw` and `detail` go as a whole, elsewhere the id is struck out.
-Hashtags that are or have an id are taken out of their lists.
+"""Base table -> columns of free text that may mention erased people. `raw` and `detail` become NULL; in other columns
+only the id is redacted. Hashtags that contain an id are removed from their lists.
 """
 
 _WHOLE = {"raw", "detail"}
 _JSON = {"hyperparameters", "results", "options"}
-_LEFT = {"photos": ("path", "url"), "fetch_attempts": ("url",), "crawl_targets": ("target",)}
-"""Base table -> what others' photos and walks need: where their bytes are, and by which hashtag they were found."""
+_UNCHANGED = {"photos": ("path", "url"), "fetch_attempts": ("url",), "crawl_targets": ("target",)}
+"""Base table -> columns that photos and crawls of other people need and that stay: paths, URLs, hashtags."""
 
-_OURS = frozenset(
+_OPTION_WORDS = frozenset(
     word for kind in get_type_hints(LabelOptions).values() for word in get_args(kind) if isinstance(word, str)
 )
-"""Texts of options that are ours, whatever people are called."""
+"""Values of options, which are not redacted even if an id has the same text."""
 
 _IDS = """
 from (
@@ -80,16 +90,16 @@ select distinct id
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """What an erase is about.
+class ErasedRecords:
+    """The records that an erase removes.
 
     Attributes:
-        users: their ids.
-        photos: of theirs.
-        sha256s: of pictures that nobody else's photo shares.
+        users: ids of the erased users.
+        photos: ids of their photos.
+        sha256s: digests of their images, without those that photos of other users share.
         targets: crawl targets that are their accounts.
-        runs: heads that learned from them: run_id -> how many of them.
-        kept_photos: heads that learned from photos of theirs; some keep vectors of what they learned from.
+        runs: run_id of each head trained on them -> number of erased users.
+        kept_photos: run_ids of heads trained on their photos; some heads store vectors of training photos.
     """
 
     users: tuple[str, ...]
@@ -100,14 +110,14 @@ class Gone:
     kept_photos: tuple[str, ...]
 
 
-def known(con: DuckDBPyConnection, user_ids: Sequence[str]) -> set[str]:
-    """Those of the ids that stand for somebody in the warehouse."""
+def known_users(con: DuckDBPyConnection, user_ids: Sequence[str]) -> set[str]:
+    """Return those ids that occur as users in the warehouse."""
     rows = con.execute(sql.read("erase/known"), {"ids": list(user_ids)}).fetchall()
     return {user_id for (user_id,) in rows}
 
 
-def name(con: DuckDBPyConnection, user_ids: Sequence[str]) -> Gone:
-    """Make the temporary tables `gone_users`, `gone_photos`, `gone_bytes`, `gone_targets`; say what is in them."""
+def select_erased(con: DuckDBPyConnection, user_ids: Sequence[str]) -> ErasedRecords:
+    """Create the temporary tables `gone_users`, `gone_photos`, `gone_bytes`, `gone_targets`; return their rows."""
     con.execute("create or replace temp table gone_users as select unnest($1::varchar[]) as user_id", [list(user_ids)])
     for table in ("gone_photos", "gone_bytes", "gone_targets"):
         con.execute(f"create or replace temp table {table} as {sql.read(f'erase/{table}')}")
@@ -116,13 +126,16 @@ def name(con: DuckDBPyConnection, user_ids: Sequence[str]) -> Gone:
         for table in ("gone_users", "gone_photos", "gone_bytes", "gone_targets")
     )
     runs = con.execute(f"{sql.read('erase/gone_runs')} order by run_id").fetchall()
-    return Gone(
+    return ErasedRecords(
         users, photos, sha256s, targets, {run_id: n for run_id, n, _ in runs}, tuple(r for r, _, own in runs if own)
     )
 
 
-def forget(con: DuckDBPyConnection, gone: Gone, runs_removed: Sequence[str] = ()) -> dict[str, int]:
-    """Delete and strike out, in the open transaction, after `name`. Rows by table; texts as `TABLE.COLUMN`."""
+def delete_rows(con: DuckDBPyConnection, gone: ErasedRecords, runs_removed: Sequence[str] = ()) -> dict[str, int]:
+    """Delete rows and redact text in the open transaction, after `select_erased`.
+
+    Returns: number of rows by table, and of texts by `TABLE.COLUMN`.
+    """
     counts = {}
     for table, theirs in _ROWS.items():
         counts[table] = _changed(con, f"delete from facts.{table} where {theirs}")
@@ -133,27 +146,25 @@ def forget(con: DuckDBPyConnection, gone: Gone, runs_removed: Sequence[str] = ()
         where near_duplicates.cluster_id = renamed.cluster_id and renamed.cluster_id in (from gone_photos)
         """
     )
-    words = words_of(con, gone)
+    words = id_words(con, gone)
     for table, column, kept in _mentions(con, words):
         counts[f"{table}.{column}"] = counts.get(f"{table}.{column}", 0) + _replace(con, table, column, kept)
     for run_id, results in con.execute("select run_id, results from facts.runs").fetchall():
         if run_id in gone.runs:
-            told = json.loads(results)
-            told["trained_on_erased"] = told.get("trained_on_erased", 0) + gone.runs[run_id]
+            facts = json.loads(results)
+            facts["trained_on_erased"] = facts.get("trained_on_erased", 0) + gone.runs[run_id]
             if run_id in runs_removed:
-                told["weights"] = "removed"
-            con.execute("update facts.runs set results = $1 where run_id = $2", [json.dumps(told), run_id])
+                facts["weights"] = "removed"
+            con.execute("update facts.runs set results = $1 where run_id = $2", [json.dumps(facts), run_id])
     return {what: n for what, n in counts.items() if n}
 
 
-def remains(con: DuckDBPyConnection, gone: Gone) -> list[str]:
-    """Columns of any table that hold one of their ids as a value, or bytes of theirs by digest, and free texts that
-    mention one, with how many rows.
-    """
+def find_remains(con: DuckDBPyConnection, gone: ErasedRecords) -> list[str]:
+    """Return the columns that still hold or mention an erased id or digest, with the number of rows."""
     name_again = {"gone_users": gone.users, "gone_photos": gone.photos, "gone_bytes": gone.sha256s}
     ids = sorted({*gone.users, *gone.photos, *gone.targets})
     found = []
-    for table, column, kept in _mentions(con, words_of(con, gone)):
+    for table, column, kept in _mentions(con, id_words(con, gone)):
         found.append(f"facts.{table}.{column}: {len(kept)}")
     for table, column, is_list in _texts(con):
         if column == "sha256" or column.endswith("_id") or column == "target":
@@ -169,34 +180,34 @@ def remains(con: DuckDBPyConnection, gone: Gone) -> list[str]:
     return found
 
 
-def words_of(con: DuckDBPyConnection, gone: Gone) -> Words:
-    """Their ids as words, and which longer ids of others are not meant."""
+def id_words(con: DuckDBPyConnection, gone: ErasedRecords) -> IdWords:
+    """Return a matcher for the erased ids that skips longer ids of other people."""
     ids = sorted({*gone.users, *gone.photos})
     longer: set[str] = set()
     for start in range(0, len(ids), CHUNK):
-        pattern = "|".join(map(escaped, ids[start : start + CHUNK]))
+        pattern = "|".join(map(escape_re2, ids[start : start + CHUNK]))
         longer.update(id_ for (id_,) in con.execute(_IDS + "where regexp_matches(id, $1)", [pattern]).fetchall())
-    return Words(ids, longer - {*ids})
+    return IdWords(ids, longer - {*ids})
 
 
-def left_alone(con: DuckDBPyConnection, gone: Gone) -> dict[str, int]:
-    """Where an id of theirs is a word of what others' photos need: `TABLE.COLUMN` -> how many rows."""
-    words = words_of(con, gone)
+def unchanged_mentions(con: DuckDBPyConnection, gone: ErasedRecords) -> dict[str, int]:
+    """Count the mentions that stay because photos of other people need them: `TABLE.COLUMN` -> number of rows."""
+    words = id_words(con, gone)
     found: dict[str, int] = {}
-    for table, columns in _LEFT.items():
+    for table, columns in _UNCHANGED.items():
         for column in columns:
             n = sum(n for text, n in _matching(con, table, column, words) if words.has(text))
             found |= {f"{table}.{column}": n} if n else {}
     return found
 
 
-def _mentions(con: DuckDBPyConnection, words: Words) -> Iterator[tuple[str, str, dict[str, str | None]]]:
-    """Base table, column, and what becomes of those of its texts that mention them."""
+def _mentions(con: DuckDBPyConnection, words: IdWords) -> Iterator[tuple[str, str, dict[str, str | None]]]:
+    """Yield base table, column, and for each text that mentions an erased id its replacement."""
     for table, columns in _TEXTS.items():
         for column in columns:
             kept: dict[str, str | None] = {}
             for text, _ in _matching(con, table, column, words):
-                struck = words.struck_out_of_json(text, _OURS) if column in _JSON else words.struck_out(text)
+                struck = words.redact_json(text, _OPTION_WORDS) if column in _JSON else words.redact(text)
                 if struck != text:
                     kept[text] = None if column in _WHOLE else struck
             if kept:
@@ -206,18 +217,18 @@ def _mentions(con: DuckDBPyConnection, words: Words) -> Iterator[tuple[str, str,
         yield "photos", "hashtags", kept
 
 
-def _matching(con: DuckDBPyConnection, table: str, column: str, words: Words) -> list[tuple[str, int]]:
-    """Distinct texts of a column, or elements of its lists, that may mention them, and in how many rows."""
+def _matching(con: DuckDBPyConnection, table: str, column: str, words: IdWords) -> list[tuple[str, int]]:
+    """Return the distinct texts or list elements of a column that may mention an erased id, and how many rows."""
     value = f"unnest({column})" if column == "hashtags" else column
     found: dict[str, int] = {}
-    for pattern in patterns(words.ids):
+    for pattern in re2_patterns(words.ids):
         query = f"select value, count(*) from (select {value} as value from facts.{table})"
         found |= con.execute(f"{query} where regexp_matches(value, $1) group by value", [pattern]).fetchall()
     return sorted(found.items())
 
 
 def _replace(con: DuckDBPyConnection, table: str, column: str, kept: dict[str, str | None]) -> int:
-    """Put other texts in the place of some; elements of lists are taken out. The number of rows."""
+    """Replace texts of a column, or remove elements of its lists. Returns the number of rows."""
     if column == "hashtags":
         gone = "list_filter(hashtags, lambda tag: not list_contains($1, tag))"
         return _changed(con, f"update facts.{table} set hashtags = {gone} where list_has_any(hashtags, $1)", [[*kept]])
@@ -232,15 +243,15 @@ def _replace(con: DuckDBPyConnection, table: str, column: str, kept: dict[str, s
     return n
 
 
-def mentions(con: DuckDBPyConnection, ids: Sequence[str]) -> set[str]:
-    """Those ids that stand within some value of others: a longer id, a path, a hashtag."""
+def find_mentions(con: DuckDBPyConnection, ids: Sequence[str]) -> set[str]:
+    """Return those ids that occur within a value of other people: a longer id, a path, a hashtag."""
     found: set[str] = set()
     long = [id_ for id_ in ids if len(id_.encode()) >= LEAST_BYTES]
     for table, column, is_list in _texts(con):
         value = f"unnest({column})" if is_list else column
         for start in range(0, len(long), CHUNK):
             part = long[start : start + CHUNK]
-            pattern = "|".join(map(escaped, part))
+            pattern = "|".join(map(escape_re2, part))
             query = f"select distinct value from (select {value} as value from {table}) where regexp_matches(value, $1)"
             for (text,) in con.execute(query, [pattern]).fetchall():
                 found.update(id_ for id_ in part if id_ in text)
@@ -248,7 +259,7 @@ def mentions(con: DuckDBPyConnection, ids: Sequence[str]) -> set[str]:
 
 
 def _texts(con: DuckDBPyConnection) -> Iterator[tuple[str, str, bool]]:
-    """Every column of text in every table: quoted table, column, whether it is a list."""
+    """Yield every text column of every table: quoted table, column, whether it is a list."""
     rows = con.execute(
         "select schema_name, table_name, column_name, data_type from duckdb_columns()"
         " join duckdb_tables() using (database_name, schema_name, table_name)"

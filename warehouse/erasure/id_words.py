@@ -1,7 +1,7 @@
-"""Ids of erased people as words of other people's texts: told apart from longer ids that they are part of.
+"""Find and redact ids of erased people in text, but not where they are part of a longer id of another person.
 
-A word ends where neither a letter nor a digit follows, so `kilroy-42` is a word of `kilroy-42.csv`. In
-`kilroy-42-junior` it is one too, unless somebody of that name is known: then it is their id, and stays.
+An id matches where no letter or digit precedes or follows it, so `kilroy-42` matches in `kilroy-42.csv`. It also
+matches in `kilroy-42-junior`, unless that is the id of another user: then the text stays.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["CHUNK", "Words", "escaped", "patterns"]
+__all__ = ["CHUNK", "IdWords", "escape_re2", "re2_patterns"]
 
 CHUNK = 200
-"""Words in one regular expression."""
+"""Number of ids in one regular expression."""
 
 
-class Words:
-    """Finds and strikes out.
+class IdWords:
+    """Matcher for a set of ids.
 
     Args:
-        ids: of erased people and their photos.
-        longer: ids of others that one of these is part of.
+        ids: ids of erased people and of their photos.
+        longer: ids of other people that contain one of these.
     """
 
     def __init__(self, ids: Iterable[str], longer: Iterable[str] = ()) -> None:
@@ -32,35 +32,35 @@ class Words:
         keep = "|".join(map(re.escape, kept))
         self._chunks = [
             re.compile(rf"(?<![^\W_])(?:({keep or '(?!)'})|(?:{'|'.join(part)}))(?![^\W_])")
-            for part in _chunked([re.escape(spelt) for id_ in self.ids for spelt in _spellings(id_)])
+            for part in _chunks([re.escape(spelt) for id_ in self.ids for spelt in _spellings(id_)])
         ]
 
-    def struck_out(self, text: str) -> str:
-        """The text without the ids."""
+    def redact(self, text: str) -> str:
+        """Return the text with each id replaced by `(erased)`."""
         for words in self._chunks:
             text = words.sub(lambda found: found[0] if found[1] is not None else "(erased)", text)
         return text
 
     def has(self, text: str) -> bool:
-        """Whether an id is a word of the text."""
-        return self.struck_out(text) != text
+        """Whether the text contains an id as a word."""
+        return self.redact(text) != text
 
     def is_one(self, text: str) -> bool:
-        """Whether a text, such as a hashtag, is an id, in capitals or not, or has one as a word."""
+        """Whether a text, such as a hashtag, equals an id in any case, or contains one as a word."""
         return text.casefold() in self._whole or self.has(text)
 
-    def struck_out_of_json(self, text: str, ours: frozenset[str] = frozenset()) -> str:
-        """JSON without the ids in its texts; numbers, names and texts that are `ours` stay. No JSON: as a text."""
+    def redact_json(self, text: str, ours: frozenset[str] = frozenset()) -> str:
+        """Redact the strings of a JSON text, except keys and the strings in `ours`. Other text: as in `redact`."""
         try:
-            told = json.loads(text)
+            value = json.loads(text)
         except ValueError:
-            return self.struck_out(text)
-        kept = self._within(told, ours)
-        return text if kept == told else json.dumps(kept)
+            return self.redact(text)
+        kept = self._within(value, ours)
+        return text if kept == value else json.dumps(kept)
 
     def _within(self, value: Any, ours: frozenset[str]) -> Any:
         if isinstance(value, str):
-            return value if value in ours else self.struck_out(value)
+            return value if value in ours else self.redact(value)
         if isinstance(value, list):
             return [self._within(item, ours) for item in value]
         if isinstance(value, dict):
@@ -68,22 +68,22 @@ class Words:
         return value
 
 
-def patterns(ids: Sequence[str]) -> Iterable[str]:
-    """Regular expressions of RE2, whose matches include every text that has one of the ids as a word."""
-    spelt = [escaped(spelling) for id_ in ids for spelling in _spellings(id_)]
-    for part in _chunked(spelt):
+def re2_patterns(ids: Sequence[str]) -> Iterable[str]:
+    """Yield RE2 patterns that match every text that has one of the ids as a word, and some others."""
+    spelt = [escape_re2(spelling) for id_ in ids for spelling in _spellings(id_)]
+    for part in _chunks(spelt):
         yield rf"(?i)(^|[^\pL\pN])(?:{'|'.join(part)})($|[^\pL\pN])"
 
 
-def escaped(text: str) -> str:
-    """For RE2, which knows fewer escapes than Python."""
+def escape_re2(text: str) -> str:
+    """Escape a text for RE2, which supports fewer escapes than Python."""
     return re.sub(r"([^\w\s-])", r"\\\1", text, flags=re.ASCII) if text.isascii() else re.escape(text)
 
 
 def _spellings(id_: str) -> list[str]:
-    """As it is, and as JSON writes it within quotes."""
+    """Return the id unchanged and as JSON escapes it within quotes."""
     return list(dict.fromkeys((id_, json.dumps(id_)[1:-1], json.dumps(id_, ensure_ascii=False)[1:-1])))
 
 
-def _chunked(items: list[str]) -> Iterable[list[str]]:
+def _chunks(items: list[str]) -> Iterable[list[str]]:
     return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))

@@ -1,12 +1,12 @@
-"""Who was erased, known by nothing but salted hashes: so that no road brings them back.
+"""Salted hashes of erased people, so that ingest, crawl, fetch and restore refuse their data.
 
     erased/salt            32 random bytes in hex, readable by the owner of the store only
-    erased/tombstones      one line per user, photo, crawl target or picture: SHA-256 of salt, kind and id; then one of
-                           all that. The id of a picture is the SHA-256 of its bytes
-    erased/others/NAME/    the same two files of another store, whose erased people count here too
+    erased/tombstones      one line per user, photo, crawl target or image: SHA-256 of salt, kind and id; then one line
+                           with a checksum of them all. The id of an image is the SHA-256 of its bytes
+    erased/others/NAME/    the same two files of another store, whose erased people are refused here too
 
-Without the salt nobody can tell from a hash whose it is; with it, one can only ask about an id that one knows.
-In SQL the macro `was_erased(kind, id)` asks.
+Without the salt a hash cannot be linked to an id; with the salt, only ids that are known already can be checked.
+In SQL the macro `was_erased(kind, id)` checks an id.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from photogenic.warehouse.storage.layout import Layout, write_atomically
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Kind", "Tombstones", "erasures", "unless_erased"]
+__all__ = ["Kind", "Tombstones", "count_erasures", "discard_if_erased"]
 
 Kind = Literal["user", "photo", "target", "bytes"]
 
-_SEAL = "="
-"""Begins the last line: a digest of salt and lines. Stores of earlier versions have none."""
+_CHECKSUM_PREFIX = "="
+"""Prefix of the last line, a digest of salt and lines. Stores of earlier versions have no such line."""
 
 
 class Tombstones:
-    """Of one store, as they are now.
+    """The tombstones of one store.
 
     Args:
-        layout: the store.
+        layout: paths of the store.
 
     Raises:
-        StoreError: there are some, and the salt that they were made with is absent, not ours to read, or another.
+        StoreError: there are tombstones, and their salt is absent, unreadable or different.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -56,27 +56,27 @@ class Tombstones:
         return len(self._held) + sum(len(held) for _, held in self._others)
 
     def hash(self, kind: Kind, id_: str) -> str:
-        """64 hex digits."""
+        """Return the salted hash of an id, 64 hex digits."""
         return _hash(self._salt, kind, id_)
 
-    def holds(self, kind: Kind, id_: str) -> bool:
-        """Whether that one was erased."""
+    def contains(self, kind: Kind, id_: str) -> bool:
+        """Whether the id was erased."""
         return any(_hash(salt, kind, id_) in held for salt, held in self.salted())
 
     def add(self, erased: Iterable[tuple[Kind, str]]) -> None:
-        """Remember them, durably."""
+        """Add ids and sync the file to disk."""
         if not self._salt:
             if not self._salt_path.exists():
                 write_atomically(self._salt_path, secrets.token_hex(32).encode(), mode=0o600)
             self._salt = _read_salt(self._salt_path)
-        named = {(kind, name) for kind, id_ in erased for name in (id_, _as_read_now(id_))}
+        named = {(kind, name) for kind, id_ in erased for name in (id_, _current_spelling(id_))}
         self._remember(self._path, self._held | {self.hash(kind, id_) for kind, id_ in named})
 
     def merge(self, folder: Path) -> None:
-        """Remember, durably, everybody whose tombstones lie in another `erased` folder.
+        """Add the tombstones of another `erased` folder and sync the files to disk.
 
         Raises:
-            StoreError: their salt is absent, damaged or not ours to read.
+            StoreError: its salt is absent, damaged or unreadable.
         """
         given = [folder, *sorted((folder / "others").glob("*/"))]
         for held in (one for one in given if _lines(one / "tombstones")):
@@ -96,7 +96,7 @@ class Tombstones:
                 self._others = [one for one in self._others if one[0] != salt] + [(salt, hashes)]
 
     def prepare(self, con: DuckDBPyConnection) -> None:
-        """Make the macro `was_erased(kind, id)` on a connection; where nobody was erased it costs nothing."""
+        """Create the macro `was_erased(kind, id)` on a connection; without erased people it is the constant false."""
         import pyarrow as pa
 
         if not len(self):
@@ -112,7 +112,7 @@ class Tombstones:
         con.execute(f"create or replace temp macro was_erased(kind, id) as ({asked})")
 
     def salted(self) -> list[tuple[str, frozenset[str]]]:
-        """Salts with what was hashed with them; to be kept from whoever may not read the store."""
+        """Return each salt with the hashes made with it. Only users who may read the store may see them."""
         return ([(self._salt, self._held)] if self._held else []) + self._others
 
     def _remember(self, path: Path, held: frozenset[str]) -> None:
@@ -122,28 +122,30 @@ class Tombstones:
 
 
 @contextlib.contextmanager
-def unless_erased(layout: Layout, *made: Path) -> Iterator[None]:
-    """Around whatever makes files or folders of the store without the writer's lock: none outlives an erase meanwhile.
+def discard_if_erased(layout: Layout, *made: Path) -> Iterator[None]:
+    """Context manager for code that creates files of the store without the writer's lock.
+
+    If people are erased before it ends, the files are removed.
 
     Raises:
-        StoreError: people were erased before it was finished; what was made is gone.
+        StoreError: people were erased in the meantime; the new files were removed.
     """
-    before = erasures(layout)
+    before = count_erasures(layout)
     yield
-    if layout.erase_journal.exists() or erasures(layout) != before:
+    if layout.erase_journal.exists() or count_erasures(layout) != before:
         for path in made:
             if path.is_dir():
                 shutil.rmtree(path)
             path.unlink(missing_ok=True)
         raise StoreError(
-            f"People were erased from the store while {made[0].name} was made of what it held before.",
-            "a store without an erase under way",
+            f"People were erased from the store while {made[0].name} was made from the data before.",
+            "a store without a running erase",
             "run the same command again",
         )
 
 
-def erasures(layout: Layout) -> int:
-    """How many times people were erased from the store."""
+def count_erasures(layout: Layout) -> int:
+    """Return the number of erases that the store has had."""
     return len(list((layout.erased / "receipts").glob("*.json")))
 
 
@@ -151,8 +153,8 @@ def _hash(salt: str, kind: Kind, id_: str) -> str:
     return hashlib.sha256(f"{salt}{kind}:{id_}".encode()).hexdigest()
 
 
-def _as_read_now(id_: str) -> str:
-    """The id that files give today to whom an older store calls `17.0`: 17, as in sql/ingest/values.sql."""
+def _current_spelling(id_: str) -> str:
+    """Return the current spelling of an id of an older store: 17 for `17.0`, as in sql/ingest/values.sql."""
     found = re.fullmatch(r"(-?(?:0|[1-9][0-9]*))[.]0+", id_)
     return found[1] if found else id_
 
@@ -162,21 +164,21 @@ def _lines(path: Path) -> list[str]:
 
 
 def _hashes(path: Path, salt: str) -> frozenset[str]:
-    """Checked: with a hash or the salt rotten, erased people could come back."""
+    """Read the hashes and verify their checksum: with a damaged hash or salt, erased people could be ingested again."""
     lines = _lines(path)
-    held = frozenset(line for line in lines if not line.startswith(_SEAL))
-    seals = [line for line in lines if line.startswith(_SEAL)]
-    if seals and seals != [_seal(held, salt)]:
-        raise _untold(f"{path} is damaged")
+    held = frozenset(line for line in lines if not line.startswith(_CHECKSUM_PREFIX))
+    seals = [line for line in lines if line.startswith(_CHECKSUM_PREFIX)]
+    if seals and seals != [_checksum_line(held, salt)]:
+        raise _unreadable_salt(f"{path} is damaged")
     return held
 
 
-def _seal(held: Iterable[str], salt: str) -> str:
-    return _SEAL + hashlib.sha256("\n".join([salt, *sorted(held)]).encode()).hexdigest()
+def _checksum_line(held: Iterable[str], salt: str) -> str:
+    return _CHECKSUM_PREFIX + hashlib.sha256("\n".join([salt, *sorted(held)]).encode()).hexdigest()
 
 
 def _write(path: Path, held: frozenset[str], salt: str) -> None:
-    write_atomically(path, "".join(f"{line}\n" for line in (*sorted(held), _seal(held, salt))).encode())
+    write_atomically(path, "".join(f"{line}\n" for line in (*sorted(held), _checksum_line(held, salt))).encode())
 
 
 def _read_salt(path: Path) -> str:
@@ -187,13 +189,13 @@ def _read_salt(path: Path) -> str:
     else:
         why = f"{path} is damaged"
     if len(salt) != 64 or not set(salt) <= set("0123456789abcdef"):
-        raise _untold(why)
+        raise _unreadable_salt(why)
     return salt
 
 
-def _untold(why: str) -> StoreError:
+def _unreadable_salt(why: str) -> StoreError:
     return StoreError(
-        f"Who was erased from the store cannot be told: {why}.",
-        "the salt that their hashes were made with, readable by whoever writes to the store",
+        f"The list of erased people of the store cannot be used: {why}.",
+        "the salt that their hashes were made with, readable by the user who writes to the store",
         "restore it from a backup, or write to the store as the user that owns it",
     )

@@ -1,4 +1,4 @@
-"""Build the relations of sql/: full, incremental, audited."""
+"""Build the relations of sql/, in full or incrementally, and audit them."""
 
 from __future__ import annotations
 

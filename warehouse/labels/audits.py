@@ -34,10 +34,10 @@ class Audit:
 
 
 def audit_named(name: str) -> Audit:
-    """The audit of `sql/audits/NAME.sql`.
+    """Return the audit that `sql/audits/NAME.sql` defines.
 
     Raises:
-        ValueError: the header is not in the form that this module's docstring gives.
+        ValueError: the header does not have the form described in the docstring of this module.
     """
     text = sql.read(f"audits/{name}")
     header = re.match(rf"-- {name}: (?P<promise>.+)\n--\n-- reads:\s+(?P<reads>.+)\n", text)
@@ -47,15 +47,15 @@ def audit_named(name: str) -> Audit:
 
 
 def audit(con: DuckDBPyConnection, changed: Collection[str], ask: Asking | None = None) -> None:
-    """Run the audits that read a changed relation, those of early relations first: a fault shows where it begins.
+    """Run the audits that read a changed relation, in build order, so that a fault is reported where it begins.
 
     Args:
-        con: holds the relations.
-        changed: names of relations.
-        ask: answers the audits that look at facts, where the facts are not DuckDB's: names and rows.
+        con: connection with the relations.
+        changed: names of the changed relations.
+        ask: function that runs audits of facts where Spark has the facts; returns column names and rows.
 
     Raises:
-        AuditError: one found rows; it says how many, shows the first, and gives the query.
+        AuditError: an audit found rows; the message has their number, the first of them, and the query.
     """
     place = {name: number for number, name in enumerate((*sql.VIEWS, *sql.RELATIONS))}
     due = [one for one in map(audit_named, sql.audits()) if not set(changed).isdisjoint(one.reads)]
@@ -68,7 +68,7 @@ def audit(con: DuckDBPyConnection, changed: Collection[str], ask: Asking | None 
             if rows:
                 _fail(one, len(rows), names, rows[:_SHOWN])
         due = [one for one in due if "facts." not in one.text]
-    # All in one query, which keeps every core busy; the first that finds something is asked once more for its rows.
+    # All audits in one query use every core. The first one that finds rows runs once more to show them.
     counts = [f"select '{one.name}' as name, count(*) as n_found from ({one.text}) as found" for one in due]
     found = dict(con.execute(" union all ".join(counts)).fetchall()) if due else {}
     for one in due:
@@ -84,5 +84,5 @@ def _fail(one: Audit, n_found: int, names: Sequence[str], rows: Sequence[tuple[A
         f"The audit {one.name} found {n_found:,} rows where there must be none: {one.promise}\n"
         + "\n".join(f"    {line}" for line in shown),
         f"no rows from\n\n{one.text.strip()}\n",
-        f"features sql --show {one.reads[0]} (the former labels stand; the rows above show which facts to look at)",
+        f"features sql --show {one.reads[0]} (the former labels are kept; the rows above show which facts to check)",
     )

@@ -1,12 +1,12 @@
 """Bring the relations up to date: the story of `features build --only labels`.
 
-1. Set the clock: as of which instant is everything to be true?
-2. In build order, compare each relation with what it was computed from; keep it when nothing changed.
-3. Compute the stale ones: what counts swipes from new swipes alone, where that gives the same.
+1. Set the clock: the instant as of which relations are computed.
+2. In build order, compare each relation with the inputs it was computed from; keep it if they are unchanged.
+3. Compute the stale ones. Relations that count swipes are updated from new swipes where the result is the same.
 4. Audit them. A query in sql/audits/ that returns a row fails the build.
 5. Record options and checksums, commit, publish.
 
-All of it is one transaction: until it ends, and whenever it fails, the former state stands whole.
+All steps are one transaction: until it ends, and if it fails, the former state stays.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-__all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "as_clock", "build_labels", "former_cluster"]
+__all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "as_clock", "build_labels", "last_cluster"]
 
 
 @dataclass(frozen=True, slots=True)
 class FunnelStep:
-    """How much is left after one step; `n_swipes` is None for posts."""
+    """Numbers of users, photos and swipes that are left after one step; `n_swipes` is None for posts."""
 
     source: str
     step_no: int
@@ -47,12 +47,12 @@ class FunnelStep:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a label build did, and what came out.
+    """Result of a label build.
 
     Attributes:
-        relations: in build order.
-        funnel: what is left of swipes and posts after each step.
-        notes: what one should know about the outcome.
+        relations: the relations in build order.
+        funnel: numbers of swipes and posts that are left after each step.
+        notes: warnings about the result.
     """
 
     build_id: str
@@ -77,18 +77,18 @@ def build_labels(
     anew: bool = False,
     cluster: Cluster | None = None,
 ) -> BuildReport:
-    """Compute what is stale among the relations of sql/, audit it, publish it.
+    """Compute the stale relations of sql/, audit them and publish them.
 
     Args:
         store: the open store.
-        as_of: UTC; see only what happened and had arrived before. None: everything.
-        options: the choices behind labels and splits.
-        anew: compute everything, whether stale or not.
-        cluster: let Spark compute, from facts that lie elsewhere; None: DuckDB, from the store's.
+        as_of: UTC instant; only facts that happened and arrived before it count. Default: all facts.
+        options: options of labels and splits.
+        anew: whether to compute every relation, stale or not.
+        cluster: Spark cluster that computes from exported facts. Default: DuckDB computes from the store.
 
     Raises:
-        AuditError: a relation broke its contract; the former state stands.
-        InputError: `as_of` is no instant that a clock can show; Spark cannot be reached, or has no facts.
+        AuditError: a relation broke its contract; the former state is kept.
+        InputError: `as_of` is outside the years 1 to 9999; Spark cannot be reached, or has no facts.
         LockedError: another process writes.
         MissingPartError: pyspark or Java is absent.
     """
@@ -101,7 +101,7 @@ def build_labels(
     with store.database.write("features build --only labels") as con:
         for setting in LABELLING:
             con.execute(setting)
-        con.execute("set force_compression = 'uncompressed'")  # rewritten by every build: not worth packing
+        con.execute("set force_compression = 'uncompressed'")  # every build rewrites them, so compression does not pay
         con.begin()
         try:
             computation = Computation(con, clock, options, anew=anew, engine=engine)
@@ -114,10 +114,10 @@ def build_labels(
 
 
 def as_clock(as_of: dt.datetime | None) -> dt.datetime:
-    """The naive UTC instant that the clock is set to.
+    """Return the naive UTC instant to which the clock is set.
 
     Raises:
-        InputError: it is outside of the years 1 to 9999.
+        InputError: it is outside the years 1 to 9999.
     """
     if as_of is None:
         return EVERYTHING
@@ -127,8 +127,8 @@ def as_clock(as_of: dt.datetime | None) -> dt.datetime:
     return naive
 
 
-def former_cluster(con: DuckDBPyConnection) -> Cluster | None:
-    """Where the labels that stand were computed by Spark; None: DuckDB did, or nobody yet."""
+def last_cluster(con: DuckDBPyConnection) -> Cluster | None:
+    """Return the Spark cluster that computed the current labels; None: DuckDB did, or there are none."""
     for (recorded,) in con.execute("select options from facts.builds order by rowid desc").fetchall():
         options = json.loads(recorded)
         if "labels" in options:
@@ -149,13 +149,13 @@ def _build(computation: Computation, cluster: Cluster | None, progress: Progress
         notes=tuple(_notes(con)),
         seconds=time.perf_counter() - started,
     )
-    if report.changed or cluster != former_cluster(con):
+    if report.changed or cluster != last_cluster(con):
         _record(con, report, cluster, started_at)
     return report
 
 
 def _notes(con: DuckDBPyConnection) -> list[str]:
-    """Why there are no labels, if there are none."""
+    """Explain why there are no labels, if there are none."""
     notes = []
     reasons = con.execute("select reason, n_swipes, in_every from swipe_audit order by n_swipes desc").fetchall()
     if reasons and not any(in_every for _, _, in_every in reasons):

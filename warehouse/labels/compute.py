@@ -1,10 +1,10 @@
 """Compute the relations that are stale, in build order, and audit them.
 
-Who computes is DuckDB, or another engine whose results are loaded into DuckDB's tables (spark.py).
+DuckDB computes them, or another engine whose results are loaded into DuckDB's tables (warehouse/spark/engine.py).
 
-The same steps serve a build and its rehearsal (`--plan`). A build replaces tables inside its
-transaction; a rehearsal makes temporary tables, which stand before those of the same name in the
-snapshot it reads, and so sees its own results without writing any.
+A build and its rehearsal (`--plan`) take the same steps. A build replaces tables inside its
+transaction. A rehearsal creates temporary tables, which take precedence over those of the same name in the
+snapshot, so it reads its own results without writing to the store.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from photogenic.warehouse.labels.fingerprints import (
     read_states,
     write_states,
 )
-from photogenic.warehouse.labels.incremental import ADDITIVE, WATCHED, added_up, keep_former
+from photogenic.warehouse.labels.incremental import ADDITIVE, WATCHED, incremental_query, save_former_rows
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.progress import Progress
 
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 __all__ = ["EVERYTHING", "Computation", "Engine", "RelationBuilt"]
 
 EVERYTHING = dt.datetime(9999, 12, 31)
-"""The clock when no `as_of` is given."""
+"""The clock if no `as_of` is given."""
 
 _UNDATED = ("facts.faces",)
-"""Base tables that are replaced as a whole, and bear no instant of arrival."""
+"""Base tables that are replaced as a whole and have no column for the time of arrival."""
 
 
 @dataclass(frozen=True, slots=True)
 class RelationBuilt:
-    """What was done about one relation.
+    """What a build did with one relation.
 
     Attributes:
-        action: kept as it was, computed from everything, or updated from what is new.
-        checksum: of its rows, whatever their order.
+        action: `kept`, `computed` from all facts, or `updated` from new facts.
+        checksum: checksum of the rows, independent of their order.
     """
 
     name: str
@@ -62,25 +62,25 @@ class RelationBuilt:
 
 
 class Engine(Protocol):
-    """Whoever computes relations in DuckDB's place, from facts that lie elsewhere."""
+    """An engine that computes relations in place of DuckDB, from facts outside the store."""
 
     def begin(self, con: DuckDBPyConnection) -> None:
-        """Look at the facts, before anything is asked of them."""
+        """Read the facts, before any other method is called."""
 
     def mark(self, con: DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
-        """As `mark_of`."""
+        """Return the mark of a base table, like `mark_of`."""
 
-    def keep(self, former: State) -> None:
-        """Hear of a relation that stays as it is."""
+    def reuse(self, former: State) -> None:
+        """Reuse the former rows of an unchanged relation."""
 
     def compute(self, con: DuckDBPyConnection, what: Relation, parameters: dict[str, Any], digest: str) -> None:
-        """Make the relation's table in DuckDB."""
+        """Compute a relation and create its table in DuckDB."""
 
-    def ask(self, con: DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Names and rows of an audit that looks at facts."""
+    def query(self, con: DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run an audit that reads facts, and return column names and rows."""
 
     def finish(self) -> None:
-        """All relations have passed their audits."""
+        """Finish the build, after all relations have passed their audits."""
 
 
 @dataclass
@@ -88,11 +88,11 @@ class Computation:
     """One pass over the relations.
 
     Attributes:
-        con: the writer in a transaction, or a reader of the snapshot.
-        as_of: see only what happened and had arrived before.
-        rehearsal: leave the store as it is.
-        anew: take nothing from former builds.
-        engine: computes in DuckDB's place; None: DuckDB itself.
+        con: a writing connection in a transaction, or a reading one on the snapshot.
+        as_of: the clock; only facts that happened and arrived before it count.
+        rehearsal: whether to leave the store unchanged.
+        anew: whether to compute every relation, stale or not.
+        engine: engine that computes in place of DuckDB; None: DuckDB.
     """
 
     con: DuckDBPyConnection
@@ -107,7 +107,7 @@ class Computation:
     _digests: dict[str, str] = field(default_factory=dict)
 
     def run(self, progress: Progress) -> None:
-        """Set the clock, compute what is stale, audit what was computed.
+        """Set the clock, compute the stale relations, audit the computed ones.
 
         Raises:
             AuditError: a relation breaks its contract.
@@ -122,13 +122,13 @@ class Computation:
                 advance(1)
         if not self.rehearsal:
             write_states(self.con, self._noted)
-        ask = functools.partial(self.engine.ask, self.con) if self.engine is not None else None
+        ask = functools.partial(self.engine.query, self.con) if self.engine is not None else None
         audit(self.con, {built.name for built in self.built if built.action != "kept"}, ask)
         if self.engine is not None:
             self.engine.finish()
 
     def changed_sources(self) -> list[str]:
-        """The facts that are no longer those which the relations were computed from; computes nothing."""
+        """Return the names of facts that changed since the relations were computed; computes nothing."""
         seen = {
             (source, digest)
             for state in read_states(self.con).values()
@@ -138,7 +138,7 @@ class Computation:
         return sorted({source.removeprefix("facts.") for source, digest in seen if self._digest(source) != digest})
 
     def _set_clock(self) -> None:
-        """Ages are counted up to `as_of`; without one, up to the newest arrival of photos."""
+        """Set the clock. Ages are counted up to `as_of`; without one, up to the newest arrival of photos."""
         bounded = self.as_of < EVERYTHING
         newest = self.con.execute("select max(ingested_at) from facts.photos").fetchone()
         observed_at = self.as_of if bounded else (newest and newest[0]) or dt.datetime(1970, 1, 1)
@@ -156,7 +156,7 @@ class Computation:
         if former is not None and former.digest == digest:
             action, n_rows, content = "kept", former.n_rows, former.checksum
             if self.engine is not None:
-                self.engine.keep(former)
+                self.engine.reuse(former)
         else:
             action = self._replace(what, parameters, former, digest)
             n_rows, content = checksum(self.con, what.name)
@@ -165,22 +165,22 @@ class Computation:
         return RelationBuilt(what.name, action, n_rows, content, time.perf_counter() - started)
 
     def _replace(self, what: Relation, parameters: dict[str, Any], former: State | None, digest: str) -> str:
-        """Compute the relation; says how."""
+        """Compute the relation and return the action: `computed` or `updated`."""
         if self.engine is not None:
             self.engine.compute(self.con, what, parameters, digest)
             return "computed"
         if what.name in WATCHED and former is not None:
-            keep_former(self.con, what.name)
+            save_former_rows(self.con, what.name)
         query = None
         if what.name in ADDITIVE:
-            query = added_up(self.con, what, self._states, mark_of(self.con, "facts.swipes", self.as_of))
+            query = incremental_query(self.con, what, self._states, mark_of(self.con, "facts.swipes", self.as_of))
         table = "temp table" if self.rehearsal else "table"
         with _many_swipes(self.con) if what.name in ADDITIVE and query is None else contextlib.nullcontext():
             self.con.execute(f"create or replace {table} {what.name} as {query or what.text}", parameters or None)
         return "updated" if query else "computed"
 
     def _digest(self, source: str) -> str:
-        """Of the content of what a relation reads."""
+        """Return the digest of the content of a relation or base table."""
         if source not in self._digests:
             self._digests[source] = self._digest_of_facts(source)
         return self._digests[source]
@@ -195,9 +195,9 @@ class Computation:
 
 @contextlib.contextmanager
 def _many_swipes(con: DuckDBPyConnection) -> Iterator[None]:
-    """All swipes are grouped by small numbers: an array of 2^24 places is faster than hashing, for few it is slower.
+    """Group by arrays of 2^24 entries: for all swipes that is faster than hashing, for few swipes slower.
 
-    Where the computation fails, so does the connection, and there is nothing to reset.
+    If the computation fails, the connection is unusable too, and there is no setting to reset.
     """
     con.execute("set perfect_ht_threshold = 24")
     yield

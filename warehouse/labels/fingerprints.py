@@ -1,8 +1,8 @@
-"""What each relation was computed from, so that the next build knows what is stale.
+"""Record the inputs of each relation, so that the next build finds the stale ones.
 
-A digest stands for content. Of a computed relation it is a checksum of its rows in any order. Of facts,
-which are only appended to or erased, it is a mark: how many rows had arrived before the clock's instant,
-and when the last of them did.
+The digest of a computed relation is a checksum of its rows in any order. The digest of facts, which are only
+appended or erased, is a mark: how many rows had arrived before the instant of the clock, and when the last of
+them arrived.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Mark", "State", "checksum", "digest_of", "mark_of", "read_states", "
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How one relation stood when it was last computed."""
+    """State of one relation when it was last computed."""
 
     relation: str
     digest: str
@@ -35,7 +35,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Which facts a build saw: the first `n` to arrive, the last of them at `until`, as of `as_of`."""
+    """The facts that a build read: the first `n` to arrive, the last of them at `until`, as of `as_of`."""
 
     n: int
     until: dt.datetime
@@ -51,14 +51,14 @@ class Mark:
 
 
 def mark_of(con: DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
-    """The mark of the rows of a base table that had arrived before `as_of`."""
+    """Return the mark of the rows of a base table that had arrived before `as_of`."""
     row = con.execute(f"select count(*), max(ingested_at) from {table} where ingested_at < $1", [as_of]).fetchone()
     assert row is not None
     return Mark(row[0], row[1] or dt.datetime(1970, 1, 1), as_of)
 
 
 def checksum(con: DuckDBPyConnection, name: str) -> tuple[int, str]:
-    """Rows of a table, and a checksum of their content that does not depend on their order."""
+    """Return the number of rows of a table, and a checksum of their content that does not depend on their order."""
     columns = [column[0] for column in con.execute(f"select * from {name} limit 0").description]
     row = con.execute(f"select count(*), coalesce(sum(hash({', '.join(columns)})), 0) from {name}").fetchone()
     assert row is not None
@@ -66,19 +66,19 @@ def checksum(con: DuckDBPyConnection, name: str) -> tuple[int, str]:
 
 
 def digest_of(relation: Relation, parameters: dict[str, Any], inputs: dict[str, str]) -> str:
-    """Of everything that decides a relation's content."""
+    """Return the digest of everything that determines the content of a relation."""
     parts = [relation.text, {name: str(parameters[name]) for name in relation.parameters}, inputs]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def read_states(con: DuckDBPyConnection) -> dict[str, State]:
-    """The states of all computed relations, by name."""
+    """Read the states of all computed relations, by name."""
     rows = con.execute("select relation, digest, n_rows, checksum, inputs from facts.relation_state").fetchall()
     return {row[0]: State(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows}
 
 
 def write_states(con: DuckDBPyConnection, states: Sequence[State]) -> None:
-    """Note how relations stand that were computed just now."""
+    """Record the states of relations that were just computed."""
     columns = [
         [state.relation for state in states],
         [state.digest for state in states],

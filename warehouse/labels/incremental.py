@@ -1,16 +1,16 @@
-"""New swipes are counted alone and added; a recipient whose time is cut otherwise is counted afresh.
+"""Update counts of swipes from new swipes alone; recipients whose timeline changed are counted again.
 
-Three relations look at each swipe: swipe_counts, recipient_counts and sender_counts. Their counts of
+Three relations read each swipe: swipe_counts, recipient_counts and sender_counts. Their counts of
 disjoint sets of swipes add up, so a build after new data
 
-1. finds the moved recipients: those whose stretches of time are no longer what they were, and those
-   swiped on by somebody whose gender is no longer what was known;
-2. lets the relation's own SQL count only the new swipes, and all swipes of moved recipients: a
-   temporary table named `swipes` stands before the view of that name;
-3. adds the former counts of everybody else.
+1. finds the moved recipients: those whose timeline has other stretches than before, and those who
+   received swipes from a user whose gender changed;
+2. runs the SQL of the relation on the new swipes and all swipes of moved recipients only: a
+   temporary table named `swipes` takes precedence over the view of that name;
+3. adds the former counts of all other recipients.
 
-The outcome is, row for row, that of counting everything. Where that cannot be promised (swipes were
-erased, the clock went back, the SQL changed) or would not pay, everything is counted.
+The result equals a full count row for row. If that cannot be guaranteed (swipes were erased, the clock
+was set back, the SQL changed), or if it would be slower, all swipes are counted.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
     from photogenic.warehouse.catalog import Relation
     from photogenic.warehouse.labels.fingerprints import State
 
-__all__ = ["ADDITIVE", "WATCHED", "added_up", "keep_former"]
+__all__ = ["ADDITIVE", "WATCHED", "incremental_query", "save_former_rows"]
 
 ADDITIVE = ("swipe_counts", "recipient_counts", "sender_counts")
 """Relations whose rows add up over disjoint sets of swipes."""
 
 WATCHED = ("recipient_timeline", "user_genders")
-"""Relations whose former rows tell who moved."""
+"""Relations whose former rows show which recipients moved."""
 
 _WORTH = 0.3
-"""Count everything when more than this share of the former swipes would have to be looked at again."""
+"""Count all swipes if more than this share of the former swipes would have to be read again."""
 
 
-def keep_former(con: DuckDBPyConnection, name: str) -> None:
-    """Put the rows of a watched relation aside before it is replaced."""
+def save_former_rows(con: DuckDBPyConnection, name: str) -> None:
+    """Save the rows of a watched relation before it is replaced."""
     con.execute(f"create or replace temp table former_{name} as select * from {name}")
 
 
-def added_up(con: DuckDBPyConnection, what: Relation, states: dict[str, State], now: Mark) -> str | None:
-    """The query that gives the relation as it is to be from what it was, or None where all must be counted.
+def incremental_query(con: DuckDBPyConnection, what: Relation, states: dict[str, State], now: Mark) -> str | None:
+    """Return the query that computes the relation from its former rows; None: all swipes must be counted.
 
     Args:
-        con: with the watched relations computed already, and their former rows put aside if they changed.
+        con: connection in which the watched relations are computed, and their former rows saved if they changed.
         what: one of ADDITIVE.
-        states: in which the former build left the relations.
-        now: the mark of today's swipes.
+        states: states of the relations after the former build.
+        now: mark of the current swipes.
     """
-    if not _promises(con, what, states, now):
+    if not _is_exact(con, what, states, now):
         return None
     then = Mark.from_text(states[what.name].inputs["swipes"])
     if not _is_temporary(con, "new_swipes"):
@@ -70,7 +70,7 @@ def added_up(con: DuckDBPyConnection, what: Relation, states: dict[str, State], 
 
 
 def _find_moved(con: DuckDBPyConnection) -> int:
-    """Make `moved_recipients`; says how many of the swipes that were counted must be looked at again."""
+    """Create `moved_recipients` and return the number of counted swipes that must be read again."""
     for name in WATCHED:
         if not _is_temporary(con, f"former_{name}"):
             con.execute(f"create temp view former_{name} as select * from {name}")
@@ -80,14 +80,14 @@ def _find_moved(con: DuckDBPyConnection) -> int:
 
 
 def _count_again(con: DuckDBPyConnection, what: Relation, swipes: str) -> None:
-    """Make `recounted`: the relation as it would be if these were all swipes."""
+    """Create `recounted`: the relation computed from the given swipes only."""
     con.execute(f"create temp view swipes as select * from {swipes}")
     con.execute(f"create or replace temp table recounted as {what.text}")
     con.execute("drop view temp.swipes")
 
 
-def _promises(con: DuckDBPyConnection, what: Relation, states: dict[str, State], now: Mark) -> bool:
-    """Whether the former counts are of swipes that are all still there, and of rows that we still know."""
+def _is_exact(con: DuckDBPyConnection, what: Relation, states: dict[str, State], now: Mark) -> bool:
+    """Whether all swipes of the former counts, and the rows that they refer to, still exist."""
     if not all(name in states for name in (*ADDITIVE, *WATCHED)):
         return False
     former = states[what.name]

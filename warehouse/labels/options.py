@@ -1,4 +1,4 @@
-"""What a label build can be told: one frozen value object, recorded with each build."""
+"""Options of a label build, which each build records."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ["LabelOptions"]
 
 @dataclass(frozen=True, slots=True)
 class LabelOptions:
-    """The choices behind photo_labels and photo_setups. The defaults are the published ones.
+    """Options of photo_labels and photo_setups. The defaults are those of the published papers.
 
     Attributes:
-        window: which like ratio is the label: since the last change of main photo, or whenever it was main.
-        min_swipes: photos with fewer swipes in the window get no label.
-        split_seed: another number, another division into train, dev and test.
-        earliest_post: UTC; posts dated before it have lost their date. Instagram opened on 2010-10-06.
-        min_age_days: posts online for a shorter time are still collecting likes.
-        hashtag: only posts with it, without the #. None: all posts.
-        follower_scale: whether outliers are sought among follower counts or their logarithms.
-        mad_threshold: scaled median absolute deviations from the median beyond which an owner is an outlier.
+        window: time window of the like ratio: `latest`, since the last change of main photo; `every`, all main periods.
+        min_swipes: least number of swipes in the window for a label.
+        split_seed: seed of the split into train, dev and test.
+        earliest_post: UTC instant; a post dated before it has a wrong date. Instagram opened on 2010-10-06.
+        min_age_days: least age of a post in days; younger posts are still collecting likes.
+        hashtag: hashtag without the # that posts must have. Default: all posts.
+        follower_scale: scale on which owners are outliers: follower counts or their logarithms.
+        mad_threshold: distance from the median beyond which an owner is an outlier, in scaled MADs.
         face_filter: whether a post must show a face, at `lenient_confidence` or at `strict_confidence`.
-        lenient_confidence: of the detector, from that of the faces that are kept (0.5) to 1.
-        strict_confidence: of the detector, likewise; fewer posts pass, and fewer of them show nobody.
-        normalise: among which posts the better half is sought: all, a band of similar audience, the owner's own.
-        band_size: posts per band.
+        lenient_confidence: least confidence of the detector for the lenient filter, 0.5 to 1.
+        strict_confidence: least confidence of the detector for the strict filter, 0.5 to 1.
+        normalise: group of posts whose upper half is popular: all, a band of similar audience, or the owner's posts.
+        band_size: number of posts per band.
     """
 
     window: Literal["latest", "every"] = "latest"
@@ -57,7 +57,7 @@ class LabelOptions:
             object.__setattr__(self, "hashtag", self.hashtag.lstrip("#").lower())
 
     def recorded(self) -> dict[str, object]:
-        """As JSON can hold it."""
+        """Return the options as values of JSON."""
         return {k: v.isoformat() if isinstance(v, dt.datetime) else v for k, v in asdict(self).items()}
 
 

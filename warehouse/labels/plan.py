@@ -1,7 +1,7 @@
-"""Say what a label build would change, and change nothing: `features build --plan`.
+"""Report what a label build would change, without changing it: `features build --plan`.
 
-The build is rehearsed on the published snapshot, in temporary tables. What comes out is compared with
-what stands; the figures are therefore those of the build itself, if nothing arrives in between.
+The build is rehearsed on the published snapshot, in temporary tables, and the result is compared with
+the current labels. The numbers are those of the build itself, if no data arrives in between.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class LabelPlan:
     """What a label build would change.
 
     Attributes:
-        relations: what it would do about each, and how long the rehearsal took.
-        n_new_swipes: swipes that the former build did not see, less those that would be hidden again.
-        n_moved_swipes: swipes it saw that would be credited to another photo, or for another reason.
-        n_new_labels, n_lost_labels: labels that would appear or vanish.
-        n_changed_labels: labels whose value or weight would change.
-        n_flipped_labels: labels that would become popular, or cease to be.
+        relations: what the build would do with each relation, and how long the rehearsal took.
+        n_new_swipes: number of swipes that the former build did not count, minus those that would no longer count.
+        n_moved_swipes: number of swipes that would be credited to another photo, or for another reason.
+        n_new_labels, n_lost_labels: number of labels that would appear or disappear.
+        n_changed_labels: number of labels whose value or weight would change.
+        n_flipped_labels: number of labels that would become popular, or no longer be.
     """
 
     as_of: dt.datetime | None
@@ -72,13 +72,13 @@ def plan_labels(
     options: LabelOptions = LabelOptions(),  # noqa: B008 - frozen
     anew: bool = False,
 ) -> LabelPlan:
-    """Rehearse `build_labels` with the same arguments. Takes about as long, needs no lock, writes nothing.
+    """Rehearse `build_labels` with the same arguments. It takes about as long, needs no lock and writes nothing.
 
     Args:
         store: the open store.
-        as_of: as for the build.
-        options: as for the build.
-        anew: as for the build.
+        as_of: same as for `build_labels`.
+        options: same as for `build_labels`.
+        anew: same as for `build_labels`.
 
     Raises:
         AuditError: the build would fail.
@@ -105,7 +105,7 @@ def plan_labels(
 
 
 def _remember(con: DuckDBPyConnection, name: str, *, is_built: bool) -> None:
-    """Make `past_NAME` mean the rows that the snapshot holds, before temporary ones stand in their place."""
+    """Create `past_NAME` with the rows of the snapshot, before a temporary table takes the name."""
     if is_built:
         con.execute(f"create temp view past_{name} as select * from store.main.{name}")
     else:

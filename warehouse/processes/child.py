@@ -1,4 +1,4 @@
-"""Processes of our own beside this one: how they start, and of what they died."""
+"""Start child processes of this program, and report why one ended."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from photogenic.warehouse.processes import launch
 
 __all__ = ["Child", "ChildDiedError"]
 
-_SAID = 1 << 16
+_STDERR_BYTES = 1 << 16
 
 
 class ChildDiedError(Exception):
-    """A child ended before its answer.
+    """A child process ended before it answered.
 
     Attributes:
-        killed: the system or somebody else did it, not what the child was at.
+        killed: whether a signal killed it (SIGKILL or SIGTERM), and not its own work.
     """
 
     def __init__(self, said: str, *, killed: bool) -> None:
@@ -29,23 +29,23 @@ class ChildDiedError(Exception):
 
 
 class Child:
-    """A Python process that is given file descriptors and says nothing.
+    """A Python process that inherits file descriptors and has no output.
 
     Args:
-        call: what it runs, as `MODULE:FUNCTION`; the function finds the descriptors in `sys.argv` from 1 on.
-        handles: the descriptors.
-        environment: over this process's own.
+        call: function to run, as `MODULE:FUNCTION`; the descriptors are its `sys.argv[1:]`.
+        handles: file descriptors that the child inherits.
+        environment: environment variables in addition to those of this process.
     """
 
     def __init__(self, call: str, handles: Sequence[int], environment: dict[str, str] | None = None) -> None:
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the child lives
         self._process = subprocess.Popen(
-            launch.python(call, *map(str, handles), of_user=True),
+            launch.python_command(call, *map(str, handles), of_user=True),
             pass_fds=handles,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._said,
-            env=launch.environment(**(environment or {})),
+            env=launch.child_environment(**(environment or {})),
         )
 
     @property
@@ -53,29 +53,29 @@ class Child:
         return self._process.pid
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process and wait for its end."""
         self._process.kill()
         self._process.wait()
 
     def end(self) -> None:
-        """Wait for its end, after its lines were broken; it has some seconds."""
+        """Wait up to 10 s for its end, after its pipes were closed; then kill it."""
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self.kill()
 
     def close(self) -> None:
-        """As `end`; nothing is known of it afterwards."""
+        """End the process and close its stderr; `exit_error` no longer works."""
         self.end()
         self._said.close()
 
-    def died(self) -> ChildDiedError:
-        """Of what, once its lines broke."""
+    def exit_error(self) -> ChildDiedError:
+        """Return the error with the exit code or signal and the last error line of stderr, after the pipes broke."""
         self.end()
         code = self._process.returncode
         name = f"exit code {code}" if code >= 0 else _name(-code)
         size = os.fstat(self._said.fileno()).st_size
-        said = os.pread(self._said.fileno(), _SAID, max(size - _SAID, 0)).decode(errors="replace")
+        said = os.pread(self._said.fileno(), _STDERR_BYTES, max(size - _STDERR_BYTES, 0)).decode(errors="replace")
         telling = [line.strip() for line in said.splitlines() if "Error" in line]
         why = f"{name}: {telling[-1]}" if telling else name
         return ChildDiedError(why[:300], killed=code in (-signal.SIGKILL, -signal.SIGTERM))

@@ -1,12 +1,12 @@
-"""How many threads a process of ours may use, told to every library that starts some.
+"""Limit the number of threads of every library that starts threads.
 
-One setting, `FEATURES_THREADS`, and where it is not set as many as the machine gives this process: the cores it may run
-on, and no more than the quota of its container. `share_out` writes the number, and how to wait for work, into the
-environment: OpenMP (torch, FAISS, scikit-learn), OpenBLAS and polars read it when they are loaded, and child processes
-inherit it. What the user has set stands. DuckDB and our own pools take `Settings.threads`.
+The limit is `FEATURES_THREADS`. Default: the number of cores that this process may use, at most the quota of its
+container. `limit_library_threads` writes the number and the wait policy into the environment: OpenMP (torch, FAISS,
+scikit-learn), OpenBLAS and polars read it when they are loaded, and child processes inherit it. Variables that the
+user has set are kept. DuckDB and the thread pools of this program take `Settings.threads`.
 
-The program does this before anything is loaded. So does a `FeatureStore`, for what its process has not loaded yet: it
-changes no library that runs already, and nothing that the environment sets.
+The program sets the limit before it loads any library. `FeatureStore` sets it too, which affects only libraries that
+are loaded afterwards.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["available", "share_out"]
+__all__ = ["available_cores", "limit_library_threads"]
 
 _COUNTS = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
     *("POLARS_MAX_THREADS", "OPENCV_FOR_THREADS_NUM"),
 )
 _WAITING = {
-    # A thread of OpenMP that waits for the others spins for a while, some milliseconds at each of a million small
-    # products. Where cores are shared, it takes them from those it waits for.
+    # A waiting OpenMP thread spins for some milliseconds at each of a million small products. On shared cores it
+    # takes CPU time from the threads that it waits for.
     "OMP_WAIT_POLICY": "passive",
     "KMP_BLOCKTIME": "0",
 }
 
 
-def share_out(n: int) -> None:
-    """Let libraries that are loaded from here on, and child processes, start `n` threads, and wait without spinning."""
+def limit_library_threads(n: int) -> None:
+    """Limit libraries that are loaded afterwards, and child processes, to `n` threads that wait without spinning."""
     for name, value in {**dict.fromkeys(_COUNTS, str(n)), **_WAITING}.items():
         os.environ.setdefault(name, value)
 
 
-def available(root: Path = Path("/")) -> int:
-    """Cores that this process may use: those of its affinity, and at most its cgroups' quota, rounded up.
+def available_cores(root: Path = Path("/")) -> int:
+    """Return the number of cores that this process may use: its affinity, at most the quota of its cgroups rounded up.
 
     Args:
-        root: of the file system, for tests.
+        root: root of the file system, for tests.
     """
     return max(1, math.ceil(min(len(os.sched_getaffinity(0)), _quota(root))))
 
 
 def _quota(root: Path) -> float:
-    """Cores of the tightest quota of the groups that this process is in, and of those around them; infinity: none."""
+    """Return the smallest quota, in cores, of the cgroups of this process and their ancestors; infinity: no quota."""
     try:
         groups = (root / "proc/self/cgroup").read_text().splitlines()
         mounts = (root / "proc/self/mountinfo").read_text().splitlines()
@@ -60,14 +60,14 @@ def _quota(root: Path) -> float:
         for top, place in _mounted(mounts, "" if not controllers else "cpu"):
             below = path.removeprefix(top) if top != "/" and path.startswith(top) else path
             folder = root / place.lstrip("/")
-            # In a container the path is often one of the machine outside; then only the mount itself is there.
+            # In a container the path is often that of the host; then only the mount itself exists.
             names = [name for name in below.split("/") if name and name != ".."]
-            found += [_of(folder.joinpath(*names[:n])) for n in range(len(names) + 1)]
+            found += [_group_quota(folder.joinpath(*names[:n])) for n in range(len(names) + 1)]
     return min(found)
 
 
 def _mounted(mounts: list[str], controller: str) -> list[tuple[str, str]]:
-    """(which group, where) of the mounted hierarchies of cgroups: version 2, or version 1 with a controller."""
+    """Return (group, mount point) of the mounted cgroup hierarchies: version 2, or version 1 with a controller."""
     found = []
     for line in mounts:
         before, _, after = line.partition(" - ")
@@ -79,8 +79,8 @@ def _mounted(mounts: list[str], controller: str) -> list[tuple[str, str]]:
     return found
 
 
-def _of(folder: Path) -> float:
-    """The quota of one group, in cores: `cpu.max` of version 2, `cpu.cfs_*` of version 1."""
+def _group_quota(folder: Path) -> float:
+    """Return the quota of one cgroup in cores: `cpu.max` of version 2, `cpu.cfs_*` of version 1."""
     try:
         if (folder / "cpu.max").exists():
             quota, period = (folder / "cpu.max").read_text().split()

@@ -1,4 +1,4 @@
-"""The same relations on Spark: the session, the translation of SQL and the export of facts."""
+"""Compute the relations on Spark: the session, the translation of SQL and the export of facts."""
 
 from __future__ import annotations
 

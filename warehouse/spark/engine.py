@@ -1,12 +1,12 @@
-"""Relations computed by Spark from facts in Parquet: the very files of sql/, translated; results loaded into DuckDB.
+"""Compute relations with Spark from facts in Parquet: the SQL of sql/ is translated, the results go into DuckDB.
 
-    FACTS/swipes, FACTS/users, ...        what is read (facts.py)
-    FACTS/relations/NAME/DIGEST/          what is written: one folder per content, never overwritten by another
+    FACTS/swipes, FACTS/users, ...        input, see export.py
+    FACTS/relations/NAME/DIGEST/          output: one folder per content, never overwritten by another content
     FACTS/relations/latest.json           name -> folder, as of the last build
 
-Every relation is as large as there are photos or users at most, so DuckDB holds them all, and whatever reads
-labels finds them where it always did. Of facts, Spark reads swipes only from FACTS; of the small tables the
-store's own count where it has any, and are sent along where those in FACTS are not the same.
+A relation has at most as many rows as there are photos or users, so DuckDB holds all of them, and readers of
+labels find them in the snapshot as usual. Spark reads swipes only from FACTS. For the small tables the store
+takes precedence: if it has rows, and those in FACTS differ, the store's rows are sent to Spark.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from photogenic import sql
 from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.labels.fingerprints import Mark, mark_of
-from photogenic.warehouse.spark.export import CUT_OFF, TABLES, as_path, columns_of, place
-from photogenic.warehouse.spark.session import Cluster, attempt, session
+from photogenic.warehouse.spark.export import TABLES, UNFINISHED, columns_of, filesystem_of, local_path
+from photogenic.warehouse.spark.session import Cluster, run_on_spark, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,12 +40,12 @@ _UNDATED = "faces"
 
 
 class SparkEngine:
-    """Spark at work for one label build.
+    """Spark as the engine of one label build.
 
     Args:
-        cluster: the master, and where the facts lie.
-        tombstones: people whose facts are not to be seen, wherever they lie.
-        note: hears what one should know.
+        cluster: the master, and the address of the facts.
+        tombstones: erased people, whose facts are filtered out.
+        note: callback for warnings.
 
     Raises:
         InputError: the master does not answer, or there are no facts.
@@ -55,7 +55,7 @@ class SparkEngine:
     def __init__(self, cluster: Cluster, tombstones: Tombstones, note: Callable[[str], None]) -> None:
         if cluster.facts is None:
             raise InputError(
-                "Spark was told no facts to compute labels from.",
+                "No facts are given from which Spark computes labels.",
                 "the folder or address that `features export` wrote",
                 "features export FOLDER, then features build --engine spark --facts FOLDER",
             )
@@ -68,25 +68,25 @@ class SparkEngine:
         self._folders: dict[str, str] = {}
 
     def begin(self, con: DuckDBPyConnection) -> None:
-        """Look at the facts; take those into the store of which it has none."""
-        for table in sorted(TABLES, key="swipes".__ne__):  # a mistyped address is told before anything is taken in
+        """Read the facts, and load the tables into the store that are empty there."""
+        for table in sorted(TABLES, key="swipes".__ne__):  # a mistyped address fails before any table is loaded
             self._ready_facts(con, table)
 
     def mark(self, con: DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
-        """As `mark_of`: of swipes those in Parquet, of the other tables the store's, which are the same by now."""
+        """Return the mark of a table: for swipes that of the Parquet files, else that of the store, which is equal."""
         if table != "facts.swipes":
             return mark_of(con, table, as_of)
         query = "select count(*), max(ingested_at) from facts_swipes where ingested_at < cast(:as_of as timestamp_ntz)"
         ((n, until),) = self._rows(query, {"as_of": str(as_of)})
         return Mark(n, until or dt.datetime(1970, 1, 1), as_of)
 
-    def keep(self, former: State) -> None:
-        """Remember a relation that stays as it is, in case another one reads it."""
+    def reuse(self, former: State) -> None:
+        """Reuse the former rows of an unchanged relation, in case another one reads it."""
         self._kept[former.relation] = former
         self._folders[former.relation] = self._folder(former.relation, former.digest)
 
     def compute(self, con: DuckDBPyConnection, what: Relation, parameters: dict[str, Any], digest: str) -> None:
-        """Compute a relation, write it as Parquet, and load it into DuckDB's table of its name."""
+        """Compute a relation, write it as Parquet, and load it into the DuckDB table of its name."""
         from photogenic.warehouse.spark.sql_translate import to_spark
 
         for source in what.reads:
@@ -100,8 +100,8 @@ class SparkEngine:
         columns = ", ".join(f"cast({column.name} as {column.type}) as {column.name}" for column in what.columns)
         self._load(con, folder, f"create or replace table {what.name} as select {columns}")
 
-    def ask(self, con: DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Names and rows of a query over facts and relations, in DuckDB's SQL: few rows."""
+    def query(self, con: DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run a query over facts and relations in DuckDB's SQL; return column names and rows, which must be few."""
         from photogenic.warehouse.spark.sql_translate import to_spark, tree_of
 
         for table in tree_of(text).find_all(_table()):
@@ -111,15 +111,15 @@ class SparkEngine:
         return frame.columns, [tuple(row) for row in self._try(frame.collect)]
 
     def finish(self) -> None:
-        """Say beside the relations which of their folders count now."""
-        files, root = place(self.facts)
+        """Write the file that lists the current folder of each relation."""
+        files, root = filesystem_of(self.facts)
         data = json.dumps(self._folders, indent=1).encode()
         files.create_dir(f"{root}/relations", recursive=True)
         with files.open_output_stream(f"{root}/relations/latest.json") as file:
             file.write(data)
 
     def _provide(self, con: DuckDBPyConnection, name: str) -> None:
-        """Make a view of that name in Spark: of facts, of a view's text, or of a relation that was kept."""
+        """Create a view of that name in Spark, from facts, the SQL of a view, or a relation that was kept."""
         if name in self._ready:
             return
         if name == "clock":
@@ -136,7 +136,7 @@ class SparkEngine:
             self._view(name, self._held(con, name))
 
     def _held(self, con: DuckDBPyConnection, name: str) -> DataFrame:
-        """A relation that an earlier build computed: its Parquet if that is whole, else DuckDB's rows."""
+        """Return a relation of an earlier build, from its Parquet files if they are complete, else from DuckDB."""
         from pyspark.errors import PySparkException
 
         if name in self._kept:
@@ -149,7 +149,7 @@ class SparkEngine:
         return self._sent(con, f"from {name}", [(column.name, column.type) for column in relation(name).columns])
 
     def _ready_facts(self, con: DuckDBPyConnection, table: str) -> None:
-        """The view `facts_TABLE`, and for a store that has none of them, its rows."""
+        """Create the view `facts_TABLE`; if the table of the store is empty, load its rows too."""
         if f"facts.{table}" in self._ready:
             return
         columns, given = columns_of(con, table), self._given(con, table)
@@ -166,17 +166,17 @@ class SparkEngine:
                 con.execute(f"insert into facts.{table} select * from arrow")
             elif given is None or not self._agree(con, table, given):
                 if given is not None and table != _UNDATED:
-                    self._note(f"{table} at {self.facts} are not those of the store: the store's own were sent along.")
+                    self._note(f"{table} at {self.facts} differ from those of the store, which were sent to Spark.")
                 given = self._sent(con, f"from facts.{table}", columns)
         assert given is not None
         self._view(f"facts_{table}", given)
         self._ready.add(f"facts.{table}")
 
     def _given(self, con: DuckDBPyConnection, table: str) -> DataFrame | None:
-        """A base table as it lies in FACTS, without erased people; None: it is not there."""
+        """Return a base table in FACTS without erased people; None: it does not exist."""
         from pyspark.errors import AnalysisException
 
-        path = as_path(self.facts)
+        path = local_path(self.facts)
         if path is not None and not (path / table).is_dir():
             return None
         try:
@@ -188,7 +188,8 @@ class SparkEngine:
         columns = columns_of(con, table)
         absent = [name for name, _ in columns if name not in found.columns]
         if absent == ["ingested_at"] and table == "swipes":
-            found, absent = found.selectExpr("*", "swiped_at as ingested_at"), []  # a bare log: known when it happened
+            # a log without times of arrival: swipes arrive when they happen
+            found, absent = found.selectExpr("*", "swiped_at as ingested_at"), []
         if absent:
             raise InputError(
                 f"{table} at {self.facts} lack {', '.join(absent)}; there are {', '.join(found.columns)}.",
@@ -199,7 +200,7 @@ class SparkEngine:
         return self._without_erased(frame)
 
     def _without_erased(self, frame: DataFrame) -> DataFrame:
-        """Nobody comes back by this road either."""
+        """Filter out rows of erased people."""
         if not len(self._tombstones):
             return frame
         import pyarrow as pa
@@ -214,29 +215,29 @@ class SparkEngine:
         return frame
 
     def _agree(self, con: DuckDBPyConnection, table: str, given: DataFrame) -> bool:
-        """Whether Parquet holds as many rows as the store, which arrived as late; of faces the store's own count."""
+        """Whether Parquet has the same number of rows and newest arrival as the store; for faces the store counts."""
         if table == _UNDATED:
             return False
         rows = self._try(given.selectExpr("count(*)", "max(ingested_at)").collect)
         return bool(tuple(rows[0]) == con.execute(f"select count(*), max(ingested_at) from facts.{table}").fetchone())
 
     def _sent(self, con: DuckDBPyConnection, query: str, columns: list[tuple[str, str]]) -> DataFrame:
-        """The rows of DuckDB's query, sent along."""
-        con.execute("select null").fetchall()  # a result that was not read to its end would be in the way
+        """Send the rows of a DuckDB query to Spark."""
+        con.execute("select null").fetchall()  # close the pending result of a query that was not read to its end
         import pyarrow as pa
 
         rows = con.sql(query).to_arrow_table()
-        if not rows.num_rows:  # pyspark wants a chunk of every column, and DuckDB gives none
+        if not rows.num_rows:  # pyspark needs a chunk of every column, and DuckDB returns none
             rows = pa.table([pa.array([], field.type) for field in rows.schema], schema=rows.schema)
         schema = ", ".join(f"{name} {_spark_type(kind)}" for name, kind in columns)
         frame: DataFrame = self._try(lambda: self._spark.createDataFrame(rows, schema=schema))
         return frame
 
     def _load(self, con: DuckDBPyConnection, folder: str, statement: str) -> None:
-        """Run `statement` from what was written: DuckDB reads it itself where it can."""
-        path = as_path(folder)
+        """Run `statement` on the written files: DuckDB reads them itself if it can."""
+        path = local_path(folder)
         if path is not None and (self._cluster.is_here or any(path.glob("*.parquet"))):
-            parts = sorted(str(part) for part in path.glob("*.parquet"))  # by number, which is the relation's own order
+            parts = sorted(str(part) for part in path.glob("*.parquet"))  # by number: the order of the relation
             con.execute(f"{statement} from read_parquet($parts)", {"parts": parts})
             return
         arrow = self._try(self._read(folder).toArrow)  # noqa: F841  DuckDB finds it by its name
@@ -257,22 +258,23 @@ class SparkEngine:
         return rows
 
     def _try(self, work: Callable[[], Any]) -> Any:
-        return attempt(self._cluster, work)
+        return run_on_spark(self._cluster, work)
 
     def _refuse_half(self) -> None:
-        path = as_path(self.facts)
-        if path is not None and (path / CUT_OFF).exists():
-            raise InputError(f"An export to {self.facts} was cut off.", "a whole one", f"features export {self.facts}")
+        path = local_path(self.facts)
+        if path is not None and (path / UNFINISHED).exists():
+            what = f"An export to {self.facts} was interrupted."
+            raise InputError(what, "a complete export", f"features export {self.facts}")
 
 
 def _address(uri: str) -> str:
-    """As Spark takes it: a bare path would be looked for on the cluster's own file system."""
-    path = as_path(uri)
+    """Return the address as Spark needs it: it would search a bare path on the file system of the cluster."""
+    path = local_path(uri)
     return uri if path is None else path.as_uri()
 
 
 def _spark_type(kind: str) -> str:
-    """`varchar[]` is array<string>."""
+    """Return Spark's name of a type: `varchar[]` is array<string>."""
     if kind.endswith("[]"):
         return f"array<{_spark_type(kind[:-2])}>"
     return _KINDS.get(kind, kind)

@@ -1,11 +1,11 @@
-"""A store's facts as partitioned Parquet, for an engine that reads them from storage that many machines share.
+"""Export the facts of a store as partitioned Parquet, for an engine that reads them from shared storage.
 
-    URI/users/*.parquet                  as the base tables in sql/schema.sql, column for column
+    URI/users/*.parquet                  same columns as the base tables in sql/schema.sql
     URI/photos/ photo_files/ main_photos/ faces/
-    URI/swipes/month=2024-01/*.parquet   by month of the swipe
+    URI/swipes/month=2024-01/*.parquet   partitioned by month of the swipe
     URI/_EXPORTING                       only while they are being written
 
-URI is a folder, or an address that pyarrow knows: hdfs://, s3a://, gs://.
+URI is a folder, or an address that pyarrow supports: hdfs://, s3a://, gs://.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-__all__ = ["CUT_OFF", "TABLES", "Exported", "as_path", "columns_of", "export", "place"]
+__all__ = ["TABLES", "UNFINISHED", "Exported", "columns_of", "export", "filesystem_of", "local_path"]
 
 TABLES = ("users", "photos", "photo_files", "main_photos", "faces", "swipes")
-"""The base tables that relations are computed from."""
+"""Base tables from which relations are computed."""
 
-CUT_OFF = "_EXPORTING"
-"""A file that is there while, and only while, the others are being written."""
+UNFINISHED = "_EXPORTING"
+"""Name of a file that exists only while the others are being written."""
 
 _ROWS_A_FILE, _ROWS_A_GROUP = 8_000_000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One table, as it was written."""
+    """One exported table."""
 
     table: str
     n_rows: int
@@ -43,27 +43,27 @@ class Exported:
 
 
 def export(store: Store, uri: str) -> list[Exported]:
-    """Write the facts of the published snapshot as Parquet; what was exported to the same place is replaced.
+    """Write the facts of the published snapshot as Parquet, in place of an earlier export to the same address.
 
     Args:
         store: the open store.
-        uri: a folder, or an address such as s3a://bucket/facts.
+        uri: folder or address of the export, e.g. s3a://bucket/facts.
 
     Raises:
-        InputError: nothing can be written there.
+        InputError: the address cannot be written to.
         StoreError: there is no store.
     """
-    files, root = place(uri)
+    files, root = filesystem_of(uri)
     try:
         files.create_dir(root, recursive=True)
-        with files.open_output_stream(f"{root}/{CUT_OFF}"):
+        with files.open_output_stream(f"{root}/{UNFINISHED}"):
             pass
         with store.database.read() as con, store.progress.stage("export", len(TABLES), "tables") as advance:
             done = []
             for table in TABLES:
                 done.append(_write(con, table, files, f"{root}/{table}"))
                 advance(1)
-        files.delete_file(f"{root}/{CUT_OFF}")
+        files.delete_file(f"{root}/{UNFINISHED}")
     except OSError as error:
         raise InputError(
             f"The facts cannot be written to {uri}: {error}",
@@ -73,16 +73,16 @@ def export(store: Store, uri: str) -> list[Exported]:
     return done
 
 
-def place(uri: str) -> tuple[Any, str]:
-    """The file system as pyarrow has it, and the path in it.
+def filesystem_of(uri: str) -> tuple[Any, str]:
+    """Return pyarrow's file system of an address, and the path in it.
 
     Raises:
-        InputError: pyarrow does not know such addresses, or cannot reach this one.
+        InputError: pyarrow does not support the address, or cannot reach it.
     """
     import pyarrow as pa
     from pyarrow import fs
 
-    path = as_path(uri)
+    path = local_path(uri)
     if path is not None:
         return fs.LocalFileSystem(), str(path)
     try:
@@ -96,15 +96,15 @@ def place(uri: str) -> tuple[Any, str]:
     return found, inside.rstrip("/")
 
 
-def as_path(uri: str) -> Path | None:
-    """The folder on this machine, absolute; None: it is elsewhere."""
+def local_path(uri: str) -> Path | None:
+    """Return the absolute path of a folder on this machine; None: the address is remote."""
     if uri.startswith("file:"):
         return Path("/" + uri.removeprefix("file:").lstrip("/"))
     return None if "://" in uri else Path(uri).absolute()
 
 
 def columns_of(con: DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
-    """(name, DuckDB's type) of each column of a base table, in order."""
+    """Return (name, DuckDB type) of each column of a base table, in order."""
     query = (
         "select column_name, lower(data_type) from duckdb_columns() where schema_name = 'facts' and table_name = $1 "
         "and not internal order by database_name, column_index"
@@ -113,7 +113,7 @@ def columns_of(con: DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
 
 
 def _write(con: DuckDBPyConnection, table: str, files: Any, folder: str) -> Exported:
-    """Swipes by month; the others, which are as many as photos, in files of some millions of rows."""
+    """Write swipes by month, and the smaller tables in files of some millions of rows."""
     import pyarrow as pa
     from pyarrow import dataset, fs
 
@@ -133,7 +133,7 @@ def _write(con: DuckDBPyConnection, table: str, files: Any, folder: str) -> Expo
         existing_data_behavior="overwrite_or_ignore",
     )
     found = [f for f in files.get_file_info(fs.FileSelector(folder, recursive=True)) if f.type == fs.FileType.File]
-    if not found:  # of no rows there would be no file, and no columns
+    if not found:  # an empty table would give no file, and so no columns
         import pyarrow.parquet as pq
 
         empty = con.sql(f"select * from facts.{table} limit 0").to_arrow_table()

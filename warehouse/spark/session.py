@@ -1,4 +1,4 @@
-"""The way to Spark: which master, where the facts lie, and a session that reads times and numbers as DuckDB does."""
+"""Open a Spark session that reads times and numbers in the same way as DuckDB."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Cluster", "attempt", "require_spark", "session"]
+__all__ = ["Cluster", "require_spark", "run_on_spark", "session"]
 
 LEAST_JAVA = 17
 
-_READ_ALIKE = {
+_SAME_RESULTS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
     "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
-"""Settings under which both engines give the same; set on every session, whoever opened it."""
+"""Settings under which both engines give the same results; set on every session, also on one opened elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Who computes, and from what.
+    """The Spark master and the facts to compute from.
 
     Attributes:
-        master: `local[4]`, `spark://HOST:7077`, `yarn`, `k8s://...`; or `sc://HOST:15002` (Spark Connect).
-        facts: folder or address of the facts, as `features export` writes them; None: labels are not its business.
+        master: Spark master URL: `local[4]`, `spark://HOST:7077`, `yarn`, `k8s://...` or `sc://HOST:15002` (Connect).
+        facts: folder or address of the facts, as `features export` writes them; None: Spark computes no labels.
     """
 
     master: str = "local[*]"
@@ -49,21 +49,21 @@ class Cluster:
 
     @property
     def connects(self) -> bool:
-        """Whether Spark runs behind a server of its own, and neither Java nor a context is needed here."""
+        """Whether the master is a Spark Connect server, so that neither Java nor a context is needed here."""
         return self.master.startswith("sc://")
 
     @property
     def is_here(self) -> bool:
-        """Whether Spark runs on this machine, within this process's reach."""
+        """Whether Spark runs on this machine."""
         return self.master.startswith("local")
 
 
 def session(cluster: Cluster) -> SparkSession:
-    """The process's session on that master, opened if need be. It stays open until the process ends.
+    """Return the session of this process on that master, which stays open until the process ends.
 
     Raises:
         InputError: the process has a session on another master, or this one does not answer.
-        MissingPartError: pyspark, sqlglot or Java is not here; the message says how to install it.
+        MissingPartError: pyspark, sqlglot or Java is absent; the message has the command to install it.
     """
     require_spark(cluster)
     from pyspark.errors import PySparkException
@@ -82,7 +82,7 @@ def session(cluster: Cluster) -> SparkSession:
             )
     builder = SparkSession.builder.appName("photogenic")
     builder = builder.remote(cluster.master) if cluster.connects else builder.master(cluster.master)
-    # Workers start as `python -m`: without this the folder where they start is looked at before Python's own library.
+    # Workers start as `python -m`: without this their working folder precedes the standard library.
     quiet = {
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
@@ -92,13 +92,13 @@ def session(cluster: Cluster) -> SparkSession:
     for name, value in ({} if cluster.connects else quiet | alone).items():
         builder = builder.config(name, value)
     try:
-        with _without_yours(cluster):
+        with _python_path_of_program(cluster):
             found = builder.getOrCreate()
-        for name, value in _READ_ALIKE.items():
+        for name, value in _SAME_RESULTS.items():
             found.conf.set(name, value)
     except (PySparkException, OSError, ValueError) as error:
         raise _unreachable(cluster, error) from error
-    except Exception as error:  # py4j and grpc have errors of their own, and grpc need not be there
+    except Exception as error:  # py4j and grpc have errors of their own, and grpc may be absent
         if type(error).__module__.split(".")[0] not in ("py4j", "grpc"):
             raise
         raise _unreachable(cluster, error) from error
@@ -106,8 +106,8 @@ def session(cluster: Cluster) -> SparkSession:
 
 
 @contextlib.contextmanager
-def _without_yours(cluster: Cluster) -> Iterator[None]:
-    """While open, $PYTHONPATH is this program's folder alone: Java hands it on to workers, who look there first."""
+def _python_path_of_program(cluster: Cluster) -> Iterator[None]:
+    """Context manager in which $PYTHONPATH is the folder of this program: Java passes it to workers."""
     former = os.environ.get("PYTHONPATH")
     if not cluster.is_here:
         yield
@@ -121,8 +121,8 @@ def _without_yours(cluster: Cluster) -> Iterator[None]:
             os.environ["PYTHONPATH"] = former
 
 
-def attempt(cluster: Cluster, work: Callable[[], T]) -> T:
-    """Do something on Spark; its failures in our words. What is wrong with our SQL stays a bug.
+def run_on_spark(cluster: Cluster, work: Callable[[], T]) -> T:
+    """Run a function that uses Spark, and map failures of the cluster to our errors. Errors in our SQL are bugs.
 
     Raises:
         InputError: the master or its workers failed.
@@ -134,57 +134,57 @@ def attempt(cluster: Cluster, work: Callable[[], T]) -> T:
     except (AnalysisException, ParseException):
         raise
     except PySparkException as error:
-        raise _gave_up(cluster, error) from error
-    except Exception as error:  # a lost Java side speaks py4j, a lost server grpc, which need not be there
+        raise _job_failed(cluster, error) from error
+    except Exception as error:  # a lost JVM raises errors of py4j, a lost server those of grpc
         if type(error).__module__.split(".")[0] not in ("py4j", "grpc"):
             raise
         raise _unreachable(cluster, error) from error
 
 
-def _gave_up(cluster: Cluster, error: Exception) -> InputError:
-    """The last line of a worker's traceback says more than Java's first."""
+def _job_failed(cluster: Cluster, error: Exception) -> InputError:
+    """Return the error for a failed job, with the last line of the worker's traceback in place of Java's first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     ours = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line) and not line.startswith("org.")]
     return InputError(
-        f"Spark at {cluster.master} gave up: {(ours or lines)[0]}",
-        "workers that see the same files under the same paths, with packages, memory and disk",
-        "look into the logs of the master and its workers; what was there before stands",
+        f"The job on Spark at {cluster.master} failed: {(ours or lines)[0]}",
+        "workers with the same files under the same paths, the packages, and enough memory and disk",
+        "read the logs of the master and its workers; the former state is kept",
     )
 
 
 def _unreachable(cluster: Cluster, error: Exception) -> InputError:
-    """A master that does not answer."""
+    """Return the error for a master that does not answer."""
     line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return InputError(
         f"Spark at {cluster.master} does not answer: {line}",
-        "a master that runs and can be reached: local[*], spark://HOST:7077, sc://HOST:15002",
+        "a running master that can be reached: local[*], spark://HOST:7077, sc://HOST:15002",
         "--master 'local[*]' to try it on this machine",
     )
 
 
 def require_spark(cluster: Cluster, *besides: str) -> None:
-    """Check that pyspark, sqlglot and, unless a server has it, Java are here.
+    """Check that pyspark, sqlglot and, except for Spark Connect, Java are installed.
 
     Args:
         cluster: the master.
-        besides: other packages that the work needs.
+        besides: other packages that are needed.
 
     Raises:
-        MissingPartError: with the command that installs what is absent.
+        MissingPartError: a package or Java is absent; the message has the command to install it.
     """
     import importlib.util
 
     absent = [name for name in ("pyspark", "sqlglot", *besides) if importlib.util.find_spec(name) is None]
     if absent:
         raise MissingPartError(
-            f"Spark needs {' and '.join(absent)}: not in this Python.",
+            f"Spark needs {' and '.join(absent)}, which this Python environment lacks.",
             "the extra spark",
             "pip install 'photogenic[spark]'",
         )
     if cluster.connects:
         if importlib.util.find_spec("grpc") is None:
             raise MissingPartError(
-                "Spark Connect needs grpc: not in this Python.",
+                "Spark Connect needs grpc, which this Python environment lacks.",
                 "pyspark with connect",
                 "pip install 'pyspark[connect]'",
             )
@@ -202,7 +202,7 @@ def require_spark(cluster: Cluster, *besides: str) -> None:
 
 
 def _java_version(java: str) -> int | None:
-    """17 of `openjdk version "17.0.2"`, 8 of `java version "1.8.0"`; None: it does not run."""
+    """Return the major version: 17 for `openjdk version "17.0.2"`, 8 for `java version "1.8.0"`; None: it fails."""
     try:
         said = subprocess.run([java, "-version"], capture_output=True, text=True, check=True, timeout=60).stderr
     except (OSError, subprocess.SubprocessError):

@@ -1,7 +1,7 @@
-"""The SQL of sql/ as Spark's: what the two engines share is translated, anything else is refused.
+"""Translate the SQL of sql/ to Spark: what both engines share is translated, anything else is refused.
 
-An allow-list: what is not named here has not been seen to give the same on both. On its own sqlglot translates
-nearly everything, some of it into something else; each rule below is one of those cases.
+This is an allow-list: other constructs were not tested to give the same result on both engines. sqlglot alone
+translates nearly everything, but some constructs change their meaning; each rule below is such a case.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from photogenic.warehouse.labels.options import LabelOptions
 __all__ = ["FACTS", "faults", "to_spark", "tree_of"]
 
 FACTS = "facts_"
-"""`facts.swipes` is called facts_swipes in Spark, whose temporary views belong to no schema."""
+"""Prefix in Spark for the schema `facts`: temporary views of Spark belong to no schema."""
 
 _NODES = (
     *(
@@ -51,20 +51,20 @@ _PARAMETER_TYPES = {str: "varchar", int: "bigint", float: "double", dt.datetime:
 
 
 def tree_of(text: str) -> exp.Expr:
-    """As sqlglot reads DuckDB's SQL."""
+    """Parse DuckDB's SQL with sqlglot."""
     return sqlglot.parse_one(text, read="duckdb")
 
 
 def to_spark(text: str) -> str:
-    """The same query for Spark. Parameters become `:name`, cast to the type of the option of that name.
+    """Translate a query for Spark. Parameters become `:name`, cast to the type of the option of that name.
 
     Raises:
-        QueryError: it uses what the engines do not share.
+        QueryError: the query uses a construct that the engines do not share.
     """
     tree = tree_of(text)
     if found := list(faults(tree)):
         raise QueryError(
-            "This SQL means something else to Spark: " + "; ".join(found),
+            "This SQL has another meaning in Spark: " + "; ".join(found),
             "the subset of SQL that DuckDB and Spark share",
             "see warehouse/spark/sql_translate.py for what it holds, or build with --engine duckdb",
         )
@@ -79,7 +79,7 @@ def to_spark(text: str) -> str:
 
 
 def faults(tree: exp.Expr) -> Iterator[str]:
-    """What Spark would read as something else."""
+    """Return the constructs that Spark would read differently."""
     for node in tree.walk():
         if type(node) not in _NODES:
             yield f"{type(node).__name__} is not in the subset: {node.sql()}"
@@ -108,7 +108,7 @@ def _is_fraction(value: exp.Expr) -> bool:
 
 
 def _aliases_in_where(select: exp.Select) -> Iterator[str]:
-    """DuckDB finds a SELECT alias in WHERE, Spark does not; harmless where the alias is a column of the name."""
+    """Yield aliases of SELECT in WHERE, which DuckDB resolves and Spark does not, unless a column has the name."""
     made = {item.alias for item in select.expressions if isinstance(item, exp.Alias)}
     named = {column.name for item in select.expressions for column in item.find_all(exp.Column)}
     where = select.args.get("where")
@@ -118,7 +118,7 @@ def _aliases_in_where(select: exp.Select) -> Iterator[str]:
 
 
 def _parameters() -> Mapping[str, str]:
-    """SQL types of the options that sql/ names; an untyped NULL would be refused."""
+    """Return the SQL types of the options in sql/; Spark would refuse an untyped NULL."""
     found = {}
     for name, hint in get_type_hints(LabelOptions).items():
         kinds = {type(value) if not isinstance(value, type) else value for value in get_args(hint) or (hint,)}

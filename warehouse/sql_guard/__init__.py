@@ -1,4 +1,4 @@
-"""Decide whether a statement only reads."""
+"""Check that a statement of a user only reads."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a query may be made of: the kinds of nodes DuckDB parses it into, and the functions and system views it may use.
+"""Allow-lists for queries: the kinds of nodes in DuckDB's parse tree, the functions and the system views.
 
-These lists say what is allowed; whatever is in none of them is refused (guard.py). On them is what computes
-from values and relations, and what describes relations. Off them is what writes, reads or names a file, changes a
-setting, runs SQL from a text, tells of the machine, or takes DuckDB's inner states apart.
+guard.py refuses everything that is on none of these lists. The lists contain what computes from values and relations,
+and what describes relations. They do not contain what writes, reads or names a file, changes a setting, runs SQL from
+text, describes the machine, or reads DuckDB's internal states.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NODES = frozenset(
         *("ORDER_DEFAULT", "ASCENDING", "DESCENDING"),
     }
 )
-"""Queries, what stands in FROM, and what follows ORDER BY and LIMIT."""
+"""Kinds of nodes: queries, table references in FROM, and modifiers such as ORDER BY and LIMIT."""
 
 CLASSES = frozenset(
     {
@@ -40,10 +40,10 @@ CLASSES = frozenset(
         ),
     }
 )
-"""Expressions."""
+"""Classes of expressions."""
 
 SHOWN = frozenset({"__show_tables_expanded", "databases", "schemas", "tables", "variables"})
-"""What SHOW may name beside relations."""
+"""Names that SHOW may have besides relations."""
 
 VIEWS = _words(
     """
@@ -54,7 +54,7 @@ VIEWS = _words(
     schemata sqlite_master sqlite_schema sqlite_temp_master sqlite_temp_schema table_constraints tables views
     """
 )
-"""Views of DuckDB's own."""
+"""System views of DuckDB."""
 
 TABLE_FUNCTIONS = _words(
     """
@@ -66,7 +66,7 @@ TABLE_FUNCTIONS = _words(
     test_vector_types unlist unnest
     """
 )
-"""In FROM, in small letters."""
+"""Table functions, in lower case."""
 
 _OPERATORS = """
     != !__postfix !~~ !~~* % & && * ** + - ->> / // < <-> << <= <=> <@ = > >= >> @ @> ^ ^@ | || ~ ~~ ~~* ~~~
@@ -151,4 +151,4 @@ FUNCTIONS = _words(_OPERATORS) | _words(
     year yearweek
     """
 )
-"""Of values, of groups and of windows, in small letters."""
+"""Scalar, aggregate and window functions, in lower case."""

@@ -1,10 +1,10 @@
-"""What may be asked: one statement that reads. The same rule decides wherever somebody's SQL comes in.
+"""Check that a query is one statement that only reads. Every entry point for SQL of users calls this check.
 
-DuckDB's own word for it, the statement's type, is not enough: `with x as (copy (select 1) to 'f') select 1` is a SELECT
-to it, and functions write files too. A query is therefore taken apart as DuckDB parses it, and everything it is made of
-must be on the lists of `warehouse.sql_guard.allowed`. What passes is run as it was parsed.
+The statement type of DuckDB is not enough: `with x as (copy (select 1) to 'f') select 1` has the type SELECT, and
+functions write files too. So every node of DuckDB's parse tree must be on the lists of `warehouse.sql_guard.allowed`.
+A query that passes runs exactly as it was parsed.
 
-Under this lies a second wall, which looks at no text: the connection reaches no file (`Database.open_snapshot`).
+A second protection does not depend on the text: the connection has no access to files (`Database.open_snapshot`).
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from typing import TYPE_CHECKING
 from photogenic import sql
 from photogenic.warehouse.duckdb_store import query_errors
 from photogenic.warehouse.sql_guard.allowed import CLASSES, FUNCTIONS, NODES, SHOWN, TABLE_FUNCTIONS, VIEWS
-from photogenic.warehouse.sql_guard.rewrite import bare_words, explained, with_values, without_end
+from photogenic.warehouse.sql_guard.rewrite import explained_query, strip_semicolon, unquoted_words, with_pivot_values
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Statement
 
     from photogenic.warehouse.errors import QueryError
 
-__all__ = ["reading"]
+__all__ = ["parse_read_only"]
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|([{}])')
 
 _WRITING = frozenset({"copy", "create", "delete", "drop", "execute", "insert", "merge", "update"})
-"""No bare words of a PIVOT without values: what DuckDB makes of it is looked at in another form."""
+"""Unquoted words that no PIVOT without values may have: such a PIVOT is checked in a rewritten form."""
 
 
 @dataclass(slots=True)
 class _Part:
-    """A node of a parsed statement.
+    """Node of a parsed statement.
 
     Attributes:
-        place: under which name it lies in the node around it.
-        around: that node.
-        fields: those of its fields that are texts.
-        named: by its WITH.
+        place: key of the node in its parent.
+        around: parent node.
+        fields: its text fields.
+        named: names that its WITH defines.
     """
 
     place: str
@@ -49,15 +49,15 @@ class _Part:
     named: set[str] = field(default_factory=set)
 
 
-def reading(con: DuckDBPyConnection, query: str) -> Statement:
-    """The query as a statement to be run, if it is one that reads.
+def parse_read_only(con: DuckDBPyConnection, query: str) -> Statement:
+    """Parse a query, and return the statement to run if it only reads.
 
     Args:
         con: a reading connection on the snapshot.
-        query: whatever somebody typed.
+        query: SQL of a user.
 
     Raises:
-        QueryError: it is none, several, or one that does more than read.
+        QueryError: the query is empty, has several statements, or does more than read.
         duckdb.Error: DuckDB cannot parse it.
     """
     if not query.isascii() and any("\ud800" <= letter <= "\udfff" for letter in query):
@@ -66,22 +66,22 @@ def reading(con: DuckDBPyConnection, query: str) -> Statement:
     if not statements:
         raise query_errors.no_rows(query)
     if len(statements) > 1:
-        raise query_errors.several(query, len(statements))
+        raise query_errors.several_statements(query, len(statements))
     (statement,) = statements
     if (kind := _kind(statement)) is None:
-        raise query_errors.not_run(query, query.split(maxsplit=1)[0].upper())
-    if (text := without_end(statement.query)) != statement.query:
+        raise query_errors.not_allowed(query, query.split(maxsplit=1)[0].upper())
+    if (text := strip_semicolon(statement.query)) != statement.query:
         (statement,) = con.extract_statements(text)
     parts = _parts(con, statement)
     if parts is None:
-        raise query_errors.not_run(query, kind)
-    if (refused := _refused(con, query, parts)) is not None:
+        raise query_errors.not_allowed(query, kind)
+    if (refused := _refusal(con, query, parts)) is not None:
         raise refused
     return statement
 
 
 def _kind(statement: Statement) -> str | None:
-    """The statement's type; None: the client has no name for it, as for UPDATE EXTENSIONS in DuckDB 2.0."""
+    """Return the type of a statement; None: the client has no name for it, as for UPDATE EXTENSIONS in DuckDB 2.0."""
     try:
         return statement.type.name
     except ValueError:
@@ -89,21 +89,21 @@ def _kind(statement: Statement) -> str | None:
 
 
 def _parts(con: DuckDBPyConnection, statement: Statement) -> list[_Part] | None:
-    """What a SELECT is made of, or an EXPLAIN or PIVOT; None: it is none of these."""
+    """Return the nodes of a SELECT, EXPLAIN or PIVOT; None: it is another statement."""
     kind, text = _kind(statement), statement.query
     if kind == "SELECT":
-        return _taken_apart(con, text)
-    return _of_any_form(con, explained(text) or text) if kind in {"EXPLAIN", "MULTI"} else None
+        return _parse_select(con, text)
+    return _parts_of_any_form(con, explained_query(text) or text) if kind in {"EXPLAIN", "MULTI"} else None
 
 
-def _of_any_form(con: DuckDBPyConnection, text: str) -> list[_Part] | None:
-    """What a query is made of that may have PIVOTs."""
-    parts = _taken_apart(con, text)
-    if parts is not None or bare_words(text) & _WRITING:
+def _parts_of_any_form(con: DuckDBPyConnection, text: str) -> list[_Part] | None:
+    """Return the nodes of a query that may have PIVOTs."""
+    parts = _parse_select(con, text)
+    if parts is not None or unquoted_words(text) & _WRITING:
         return parts
-    for form, *queries in with_values(text):
-        if (parts := _taken_apart(con, form)) is not None:
-            for values in (_of_any_form(con, query) for query in queries):
+    for form, *queries in with_pivot_values(text):
+        if (parts := _parse_select(con, form)) is not None:
+            for values in (_parts_of_any_form(con, query) for query in queries):
                 if values is None:
                     return None
                 parts += values
@@ -111,8 +111,8 @@ def _of_any_form(con: DuckDBPyConnection, text: str) -> list[_Part] | None:
     return None
 
 
-def _taken_apart(con: DuckDBPyConnection, text: str) -> list[_Part] | None:
-    """The nodes of one SELECT; None: it is something else."""
+def _parse_select(con: DuckDBPyConnection, text: str) -> list[_Part] | None:
+    """Return the nodes of one SELECT; None: it is another statement."""
     query = "select json_serialize_sql($1::varchar, skip_null := true, skip_empty := true)"
     ((found,),) = con.execute(query, [text]).fetchall()
     if not found.startswith('{"error":false,"statements":[{'):
@@ -121,7 +121,7 @@ def _taken_apart(con: DuckDBPyConnection, text: str) -> list[_Part] | None:
 
 
 def _walk(tree: str) -> Iterator[_Part]:
-    """Every object of a JSON text. Without recursion: DuckDB parses deeper ones than Python's reader follows."""
+    """Yield every object of a JSON text, without recursion: DuckDB nests deeper than Python's JSON reader allows."""
     names: list[str] = []
     part, name = _Part("", None), ""
     for token in _TOKEN.finditer(tree):
@@ -141,37 +141,37 @@ def _walk(tree: str) -> Iterator[_Part]:
             part.fields.setdefault(name, text)
 
 
-def _refused(con: DuckDBPyConnection, query: str, parts: list[_Part]) -> QueryError | None:
+def _refusal(con: DuckDBPyConnection, query: str, parts: list[_Part]) -> QueryError | None:
     for part in parts:
         fields = part.fields
         kind, node = fields.get("class"), fields.get("type")
         if kind is not None and kind not in CLASSES:
-            return query_errors.not_run(query, kind)
+            return query_errors.not_allowed(query, kind)
         if kind is None and node is not None and node not in NODES:
-            return query_errors.not_run(query, node.removesuffix("_NODE").removesuffix("_QUERY"))
+            return query_errors.not_allowed(query, node.removesuffix("_NODE").removesuffix("_QUERY"))
         if (function := fields.get("function_name")) is not None:
             allowed = TABLE_FUNCTIONS if part.place == "function" else FUNCTIONS
             if function.lower() not in allowed:
                 return query_errors.no_function(query, function, sorted(allowed), known=_knows(con, function))
         if node == "SHOW_REF" and fields.get("show_type") == "SHOW" and not _is_there(con, fields["table_name"]):
-            return query_errors.no_relation(fields["table_name"])  # SHOW answers settings as well, and these hold paths
+            return query_errors.no_relation(fields["table_name"])  # SHOW returns settings too, and these contain paths
         if node in {"BASE_TABLE", "SHOW_REF"} and not _is_relation(con, part):
-            return query_errors.out_of_reach(query, fields["table_name"])
+            return query_errors.not_a_relation(query, fields["table_name"])
     return None
 
 
 def _is_relation(con: DuckDBPyConnection, part: _Part) -> bool:
-    """Whether the name may be one of the store's, or stands for a query: neither a file nor a view of the machine."""
+    """Whether the name is a relation of the store or of a WITH, and not a file or a view that describes the machine."""
     name = part.fields.get("table_name")
     if name is None or (part.fields["type"] == "SHOW_REF" and name.strip('\\"').lower() in SHOWN):
         return True
-    if name.isidentifier() and not _is_of_the_machine(con, name.lower()):
+    if name.isidentifier() and not _is_system_view(con, name.lower()):
         return True
     return "schema_name" not in part.fields and _is_named(part, name)
 
 
 def _is_named(part: _Part, name: str) -> bool:
-    """Whether a WITH around this part, other than the one it defines, gives that name to a query."""
+    """Whether a WITH around this node, other than the one that it defines, gives that name to a query."""
     inside, defined = part, ""
     while (around := inside.around) is not None:
         if inside.place == "map":
@@ -185,7 +185,7 @@ def _is_named(part: _Part, name: str) -> bool:
 
 
 def _is_there(con: DuckDBPyConnection, name: str) -> bool:
-    """Whether a table or view has that name."""
+    """Whether a table or view of that name exists."""
     query = (
         "select 1 from duckdb_tables() where lower(table_name) = $1 union all "
         "select 1 from duckdb_views() where lower(view_name) = $1 and not internal limit 1"
@@ -198,8 +198,8 @@ def _knows(con: DuckDBPyConnection, function: str) -> bool:
     return bool(con.execute(query, [function.lower()]).fetchall())
 
 
-def _is_of_the_machine(con: DuckDBPyConnection, name: str) -> bool:
-    """Whether a view of DuckDB's own that is not on the list has that name."""
+def _is_system_view(con: DuckDBPyConnection, name: str) -> bool:
+    """Whether a system view of that name exists that is not on the list."""
     if name in VIEWS or name in sql.RELATIONS or name in sql.VIEWS:
         return False
     query = "select 1 from duckdb_views() where internal and lower(view_name) = $1 limit 1"

@@ -1,9 +1,11 @@
-"""EXPLAIN and PIVOT, which DuckDB cannot tell the parts of, as SELECTs of the same parts: to be looked at, never run.
+"""Rewrite EXPLAIN and PIVOT, whose parse tree DuckDB does not return, as SELECTs of the same parts.
 
-EXPLAIN     without its head: what is explained is what may be run
-PIVOT       with values in each ON that names none: `on a, b` becomes `on (a) in (0), (b) in (0)`. DuckDB makes two
-            statements of a PIVOT without values: one finds them, one selects. Its source, its expressions and
-            aggregates, and all that stands around it, stay as they were written.
+guard.py checks the rewritten queries; they never run.
+
+    EXPLAIN     without its head: the explained statement itself is checked
+    PIVOT       with values in each ON that has none: `on a, b` becomes `on (a) in (0), (b) in (0)`. DuckDB makes two
+                statements of a PIVOT without values: one finds them, one selects. Its source, its expressions and
+                aggregates, and all the text around it stay unchanged.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["bare_words", "explained", "with_values", "without_end"]
+__all__ = ["explained_query", "strip_semicolon", "unquoted_words", "with_pivot_values"]
 
 _SPACE = r"(?:[ \t\r\n\f\v]|--[^\r\n]*\n|/\*(?:(?!/\*|\*/).)*\*/)"
 _HEAD = re.compile(
@@ -27,7 +29,7 @@ _ENDS = frozenset(
 
 
 class _Token(NamedTuple):
-    """A word, its first byte, the byte after its last, and how many brackets are open around it."""
+    """A word, its first byte, the byte after its last, and the number of open brackets around it."""
 
     word: str
     start: int
@@ -35,27 +37,27 @@ class _Token(NamedTuple):
     depth: int
 
 
-def explained(query: str) -> str | None:
-    """What an EXPLAIN explains; None: it is none."""
+def explained_query(query: str) -> str | None:
+    """Return the statement that an EXPLAIN explains; None: the query is not an EXPLAIN."""
     head = _HEAD.match(query)
     return query[head.end() :] if head else None
 
 
-def bare_words(query: str) -> set[str]:
-    """Words outside of texts, quoted names and comments, in small letters."""
+def unquoted_words(query: str) -> set[str]:
+    """Return the words outside of strings, quoted names and comments, in lower case."""
     return {token.word for token in _tokens(query) if token.word.isidentifier()}
 
 
-def without_end(query: str) -> str:
-    """The query up to the `;` and the comments after it."""
+def strip_semicolon(query: str) -> str:
+    """Return the query up to the `;` and the comments after it."""
     tokens = [token for token in _tokens(query) if token.word != ";"]
     return query.encode()[: tokens[-1].end].decode() if tokens else query
 
 
-def with_values(query: str) -> Iterator[list[str]]:
-    """The query with values for its PIVOTs: for those items of ON that end in no IN, then for every one.
+def with_pivot_values(query: str) -> Iterator[list[str]]:
+    """Yield the query with values for its PIVOTs: first for items of ON without IN, then for every item.
 
-    Each form comes with the queries whose rows are the values, in `on a in (select ...)`.
+    Each form is a list that also has the queries of `on a in (select ...)`, whose rows are the values.
     """
     tokens, data = _tokens(query), query.encode()
     items = [item for at, token in enumerate(tokens) if token.word in _PIVOTS for item in _items(tokens, at)]
@@ -97,7 +99,7 @@ def _tokens(query: str) -> list[_Token]:
 
 
 def _items(tokens: list[_Token], pivot: int) -> Iterator[tuple[int, int]]:
-    """Of the PIVOT at this token, the first and the last token of each item of ON."""
+    """Yield the first and the last token of each item of ON in the PIVOT at this token."""
     depth = tokens[pivot].depth
     here = []
     for at in range(pivot + 1, len(tokens)):
@@ -108,7 +110,7 @@ def _items(tokens: list[_Token], pivot: int) -> Iterator[tuple[int, int]]:
     on = [at for at in here if tokens[at].word == "on"]
     if not on:
         return
-    first = last = on[-1] + 1  # of several, the others are of joins in its source
+    first = last = on[-1] + 1  # if there are several, the others belong to joins in the source
     for at in (at for at in here if at > on[-1]):
         if tokens[at].word in _ENDS:
             if last >= first and at > first:
@@ -122,7 +124,7 @@ def _items(tokens: list[_Token], pivot: int) -> Iterator[tuple[int, int]]:
 
 
 def _values(tokens: list[_Token], first: int, last: int) -> int | None:
-    """Of an item `... IN (...)`, its bracket; of `... IN name`, its last token; None: it names no values."""
+    """Return the bracket of an item `... IN (...)`, or the last token of `... IN name`; None: it has no values."""
     opened = last
     if tokens[last].word == ")":
         opened = next(at for at in range(last - 1, first - 1, -1) if tokens[at].depth == tokens[last].depth)

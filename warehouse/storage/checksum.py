@@ -1,7 +1,7 @@
-"""A quick look for damage whenever a file is opened; `features doctor --thorough` compares the SHA-256.
+"""Fast checksum to detect damage when a file is opened; `features doctor --thorough` compares the SHA-256.
 
-The sum of all 64-bit words, modulo 2^64: no flipped bit leaves it as it was, and it takes half the time of SHA-256.
-It is no defence against somebody who changes files on purpose; who may write to a store is trusted.
+The checksum is the sum of all 64-bit words, modulo 2^64. A flipped bit always changes it, and it takes half the time
+of SHA-256. It does not detect changes made on purpose: users who may write to a store are trusted.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["checksum", "differs", "digest"]
+__all__ = ["checksum", "digest", "has_changed"]
 
 _BLOCK = 1 << 25
 
 
 def checksum(path: Path) -> str:
-    """Of a file; 16 hex digits. An odd end counts as if zeros followed. Remembered while the file is unchanged."""
+    """Return the checksum of a file, 16 hex digits. The last word is zero-padded. Cached until the file changes."""
     stat = path.stat()
     return _checksum(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-def differs(path: Path, expected: str) -> bool:
-    """Whether a file is not what it was; False where nobody wrote down what that is."""
+def has_changed(path: Path, expected: str) -> bool:
+    """Whether the checksum of a file differs from the expected one; False if none was recorded."""
     return bool(expected) and checksum(path) != expected
 
 
@@ -41,7 +41,7 @@ def _checksum(path: Path, _inode: int, _size: int, _mtime_ns: int) -> str:
             n = file.readinto(data[: min(left, len(data))])
             if not n:
                 break
-            if n % 8 and n != left:  # a short read in the middle: fill the word
+            if n % 8 and n != left:  # a short read in the middle: complete the word
                 rest = file.read(8 - n % 8) or b""
                 data[n : n + len(rest)] = rest
                 n += len(rest)
@@ -53,7 +53,7 @@ def _checksum(path: Path, _inode: int, _size: int, _mtime_ns: int) -> str:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file, hex. Remembered while the file is unchanged."""
+    """Return the SHA-256 of a file, in hex. Cached until the file changes."""
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)
 

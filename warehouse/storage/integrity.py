@@ -1,4 +1,4 @@
-"""Whether a database file can be read to its last block. DuckDB compares each block with its checksum as it reads."""
+"""Check that a database file can be read to its last block. DuckDB verifies the checksum of each block."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from photogenic.warehouse.duckdb_store.migrations import version_of
 
-__all__ = ["fault_in", "foreign"]
+__all__ = ["find_corruption", "why_not_a_store"]
 
 
-def fault_in(path: Path, memory_limit: str) -> str | None:
-    """What is wrong with the file; None: every row of every table can be read. Reads all of it."""
+def find_corruption(path: Path, memory_limit: str) -> str | None:
+    """Return the error of reading the file; None: every row of every table can be read. Reads the whole file."""
     import duckdb
 
     try:
@@ -27,8 +27,8 @@ def fault_in(path: Path, memory_limit: str) -> str | None:
     return None
 
 
-def foreign(path: Path) -> str | None:
-    """Why a file is no database of a store; None: it is one. Reads its first blocks only."""
+def why_not_a_store(path: Path) -> str | None:
+    """Return why a file is not the database of a store; None: it is one. Reads only its first blocks."""
     import duckdb
 
     try:

@@ -1,4 +1,4 @@
-"""Where everything lies inside a store: one frozen object, no path is spelled anywhere else."""
+"""The paths of all files inside a store. No other module spells them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _HERE, _EXCHANGE = -100, 2
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of one store. Nothing is created by naming it.
+    """The paths of one store. An instance creates no file.
 
     Raises:
-        StoreError: no store can have this name.
+        StoreError: a store cannot have this path.
     """
 
     root: Path
@@ -38,7 +38,7 @@ class Layout:
         StoreError: there is something at the path, or on the way to it, that is not a folder which may be read.
         """
         try:
-            why = _hindrance(self.root)
+            why = _obstacle(self.root)
             for path in (self.lock, self.warehouse, self.snapshot):
                 if why is None and path.exists() and not path.is_file():
                     why = f"{path.name} in it is not a file"
@@ -71,7 +71,7 @@ class Layout:
 
     @property
     def underway(self) -> Path:
-        """What the holder of the lock is at."""
+        """The running stages of the writer."""
         return self.root / "underway.json"
 
     @property
@@ -85,17 +85,17 @@ class Layout:
 
     @property
     def thumbnails(self) -> Path:
-        """Small pictures that pages show; a cache, made again when it is gone."""
+        """Cache of small images for the web pages."""
         return self.root / "thumbnails"
 
     @property
     def fetch(self) -> Path:
-        """Journal of a download that is under way or was cut off."""
+        """Journal of a running or interrupted download."""
         return self.root / "fetch"
 
     @property
     def crawl(self) -> Path:
-        """Journal of a crawl, likewise."""
+        """Journal of a running or interrupted crawl."""
         return self.root / "crawl"
 
     @property
@@ -117,17 +117,17 @@ class Layout:
 
     @property
     def erased(self) -> Path:
-        """What is left of erased people: salted hashes and receipts; and an erase that is under way."""
+        """Salted hashes and receipts of erased people, and the state of a running erase."""
         return self.root / "erased"
 
     @property
     def erase_journal(self) -> Path:
-        """Whom an unfinished erase is about; absent where none is under way."""
+        """The people of an unfinished erase; the file exists only until the erase has ended."""
         return self.erased / "journal.json"
 
     @property
     def restoring(self) -> tuple[Path, Path]:
-        """Where a restore into this place makes its copy: beside it, or inside where it cannot be renamed."""
+        """Folders for the copy that a restore makes: beside the store, or inside it if it cannot be renamed."""
         root = self.root.resolve()
         return root.parent / f".{root.name}.restore", root / ".restore"
 
@@ -143,34 +143,34 @@ class Layout:
 
 
 def refuse_name(folder: Path, what: str) -> None:
-    """Refuse a path under which DuckDB would open another file, or none.
+    """Refuse a path that DuckDB would not open as this file.
 
     Args:
-        folder: where database files are to lie.
-        what: they belong to, for the message.
+        folder: folder for database files.
+        what: name of the store or backup, for the message.
 
     Raises:
-        StoreError: no store or backup can lie there.
+        StoreError: a store or backup cannot have this path.
     """
     name = str(folder)
-    # DuckDB reads what follows a ? as settings, and a backslash as a slash; a name with one would be two folders.
+    # DuckDB takes the text after a ? for settings, and a backslash for a slash.
     wrong = next((mark for mark in "\0?\\" if mark in name), None)
     if wrong is None and name.encode("utf-8", "replace") == name.encode("utf-8", "surrogateescape"):
         return
     raise StoreError(
-        f"{what} cannot lie at {name!a}: its path {'is not UTF-8' if wrong is None else f'holds {wrong!a}'}.",
+        f"{what} cannot be at {name!a}: its path {'is not UTF-8' if wrong is None else f'contains {wrong!a}'}.",
         "a path in UTF-8, without question mark, backslash and NUL",
         "name another folder, or rename this one with mv",
     )
 
 
-def _hindrance(root: Path) -> str | None:
-    """What stands in the way of a folder at this path; None: nothing that can be seen without trying."""
+def _obstacle(root: Path) -> str | None:
+    """Return why no folder can be at this path; None: no obstacle is visible without a write."""
     if not root.is_absolute():
         try:
             Path.cwd()
         except OSError:
-            return "the working folder, from which its path starts, does not exist any more"
+            return "the working folder, from which its path starts, no longer exists"
     try:
         kind = root.stat().st_mode
     except FileNotFoundError:
@@ -188,7 +188,7 @@ def _shown(path: Path) -> str:
 
 
 def _folder(encoder: str) -> str:
-    """`timm:resnet50.a1` is a legal encoder name, not a legal folder everywhere."""
+    """Return the folder name of an encoder: `timm:resnet50.a1` is not a valid folder name on every system."""
     return encoder.replace(":", "__").replace("/", "__")
 
 
@@ -212,7 +212,7 @@ def sync_filesystem(path: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Let two names change places, at once where the system can; else `one` is moved out of the way first.
+    """Exchange two names, atomically if the system can; else `one` is renamed first.
 
     Raises:
         OSError: they are on different file systems, or one of them is a mount point.
@@ -224,7 +224,7 @@ def exchange(one: Path, other: Path) -> None:
             sync_directory(other.parent)
             return
         code = ctypes.get_errno()
-        if code not in (errno.EINVAL, errno.ENOSYS):  # a file system without it
+        if code not in (errno.EINVAL, errno.ENOSYS):  # a file system without this call
             raise OSError(code, os.strerror(code), str(one), None, str(other))
     between = one.with_name(f"{one.name}.between")
     one.replace(between)
@@ -233,7 +233,7 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """A file, or a folder with all that is in it; neither need be there."""
+    """Remove a file, or a folder with its content, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -241,7 +241,12 @@ def remove(path: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
-    """Temporary name, fsync, rename: a reader sees the old bytes or the new, never half. `mode` is less the umask.
+    """Write a file with a temporary name, fsync and rename, so that readers see the old bytes or the new ones.
+
+    Args:
+        path: the file.
+        data: its content.
+        mode: permissions before the umask.
 
     Raises:
         StoreError: the disk is full, or the folder may not be written.
@@ -258,9 +263,9 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
     except OSError as error:
         raise StoreError(
             f"{path} cannot be written: {error.strerror or error}",
-            "a writable folder with free disk; what was finished before stands",
+            "a writable folder with free disk; finished work is kept",
             f"df -h {path.parent}, make room, and run the same command again",
         ) from error
     finally:
-        with contextlib.suppress(OSError):  # a disk that may only be read has none
+        with contextlib.suppress(OSError):  # a read-only disk has no free blocks
             temporary.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""One writer at a time: an advisory lock on a file that says who holds it, and since when.
+"""Lock for one writer at a time: an advisory lock on a file that names its holder and the time.
 
-The kernel drops the lock when its holder dies, so a crash never leaves a store locked.
+The kernel releases the lock when its holder ends, so a crash never leaves a store locked.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from photogenic.warehouse.errors import LockedError
-from photogenic.warehouse.storage.manifest import contents, parsed, shaped
+from photogenic.warehouse.storage.manifest import parse_object, read_limited, to_dataclass
 
 if TYPE_CHECKING:
     from typing import TypeVar
 
     T = TypeVar("T")
 
-__all__ = ["Holder", "foreign_holder", "holder", "locked", "opened"]
+__all__ = ["Holder", "foreign_holder", "holder", "locked", "open_when_free"]
 
 _FOREIGN = re.compile(r"Conflicting lock is held in (.+?) \((PID \d+)\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who writes to a store."""
+    """The process that writes to a store."""
 
     pid: int
     command: str
@@ -44,7 +44,7 @@ class Holder:
 
 
 def holder(path: Path) -> Holder | None:
-    """The process that holds the lock at `path` now, or None."""
+    """Return the process that holds the lock at `path`, or None."""
     try:
         fd = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -65,10 +65,10 @@ def locked(
     timeout_s: float,
     on_wait: Callable[[Holder | None], None] = lambda _: None,
 ) -> Iterator[None]:
-    """Hold the writer's lock. Waits up to `timeout_s`; `on_wait` hears once whom we wait for.
+    """Hold the writer's lock. Waits up to `timeout_s` seconds, and then calls `on_wait` once with the holder.
 
     Raises:
-        LockedError: the holder did not let go in time.
+        LockedError: the holder did not release it in time.
     """
     fd = _acquire(path, timeout_s, on_wait)
     try:
@@ -83,7 +83,7 @@ def locked(
 
 
 def _acquire(path: Path, timeout_s: float, on_wait: Callable[[Holder | None], None]) -> int:
-    """The open file that is locked, and is still the one at `path`: a store may have been replaced as a whole."""
+    """Open and lock the file, and make sure that it is still the one at `path`: the store may have been replaced."""
     deadline, told = time.monotonic() + timeout_s, False
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,23 +110,23 @@ def _acquire(path: Path, timeout_s: float, on_wait: Callable[[Holder | None], No
 
 
 def foreign_holder(text: str) -> str | None:
-    """Which program has a database file open, as DuckDB's error tells it; None: that is not what it tells of."""
+    """Return the program that has a database file open, from DuckDB's error; None: it is another error."""
     if "Could not set lock on file" not in text:
         return None
     found = _FOREIGN.search(text)
     return f"{found[1]} ({found[2]})" if found else "another program"
 
 
-def opened(path: Path, connect: Callable[[], T], timeout_s: float) -> T:
-    """Open a database file, once the program that has it open, such as a DuckDB shell, lets go of it.
+def open_when_free(path: Path, connect: Callable[[], T], timeout_s: float) -> T:
+    """Open a database file, after the program that has it open, such as a DuckDB shell, closes it.
 
     Args:
-        path: the file.
-        connect: what opens it.
-        timeout_s: how long to wait.
+        path: database file.
+        connect: function that opens it.
+        timeout_s: seconds to wait.
 
     Raises:
-        LockedError: it did not let go in time.
+        LockedError: the program did not close it in time.
     """
     import duckdb
 
@@ -143,7 +143,7 @@ def opened(path: Path, connect: Callable[[], T], timeout_s: float) -> T:
                     f"{path} is open in another program: {who}.",
                     f"no other program to have it open, within {timeout_s:g} s",
                     "close it there (a DuckDB shell, a notebook, DBeaver), or set FEATURES_LOCK_TIMEOUT (seconds) to "
-                    "wait longer; to look at a store, features sql reads beside everybody",
+                    "wait longer; `features sql` can read the store at any time",
                 ) from error
         if not told:
             print(f"Waiting for {who}, which has {path} open.", file=sys.stderr)
@@ -153,6 +153,6 @@ def opened(path: Path, connect: Callable[[], T], timeout_s: float) -> T:
 
 def _read(path: Path) -> Holder | None:
     try:
-        return shaped(Holder, parsed(contents(path)))
+        return to_dataclass(Holder, parse_object(read_limited(path)))
     except (OSError, ValueError):
         return None

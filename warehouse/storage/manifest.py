@@ -1,11 +1,11 @@
-"""JSON files of the store that say what lies beside them, with a digest of their own: a flipped bit is not believed.
+"""Read and write JSON manifests, which describe the files beside them and contain a digest of themselves.
 
-write_atomically(path, sealed({"rows": 7}))
-unsealed(contents(path))                      {"rows": 7}
-shaped(Rows, {"rows": "seven"})               ValueError: rows is 'seven', and should be int
+write_atomically(path, dump_with_digest({"rows": 7}))
+load_with_digest(read_limited(path))          {"rows": 7}
+to_dataclass(Rows, {"rows": "seven"})         ValueError: rows is 'seven', and should be int
 
-A store or backup may come from somebody else. So a manifest is read only from a file, only up to a size, and what it
-says is compared with the types that it should have; a name of a file in it is one name, and not a path to elsewhere.
+A store or backup may come from another person. So a manifest is read only from a regular file and only up to a size,
+its values are checked against the expected types, and a file name in it must be a bare name, without folders.
 """
 
 from __future__ import annotations
@@ -20,45 +20,54 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["contents", "name_in", "parsed", "path_in", "sealed", "sha256_in", "shaped", "unsealed"]
+__all__ = [
+    "checked_file_name",
+    "checked_relative_path",
+    "checked_sha256",
+    "dump_with_digest",
+    "load_with_digest",
+    "parse_object",
+    "read_limited",
+    "to_dataclass",
+]
 
-_SEAL = "manifest_sha256"
+_DIGEST_KEY = "manifest_sha256"
 _MOST_BYTES = 64 << 20
 
 T = TypeVar("T")
 
 
-def sealed(facts: dict[str, Any]) -> bytes:
-    """As JSON, the last entry a digest of the others."""
-    return json.dumps({**facts, _SEAL: _digest(facts)}, indent=1).encode()
+def dump_with_digest(facts: dict[str, Any]) -> bytes:
+    """Return the facts as JSON with a digest of them as the last entry."""
+    return json.dumps({**facts, _DIGEST_KEY: _digest(facts)}, indent=1).encode()
 
 
-def unsealed(data: bytes) -> dict[str, Any]:
-    """The facts. A manifest of a version that wrote no digest is taken as it is.
+def load_with_digest(data: bytes) -> dict[str, Any]:
+    """Return the facts of a manifest. Earlier versions wrote no digest; their manifests are not verified.
 
     Raises:
-        ValueError: it is no JSON object, or not what was written.
+        ValueError: it is not a JSON object, or its digest differs.
     """
-    facts = parsed(data)
-    seal = facts.pop(_SEAL, None)
+    facts = parse_object(data)
+    seal = facts.pop(_DIGEST_KEY, None)
     if seal is not None and seal != _digest(facts):
-        raise ValueError("it is not what was written: its digest differs")
+        raise ValueError("its content has changed: the digest differs")
     if seal is None and facts:
         *others, (name, value) = facts.items()
         if value == _digest(dict(others)):
-            raise ValueError(f"it is not what was written: its digest is called {name}")
+            raise ValueError(f"its content has changed: the digest is called {name}")
     return facts
 
 
-def contents(path: Path, most: int = _MOST_BYTES) -> bytes:
-    """The bytes of a manifest.
+def read_limited(path: Path, most: int = _MOST_BYTES) -> bytes:
+    """Read the bytes of a manifest.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: it does not exist.
         ValueError: it is a folder, a pipe or a device, larger than `most` bytes, or cannot be read.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for somebody to write
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would block until a process writes to it
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -69,44 +78,44 @@ def contents(path: Path, most: int = _MOST_BYTES) -> bytes:
         raise ValueError("it is not a file")
     with os.fdopen(fd, "rb") as file:
         if found.st_size > most:
-            raise ValueError(f"it has {found.st_size:,} bytes, and no manifest has more than {most:,}")
+            raise ValueError(f"it has {found.st_size:,} bytes, and the limit is {most:,}")
         try:
             return file.read(most)
         except OSError as error:
             raise ValueError(f"it cannot be read: {error.strerror}") from error
 
 
-def parsed(data: bytes) -> dict[str, Any]:
-    """A JSON object.
+def parse_object(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object.
 
     Raises:
-        ValueError: it is none, is nested too deeply, or has a key twice.
+        ValueError: it is not a JSON object, is nested too deeply, or has a key twice.
     """
     try:
-        facts = json.loads(data, object_pairs_hook=_once)
+        facts = json.loads(data, object_pairs_hook=_unique_keys)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(facts, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return facts
 
 
 @functools.cache
 def _hints(kind: type) -> dict[str, Any]:
-    """The types of a class's fields: worked out once, since a search reads two manifests."""
+    """Return the types of the fields of a class. Cached, since a search reads two manifests."""
     return get_type_hints(kind)
 
 
-def shaped(kind: type[T], facts: Any, *, where: str = "") -> T:
-    """A dataclass from what JSON said of it.
+def to_dataclass(kind: type[T], facts: Any, *, where: str = "") -> T:
+    """Build a dataclass from a JSON object.
 
     Args:
-        kind: the dataclass; its annotations are what is expected.
-        facts: what was read.
-        where: of what it is a part, for messages.
+        kind: the dataclass, whose annotations are the expected types.
+        facts: the parsed JSON.
+        where: path of the object in the manifest, for messages.
 
     Raises:
-        ValueError: something is missing, unknown, or of another type.
+        ValueError: a field is missing, unknown, or of another type.
     """
     if not isinstance(facts, dict):
         raise ValueError(f"{where or 'it'} is {_short(facts)}, and should be an object")
@@ -117,56 +126,56 @@ def shaped(kind: type[T], facts: Any, *, where: str = "") -> T:
     for name, field in known.items():
         if name not in facts and field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"{prefix}{name} is missing")
-    return kind(**{name: _as(hints[name], value, f"{prefix}{name}") for name, value in facts.items()})
+    return kind(**{name: _converted(hints[name], value, f"{prefix}{name}") for name, value in facts.items()})
 
 
-def name_in(value: object) -> str:
-    """One name of a file, in a folder that is known.
+def checked_file_name(value: object) -> str:
+    """Check that a value is a bare file name.
 
     Raises:
-        ValueError: it would lead elsewhere, or is none.
+        ValueError: it is not a string, or has folders in it.
     """
     if not isinstance(value, str) or not value or value in (".", "..") or set(value) & set("/\\\0") or len(value) > 255:
         raise ValueError(f"{_short(value)} is not the name of a file")
     return value
 
 
-def path_in(value: object) -> str:
-    """A path below a folder that is known, with slashes.
+def checked_relative_path(value: object) -> str:
+    """Check that a value is a relative path with slashes that stays below its folder.
 
     Raises:
-        ValueError: it would lead elsewhere, or is none.
+        ValueError: it is not a string, or has folders in it.
     """
     try:
         if isinstance(value, str) and len(value) <= 4096:
             for name in value.split("/"):
-                name_in(name)
+                checked_file_name(name)
             return value
     except ValueError:
         pass
-    raise ValueError(f"{_short(value)} lies outside of the store, or is no path")
+    raise ValueError(f"{_short(value)} is not a path inside the store")
 
 
-def sha256_in(value: object) -> str:
-    """A SHA-256 in hexadecimal.
+def checked_sha256(value: object) -> str:
+    """Check that a value is a SHA-256 in hexadecimal.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not.
     """
     if not isinstance(value, str) or re.fullmatch("[0-9a-f]{64}", value) is None:
-        raise ValueError(f"{_short(value)} is no SHA-256")
+        raise ValueError(f"{_short(value)} is not a SHA-256")
     return value
 
 
-def _as(kind: Any, value: Any, where: str) -> Any:
-    """`value`, as `kind` has it, of what JSON can say."""
+def _converted(kind: Any, value: Any, where: str) -> Any:
+    """Convert a value of JSON to the type `kind`."""
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
     if origin in (Union, types.UnionType):
         for choice in inner:
             try:
-                return _as(choice, value, where)
+                return _converted(choice, value, where)
             except ValueError:
                 continue
     elif origin is Literal:
@@ -174,13 +183,13 @@ def _as(kind: Any, value: Any, where: str) -> Any:
             return value
     elif origin in (tuple, list) and isinstance(value, (list, tuple)):
         if origin is list or inner[1:] == (...,):
-            return origin(_as(inner[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+            return origin(_converted(inner[0], item, f"{where}[{i}]") for i, item in enumerate(value))
         if len(inner) == len(value):
-            return tuple(_as(*both, where) for both in zip(inner, value, strict=True))
+            return tuple(_converted(*both, where) for both in zip(inner, value, strict=True))
     elif origin is dict and isinstance(value, dict):
-        return {key: _as(inner[1], item, f"{where}.{key}") for key, item in value.items()}
+        return {key: _converted(inner[1], item, f"{where}.{key}") for key, item in value.items()}
     elif is_dataclass(kind) and isinstance(kind, type):
-        return shaped(kind, value, where=where)
+        return to_dataclass(kind, value, where=where)
     elif kind is types.NoneType:
         if value is None:
             return None
@@ -199,11 +208,11 @@ def _as(kind: Any, value: Any, where: str) -> Any:
     raise ValueError(f"{where} is {_short(value)}, and should be {getattr(kind, '__name__', kind)}")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands in it twice")
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} occurs twice")
     return found
 
 
@@ -213,6 +222,6 @@ def _short(value: object) -> str:
 
 
 def _digest(facts: dict[str, Any]) -> str:
-    import hashlib  # it loads OpenSSL, which most commands need not wait for
+    import hashlib  # it loads OpenSSL, which most commands do not need
 
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

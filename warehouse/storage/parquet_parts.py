@@ -1,10 +1,10 @@
-"""Parquet files that only ever appear whole, under a manifest that says which of them count.
+"""Write Parquet files in parts that are always complete, with a manifest that lists the valid ones.
 
     folder/<digest>-<content>.parquet     a part: complete from the moment it has this name
     folder/manifest.json                  written last; a reader sees the parts it lists and no others
 
-A part that no manifest lists yet is work saved from a run that was killed: the next run adopts it. The
-name begins with the digest of what made it, so parts made by something else are never mistaken for ours.
+A part that is not in the manifest yet comes from a run that was killed, and the next run uses it. The name begins
+with the digest of the settings that produced the part, so parts with other settings are never mixed with these.
 """
 
 from __future__ import annotations
@@ -16,25 +16,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from photogenic.warehouse import StoreError
-from photogenic.warehouse.storage.checksum import checksum, differs
+from photogenic.warehouse.storage.checksum import checksum, has_changed
 from photogenic.warehouse.storage.checksum import digest as file_digest
 from photogenic.warehouse.storage.layout import sync_directory, write_atomically
-from photogenic.warehouse.storage.manifest import contents, name_in, sealed, shaped, unsealed
+from photogenic.warehouse.storage.manifest import (
+    checked_file_name,
+    dump_with_digest,
+    load_with_digest,
+    read_limited,
+    to_dataclass,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MANIFEST", "ROW_GROUP", "Part", "Parts", "changed", "read_manifest", "verify", "verify_quickly"]
+__all__ = ["MANIFEST", "ROW_GROUP", "Part", "Parts", "changed_part_error", "read_manifest", "verify", "verify_quickly"]
 
 MANIFEST = "manifest.json"
 
 ROW_GROUP = 8192
-"""Rows whose ids are looked through, by their least and greatest, to find one."""
+"""Rows per row group. A reader skips row groups by the least and the greatest id in them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A line of the manifest. `checksum`: checksum.py; empty in manifests of versions that had none."""
+    """Entry of the manifest. `checksum` is that of checksum.py; it is empty in manifests of earlier versions."""
 
     file: str
     rows: int
@@ -44,26 +50,26 @@ class Part:
 
 
 class Parts:
-    """The parts of one folder that one maker wrote.
+    """The parts in one folder with one digest.
 
     Args:
-        folder: created with the first part.
-        digest: of the maker, hex.
-        plain: leaf columns stored uncompressed in one page per row group, so that they can be mapped.
+        folder: folder of the parts; it is created with the first part.
+        digest: digest of the settings that produced the parts, in hex.
+        plain: leaf columns stored uncompressed in one page per row group, so that they can be memory-mapped.
     """
 
     def __init__(self, folder: Path, digest: str, *, plain: Sequence[str] = ()) -> None:
         self.folder, self.digest, self.plain = folder, digest, frozenset(plain)
 
     def paths(self) -> list[Path]:
-        """Every complete part, listed or not, by name."""
+        """Return every complete part by name, whether the manifest lists it or not."""
         return sorted(self.folder.glob(f"{self.digest}-*.parquet"))
 
-    def sound_paths(self) -> list[Path]:
-        """As `paths`, every byte read first. For what is small beside the photos it is made from.
+    def verified_paths(self) -> list[Path]:
+        """Return the same as `paths`, after a check of every byte. For parts that are small compared with the photos.
 
         Raises:
-            StoreError: a part is not what was written.
+            StoreError: a part is damaged.
         """
         paths = self.paths()
         for path in paths:
@@ -71,7 +77,7 @@ class Parts:
         return paths
 
     def append(self, table: pa.Table) -> Path:
-        """Write a part: temporary name, sync, rename. The same rows give the same file."""
+        """Write a part with a temporary name, sync and rename. The same rows give the same file."""
         import pyarrow.parquet as pq
 
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -86,8 +92,8 @@ class Parts:
                 compression={leaf: "none" if leaf in self.plain else "zstd" for leaf in leaves},
                 column_encoding=dict.fromkeys(self.plain, "PLAIN") or None,
                 write_statistics=[leaf for leaf in leaves if leaf not in self.plain],
-                # One page per row group, whatever its size. A batch's buffers are laid out at once, so it is no
-                # larger than it must be: no column has more values than the table has bytes.
+                # One page per row group of any size. The buffers of a batch are allocated at once, so the batch is
+                # no larger than necessary: no column has more values than the table has bytes.
                 data_page_size=1 << 30,
                 write_batch_size=max(table.nbytes, 1),
                 max_rows_per_page=1 << 30,
@@ -99,8 +105,8 @@ class Parts:
         except OSError as error:
             raise StoreError(
                 f"{self.folder} cannot be written: {error}",
-                "a writable folder with free disk; what was written before is kept",
-                "free some disk and run the command again: it goes on where it stopped",
+                "a writable folder with free disk; finished work is kept",
+                "free some disk and run the command again: it resumes where it stopped",
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
@@ -108,7 +114,7 @@ class Parts:
         return path
 
     def describe(self, path: Path) -> Part:
-        """The manifest's line for a part."""
+        """Return the entry of the manifest for a part."""
         import pyarrow.parquet as pq
 
         verify(path)
@@ -116,20 +122,20 @@ class Parts:
         return Part(path.name, rows, path.stat().st_size, file_digest(path), checksum(path))
 
     def are_published(self, names: list[str]) -> bool:
-        """Whether the manifest lists exactly these parts, and nothing else of ours lies about."""
+        """Whether the manifest lists exactly these parts, and there are no other parts with this digest."""
         try:
             facts = read_manifest(self.folder)
-        except StoreError:  # damaged: the next publication heals it
+        except StoreError:  # damaged: the next publication repairs it
             return False
         if facts is None or facts["digest"] != self.digest or len(self.paths()) != len(names):
             return False
         return [part.file for part in facts["parts"]] == names
 
     def publish(self, facts: dict[str, Any], paths: Iterable[Path]) -> None:
-        """Write the manifest over these parts; then remove every other part, and what a killed run left."""
+        """Write the manifest of these parts, then remove every other part and leftovers of killed runs."""
         self.folder.mkdir(parents=True, exist_ok=True)
         parts = [self.describe(path) for path in sorted(paths)]
-        data = sealed({**facts, "parts": [asdict(part) for part in parts]})
+        data = dump_with_digest({**facts, "parts": [asdict(part) for part in parts]})
         try:
             write_atomically(self.folder / MANIFEST, data)
         except OSError as error:
@@ -145,19 +151,19 @@ class Parts:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """What the folder's manifest says, or None where there is none.
+    """Read the manifest of a folder; None: it does not exist.
 
     Raises:
-        StoreError: it is damaged, or a part that it lists is absent or of another size.
+        StoreError: it is damaged, or a listed part is absent or has another size.
     """
     path = folder / MANIFEST
     try:
-        facts = unsealed(contents(path))
+        facts = load_with_digest(read_limited(path))
         if not isinstance(facts["parts"], list):
-            raise ValueError("parts is no list")
-        parts = [shaped(Part, part, where=f"parts[{i}]") for i, part in enumerate(facts["parts"])]
+            raise ValueError("parts is not a list")
+        parts = [to_dataclass(Part, part, where=f"parts[{i}]") for i, part in enumerate(facts["parts"])]
         for part in parts:
-            name_in(part.file)
+            checked_file_name(part.file)
         for name in ("n_photos", "n_flips"):
             if not isinstance(facts.get(name, 0), int):
                 raise ValueError(f"{name} is {facts[name]!r}, and should be int")
@@ -169,37 +175,37 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         try:
             size = (folder / part.file).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
-            raise _damaged(path, f"it lists {part.file}, which is not there") from None
+            raise _damaged(path, f"it lists {part.file}, which does not exist") from None
         if size != part.bytes:
             raise _damaged(path, f"it says that {part.file} has {part.bytes} bytes, and that file has {size}")
     return {**facts, "parts": parts}
 
 
 def verify(path: Path) -> None:
-    """Read every byte of a part, listed or not: its name ends with the beginning of its SHA-256.
+    """Check every byte of a part: its name ends with the beginning of its SHA-256.
 
     Raises:
-        StoreError: it is not what was written.
+        StoreError: the part is damaged.
     """
     if not file_digest(path).startswith(path.stem.rpartition("-")[2]):
-        raise changed(path)
+        raise changed_part_error(path)
 
 
 def verify_quickly(folder: Path, part: Part) -> None:
-    """As `verify`, of a listed part, by its checksum.
+    """Check a listed part by its checksum.
 
     Raises:
-        StoreError: likewise.
+        StoreError: the part is damaged.
     """
-    if differs(folder / part.file, part.checksum):
-        raise changed(folder / part.file)
+    if has_changed(folder / part.file, part.checksum):
+        raise changed_part_error(folder / part.file)
 
 
-def changed(path: Path) -> StoreError:
-    """The error of a part that is not what was written."""
+def changed_part_error(path: Path) -> StoreError:
+    """Return the error for a damaged part."""
     return StoreError(
         f"{path} is damaged: its bytes are not those that were written.",
-        "the file that its name and its manifest tell of",
+        "the content that its name and its manifest describe",
         f"features doctor --thorough --fix --store {path.parents[2]}, then features build: it computes these again",
     )
 
@@ -213,7 +219,7 @@ def _damaged(path: Path, why: str) -> StoreError:
 
 
 def _leaves(schema: pa.Schema) -> list[str]:
-    """Parquet's own names of the columns that hold values."""
+    """Return Parquet's names of the leaf columns."""
     from pyarrow import types
 
     found: list[str] = []

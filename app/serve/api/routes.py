@@ -23,7 +23,7 @@ from photogenic.app.serve.http.uploads import in_time, received, whole_body
 from photogenic.app.serve.http.validation import from_json, from_text
 from photogenic.models.runs.run_store import described
 from photogenic.warehouse import PhotogenicError
-from photogenic.warehouse.duckdb_store.query import unbuilt
+from photogenic.warehouse.duckdb_store.query import no_labels_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,7 +135,7 @@ class Api:
         asked = from_text(request.query, self.takes["breakdown"])
         snapshot = self.site.snapshot
         if "gender_breakdown" not in snapshot.relations:
-            raise translated(unbuilt())
+            raise translated(no_labels_error())
         query = (
             "select * exclude (time_window) from gender_breakdown where time_window = $window"
             " order by n_swipes desc, sender_gender, recipient_gender"
@@ -154,7 +154,7 @@ class Api:
     async def gallery(self, request: web.Request) -> web.Response:
         asked, site = from_text(request.query, self.takes["gallery"]), self.site
         if site.snapshot.photos["source"].null_count() == len(site.snapshot.photos) and asked["by"] != "prediction":
-            raise translated(unbuilt())
+            raise translated(no_labels_error())
         run_id = None
         if asked["by"] == "prediction" or asked["run"] is not None:
             run_id = (await self._work(site.scorer.shown, site.snapshot, asked["run"], "like_ratio"))["run_id"]

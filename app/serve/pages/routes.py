@@ -26,12 +26,12 @@ from photogenic.app.serve.pages.figures import Figures
 from photogenic.app.serve.pages.sql_vocabulary import EXAMPLES, PAGES, dictionary, words
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.warehouse import InputError, PhotogenicError
-from photogenic.warehouse.duckdb_store.query import unbuilt
+from photogenic.warehouse.duckdb_store.query import no_labels_error
 
 __all__ = ["PAGES", "Pages"]
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_UNBUILT = unbuilt()
+_UNBUILT = no_labels_error()
 
 T = TypeVar("T")
 

@@ -46,7 +46,7 @@ class Sandbox:
     def __init__(self, store: Path, limits: Limits, threads: int) -> None:
         self.limits = limits
         memory, size = limits.sql_memory, limits.sql_process_bytes
-        self._command = launch.python(
+        self._command = launch.python_command(
             "photogenic.app.serve.sql_sandbox.worker", str(store), memory, str(threads), str(size)
         )
         self._idle: list[asyncio.subprocess.Process] = []
@@ -137,7 +137,7 @@ class Sandbox:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 20,
-            env=launch.environment(),
+            env=launch.child_environment(),
             start_new_session=True,
         )
         self._all.add(process)

@@ -91,7 +91,7 @@ def shaken(built, folder, kills, seed):
             process.communicate()
             assert seen(shaken) in (before, after)
             if (shaken / "erased" / "journal.json").exists():
-                with FeatureStore(shaken) as store, pytest.raises(StoreError, match="was cut off"):
+                with FeatureStore(shaken) as store, pytest.raises(StoreError, match="was interrupted"):
                     store.build(only="labels")
         else:  # the kills before let it come to its end: judge it, and begin anew
             process.communicate()

@@ -78,16 +78,20 @@ def test_processes_that_prepare_photos_run_none_of_them(ran, tmp_path):
 
 def test_pip_runs_none_of_them(ran):
     done = subprocess.run(
-        launch.python("pip", "--version"), env=launch.environment(), capture_output=True, text=True, check=False
+        launch.python_command("pip", "--version"),
+        env=launch.child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout.startswith("pip ") or "No module named pip" in done.stderr
     assert ran() == ""
 
 
 def test_only_children_that_load_modules_of_yours_find_them(ran):
-    code = [launch.python("mycol"), launch.python("mycol", of_user=True)]
+    code = [launch.python_command("mycol"), launch.python_command("mycol", of_user=True)]
     cage, loading = (
-        subprocess.run(one, env=launch.environment(), capture_output=True, text=True, check=False) for one in code
+        subprocess.run(one, env=launch.child_environment(), capture_output=True, text=True, check=False) for one in code
     )
     assert "No module named mycol" in cage.stderr
     assert loading.returncode == 0, loading.stderr

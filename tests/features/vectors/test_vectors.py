@@ -19,7 +19,7 @@ from photogenic.features.vectors import reader, writer
 from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.storage import parquet_parts
-from photogenic.warehouse.storage.manifest import sealed, unsealed
+from photogenic.warehouse.storage.manifest import dump_with_digest, load_with_digest
 
 DIM = 6
 NET = Backbone("net", "photo", 8, "centre", (0, 0, 0), (1, 1, 1), build=lambda _: pytest.fail("no network is needed"))
@@ -217,7 +217,7 @@ def test_a_mismatch_is_refused_and_both_sides_are_named(layout):
     on.commit(_wanted(_photos(4)))
     path = layout.embeddings("toy") / "manifest.json"
     facts = json.loads(path.read_text())
-    path.write_bytes(sealed(unsealed(path.read_bytes()) | {"digest": "somebody else"}))
+    path.write_bytes(dump_with_digest(load_with_digest(path.read_bytes()) | {"digest": "somebody else"}))
     with pytest.raises(StoreError, match=f"made by {on.digest}, and is listed as made by somebody else"):
         reader.read(layout, "toy")
     part = layout.embeddings("toy") / facts["parts"][0]["file"]
@@ -228,7 +228,7 @@ def test_a_mismatch_is_refused_and_both_sides_are_named(layout):
     with pytest.raises(StoreError, match=f"has {size} bytes, and that file has {size + 1}"):
         reader.read(layout, "toy")
     part.unlink()
-    with pytest.raises(StoreError, match="which is not there"):
+    with pytest.raises(StoreError, match="which does not exist"):
         reader.read(layout, "toy")
     on.commit(_wanted(_photos(4)))  # the next build heals it
     _check(layout, {})

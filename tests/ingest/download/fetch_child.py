@@ -19,9 +19,9 @@ class Said:
     """A progress that prints its notes."""
 
     def __init__(self) -> None:
-        from photogenic.warehouse import silent
+        from photogenic.warehouse import no_progress
 
-        self.stage = silent.stage
+        self.stage = no_progress.stage
 
     def note(self, text: str) -> None:
         print(text, flush=True)

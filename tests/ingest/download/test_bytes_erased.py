@@ -69,5 +69,5 @@ def test_downloaded_again(store, helped):
 def test_only_what_was_theirs_alone_is_remembered_and_only_as_a_hash(store):
     own, shared = (hashlib.sha256(data).hexdigest() for data in (OWN, SHARED))
     tombstones = Tombstones(store.db.layout)
-    assert (tombstones.holds("bytes", own), tombstones.holds("bytes", shared)) == (True, False)
+    assert (tombstones.contains("bytes", own), tombstones.contains("bytes", shared)) == (True, False)
     assert own not in (store.db.layout.erased / "tombstones").read_text()

@@ -35,9 +35,9 @@ def pool(vault, clock=None, **options):
 
 class Notes:
     def __init__(self):
-        from photogenic.warehouse import silent
+        from photogenic.warehouse import no_progress
 
-        self.stage, self.texts = silent.stage, []
+        self.stage, self.texts = no_progress.stage, []
 
     def note(self, text):
         self.texts.append(text)

@@ -46,7 +46,7 @@ def test_a_store_keeps_who_was_erased_since_its_backup(store, tmp_path):
     assert (store.layout.erased / "salt").read_text() == salt
     assert stat.S_IMODE((store.layout.erased / "salt").stat().st_mode) == 0o600
     assert {path.name for path in receipts} < {path.name for path in (store.layout.erased / "receipts").iterdir()}
-    assert Tombstones(store.layout).holds("user", PERSON)
+    assert Tombstones(store.layout).contains("user", PERSON)
     assert faults(store) == []
 
 
@@ -61,7 +61,7 @@ def test_tombstones_of_another_store_come_along_whatever_their_salt(store, other
     report = fourth.restore(tmp_path / "kept", tombstones=tmp_path / "third")
     assert [len(receipt.people) for receipt in report.erased] == [1]
     tombstones = Tombstones(fourth.layout)
-    assert [tombstones.holds("user", one) for one in (PERSON, "u-photo-003", "u-photo-001")] == [True, True, False]
+    assert [tombstones.contains("user", one) for one in (PERSON, "u-photo-003", "u-photo-001")] == [True, True, False]
     assert not any(found(fourth.layout.root, {"person": [PERSON.encode()]}).values())
     users = tmp_path / "users.csv"
     users.write_text(f"user_id\n{PERSON}\nu-photo-003\nnobody\n")
@@ -71,7 +71,7 @@ def test_tombstones_of_another_store_come_along_whatever_their_salt(store, other
     fourth.backup(tmp_path / "kept-4")
     fifth = FeatureStore(tmp_path / "fifth", settings=SETTINGS)
     fifth.restore(tmp_path / "kept-4")
-    assert Tombstones(fifth.layout).holds("user", PERSON)
+    assert Tombstones(fifth.layout).contains("user", PERSON)
     with pytest.raises(StoreError, match="no tombstones"):
         FeatureStore(tmp_path / "sixth", settings=SETTINGS).restore(tmp_path / "kept", tombstones=tmp_path)
 

@@ -20,10 +20,10 @@ from photogenic.maintenance.doctor.checks import examine
 from photogenic.maintenance.erase.erase import erase
 from photogenic.models.runs import run_store
 from photogenic.warehouse import Database, InputError, Layout, LockedError, Store, StoreError
-from photogenic.warehouse.erasure.tombstones import Tombstones, unless_erased
+from photogenic.warehouse.erasure.tombstones import Tombstones, discard_if_erased
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.storage.lock import locked
-from photogenic.warehouse.storage.manifest import unsealed
+from photogenic.warehouse.storage.manifest import load_with_digest
 from tests.features.toy import SETTINGS, clustered, database, put_photos, put_vectors
 from tests.scanner import found, patterns
 
@@ -200,7 +200,7 @@ def test_ids_of_any_spelling(db, word):
         con.execute(SWIPE, [word])
     [receipt] = erase(Store(db), [word])
     assert receipt.counts["swipes"] == 1
-    assert Tombstones(db.layout).holds("user", word)
+    assert Tombstones(db.layout).contains("user", word)
 
 
 def test_an_id_within_another_is_told_apart(db):
@@ -234,7 +234,7 @@ def test_heads_that_learned_from_them_are_marked(db):
         ("b", None),
         ("c", "1"),
     ]
-    assert unsealed((folder / "manifest.json").read_bytes()) == {"results": {"kept": 1, "trained_on_erased": 1}}
+    assert load_with_digest((folder / "manifest.json").read_bytes()) == {"results": {"kept": 1, "trained_on_erased": 1}}
     assert not (db.layout.models / "unfinished").exists()
     assert ask(db, "select count(*) from predictions") == [(3,)]
     [receipt] = erase(Store(db), ["u-photo-030"])
@@ -261,10 +261,10 @@ def test_what_is_made_without_the_lock_does_not_outlive_an_erase(db, tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"of {PERSON}")
 
-    with unless_erased(db.layout, path):
+    with discard_if_erased(db.layout, path):
         write()
     assert path.exists()
-    with pytest.raises(StoreError, match="People were erased"), unless_erased(db.layout, path):
+    with pytest.raises(StoreError, match="People were erased"), discard_if_erased(db.layout, path):
         erase(Store(db), [PERSON])
         write()
     assert not path.exists()
@@ -296,7 +296,7 @@ def test_a_file_that_is_not_ours_is_named_and_the_erase_waits_for_it(db):
 @pytest.mark.parametrize(
     ("omitted", "answer", "found_by"),
     [
-        ("forget", {}, r"snapshot .*user_id"),
+        ("delete_rows", {}, r"snapshot .*user_id"),
         ("purge", 0, r"parquet column photo_id: 1"),
         ("_indexed", [], r"index of toy: 1"),
         ("settle", None, r"fetch.*ndjson"),
@@ -337,7 +337,7 @@ def test_killed_before_any_change_of_a_file_it_ends_the_same(db, tmp_path):
         assert state(shaken) in (before, after)
         cut_off = shaken.layout.erase_journal.exists()
         if cut_off:
-            with pytest.raises(StoreError, match="was cut off"):
+            with pytest.raises(StoreError, match="was interrupted"):
                 build_labels(Store(shaken))
         if cut_off or state(shaken) == before:
             assert child(root, 0, *([] if cut_off else [PERSON])).returncode == 0

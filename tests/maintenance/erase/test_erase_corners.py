@@ -9,7 +9,7 @@ import pytest
 from photogenic.features.vectors.privacy import holds_vectors
 from photogenic.models.runs import run_store
 from photogenic.warehouse import StoreError
-from photogenic.warehouse.erasure.id_words import Words
+from photogenic.warehouse.erasure.id_words import IdWords
 from photogenic.warehouse.storage.layout import write_atomically
 from tests.maintenance.kept import IDS, PERSON, PHOTO
 from tests.scanner import found
@@ -109,15 +109,15 @@ def test_a_head_with_vectors_that_is_finished_after_the_erase_loses_them(store, 
 
 
 def test_words_are_struck_out_and_parts_of_words_are_not():
-    assert Words(["u-1"]).struck_out('{"a": "u-1", "b": ["u-12", "x u-1.", "u-1u-1"]}') == (
+    assert IdWords(["u-1"]).redact('{"a": "u-1", "b": ["u-12", "x u-1.", "u-1u-1"]}') == (
         '{"a": "(erased)", "b": ["u-12", "x (erased).", "u-1u-1"]}'
     )
-    assert Words(["u-1", "p(2)"]).struck_out("u-1 u-1 p(2)") == "(erased) (erased) (erased)"
+    assert IdWords(["u-1", "p(2)"]).redact("u-1 u-1 p(2)") == "(erased) (erased) (erased)"
 
 
 def test_a_word_that_begins_anothers_id_is_theirs_and_stays():
-    words = Words(["kilroy-42"], ["kilroy-42-junior", "x-kilroy-42"])
-    assert words.struck_out("kilroy-42-junior, kilroy-42.csv, x-kilroy-42, kilroy-42-seniors") == (
+    words = IdWords(["kilroy-42"], ["kilroy-42-junior", "x-kilroy-42"])
+    assert words.redact("kilroy-42-junior, kilroy-42.csv, x-kilroy-42, kilroy-42-seniors") == (
         "kilroy-42-junior, (erased).csv, x-kilroy-42, (erased)-seniors"
     )
     assert words.is_one("Kilroy-42")
@@ -125,10 +125,10 @@ def test_a_word_that_begins_anothers_id_is_theirs_and_stays():
 
 
 def test_numbers_and_words_of_ours_stay_in_json():
-    words = Words(["7", "log", 'say "hi"'])
+    words = IdWords(["7", "log", 'say "hi"'])
     told = json.dumps({"n": 7, "scale": "log", "hashtag": "log", "who": ["7", 'x say "hi"']})
     kept = {"n": 7, "scale": "log", "hashtag": "log", "who": ["(erased)", "x (erased)"]}
-    assert json.loads(words.struck_out_of_json(told, frozenset({"log"}))) == kept
+    assert json.loads(words.redact_json(told, frozenset({"log"}))) == kept
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from photogenic.models.finetune.augment import augmented
 from photogenic.models.finetune.loop import Lesson, _number, descend, parts_of
 from photogenic.models.finetune.recipes import recipe
 from photogenic.models.runs.tensorboard import FILE
-from photogenic.warehouse import StoreError, silent
+from photogenic.warehouse import StoreError, no_progress
 
 BACKBONE = Backbone("small", "photo", 8, "centre", (127.0,) * 3, (64.0,) * 3, lambda _: nn.Identity())
 QUICK = replace(recipe("modern", iterations=60, batch_size=16, learning_rate=3e-3), evaluations=12, patience=0)
@@ -66,7 +66,7 @@ def lesson():
     )
 
 
-def run(lesson, folder, plan=QUICK, seed=0, progress=silent):
+def run(lesson, folder, plan=QUICK, seed=0, progress=no_progress):
     end = descend(lesson, small(), plan, folder / "checkpoint", seed=seed, device=CPU, progress=progress)
     return end, checkpoints.read_tensors(folder / "checkpoint" / end.best)
 
@@ -123,7 +123,7 @@ def test_another_seed_is_another_descent(lesson, tmp_path):
 def test_one_published_update_is_that_of_a_plain_loop(lesson, tmp_path):
     plan = replace(recipe("published", iterations=2, batch_size=80), evaluations=2, light=0.0)
     plain = replace(lesson, drawn=False)
-    descend(plain, small(), plan, tmp_path / "checkpoint", seed=3, device=CPU, progress=silent)
+    descend(plain, small(), plan, tmp_path / "checkpoint", seed=3, device=CPU, progress=no_progress)
     state = checkpoints.read_tensors(tmp_path / "checkpoint" / "state-2.safetensors")
     net, head = small(), nn.Linear(6, 1)
     mean = np.average(lesson.y, weights=lesson.weight)
@@ -211,7 +211,7 @@ def test_a_gpu_learns_the_rule_in_half_precision_and_goes_on_after_a_kill(lesson
     plan, gpu = replace(QUICK, iterations=300), choose("cuda")
     with pytest.raises(KeyboardInterrupt):
         descend(lesson, small(), plan, tmp_path / "checkpoint", seed=0, device=gpu, progress=Killer(150))
-    end = descend(lesson, small(), plan, tmp_path / "checkpoint", seed=0, device=gpu, progress=silent)
+    end = descend(lesson, small(), plan, tmp_path / "checkpoint", seed=0, device=gpu, progress=no_progress)
     on_cpu, _ = run(lesson, tmp_path / "cpu", plan)
     assert end.step == 300
     assert min(loss for _, loss in end.curve) < 1.5 * min(loss for _, loss in on_cpu.curve)

@@ -1,4 +1,4 @@
-"""The fake network keeps to the dialect of the original, and to its own word on faults."""
+"""The fake network follows the API of the original, and injects exactly the faults that it announces."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_errors_are_those_of_the_original(spoil, status, code, subcode):
     assert {"message", "type", "fbtrace_id", "is_transient"} <= body["error"].keys()
 
 
-async def test_budgets_are_counted_over_a_rolling_window_and_told_in_headers():
+async def test_budgets_have_a_rolling_window_and_are_in_headers():
     clock = [START]
     async with FakeNetwork(
         FakeWorld.tiny(1, 1, random.Random(0)), budget=4, window_s=3600, now=lambda: clock[0]
@@ -148,7 +148,7 @@ async def test_broken_answers_are_really_broken(kind):
             assert look(io.BytesIO(await response.read())).status == "ok"
 
 
-def test_a_world_on_disk_is_served_less_its_nonsense(tmp_path):
+def test_a_world_on_disk_is_served_without_invalid_rows(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.jpg").write_bytes(b"bytes")
     (tmp_path / "users.csv").write_text("user_id,followers\nAnna,12\nBert,many\n,3\nAnna,13\n")
@@ -160,7 +160,7 @@ def test_a_world_on_disk_is_served_less_its_nonsense(tmp_path):
         "p4,Anna,d.jpg,2024-01-02,-7,\n"
         "p5,Bert,e.jpg,2024-01-02,1,\n"
     )
-    world = FakeWorld.of_folder(tmp_path)
+    world = FakeWorld.from_folder(tmp_path)
     assert list(world.accounts) == ["anna"]
     assert [post.media_id for post in world.accounts["anna"].posts] == ["p2", "p1"]
     assert world.accounts["anna"].posts[1].posted_at.hour == 8

@@ -1,4 +1,4 @@
-"""The face detector sees drawn people: as many as there are, and none in a landscape."""
+"""The face detector finds as many faces as were drawn, and none in a landscape."""
 
 from __future__ import annotations
 

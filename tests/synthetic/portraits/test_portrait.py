@@ -1,4 +1,4 @@
-"""Drawn portraits: the same traits give the same pixels, and every trait shows."""
+"""Drawn portraits: the same traits give the same pixels, and every trait changes the image."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_trait_of_a_photo_shows(trait):
 
 @pytest.mark.parametrize("trait", list(Person.__dataclass_fields__))
 def test_every_trait_of_a_person_shows(trait):
-    # Long hair, so that its styles differ; some beard and age, so that their colours do; hues wrap at 1.
+    # Long hair, so that its styles differ; some beard and age, so that their colors do; hues wrap at 1.
     person = Person(hair_length=0.6, beard=0.3, age=0.5, femininity=0.4)
     low, high = (_pixels(Traits(people=(replace(person, **{trait: value}),))) for value in (0.0, 0.9))
     assert np.abs(low - high).max() > 20

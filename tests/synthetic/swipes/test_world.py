@@ -1,4 +1,4 @@
-"""The synthetic world: its files say what its truth says, counted here in the slowest, plainest way."""
+"""The files of the synthetic world agree with its ground truth, by an independent count."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def world(tmp_path_factory) -> World:
 
 @pytest.fixture(scope="module")
 def swipes(world) -> list[tuple[str, str, bool, datetime]]:
-    """The good rows of both files of the log."""
+    """Return the valid rows of both files of the log."""
     rows = pl.read_parquet(world.swipes[0]).rows()
     seen = set(rows)
     for row in _rows(world.swipes[1]):
@@ -173,7 +173,7 @@ def test_a_folder_without_a_finished_world_is_refused(tmp_path):
 
 @pytest.mark.parametrize("size", [{"users": 19}, {"users": 50, "swipes": 999}])
 def test_too_small_a_world_is_refused(tmp_path, size):
-    with pytest.raises(InputError, match="make no world"):
+    with pytest.raises(InputError, match="too few for a world"):
         make_world(tmp_path / "none", **size)
     assert not (tmp_path / "none").exists()
 
@@ -190,7 +190,7 @@ def test_offsets_put_every_pair_of_genders_at_its_published_rate():
 
 
 def test_most_of_a_big_log_falls_on_photos_that_were_replaced_later(tmp_path):
-    """As published: 40M swipes of which 11M remain, 85k users of whom 76k have photos, 37:63."""
+    """Published numbers: 40M swipes of which 11M remain, 85k users of whom 76k have photos, 37:63."""
     truth = make_world(tmp_path, users=5_000, swipes=200_000, pictures=False).truth
     assert truth.audit["kept"] / truth.n_swipes == pytest.approx(11 / 40, abs=0.04)
     photos = pl.read_csv(tmp_path / "photos.csv", infer_schema=False)

@@ -1,4 +1,4 @@
-"""Writers publish whole states; readers keep theirs and are never in the way."""
+"""Writers publish consistent states; readers keep the state that they opened and never block writers."""
 
 import duckdb
 import pytest
@@ -18,7 +18,7 @@ def users(con):
     return con.execute("select user_id from facts.users order by all").fetchall()
 
 
-def test_reading_what_was_never_written_names_the_way_out(db):
+def test_reading_a_store_without_a_snapshot_has_a_remedy(db):
     with pytest.raises(StoreError, match="features ingest users"), db.read():
         pass
 

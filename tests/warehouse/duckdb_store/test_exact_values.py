@@ -1,4 +1,4 @@
-"""Values that SQL can hold and its readers cannot: each reader gives the value, or DuckDB's own text of it."""
+"""Values that readers of SQL results cannot hold: each reader returns the value, or DuckDB's text of it."""
 
 import datetime as dt
 import io
@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from photogenic.app.terminal.output import Table, show, write_parquet
-from photogenic.warehouse.duckdb_store.exact_values import Rows, projected
+from photogenic.warehouse.duckdb_store.exact_values import Rows, project
 from photogenic.warehouse.duckdb_store.query import sql, stream
-from tests.warehouse.small import store, tell
+from tests.warehouse.small import add_facts, store
 
 DIGITS = 170141183460469231731687303715884105727
 
@@ -19,7 +19,7 @@ DIGITS = 170141183460469231731687303715884105727
 @pytest.fixture(scope="module")
 def db(tmp_path_factory):
     db = store(tmp_path_factory.mktemp("exact"))
-    tell(db, users=[("ann", "female")], main_photos=[], swipes=[])
+    add_facts(db, users=[("ann", "female")], main_photos=[], swipes=[])
     return db
 
 
@@ -81,13 +81,13 @@ def test_rows_keep_their_order_and_columns_of_one_name(db):
 
 
 def test_every_type_of_duckdb_is_printed_and_exported():
-    """A type that a later DuckDB brings meets the same readers here."""
+    """New types of a later DuckDB are tested with the same readers."""
     con = duckdb.connect()
     kinds = con.sql("from test_all_types()")
     for name, kind in zip(kinds.columns, kinds.types, strict=True):
         query = f'select "{name}" as v from test_all_types()'
         how = Rows.of([kind])
-        rows = con.execute(query if how is None else projected(query, 1, how.expressions)).fetchall()
+        rows = con.execute(query if how is None else project(query, 1, how.expressions)).fetchall()
         values = [row[0] for row in (rows if how is None else how.restore(rows))]
         for form in ("csv", "json", "table"):
             show(Table(("v",), [(value,) for value in values]), form, file=io.StringIO())
@@ -137,7 +137,7 @@ def test_a_frame_holds_maps_arrays_and_structures(db):
 
 def test_every_type_of_duckdb_is_a_frame(db, monkeypatch):
     monkeypatch.setattr(
-        "photogenic.warehouse.sql_guard.guard.reading", lambda con, query: con.extract_statements(query)[0]
+        "photogenic.warehouse.sql_guard.guard.parse_read_only", lambda con, query: con.extract_statements(query)[0]
     )
     con = duckdb.connect()
     for name in con.sql("from test_all_types()").columns:

@@ -1,4 +1,4 @@
-"""A DuckDB shell, a notebook or DBeaver has a database of the store open: who it is, and waiting for it."""
+"""Another program, such as a DuckDB shell, has a database of the store open: errors name it, and commands wait."""
 
 import contextlib
 import subprocess
@@ -17,7 +17,7 @@ HOLD = (
 
 @contextlib.contextmanager
 def held(path):
-    """Open in another process until stdin ends."""
+    """Keep a database open in another process until stdin ends."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, path, "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
@@ -36,7 +36,7 @@ def db(tmp_path):
     return db
 
 
-def test_a_writer_is_told_who(db):
+def test_a_writer_names_the_other_program(db):
     with (
         held(db.layout.warehouse) as other,
         pytest.raises(LockedError, match=f"PID {other.pid}") as refused,
@@ -46,7 +46,7 @@ def test_a_writer_is_told_who(db):
     assert "FEATURES_LOCK_TIMEOUT" in refused.value.remedy
 
 
-def test_a_reader_is_told_who(db):
+def test_a_reader_names_the_other_program(db):
     with held(db.layout.snapshot) as other, pytest.raises(LockedError, match=f"PID {other.pid}"), db.read():
         pass
 

@@ -1,11 +1,11 @@
-"""The relation `commands`: what changed the store, and how long its stages took."""
+"""The relation `commands`: the commands that changed the store, and the duration of their stages."""
 
 import json
 
 from photogenic.warehouse import Store
-from photogenic.warehouse.duckdb_store.history import History, Remembering
+from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
 from photogenic.warehouse.labels.build import build_labels
-from photogenic.warehouse.progress import silent
+from photogenic.warehouse.progress import no_progress
 from tests.warehouse.small import ask, store
 
 ADD = "insert into facts.users values ($1, null, null, null, timestamp '2024-01-01')"
@@ -13,7 +13,7 @@ ADD = "insert into facts.users values ($1, null, null, null, timestamp '2024-01-
 
 def test_a_command_has_one_row_with_all_its_stages(tmp_path):
     db = store(tmp_path)
-    progress = Remembering(silent, History("build"))
+    progress = RecordingProgress(no_progress, History("build"))
     db.history = progress.history
     for user in ("a", "b"):
         with progress.stage("users", 2, "rows") as advance, db.write("test") as con:

@@ -20,7 +20,7 @@ def db(tmp_path):
 
 @pytest.fixture(autouse=True)
 def heard():
-    """A background shell starts its children with SIGINT ignored."""
+    """Restore SIGINT, which a background shell ignores in its children."""
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, former)

@@ -1,4 +1,4 @@
-"""What a writer is at can be seen by others while it is alive, and no longer."""
+"""The running stages of a writer are visible to other processes as long as it is alive."""
 
 import subprocess
 import sys
@@ -6,23 +6,23 @@ import textwrap
 
 import pytest
 
-from photogenic.warehouse import Layout, silent
-from photogenic.warehouse.duckdb_store.live_status import telling, underway
+from photogenic.warehouse import Layout, no_progress
+from photogenic.warehouse.duckdb_store.live_status import read_live_status, report_live_status
 from photogenic.warehouse.storage.lock import locked
 
 
 @pytest.fixture
 def other(tmp_path):
-    """A process that has done 3 of 10 photos, and does not go on."""
+    """A process that has done 3 of 10 photos and then waits."""
     script = textwrap.dedent(
         f"""
         import time
         from pathlib import Path
-        from photogenic.warehouse import Layout, silent
+        from photogenic.warehouse import Layout, no_progress
         from photogenic.warehouse.storage.lock import locked
-        from photogenic.warehouse.duckdb_store.live_status import telling
+        from photogenic.warehouse.duckdb_store.live_status import report_live_status
         layout = Layout(Path({str(tmp_path)!r}))
-        with locked(layout.lock, "features build", 0), telling(layout, silent) as progress:
+        with locked(layout.lock, "features build", 0), report_live_status(layout, no_progress) as progress:
             with progress.stage("faces", 10, "photos") as advance:
                 time.sleep(0.6)
                 advance(3)
@@ -38,8 +38,8 @@ def other(tmp_path):
         process.kill()
 
 
-def test_what_another_process_is_at_is_told_until_it_dies(tmp_path, other):
-    (stage,) = underway(Layout(tmp_path))
+def test_stages_of_another_process_are_visible_until_it_ends(tmp_path, other):
+    (stage,) = read_live_status(Layout(tmp_path))
     assert {name: stage[name] for name in ("name", "done", "total", "unit")} == {
         "name": "faces",
         "done": 3,
@@ -50,35 +50,42 @@ def test_what_another_process_is_at_is_told_until_it_dies(tmp_path, other):
     other.kill()
     other.wait()
     assert Layout(tmp_path).underway.exists()
-    assert underway(Layout(tmp_path)) == []
+    assert read_live_status(Layout(tmp_path)) == []
 
 
-def test_whoever_waits_for_the_lock_tells_nothing(tmp_path, other):
+def test_a_process_that_waits_for_the_lock_has_no_stages(tmp_path, other):
     layout = Layout(tmp_path)
-    with telling(layout, silent) as progress, progress.stage("labels", 5) as advance:
+    with report_live_status(layout, no_progress) as progress, progress.stage("labels", 5) as advance:
         advance(1)
-        assert [stage["name"] for stage in underway(layout)] == ["faces"]
-    assert [stage["name"] for stage in underway(layout)] == ["faces"]
+        assert [stage["name"] for stage in read_live_status(layout)] == ["faces"]
+    assert [stage["name"] for stage in read_live_status(layout)] == ["faces"]
 
 
 def test_stages_inside_of_stages_and_nothing_left_at_the_end(tmp_path):
     layout = Layout(tmp_path)
     with locked(layout.lock, "features build", 0):
-        with telling(layout, silent) as progress, progress.stage("outer"), progress.stage("inner", 2, "photos"):
-            assert [(stage["name"], stage["total"]) for stage in underway(layout)] == [("outer", None), ("inner", 2)]
-        assert underway(layout) == []
+        with (
+            report_live_status(layout, no_progress) as progress,
+            progress.stage("outer"),
+            progress.stage("inner", 2, "photos"),
+        ):
+            assert [(stage["name"], stage["total"]) for stage in read_live_status(layout)] == [
+                ("outer", None),
+                ("inner", 2),
+            ]
+        assert read_live_status(layout) == []
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
-def test_a_file_of_nonsense_is_nobody(tmp_path):
+def test_an_invalid_file_is_ignored(tmp_path):
     layout = Layout(tmp_path)
     with locked(layout.lock, "features build", 0):
         for text in ("", "[]", "{", '{"pid": 1}'):
             layout.underway.write_text(text)
-            assert underway(layout) == []
+            assert read_live_status(layout) == []
 
 
 def test_a_store_that_cannot_be_written_stops_nothing(tmp_path):
-    with telling(Layout(tmp_path / "none"), silent) as progress, progress.stage("labels", 1) as advance:
+    with report_live_status(Layout(tmp_path / "none"), no_progress) as progress, progress.stage("labels", 1) as advance:
         advance(1)
     assert not (tmp_path / "none").exists()

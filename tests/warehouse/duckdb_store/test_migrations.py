@@ -1,4 +1,4 @@
-"""A store of an older version opens, whole; a newer one is refused; killed on the way, it is the older one."""
+"""A store of an older version is migrated; a newer one is refused; a killed migration leaves the older version."""
 
 import signal
 import subprocess
@@ -22,7 +22,7 @@ TABLES = "select schema_name, table_name from duckdb_tables() where not internal
 
 
 def rows(path):
-    """Every row of every table, read without our program."""
+    """Read every row of every table without the program."""
     with duckdb.connect(path, read_only=True) as con:
         return {
             f"{s}.{t}": con.execute(f'from "{s}"."{t}" order by all').fetchall() for s, t in con.sql(TABLES).fetchall()
@@ -54,7 +54,7 @@ def test_a_reader_finds_it_migrated_and_nothing_lost(tmp_path, version, capsys):
     db = released(version, tmp_path)
     before = rows(db.layout.warehouse)
     assert ask(db, "select count(*) from users") == [(12,)]
-    assert "bringing it to" in capsys.readouterr().err
+    assert "Migrating the store from version" in capsys.readouterr().err
     after = rows(db.layout.snapshot)
     same = {name: held for name, held in before.items() if name != "facts.version"}
     assert {name: after[name] for name in same} == same
@@ -73,7 +73,7 @@ def test_its_tables_are_those_of_a_new_store(tmp_path, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_labels_built_anew_are_those_it_had(tmp_path, version):
+def test_labels_of_a_full_build_are_unchanged(tmp_path, version):
     db = released(version, tmp_path)
     before = rows(db.layout.warehouse)
     build_labels(Store(db), anew=True)
@@ -138,7 +138,7 @@ def test_an_older_snapshot_alone_is_named_and_not_written_over(tmp_path):
     assert db.layout.snapshot.read_bytes() == before
 
 
-def test_a_version_that_nobody_released_is_refused(tmp_path):
+def test_an_unknown_version_is_refused(tmp_path):
     with pytest.raises(StoreError, match="has schema version -5"):
         migrate(None, -5)
 

@@ -1,4 +1,4 @@
-"""Questions in SQL, and what is said about those that cannot be answered."""
+"""SQL queries and their errors."""
 
 import polars as pl
 import pytest
@@ -6,13 +6,13 @@ import pytest
 from photogenic.warehouse import QueryError, Store, StoreError
 from photogenic.warehouse.duckdb_store.query import sql, stream
 from photogenic.warehouse.labels.build import build_labels
-from tests.warehouse.small import store, tell
+from tests.warehouse.small import add_facts, store
 
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory):
     db = store(tmp_path_factory.mktemp("query"))
-    tell(
+    add_facts(
         db,
         users=[("ann", "female"), ("bob", None)],
         main_photos=[("ann", "p", 1)],
@@ -33,7 +33,7 @@ def test_the_limit_cuts(db):
 
 
 def test_a_pivot_is_computed_no_further_than_the_limit(db):
-    """DuckDB's client holds the whole answer of a PIVOT that looks its values up: here of 10^9 rows."""
+    """DuckDB's client would hold the whole result of a PIVOT that looks up its values: here 10^9 rows."""
     query = "with p as (pivot users on gender using count(*)) select r from p, range(1000000000) as t(r)"
     assert sql(db, query, limit=3)["r"].to_list() == [0, 1, 2]
     with stream(db, query, limit=3) as cursor:
@@ -69,14 +69,14 @@ def test_a_query_that_fails_half_way_through_its_rows_says_why(db, take, kind):
         ("selct 1", "syntax error", "^", "show tables"),
         ("select * from users where user_id = 'x", "unterminated", "^", "--show users"),
         ("select flor(1.5)", "flor", "floor", "show tables"),
-        ("create table x as select 1", "CREATE", "not written", "features ingest"),
-        ("update users set gender = null", "UPDATE", "not written", "features ingest"),
-        ("delete from facts.swipes", "DELETE", "not written", "features ingest"),
-        ("from read_csv('/etc/passwd')", "/etc/passwd", "out of its reach", "show tables"),
-        ("copy (select 1) to '/nowhere.csv'", "/nowhere.csv", "out of its reach", "show tables"),
-        ("set threads = 1", "threads", "out of its reach", "show tables"),
-        ("insert into photos select * from photos", "Nothing can be changed here", "not written", "features ingest"),
-        ("with x as (insert into photos values (1)) from x", "INSERT", "not written", "features ingest"),
+        ("create table x as select 1", "CREATE", "read-only", "features ingest"),
+        ("update users set gender = null", "UPDATE", "read-only", "features ingest"),
+        ("delete from facts.swipes", "DELETE", "read-only", "features ingest"),
+        ("from read_csv('/etc/passwd')", "/etc/passwd", "cannot be accessed", "show tables"),
+        ("copy (select 1) to '/nowhere.csv'", "/nowhere.csv", "cannot be accessed", "show tables"),
+        ("set threads = 1", "threads", "cannot be accessed", "show tables"),
+        ("insert into photos select * from photos", "would change data", "read-only", "features ingest"),
+        ("with x as (insert into photos values (1)) from x", "INSERT", "read-only", "features ingest"),
         ("select sourc from photo_labels", "no column sourc", "perhaps source", "--show photo_labels"),
         ("with x as (select 1 as source) select sourc from x", "no column sourc", "perhaps source", "show tables"),
         ("select 1; select 2", "2 statements", "a statement", "one by one"),
@@ -101,7 +101,7 @@ def test_a_long_query_is_not_repeated_in_full(db):
 
 def test_before_the_first_build_the_way_out_is_to_build(tmp_path):
     db = store(tmp_path)
-    tell(db, users=[("ann", None)])
+    add_facts(db, users=[("ann", None)])
     assert sql(db, "select count(*) from users").item() == 1
     with pytest.raises(QueryError, match=r"not been computed yet[\s\S]*features build"):
         sql(db, "select * from photo_labels")
@@ -115,7 +115,7 @@ def test_without_a_store_the_way_out_is_to_ingest(tmp_path):
 @pytest.mark.parametrize("take", [lambda cursor: list(cursor.rows()), lambda cursor: list(cursor.batches())])
 def test_a_damaged_snapshot_is_not_blamed_on_the_query(tmp_path, take):
     db = store(tmp_path)
-    tell(db, users=[("ann", None), ("bob", None)], swipes=[("bob", "ann", True, n) for n in range(1000)])
+    add_facts(db, users=[("ann", None), ("bob", None)], swipes=[("bob", "ann", True, n) for n in range(1000)])
     data = bytearray(db.layout.snapshot.read_bytes())
     first_block = 3 * 4096  # after the three headers
     for block in range(first_block, len(data), 1 << 18):

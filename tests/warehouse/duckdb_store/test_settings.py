@@ -1,4 +1,4 @@
-"""Settings come from the environment, or fit the machine; nonsense is refused with a way out."""
+"""Settings come from the environment or depend on the machine; invalid values are refused with a remedy."""
 
 import pytest
 

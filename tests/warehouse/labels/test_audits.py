@@ -1,4 +1,4 @@
-"""Each audit is silent on a sound store and heard on a broken one."""
+"""Each audit passes on a valid store and fails on a broken one."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.labels import compute
 from photogenic.warehouse.labels.audits import audit, audit_named
 from photogenic.warehouse.labels.build import build_labels
-from tests.warehouse.small import ask, everything, store, tell
+from tests.warehouse.small import add_facts, ask, everything, store
 
 OLD = -24 * 60
 
@@ -39,8 +39,8 @@ BREAKING = {
 }
 
 
-def told(db):
-    tell(
+def with_facts(db):
+    add_facts(
         db,
         users=[("ann", "female", 10), ("bob", "male", 10), ("cat", None, 10_000)],
         photos=[("pa", "ann", 5, OLD), ("pa2", "ann", 6, OLD), ("pb", "bob", 7, OLD), ("pc", "cat", 1, OLD)],
@@ -52,7 +52,7 @@ def told(db):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    db = told(store(tmp_path_factory.mktemp("audits")))
+    db = with_facts(store(tmp_path_factory.mktemp("audits")))
     build_labels(Store(db))
     return db
 
@@ -62,7 +62,7 @@ def test_every_audit_is_seen_failing_below():
 
 
 @pytest.mark.parametrize("name", BREAKING)
-def test_audit_is_silent_until_its_promise_is_broken(built, name):
+def test_audit_passes_until_its_promise_is_broken(built, name):
     one = audit_named(name)
     with built.write("test") as con:
         assert con.execute(one.text).fetchall() == []
@@ -72,7 +72,7 @@ def test_audit_is_silent_until_its_promise_is_broken(built, name):
         con.rollback()
 
 
-def test_two_photos_of_one_number_are_heard_both(built):
+def test_two_photos_with_one_number_are_both_reported(built):
     with built.write("test") as con:
         con.begin()
         con.execute("update photo_owners set photo_no = 1")
@@ -104,10 +104,10 @@ def test_only_audits_of_changed_relations_run(built):
 
 
 def test_a_failed_audit_leaves_the_former_state_and_shows_rows_and_query(tmp_path, monkeypatch):
-    db = told(store(tmp_path))
+    db = with_facts(store(tmp_path))
     build_labels(Store(db))
     former = everything(db, (*sql.RELATIONS, "clock", "checksums", "builds"))
-    tell(db, swipes=[("bob", "ann", True, 21)], arrived=30)
+    add_facts(db, swipes=[("bob", "ann", True, 21)], arrived=30)
 
     def spoiled(name):
         what = relation(name)

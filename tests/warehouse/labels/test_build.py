@@ -1,4 +1,4 @@
-"""What a build reports and records, its clock, and what survives when it is stopped."""
+"""Label builds: report, records, clock, and the state after a kill."""
 
 import datetime as dt
 import json
@@ -14,7 +14,7 @@ from photogenic.warehouse import Database, InputError, Layout, Store
 from photogenic.warehouse.catalog import create_views
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
-from tests.warehouse.small import ask, everything, hour, store, tell
+from tests.warehouse.small import add_facts, ask, everything, hour, store
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def db(tmp_path):
     return store(tmp_path)
 
 
-def told(db):
-    tell(
+def with_facts(db):
+    add_facts(
         db,
         users=[(f"u{n}", ["female", "male", None][n % 3]) for n in range(30)],
         photos=[(f"p{n}", f"u{n}") for n in range(30)],
@@ -34,16 +34,16 @@ def told(db):
 
 
 def test_views_are_there_before_anything_was_ingested(db):
-    tell(db)
+    add_facts(db)
     for name in sql.VIEWS:
         assert ask(db, f"select count(*) from {name}") == [(1 if name == "clock" else 0,)]
 
 
 def test_views_of_an_older_version_are_brought_up_to_date(db):
-    told(db)
+    with_facts(db)
     with db.write("test") as con:
         con.execute("create or replace view users as select 'old' as user_id")
-    tell(db)
+    add_facts(db)
     assert ask(db, "select count(*) from users") == [(30,)]
     with db.write("test") as con:
         before = con.execute("select view_oid from duckdb_views() where not internal order by all").fetchall()
@@ -51,8 +51,8 @@ def test_views_of_an_older_version_are_brought_up_to_date(db):
         assert before == con.execute("select view_oid from duckdb_views() where not internal order by all").fetchall()
 
 
-def test_the_report_says_what_was_done_and_the_store_remembers(db):
-    told(db)
+def test_the_report_and_the_store_have_the_actions(db):
+    with_facts(db)
     options = LabelOptions(min_swipes=5, hashtag="me")
     report = build_labels(Store(db), options=options)
     assert [built.name for built in report.relations] == list(sql.RELATIONS)
@@ -67,7 +67,7 @@ def test_the_report_says_what_was_done_and_the_store_remembers(db):
 
 
 def test_a_build_with_nothing_to_do_leaves_no_trace(db):
-    told(db)
+    with_facts(db)
     build_labels(Store(db))
     published = db.layout.snapshot.stat()
     report = build_labels(Store(db))
@@ -76,8 +76,8 @@ def test_a_build_with_nothing_to_do_leaves_no_trace(db):
     assert len(ask(db, "select * from builds")) == 1
 
 
-def test_anew_computes_all_to_the_same(db):
-    told(db)
+def test_a_full_build_gives_the_same_rows(db):
+    with_facts(db)
     build_labels(Store(db))
     before = everything(db, sql.RELATIONS)
     report = build_labels(Store(db), anew=True)
@@ -86,15 +86,15 @@ def test_anew_computes_all_to_the_same(db):
 
 
 def test_another_option_computes_only_what_it_decides(db):
-    told(db)
+    with_facts(db)
     build_labels(Store(db))
     report = build_labels(Store(db), options=LabelOptions(split_seed=1))
     assert [built.name for built in report.relations if built.action != "kept"] == ["photo_setups"]
 
 
 def test_the_clock_hides_what_happened_or_arrived_later(db):
-    told(db)
-    tell(db, users=[("u0", "other")], swipes=[("u1", "u0", True, 2)], arrived=100)
+    with_facts(db)
+    add_facts(db, users=[("u0", "other")], swipes=[("u1", "u0", True, 2)], arrived=100)
     build_labels(Store(db), as_of=hour(99))
     assert ask(db, "select gender from users where user_id = 'u0'") == [("female",)]
     assert ask(db, "select count(*) from swipes") == [(3000,)]
@@ -115,7 +115,7 @@ def test_a_clock_beyond_time_is_refused(db, as_of):
 
 
 def test_checksums_do_not_depend_on_the_order_of_rows(db):
-    told(db)
+    with_facts(db)
     first = build_labels(Store(db))
     with db.write("test") as con:
         con.execute("create table facts.turned as select * from facts.swipes order by hash(sender_id, swiped_at)")
@@ -132,7 +132,7 @@ def build_in(folder):
 
 @pytest.mark.parametrize("after_s", [0.4, 0.6, 0.8, 1.0])
 def test_killed_at_any_moment_the_next_build_gives_the_same(tmp_path, after_s):
-    db, whole = told(store(tmp_path)), told(store(tmp_path / "whole"))
+    db, whole = with_facts(store(tmp_path)), with_facts(store(tmp_path / "whole"))
     child = multiprocessing.get_context("spawn").Process(target=build_in, args=(tmp_path,))
     child.start()
     time.sleep(after_s)
@@ -144,11 +144,11 @@ def test_killed_at_any_moment_the_next_build_gives_the_same(tmp_path, after_s):
 
 
 def test_a_reader_keeps_its_state_through_a_build(db):
-    told(db)
+    with_facts(db)
     build_labels(Store(db))
     reader = db.open_snapshot()
     before = reader.execute("select * from swipe_audit").fetchall()
-    tell(db, swipes=[("u1", "u2", True, 9)], arrived=30)
+    add_facts(db, swipes=[("u1", "u2", True, 9)], arrived=30)
     build_labels(Store(Database(Layout(db.layout.root), db.settings)))
     assert reader.execute("select * from swipe_audit").fetchall() == before
     assert reader.execute("select count(*) from swipes").fetchall() == [(3000,)]

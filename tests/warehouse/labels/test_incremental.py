@@ -1,4 +1,4 @@
-"""A build after new data equals, row for row, the build of everything at once."""
+"""A build after new data equals, row for row, a build of all data at once."""
 
 import datetime as dt
 import random
@@ -12,7 +12,7 @@ from photogenic.warehouse import Store
 from photogenic.warehouse.labels import incremental
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
-from tests.warehouse.small import ask, everything, hour, store, tell
+from tests.warehouse.small import add_facts, ask, everything, hour, store
 
 COUNTS = ("swipe_counts", "recipient_counts", "sender_counts")
 MALE, OTHER = 2, 3
@@ -33,7 +33,7 @@ def of_counts(report):
 
 
 class Days:
-    """Batches of everything: news, late events, other genders, photos that change hands, strangers who join."""
+    """Batches of all kinds: new rows, late events, other genders, photos with another owner, new users."""
 
     def __init__(self, seed):
         self.rng, self.day, self.told = random.Random(seed), 0, []
@@ -69,13 +69,13 @@ def test_any_order_of_arrivals_gives_what_one_build_gives(tmp_path, monkeypatch,
     monkeypatch.setattr(incremental, "_WORTH", 1.0)
     days, db, seen = Days(seed), store(tmp_path / "grown"), set()
     for _ in range(5):
-        tell(db, **days.next())
+        add_facts(db, **days.next())
         clock = days.rng.choice([None] * 4 + [hour(24 * days.day), hour(24 * days.day - 10)])
         options = LabelOptions(min_swipes=days.rng.choice([1, 2]), window=days.rng.choice(["latest", "every"]))
         seen |= set(actions(build_labels(Store(db), as_of=clock, options=options)).values())
     whole = store(tmp_path / "whole")
     for batch in days.told:
-        tell(whole, **batch)
+        add_facts(whole, **batch)
     build_labels(Store(whole), as_of=clock, options=options)
     names = (*sql.VIEWS[:5], *sql.RELATIONS)
     assert everything(db, names) == everything(whole, names)
@@ -97,7 +97,7 @@ CHANGES = st.tuples(PEOPLE, st.sampled_from(["p0", "p1", "p2", "p3", None]), HOU
     changes=st.lists(st.tuples(CHANGES, st.integers(0, 2)), max_size=12),
 )
 def test_events_in_any_batches_give_what_one_build_gives(tmp_path_factory, swipes, changes):
-    """What happened when has nothing to do with when it arrives; the first batch arrives with the users."""
+    """The time of an event is independent of its arrival; the first batch arrives with the users."""
     known = {
         "users": [("u0", "female"), ("u1", "male"), ("u2", None)],
         "photos": [("p0", "u0"), ("p1", "u1"), ("p2", "u1")],
@@ -106,7 +106,7 @@ def test_events_in_any_batches_give_what_one_build_gives(tmp_path_factory, swipe
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(incremental, "_WORTH", 1.0)
         for batch in range(3):
-            tell(
+            add_facts(
                 cut,
                 **(known if batch == 0 else {}),
                 swipes=[swipe for swipe, at in swipes if at == batch],
@@ -114,13 +114,13 @@ def test_events_in_any_batches_give_what_one_build_gives(tmp_path_factory, swipe
                 arrived=24 + batch,
             )
             build_labels(Store(cut))
-    tell(whole, **known, swipes=[s for s, _ in swipes], main_photos=[c for c, _ in changes])
+    add_facts(whole, **known, swipes=[s for s, _ in swipes], main_photos=[c for c, _ in changes])
     build_labels(Store(whole))
     assert everything(cut, sql.RELATIONS) == everything(whole, sql.RELATIONS)
 
 
 def settled(db):
-    tell(
+    add_facts(
         db,
         users=[("ann", "female"), ("bob", "male"), ("cat", None)],
         photos=[("pa", "ann"), ("pb", "bob")],
@@ -139,10 +139,10 @@ def counted(db):
 def test_what_did_not_change_is_kept(db):
     settled(db)
     assert set(actions(build_labels(Store(db))).values()) == {"kept"}
-    tell(db, faces=[("pa", 0.9)], arrived=30)
+    add_facts(db, faces=[("pa", 0.9)], arrived=30)
     report = build_labels(Store(db))
     assert {name for name, action in actions(report).items() if action != "kept"} <= {
-        "photo_owners",  # reads photos, of which there is news
+        "photo_owners",  # reads photos, which have new rows
         "posts",
         "follower_ratios",
         "photo_setups",
@@ -152,14 +152,14 @@ def test_what_did_not_change_is_kept(db):
 
 def test_new_swipes_are_added(db):
     settled(db)
-    tell(db, swipes=[("bob", "ann", True, 9)], arrived=30)
+    add_facts(db, swipes=[("bob", "ann", True, 9)], arrived=30)
     assert of_counts(build_labels(Store(db))) == {"updated"}
     assert ("ann", MALE, 51) in counted(db)
 
 
 def test_a_late_event_moves_its_users_swipes(db):
     settled(db)
-    tell(db, main_photos=[("bob", "pb2", 2)], arrived=30)
+    add_facts(db, main_photos=[("bob", "pb2", 2)], arrived=30)
     assert actions(build_labels(Store(db)))["swipe_counts"] == "updated"
     assert ask(db, "select reason, n_swipes from swipe_audit") == [("kept", 51)]
     assert ask(db, "select photo_id from like_ratios where user_id = 'bob'") == [("pb2",)] * 2
@@ -167,14 +167,14 @@ def test_a_late_event_moves_its_users_swipes(db):
 
 def test_another_gender_regroups_what_was_sent(db):
     settled(db)
-    tell(db, users=[("cat", "other")], arrived=30)
+    add_facts(db, users=[("cat", "other")], arrived=30)
     assert actions(build_labels(Store(db)))["swipe_counts"] == "updated"
     assert sorted(counted(db)) == [("ann", MALE, 50), ("bob", OTHER, 1)]
 
 
 def test_so_much_moved_that_all_is_counted(db):
     settled(db)
-    tell(db, main_photos=[("ann", "pa2", 2)], arrived=30)
+    add_facts(db, main_photos=[("ann", "pa2", 2)], arrived=30)
     assert actions(build_labels(Store(db)))["swipe_counts"] == "computed"
 
 
@@ -189,7 +189,7 @@ def test_erased_swipes_are_not_trusted_to_be_there(db, change):
     settled(db)
     with db.write("test") as con:
         con.execute(change)
-    tell(db, swipes=[("bob", "ann", True, 9)], arrived=30)
+    add_facts(db, swipes=[("bob", "ann", True, 9)], arrived=30)
     build_labels(Store(db))
     grown = everything(db, sql.RELATIONS)
     build_labels(Store(db), anew=True)
@@ -198,7 +198,7 @@ def test_erased_swipes_are_not_trusted_to_be_there(db, change):
 
 def test_a_batch_at_the_instant_of_the_last_one_is_seen(db):
     settled(db)
-    tell(db, swipes=[("bob", "ann", True, 9)])
+    add_facts(db, swipes=[("bob", "ann", True, 9)])
     assert of_counts(build_labels(Store(db))) == {"computed"}
     assert ("ann", MALE, 51) in counted(db)
 
@@ -215,7 +215,7 @@ def test_a_clock_set_back_hides_and_set_forward_shows_again(db):
 def test_the_same_clock_gives_the_same_whatever_arrives_later(db):
     settled(db)
     first = build_labels(Store(db), as_of=hour(25))
-    tell(
+    add_facts(
         db,
         users=[("ann", "other"), ("new", None)],
         photos=[("pa", "bob")],

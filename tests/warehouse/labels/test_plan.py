@@ -1,4 +1,4 @@
-"""A plan says what the build then does, and leaves everything as it was."""
+"""A plan reports what the build then does, and changes nothing."""
 
 import datetime as dt
 
@@ -9,13 +9,13 @@ from photogenic.warehouse import AuditError, Store, StoreError
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.labels.plan import LabelPlan, plan_labels
-from tests.warehouse.small import everything, hour, store, tell
+from tests.warehouse.small import add_facts, everything, hour, store
 
 
 @pytest.fixture
 def db(tmp_path):
     db = store(tmp_path)
-    tell(
+    add_facts(
         db,
         users=[("ann", "female"), ("bob", "male"), ("cat", "male")],
         photos=[("pa", "ann"), ("pb", "bob"), ("pc", "cat")],
@@ -41,7 +41,7 @@ def figures(plan: LabelPlan):
 
 
 def came_true(db, plan, **given):
-    """The build does about each relation what the plan says, with the same outcome."""
+    """Whether the build does what the plan reports for each relation, with the same result."""
     built = build_labels(Store(db), **given)
     expected = [(b.name, b.action, b.n_rows, b.checksum) for b in plan.relations]
     assert [(b.name, b.action, b.n_rows, b.checksum) for b in built.relations] == expected
@@ -63,9 +63,9 @@ def test_nothing_new_changes_nothing(db):
 
 def test_a_late_event_moves_swipes_to_another_photo(db):
     build_labels(Store(db))
-    tell(db, main_photos=[("bob", "pb2", 5)], swipes=[("ann", "bob", True, 1.5)], arrived=30)
+    add_facts(db, main_photos=[("bob", "pb2", 5)], swipes=[("ann", "bob", True, 1.5)], arrived=30)
     plan = plan_labels(Store(db))
-    # Of ten swipes on Bob three were before hour 5: those become stale, the others move to the new photo.
+    # Three of ten swipes on Bob were before hour 5: they become stale, the others move to the new photo.
     assert figures(plan) == (1, 10, 1, 1, 0, 0)
     assert str(plan).startswith("1 new swipe; 10 swipes would move, 0 labels change, 1 appear, 1 vanish")
     came_true(db, plan)
@@ -73,7 +73,7 @@ def test_a_late_event_moves_swipes_to_another_photo(db):
 
 def test_more_swipes_change_a_label_and_sides(db):
     build_labels(Store(db))
-    tell(db, swipes=[("ann", "cat", True, 20 + n / 100) for n in range(90)], arrived=30)
+    add_facts(db, swipes=[("ann", "cat", True, 20 + n / 100) for n in range(90)], arrived=30)
     plan = plan_labels(Store(db))
     assert figures(plan) == (90, 0, 0, 0, 1, 0)
     came_true(db, plan)
@@ -81,7 +81,7 @@ def test_more_swipes_change_a_label_and_sides(db):
 
 def test_a_photo_claimed_by_another_moves_swipes_though_time_is_cut_as_before(db):
     build_labels(Store(db))
-    tell(db, photos=[("pc", "ann")], arrived=30)
+    add_facts(db, photos=[("pc", "ann")], arrived=30)
     plan = plan_labels(Store(db))
     assert figures(plan)[:4] == (0, 10, 0, 1)
     came_true(db, plan)
@@ -98,7 +98,7 @@ def test_options_and_clock_are_planned_too(db):
 
 def test_nothing_is_written_and_no_lock_is_needed(db):
     build_labels(Store(db))
-    tell(db, swipes=[("ann", "cat", True, 20)], arrived=30)
+    add_facts(db, swipes=[("ann", "cat", True, 20)], arrived=30)
     before = everything(db, (*sql.RELATIONS, "clock", "checksums", "builds"))
     files = {path: path.stat().st_mtime_ns for path in db.layout.root.iterdir()}
     with db.lock("another writer"):

@@ -1,4 +1,4 @@
-"""How many threads: affinity, quotas of cgroups of both versions, nested, in containers; what the user set stands."""
+"""Number of threads: affinity, quotas of cgroups v1 and v2, nested and in containers, and settings of the user."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from photogenic.warehouse.processes.threads import available, share_out
+from photogenic.warehouse.processes.threads import available_cores, limit_library_threads
 
 V1 = "1 0 0:1 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
 V2 = "1 0 0:1 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
@@ -54,16 +54,16 @@ def machine(root, groups, mounts, quotas):
     ],
 )
 def test_the_tightest_quota_counts_rounded_up(groups, mounts, quotas, n, eight, tmp_path):
-    assert available(machine(tmp_path, groups, mounts, quotas)) == n
+    assert available_cores(machine(tmp_path, groups, mounts, quotas)) == n
 
 
 def test_a_machine_without_cgroups(eight, tmp_path):
-    assert available(tmp_path) == 8
+    assert available_cores(tmp_path) == 8
 
 
 def test_affinity_counts_where_it_is_tighter(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
-    assert available(machine(tmp_path, "0::/a\n", V2, {"a": "400000 100000"})) == 1
+    assert available_cores(machine(tmp_path, "0::/a\n", V2, {"a": "400000 100000"})) == 1
 
 
 def test_what_the_user_set_stands(monkeypatch):
@@ -71,12 +71,12 @@ def test_what_the_user_set_stands(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    share_out(3)
+    limit_library_threads(3)
     assert os.environ["OMP_WAIT_POLICY"] == "active"
     assert os.environ["OMP_NUM_THREADS"] == os.environ["POLARS_MAX_THREADS"] == "3"
 
 
-def test_a_store_in_python_tells_libraries_that_come_later():
+def test_a_store_in_python_limits_libraries_loaded_later():
     program = (
         "import os\nfrom photogenic import FeatureStore\nFeatureStore('none')\n"
         "import polars, pyarrow\nprint(polars.thread_pool_size(), pyarrow.cpu_count(), os.environ['OMP_WAIT_POLICY'])"

@@ -1,4 +1,4 @@
-"""Labels and vectors by a cluster, in a process of its own: one process has one master.
+"""Compute labels and vectors on a cluster in a process of its own, since a process has one Spark master.
 
 python -m tests.warehouse.spark.cluster_child STORE FACTS GALLERY MASTER        prints one JSON object
 """
@@ -16,7 +16,7 @@ PAIR = ("efficientnet_lite0", "dlib_face")
 
 
 def home(batches):
-    """On a worker: where it has this program from."""
+    """Return the location of this program on a worker."""
     import pyarrow as pa
 
     from photogenic import features

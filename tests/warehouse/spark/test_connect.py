@@ -1,6 +1,6 @@
-"""Spark behind a server (`sc://`): the same labels and vectors, from a client that starts no Java.
+"""Spark Connect (`sc://`): the same labels and vectors, from a client that starts no Java.
 
-Where `pip install 'pyspark[connect]'` was not done, this is left out; the message is tested in test_cluster.py.
+Skipped without `pip install 'pyspark[connect]'`; test_session.py tests the message.
 """
 
 import json
@@ -19,7 +19,7 @@ from photogenic.warehouse.spark.export import export
 from photogenic.warehouse.spark.session import Cluster, require_spark
 from tests.conftest import LEAN
 from tests.features.gallery import Gallery, portrait
-from tests.warehouse.small import ask, store, tell
+from tests.warehouse.small import add_facts, ask, store
 from tests.warehouse.spark.cluster_child import PAIR
 from tests.warehouse.standalone import connect_server
 
@@ -33,7 +33,7 @@ def test_a_server_gives_the_same_labels_and_vectors(tmp_path):
     except MissingPartError as error:
         pytest.skip(str(error))
     ours, theirs = store(tmp_path / "ours"), store(tmp_path / "theirs")
-    tell(
+    add_facts(
         ours,
         users=[(f"u{n}", ("female", "male", None)[n % 3]) for n in range(9)],
         photos=[(f"p{n}", f"u{n}") for n in range(9)],

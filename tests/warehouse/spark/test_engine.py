@@ -1,4 +1,4 @@
-"""One SQL, two engines: every relation that Spark computes is, row for row, the one that DuckDB computes."""
+"""Every relation that Spark computes equals, row for row, the one that DuckDB computes."""
 
 import json
 import time
@@ -16,13 +16,13 @@ from photogenic.warehouse.spark.export import TABLES, export
 from photogenic.warehouse.spark.session import Cluster
 from tests.sql.test_plain import random_facts
 from tests.warehouse.parity import agree
-from tests.warehouse.small import ask, hour, store, tell
+from tests.warehouse.small import add_facts, ask, hour, store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def edges():
-    """Ties, microseconds, both sides of a summer time that some clock keeps, unknown genders, groups of nobody."""
+    """Ties, microseconds, times around a change to summer time, unknown genders, empty groups."""
     us = 1 / 3.6e9
     summer = 24 * 69 + 7  # 2024-03-10 07:00 UTC: 02:00 becomes 03:00 in New York
     users = [("e1", None, 100), ("e2", "female", 100), ("e3", "male", 0), ("e4", None, 7), ("e5", "other", 10**6)]
@@ -59,16 +59,16 @@ def world(tmp_path_factory):
         opened.ingest_photos(made.photos)
         opened.ingest_main_photos(made.main_photos)
         opened.ingest_swipes(*made.swipes)
-    tell(db, **edges(), faces=[("q1", 0.9), ("q2", 0.6), ("q2", 0.7), ("q3", None), ("r1", 0.55)], arrived=24 * 70)
-    tell(db, users=random.users, photos=random.photos, main_photos=random.main_photos, swipes=random.swipes)
-    tell(db, users=[("e1", "male", 300)], swipes=[("e2", "e1", True, 30)], arrived=24 * 80)
+    add_facts(db, **edges(), faces=[("q1", 0.9), ("q2", 0.6), ("q2", 0.7), ("q3", None), ("r1", 0.55)], arrived=24 * 70)
+    add_facts(db, users=random.users, photos=random.photos, main_photos=random.main_photos, swipes=random.swipes)
+    add_facts(db, users=[("e1", "male", 300)], swipes=[("e2", "e1", True, 30)], arrived=24 * 80)
     export(Store(db), str(folder / "facts"))
     return db, folder
 
 
 @pytest.fixture
 def new_york(monkeypatch):
-    """A machine whose own clock keeps summer time."""
+    """Set the time zone of the machine to one with summer time."""
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     yield
@@ -86,7 +86,7 @@ def test_both_engines_give_the_same_rows_and_checksums(world, master, new_york):
     for name in sql.RELATIONS:
         assert ask(db, f"select count(*) from {name}") > [(0,)], name
     assert {built.action for built in report.relations} == {"computed"}
-    # What came out is the same, so neither engine has anything left to do for the other.
+    # The results are equal, so neither engine recomputes what the other computed.
     assert not build_labels(Store(other), cluster=cluster).changed
     assert ask(other, "select count(*) from swipes") == [(0,)]
     assert not build_labels(Store(db), cluster=cluster).changed
@@ -117,9 +117,9 @@ def test_both_engines_give_the_same_rows_and_checksums(world, master, new_york):
 
 
 def test_a_store_goes_on_with_spark_and_those_erased_from_it_stay_erased(tmp_path, master):
-    """Of one user and one swipe to nobody known: nearly every relation is empty, and equal."""
+    """With one user and one swipe on an unknown user nearly every relation is empty, and equal."""
     db, facts = store(tmp_path), str(tmp_path / "facts")
-    tell(db, users=[("alone0", None)], swipes=[("alone0", "ghost0", True, 1)])
+    add_facts(db, users=[("alone0", None)], swipes=[("alone0", "ghost0", True, 1)])
     exported = {one.table: one.n_rows for one in export(Store(db), facts)}
     assert exported == dict.fromkeys(TABLES, 0) | {"users": 1, "swipes": 1}
     build_labels(Store(db))

@@ -1,4 +1,4 @@
-"""Where a part of Spark is absent, one message says which, and how to install it."""
+"""If a part of Spark is absent, one message names it and the command to install it."""
 
 import importlib.util
 import os
@@ -12,7 +12,7 @@ from photogenic.warehouse import InputError, MissingPartError, Store
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.spark.export import export
 from photogenic.warehouse.spark.session import Cluster, require_spark, session
-from tests.warehouse.small import store, tell
+from tests.warehouse.small import add_facts, store
 
 
 def without(monkeypatch, *names):
@@ -37,7 +37,7 @@ def test_an_absent_package_is_named_with_the_command_that_installs_it(monkeypatc
 
 
 @pytest.mark.parametrize(("version", "says"), [(None, "is not on this machine"), ("1.8.0_292", "is Java 8 here")])
-def test_absent_or_old_java_is_told_with_the_command_that_installs_it(monkeypatch, tmp_path, version, says):
+def test_absent_or_old_java_has_a_command_that_installs_it(monkeypatch, tmp_path, version, says):
     pytest.importorskip("pyspark")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     if version:
@@ -59,7 +59,7 @@ def test_connect_needs_no_java(monkeypatch, tmp_path):
 def test_the_program_ends_with_that_message_and_no_traceback(tmp_path):
     pytest.importorskip("pyspark")
     db = store(tmp_path)
-    tell(db, users=[("u", "male")])
+    add_facts(db, users=[("u", "male")])
     export(Store(db), str(tmp_path / "facts"))
     line = ["build", "--only", "labels", "--engine", "spark", "--facts", str(tmp_path / "facts")]
     done = subprocess.run(
@@ -83,7 +83,7 @@ def test_the_program_ends_with_that_message_and_no_traceback(tmp_path):
 
 def test_facts_that_are_not_there_or_half_there_are_refused(tmp_path, master):
     db = store(tmp_path)
-    tell(db, users=[("u", "male")])
+    add_facts(db, users=[("u", "male")])
     with pytest.raises(InputError, match="There are no swipes"):
         build_labels(Store(db), cluster=Cluster(master, str(tmp_path / "mistyped")))
     export(Store(db), str(tmp_path / "facts"))

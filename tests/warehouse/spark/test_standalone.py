@@ -1,4 +1,4 @@
-"""A cluster of two workers, one of which is killed in the middle of a label build; the other goes on to the photos.
+"""A cluster of two workers, one of which is killed during a label build; the other one finishes the build.
 
 SPARK_SWIPES=40000000 pytest tests/warehouse/spark/test_standalone.py -s        the same at another size
 """
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 SWIPES = int(os.environ.get("SPARK_SWIPES", "100000"))
 LARGE = SWIPES > 1_000_000
 MIDWAY = "swipe_counts"
-"""The relation during which the worker dies: the first that reads the swipes."""
+"""The relation during which the worker is killed: the first one that reads the swipes."""
 
 
 def conf():

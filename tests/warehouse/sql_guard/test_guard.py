@@ -1,4 +1,4 @@
-"""SQL that reads: what every kind of statement, node and function of this DuckDB is, and the wall under the guard."""
+"""The SQL guard, with every statement, node and function of DuckDB classified, and the connection without files."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ from photogenic.warehouse.duckdb_store.query import sql, stream
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.sql_guard import allowed, guard, rewrite
 from tests.warehouse.queries import ALLOWED, AROUND, FUNCTIONS, STATEMENTS, WRITERS
-from tests.warehouse.small import store, tell
+from tests.warehouse.small import add_facts, store
 
 
 def words(text):
@@ -35,7 +35,7 @@ OFF_FUNCTIONS = words(
     to_aggregate_state variant_bytes_to_variant variant_to_parquet_variant write_log
 """
 )
-"""Of values and groups: they wait, count on, write, read settings, or take inner states apart."""
+"""Scalar and aggregate functions that wait, advance a sequence, write, read settings, or read internal states."""
 
 OFF_TABLE_FUNCTIONS = words(
     """
@@ -62,7 +62,7 @@ OFF_VIEWS = words(
 )
 
 INNER = re.compile(r"__internal_\w+|(icu_)?collate_\w+|is (not )?distinct from")
-"""Functions that DuckDB calls by itself: a query reaches them by other words, such as COLLATE."""
+"""Functions that DuckDB calls internally: a query uses them through other keywords, such as COLLATE."""
 
 NODES_OFF = {
     *("COPY_QUERY_NODE", "INSERT_QUERY_NODE", "UPDATE_QUERY_NODE", "DELETE_QUERY_NODE", "MERGE_QUERY_NODE"),
@@ -73,7 +73,7 @@ NODES_OFF = {
 @pytest.fixture(scope="module")
 def db(tmp_path_factory):
     db = store(tmp_path_factory.mktemp("guard"))
-    tell(
+    add_facts(
         db,
         users=[("ann", "female"), ("bob", None), ("cid", "male")],
         main_photos=[("ann", "p", 1)],
@@ -91,7 +91,7 @@ def con(db):
 
 @pytest.fixture
 def untouched(db):
-    """The store's folder is byte for byte what it was."""
+    """Check that every byte in the folder of the store is unchanged."""
     before = bytes_of(db.layout.root)
     yield
     assert bytes_of(db.layout.root) == before
@@ -101,7 +101,7 @@ def bytes_of(root: Path):
     return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in root.rglob("*") if path.is_file()}
 
 
-# --- nothing of this DuckDB is unclassified: a later one that brings more fails here
+# --- everything of this DuckDB is classified: new functions of a later version fail here
 
 
 def test_every_statement_type_is_classified():
@@ -158,7 +158,7 @@ def refused(db: Database, query: str) -> QueryError:
 def test_statements_that_do_more_than_read_are_refused(con, db):
     for name, query in STATEMENTS.items():
         with pytest.raises((QueryError, duckdb.ParserException)):
-            guard.reading(con, filled(db, query))
+            guard.parse_read_only(con, filled(db, query))
             pytest.fail(name)
     for name in ("INSERT", "COPY", "ATTACH", "SET", "two"):
         assert "a statement that reads" in refused(db, STATEMENTS[name]).expected
@@ -168,8 +168,8 @@ def test_statements_that_do_more_than_read_are_refused(con, db):
 def test_writers_inside_of_queries_are_refused(con, db, place):
     for name, writer in WRITERS.items():
         query = filled(db, AROUND[place].replace("{w}", writer))
-        with pytest.raises(QueryError, match=r"is not run here|Nothing can be changed here"):
-            guard.reading(con, query)
+        with pytest.raises(QueryError, match=r"is not allowed here|would change data"):
+            guard.parse_read_only(con, query)
             pytest.fail(name)
 
 
@@ -177,17 +177,17 @@ def test_writers_inside_of_queries_are_refused(con, db, place):
 def test_functions_that_reach_out_are_refused(con, db):
     for query in FUNCTIONS:
         with pytest.raises(QueryError):
-            guard.reading(con, filled(db, query))
+            guard.parse_read_only(con, filled(db, query))
             pytest.fail(query)
 
 
 def test_every_function_that_is_off_is_refused_by_name(con):
     for name in OFF_TABLE_FUNCTIONS:
-        with pytest.raises(QueryError, match=f"The function {name} is not run here"):
-            guard.reading(con, f"from {name}('x')")
+        with pytest.raises(QueryError, match=f"The function {name} is not allowed here"):
+            guard.parse_read_only(con, f"from {name}('x')")
     for name in OFF_FUNCTIONS:
-        with pytest.raises(QueryError, match=f"The function {name} is not run here"):
-            guard.reading(con, f'select "{name}"(1)')
+        with pytest.raises(QueryError, match=f"The function {name} is not allowed here"):
+            guard.parse_read_only(con, f'select "{name}"(1)')
 
 
 @pytest.mark.parametrize(
@@ -197,13 +197,13 @@ def test_several_statements_are_counted_and_none_is_run(db, query, n):
     assert f"There are {n} statements" in refused(db, query).what
 
 
-# --- what reads is answered
+# --- queries that only read are answered
 
 
 @pytest.mark.usefixtures("untouched")
 def test_what_reads_is_answered(db, con):
     for query in ALLOWED:
-        answer = con.sql(guard.reading(con, query))
+        answer = con.sql(guard.parse_read_only(con, query))
         assert answer.columns, query
         answer.limit(3).fetchall()
 
@@ -215,15 +215,15 @@ def test_ends_of_statements_do_not_matter(db):
             assert list(cursor.rows()) == [(1,)]
 
 
-def test_what_runs_is_what_was_looked_at(con):
-    """Whatever a PIVOT is given to be looked at, all that it had before is in it, in its order."""
+def test_the_checked_statement_is_the_one_that_runs(con):
+    """The rewritten PIVOT contains all words of the original one, in the same order."""
     for query in (query for query in ALLOWED if "pivot" in query):
-        for form, *inner in rewrite.with_values(query):
+        for form, *inner in rewrite.with_pivot_values(query):
             left = iter(form + "".join(inner))
             assert all(letter in left for letter in query if letter.strip()) or inner, (query, form)
 
 
-def test_no_allowed_thing_tells_a_path(db, con):
+def test_no_allowed_function_returns_a_path(db, con):
     told = []
     for name in sorted(allowed.TABLE_FUNCTIONS):
         for arguments in ("", "'facts.users'", "'store'"):
@@ -244,13 +244,13 @@ def test_no_allowed_thing_tells_a_path(db, con):
 
 
 def test_show_names_relations_and_no_setting(db, con):
-    """SHOW of a name that no table has answers the setting of that name."""
+    """SHOW of a name without a table returns the setting of that name."""
     settings = [name for (name,) in con.execute("select name from duckdb_settings()").fetchall()]
     assert len(settings) > 100
     for name in (*settings, "search_path", "nothing"):
         for query in (f"show {name}", f"from (show {name})", f'show "{name}"', f"with s as (show {name}) from s"):
             try:
-                guard.reading(con, query)
+                guard.parse_read_only(con, query)
             except (QueryError, duckdb.ParserException):
                 continue
             pytest.fail(query)
@@ -267,7 +267,7 @@ def test_half_a_letter_is_refused_in_words(db):
     assert "UTF-8" in refused(db, "select '\udc80'").what
 
 
-# --- the wall under it
+# --- the connection without files
 
 
 WALL = [
@@ -292,7 +292,7 @@ WALL = [
 @pytest.mark.parametrize("labelling", [False, True])
 def test_without_the_guard_no_file_is_written_or_read(db, tmp_path, monkeypatch, labelling):
     monkeypatch.chdir(tmp_path)
-    # Where label builds run, settings are ours to change: only what names a file is tried.
+    # Label builds may change settings, so only statements that name a file are tried.
     for query in (query for query in WALL if not labelling or ("{" in query and "set " not in query)):
         with db.read(labelling=labelling) as con:
             try:
@@ -303,7 +303,7 @@ def test_without_the_guard_no_file_is_written_or_read(db, tmp_path, monkeypatch,
     assert not list(tmp_path.iterdir())
 
 
-def test_without_the_guard_a_file_cannot_even_be_asked_for(db):
+def test_without_the_guard_no_file_can_be_opened(db):
     for query in ("from read_text('{root}/snapshot.json')", "attach '{snapshot}' as y", STATEMENTS["COPY"]):
         for labelling in (False, True):
             with db.read(labelling=labelling) as con, pytest.raises(duckdb.PermissionException, match="disabled"):

@@ -1,4 +1,4 @@
-"""One writer: it is named while it holds, waited for, and forgotten when it dies."""
+"""The lock of the writer: its holder is named, others wait for it, and it is released when the holder ends."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def _other_process(path):
     return process
 
 
-def test_second_writer_is_told_who_holds_the_lock(tmp_path):
+def test_second_writer_names_the_holder_of_the_lock(tmp_path):
     path = tmp_path / "lock"
     other = _other_process(path)
     heard = []

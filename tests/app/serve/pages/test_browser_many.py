@@ -95,11 +95,11 @@ def writer(root):
         f"""
         import sys
         from pathlib import Path
-        from photogenic.warehouse import Layout, silent
+        from photogenic.warehouse import Layout, no_progress
         from photogenic.warehouse.storage.lock import locked
-        from photogenic.warehouse.duckdb_store.live_status import telling
+        from photogenic.warehouse.duckdb_store.live_status import report_live_status
         layout = Layout(Path({str(root)!r}))
-        with locked(layout.lock, "features build", 0), telling(layout, silent) as progress:
+        with locked(layout.lock, "features build", 0), report_live_status(layout, no_progress) as progress:
             with progress.stage("faces", 10, "photos") as advance:
                 advance(3)
                 print("there", flush=True)

@@ -7,8 +7,8 @@ from photogenic.models.evaluation.gender_table import gender_table
 from photogenic.warehouse import Store
 from photogenic.warehouse.labels.build import build_labels
 from tests.app.serve.here import served
+from tests.warehouse.small import add_facts
 from tests.warehouse.small import store as new_store
-from tests.warehouse.small import tell
 
 
 def asked(look, query):
@@ -109,7 +109,7 @@ def test_popular_can_be_asked_within_gender(look, here, root):
 
 def test_a_page_that_waits_shows_new_data_and_any_other_offers_it(browser, tmp_path):
     db = new_store(tmp_path)
-    tell(
+    add_facts(
         db, users=[("ann", "female"), ("bob", "male")], main_photos=[("ann", "p", 1)], swipes=[("bob", "ann", True, 2)]
     )
     with served(db.layout.root) as here:

@@ -182,7 +182,7 @@ def _in_turn(kinds):
 @pytest.mark.parametrize(("kind", "names"), list(_in_turn(KINDS)))
 def test_what_does_more_than_read_is_refused_at_every_door(doors, root, kind, names):
     for name in names:
-        with pytest.raises(QueryError, match=r"statements|is not run here|Nothing can be changed") as caught:
+        with pytest.raises(QueryError, match=r"statements|is not allowed here|would change data") as caught:
             doors[name](_filled(KINDS[kind], root))
             pytest.fail(name)
         if "{" not in KINDS[kind]:

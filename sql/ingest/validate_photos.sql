@@ -1,7 +1,7 @@
--- judge_photos: the sound rows of a photos file, with the reason to refuse one.
+-- validate_photos: the readable rows of a photos file, with the reason if a row is refused.
 --
--- A photo belongs to the user who claimed it first: in the warehouse, else in the file. Of several rows of one
--- photo the last one describes it; each may also be an event, by another `set_at`. A row that gives neither
+-- A photo belongs to the user who claimed it first: in the warehouse, else in the file. If several rows have one
+-- photo the last one describes it; each row with another `set_at` is also an event. A row that gives neither
 -- the description nor an event of its own is superfluous.
 with owners as (
     select photo_id, arg_min(user_id, ingested_at) as user_id

@@ -1,4 +1,4 @@
--- judge_users: the sound rows of a users file, with the reason why a later row of the same user makes one superfluous.
+-- validate_users: the readable rows of a users file, with the reason if a later row of the same user replaces one.
 with ranked as (
     select
         *,
