@@ -27,7 +27,8 @@ from photogenic.features.encoders.batch_embedder import input_specs
 from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import Detector, Face, FaceSettings, nobody, require_libraries
 from photogenic.warehouse import Layout, StoreError
-from photogenic.warehouse.processes.child import ChildDiedError, shared_memory
+from photogenic.warehouse.processes.child import ChildDiedError
+from photogenic.warehouse.processes.shared_memory import shared_memory
 
 if TYPE_CHECKING:
     from types import TracebackType

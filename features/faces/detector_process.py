@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from photogenic.features.faces.blazeface import Box
 from photogenic.warehouse import MissingPartError
-from photogenic.warehouse.processes.child import Child, shared_memory
+from photogenic.warehouse.processes.child import Child
+from photogenic.warehouse.processes.shared_memory import shared_memory
 
 __all__ = ["DetectorProcess"]
 

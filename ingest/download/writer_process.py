@@ -27,7 +27,7 @@ from pathlib import Path
 from photogenic.ingest.images.image_header import Header, look_at
 from photogenic.warehouse import Layout
 from photogenic.warehouse.processes import launch
-from photogenic.warehouse.processes.shared_memory import memory
+from photogenic.warehouse.processes.shared_memory import shared_memory
 
 __all__ = ["Stower"]
 
@@ -55,7 +55,7 @@ class Stower:
         self._rest = b""
 
     def __enter__(self) -> Stower:
-        shared = memory(_SLOTS * SLOT_BYTES)
+        shared = shared_memory(_SLOTS * SLOT_BYTES)
         try:
             self._slots = mmap.mmap(shared, _SLOTS * SLOT_BYTES)
             self._process = subprocess.Popen(

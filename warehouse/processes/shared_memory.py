@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 
-__all__ = ["memory"]
+__all__ = ["shared_memory"]
 
 
-def memory(size: int) -> int:
+def shared_memory(size: int) -> int:
     """A file descriptor of memory that children can share; it belongs to no file, and nothing of it stays.
 
     Where the system has no such memory, it is a temporary file without a name.
