@@ -6,14 +6,26 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 STORE ?= store
 
-.PHONY: demo test lint types bench soak audit lock clean
+.PHONY: demo test test-fast test-thorough lint types bench soak audit lock clean
 
 demo: $(STAMP)
 	$(BIN)/features demo --store $(STORE)
 
 # Tests of one file share stores, so they run in one process. More than four processes would need too much memory.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+	--no-loadscope-reorder
+
+# Every check, most of them on one or two of each kind of thing: some 15 minutes on two cores.
 test: lint types .browser .java
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not thorough"
+
+# What can be tested without a server, a browser, Spark, kills or the rated photos: 2 minutes on two cores.
+test-fast: lint types
+	$(PYTEST) -m "not slow and not thorough and not real"
+
+# Every check on everything that it was written for: all divisions, sizes of window, kinds of damage, moments of a kill.
+test-thorough: lint types .browser .java
+	FAULTS_ALL=1 HOSTILE_EXAMPLES=200 WORLDS=100 FINETUNE_DIVISIONS=4 $(PYTEST) --timeout 7200
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,6 +1,8 @@
-"""What all rooms' tests share: one Spark a process, started once, and only when a test asks for it."""
+"""What all tests share: folders that one process prepares for all, and one Spark a process, for those who ask."""
 
+import fcntl
 import os
+import shutil
 import sys
 
 import pytest
@@ -40,6 +42,40 @@ def master():
     session = builder.getOrCreate()
     yield MASTER
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A function: the folder of this name, which `make(folder)` fills in whichever process of the run asks first.
+
+    All read it; whoever changes something takes a copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared"
+    base.mkdir(exist_ok=True)
+
+    def ready(name, make):
+        folder, making = base / name, base / f"{name}.making"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                shutil.rmtree(making, ignore_errors=True)
+                make(making)
+                making.rename(folder)
+        return folder
+
+    return ready
+
+
+SLOW = {"faults", "serve", "soak", "worlds"}
+"""Folders whose tests start servers, kill processes or make worlds: none of them is quick."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item):
+    folders = item.path.relative_to(item.config.rootpath).parts
+    if SLOW & set(folders) or "master" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_modifyitems(items):

@@ -1,10 +1,8 @@
 """The README's commands and its Python run, in their order, as someone would type them."""
 
-import os
 import re
+import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,28 +19,9 @@ PYTHON = [text for language, text in BLOCKS if language == "python"]
 def folder(tmp_path_factory):
     """A folder such as the tour starts from: files, pictures, and a portrait nobody has rated."""
     folder = tmp_path_factory.mktemp("tour")
-    world = make_world(folder, users=60, seed=1)
+    world = make_world(folder, users=60, swipes=12_000, seed=1, picture_size=160)
     shutil.copy(world.images / "p000001.jpg", folder / "portrait.jpg")
     return folder
-
-
-def run(command, folder, stdin=None):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FEATURES_")}
-    environment |= {"PATH": path, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        shell=True,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stderr}"
-    return done.stdout
 
 
 def test_console_blocks_hold_commands_only():
@@ -53,11 +32,22 @@ def test_console_blocks_hold_commands_only():
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_tour_runs(folder):
-    printed = {command: run(command, folder) for command in COMMANDS}
+@pytest.mark.parametrize("grid", ["small", pytest.param("published", marks=pytest.mark.thorough)])
+def test_the_tour_runs(grid, folder, forks):
+    shutil.rmtree(folder / "store", ignore_errors=True)
+    shutil.rmtree(folder / "kept", ignore_errors=True)
+    shutil.rmtree(folder / "another", ignore_errors=True)
+    call = "typed_quickly" if grid == "small" else "typed"
+
+    def run(call, *words):
+        ended = forks.run(folder, *words, call=f"tests.app.typed:{call}")
+        assert ended.code == 0, f"{words}\n{ended.err}"
+        return ended.out
+
+    printed = {command: run(call, *shlex.split(command)[1:]) for command in COMMANDS}
     accounts = "".join(out for command, out in printed.items() if command.startswith("features ingest"))
     assert accounts.count(" read = ") == 5
     assert "Table 2. Like ratio" in next(out for command, out in printed.items() if "train" in command)
     assert (folder / "like_ratios.parquet").exists()
     for text in PYTHON:
-        run("python -", folder, stdin=text)
+        run("script", text)

@@ -21,6 +21,8 @@ from photogenic.warehouse.labels.options import LabelOptions
 from tests.features.gallery import portrait
 from tests.features.toy import SETTINGS, put_photos, put_vectors
 
+pytestmark = pytest.mark.slow
+
 N = 40
 
 
@@ -207,7 +209,6 @@ def test_looking_at_pictures_keeps_the_choices_of_the_labels(store: FeatureStore
     assert store.sql("select * from photo_labels").sort("photo_id").equals(before)
 
 
-@pytest.mark.slow
 def test_a_directory_with_one_corrupt_file_in_a_hundred(tmp_path: Path) -> None:
     """Each is counted under what is wrong with it, the rest gets its vectors, and mended ones are taken later."""
     images, n = tmp_path / "images", 300

@@ -3,6 +3,7 @@ import datetime as dt
 import pytest
 
 from photogenic.warehouse import Database, Layout, Settings
+from tests.faults.zygote import Zygote
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +17,10 @@ def asked(tmp_path_factory):
             [dt.datetime(2024, 6, 1)],
         )
     return db
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Runs commands in forks of one process: see `typed`."""
+    with Zygote(FEATURES_ENCODERS="") as zygote:
+        yield zygote

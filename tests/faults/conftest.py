@@ -16,7 +16,7 @@ from photogenic.synthetic.swipes.world import make_world
 from tests.faults.zygote import Zygote
 
 THOROUGH = bool(os.environ.get("FAULTS_ALL"))
-"""Whether every row of every table is run, as in `make soak`; else only the chosen ones."""
+"""Whether every row of every table is run, as in `make test-thorough` and `make soak`; else only the chosen ones."""
 
 BUILD = ("build", "--encoder", "mean_colour")
 TRAIN = ("train", "--encoder", "mean_colour", "--head", "ridge", "--setup", "all", "--target", "like_ratio")

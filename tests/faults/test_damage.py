@@ -1,7 +1,7 @@
 """Damage on the disk, the errors of readers, and the repair. Damaged data is never served.
 
-Each row breaks one file of a valid store; those in `RARE` run in `make soak` only. Then every reader must give the same
-answer as before or one of our errors. `features doctor --thorough` names the part, and after the commands of the last
+Each row breaks one file of a valid store; those in `RARE` run in `make test-thorough` only. Then every reader must
+give the same answer as before or one of our errors. `features doctor --thorough` names the part, and after the commands of the last
 column every answer is the same as before.
 """
 
@@ -84,8 +84,7 @@ RARE = {
 def lines():
     for line in TABLE:
         name = f"{line[0]} {line[2].__name__}"
-        left_out = pytest.mark.skipif(name in RARE and not THOROUGH, reason="make soak breaks this too")
-        yield pytest.param(*line[1:], id=name, marks=left_out)
+        yield pytest.param(*line[1:], id=name, marks=[pytest.mark.thorough] if name in RARE else [])
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,8 @@ from photogenic.models.runs.run_store import Run
 from photogenic.warehouse import InputError
 from tests.features.gallery import portrait
 
+pytestmark = pytest.mark.slow
+
 
 class Mean(torch.nn.Module):
     def forward(self, x):

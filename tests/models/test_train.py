@@ -24,6 +24,8 @@ from photogenic.warehouse import InputError, StoreError
 from photogenic.warehouse.progress import no_progress
 from tests.models.planted import QUICK, planted, put_mirrors
 
+pytestmark = pytest.mark.slow
+
 
 class Notes:
     """A listener that keeps what it is told."""

@@ -1,5 +1,6 @@
 """The rated photos beside the checkout. Where they are absent, these tests are skipped."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,23 @@ def labelled(tmp_path_factory):
         return built[name]
 
     return build
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory, data, prepared):
+    """A function: a store of one data set with the vectors of both default encoders; a copy for each file of tests."""
+    from photogenic import FeatureStore
+
+    def make(root, name):
+        with FeatureStore(root) as store:
+            store.ingest_users(data / name / "users.csv")
+            store.ingest_photos(data / name / "photos.csv", images=data / name)
+            store.ingest_swipes(data / name / "swipes.csv")
+            store.build(encoders=["efficientnet_lite0", "dlib_face"])
+
+    def opened(name):
+        root = tmp_path_factory.mktemp(name) / "store"
+        shutil.copytree(prepared(f"rated-{name}", lambda folder: make(folder, name)), root)
+        return FeatureStore(root)
+
+    return opened

@@ -2,7 +2,7 @@
 
 FINETUNE_DIVISIONS=4 pytest tests/real/test_finetune_omi.py -s        prints the figures that README quotes
 
-Each division takes five to ten minutes without a GPU, so that the comparison is made on request.
+Each division takes five to ten minutes without a GPU, so that the comparison is left to `make test-thorough`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import numpy as np
 import pytest
 
-from photogenic import FeatureStore
 from photogenic.models.data.split_config import Division
 from photogenic.models.finetune.finetune import finetune
 from photogenic.models.train import train
@@ -25,13 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
-def omi(tmp_path_factory, data):
-    store, folder = FeatureStore(tmp_path_factory.mktemp("omi") / "store"), data / "omi"
-    store.ingest_users(folder / "users.csv")
-    store.ingest_photos(folder / "photos.csv", images=folder)
-    store.ingest_swipes(folder / "swipes.csv")
-    store.build(encoders=[BACKBONE, "dlib_face"])
-    return store
+def omi(rated):
+    return rated("omi")
 
 
 def said(store, run_id):
@@ -56,7 +50,8 @@ def ratio(pairs):
     return a / b, *np.quantile(draws[:, 0] / draws[:, 1], [0.025, 0.975])
 
 
-@pytest.mark.skipif(not DIVISIONS, reason="takes minutes: FINETUNE_DIVISIONS=4 asks for it")
+@pytest.mark.thorough
+@pytest.mark.skipif(not DIVISIONS, reason="takes half an hour: FINETUNE_DIVISIONS=4 asks for it")
 def test_a_fine_tuned_network_beside_heads_on_the_network_as_it_was(omi):
     against, over_constant = [], []
     for division in DIVISIONS:

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from photogenic import FeatureStore
 from photogenic.models.train import train
 from photogenic.warehouse.labels.options import LabelOptions
 
@@ -17,14 +16,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory, data):
+def rows(rated):
     """Of the leaderboards of all divisions."""
-    store, folder = FeatureStore(tmp_path_factory.mktemp("omi") / "store"), data / "omi"
-    store.ingest_users(folder / "users.csv")
-    store.ingest_photos(folder / "photos.csv", images=folder)
-    store.ingest_swipes(folder / "swipes.csv")
-    store.build(encoders=["dlib_face"])
-    found = []
+    store, found = rated("omi"), []
     for seed in SEEDS:
         store.build(only="labels", options=LabelOptions(split_seed=seed))
         found.append(train(store, ["like_ratio", "gender"], ["dlib_face"], ["ridge", "linear_svm", "logistic"]).frame)

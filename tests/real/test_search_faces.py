@@ -2,15 +2,12 @@
 
 import pytest
 
-from photogenic import FeatureStore
-
 
 @pytest.mark.slow
-def test_the_nearest_face_is_the_same_person(data, tmp_path):
-    with FeatureStore(tmp_path / "store") as store:
-        for name in ("omi", "london"):
-            store.ingest_users(data / name / "users.csv")
-            store.ingest_photos(data / name / "photos.csv", images=data / name)
+def test_the_nearest_face_is_the_same_person(data, rated):
+    with rated("omi") as store:
+        store.ingest_users(data / "london" / "users.csv")
+        store.ingest_photos(data / "london" / "photos.csv", images=data / "london")
         store.build(encoders=["dlib_face"], near_duplicates=True)
         owner = dict(store.sql("select photo_id, user_id from photos").rows())
         smiling = [photo_id for photo_id in owner if photo_id.endswith("-smiling")]

@@ -16,7 +16,6 @@ from photogenic.synthetic.swipes.world import make_world
 
 FEATURES = Path(sys.executable).with_name("features")
 ENCODERS = ("efficientnet_lite0", "dlib_face")
-KILLS = 10
 
 
 def build(store):
@@ -53,8 +52,10 @@ def same(calm, shaken):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_builds_end_like_an_undisturbed_one(tmp_path):
-    world = make_world(tmp_path / "world", users=40, seed=3)
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.thorough)])
+def test_killed_builds_end_like_an_undisturbed_one(tmp_path, kills):
+    """With the default encoders; tests/faults/test_kills.py kills every other command too, with a small one."""
+    world = make_world(tmp_path / "world", users=40, swipes=4_000, seed=3, picture_size=160)
     fresh, calm, shaken = (tmp_path / name for name in ("fresh", "calm", "shaken"))
     with FeatureStore(fresh) as store:
         store.ingest_users(world.users)
@@ -68,7 +69,7 @@ def test_killed_builds_end_like_an_undisturbed_one(tmp_path):
     whole_s = time.monotonic() - started
 
     moments, killed = random.Random(1), 0
-    while killed < KILLS:
+    while killed < kills:
         process = build(shaken)
         try:
             process.wait(moments.uniform(0.05, whole_s))

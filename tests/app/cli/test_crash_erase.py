@@ -17,6 +17,8 @@ from photogenic.warehouse import StoreError
 from tests.app.cli.test_crash import same
 from tests.scanner import found
 
+pytestmark = pytest.mark.slow
+
 FEATURES = Path(sys.executable).with_name("features")
 PEOPLE = ["u000003", "u000011", "u000026"]
 

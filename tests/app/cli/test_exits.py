@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FEATURES = Path(sys.executable).with_name("features")
 ENDLESS = "select count(*) from range(1000000000) a, range(1000) b where (a.range * b.range) % 7 = 3"
 

@@ -16,6 +16,8 @@ from photogenic.ingest.download.writer_process import Stower
 from photogenic.warehouse import Layout
 from photogenic.warehouse.processes import launch
 
+pytestmark = pytest.mark.slow
+
 ROOMS = ("app", "features", "ingest", "models", "sql", "warehouse")
 NAMES = {*sys.stdlib_module_names, *packages_distributions(), *ROOMS, "sitecustomize", "usercustomize", "tests"}
 YOURS = """

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import random
 import re
@@ -19,6 +20,7 @@ import pytest
 
 from photogenic.synthetic.network import FakeNetwork, FakeWorld, Faults
 from photogenic.synthetic.swipes.world import make_world
+from tests.app.typed import typed
 
 ROOT = Path(__file__).parents[3]
 VERBOSE = (
@@ -54,18 +56,31 @@ def events(err):
     return told
 
 
-async def said(folder, *arguments, status=0, **variables):
-    """stdout and stderr."""
-    async with started(folder, *arguments, **variables) as process:
-        out, err = (text.decode() for text in await process.communicate())
-    assert process.returncode == status, err
-    return out, err
+def verbose(folder, *words):
+    """A command with every logger at its most verbose; in a fork."""
+    logging.basicConfig(level=1, handlers=[logging._StderrHandler(1)])
+    typed(folder, *words)
+
+
+@pytest.fixture(scope="session")
+def said(forks):
+    """A function: stdout and stderr of a command."""
+
+    async def run(folder, *arguments, status=0, **variables):
+        environment = {"FEATURES_STORE": str(folder / "store"), "FEATURES_TOKENS": str(folder / "tokens"), **variables}
+        environment |= {"PYTHONASYNCIODEBUG": "1"}
+        call = "tests.app.cli.test_log_privacy:verbose"
+        ended = await asyncio.to_thread(forks.run, folder, *arguments, call=call, environment=environment)
+        assert ended.code == status, ended.err
+        return ended.out, ended.err
+
+    return run
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quiet")
-    made = make_world(folder, users=60, seed=1)
+    made = make_world(folder, users=60, swipes=6_000, seed=1, picture_size=160)
     shutil.copy(made.images / "p000001.jpg", folder / "portrait.jpg")
     (folder / "bad.csv").write_text("sender_id,recipient_id,liked,swiped_at\nu000001,u000002,perhaps,2024-01-01\n")
     return made
@@ -73,7 +88,7 @@ def world(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-async def test_commands_on_files(world, tmp_path):
+async def test_commands_on_files(said, world, tmp_path):
     folder = world.images.parent
     swipes = sorted(path.name for path in folder.glob("swipes*"))
     commands = [
@@ -82,7 +97,7 @@ async def test_commands_on_files(world, tmp_path):
         ("ingest", "main-photos", world.main_photos.name),
         ("ingest", "swipes", *swipes, "bad.csv"),
         ("build", "--plan"),
-        ("build", "--neighbours", "3", "--near-duplicates"),
+        ("build", "--encoder", "dlib_face", "--neighbours", "3", "--near-duplicates"),
         ("train", "--encoder", "dlib_face", "--head", "ridge", "--head", "0fc", "--setup", "one_face"),
         ("predict", "portrait.jpg"),
         ("report",),
@@ -90,7 +105,7 @@ async def test_commands_on_files(world, tmp_path):
         ("doctor", "--thorough"),
         ("erase", "u000005", "u000006", "--yes"),
         ("ingest", "users", "again.csv"),
-        ("build",),
+        ("build", "--encoder", "dlib_face"),
         ("backup", "kept"),
         ("restore", "kept", "--replace", "--yes"),
     ]
@@ -123,6 +138,7 @@ async def test_commands_on_files(world, tmp_path):
         assert [one["event"] for one in events(err) if one["level"] == "error"] == ["error", "ended"]
 
 
+@pytest.mark.slow
 async def test_the_server(world, tmp_path):
     folder = world.images.parent
     with socket.socket() as free:
@@ -161,7 +177,7 @@ async def test_the_server(world, tmp_path):
 
 
 @pytest.mark.slow
-async def test_commands_on_a_network(tmp_path):
+async def test_commands_on_a_network(said, tmp_path):
     world = FakeWorld.tiny(4, 5, random.Random(0))
     async with FakeNetwork(world, faults=Faults(rates={"http_404": 0.2, "http_500": 0.1})) as fake:
         api = ("--api", str(fake.base))

@@ -15,6 +15,8 @@ import pytest
 
 from photogenic.synthetic.network import FakeNetwork, FakeWorld, Faults
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -18,6 +18,8 @@ from photogenic.models.train import train
 from photogenic.synthetic.swipes.world import make_world
 from photogenic.warehouse import StoreError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,14 @@ from photogenic.synthetic.swipes.world import make_world
 from tests.app.serve.here import served
 
 CHROMIUM = Path("/usr/bin/chromium")
+DESKTOP, PHONE = (1280, 900), (390, 844)
 SMALL = Limits(upload_bytes=2_000_000, upload_pixels=10**6, uploads=3, sql_waiting=3)
 
 
-@pytest.fixture(scope="session")
-def root(tmp_path_factory):
-    """A store with labels, faces, vectors and one head."""
-    world = make_world(tmp_path_factory.mktemp("world"), users=60, swipes=20_000, seed=2, picture_size=160)
-    root = tmp_path_factory.mktemp("served") / "store"
-    with FeatureStore(root) as store:
+def _make(folder):
+    """A world, and a store with labels, faces, vectors and one head."""
+    world = make_world(folder / "world", users=60, swipes=20_000, seed=2, picture_size=160)
+    with FeatureStore(folder / "store") as store:
         store.ingest_users(world.users)
         store.ingest_photos(world.photos, images=world.images)
         store.ingest_main_photos(world.main_photos)
@@ -27,6 +27,13 @@ def root(tmp_path_factory):
         store.build(encoders=["dlib_face"], near_duplicates=True)
         grid = Grid(learning_rates=(1e-3,), penalties=(0.1,), schedule=Schedule(least_updates=100, evaluations=5))
         train(store, "like_ratio", ["dlib_face"], ["0fc"], "one_face", grid=grid)
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory, prepared):
+    """A store with labels, faces, vectors and one head: this process's copy."""
+    root = tmp_path_factory.mktemp("served") / "store"
+    shutil.copytree(prepared("served", _make) / "store", root)
     return root
 
 
@@ -66,7 +73,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+@pytest.fixture(params=[DESKTOP, pytest.param(PHONE, marks=pytest.mark.thorough)], ids=["desktop", "phone"])
 def look(request, browser, here):
     """Opens a page of the server; fails where the browser complains."""
     width, height = request.param

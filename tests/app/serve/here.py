@@ -93,12 +93,12 @@ def form(pictures, **fields):
 
 @contextlib.contextmanager
 def served(root: Path, *, limits: Limits | None = None, token: str | None = None) -> Iterator[Here]:
-    """A server on this store until the block ends."""
+    """A server on this store until the block ends; with no limits said, one query at a time."""
     ready, told = threading.Event(), {}
 
     async def live():
         with FeatureStore(root) as store:
-            async with running(store, checked("127.0.0.1", token), limits=limits) as url:
+            async with running(store, checked("127.0.0.1", token), limits=limits or Limits(sql_at_once=1)) as url:
                 told["url"], told["end"], told["loop"] = url, asyncio.Event(), asyncio.get_running_loop()
                 ready.set()
                 await told["end"].wait()

@@ -11,6 +11,8 @@ import pytest
 
 from photogenic.warehouse import Layout, StoreError
 
+pytestmark = pytest.mark.slow
+
 FEATURES = Path(sys.executable).with_name("features")
 
 

@@ -26,7 +26,7 @@ from photogenic.warehouse import EncoderError, Store, StoreError
 from tests.features.gallery import Gallery, portrait
 
 PAIR = ("efficientnet_lite0", "dlib_face")
-pytestmark = pytest.mark.usefixtures("loaded_networks")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("loaded_networks")]
 
 
 def _people(n: int) -> dict[str, bytes]:

@@ -22,6 +22,8 @@ from photogenic.warehouse import StoreError
 from tests.features.faces import deadly
 from tests.features.gallery import Gallery, portrait
 
+pytestmark = pytest.mark.slow
+
 PAIR = ("efficientnet_lite0", "dlib_face")
 
 

@@ -19,6 +19,8 @@ from photogenic.warehouse import MissingPartError, StoreError
 from tests.features.faces import deadly
 from tests.features.gallery import Gallery, portrait
 
+pytestmark = pytest.mark.slow
+
 PAIR = ("efficientnet_lite0", "dlib_face")
 SAID = {
     "abort": "SIGABRT: OpenCV(5.0.1) Error: Assertion failed (that was too much)",
@@ -81,7 +83,9 @@ def test_a_detector_that_does_not_start_blames_no_photo(monkeypatch):
         Detector(FaceSettings())
 
 
-@pytest.mark.parametrize(("death", "apart"), [("abort", False), ("segv", True), ("raise", True)])
+@pytest.mark.parametrize(
+    ("death", "apart"), [("abort", False), pytest.param("segv", True, marks=pytest.mark.thorough), ("raise", True)]
+)
 def test_a_build_goes_on_and_the_next_one_does_not_try_again(tmp_path, mortal, monkeypatch, death, apart):
     if apart:  # in processes that do more than find faces
         monkeypatch.setattr(process_pool, "FROM_THREADS", 2)

@@ -21,6 +21,8 @@ from photogenic.warehouse import InputError, LockedError, Store, StoreError
 from photogenic.warehouse.storage.lock import locked
 from tests.ingest.network_store import PATIENT, QUICK, START, JumpingClock, make_store, rows
 
+pytestmark = pytest.mark.slow
+
 WORLD = FakeWorld.tiny(0, 0, random.Random(0))
 CALLED = {
     "http_404": "http_404",
@@ -54,7 +56,7 @@ ISSUE = {"http_500": 0.02, "http_429": 0.01, "truncated": 0.01, "html": 0.01}
             | dict.fromkeys(["html", "redirect", "redirect_loop", "reset", "drip", "noai"], 0.02),
             replace(QUICK, total_s=2, read_s=1.5, connect_s=2),
         ),
-        pytest.param(5000, ISSUE, PATIENT, marks=pytest.mark.slow),
+        pytest.param(5000, ISSUE, PATIENT, marks=pytest.mark.thorough),
     ],
 )
 async def test_every_healable_photo_arrives_and_every_other_one_has_its_status(tmp_path, n_photos, rates, limits):

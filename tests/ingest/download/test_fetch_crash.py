@@ -18,6 +18,8 @@ from photogenic.synthetic.network import FakeNetwork, FakeWorld, Faults
 from photogenic.warehouse import Store
 from tests.ingest.network_store import PATIENT, QUICK, JumpingClock, make_store, rows
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 WORLD = FakeWorld.tiny(0, 0, random.Random(0))
 FAULTS = Faults(rates={"http_500": 0.02, "http_429": 0.01, "truncated": 0.01, "html": 0.01}, latency_s=0.01)
@@ -70,7 +72,7 @@ async def test_killed_three_times_it_ends_as_if_undisturbed(tmp_path):
     await killed_at_random(tmp_path, n_photos=400, n_kills=3)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_killed_ten_times_it_ends_as_if_undisturbed(tmp_path):
     await killed_at_random(tmp_path, n_photos=5000, n_kills=10)
 

@@ -22,6 +22,8 @@ from photogenic.synthetic.network import FakeNetwork, FakeWorld, Faults
 from photogenic.warehouse import Database, InputError, Layout, NetworkError, Settings, Store
 from tests.ingest.network_store import QUICK, START, JumpingClock, rows
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -117,7 +119,7 @@ def under_way(monkeypatch):
     return lambda: n[0]
 
 
-@pytest.mark.parametrize("scale", [200, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("scale", [200, pytest.param(2000, marks=pytest.mark.thorough)])
 async def test_many_accounts_within_every_tokens_budget(tmp_path, under_way, scale):
     world, clock = FakeWorld.tiny(scale, 10, random.Random(0)), JumpingClock(busy=under_way)
     faults = Faults(rates={"http_500": 0.02, "http_429": 0.01, "reset": 0.01}, retry_after_s=20)

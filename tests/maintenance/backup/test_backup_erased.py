@@ -14,6 +14,8 @@ from tests.features.toy import SETTINGS, put_photos
 from tests.maintenance.kept import PERSON, PHOTO, answers, faults, files, picture
 from tests.scanner import found
 
+pytestmark = pytest.mark.slow
+
 
 def test_erased_people_leave_the_backup_with_the_next_one(store, tmp_path):
     store.backup(tmp_path / "kept")

@@ -18,6 +18,8 @@ from tests.features.compute.killed import killed
 from tests.features.toy import SETTINGS, clustered, put_vectors
 from tests.maintenance.kept import IDS, answers, faults, files
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_state_of_one_instant_while_everything_is_replaced(store, other, tmp_path, monkeypatch):
     """Between the freeze and the copying of vectors, a writer adds a photo, its vector, a new index."""

@@ -12,6 +12,8 @@ from photogenic.features.faces.detector import FaceSettings
 from photogenic.warehouse.storage.lock import locked
 from tests.features.gallery import Gallery, portrait
 
+pytestmark = pytest.mark.slow
+
 PAIR = ("efficientnet_lite0", "dlib_face")
 
 

@@ -27,6 +27,8 @@ from photogenic.warehouse.storage.manifest import load_with_digest
 from tests.features.toy import SETTINGS, clustered, database, put_photos, put_vectors
 from tests.scanner import found, patterns
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 IDS = [f"photo-{n:03}" for n in range(40)]
 PERSON, PHOTO = "u-photo-007", "photo-007"
@@ -316,7 +318,7 @@ def test_verification_does_not_trust_the_removal(db, monkeypatch, omitted, answe
 
 @pytest.mark.timeout(900)
 def test_killed_before_any_change_of_a_file_it_ends_the_same(db, tmp_path):
-    kills = 40 if os.environ.get("FAULTS_ALL") else 6
+    kills = 40 if os.environ.get("FAULTS_ALL") else 4
 
     def child(store, last, *people):
         command = [sys.executable, "-m", "tests.maintenance.erase.erase_child", str(store), str(last), *people]

@@ -14,6 +14,8 @@ from photogenic.warehouse.storage.layout import write_atomically
 from tests.maintenance.kept import IDS, PERSON, PHOTO
 from tests.scanner import found
 
+pytestmark = pytest.mark.slow
+
 RUN = run_store.Run(
     *(
         "kernel-run",

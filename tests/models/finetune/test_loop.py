@@ -21,6 +21,8 @@ from photogenic.models.finetune.recipes import recipe
 from photogenic.models.runs.tensorboard import FILE
 from photogenic.warehouse import StoreError, no_progress
 
+pytestmark = pytest.mark.slow
+
 BACKBONE = Backbone("small", "photo", 8, "centre", (127.0,) * 3, (64.0,) * 3, lambda _: nn.Identity())
 QUICK = replace(recipe("modern", iterations=60, batch_size=16, learning_rate=3e-3), evaluations=12, patience=0)
 

@@ -24,6 +24,8 @@ from tests.app.serve.here import served
 from tests.features.gallery import portrait
 from tests.models.heads import Head, put_encoder, put_heads
 
+pytestmark = pytest.mark.slow
+
 NOTES = "FEATURES_MODULES"
 
 

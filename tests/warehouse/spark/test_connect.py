@@ -1,7 +1,4 @@
-"""Spark Connect (`sc://`): the same labels and vectors, from a client that starts no Java.
-
-Skipped without `pip install 'pyspark[connect]'`; test_session.py tests the message.
-"""
+"""Spark Connect (`sc://`): the same labels and vectors, from a client that starts no Java."""
 
 import json
 import os

@@ -1,5 +1,7 @@
 """Requests that a machine makes up from the description, right and wrong: each gets an answer that is described."""
 
+import os
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +11,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from photogenic.app.serve.api.openapi import describe
 from photogenic.app.serve.http.limits import Limits
 
+EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "10"))
 RIGHT, WRONG = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 CASES = [
     pytest.param(path, method, mode, id=f"{method} {path} {mode.name}")
@@ -30,7 +33,7 @@ def described(here):
 def test_answers_are_as_described(described, path, method, mode):
     operation = described[path][method.upper()]
 
-    @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy(generation_mode=mode))
     def answers(case):
         response = case.call(timeout=30)

@@ -4,6 +4,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from photogenic.app.serve.pages.routes import PAGES
+from tests.app.serve.conftest import DESKTOP, PHONE
+
+at_every_size = pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"], indirect=True)
+"""For what depends on the size of the window; the rest is tried on a phone by `make test-thorough`."""
 
 
 def fits(page):
@@ -11,6 +15,7 @@ def fits(page):
     return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@at_every_size
 @pytest.mark.parametrize("path", [*(path for _, path in PAGES), "photo", "/login", "/nothing"])
 def test_pages_fit_and_can_be_used_by_everybody(look, portrait, path):
     page = look(f"/photos/{portrait[0]}" if path == "photo" else path)
@@ -28,6 +33,7 @@ def test_pages_fit_and_can_be_used_by_everybody(look, portrait, path):
         look.complaints.clear()
 
 
+@at_every_size
 @pytest.mark.parametrize("path", ["/", "/models", "photo"])
 def test_a_long_name_does_not_widen_a_page(look, portrait, path):
     page = look(f"/photos/{portrait[0]}" if path == "photo" else path)
@@ -40,6 +46,7 @@ def test_a_long_name_does_not_widen_a_page(look, portrait, path):
     assert fits(page)
 
 
+@at_every_size
 def test_the_gallery_goes_on_by_itself(look, here):
     page = look("/?least=0")
     n_photos = here.get("/api/v1/gallery").json["n_photos"]
@@ -132,6 +139,7 @@ def test_a_running_query_can_be_stopped(look):
     page.get_by_text("Stopped.").wait_for()
 
 
+@at_every_size
 def test_all_is_reached_by_keyboard(look):
     page = look("/")
     page.keyboard.press("Tab")
