@@ -2,7 +2,6 @@
 
 In: pictures and labels that the warehouse knows. Out: faces and embeddings in Parquet, a search index per
 encoder, training sets joined by id. Read next by models (what to learn from) and app (similar photos).
-`FeatureStore` is the whole program as one object.
 """
 
 from __future__ import annotations

@@ -16,37 +16,34 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
+from photogenic.features.build_options import BuildOptions
 from photogenic.features.encoders.registry import DEFAULT, encoder
-from photogenic.features.previous_build import Engine, check_confidences, chosen_cluster, former_choices
+from photogenic.features.previous_build import chosen_cluster, former_choices
 from photogenic.features.search import index, index_files
 from photogenic.features.search.index_files import IndexManifest
 from photogenic.features.similarity.relations import Likeness, update_likeness
 from photogenic.features.vectors import reader
-from photogenic.warehouse import Database, EncoderError, InputError, Layout, Progress, Store, StoreError, no_progress
+from photogenic.warehouse import Database, EncoderError, Layout, Store, StoreError
 from photogenic.warehouse.labels.build import BuildReport as LabelReport
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
-from photogenic.warehouse.option_ranges import check
 from photogenic.warehouse.storage import parquet_parts
 
 if TYPE_CHECKING:
     import polars as pl
 
     from photogenic.features.compute.pipeline import ComputeReport
-    from photogenic.features.faces.detector import FaceSettings
 
-__all__ = ["BuildReport", "Part", "build", "held_encoders", "prepare", "tell"]
+__all__ = ["BuildReport", "build", "held_encoders", "prepare", "tell"]
 
 _NO_PICTURES = (
     "No photo of the store has a picture, so there are labels only. "
     "features ingest photos FILE --images DIR, or features fetch, brings pictures."
 )
-
-Part = Literal["labels", "faces", "embeddings", "index"]
 
 
 @dataclass(slots=True)
@@ -76,53 +73,16 @@ class BuildReport:
         return sum(self.seconds.values())
 
 
-def build(
-    db: Database,
-    layout: Layout,
-    *,
-    encoders: Sequence[str] | None = None,
-    only: Part | None = None,
-    as_of: dt.datetime | None = None,
-    options: LabelOptions | None = None,
-    faces: FaceSettings | None = None,
-    flip: bool = False,
-    dtype: Literal["float32", "float16"] | None = None,
-    recall: float = 0.99,
-    memory: int | None = None,
-    neighbours: int | None = None,
-    near_duplicates: bool = False,
-    anew: bool = False,
-    engine: Engine | None = None,
-    master: str | None = None,
-    facts: str | None = None,
-    progress: Progress = no_progress,
-) -> BuildReport:
+def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
     """Do what is missing or stale.
 
     Args:
-        db: the warehouse.
-        layout: the store.
-        encoders: which; None: the default pair, and those that the store has vectors of.
-        only: one step alone (`faces` and `embeddings` with the labels that follow from them); None: all.
-        as_of: UTC; labels see only what happened and had arrived before. None: everything.
-        options: the choices behind labels and splits; None: the published ones, or with `only` faces or
-            embeddings, those of the last build, as of the same instant.
-        faces: the face detector and its threshold.
-        flip: the vectors of mirror images too.
-        dtype: of the numbers in Parquet; None: as they are held, float32 if there are none.
-        recall: wanted of each search index.
-        memory: most bytes of each search index; None: no limit.
-        neighbours: how many of each photo the relation `neighbours` holds; None: as many as last time, if any.
-        near_duplicates: make the relation `near_duplicates`; False: only if it was made before.
-        anew: compute every label again, whether or not it is stale.
-        engine: who computes labels, None: whoever did last; `spark` looks at photos too, in this build.
-        master: of Spark: `local[*]`, `spark://HOST:7077`, `sc://HOST:15002`; None: the one of the last build.
-        facts: folder or address of what `features export` wrote; None: those of the last build.
-        progress: hears of every step.
+        store: the store; it need not exist where Spark reads the facts from elsewhere.
+        options: what to do, and how; None: the defaults.
 
     Raises:
         AuditError: a relation broke its contract, or an index its promise; the former state stands.
-        EncoderError, WeightsError: an encoder that nobody knows, or whose weights are not here.
+        EncoderError, WeightsError: an unknown encoder, or one whose weights are not on this machine.
         InputError: Spark has no facts, or cannot be reached.
         LockedError: another process writes.
         MissingPartError: pyspark or Java is absent.
@@ -130,96 +90,77 @@ def build(
     """
     from photogenic.features.compute.pipeline import compute, photo_bytes
 
-    check(recall=recall, memory=memory, neighbours=neighbours)
+    options = options or BuildOptions()
+    db, layout = store.database, store.layout
     report = BuildReport()
-    asks_labels = only in (None, "labels")
-    cluster = chosen_cluster(db, engine=engine, master=master, facts=facts, labels=asks_labels)
+    cluster = chosen_cluster(db, options)
     labelling = cluster if cluster is not None and cluster.facts is not None else None
-    names, as_of, choices = prepare(
-        db,
-        layout,
-        encoders=encoders,
-        only=only,
-        as_of=as_of,
-        options=options,
-        faces=faces,
-        notes=report.notes,
-        elsewhere=labelling is not None,
-    )
-    store = Store(db, progress)
+    names, as_of, labels = prepare(store, options, notes=report.notes, elsewhere=labelling is not None)
     with db.lock("features build"):
-        if asks_labels:
+        if options.asks_labels:
             with _timed(report, "labels"):
-                report.labels = build_labels(store, as_of=as_of, options=choices, anew=anew, cluster=labelling)
-        if only in (None, "faces", "embeddings"):
+                report.labels = build_labels(store, as_of=as_of, options=labels, anew=options.force, cluster=labelling)
+        if options.only in (None, "faces", "embeddings"):
             if len(photo_bytes(db)) or held_encoders(layout):
                 with _timed(report, "faces and embeddings"):
-                    wanted = names if only != "faces" else []
                     report.computed = compute(
                         store,
-                        wanted,
-                        faces=faces,
-                        flip=flip,
-                        dtype=dtype,
-                        cluster=cluster if engine == "spark" else None,
+                        names if options.only != "faces" else [],
+                        faces=options.faces,
+                        flip=options.flip,
+                        dtype=options.dtype,
+                        cluster=cluster if options.engine == "spark" else None,
                     )
                 with _timed(report, "labels of faces"):
-                    labels = build_labels(store, as_of=as_of, options=choices, cluster=labelling)
-                report.labels = _merged(report.labels, labels)
+                    after = build_labels(store, as_of=as_of, options=labels, cluster=labelling)
+                report.labels = _merged(report.labels, after)
             else:
                 report.notes.append(_NO_PICTURES)
-        if only in (None, "index"):
+        if options.only in (None, "index"):
             held = held_encoders(layout)
-            for name in names if only == "index" and encoders is not None else held:
+            for name in names if options.only == "index" and options.encoders is not None else held:
                 with _timed(report, f"index {name}"):
-                    report.indices[name] = index.build(store, name, recall=recall, memory=memory)
+                    report.indices[name] = index.build(store, name, recall=options.recall, memory=options.index_memory)
             with _timed(report, "likeness"):
-                report.likeness = update_likeness(store, list(report.indices), k=neighbours, duplicates=near_duplicates)
-        tell(db, layout)
+                report.likeness = update_likeness(
+                    store, list(report.indices), k=options.neighbours, duplicates=options.near_duplicates
+                )
+        tell(store)
         report.funnel = _funnel(db)
     for note in report.notes:
-        progress.note(note)
+        store.progress.note(note)
     return report
 
 
 def prepare(
-    db: Database,
-    layout: Layout,
-    *,
-    encoders: Sequence[str] | None,
-    only: Part | None,
-    as_of: dt.datetime | None,
-    options: LabelOptions | None,
-    faces: FaceSettings | None,
-    notes: list[str],
-    elsewhere: bool = False,
+    store: Store, options: BuildOptions, *, notes: list[str], elsewhere: bool = False
 ) -> tuple[list[str], dt.datetime | None, LabelOptions]:
-    """Which encoders, as of when, and with which choices about labels: what `build` makes of its arguments.
-    A store need not exist where facts come from `elsewhere`.
+    """Which encoders, as of when, and with which labels: what `build` makes of its options.
+
+    Args:
+        store: the store; it need not exist where facts come from `elsewhere`.
+        options: as given to the build.
+        notes: gets what one should know.
+        elsewhere: whether Spark computes labels from facts outside the store.
 
     Raises:
-        EncoderError: an encoder that nobody knows.
-        InputError: a step that does not exist; a confidence of faces below those that are kept.
+        EncoderError: an unknown encoder.
         StoreError: there is no store.
     """
-    if options is not None:
-        check_confidences(options, faces)
-    if only is not None and only not in get_args(Part):
-        raise InputError(f"There is no step {only!r}.", f"one of {', '.join(get_args(Part))}", "features build")
+    layout, as_of, labels = store.layout, options.as_of, options.labels
     if not (layout.warehouse.exists() or layout.snapshot.exists() or elsewhere):
         raise StoreError(
             f"There is no store at {layout.root.absolute()}.",
             "a folder that `features ingest` or `features demo` has written",
             f"features ingest users USERS.csv --store {layout.root}",
         )
-    if only in ("faces", "embeddings") and options is None and as_of is None:
-        as_of, options = former_choices(db)
-    names = (
-        _usual(layout, notes)
-        if encoders is None
-        else [encoder(name, layout.models).name for name in dict.fromkeys(encoders)]
-    )
-    return names, as_of, options or LabelOptions()
+    if options.only in ("faces", "embeddings") and labels is None and as_of is None:
+        as_of, labels = former_choices(store.database)
+    if options.encoders is None:
+        names = _usual(layout, notes)
+    else:
+        names = [encoder(name, store.layout.models).name for name in dict.fromkeys(options.encoders)]
+    return names, as_of, labels or LabelOptions()
 
 
 def held_encoders(layout: Layout) -> list[str]:
@@ -248,14 +189,14 @@ def _merged(first: LabelReport | None, second: LabelReport) -> LabelReport:
     return replace(second, relations=relations, seconds=first.seconds + second.seconds)
 
 
-def tell(db: Database, layout: Layout) -> None:
+def tell(store: Store) -> None:
     """Step 5: the relation `embeddings`. Writes only what changed."""
-    rows = [_row(layout, name) for name in held_encoders(layout)]
-    with db.read() as con:
+    rows = [_row(store.layout, name) for name in held_encoders(store.layout)]
+    with store.database.read() as con:
         known = con.execute("select * from facts.embeddings order by encoder").fetchall()
     if rows == known:
         return
-    with db.write("features build") as con:
+    with store.database.write("features build") as con:
         con.begin()
         con.execute("delete from facts.embeddings")
         for row in rows:

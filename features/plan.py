@@ -5,26 +5,23 @@ Labels are rehearsed, pictures and vectors counted, indices compared with the ve
 
 from __future__ import annotations
 
-import datetime as dt
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Literal
 
 import numpy as np
 
-from photogenic.features.build import Part, held_encoders, prepare
+from photogenic.features.build import held_encoders, prepare
+from photogenic.features.build_options import BuildOptions
 from photogenic.features.compute import throughput
 from photogenic.features.encoders.registry import encoder
-from photogenic.features.faces.detector import FaceSettings
-from photogenic.features.previous_build import Engine, chosen_cluster
+from photogenic.features.faces.settings import FaceSettings
+from photogenic.features.previous_build import chosen_cluster
 from photogenic.features.search import index
 from photogenic.features.similarity.relations import stale_likeness
-from photogenic.warehouse import Database, Layout, Progress, Store, no_progress
-from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse import Store
 from photogenic.warehouse.labels.plan import LabelPlan, plan_labels
-from photogenic.warehouse.option_ranges import check
 
 __all__ = ["BuildPlan", "plan"]
 
@@ -65,94 +62,48 @@ class BuildPlan:
         return bool(labels or self.n_decoded or any(self.n_vectors.values()) or self.indices or self.likeness)
 
 
-def plan(
-    db: Database,
-    layout: Layout,
-    *,
-    encoders: Sequence[str] | None = None,
-    only: Part | None = None,
-    as_of: dt.datetime | None = None,
-    options: LabelOptions | None = None,
-    faces: FaceSettings | None = None,
-    flip: bool = False,
-    dtype: Literal["float32", "float16"] | None = None,
-    recall: float = 0.99,
-    memory: int | None = None,
-    neighbours: int | None = None,
-    near_duplicates: bool = False,
-    anew: bool = False,
-    engine: Engine | None = None,
-    master: str | None = None,
-    facts: str | None = None,
-    progress: Progress = no_progress,
-) -> BuildPlan:
-    """Rehearse `build` with the same arguments. Needs no lock and writes nothing.
+def plan(store: Store, options: BuildOptions | None = None) -> BuildPlan:
+    """Rehearse `build` with the same options. Needs no lock and writes nothing.
 
     Args:
-        db: the warehouse.
-        layout: the store.
-        encoders: as for the build, like all that follow.
-        only: one step alone.
-        as_of: UTC.
-        options: the choices behind labels and splits.
-        faces: the face detector and its threshold.
-        flip: the vectors of mirror images too.
-        dtype: of the numbers in Parquet.
-        recall: wanted of each search index.
-        memory: most bytes of each search index.
-        neighbours: of each photo.
-        near_duplicates: the relation of that name.
-        anew: every label again.
-        engine: who computes labels; only DuckDB can rehearse them.
-        master: of Spark.
-        facts: of Spark.
-        progress: hears of every relation.
+        store: the store.
+        options: as for the build.
 
     Raises:
         AuditError: the build would fail.
-        EncoderError, WeightsError: an encoder that nobody knows, or whose weights are not here.
+        EncoderError, WeightsError: an unknown encoder, or one whose weights are not on this machine.
+        InputError: Spark has no facts.
         StoreError: there is no store.
     """
-    check(recall=recall, memory=memory, neighbours=neighbours)
-    store, notes = Store(db, progress), list[str]()
-    names, as_of, choices = prepare(
-        db, layout, encoders=encoders, only=only, as_of=as_of, options=options, faces=faces, notes=notes
-    )
+    options = options or BuildOptions()
+    layout = store.layout
+    notes: list[str] = []
+    names, as_of, choices = prepare(store, options, notes=notes)
     labels = None
-    asks_labels = only in (None, "labels")
-    cluster = chosen_cluster(db, engine=engine, master=master, facts=facts, labels=asks_labels)
+    cluster = chosen_cluster(store.database, options)
     if cluster is not None and cluster.facts is not None:
         notes.append("What Spark would do about labels is not rehearsed: it takes as long as the build.")
-    elif asks_labels:
-        labels = plan_labels(store, as_of=as_of, options=choices, anew=anew)
+    elif options.asks_labels:
+        labels = plan_labels(store, as_of=as_of, options=choices, anew=options.force)
     found = BuildPlan(labels, notes=tuple(notes))
-    if only in (None, "faces", "embeddings"):
-        wanted = names if only != "faces" else []
-        found = _photos(found, db, layout, wanted, faces=faces or FaceSettings(), dtype=dtype, flip=flip)
+    if options.only in (None, "faces", "embeddings"):
+        found = _photos(found, store, names if options.only != "faces" else [], options)
     indices: list[str] = []
     likeness: tuple[str, ...] = ()
-    if only in (None, "index"):
+    if options.only in (None, "index"):
         fresh = {name.partition("|")[0] for name, n in found.n_vectors.items() if n}
-        considered = names if only == "index" and encoders is not None else sorted({*held_encoders(layout), *fresh})
+        asked = options.only == "index" and options.encoders is not None
+        considered = names if asked else sorted({*held_encoders(layout), *fresh})
         indices = [
             name
             for name in considered
-            if name in fresh or not index.is_current(layout, name, recall=recall, memory=memory)
+            if name in fresh or not index.is_current(layout, name, recall=options.recall, memory=options.index_memory)
         ]
-        likeness = stale_likeness(store, considered, k=neighbours, duplicates=near_duplicates)
+        likeness = stale_likeness(store, considered, k=options.neighbours, duplicates=options.near_duplicates)
     return replace(found, indices=tuple(indices), likeness=likeness)
 
 
-def _photos(
-    so_far: BuildPlan,
-    db: Database,
-    layout: Layout,
-    names: Sequence[str],
-    *,
-    faces: FaceSettings,
-    dtype: Literal["float32", "float16"] | None,
-    flip: bool,
-) -> BuildPlan:
+def _photos(so_far: BuildPlan, store: Store, names: Sequence[str], options: BuildOptions) -> BuildPlan:
     """Count the rows of `missing`, as `compute` would see them, and what they take."""
     import polars as pl
 
@@ -161,9 +112,12 @@ def _photos(
     from photogenic.features.faces.detections import FaceDetections
     from photogenic.features.vectors.writer import VectorWriter
 
-    photos = photo_bytes(db).filter(status="ok").drop("status")
-    writers = [VectorWriter(layout, encoder(name, layout.models), faces.digest, dtype) for name in names]
-    work = missing(photos, FaceDetections(layout, faces).overview(), writers, flip=flip)
+    faces = options.faces or FaceSettings()
+    photos = photo_bytes(store.database).filter(status="ok").drop("status")
+    writers = [
+        VectorWriter(store.layout, encoder(name, store.layout.models), faces.digest, options.dtype) for name in names
+    ]
+    work = missing(photos, FaceDetections(store.layout, faces).overview(), writers, flip=options.flip)
     wanted = {name: writer for writer in writers for name in writer.columns if name in work}
     counts = {"decode": {"decode": len(work), "cut": len(work)}}
     of_faces = [work[name] for name, writer in wanted.items() if writer.encoder.input == "face"]
@@ -175,7 +129,7 @@ def _photos(
         before = passed.get(key, pl.zeros(len(work), pl.Boolean, eager=True))
         passed[key] = before | work[name]
         counts[name] = {key[0]: int((passed[key] & ~before).sum())}
-    known = throughput.last(db)
+    known = throughput.last(store.database)
     estimates = {step: known.seconds(parts) for step, parts in counts.items() if any(parts.values())}
     return replace(
         so_far,

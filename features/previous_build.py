@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import TYPE_CHECKING, Literal, get_args
 
+from photogenic.features.build_options import BuildOptions
 from photogenic.warehouse import Database, InputError
 from photogenic.warehouse.labels.build import last_cluster
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.spark.session import Cluster
 
-if TYPE_CHECKING:
-    from photogenic.features.faces.detector import FaceSettings
-
-__all__ = ["Engine", "check_confidences", "chosen_cluster", "former_choices"]
-
-Engine = Literal["duckdb", "spark"]
+__all__ = ["chosen_cluster", "former_choices"]
 
 
 def former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
@@ -32,60 +27,27 @@ def former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
     return None, LabelOptions()
 
 
-def check_confidences(options: LabelOptions, faces: FaceSettings | None) -> None:
-    """Refuse labels that ask for faces below those that are kept: they would get other faces than they ask for.
-
-    Raises:
-        InputError: a confidence that was chosen, or that the filter goes by, is lower than the least face's.
-    """
-    from photogenic.features.faces.detector import FaceSettings
-
-    least = (faces or FaceSettings()).confidence
-    for kind in ("lenient", "strict"):
-        name = f"{kind}_confidence"
-        asked = getattr(options, name)
-        chosen = options.face_filter == kind or asked != getattr(LabelOptions(), name)
-        if chosen and asked < least:
-            option = f"--{kind}-confidence"
-            raise InputError(
-                f"{option} {asked:g} is below {least:g}, the confidence from which on faces are kept.",
-                f"{least:g} to 1 with --face-confidence {least:g}",
-                f"{option} {least:g}" + (f", or --face-confidence {asked:g} as well" if 0 < asked < 1 else ""),
-            )
-
-
-def chosen_cluster(
-    db: Database, *, engine: Engine | None, master: str | None, facts: str | None, labels: bool = True
-) -> Cluster | None:
-    """The Spark that computes; None: DuckDB does. Its `facts` are None where it only looks at photos.
+def chosen_cluster(db: Database, options: BuildOptions) -> Cluster | None:
+    """The Spark that computes; None: DuckDB does. Its `facts` are None where it only reads photos.
 
     Args:
-        db: the store.
-        engine: as given; None: the one of the last build.
-        master: of Spark, as given.
-        facts: as given.
-        labels: whether labels are asked for: these need facts.
+        db: the store, of whose last build the engine, master and facts are taken where they are not given.
+        options: of the build.
 
     Raises:
-        InputError: an engine that does not exist, a master or facts for another one, or no facts for Spark's labels.
+        InputError: no facts for labels that Spark computes.
     """
-    if engine not in (None, *get_args(Engine)):
-        raise InputError(f"There is no engine {engine!r}.", "duckdb or spark", "features build --engine duckdb")
-    if engine != "spark" and (master is not None or facts is not None):
-        raise InputError(
-            "Only Spark has a master and facts of its own.", "--engine spark beside them", "--engine spark"
-        )
     former = None
-    if engine != "duckdb" and db.layout.snapshot.exists():
+    if options.engine != "duckdb" and db.layout.snapshot.exists():
         with db.read() as con:
             former = last_cluster(con)
-    if engine != "spark":
+    if options.engine != "spark":
         return former
-    facts = facts or (former.facts if former else None)
-    if facts is None and labels:
+    facts = options.facts or (former.facts if former else None)
+    if facts is None and options.asks_labels:
         raise InputError(
             "Spark was told no facts to compute labels from.",
             "the folder or address that `features export` wrote",
             "features export FOLDER, then features build --engine spark --facts FOLDER",
         )
-    return Cluster(master or (former.master if former else "local[*]"), facts)
+    return Cluster(options.master or (former.master if former else "local[*]"), facts)

@@ -1,15 +1,14 @@
-"""How hard the network commands may lean on this machine and on other people's: frozen value objects.
+"""Limits of the network commands: concurrency, rates, timeouts and sizes, as frozen value objects.
 
-Each field is also an option of the command (`features fetch --per-host 4`), explained by its line here.
+Each field is also an option of the command: `features fetch --per-host 4`.
 """
-
-from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from photogenic.ingest.images.image_header import MAX_PIXELS
+from photogenic.warehouse.option_help import Help
 from photogenic.warehouse.option_ranges import check
 
 if TYPE_CHECKING:
@@ -20,51 +19,39 @@ __all__ = ["CrawlSettings", "Limits"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one fetch.
+    """The limits of one fetch."""
 
-    Attributes:
-        concurrency: downloads at a time.
-        per_host: downloads at a time from one host.
-        rate: requests to one host per second; without it, as fast as it answers.
-        attempts: tries per photo and run, for what can heal.
-        backoff_s: longest rest after a first failure, in seconds; it doubles with each further one.
-        max_bytes: of one picture.
-        max_pixels: width times height of one picture.
-        connect_s: to open a connection, in seconds.
-        read_s: between two chunks, in seconds.
-        total_s: for one request, in seconds.
-        redirects: followed per attempt.
-        longest_park_s: a host that asks for a longer rest is asked again after this many seconds.
-        give_up_after: failures in a row to reach a host, after which it is left for the next run.
-        allow_private: private and loopback addresses too.
-        honour_opt_out: leave pictures whose X-Robots-Tag says noai or noimageai.
-        sync_every_s: seconds between two groups made durable.
-        merge_every_s: seconds between two merges of the journal into the warehouse.
-    """
-
-    concurrency: int = 64
-    per_host: int = 16
-    rate: float | None = None
-    attempts: int = 5
-    backoff_s: float = 0.5
-    max_bytes: int = 50 * 1024 * 1024
-    max_pixels: int = MAX_PIXELS
-    connect_s: float = 10.0
-    read_s: float = 30.0
-    total_s: float = 120.0
-    redirects: int = 5
-    longest_park_s: float = 3600.0
-    give_up_after: int = 30
-    allow_private: bool = False
-    honour_opt_out: bool = True
-    sync_every_s: float = 1.0
-    merge_every_s: float = 300.0
+    concurrency: Annotated[int, Help("Number of downloads at a time.")] = 64
+    per_host: Annotated[int, Help("Number of downloads at a time from one host.")] = 16
+    rate: Annotated[
+        float | None, Help("Largest number of requests to one host per second. Default: as fast as the host answers.")
+    ] = None
+    attempts: Annotated[int, Help("Number of attempts per photo and run, for errors that may pass.")] = 5
+    backoff_s: Annotated[
+        float, Help("Longest pause after a first failure, in seconds; it doubles with each further one.")
+    ] = 0.5
+    max_bytes: Annotated[int, Help("Largest size of one picture, in bytes.")] = 50 * 1024 * 1024
+    max_pixels: Annotated[int, Help("Largest width times height of one picture, in pixels.")] = MAX_PIXELS
+    connect_s: Annotated[float, Help("Timeout for opening a connection, in seconds.")] = 10.0
+    read_s: Annotated[float, Help("Timeout between two chunks of an answer, in seconds.")] = 30.0
+    total_s: Annotated[float, Help("Timeout for one request, in seconds.")] = 120.0
+    redirects: Annotated[int, Help("Number of redirects to follow per attempt.")] = 5
+    longest_park_s: Annotated[float, Help("Longest pause that Retry-After may ask for, in seconds.")] = 3600.0
+    give_up_after: Annotated[
+        int, Help("Number of failures in a row to reach a host, after which its photos are left for the next run.")
+    ] = 30
+    allow_private: Annotated[bool, Help("Download from private and loopback addresses too.")] = False
+    honour_opt_out: Annotated[bool, Help("Leave out pictures whose X-Robots-Tag header says noai or noimageai.")] = True
+    sync_every_s: Annotated[float, Help("Time between two writes of the journal to disk, in seconds.")] = 1.0
+    merge_every_s: Annotated[float, Help("Time between two merges of the journal into the warehouse, in seconds.")] = (
+        300.0
+    )
 
     def __post_init__(self) -> None:
         check(**asdict(self))
 
     @property
-    def backoff(self) -> Backoff:
+    def backoff(self) -> "Backoff":
         from photogenic.ingest.journal.clock import Backoff  # which needs asyncio, and `features --help` does not
 
         return Backoff(self.attempts, self.backoff_s)
@@ -72,43 +59,38 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class CrawlSettings:
-    """The settings of one crawl.
+    """The settings of one crawl."""
 
-    Attributes:
-        max_posts: the newest so many pictures of each account or hashtag; without it, all.
-        since: no posts older than this.
-        refresh_days: walk again along what was walked so many days ago; without it, never.
-        budget: requests per token and window.
-        window_s: length of the rolling window, in seconds.
-        concurrency: accounts and hashtags at a time.
-        page_posts: posts asked for at a time.
-        attempts: tries per request, for what can heal.
-        backoff_s: longest rest after a first failure, in seconds; it doubles with each further one.
-        request_s: time limit of one request, in seconds.
-        merge_every_s: seconds between two merges of the journal into the warehouse.
-        api: base address of the API.
-        version: of the API.
-    """
-
-    max_posts: int | None = None
-    since: dt.datetime | None = None
-    refresh_days: float | None = None
-    budget: int = 200
-    window_s: float = 3600.0
-    concurrency: int = 8
-    page_posts: int = 50
-    attempts: int = 5
-    backoff_s: float = 0.5
-    request_s: float = 60.0
-    merge_every_s: float = 120.0
-    api: str = "https://graph.facebook.com"
-    version: str = "v23.0"
+    max_posts: Annotated[
+        int | None, Help("Number of newest pictures to take from each account or hashtag. Default: all.")
+    ] = None
+    since: Annotated[
+        dt.datetime | None, Help("Date of the oldest posts to take, as ISO 8601 in UTC. Default: no limit.")
+    ] = None
+    refresh_days: Annotated[
+        float | None,
+        Help("Days after which a finished account or hashtag is read again. Default: it is not read again."),
+    ] = None
+    budget: Annotated[int, Help("Number of requests per token and window.")] = 200
+    window_s: Annotated[float, Help("Length of the rolling window, in seconds.")] = 3600.0
+    concurrency: Annotated[int, Help("Number of accounts and hashtags to read at a time.")] = 8
+    page_posts: Annotated[int, Help("Number of posts per request.")] = 50
+    attempts: Annotated[int, Help("Number of attempts per request, for errors that may pass.")] = 5
+    backoff_s: Annotated[
+        float, Help("Longest pause after a first failure, in seconds; it doubles with each further one.")
+    ] = 0.5
+    request_s: Annotated[float, Help("Timeout for one request, in seconds.")] = 60.0
+    merge_every_s: Annotated[float, Help("Time between two merges of the journal into the warehouse, in seconds.")] = (
+        120.0
+    )
+    api: Annotated[str, Help("Base address of the API.", metavar="URL")] = "https://graph.facebook.com"
+    version: Annotated[str, Help("Version of the API.")] = "v23.0"
 
     def __post_init__(self) -> None:
         check(**asdict(self))
 
     @property
-    def backoff(self) -> Backoff:
+    def backoff(self) -> "Backoff":
         from photogenic.ingest.journal.clock import Backoff  # which needs asyncio, and `features --help` does not
 
         return Backoff(self.attempts, self.backoff_s)

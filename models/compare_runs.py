@@ -1,4 +1,4 @@
-"""All contests of one call, and the slices of every run in them."""
+"""All comparisons of one call, and the slices of every run in them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from photogenic.models.data.array_types import Strings
 from photogenic.models.data.targets import TARGETS
-from photogenic.models.evaluation.comparison import Contest, Entry, contest
-from photogenic.models.evaluation.predictions import Judged
+from photogenic.models.evaluation.comparison import Entry, HeadComparison, compare_heads
+from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import Slice, by_value
 from photogenic.models.experiment import Experiment
 from photogenic.models.runs.run_store import Run
@@ -17,12 +17,12 @@ from photogenic.models.runs.run_store import Run
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Contests", "Sliced", "by_photo"]
+__all__ = ["RunComparisons", "Sliced", "by_photo"]
 
 Sliced = tuple[Run, Slice]
 
 
-class Contests:
+class RunComparisons:
     """Collects what runs say of test, then decides.
 
     Args:
@@ -35,28 +35,28 @@ class Contests:
         self._entries: dict[tuple[str, str], list[Entry]] = {}
         self.slices: list[Sliced] = []
 
-    def enter(self, run: Run, experiment: Experiment, judged: Judged) -> None:
+    def add(self, run: Run, experiment: Experiment, predictions: Predictions) -> None:
         """One run, with what it says of test."""
-        entry = Entry(run.run_id, run.encoder, run.head, run.dev, judged)
+        entry = Entry(run.run_id, run.encoder, run.head, run.dev, predictions)
         self._entries.setdefault((run.target, run.setup), []).append(entry)
-        found = experiment.by_gender(judged, self._seed)
+        found = experiment.by_gender(predictions, self._seed)
         if self._columns is not None:
-            for name, values in by_photo(self._columns, judged).items():
-                found += by_value(experiment.target, name, values, judged, seed=self._seed)
+            for name, values in by_photo(self._columns, predictions).items():
+                found += by_value(experiment.target, name, values, predictions, seed=self._seed)
         self.slices += [(run, slice_) for slice_ in found]
 
-    def decided(self) -> list[Contest]:
-        """One contest per target and setup."""
+    def results(self) -> list[HeadComparison]:
+        """One comparison per target and setup."""
         return [
-            contest(TARGETS[target], setup, entries, seed=self._seed)
+            compare_heads(TARGETS[target], setup, entries, seed=self._seed)
             for (target, setup), entries in self._entries.items()
         ]
 
 
-def by_photo(columns: pl.DataFrame, judged: Judged) -> dict[str, Strings]:
+def by_photo(columns: pl.DataFrame, predictions: Predictions) -> dict[str, Strings]:
     """Of each of the user's columns, the value of each photo; unknown where the file says nothing."""
     key = "photo_id" if "photo_id" in columns.columns else "user_id"
-    asked = judged.photo_ids if key == "photo_id" else judged.user_ids
+    asked = predictions.photo_ids if key == "photo_id" else predictions.user_ids
     found = {}
     for name in columns.columns:
         if name in {"photo_id", "user_id"}:

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +39,9 @@ from photogenic.models.heads.model import Model
 from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders
 from photogenic.models.runs.run_selection import FACELESS, asked_of, choose, looks_at_photos
-from photogenic.warehouse import InputError
+from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.option_ranges import check
 from photogenic.warehouse.storage.layout import write_atomically
-
-if TYPE_CHECKING:
-    from photogenic.store import FeatureStore
 
 __all__ = ["Cropped", "crop"]
 
@@ -84,7 +80,7 @@ class Cropped:
 
 
 def crop(
-    store: FeatureStore,
+    store: Store,
     files: Sequence[str | Path],
     *,
     aspect: str = "1:1",
@@ -216,7 +212,7 @@ def _cut(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[
     return centre(part, e.size, e.backbone.crop_pct)
 
 
-def _chosen(store: FeatureStore, target: str, settings: FaceSettings) -> list[str]:
+def _chosen(store: Store, target: str, settings: FaceSettings) -> list[str]:
     """The runs that are asked, one after the other: of those that look at whole photos, by the rule of all."""
     if target_named(target).name == "gender":
         raise InputError("A crop is not chosen by gender.", "like_ratio or popular", "--target like_ratio")

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from photogenic.models.evaluation.metrics import log_loss, mse
+from photogenic.models.evaluation.metrics import loss_of
 from photogenic.models.experiment import Experiment, combined
-from photogenic.models.heads.fit_mlp import Fitted
+from photogenic.models.heads.base import Fitted
 from photogenic.models.heads.model import Model, ensemble, members
 from photogenic.models.runs.run_store import Run
 
@@ -35,13 +35,12 @@ def mix(experiment: Experiment, parts: Sequence[tuple[Run, Model]]) -> Fitted:
     names = experiment.encoder.split("+")
     spans = {name: range(stop - dim, stop) for name, stop, dim in zip(names, stops, experiment.dims, strict=True)}
     columns = [[column for name in run.encoder.split("+") for column in spans[name]] for run, _ in parts]
-    error = mse if experiment.target.loss == "mse" else log_loss
     fits = []
     for place, samples in enumerate(experiment.parts):
         heads = [members(model)[place][0] if experiment.division.folds else model for _, model in parts]
         made = ensemble(list(zip(heads, columns, strict=True)))
         dev = samples.part("dev")
-        loss = error(dev.y, made.predict(dev.X), dev.weight)
+        loss = loss_of(experiment.target, dev.y, made.predict(dev.X), dev.weight)
         chosen = {"members": [run.run_id for run, _ in parts], "heads": [run.head for run, _ in parts]}
         fits.append(Fitted(model=made, dev_loss=loss, hyperparameters=chosen, results={}))
     return combined(fits)

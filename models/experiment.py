@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,22 +19,20 @@ from photogenic.features.vectors import reader
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.leakage import audit, check_tuned, duplicates_known
 from photogenic.models.data.samples import SPLITS, Samples, gather, with_mirrors
-from photogenic.models.data.split import Origins, divide
-from photogenic.models.data.split_config import STORED, Division
+from photogenic.models.data.split import Groups, make_split
+from photogenic.models.data.split_config import DEFAULT_SPLIT, SplitConfig
 from photogenic.models.data.targets import Target
 from photogenic.models.evaluation.conformal import LEVEL, coverage, radius
-from photogenic.models.evaluation.metrics import judge
-from photogenic.models.evaluation.predictions import Judged
+from photogenic.models.evaluation.metrics import evaluate
+from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import Slice, by_value
-from photogenic.models.heads.fit_mlp import Fitted, constant
+from photogenic.models.heads.base import Fitted
+from photogenic.models.heads.fit_mlp import constant
 from photogenic.models.heads.model import Model, ensemble, members
 from photogenic.models.runs.run_store import Run
-from photogenic.warehouse import InputError, StoreError
+from photogenic.warehouse import InputError, Store, StoreError
 
-if TYPE_CHECKING:
-    from photogenic.store import FeatureStore
-
-__all__ = ["Experiment", "OneAnswerError", "combined", "divided", "no_mirrors", "origins_of"]
+__all__ = ["Experiment", "OneAnswerError", "combined", "groups_of", "no_mirrors", "split_samples"]
 
 
 class OneAnswerError(InputError):
@@ -58,7 +56,7 @@ class Experiment:
     target: Target
     setup: str
     encoder: str
-    division: Division
+    division: SplitConfig
     digests: dict[str, str]
     dims: list[int]
     parts: list[Samples]
@@ -70,11 +68,11 @@ class Experiment:
     @classmethod
     def of(
         cls,
-        store: FeatureStore,
+        store: Store,
         target: Target,
         encoder: str,
         setup: str,
-        division: Division,
+        division: SplitConfig,
         *,
         flip: bool,
         own_run: str | None = None,
@@ -89,14 +87,16 @@ class Experiment:
         mirrors = gather(store, target, encoder, setup, flip=True) if flip else None
         if mirrors is not None and not len(mirrors):
             raise no_mirrors(encoder)
-        origins = origins_of(store, setup, samples)
-        parts, audits = divided(store, target, samples, origins, setup=setup, division=division, what=f"by {encoder}")
+        groups = groups_of(store, setup, samples)
+        parts, audits = split_samples(
+            store, target, samples, groups, setup=setup, division=division, what=f"by {encoder}"
+        )
         for part in parts:
             check_tuned(
                 store.database,
                 encoder,
                 part,
-                origins.of_photos(samples.photo_ids, part.photo_ids),
+                groups.of_photos(samples.photo_ids, part.photo_ids),
                 besides=own_run,
             )
         manifests = [reader.manifest(store.layout, name) for name in encoder.split("+")]
@@ -128,7 +128,7 @@ class Experiment:
         part = self.parts[place]
         return part if self.mirrors is None else with_mirrors(part, self.mirrors)
 
-    def outside(self, model: Model, split: str) -> Judged:
+    def outside(self, model: Model, split: str) -> Predictions:
         """What a run says of `split`, each photo by the head that did not learn from it."""
         heads = [head for head, _ in members(model)] if self.division.folds else [model]
         rows = [part.part(split) for part in self.parts]
@@ -138,7 +138,7 @@ class Experiment:
             name: np.concatenate([getattr(part, name) for part in rows])
             for name in ("photo_ids", "user_ids", "gender", "y", "weight")
         }
-        return Judged(**columns, p=np.concatenate(said), constant=np.concatenate(means))
+        return Predictions(**columns, p=np.concatenate(said), constant=np.concatenate(means))
 
     def predictions(self, model: Model, photo_ids: Sequence[str], X: Array) -> tuple[Array, list[str | None]]:
         """(prediction, split) of every photo with a vector; split None: it has no label, or was left out."""
@@ -152,12 +152,12 @@ class Experiment:
             p[own], tested[own] = head.predict(X[own]), True
         return p, ["test" if held else None for held in tested.tolist()]
 
-    def judged(self, run_id: str, head: str, fit: Fitted, seed: int) -> Run:
+    def evaluate(self, run_id: str, head: str, fit: Fitted, seed: int) -> Run:
         """The run, with test looked at this once."""
         rng = np.random.default_rng(seed)
         test, dev = self.outside(fit.model, "test"), self.outside(fit.model, "dev")
         figures, tuned = (
-            judge(self.target, of.y, of.p, weight=of.weight, users=of.user_ids, constant=of.constant, rng=rng)
+            evaluate(self.target, of.y, of.p, weight=of.weight, users=of.user_ids, constant=of.constant, rng=rng)
             for of in (test, dev)
         )
         results = {
@@ -199,20 +199,20 @@ class Experiment:
             results=results,
         )
 
-    def by_gender(self, test: Judged, seed: int) -> list[Slice]:
+    def by_gender(self, test: Predictions, seed: int) -> list[Slice]:
         """How the run fares on women, men and people of unknown gender; nothing where there is one kind only."""
         values = np.where(test.gender == "", "unknown", test.gender)
         return by_value(self.target, "gender", values, test, seed=seed)
 
 
-def divided(
-    store: FeatureStore,
+def split_samples(
+    store: Store,
     target: Target,
     samples: Samples,
-    origins: Origins,
+    groups: Groups,
     *,
     setup: str,
-    division: Division,
+    division: SplitConfig,
     what: str,
 ) -> tuple[list[Samples], list[dict[str, Any]]]:
     """The samples with their split, one answer or one per fold, and what the audit says of each.
@@ -223,7 +223,7 @@ def divided(
         StoreError: train and test are not apart.
     """
     known = duplicates_known(store.database)
-    parts = divide(samples, origins, division, setup)
+    parts = make_split(samples, groups, division, setup)
     for part in parts:
         for split in SPLITS:
             if not np.any(part.split == split):
@@ -235,9 +235,9 @@ def divided(
                 )
         _check_answers(target, part.part("train"), setup)
     audits = [
-        audit(part, origins.of_photos(samples.photo_ids, part.photo_ids), division, known_duplicates=known)
+        audit(part, groups.of_photos(samples.photo_ids, part.photo_ids), division, known_duplicates=known)
         | {"n_left_out": len(samples) - len(part)}
-        | ({"n_moved": int(np.sum(samples.split != part.split))} if division == STORED else {})
+        | ({"n_moved": int(np.sum(samples.split != part.split))} if division == DEFAULT_SPLIT else {})
         for part in parts
     ]
     return parts, audits
@@ -279,9 +279,9 @@ def combined(fits: Sequence[Fitted]) -> Fitted:
     )
 
 
-def origins_of(store: FeatureStore, setup: str, samples: Samples) -> Origins:
+def groups_of(store: Store, setup: str, samples: Samples) -> Groups:
     """What connects these photos."""
     with store.database.read() as con:
         ((swipes,),) = con.execute("select count(*) from photo_labels where source = 'swipes'").fetchall()
         said = {"setup": setup, "source": "swipes" if swipes else "posts"}
-        return Origins.of(samples.photo_ids, con.sql(sql.read("training/origins"), params=said).pl())
+        return Groups.of(samples.photo_ids, con.sql(sql.read("training/origins"), params=said).pl())

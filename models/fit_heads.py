@@ -1,81 +1,44 @@
-"""Every kind of head on one encoder's experiments: layers in one pass, the others one after the other."""
+"""The heads that are asked for, on the experiments of one encoder: those of a group in one pass, the others in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from photogenic.models.data.targets import Target
 from photogenic.models.experiment import Experiment, combined
-from photogenic.models.heads.fit_mlp import Fitted, Grid, fit_heads
-from photogenic.models.heads.forest import fit_forest
-from photogenic.models.heads.kernel import fit_kernel
-from photogenic.models.heads.linear import CLASSIC, fit_classic
-from photogenic.models.heads.mlp import DEPTHS
-from photogenic.models.heads.spark_svm import MLLIB, fit_mllib
-from photogenic.warehouse import InputError, Progress, no_progress
+from photogenic.models.heads.base import FitData, FitSettings, Fitted, Head
+from photogenic.models.heads.registry import head as head_named
+from photogenic.models.heads.registry import heads as registered
+from photogenic.warehouse import InputError, Progress
 
-__all__ = ["ALIASES", "ENSEMBLE", "HEADS", "fit_all", "pairs"]
+__all__ = ["fit_all", "pairs"]
 
-ENSEMBLE = "ensemble"
-HEADS = (*DEPTHS, *CLASSIC, "random_forest", "kernel", MLLIB, ENSEMBLE)
-"""Every head that can be asked for; an ensemble is made of the others."""
-
-ALIASES = {"svm": "linear_svm"}
-"""Shorter names that are understood too."""
+Pair = tuple[str, str]
 
 
-def fit_all(
-    experiments: Mapping[str, Experiment],
-    wanted: Sequence[tuple[str, str]],
-    *,
-    grid: Grid,
-    seed: int,
-    device: str,
-    master: str | None = None,
-    progress: Progress = no_progress,
-) -> dict[tuple[str, str], Fitted]:
+def fit_all(experiments: Mapping[str, Experiment], wanted: Sequence[Pair], settings: FitSettings) -> dict[Pair, Fitted]:
     """(target, head) -> the head; with folds, the heads of all folds as one.
 
     Args:
         experiments: by target name, of one encoder, setup and division.
         wanted: pairs of target name and head.
-        grid: what dev chooses from, for layers.
-        seed: of everything that is drawn.
-        device: of the layers, as torch calls it.
-        master: of the Spark that trains `mllib_svm`; None: `local[*]`.
-        progress: hears of updates.
+        settings: seed, device and grid.
     """
-    deep = [pair for pair in wanted if pair[1] in DEPTHS]
-    found: dict[tuple[str, str], list[Fitted]] = {pair: [] for pair in wanted}
-    n_parts = max((len(experiments[name].parts) for name, _ in wanted), default=0)
-    for place in range(n_parts):
-        samples = {name: experiments[name].part(place) for name in dict.fromkeys(name for name, _ in wanted)}
-        layers = fit_heads(
-            {name: rows for name, rows in samples.items() if any(name == other for other, _ in deep)},
-            [head for head in DEPTHS if any(head == other for _, other in deep)],
-            seed=seed,
-            grid=grid,
-            device=device,
-            progress=progress,
-        )
-        for name, head in wanted:
-            own, rows = experiments[name], samples[name]
-            if head in DEPTHS:
-                fit = layers[name, head]
-            elif head in CLASSIC:
-                fit = fit_classic(rows, head, own.target, seed=seed)
-            elif head == "random_forest":
-                fit = fit_forest(rows, own.target, seed=seed)
-            elif head == MLLIB:
-                fit = fit_mllib(rows, own.target, master=master, seed=seed, progress=progress)
-            else:
-                fit = fit_kernel(rows, own.target, own.dims, seed=seed, progress=progress)
-            found[name, head].append(fit)
+    found: dict[Pair, list[Fitted]] = {pair: [] for pair in wanted}
+    targets = list(dict.fromkeys(name for name, _ in wanted))
+    for place in range(max((len(experiments[name].parts) for name in targets), default=0)):
+        data = {
+            name: FitData(experiments[name].target, experiments[name].part(place), experiments[name].dims)
+            for name in targets
+        }
+        for own in _groups(wanted):
+            for pair, fit in _fitted(own, data, settings).items():
+                found[pair].append(fit)
     return {pair: combined(fits) for pair, fits in found.items()}
 
 
-def pairs(targets: Sequence[Target], heads: Sequence[str], progress: Progress) -> list[tuple[Target, str]]:
-    """Every target with every head that can learn it, the ensemble excepted.
+def pairs(targets: Sequence[Target], heads: Sequence[Head], progress: Progress) -> list[tuple[Target, str]]:
+    """Every target with every head that can learn it, those excepted that are made of others.
 
     Raises:
         InputError: there is no such pair.
@@ -83,24 +46,70 @@ def pairs(targets: Sequence[Target], heads: Sequence[str], progress: Progress) -
     found = []
     for target in targets:
         for head in heads:
-            if head == ENSEMBLE:
+            if head.made_of_others:
                 continue
-            if _suits(head, target):
-                found.append((target, head))
+            if target.loss in head.losses:
+                found.append((target, head.name))
             else:
-                progress.note(f"{head} cannot learn {target.name}: left out.")
+                progress.note(f"{head.name} cannot learn {target.name}: left out.")
     if not found:
         raise InputError(
-            f"Nothing to train: {', '.join(heads)} cannot learn {', '.join(t.name for t in targets)}.",
-            "ridge for like_ratio; linear_svm, logistic or mllib_svm for popular and gender; the other heads for all; "
-            "an ensemble beside heads that it is made of",
+            f"Nothing to train: {', '.join(head.name for head in heads)} cannot learn "
+            f"{', '.join(target.name for target in targets)}.",
+            _what_suits(),
             "--head 0fc",
         )
     return found
 
 
-def _suits(head: str, target: Target) -> bool:
-    """Whether `head` can learn `target`; layers learn every target."""
-    if head == MLLIB:
-        return target.loss == "log_loss"
-    return head not in CLASSIC or CLASSIC[head].loss == target.loss
+def _groups(wanted: Sequence[Pair]) -> Iterator[list[Pair]]:
+    """The pairs whose heads are fitted together, the groups first; then each of the others by itself."""
+    groups: dict[str, list[Pair]] = {}
+    for pair in wanted:
+        if group := head_named(pair[1]).group:
+            groups.setdefault(group, []).append(pair)
+    yield from groups.values()
+    yield from ([pair] for pair in wanted if not head_named(pair[1]).group)
+
+
+def _fitted(own: Sequence[Pair], data: Mapping[str, FitData], settings: FitSettings) -> dict[Pair, Fitted]:
+    head = head_named(own[0][1])
+    if head.group:
+        names = {name for _, name in own}
+        ordered = [one.name for one in registered() if one.name in names]
+        targets = dict.fromkeys(target for target, _ in own)
+        fits = head.fit_group(ordered, {target: data[target] for target in targets}, settings)
+        found = {pair: fits[pair] for pair in own}
+    else:
+        found = {own[0]: head.fit(data[own[0][0]], settings)}
+    for (_, name), fit in found.items():
+        _check_privacy(head_named(name), fit)
+    return found
+
+
+def _check_privacy(head: Head, fit: Fitted) -> None:
+    """Refuse vectors that `features erase` would not find: it removes the heads that have an array `support`.
+
+    Raises:
+        InputError: what the head says of itself is not what it keeps.
+    """
+    if head.keeps_vectors != ("support" in fit.model.arrays):
+        raise InputError(
+            f"The head {head.name} says keeps_vectors = {head.keeps_vectors}, and its arrays are "
+            f"{', '.join(sorted(fit.model.arrays))}.",
+            "keeps_vectors = True and the vectors in an array called support, or neither",
+            f"change the class of {head.name}: features erase finds by this what it must remove",
+        )
+
+
+def _what_suits() -> str:
+    """Which heads learn which targets, where they do not learn all."""
+    ratio, answer = ([one.name for one in registered() if one.losses == (loss,)] for loss in ("mse", "log_loss"))
+    return (
+        f"{_or(ratio)} for like_ratio; {_or(answer)} for popular and gender; the other heads for all; "
+        "an ensemble beside heads that it is made of"
+    )
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else "none"

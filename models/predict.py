@@ -26,12 +26,11 @@ from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders, check_vectors
 from photogenic.models.runs.run_selection import FACELESS, asked_of, choose
 from photogenic.models.runs.run_store import Run
-from photogenic.warehouse import InputError
+from photogenic.warehouse import InputError, Store
 
 if TYPE_CHECKING:
     from photogenic.features.compute.pipeline import Embedded
     from photogenic.models.heads.model import Model
-    from photogenic.store import FeatureStore
 
 __all__ = ["Scored", "predict"]
 
@@ -68,7 +67,7 @@ class Scored:
 
 
 def predict(
-    store: FeatureStore,
+    store: Store,
     files: Sequence[str | Path] | None = None,
     *,
     run: str | None = None,
@@ -137,7 +136,7 @@ def predict(
 
 
 def _of_files(
-    store: FeatureStore,
+    store: Store,
     asked: tuple[Run, Model],
     files: Sequence[str | Path],
     sender: str | None,
@@ -166,7 +165,7 @@ def _by(run: Run, one: Scored) -> Scored:
     return replace(one, run_id=run.run_id, head=run.head, encoder=run.encoder, setup=run.setup)
 
 
-def _of_store(store: FeatureStore, asked: Sequence[tuple[Run, Model]], *, keep: bool) -> list[Scored]:
+def _of_store(store: Store, asked: Sequence[tuple[Run, Model]], *, keep: bool) -> list[Scored]:
     """The photos that no run says anything of: from the vectors that are held."""
     said = {one.photo_id: one for one in _unpredicted(store, *asked[0])}
     if asked[1:] and any(one.status in FACELESS for one in said.values()):
@@ -181,7 +180,7 @@ def _of_store(store: FeatureStore, asked: Sequence[tuple[Run, Model]], *, keep: 
     return _kept(store, [*said.values()]) if keep else [*said.values()]
 
 
-def _unpredicted(store: FeatureStore, run: Run, model: Model) -> list[Scored]:
+def _unpredicted(store: Store, run: Run, model: Model) -> list[Scored]:
     """What one head says of the photos that it has said nothing of."""
     check_vectors(store.layout, run)
     with store.database.read() as con:
@@ -209,7 +208,7 @@ def _unpredicted(store: FeatureStore, run: Run, model: Model) -> list[Scored]:
     return said
 
 
-def _recognised(store: FeatureStore, said: Sequence[Scored]) -> list[Scored]:
+def _recognised(store: Store, said: Sequence[Scored]) -> list[Scored]:
     """With the photo of the store that has the same bytes; of several, one row each."""
     owners = dict(
         pipeline.photo_bytes(store.database).group_by("sha256", maintain_order=True).agg("photo_id").iter_rows()
@@ -223,7 +222,7 @@ def _recognised(store: FeatureStore, said: Sequence[Scored]) -> list[Scored]:
     return found
 
 
-def _kept(store: FeatureStore, said: list[Scored]) -> list[Scored]:
+def _kept(store: Store, said: list[Scored]) -> list[Scored]:
     import polars as pl
 
     good = [one for one in said if one.status == "ok"]
@@ -246,7 +245,7 @@ def _joined(parts: Sequence[Embedded]) -> tuple[Array | None, str]:
     return np.concatenate([part.embedding for part in parts if part.embedding is not None]), "ok"
 
 
-def _personal(store: FeatureStore, sender: str, run: Run, X: Sequence[Array]) -> Sequence[Bounded]:
+def _personal(store: Store, sender: str, run: Run, X: Sequence[Array]) -> Sequence[Bounded]:
     from photogenic.models.taste.cache import personal
 
     if run.target != "like_ratio":

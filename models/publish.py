@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from photogenic.models.compare_runs import Contests
+from photogenic.models.compare_runs import RunComparisons
 from photogenic.models.data.samples import read_vectors
 from photogenic.models.experiment import Experiment
 from photogenic.models.runs import run_store
 from photogenic.models.runs.run_store import Run
+from photogenic.warehouse import Store
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from photogenic.store import FeatureStore
 
 __all__ = ["Unpublished"]
 
@@ -21,21 +21,21 @@ __all__ = ["Unpublished"]
 class Unpublished:
     """Runs on disk that the warehouse does not know yet, with what they say about every photo that has a vector."""
 
-    def __init__(self, store: FeatureStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
         self.known = run_store.recorded(store.database)
         self.runs: list[Run] = []
         self.predictions: list[pl.DataFrame] = []
         self.learned: list[pl.DataFrame] = []
 
-    def add(self, experiments: dict[str, Experiment], contests: Contests) -> None:
-        """By run_id, all of one encoder. Whether published or not, they enter the contest."""
+    def add(self, experiments: dict[str, Experiment], comparisons: RunComparisons) -> None:
+        """By run_id, all of one encoder. Whether published or not, they are compared."""
         import polars as pl
 
         photo_ids: list[str] = []
         for run_id, experiment in experiments.items():
             run, model = run_store.load(self.store.layout, run_id)
-            contests.enter(run, experiment, experiment.outside(model, "test"))
+            comparisons.add(run, experiment, experiment.outside(model, "test"))
             if run_id in self.known:
                 continue
             if not photo_ids:

@@ -1,10 +1,11 @@
-"""Train heads on a store: gather, divide, audit, fit together, judge once, keep, publish, compare.
+"""Train heads on a store: gather, split, audit, fit together, evaluate once, save, publish, compare.
 
     1. gather    photos, labels and vectors of each target, encoder and setup
-    2. divide    by user and duplicate; an audit looks for anything that train and test share
-    3. fit       every head and learning rate of an encoder in one pass; dev chooses. Runs that exist are left alone
-    4. judge     test, once, with intervals and slices; dev's residuals give the width of prediction intervals
-    5. keep      weights, then manifest, in models/<run_id>/
+    2. split     by user and duplicate; an audit looks for anything that train and test share
+    3. fit       the fully connected heads of an encoder in one pass, the others in turn; dev chooses. Runs that exist
+                 are left alone
+    4. evaluate  test, once, with intervals and slices; dev's residuals give the width of prediction intervals
+    5. save      weights, then manifest, in models/<run_id>/
     6. publish   rows of `runs` and `predictions`, in one transaction
     7. compare   which head wins, by how much, and whom it treats worse
 
@@ -18,7 +19,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from photogenic.features.build import held_encoders
 from photogenic.features.encoders.device import choose
@@ -26,29 +27,27 @@ from photogenic.features.encoders.registry import DEFAULT
 from photogenic.features.encoders.registry import encoder as encoder_named
 from photogenic.features.vectors.reader import manifest
 from photogenic.models import ensemble
-from photogenic.models.compare_runs import Contests
+from photogenic.models.compare_runs import RunComparisons
 from photogenic.models.data.leakage import duplicates_known
-from photogenic.models.data.split_config import STORED, Division
 from photogenic.models.data.targets import Target
 from photogenic.models.data.targets import target as target_named
 from photogenic.models.evaluation.leaderboard import Leaderboard, leaderboard
 from photogenic.models.evaluation.slices import read_columns
 from photogenic.models.experiment import Experiment, OneAnswerError, no_mirrors
-from photogenic.models.fit_heads import ALIASES, ENSEMBLE, HEADS, fit_all, pairs
-from photogenic.models.heads.fit_mlp import PUBLISHED_GRID, Grid
-from photogenic.models.heads.linear import CLASSIC
-from photogenic.models.heads.mlp import DEPTHS
-from photogenic.models.heads.spark_svm import MLLIB, check_master
-from photogenic.models.heads.spark_svm import PUBLISHED as PUBLISHED_SVM
+from photogenic.models.fit_heads import fit_all, pairs
+from photogenic.models.heads.base import FitSettings, Head
+from photogenic.models.heads.grid import PUBLISHED_GRID, Grid
+from photogenic.models.heads.kinds import ENSEMBLE
+from photogenic.models.heads.registry import head as head_named
+from photogenic.models.heads.registry import heads as registered
+from photogenic.models.options import TrainOptions
 from photogenic.models.publish import Unpublished
 from photogenic.models.runs import run_store
 from photogenic.models.runs.run_store import Run
-from photogenic.warehouse import InputError, PhotogenicError, Progress, StoreError, no_progress
-from photogenic.warehouse.option_ranges import check
+from photogenic.warehouse import InputError, PhotogenicError, Progress, Store, StoreError
 
 if TYPE_CHECKING:
     from photogenic.models.heads.model import Model
-    from photogenic.store import FeatureStore
 
 __all__ = ["train"]
 
@@ -58,39 +57,13 @@ _RULES = 4
 """Of training and judging; raised when the same samples, grid and seed would give another run."""
 
 
-def train(
-    store: FeatureStore,
-    target: str | Sequence[str] = "like_ratio",
-    encoders: Sequence[str] | None = None,
-    heads: Sequence[str] = tuple(DEPTHS),
-    setup: str | Sequence[str] = "one_face",
-    *,
-    division: Division = STORED,
-    flip: bool = False,
-    slices: str | Path | None = None,
-    grid: Grid = PUBLISHED_GRID,
-    seed: int = 0,
-    device: str | None = None,
-    master: str | None = None,
-    progress: Progress = no_progress,
-) -> Leaderboard:
+def train(store: Store, options: TrainOptions | None = None, *, grid: Grid = PUBLISHED_GRID) -> Leaderboard:
     """Train every combination that is not trained yet; the leaderboard of all that were asked for.
 
     Args:
         store: labels, vectors, and where runs go.
-        target: like_ratio, popular, gender; one or several.
-        encoders: names; `a+b` sets two vectors side by side. None: those of the default pair that the store has vectors
-            of; if it has none of these, all that it has.
-        heads: of `models.fit_heads.HEADS`, or by an alias; those that cannot learn a target are left out of it.
-        setup: all, one_face; one or several. Encoders of faces are left out of `all`.
-        division: into train, dev and test.
-        flip: learn from the mirror image of each photo of train too.
-        slices: file of columns by photo_id or user_id; heads are judged on each of their values.
-        grid: what dev chooses from.
-        seed: of the initial heads, the order of photos and the bootstrap.
-        device: as torch calls it; None: a GPU where there is one.
-        master: of the Spark that trains `mllib_svm`: `local[*]`, `spark://HOST:7077`; None: `local[*]`.
-        progress: hears of updates, and of what was done already.
+        options: what is trained, and how; None: the defaults.
+        grid: what dev chooses from, for fully connected layers.
 
     Raises:
         InputError: a target, head or setup that does not exist; no photos to learn from; no such Spark.
@@ -98,43 +71,43 @@ def train(
         StoreError: no vectors of an encoder, which is found before anything is trained; train and test share what
             they must not. Heads that were finished before an error are published.
     """
-    check(seed=seed)
-    targets = [target_named(name) for name in _several(target)]
-    setups, heads = _several(setup), list(dict.fromkeys(ALIASES.get(name, name) for name in heads))
-    _check(heads, HEADS, "head")
-    _check(setups, SETUPS, "setup")
-    if MLLIB in heads:
-        check_master(master)
-    elif master is not None:
-        raise InputError(f"Only {MLLIB} is trained by Spark.", f"--head {MLLIB} beside --master", f"--head {MLLIB}")
-    wanted = pairs(targets, heads, progress)
-    places = list(_places(setups, _chosen(store, encoders, progress), progress, store.layout.models))
-    _require_vectors(store, [encoder for _, encoder in places], flip=flip)
+    options = options or TrainOptions()
+    settings = FitSettings(grid, seed=options.seed, master=options.master, progress=store.progress)
+    targets = [target_named(name) for name in options.target]
+    heads = list({head.name: head for head in map(head_named, options.heads)}.values())
+    _check_setups(options.setup)
+    _check_heads(heads, settings)
+    wanted = pairs(targets, heads, store.progress)
+    places = list(_places(options.setup, _chosen(store, options.encoders), store.progress, store.layout.models))
+    _require_vectors(store, [encoder for _, encoder in places], flip=options.flip)
     asked: list[str] = []
     n_trained, new = 0, Unpublished(store)
     if not duplicates_known(store.database):
-        progress.note("Near-duplicates were never looked for; to keep them together: features build --near-duplicates")
-    contests = Contests(None if slices is None else read_columns(slices), seed)
+        store.progress.note(
+            "Near-duplicates were never looked for; to keep them together: features build --near-duplicates"
+        )
+    comparisons = RunComparisons(None if options.slices is None else read_columns(options.slices), options.seed)
     with _published_whatever_happens(new):
         for place, encoder in places:
-            data = _gathered(store, targets, encoder, place, division, flip=flip, progress=progress)
-            ids = {(t.name, head): _run_id(data[t.name], head, grid, seed) for t, head in wanted if t.name in data}
+            data = _gathered(store, targets, encoder, place, options)
+            ids = {(t.name, head): _run_id(data[t.name], head, settings) for t, head in wanted if t.name in data}
             todo = [pair for pair, run_id in ids.items() if not run_store.finished(store.layout, run_id)]
-            device = choose(device).name
-            fits = fit_all(data, todo, grid=grid, seed=seed, device=device, master=master, progress=progress)
-            for (name, head), fit in fits.items():
-                run_store.save(store.layout, data[name].judged(ids[name, head], head, fit, seed), fit.model)
+            settings = replace(settings, device=choose(options.device).name)
+            for (name, head), fit in fit_all(data, todo, settings).items():
+                run_store.save(store.layout, data[name].evaluate(ids[name, head], head, fit, options.seed), fit.model)
             n_trained += len(todo)
             asked += ids.values()
-            new.add({run_id: data[name] for (name, _), run_id in ids.items()}, contests)
-        if ENSEMBLE in heads:
-            mixed, n_mixed = _mix(new, asked, division, contests, seed=seed, progress=progress)
+            new.add({run_id: data[name] for (name, _), run_id in ids.items()}, comparisons)
+        if any(head.made_of_others for head in heads):
+            mixed, n_mixed = _mix(new, asked, options, comparisons)
             asked, n_trained = asked + mixed, n_trained + n_mixed
     if n_trained < len(asked):
-        progress.note(f"{len(asked) - n_trained} of {len(asked)} heads were trained on the same data before: kept.")
+        store.progress.note(
+            f"{len(asked) - n_trained} of {len(asked)} heads were trained on the same data before: kept."
+        )
     new.publish()
     board = leaderboard(store.database, asked, n_trained=n_trained)
-    return replace(board, contests=contests.decided(), slices=contests.slices)
+    return replace(board, comparisons=comparisons.results(), slices=comparisons.slices)
 
 
 @contextlib.contextmanager
@@ -147,7 +120,20 @@ def _published_whatever_happens(new: Unpublished) -> Iterator[None]:
         raise
 
 
-def _chosen(store: FeatureStore, encoders: Sequence[str] | None, progress: Progress) -> Sequence[str]:
+def _check_heads(heads: Sequence[Head], settings: FitSettings) -> None:
+    """Refuse what could not be trained here, before anything is; and a Spark that no head asks for."""
+    for head in heads:
+        head.check(settings)
+    if settings.master is not None and not any(head.needs_spark for head in heads):
+        names = [head.name for head in registered() if head.needs_spark]
+        raise InputError(
+            f"Only {' and '.join(names)} is trained by Spark.",
+            f"--head {names[0]} beside --master",
+            f"--head {names[0]}",
+        )
+
+
+def _chosen(store: Store, encoders: Sequence[str] | None) -> Sequence[str]:
     """The encoders that are asked for; else those of the default pair, or all, that the store has vectors of."""
     if encoders is not None:
         return encoders
@@ -155,11 +141,13 @@ def _chosen(store: FeatureStore, encoders: Sequence[str] | None, progress: Progr
     usual = [name for name in DEFAULT if name in held]
     for name in DEFAULT if usual else ():
         if name not in held:
-            progress.note(f"The store holds no {name} vectors: left out. features build --encoder {name} makes them.")
+            store.progress.note(
+                f"The store holds no {name} vectors: left out. features build --encoder {name} makes them."
+            )
     return usual or held or DEFAULT
 
 
-def _require_vectors(store: FeatureStore, encoders: Sequence[str], *, flip: bool) -> None:
+def _require_vectors(store: Store, encoders: Sequence[str], *, flip: bool) -> None:
     """Refuse encoders of which the store has no vectors; with `flip`, of mirror images too.
 
     Raises:
@@ -180,14 +168,7 @@ def _require_vectors(store: FeatureStore, encoders: Sequence[str], *, flip: bool
 
 
 def _gathered(
-    store: FeatureStore,
-    targets: Sequence[Target],
-    encoder: str,
-    setup: str,
-    division: Division,
-    *,
-    flip: bool,
-    progress: Progress,
+    store: Store, targets: Sequence[Target], encoder: str, setup: str, options: TrainOptions
 ) -> dict[str, Experiment]:
     """By target; of several, those with one answer only are left out.
 
@@ -198,25 +179,18 @@ def _gathered(
     problems: list[OneAnswerError] = []
     for target in targets:
         try:
-            found[target.name] = Experiment.of(store, target, encoder, setup, division, flip=flip)
+            found[target.name] = Experiment.of(store, target, encoder, setup, options.division, flip=options.flip)
         except OneAnswerError as error:
             problems.append(error)
     if problems and not found:
         raise problems[0]
     for problem in problems:
-        progress.note(f"{problem.what} Left out.")
+        store.progress.note(f"{problem.what} Left out.")
     return found
 
 
-def _run_id(experiment: Experiment, head: str, grid: Grid, seed: int) -> str:
+def _run_id(experiment: Experiment, head: str, settings: FitSettings) -> str:
     """Named after everything that decides the run."""
-    tried: dict[str, Any] = {}
-    if head in CLASSIC:
-        tried = asdict(CLASSIC[head])
-    elif head in DEPTHS:
-        tried = asdict(grid)
-    elif head == MLLIB:
-        tried = asdict(PUBLISHED_SVM)
     return run_store.run_id(
         [
             _RULES,
@@ -227,14 +201,14 @@ def _run_id(experiment: Experiment, head: str, grid: Grid, seed: int) -> str:
             experiment.content,
             asdict(experiment.division),
             head,
-            tried,
-            seed,
+            head_named(head).tried(settings.grid),
+            settings.seed,
         ]
     )
 
 
 def _mix(
-    new: Unpublished, asked: Sequence[str], division: Division, contests: Contests, *, seed: int, progress: Progress
+    new: Unpublished, asked: Sequence[str], options: TrainOptions, comparisons: RunComparisons
 ) -> tuple[list[str], int]:
     """Ensembles of the runs that were asked for, one per target and setup: their ids, and how many are new."""
     store, found, n_new = new.store, [], 0
@@ -244,18 +218,18 @@ def _mix(
         kinds.setdefault((run.target, run.setup), {})[run_id] = (run, model)
     for (name, setup), own in kinds.items():
         if len(own) < 2:
-            progress.note(f"No ensemble for {name} in {setup}: it takes two heads or more.")
+            store.progress.note(f"No ensemble for {name} in {setup}: it takes two heads or more.")
             continue
         parts = list(own.values())
         encoder = ensemble.joined_encoders([run for run, _ in parts])
-        experiment = Experiment.of(store, target_named(name), encoder, setup, division, flip=False)
-        run_id = run_store.run_id([_RULES, ENSEMBLE, experiment.content, sorted(own), seed])
+        experiment = Experiment.of(store, target_named(name), encoder, setup, options.division, flip=False)
+        run_id = run_store.run_id([_RULES, ENSEMBLE, experiment.content, sorted(own), options.seed])
         if not run_store.finished(store.layout, run_id):
             fit = ensemble.mix(experiment, parts)
-            run_store.save(store.layout, experiment.judged(run_id, ENSEMBLE, fit, seed), fit.model)
+            run_store.save(store.layout, experiment.evaluate(run_id, ENSEMBLE, fit, options.seed), fit.model)
             n_new += 1
         found.append(run_id)
-        new.add({run_id: experiment}, contests)
+        new.add({run_id: experiment}, comparisons)
     return found, n_new
 
 
@@ -279,13 +253,7 @@ def _places(
         )
 
 
-def _several(names: str | Sequence[str]) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)
-
-
-def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"{name!r} is not a {what}.", f"one of {', '.join(known)}", f"--{what} {next(iter(known))}"
-            )
+def _check_setups(setups: Sequence[str]) -> None:
+    for name in setups:
+        if name not in SETUPS:
+            raise InputError(f"{name!r} is not a setup.", f"one of {', '.join(SETUPS)}", f"--setup {SETUPS[0]}")

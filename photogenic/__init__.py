@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from photogenic.store import FeatureStore
     from photogenic.warehouse.errors import (
         AuditError,
+        ConflictError,
         EncoderError,
         InputError,
         LockedError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuditError",
+    "ConflictError",
     "EncoderError",
     "FeatureStore",
     "InputError",

@@ -6,18 +6,25 @@ with FeatureStore("store") as store:
     store.ingest_swipes("swipes-*.parquet")
     store.build()
     store.similar("photo-17", k=10, popular=True)
+
+Each method loads the modules that it calls when it is called, so that opening a store is quick.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from photogenic.warehouse import Database, Layout, Progress, Settings, Store, default_store, no_progress
+from photogenic.features.build_options import BuildArguments, BuildOptions
+from photogenic.models.options import FinetuneArguments, FinetuneOptions, TrainArguments, TrainOptions
+from photogenic.warehouse import Database, Layout, Progress, Settings, Store, no_progress
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
 from photogenic.warehouse.duckdb_store.live_status import report_live_status
+from photogenic.warehouse.errors import ConflictError
 from photogenic.warehouse.processes.threads import limit_library_threads
 
 if TYPE_CHECKING:
@@ -25,18 +32,23 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from photogenic.features.build import BuildReport, Part
-    from photogenic.features.faces.detector import FaceSettings
+    from photogenic.features.build import BuildReport
+    from photogenic.features.encoders.base import Encoder
     from photogenic.features.plan import BuildPlan
-    from photogenic.features.previous_build import Engine
     from photogenic.features.search.searcher import Searcher
     from photogenic.features.vectors.training_set import Setup, Source, Split, Target, TrainingSet
+    from photogenic.ingest.config import CrawlSettings, Limits
+    from photogenic.ingest.download.fetch import FetchReport
+    from photogenic.ingest.instagram.crawl import CrawlReport
     from photogenic.ingest.tabular.report import Account
     from photogenic.maintenance.backup.backup import BackupReport
     from photogenic.maintenance.backup.restore import RestoreReport
     from photogenic.maintenance.doctor.checks import Finding
     from photogenic.maintenance.erase.journal import Receipt
-    from photogenic.warehouse.labels.options import LabelOptions
+    from photogenic.models.crop import Cropped
+    from photogenic.models.evaluation.leaderboard import Leaderboard
+    from photogenic.models.predict import Scored
+    from photogenic.warehouse.duckdb_store.query import Cursor
     from photogenic.warehouse.spark.export import Exported
 
 __all__ = ["FeatureStore"]
@@ -49,21 +61,23 @@ class FeatureStore:
 
     Args:
         path: its folder; None: `$FEATURES_STORE`, else `./store`.
-        settings: limits of memory, threads and patience; None: from the environment.
-        progress: hears of everything that takes long.
+        settings: limits of memory, threads and lock time; None: from the environment.
+        progress: callback for progress updates.
+
+    Attributes:
+        store: the open store, as the functions below take it.
     """
 
     def __init__(
         self, path: str | Path | None = None, *, settings: Settings | None = None, progress: Progress = no_progress
     ) -> None:
-        self.layout = Layout(Path(path) if path is not None else default_store())
         settings = settings or Settings.from_environment()
         limit_library_threads(settings.threads)
-        self.database = Database(self.layout, settings)
-        self.progress = (
+        remembering = (
             progress if isinstance(progress, RecordingProgress) else RecordingProgress(progress, History("python"))
         )
-        self.database.history = self.progress.history
+        self.store = Store.open(path, settings=settings, progress=remembering)
+        self.store.database.history = remembering.history
         self._searcher: Searcher | None = None
 
     def __enter__(self) -> FeatureStore:
@@ -76,127 +90,116 @@ class FeatureStore:
         return f"FeatureStore({str(self.layout.root)!r})"
 
     def close(self) -> None:
-        """Let go of what search kept open."""
+        """Close the files that search holds open."""
         if self._searcher is not None:
             self._searcher.close()
             self._searcher = None
 
-    def ingest_users(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[Account]:
-        """Take in users: user_id, gender, followers, created_at. Returns one account per file.
+    @property
+    def database(self) -> Database:
+        """The DuckDB files of the store."""
+        return self.store.database
+
+    @property
+    def layout(self) -> Layout:
+        """Where the files of the store lie."""
+        return self.store.layout
+
+    @property
+    def progress(self) -> Progress:
+        """Callback for progress updates."""
+        return self.store.progress
+
+    def ingest(
+        self,
+        kind: Kind,
+        *files: str | Path,
+        mapping: Mapping[str, str] | None = None,
+        images: str | Path | None = None,
+    ) -> list[Account]:
+        """Take in rows of one kind: users, photos, main_photos or swipes. Returns one account per file.
 
         Args:
-            files: CSV, Parquet or NDJSON, also compressed; globs; pipes; `-` is stdin.
+            kind: what the rows are.
+            files: CSV, Parquet or NDJSON, also compressed; globs; pipes; `-` is standard input.
             mapping: our column name -> theirs.
+            images: of photos, the root of relative paths; the pictures are copied into the store.
 
         Raises:
             InputError: a file that is missing or cannot be read; nothing of it is kept.
         """
-        return self._ingest("users", files, mapping)
+        from photogenic.ingest.tabular.load import ingest
+
+        root = Path(images) if images is not None else None
+        with self._working() as store:
+            return ingest(store, kind, files, mapping=mapping or {}, images=root)
+
+    def ingest_users(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[Account]:
+        """Take in users: user_id, gender, followers, created_at. See `ingest`."""
+        return self.ingest("users", *files, mapping=mapping)
 
     def ingest_photos(
         self, *files: str | Path, mapping: Mapping[str, str] | None = None, images: str | Path | None = None
     ) -> list[Account]:
-        """Take in photos: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at. See `ingest_users`.
-
-        Args:
-            files: as for users.
-            mapping: as for users.
-            images: the root of relative paths; the pictures are copied into the store.
-        """
-        return self._ingest("photos", files, mapping, Path(images) if images is not None else None)
+        """Take in photos: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at. See `ingest`."""
+        return self.ingest("photos", *files, mapping=mapping, images=images)
 
     def ingest_main_photos(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[Account]:
-        """Take in changes of main photos: user_id, photo_id, set_at. See `ingest_users`."""
-        return self._ingest("main_photos", files, mapping)
+        """Take in changes of main photos: user_id, photo_id, set_at. See `ingest`."""
+        return self.ingest("main_photos", *files, mapping=mapping)
 
     def ingest_swipes(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[Account]:
-        """Take in swipes: sender_id, recipient_id, liked, swiped_at. See `ingest_users`."""
-        return self._ingest("swipes", files, mapping)
+        """Take in swipes: sender_id, recipient_id, liked, swiped_at. See `ingest`."""
+        return self.ingest("swipes", *files, mapping=mapping)
 
-    def build(
+    def crawl(
         self,
         *,
-        encoders: Sequence[str] | None = None,
-        only: Part | None = None,
-        as_of: dt.datetime | None = None,
-        options: LabelOptions | None = None,
-        faces: FaceSettings | None = None,
-        flip: bool = False,
-        dtype: Literal["float32", "float16"] | None = None,
-        recall: float = 0.99,
-        memory: int | None = None,
-        neighbours: int | None = None,
-        near_duplicates: bool = False,
-        anew: bool = False,
-        engine: Engine | None = None,
-        master: str | None = None,
-        facts: str | None = None,
-    ) -> BuildReport:
-        """Bring labels, faces, embeddings and indices up to date. See `features.build.build`."""
-        given = {name: value for name, value in locals().items() if name != "self"}
+        usernames: Sequence[str] = (),
+        hashtags: Sequence[str] = (),
+        top: bool = False,
+        settings: CrawlSettings | None = None,
+    ) -> CrawlReport:
+        """Take in posts of accounts and hashtags from Instagram. See `ingest.instagram.crawl.crawl`."""
+        from photogenic.ingest.instagram.crawl import crawl
+
+        with self._working() as store:
+            return crawl(store, usernames=usernames, hashtags=hashtags, top=top, settings=settings)
+
+    def fetch(self, *, retry: Sequence[str] = (), limits: Limits | None = None) -> FetchReport:
+        """Download the photos that are known by URL only. See `ingest.download.fetch.fetch`."""
+        from photogenic.ingest.download.fetch import fetch
+
+        with self._working() as store:
+            return fetch(store, retry=tuple(retry), limits=limits)
+
+    def build(self, options: BuildOptions | None = None, /, **changes: Unpack[BuildArguments]) -> BuildReport:
+        """Bring labels, faces, embeddings and indices up to date; only missing or outdated results are computed.
+
+        Args:
+            options: what to do, and how; None: the defaults.
+            changes: options by name, in place of those of `options`. See `features.build_options.BuildOptions`.
+
+        Raises:
+            PhotogenicError: see `features.build.build`.
+        """
         from photogenic.features.build import build
 
-        with report_live_status(self.layout, self.progress) as progress:
-            return build(self.database, self.layout, **given, progress=progress)
+        options = replace(options or BuildOptions(), **changes)
+        with self._working() as store:
+            return build(store, options)
 
-    def plan(
-        self,
-        *,
-        encoders: Sequence[str] | None = None,
-        only: Part | None = None,
-        as_of: dt.datetime | None = None,
-        options: LabelOptions | None = None,
-        faces: FaceSettings | None = None,
-        flip: bool = False,
-        dtype: Literal["float32", "float16"] | None = None,
-        recall: float = 0.99,
-        memory: int | None = None,
-        neighbours: int | None = None,
-        near_duplicates: bool = False,
-        anew: bool = False,
-        engine: Engine | None = None,
-        master: str | None = None,
-        facts: str | None = None,
-    ) -> BuildPlan:
-        """What `build` with the same arguments would do. See `features.plan.plan`."""
-        given = {name: value for name, value in locals().items() if name != "self"}
+    def plan(self, options: BuildOptions | None = None, /, **changes: Unpack[BuildArguments]) -> BuildPlan:
+        """What `build` with the same arguments would do, and what it costs. See `features.plan.plan`."""
         from photogenic.features.plan import plan
 
-        return plan(self.database, self.layout, **given, progress=self.progress)
+        return plan(self.store, replace(options or BuildOptions(), **changes))
 
     def export(self, uri: str) -> list[Exported]:
         """Write the facts as partitioned Parquet, from which Spark can compute labels."""
         from photogenic.warehouse.spark.export import export
 
-        return export(self._store, uri)
-
-    def erase(self, user_ids: Sequence[str] = ()) -> list[Receipt]:
-        """Remove people from everything, and finish an erase that was cut off. See `maintenance.erase.erase.erase`."""
-        from photogenic.maintenance.erase.erase import erase
-
-        with report_live_status(self.layout, self.progress) as progress:
-            return erase(self._store.reporting_to(progress), user_ids)
-
-    def backup(self, folder: str | Path, *, thorough: bool = False) -> BackupReport:
-        """Copy the store into a folder while it is in use. See `maintenance.backup.backup.backup`."""
-        from photogenic.maintenance.backup.backup import backup
-
-        return backup(self._store, folder, thorough=thorough)
-
-    def restore(
-        self, folder: str | Path, *, replace: bool = False, tombstones: str | Path | None = None
-    ) -> RestoreReport:
-        """Become the store that a backup holds. See `maintenance.backup.restore.restore`."""
-        from photogenic.maintenance.backup.restore import restore
-
-        self.close()
-        return restore(self._store, folder, replace=replace, tombstones=tombstones)
-
-    def doctor(self, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
-        """What is wrong with this machine or store, and what helps. See `maintenance.doctor.checks.examine`."""
-        from photogenic.maintenance.doctor.checks import examine
-
-        return examine(self._store, thorough=thorough, fix=fix)
+        return export(self.store, uri)
 
     def sql(self, query: str, *, limit: int | None = None) -> pl.DataFrame:
         """The answer to one SELECT on the published snapshot.
@@ -208,6 +211,14 @@ class FeatureStore:
         from photogenic.warehouse.duckdb_store.query import sql
 
         return sql(self.database, query, limit=limit)
+
+    @contextlib.contextmanager
+    def stream(self, query: str, *, limit: int | None = None) -> Iterator[Cursor]:
+        """The answer to one SELECT row by row, for answers larger than memory. Raises as `sql`."""
+        from photogenic.warehouse.duckdb_store.query import stream
+
+        with stream(self.database, query, limit=limit) as cursor:
+            yield cursor
 
     def embeddings(
         self, encoder: str, photo_ids: Sequence[str] | None = None, *, flip: bool = False
@@ -234,7 +245,7 @@ class FeatureStore:
         """Vectors, labels and weights of the same photos. See `features.vectors.training_set.training_set`."""
         from photogenic.features.vectors.training_set import training_set
 
-        return training_set(self._store, target, encoder=encoder, setup=setup, split=split, source=source, flip=flip)
+        return training_set(self.store, target, encoder=encoder, setup=setup, split=split, source=source, flip=flip)
 
     def similar(
         self,
@@ -253,32 +264,134 @@ class FeatureStore:
         )
 
     @property
-    def _store(self) -> Store:
-        return Store(self.database, self.progress)
-
-    @property
     def searcher(self) -> Searcher:
         """The search of this store, which keeps what it read between questions."""
         from photogenic.features.search.searcher import Searcher
 
         if self._searcher is None:
-            self._searcher = Searcher(self._store)
+            self._searcher = Searcher(self.store)
         return self._searcher
+
+    def train(self, options: TrainOptions | None = None, /, **changes: Unpack[TrainArguments]) -> Leaderboard:
+        """Train the heads that are not trained yet, and compare them.
+
+        Args:
+            options: what to train, and how; None: the defaults.
+            changes: options by name, in place of those of `options`. See `models.options.TrainOptions`.
+
+        Raises:
+            PhotogenicError: see `models.train.train`.
+        """
+        from photogenic.models.train import train
+
+        options = replace(options or TrainOptions(), **changes)
+        with self._working() as store:
+            return train(store, options)
+
+    def finetune(self, options: FinetuneOptions | None = None, /, **changes: Unpack[FinetuneArguments]) -> Leaderboard:
+        """Train a network on the photos; it is an encoder afterwards.
+
+        Args:
+            options: what to train, and how; None: the defaults.
+            changes: options by name, in place of those of `options`. See `models.options.FinetuneOptions`.
+
+        Raises:
+            PhotogenicError: see `models.finetune.finetune.finetune`.
+        """
+        from photogenic.models.finetune.finetune import finetune
+
+        options = replace(options or FinetuneOptions(), **changes)
+        with self._working() as store:
+            return finetune(store, options)
+
+    def predict(
+        self,
+        files: Sequence[str | Path] | None = None,
+        *,
+        run: str | None = None,
+        target: str | None = None,
+        sender: str | None = None,
+        keep: bool = False,
+        device: str | None = None,
+    ) -> list[Scored]:
+        """Score pictures with a trained head; None: the photos of the store. See `models.predict.predict`.
+
+        Raises:
+            ConflictError: a run is named, and a target whose best run would be taken.
+        """
+        from photogenic.models.predict import predict
+
+        if run is not None and target is not None:
+            raise ConflictError("--run names one head, so --target cannot be given with it.", "--run or --target")
+        chosen = target or "like_ratio"
+        return predict(self.store, files, run=run, target=chosen, sender=sender, keep=keep, device=device)
+
+    def crop(
+        self,
+        files: Sequence[str | Path],
+        *,
+        aspect: str = "1:1",
+        smallest: float = 0.5,
+        output: str | Path | None = None,
+        run: str | None = None,
+        target: str = "like_ratio",
+        device: str | None = None,
+    ) -> list[Cropped]:
+        """Find the crop of each picture with the highest prediction. See `models.crop.crop`."""
+        from photogenic.models.crop import crop
+
+        return crop(
+            self.store, files, aspect=aspect, smallest=smallest, output=output, run=run, target=target, device=device
+        )
+
+    def report(self, output: str | Path | None = None, *, slices: str | Path | None = None) -> Path:
+        """Write the report as one HTML file; returns its path. See `app.report.report.write_report`."""
+        from photogenic.app.report.report import write_report
+
+        return write_report(self.store, output, slices=slices)
+
+    def encoders(self) -> list[Encoder]:
+        """The encoders that can be used here, those that were fine-tuned in this store too."""
+        from photogenic.features.encoders.registry import encoders
+
+        return encoders(self.layout.models)
 
     def status(self) -> dict[str, Any]:
         """Counts, rejects, freshness, and who writes. See `features.status.status`."""
         from photogenic.features.status import status
 
-        return status(self._store)
+        return status(self.store)
 
-    def _ingest(
-        self,
-        kind: Kind,
-        files: Sequence[str | Path],
-        mapping: Mapping[str, str] | None,
-        images: Path | None = None,
-    ) -> list[Account]:
-        from photogenic.ingest.tabular.load import ingest
+    def doctor(self, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
+        """Check this machine and the store; each finding has a remedy. See `maintenance.doctor.checks.examine`."""
+        from photogenic.maintenance.doctor.checks import examine
 
+        return examine(self.store, thorough=thorough, fix=fix)
+
+    def erase(self, user_ids: Sequence[str] = ()) -> list[Receipt]:
+        """Remove people from everything, and finish an erase that was cut off. See `maintenance.erase.erase.erase`."""
+        from photogenic.maintenance.erase.erase import erase
+
+        with self._working() as store:
+            return erase(store, user_ids)
+
+    def backup(self, folder: str | Path, *, thorough: bool = False) -> BackupReport:
+        """Copy the store into a folder while it is in use. See `maintenance.backup.backup.backup`."""
+        from photogenic.maintenance.backup.backup import backup
+
+        return backup(self.store, folder, thorough=thorough)
+
+    def restore(
+        self, folder: str | Path, *, replace: bool = False, tombstones: str | Path | None = None
+    ) -> RestoreReport:
+        """Replace the store by one that a backup holds. See `maintenance.backup.restore.restore`."""
+        from photogenic.maintenance.backup.restore import restore
+
+        self.close()
+        return restore(self.store, folder, replace=replace, tombstones=tombstones)
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[Store]:
+        """The store for work under the writer's lock: `status` shows its progress to other processes."""
         with report_live_status(self.layout, self.progress) as progress:
-            return ingest(self._store.reporting_to(progress), kind, files, mapping=mapping or {}, images=images)
+            yield self.store.reporting_to(progress)

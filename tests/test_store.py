@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> FeatureStore:
     return made
 
 
-def test_importing_features_loads_nothing_heavy() -> None:
+def test_importing_the_facade_loads_nothing_heavy() -> None:
     code = "import sys, photogenic; photogenic.FeatureStore; print(*sys.modules)"
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
@@ -200,7 +200,7 @@ def test_looking_at_pictures_keeps_the_choices_of_the_labels(store: FeatureStore
     with store.database.write("test") as con:
         con.execute("delete from facts.photo_files")
     options = LabelOptions(min_swipes=10, earliest_post=dt.datetime(2012, 1, 1))
-    store.build(only="labels", as_of=dt.datetime(2025, 1, 1), options=options)
+    store.build(only="labels", as_of=dt.datetime(2025, 1, 1), labels=options)
     before = store.sql("select * from photo_labels").sort("photo_id")
     assert before["weight"].min() >= 10
     report = store.build(only="faces")

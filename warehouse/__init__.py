@@ -10,6 +10,7 @@ from photogenic.warehouse.duckdb_store.database import Database
 from photogenic.warehouse.duckdb_store.settings import Settings, default_store
 from photogenic.warehouse.errors import (
     AuditError,
+    ConflictError,
     EncoderError,
     InputError,
     LockedError,
@@ -27,6 +28,7 @@ from photogenic.warehouse.storage.layout import Layout
 
 __all__ = [
     "AuditError",
+    "ConflictError",
     "Database",
     "EncoderError",
     "InputError",

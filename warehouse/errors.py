@@ -2,6 +2,7 @@
 
     PhotogenicError
     ├── InputError      a file, a row format, an option value that cannot be used
+    │   └── ConflictError  options that contradict each other; the program ends with exit code 2
     ├── StoreError      the store on disk: absent, from a newer version, damaged
     │   └── LockedError another process holds the writer's lock
     ├── QueryError      SQL that the user wrote and the engine refused
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 __all__ = [
     "AuditError",
+    "ConflictError",
     "EncoderError",
     "InputError",
     "LockedError",
@@ -58,6 +60,10 @@ class PhotogenicError(Exception):
 
 class InputError(PhotogenicError):
     """A file, a row format or an option value that cannot be used."""
+
+
+class ConflictError(InputError):
+    """Options that contradict each other. The command line answers as to any wrong command line: exit code 2."""
 
 
 class StoreError(PhotogenicError):

@@ -64,7 +64,7 @@ RANGES: dict[str, Range] = {
     # build
     "face_confidence": _share(0.5, above=True, below=True),
     "recall": _share(0.99),
-    "memory": Range(1, 10**18, 200_000_000),
+    "index_memory": Range(1, 10**18, 200_000_000),
     "neighbours": Range(1, 10**6, 20),
     "min_swipes": Range(1, _MANY, 1),
     "split_seed": Range(-_INT64, _INT64, 0),

@@ -1,14 +1,18 @@
-"""A command whose numbers are checked before it does anything."""
+"""The class of every command: numbers are checked before anything is done, and former option names still work."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from typer.core import TyperCommand
 
 from photogenic.warehouse.option_ranges import check
 
-__all__ = ["Checked"]
+__all__ = ["FORMER", "Checked"]
+
+FORMER = {"force": "--anew", "index_memory": "--memory"}
+"""By parameter: the name that its option had before. It is taken, and shown in no help."""
 
 
 class Checked(TyperCommand):
@@ -17,3 +21,13 @@ class Checked(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         check(**ctx.params)
         return super().invoke(ctx)
+
+    def make_parser(self, ctx: Any) -> Any:
+        """As usual, with the former names of options."""
+        parser = super().make_parser(ctx)
+        for option in self.params:
+            if option.name in FORMER:
+                former: Any = copy.copy(option)
+                former.opts, former.secondary_opts = [FORMER[option.name]], []
+                former.add_to_parser(parser, ctx)
+        return parser

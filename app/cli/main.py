@@ -37,6 +37,7 @@ from photogenic.app.cli.commands import (
     train,
     weights,
 )
+from photogenic.app.cli.examples import epilog
 from photogenic.app.cli.termination import EXIT, SAID, Ending
 from photogenic.app.terminal import logs, streams
 from photogenic.warehouse.duckdb_store.error_mapping import classify_unhandled
@@ -124,36 +125,38 @@ def features(
     ] = False,
     log_format: Annotated[
         logs.LogFormat,
-        typer.Option(envvar="FEATURES_LOG_FORMAT", help="Of stderr: for people, or one JSON object a line."),
+        typer.Option(
+            envvar="FEATURES_LOG_FORMAT", help="Format of standard error: text, or json for one object per line."
+        ),
     ] = "text",
 ) -> None:
-    """Popularity of photos: labels from swipes, vectors from pictures, and SQL over both."""
+    """Popularity of photos: labels from swipes, embeddings of pictures, and SQL over both."""
     logs.begin(log_format)
     limit_library_threads(check_environment().threads)
 
 
-program.command("demo", cls=Checked)(demo.run)
+program.command("demo", cls=Checked, epilog=epilog("demo"))(demo.run)
 program.add_typer(ingest.commands, name="ingest")
-program.command("login", cls=Checked)(crawl.login)
-program.command("tokens", cls=Checked)(crawl.tokens)
+program.command("login", cls=Checked, epilog=epilog("login"))(crawl.login)
+program.command("tokens", cls=Checked, epilog=epilog("tokens"))(crawl.tokens)
 program.add_typer(crawl.commands, name="crawl")
-program.command("fetch", cls=Checked)(fetch.run)
-program.command("build", cls=Checked)(build.run)
-program.command("export", cls=Checked)(export.run)
-program.command("sql", cls=Checked)(sql.run)
-program.command("similar", cls=Checked)(similar.run)
-program.command("train", cls=Checked)(train.run)
-program.command("finetune", cls=Checked)(finetune.run)
-program.command("predict", cls=Checked)(predict.run)
-program.command("crop", cls=Checked)(crop.run)
-program.command("report", cls=Checked)(report.run)
-program.command("serve", cls=Checked)(serve.run)
-program.command("status", cls=Checked)(status.run)
-program.command("doctor", cls=Checked)(doctor.run)
-program.command("erase", cls=Checked)(erase.run)
-program.command("backup", cls=Checked)(backup.backup)
-program.command("restore", cls=Checked)(backup.restore)
-program.command("encoders", cls=Checked)(encoders.run)
+program.command("fetch", cls=Checked, epilog=epilog("fetch"))(fetch.run)
+program.command("build", cls=Checked, epilog=epilog("build"))(build.run)
+program.command("export", cls=Checked, epilog=epilog("export"))(export.run)
+program.command("sql", cls=Checked, epilog=epilog("sql"))(sql.run)
+program.command("similar", cls=Checked, epilog=epilog("similar"))(similar.run)
+program.command("train", cls=Checked, epilog=epilog("train"))(train.run)
+program.command("finetune", cls=Checked, epilog=epilog("finetune"))(finetune.run)
+program.command("predict", cls=Checked, epilog=epilog("predict"))(predict.run)
+program.command("crop", cls=Checked, epilog=epilog("crop"))(crop.run)
+program.command("report", cls=Checked, epilog=epilog("report"))(report.run)
+program.command("serve", cls=Checked, epilog=epilog("serve"))(serve.run)
+program.command("status", cls=Checked, epilog=epilog("status"))(status.run)
+program.command("doctor", cls=Checked, epilog=epilog("doctor"))(doctor.run)
+program.command("erase", cls=Checked, epilog=epilog("erase"))(erase.run)
+program.command("backup", cls=Checked, epilog=epilog("backup"))(backup.backup)
+program.command("restore", cls=Checked, epilog=epilog("restore"))(backup.restore)
+program.command("encoders", cls=Checked, epilog=epilog("encoders"))(encoders.run)
 program.add_typer(weights.commands, name="weights")
 
 

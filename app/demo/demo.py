@@ -23,7 +23,6 @@ from photogenic import FeatureStore
 from photogenic.app.demo import planted_vs_found
 from photogenic.app.demo.demo_network import run_network_demo
 from photogenic.app.demo.planted_vs_found import Finding
-from photogenic.app.report.report import write_report
 from photogenic.app.terminal.output import show
 from photogenic.warehouse import InputError
 from photogenic.warehouse.option_ranges import check
@@ -86,13 +85,13 @@ def run_demo(
         _build(store)
         told += [_told(find(store, world), tell) for find in (planted_vs_found.pictures, planted_vs_found.faces)]
         told += [_told(find(store, world), tell) for find in (planted_vs_found.swipes, planted_vs_found.table_1)]
-        board = _train(store, progress)
+        board = _train(store)
         told += [
             _told(planted_vs_found.popularity(store, world, board), tell),
             _told(planted_vs_found.gender(board), tell),
         ]
         told += [_told(planted_vs_found.alike(store, world, "dlib_face"), tell)]
-        report = write_report(store)
+        report = store.report()
     _conclude(root, told, report, time.monotonic() - started, tell)
     return told
 
@@ -148,19 +147,20 @@ def _build(store: FeatureStore) -> None:
     """Every photo that was ever shown gets a label: twice as many to learn from as the newest alone."""
     from photogenic.warehouse.labels.options import LabelOptions
 
-    store.build(options=LabelOptions(window="every"))
+    store.build(labels=LabelOptions(window="every"))
 
 
-def _train(store: FeatureStore, progress: Progress) -> Leaderboard:
+def _train(store: FeatureStore) -> Leaderboard:
     from photogenic.models.evaluation.leaderboard import leaderboard
-    from photogenic.models.heads.fit_mlp import Grid
+    from photogenic.models.heads.grid import Grid
     from photogenic.models.heads.train_stack import Schedule
+    from photogenic.models.options import TrainOptions
     from photogenic.models.train import train
 
     # A third of the published updates and one learning rate: what a demo has time for, and enough here.
     grid = Grid(learning_rates=(1e-3,), schedule=Schedule(least_updates=1_500, evaluations=30))
-    train(store, ["gender"], ENCODERS[:2], setup=["one_face"], grid=grid, progress=progress)
-    train(store, ["like_ratio"], ENCODERS, setup=["all", "one_face"], grid=grid, progress=progress)
+    train(store.store, TrainOptions(target="gender", encoders=ENCODERS[:2]), grid=grid)
+    train(store.store, TrainOptions(encoders=ENCODERS, setup=["all", "one_face"]), grid=grid)
     return leaderboard(store.database)
 
 

@@ -23,7 +23,7 @@ from photogenic import FeatureStore
 from photogenic.app.demo.planted_vs_found import Finding
 from photogenic.app.terminal.output import Table, show
 from photogenic.ingest.config import CrawlSettings, Limits
-from photogenic.warehouse import InputError, Store
+from photogenic.warehouse import InputError
 from photogenic.warehouse.option_ranges import check
 from photogenic.warehouse.progress import Progress, no_progress
 
@@ -93,8 +93,8 @@ def run_network_demo(
         tell(f"A network of {len(world.accounts):,} people is at {fake.base}. Nobody in it exists.")
         keys = [_log_in(fake, Vault(Path(vault)), number) for number in range(_LOGINS)]
         tell(f"{_LOGINS} accounts have logged in; their tokens are called {', '.join(keys)}.\n")
-        told = [_told(_crawl(store, fake, Vault(Path(vault)), progress), tell)]
-        told.append(_told(_fetch(store, fake, progress), tell))
+        told = [_told(_crawl(store, fake, Vault(Path(vault))), tell)]
+        told.append(_told(_fetch(store, fake), tell))
     with FeatureStore(root, progress=progress) as store:
         store.build(encoders=["dlib_face"])
         told.append(_told(_labels(store), tell))
@@ -120,13 +120,13 @@ def _log_in(fake: FakeNetwork, vault: Vault, number: int) -> str:
     return asyncio.run(oauth.login(app, vault, now=time.time(), show=consent, port=0)).key
 
 
-def _crawl(store: FeatureStore, fake: FakeNetwork, vault: Vault, progress: Progress) -> Finding:
+def _crawl(store: FeatureStore, fake: FakeNetwork, vault: Vault) -> Finding:
     """Everybody, with every post and the follower count that the network has."""
     from photogenic.ingest.instagram.crawl import crawl
 
     world = fake.world
     settings = CrawlSettings(api=str(fake.base), budget=_BUDGET)
-    crawl(Store(store.database, progress), usernames=list(world.accounts), vault=vault, settings=settings)
+    crawl(store.store, usernames=list(world.accounts), vault=vault, settings=settings)
     posts = [post for account in world.accounts.values() for post in account.posts]
     there = {
         "accounts": len(world.accounts),
@@ -149,12 +149,10 @@ def _crawl(store: FeatureStore, fake: FakeNetwork, vault: Vault, progress: Progr
     )
 
 
-def _fetch(store: FeatureStore, fake: FakeNetwork, progress: Progress) -> Finding:
+def _fetch(store: FeatureStore, fake: FakeNetwork) -> Finding:
     """Every picture that can arrive did, whatever went wrong first; every other one has its word."""
-    from photogenic.ingest.download.fetch import fetch
-
     limits = Limits(allow_private=True, read_s=5, backoff_s=0.1)
-    report = fetch(Store(store.database, progress), limits=limits)
+    report = store.fetch(limits=limits)
     settled = dict(
         store.sql("select photo_id, arg_max(status, attempt) from fetch_attempts group by photo_id").iter_rows()
     )

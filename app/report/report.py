@@ -11,7 +11,7 @@ the store does not have yet, the file says which command makes it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,15 +27,16 @@ from photogenic.app.report.figures import (
 )
 from photogenic.app.report.figures.head_comparison import duels
 from photogenic.app.report.photo_cards import Album
+from photogenic.features.search.searcher import Searcher
 from photogenic.models.runs.run_selection import asked_of
-from photogenic.warehouse import InputError, StoreError
+from photogenic.warehouse import InputError, Store, StoreError
+from photogenic.warehouse.duckdb_store.query import sql
 from photogenic.warehouse.erasure.tombstones import discard_if_erased
 from photogenic.warehouse.storage.layout import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from photogenic import FeatureStore
     from photogenic.models.evaluation.gender_table import Pair
 
 __all__ = ["write_report"]
@@ -46,7 +47,7 @@ QUERIES = 3
 TARGETS = ("like_ratio", "popular", "gender")
 
 
-def write_report(store: FeatureStore, output: Path | None = None, *, slices: str | Path | None = None) -> Path:
+def write_report(store: Store, output: str | Path | None = None, *, slices: str | Path | None = None) -> Path:
     """Write the report, and its figures as PNG into a folder beside it; returns where the file lies.
 
     Args:
@@ -58,7 +59,7 @@ def write_report(store: FeatureStore, output: Path | None = None, *, slices: str
         InputError: the slices cannot be read.
         StoreError: there is no store, or it was never built.
     """
-    path = store.layout.reports / "report.html" if output is None else output
+    path = store.layout.reports / "report.html" if output is None else Path(output)
     folder = path.with_name(f"{path.stem}-figures")
     if output is not None:
         return _write(store, path, folder, slices)
@@ -66,7 +67,7 @@ def write_report(store: FeatureStore, output: Path | None = None, *, slices: str
         return _write(store, path, folder, slices)
 
 
-def _write(store: FeatureStore, path: Path, folder: Path, slices: str | Path | None) -> Path:
+def _write(store: Store, path: Path, folder: Path, slices: str | Path | None) -> Path:
     from jinja2 import Environment, StrictUndefined
 
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
@@ -91,11 +92,11 @@ def _write(store: FeatureStore, path: Path, folder: Path, slices: str | Path | N
 class _Report:
     """What the page shows; `pngs` has every figure by name, once `gathered`."""
 
-    def __init__(self, store: FeatureStore, columns: Any) -> None:
-        self.store, self.columns, self.pngs = store, columns, {}  # type: FeatureStore, Any, dict[str, bytes]
+    def __init__(self, store: Store, columns: Any) -> None:
+        self.store, self.columns, self.pngs = store, columns, dict[str, bytes]()
         self.album = Album(store.layout)
         self.runs = run_selection.ordered(
-            store.sql("from runs").to_dicts(), run_selection.answering(store.layout, asked_of(store.database))
+            sql(store.database, "from runs").to_dicts(), run_selection.answering(store.layout, asked_of(store.database))
         )
         self._said: dict[str, list[dict[str, Any]]] = {}
 
@@ -133,7 +134,9 @@ class _Report:
 
     def _counts(self) -> dict[str, str]:
         names = ("users", "photos", "swipes")
-        counts = self.store.sql("select " + ", ".join(f"(select count(*) from {name}) as {name}" for name in names))
+        counts = sql(
+            self.store.database, "select " + ", ".join(f"(select count(*) from {name}) as {name}" for name in names)
+        )
         return {name: f"{n:,}" for name, n in zip(names, counts.row(0), strict=True)}
 
     def _heat(self, pairs: list[Pair]) -> str | None:
@@ -197,8 +200,8 @@ class _Report:
     def _map(self) -> dict[str, Any] | None:
         from photogenic.features.vectors.reader import opened
 
-        encoders = self.store.sql("select encoder from embeddings order by input, encoder").to_series().to_list()
-        known = {row["photo_id"]: row for row in self.store.sql(photo_selection.query("mapped")).to_dicts()}
+        encoders = self._encoders()
+        known = {row["photo_id"]: row for row in sql(self.store.database, photo_selection.query("mapped")).to_dicts()}
         made: dict[str, tuple[Any, list[float | None]]] = {}
         ids: dict[str, list[str]] = {}
         for encoder in encoders:
@@ -241,17 +244,22 @@ class _Report:
 
     def _alike(self) -> dict[str, Any] | None:
         """For photos in the middle of the field: popular ones of others that look like them."""
-        encoders = self.store.sql("select encoder from embeddings order by input, encoder").to_series().to_list()
+        encoders = self._encoders()
         if not encoders:
             return None
-        rows = []
-        for query in self.store.sql(photo_selection.query("median_photos")).to_dicts()[:QUERIES]:
+        with Searcher(self.store) as searcher:
+            rows = list(self._answers(searcher, encoders[0]))
+        return {"encoder": encoders[0], "rows": rows} if rows else None
+
+    def _answers(self, searcher: Searcher, encoder: str) -> Iterator[dict[str, Any]]:
+        """A photo beside popular ones that look like it."""
+        for query in sql(self.store.database, photo_selection.query("median_photos")).to_dicts()[:QUERIES]:
             owner = query["user_id"].replace("'", "''")
             try:
-                found = self.store.similar(
+                found = searcher.similar(
                     query["photo_id"],
                     k=photo_selection.COLUMNS - 1,
-                    encoder=encoders[0],
+                    encoder=encoder,
                     popular=True,
                     where=f"source = 'swipes' and weight >= 20 and user_id <> '{owner}'",
                 ).to_dicts()
@@ -260,11 +268,13 @@ class _Report:
             digests = self._digests([row["photo_id"] for row in found])
             cards = self.album.cards([row | {"sha256": digests.get(row["photo_id"])} for row in found])
             if cards and (own := self.album.cards([query])):
-                rows.append({"query": own[0], "found": cards})
-        return {"encoder": encoders[0], "rows": rows} if rows else None
+                yield {"query": own[0], "found": cards}
+
+    def _encoders(self) -> list[str]:
+        return sql(self.store.database, "select encoder from embeddings order by input, encoder").to_series().to_list()
 
     def _digests(self, photo_ids: list[str]) -> dict[str, str]:
-        known = self.store.sql("select photo_id, sha256 from photos where sha256 is not null")
+        known = sql(self.store.database, "select photo_id, sha256 from photos where sha256 is not null")
         return dict(known.filter(known["photo_id"].is_in(photo_ids)).iter_rows())
 
     def _test(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:

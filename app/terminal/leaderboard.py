@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from photogenic.app.terminal.output import Format, Table, show
 
 if TYPE_CHECKING:
-    from photogenic.models.evaluation.comparison import Contest
+    from photogenic.models.evaluation.comparison import HeadComparison
     from photogenic.models.evaluation.gender_table import Pair
     from photogenic.models.evaluation.leaderboard import Cell, Figure, Leaderboard
     from photogenic.models.evaluation.leaderboard import Table as Ranking
@@ -36,8 +36,8 @@ def print_leaderboard(board: Leaderboard, pairs: Sequence[Pair], form: Format) -
         _print_figures(table)
         if any(cell is not None and cell.r2 is not None for row in table.rows for cell in row.cells):
             _print_explained(table)
-    for contest in board.contests:
-        _print_contest(contest)
+    for found in board.comparisons:
+        _print_comparison(found)
     _print_slices(board)
 
 
@@ -87,11 +87,11 @@ def _print_explained(table: Ranking) -> None:
     print()
 
 
-def _print_contest(contest: Contest) -> None:
+def _print_comparison(found: HeadComparison) -> None:
     """What dev prefers against all others, on test."""
-    if len(contest.rivals) < 2:
+    if len(found.comparisons) < 2:
         return
-    winner = contest.winner
+    winner = found.winner
     rows = [
         (
             rival.encoder,
@@ -103,17 +103,17 @@ def _print_contest(contest: Contest) -> None:
             _between(*rival.ratio[1:]),
             rival.verdict,
         )
-        for rival in contest.rivals
+        for rival in found.comparisons
     ]
     columns = ("against", "head", "photos", "its figure", "theirs", "error / theirs", "95 %", "surely")
-    title = f"{contest.target}, {SETUPS[contest.setup]}: dev prefers {winner.encoder} {winner.head}. On test, pairwise"
+    title = f"{found.target}, {SETUPS[found.setup]}: dev prefers {winner.encoder} {winner.head}. On test, pairwise"
     show(Table(columns, rows), title=title)
     print()
 
 
 def _print_slices(board: Leaderboard) -> None:
     """How the winners treat groups of people, and a warning of every head that treats one much worse."""
-    winners = {contest.winner.run_id for contest in board.contests}
+    winners = {found.winner.run_id for found in board.comparisons}
     rows = [
         (
             run.target,

@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SUPPRESSION", "BlazeFace", "Box", "serve"]
+from photogenic.features.faces.settings import SUPPRESSION
 
-SUPPRESSION = 0.3
-"""Boxes that overlap more than this are one face."""
+__all__ = ["BlazeFace", "Box", "serve"]
 
 Box = tuple[float, float, float, float, float, list[tuple[float, float]]]
 """x, y, width and height in pixels, the confidence, and the keypoints as shares of width and height."""

@@ -11,22 +11,21 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import hashlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photogenic.features.encoders import weights
-from photogenic.features.faces.blazeface import SUPPRESSION, Box
+from photogenic.features.faces.blazeface import Box
 from photogenic.features.faces.detector_process import DetectorProcess
+from photogenic.features.faces.settings import FLOOR, FaceSettings
 from photogenic.features.images.resize import resized
-from photogenic.warehouse import InputError, MissingPartError, StoreError
-from photogenic.warehouse.option_ranges import check
+from photogenic.warehouse import MissingPartError, StoreError
 from photogenic.warehouse.processes.child import ChildDiedError
 
 if TYPE_CHECKING:
@@ -44,44 +43,8 @@ __all__ = [
     "require_libraries",
 ]
 
-FLOOR = 0.5
-"""The confidence at which BlazeFace was tuned; what scores less is seldom a face."""
-
 LONGEST = 32_766
 """Pixels of a side: OpenCV counts them in 16 bits, and aborts the process at one more."""
-
-
-@dataclass(frozen=True, slots=True)
-class FaceSettings:
-    """Which faces count.
-
-    Attributes:
-        model: `short` for portraits and selfies (within 2 m), `full` for small faces in wide pictures.
-        confidence: faces that score less do not count, 0 to 1.
-    """
-
-    model: Literal["short", "full"] = "short"
-    confidence: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.model not in ("short", "full"):
-            raise InputError(f"No face model is called {self.model!r}.", "short or full", "--face-model short")
-        check(face_confidence=self.confidence)
-
-    @property
-    def floor(self) -> float:
-        """The threshold at which the detector itself runs."""
-        return min(self.confidence, FLOOR)
-
-    @property
-    def weights(self) -> weights.Weights:
-        return weights.weights(f"blazeface_{self.model}")
-
-    @property
-    def digest(self) -> str:
-        """Names everything that decides which faces are found, in 16 hex digits."""
-        text = f"blazeface 1 {self.weights.sha256} {self.floor:g} {SUPPRESSION:g}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
         raise AuditError(
             f"The smallest index of {n:,} x {dim} vectors of {encoder}, {kind}, takes {size / 1e6:.0f} MB.",
             f"at most {memory / 1e6:.0f} MB",
-            f"features build --only index --memory {size // 10**6 + 1}MB",
+            f"features build --only index --index-memory {size // 10**6 + 1}MB",
         )
     with (
         store.progress.stage(f"index {encoder}", n, "photos") as advance,
@@ -220,7 +220,7 @@ def _remedy(kind: str, n: int, dim: int, reached: float) -> str:
     if ",PQ" not in kind:
         return f"features build --only index {lower}"
     enough = ivf_bytes(kind_for(n, dim), n, dim) // 10**6 + 1
-    return f"features build --only index --memory {enough}MB, or {lower}"
+    return f"features build --only index --index-memory {enough}MB, or {lower}"
 
 
 def _p50_ms(X: NDArray[np.float32], ivf: IvfIndex | None, metric: Metric) -> float:

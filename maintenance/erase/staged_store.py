@@ -77,7 +77,7 @@ def prepare(store: Store, journal: Journal) -> Journal:
         advance(1)
         _link_untouched(layout, work)
         update_likeness(staged, [made.encoder for made in index.manifests(work)])
-        tell(shadow, work)
+        tell(staged)
         advance(1)
         shadow.compact()
         folders |= {str(path.relative_to(work.root)) for path in work.faces.glob("*/")}

@@ -13,8 +13,8 @@ import numpy as np
 from photogenic import sql
 from photogenic.features.encoders.finetuned import run_of
 from photogenic.models.data.samples import SPLITS, Samples
-from photogenic.models.data.split import Origins
-from photogenic.models.data.split_config import Division
+from photogenic.models.data.split import Groups
+from photogenic.models.data.split_config import SplitConfig
 from photogenic.warehouse import StoreError
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ SUSPICIOUS = 0.999
 """Correlation of one number of a vector with the label, from which on the vector holds the label."""
 
 
-def audit(samples: Samples, origins: Origins, division: Division, *, known_duplicates: bool) -> dict[str, Any]:
+def audit(samples: Samples, groups: Groups, division: SplitConfig, *, known_duplicates: bool) -> dict[str, Any]:
     """What train, dev and test have in common.
 
     Args:
         samples: divided.
-        origins: of the same photos in the same order.
+        groups: of the same photos in the same order.
         division: that they went through.
         known_duplicates: whether near-duplicates were ever looked for.
 
@@ -45,7 +45,7 @@ def audit(samples: Samples, origins: Origins, division: Division, *, known_dupli
         StoreError: the division leaks.
     """
     found: dict[str, Any] = {"division": division.name, "near_duplicates": "known" if known_duplicates else "unknown"}
-    for kind, values in origins.links.items():
+    for kind, values in groups.links.items():
         found[{"user": "users", "bytes": "bytes", "cluster": "clusters"}[kind]] = _shared(values, samples.split)
     train, test = samples.part("train"), samples.part("test")
     seen = {row.tobytes() for row in train.X}
@@ -53,7 +53,7 @@ def audit(samples: Samples, origins: Origins, division: Division, *, known_dupli
     found["vectors"] = sum(row.tobytes() in seen for row in others) if samples.X.shape[1] else 0
     found["strongest_number"] = _strongest(test)
     if division.by_time:
-        times = {split: origins.shown_at[samples.split == split] for split in ("train", "test")}
+        times = {split: groups.shown_at[samples.split == split] for split in ("train", "test")}
         found["later"] = bool(times["train"].max() < times["test"].min())
     leaks = {kind: found[kind] for kind in ("users", "bytes", "clusters") if found[kind]}
     if found["strongest_number"] > SUSPICIOUS:
@@ -68,7 +68,7 @@ def audit(samples: Samples, origins: Origins, division: Division, *, known_dupli
 
 
 def check_tuned(
-    database: Database, encoder: str, samples: Samples, origins: Origins, *, besides: str | None = None
+    database: Database, encoder: str, samples: Samples, groups: Groups, *, besides: str | None = None
 ) -> None:
     """Refuse to test an encoder on photos that it was fine-tuned on, or on photos of the same people.
 
@@ -76,7 +76,7 @@ def check_tuned(
         database: whose `predictions` say which photos each run learnt from.
         encoder: names, joined by `+`.
         samples: divided.
-        origins: of the same photos in the same order.
+        groups: of the same photos in the same order.
         besides: a run that is not published yet, since it is being judged with its own division.
 
     Raises:
@@ -95,7 +95,7 @@ def check_tuned(
                 "the same features finetune again: it goes on from where it stopped",
             )
         learnt = np.isin(samples.photo_ids, [photo_id for (photo_id,) in rows])
-        known = np.isin(origins.group, origins.group[learnt]) & (samples.split == "test")
+        known = np.isin(groups.group, groups.group[learnt]) & (samples.split == "test")
         if known.any():
             raise StoreError(
                 f"{int(known.sum())} of {int(np.sum(samples.split == 'test'))} photos of test are, or share a person "

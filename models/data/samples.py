@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from photogenic.features.vectors.training_set import training_set
 from photogenic.models.data.array_types import Array, Strings
 from photogenic.models.data.targets import Target
 
 if TYPE_CHECKING:
-    from photogenic.store import FeatureStore
-    from photogenic.warehouse import Layout
+    from photogenic.warehouse import Layout, Store
 
 __all__ = ["SPLITS", "Samples", "Standardisation", "gather", "read_vectors", "with_mirrors"]
 
@@ -83,7 +83,7 @@ class Standardisation:
         return np.asarray((X - self.mean) / self.scale, np.float32)
 
 
-def gather(store: FeatureStore, target: Target, encoder: str, setup: str, *, flip: bool = False) -> Samples:
+def gather(store: Store, target: Target, encoder: str, setup: str, *, flip: bool = False) -> Samples:
     """The rows of the store for one experiment. An encoder `a+b` keeps the photos that have both vectors.
 
     Args:
@@ -96,7 +96,7 @@ def gather(store: FeatureStore, target: Target, encoder: str, setup: str, *, fli
     Raises:
         StoreError: no labels, or no vectors of an encoder.
     """
-    found = store.training_set(target.name, encoder=encoder, setup=setup, flip=flip)  # type: ignore[arg-type]
+    found = training_set(store, target.name, encoder=encoder, setup=setup, flip=flip)  # type: ignore[arg-type]
     return Samples(
         photo_ids=np.asarray(found.photo_ids, np.str_),
         user_ids=np.asarray(found.user_ids, np.str_),

@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 
 from photogenic.models.data.array_types import Strings
 from photogenic.models.data.samples import SPLITS, Samples
-from photogenic.models.data.split_config import SHARES, STORED, Division
+from photogenic.models.data.split_config import DEFAULT_SPLIT, SHARES, SplitConfig
 from photogenic.warehouse import InputError
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Origins", "divide"]
+__all__ = ["Groups", "make_split"]
 
 
 @dataclass(frozen=True, slots=True)
-class Origins:
+class Groups:
     """Of each photo, in the order of the samples that are divided.
 
     Attributes:
@@ -49,7 +49,7 @@ class Origins:
     shown_at: NDArray[np.datetime64]
 
     @classmethod
-    def of(cls, photo_ids: Strings, rows: pl.DataFrame) -> Origins:
+    def of(cls, photo_ids: Strings, rows: pl.DataFrame) -> Groups:
         """Of `photo_ids`, from the rows of sql/training/origins.sql, which may have more."""
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
@@ -72,19 +72,19 @@ class Origins:
         shown_at = rows["shown_at"].to_numpy().astype("datetime64[us]")
         return cls(np.asarray(group[at], np.int64), name[at], {kind: v[at] for kind, v in links.items()}, shown_at[at])
 
-    def of_photos(self, photo_ids: Strings, kept: Strings) -> Origins:
+    def of_photos(self, photo_ids: Strings, kept: Strings) -> Groups:
         """Of `kept`, in their order; `photo_ids` are those that this speaks of, sorted."""
         at = np.searchsorted(photo_ids, kept)
         links = {kind: values[at] for kind, values in self.links.items()}
-        return Origins(self.group[at], self.name[at], links, self.shown_at[at])
+        return Groups(self.group[at], self.name[at], links, self.shown_at[at])
 
 
-def divide(samples: Samples, origins: Origins, division: Division, setup: str) -> list[Samples]:
+def make_split(samples: Samples, groups: Groups, division: SplitConfig, setup: str) -> list[Samples]:
     """The samples with their split: one answer, or one per fold.
 
     Args:
         samples: with the split of photo_setups.
-        origins: of the same photos in the same order.
+        groups: of the same photos in the same order.
         division: how.
         setup: each is divided independently.
 
@@ -92,16 +92,16 @@ def divide(samples: Samples, origins: Origins, division: Division, setup: str) -
         InputError: the photos cannot be divided by time.
     """
     if division.by_time:
-        return [_by_time(samples, origins, SHARES[division.ratio])]
-    if division == STORED:
-        return [replace(samples, split=_whole(samples, origins))]
+        return [_by_time(samples, groups, SHARES[division.ratio])]
+    if division == DEFAULT_SPLIT:
+        return [replace(samples, split=_whole(samples, groups))]
     salt = setup if division.ratio == "8:1:1" and not division.folds else f"{setup}:{division.name}"
     seed = division.division_seed or 0
-    draws = _draws(origins.name, f"{salt}:{seed}")
+    draws = _draws(groups.name, f"{salt}:{seed}")
     if not division.folds:
         dev, test = SHARES[division.ratio]
         return [replace(samples, split=_cut(draws, dev, test))]
-    n_groups = len(np.unique(origins.group))
+    n_groups = len(np.unique(groups.group))
     if division.folds > n_groups:
         raise InputError(
             f"--folds is {division.folds}, and the {len(samples)} photos of setup {setup} are of {n_groups} people.",
@@ -112,13 +112,13 @@ def divide(samples: Samples, origins: Origins, division: Division, setup: str) -
     return [replace(samples, split=split) for split in _folds(fold, division.folds)]
 
 
-def _whole(samples: Samples, origins: Origins) -> Strings:
+def _whole(samples: Samples, groups: Groups) -> Strings:
     """The stored split; a group that it cuts through goes where its least user is."""
     split = samples.split.copy()
     order = np.argsort(samples.user_ids, kind="stable")
-    _, first = np.unique(origins.group[order], return_index=True)
-    of_group = dict(zip(origins.group[order[first]].tolist(), split[order[first]].tolist(), strict=True))
-    return np.array([of_group[group] for group in origins.group.tolist()], split.dtype)
+    _, first = np.unique(groups.group[order], return_index=True)
+    of_group = dict(zip(groups.group[order[first]].tolist(), split[order[first]].tolist(), strict=True))
+    return np.array([of_group[group] for group in groups.group.tolist()], split.dtype)
 
 
 def _draws(names: Strings, salt: str) -> NDArray[np.float64]:
@@ -142,10 +142,10 @@ def _folds(fold: NDArray[np.int64], n: int) -> Iterator[Strings]:
         yield np.select([fold == k, fold == (k + 1) % n], ["test", "dev"], "train")
 
 
-def _by_time(samples: Samples, origins: Origins, shares: Sequence[float]) -> Samples:
+def _by_time(samples: Samples, groups: Groups, shares: Sequence[float]) -> Samples:
     """Earlier photos train, later ones test; equal instants stay together, on the later side."""
-    known = ~np.isnat(origins.shown_at)
-    times = np.sort(origins.shown_at[known])
+    known = ~np.isnat(groups.shown_at)
+    times = np.sort(groups.shown_at[known])
     if not len(times) or times[0] == times[-1]:
         raise InputError(
             "These photos were all first seen at one instant, or nobody knows when.",
@@ -154,8 +154,8 @@ def _by_time(samples: Samples, origins: Origins, shares: Sequence[float]) -> Sam
         )
     part = np.zeros(len(samples), np.int64)
     for share in shares:
-        part += origins.shown_at >= times[int(share * len(times))]
-    latest = np.full(origins.group.max() + 1, -1)
-    np.maximum.at(latest, origins.group[known], part[known])
-    kept = known & (part == latest[origins.group])
+        part += groups.shown_at >= times[int(share * len(times))]
+    latest = np.full(groups.group.max() + 1, -1)
+    np.maximum.at(latest, groups.group[known], part[known])
+    kept = known & (part == latest[groups.group])
     return replace(samples, split=np.array(SPLITS)[part]).rows(kept)

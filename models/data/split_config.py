@@ -3,36 +3,46 @@
 `models.data.split` does it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from photogenic.warehouse import InputError
+from photogenic.warehouse.option_help import Help
 from photogenic.warehouse.option_ranges import check
 
-__all__ = ["SHARES", "STORED", "Division"]
+__all__ = ["DEFAULT_SPLIT", "SHARES", "SplitConfig"]
 
 SHARES = {"8:1:1": (0.8, 0.9), "3:1": (0.675, 0.75)}
 """Where dev begins and where test begins."""
 
 
 @dataclass(frozen=True, slots=True)
-class Division:
+class SplitConfig:
     """How photos are divided into train, dev and test.
 
-    Attributes:
-        ratio: 8:1:1, or 3:1 with a tenth of train as dev.
-        by_time: test on the newest photos; otherwise groups are drawn.
-        folds: at least 3, and every photo is in test once, predicted by a head that was trained without it; 0: none.
-        division_seed: another number, another division.
-            None: 8:1:1 is that of photo_setups, others are of seed 0.
+    Raises:
+        InputError: a ratio or a number of folds that cannot be.
     """
 
-    ratio: Literal["8:1:1", "3:1"] = "8:1:1"
-    by_time: bool = False
-    folds: int = 0
-    division_seed: int | None = None
+    ratio: Annotated[
+        Literal["8:1:1", "3:1"],
+        Help("Sizes of train, dev and test: 8:1:1, or 3:1 of train and test, with a tenth of train as dev."),
+    ] = "8:1:1"
+    by_time: Annotated[bool, Help("Test on the newest photos. Otherwise groups of photos are drawn.")] = False
+    folds: Annotated[
+        int,
+        Help(
+            "Number of folds, at least 3. Every photo is then in test once, and is predicted by a head that did not "
+            "learn from it. 0: no folds."
+        ),
+    ] = 0
+    division_seed: Annotated[
+        int | None,
+        Help(
+            "Seed of the division; another number makes another one. Default: 8:1:1 as in photo_setups, other "
+            "divisions of seed 0."
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.ratio not in SHARES:
@@ -50,4 +60,4 @@ class Division:
         return kind + (" by time" if self.by_time else "") + seeded
 
 
-STORED = Division()
+DEFAULT_SPLIT = SplitConfig()

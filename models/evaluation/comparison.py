@@ -15,10 +15,10 @@ import numpy as np
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.targets import Target
 from photogenic.models.evaluation.metrics import bootstrap, interval
-from photogenic.models.evaluation.predictions import Judged
+from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.wilson import per_user, sign_test
 
-__all__ = ["Contest", "Entry", "Rival", "contest"]
+__all__ = ["Comparison", "Entry", "HeadComparison", "compare_heads"]
 
 SURE = 0.05
 """Of the sign test."""
@@ -26,17 +26,17 @@ SURE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A run in the contest. `dev` is its figure on dev; `judged` what it says of test."""
+    """A run that is compared. `dev` is its figure on dev; `predictions` are those of test."""
 
     run_id: str
     encoder: str
     head: str
     dev: float
-    judged: Judged
+    predictions: Predictions
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class Comparison:
     """The winner against one other.
 
     Attributes:
@@ -66,19 +66,19 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class HeadComparison:
     """Of one target and setup: what dev prefers, and how it stands against the best constant and all others."""
 
     target: str
     setup: str
     winner: Entry
-    rivals: list[Rival]
+    comparisons: list[Comparison]
 
 
-def contest(target: Target, setup: str, entries: Sequence[Entry], *, seed: int = 0) -> Contest:
+def compare_heads(target: Target, setup: str, entries: Sequence[Entry], *, seed: int = 0) -> HeadComparison:
     """The entry that dev prefers against the best constant and every other entry, best on dev first.
 
-    Entries that were judged on none of its photos, as of a store that has changed since, are no rivals.
+    Entries that were judged on none of its photos, as of a store that has changed since, are left out.
 
     Args:
         target: decides what an error is.
@@ -89,22 +89,22 @@ def contest(target: Target, setup: str, entries: Sequence[Entry], *, seed: int =
     sign = -1 if target.higher_is_better else 1
     ordered = sorted(entries, key=lambda entry: (sign * entry.dev, entry.run_id))
     winner = ordered[0]
-    nobody = Entry("", "best constant", "", 0.0, _constant(winner.judged))
-    return Contest(
+    nobody = Entry("", "best constant", "", 0.0, _constant(winner.predictions))
+    return HeadComparison(
         target.name,
         setup,
         winner,
         [
-            _against(target, winner.judged, rival, seed)
+            _against(target, winner.predictions, rival, seed)
             for rival in (nobody, *ordered[1:])
-            if np.isin(rival.judged.photo_ids, winner.judged.photo_ids).any()
+            if np.isin(rival.predictions.photo_ids, winner.predictions.photo_ids).any()
         ],
     )
 
 
-def _against(target: Target, own: Judged, rival: Entry, seed: int) -> Rival:
-    _, i, j = np.intersect1d(own.photo_ids, rival.judged.photo_ids, assume_unique=True, return_indices=True)
-    ours, theirs = _wrong(target, own)[i], _wrong(target, rival.judged)[j]
+def _against(target: Target, own: Predictions, rival: Entry, seed: int) -> Comparison:
+    _, i, j = np.intersect1d(own.photo_ids, rival.predictions.photo_ids, assume_unique=True, return_indices=True)
+    ours, theirs = _wrong(target, own)[i], _wrong(target, rival.predictions)[j]
     weight = own.weight[i].astype(np.float64)
     sums = per_user(np.stack([weight, weight * ours, weight * theirs], 1), own.user_ids[i])
     n, a, b = sums.sum(0)
@@ -120,7 +120,7 @@ def _against(target: Target, own: Judged, rival: Entry, seed: int) -> Rival:
         if target.metric == "mse" or sign_test(better, worse) < SURE:
             verdict = "less" if low > 0 else "more"
     figures = [1 - error / n if target.higher_is_better else error / n for error in (a, b)]
-    return Rival(
+    return Comparison(
         rival.run_id,
         rival.encoder,
         rival.head,
@@ -133,11 +133,11 @@ def _against(target: Target, own: Judged, rival: Entry, seed: int) -> Rival:
     )
 
 
-def _wrong(target: Target, judged: Judged) -> Array:
+def _wrong(target: Target, predictions: Predictions) -> Array:
     """Squared errors, or 1 where the answer is wrong."""
-    y, p = judged.y.astype(np.float64), judged.p.astype(np.float64)
+    y, p = predictions.y.astype(np.float64), predictions.p.astype(np.float64)
     return np.asarray((y - p) ** 2 if target.metric == "mse" else (p >= 0.5) != (y == 1), np.float64)
 
 
-def _constant(judged: Judged) -> Judged:
-    return replace(judged, p=judged.constant)
+def _constant(predictions: Predictions) -> Predictions:
+    return replace(predictions, p=predictions.constant)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from photogenic.models.data.split_config import STORED
+from photogenic.models.data.split_config import DEFAULT_SPLIT
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.evaluation.wilson import wilson
 from photogenic.warehouse import InputError
@@ -24,7 +24,7 @@ from photogenic.warehouse.duckdb_store.query import sql
 if TYPE_CHECKING:
     import polars as pl
 
-    from photogenic.models.evaluation.comparison import Contest
+    from photogenic.models.evaluation.comparison import HeadComparison
     from photogenic.models.evaluation.slices import Slice
     from photogenic.models.runs.run_store import Run
     from photogenic.warehouse import Database
@@ -124,14 +124,14 @@ class Leaderboard:
         frame: one row per run, best on dev first within its target and setup.
         tables: of each target.
         n_trained: how many runs the call that returned this has trained; the others were there.
-        contests: of each target and setup, which run wins and by how much; of the call that trained them.
+        comparisons: of each target and setup, which run wins and by how much; of the call that trained them.
         slices: of each run, how it fares on groups of people; likewise.
     """
 
     frame: pl.DataFrame
     tables: list[Table]
     n_trained: int = 0
-    contests: Sequence[Contest] = ()
+    comparisons: Sequence[HeadComparison] = ()
     slices: Sequence[tuple[Run, Slice]] = ()
 
 
@@ -160,7 +160,7 @@ def unpacked(row: Mapping[str, Any]) -> dict[str, Any]:
         **row,
         "results": results,
         "hyperparameters": chosen,
-        "division": chosen.get("division", STORED.name),
+        "division": chosen.get("division", DEFAULT_SPLIT.name),
         "interval": _interval(row, results, "metric", "test"),
     }
 
@@ -202,14 +202,14 @@ def _rank(run: dict[str, Any]) -> tuple[int, str, bool, str, float, str]:
     target = TARGETS[run["target"]]
     dev = float("inf") if run["dev"] is None else run["dev"]
     place = list(TARGETS).index(target.name)
-    other = run["division"] != STORED.name
+    other = run["division"] != DEFAULT_SPLIT.name
     return place, run["setup"], other, run["division"], -dev if target.higher_is_better else dev, run["run_id"]
 
 
 def _table(target: str, found: Sequence[dict[str, Any]]) -> Table:
     own = [run for run in found if run["target"] == target]
     divisions = {run["division"] for run in own}
-    division = STORED.name if STORED.name in divisions else own[-1]["division"]
+    division = DEFAULT_SPLIT.name if DEFAULT_SPLIT.name in divisions else own[-1]["division"]
     newest = {(r["encoder"], r["head"], r["setup"]): r for r in own if r["division"] == division}
     published = PUBLISHED_FIGURES.get(target, {})
     lines = dict.fromkeys((encoder, head) for encoder, head, _ in newest)

@@ -16,7 +16,17 @@ from photogenic.models.data.array_types import Array, Strings
 from photogenic.models.data.targets import Target
 from photogenic.models.evaluation.wilson import per_user, voices, wilson
 
-__all__ = ["bootstrap", "interval", "judge", "log_loss", "mse", "noise_floor", "per_user", "rank_correlation"]
+__all__ = [
+    "bootstrap",
+    "evaluate",
+    "interval",
+    "log_loss",
+    "loss_of",
+    "mse",
+    "noise_floor",
+    "per_user",
+    "rank_correlation",
+]
 
 DRAWS = 2000
 RANK_DRAWS = 1000
@@ -34,6 +44,11 @@ def log_loss(y: Array, p: Array, weight: Array) -> float:
     return float(np.average(-(y * np.log(p) + (1 - y) * np.log(1 - p)), weights=weight))
 
 
+def loss_of(target: Target, y: Array, p: Array, weight: Array) -> float:
+    """The weighted mean loss that the target is trained on."""
+    return (mse if target.loss == "mse" else log_loss)(y, p, weight)
+
+
 def noise_floor(y: Array, n: Array) -> float:
     """The error that no model of the photo can beat, since each ratio stands on finitely many swipes.
 
@@ -49,7 +64,7 @@ def noise_floor(y: Array, n: Array) -> float:
     return float(np.average(y * (1 - y) / (n - 1), weights=n))
 
 
-def judge(
+def evaluate(
     target: Target,
     y: Array,
     p: Array,

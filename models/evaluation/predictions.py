@@ -1,4 +1,4 @@
-"""Predictions beside labels: what figures, slices and contests are made of."""
+"""Predictions beside labels: what figures, slices and comparisons are made of."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from photogenic.models.data.array_types import Array, Strings
 
-__all__ = ["Judged"]
+__all__ = ["Predictions"]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Predictions:
     """What a run says of photos that it was not trained on, each once.
 
     Attributes:

@@ -17,7 +17,7 @@ import numpy as np
 from photogenic.models.data.array_types import Strings
 from photogenic.models.data.targets import Target
 from photogenic.models.evaluation.metrics import bootstrap, interval, rank_correlation
-from photogenic.models.evaluation.predictions import Judged
+from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.wilson import per_user, voices, wilson
 from photogenic.warehouse import InputError
 
@@ -71,7 +71,7 @@ def by_value(
     target: Target,
     column: str,
     values: Strings,
-    judged: Judged,
+    predictions: Predictions,
     *,
     seed: int = 0,
 ) -> list[Slice]:
@@ -81,14 +81,14 @@ def by_value(
         target: decides what an error is.
         column: its name.
         values: of each photo, (n,).
-        judged: the photos.
+        predictions: of the photos, beside their labels.
         seed: of the bootstrap.
     """
     names, counts = np.unique(values, return_counts=True)
     if len(names) < 2:
         return []
-    y, p, weight = (np.asarray(array, np.float64) for array in (judged.y, judged.p, judged.weight))
-    users = judged.user_ids
+    y, p, weight = (np.asarray(array, np.float64) for array in (predictions.y, predictions.p, predictions.weight))
+    users = predictions.user_ids
     wrong = (y - p) ** 2 if target.metric == "mse" else ((p >= 0.5) != (y == 1)).astype(np.float64)
     found = []
     for name in names[np.argsort(-counts, kind="stable")].tolist():

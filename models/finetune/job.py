@@ -18,20 +18,19 @@ from photogenic.features.encoders.finetuned import base_encoder, publish_encoder
 from photogenic.features.vectors.training_set import labelled
 from photogenic.models.data.array_types import Strings
 from photogenic.models.data.samples import Samples
-from photogenic.models.data.split_config import Division
+from photogenic.models.data.split_config import SplitConfig
 from photogenic.models.data.targets import Target
-from photogenic.models.experiment import divided, origins_of
+from photogenic.models.experiment import groups_of, split_samples
 from photogenic.models.finetune import checkpoints
-from photogenic.models.finetune.loop import Lesson, descend
+from photogenic.models.finetune.loop import FinetuneData, train_loop
 from photogenic.models.finetune.recipes import Recipe
-from photogenic.models.heads.fit_mlp import Fitted
+from photogenic.models.heads.base import Fitted
 from photogenic.models.heads.model import Model
 from photogenic.models.runs import run_store
-from photogenic.warehouse import InputError, Progress, WeightsError
+from photogenic.warehouse import InputError, Store, WeightsError
 
 if TYPE_CHECKING:
     from photogenic.features.encoders.base import Encoder
-    from photogenic.store import FeatureStore
 
 __all__ = ["HEAD", "Tuning"]
 
@@ -58,7 +57,7 @@ class Tuning:
     backbone: str
     target: Target
     setup: str
-    division: Division
+    division: SplitConfig
     start: Encoder
     published: Path | None
     samples: Samples
@@ -70,12 +69,12 @@ class Tuning:
     @classmethod
     def of(
         cls,
-        store: FeatureStore,
+        store: Store,
         backbone: str,
         target: Target,
         setup: str,
         *,
-        division: Division,
+        division: SplitConfig,
         recipe: Recipe,
         random_weights: bool,
         seed: int,
@@ -90,11 +89,11 @@ class Tuning:
         start = base_encoder(backbone)
         published = None if random_weights else _published(start)
         samples, sha256s = _gather(store, target, setup)
-        (part,), audits = divided(
+        (part,), audits = split_samples(
             store,
             target,
             samples,
-            origins_of(store, setup, samples),
+            groups_of(store, setup, samples),
             setup=setup,
             division=division,
             what=f"for {backbone}",
@@ -127,29 +126,29 @@ class Tuning:
         """Of the weights it begins with; empty: they are drawn."""
         return "" if self.published is None else self.start.backbone.weights_sha256()
 
-    def fit(self, store: FeatureStore, *, device: str | None, progress: Progress) -> Fitted:
-        """Cut, descend, keep: the network in the run's folder is an encoder afterwards; the head on its vectors.
+    def fit(self, store: Store, *, device: str | None) -> Fitted:
+        """Cut, train_loop, keep: the network in the run's folder is an encoder afterwards; the head on its vectors.
 
         Goes on from where an earlier call was killed.
         """
         import torch
 
         folder, n_threads = store.layout.models / self.run_id, store.database.settings.threads
-        lesson = self._lesson(store, folder / "work", n_threads, progress)
+        data = self._data(store, folder / "work", n_threads)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = trainable(self.backbone, self.published)
         before = torch.get_num_threads()
         torch.set_num_threads(n_threads)
         try:
-            end = descend(
-                lesson,
+            end = train_loop(
+                data,
                 network,
                 self.recipe,
                 folder / "checkpoint",
                 seed=self.seed,
                 device=choose(device),
-                progress=progress,
+                progress=store.progress,
             )
         finally:
             torch.set_num_threads(before)
@@ -177,12 +176,12 @@ class Tuning:
             results={"curve": end.curve},
         )
 
-    def tidy(self, store: FeatureStore) -> None:
+    def tidy(self, store: Store) -> None:
         """Remove what a finished run needs no more: pictures and checkpoints."""
         for name in ("work", "checkpoint"):
             shutil.rmtree(store.layout.models / self.run_id / name, ignore_errors=True)
 
-    def _lesson(self, store: FeatureStore, folder: Path, n_threads: int, progress: Progress) -> Lesson:
+    def _data(self, store: Store, folder: Path, n_threads: int) -> FinetuneData:
         cut = {}
         for split in ("train", "dev"):
             pictures, sound = cut_pictures(
@@ -192,15 +191,15 @@ class Tuning:
                 self.start.backbone,
                 roomy=split == "train",
                 n_threads=n_threads,
-                progress=progress,
+                progress=store.progress,
             )
             if not sound.all():
-                progress.note(f"{int(np.sum(~sound))} pictures of {split} cannot be decoded: left out.")
+                store.progress.note(f"{int(np.sum(~sound))} pictures of {split} cannot be decoded: left out.")
             if not sound.any():
                 raise InputError(f"No picture of {split} can be decoded.", "pictures", "features doctor --thorough")
             cut[split] = pictures, np.flatnonzero(sound), self.samples.part(split).rows(sound)
         (pictures, places, train), (dev_pictures, dev_places, dev) = cut["train"], cut["dev"]
-        return Lesson(
+        return FinetuneData(
             self.target,
             pictures,
             places,
@@ -229,7 +228,7 @@ def _published(start: Encoder) -> Path:
         raise WeightsError(error.what, error.expected, f"{error.remedy}; or start anew: --random-weights") from error
 
 
-def _gather(store: FeatureStore, target: Target, setup: str) -> tuple[Samples, Strings]:
+def _gather(store: Store, target: Target, setup: str) -> tuple[Samples, Strings]:
     """Labelled photos with bytes, without vectors; and the digest of each one's bytes."""
     rows = labelled(store.database, target.name, setup)  # type: ignore[arg-type]
     held = photo_bytes(store.database).filter(status="ok").drop("status")

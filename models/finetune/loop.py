@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
     from photogenic.features.encoders.base import Backbone
 
-__all__ = ["Lesson", "descend", "parts_of"]
+__all__ = ["FinetuneData", "parts_of", "train_loop"]
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class FinetuneData:
     """What is learnt from, and what decides.
 
     Attributes:
@@ -68,13 +68,20 @@ class Lesson:
     drawn: bool
 
 
-def descend(
-    lesson: Lesson, network: nn.Module, recipe: Recipe, folder: Path, *, seed: int, device: Device, progress: Progress
+def train_loop(
+    data: FinetuneData,
+    network: nn.Module,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    seed: int,
+    device: Device,
+    progress: Progress,
 ) -> Checkpoint:
     """Train `network` and a new last layer; the checkpoint at the end, whose best file holds what dev liked best.
 
     Args:
-        lesson: pictures and labels.
+        data: pictures and labels.
         network: batch normalisation apart, its classifier cut off.
         recipe: settled.
         folder: of checkpoints, and below it of TensorBoard's events; what is there already is gone on from.
@@ -84,7 +91,7 @@ def descend(
     """
     import torch
 
-    module = _with_head(network, lesson, recipe, seed)
+    module = _with_head(network, data, recipe, seed)
     module.to(device.name, memory_format=torch.channels_last)  # type: ignore[call-overload]
     parts = parts_of(module)
     optimiser = _optimiser(recipe, parts)
@@ -97,12 +104,12 @@ def descend(
             scaler.load_state_dict(at.scale)
     else:
         at = Checkpoint(0, [], 0, {}, 0, {})
-    scale, telling = lesson.weight.mean(), max(recipe.iterations // 1000, 1)
+    scale, telling = data.weight.mean(), max(recipe.iterations // 1000, 1)
     steps = range(recipe.iterations if at.done else at.step, recipe.iterations)
-    stage = progress.stage(f"updates of {lesson.backbone.name}", recipe.iterations, "updates")
+    stage = progress.stage(f"updates of {data.backbone.name}", recipe.iterations, "updates")
     with Scalars(folder.with_name("tensorboard"), at.events) as scalars, stage as advance:
         advance(at.step)
-        for step, rows, raw in _batches(lesson, steps, recipe.batch_size, seed):
+        for step, rows, raw in _batches(data, steps, recipe.batch_size, seed):
             generator = torch.Generator().manual_seed(_number(seed, 2, step))
             for group, part in enumerate(parts):
                 for parameter in part:
@@ -110,11 +117,11 @@ def descend(
             for settings in optimiser.param_groups:
                 settings["lr"] = recipe.rate(step, settings["part"])
             x = _sent(raw, device)
-            x = augmented(x, lesson.backbone.size, generator, least_crop=recipe.least_crop, light=recipe.light)
-            y, w = (torch.from_numpy(v[rows].astype(np.float32)).to(device.name) for v in (lesson.y, lesson.weight))
-            _mode(module, training=True, drawn=lesson.drawn)
+            x = augmented(x, data.backbone.size, generator, least_crop=recipe.least_crop, light=recipe.light)
+            y, w = (torch.from_numpy(v[rows].astype(np.float32)).to(device.name) for v in (data.y, data.weight))
+            _mode(module, training=True, drawn=data.drawn)
             with _dropping(_number(seed, 3, step), device), device.precision(training=True):
-                z = module(_normal(x, lesson.backbone))
+                z = module(_normal(x, data.backbone))
             loss = torch.nn.functional.binary_cross_entropy_with_logits(z.float(), y, weight=w / scale)
             optimiser.zero_grad()
             torch.autograd.backward(scaler.scale(loss))
@@ -127,7 +134,7 @@ def descend(
                 scalars.add("loss/train", float(loss.detach()), step + 1)
                 scalars.add("learning_rate", recipe.rate(step, 1), step + 1)
             if (step + 1) % recipe.every == 0 or step + 1 == recipe.iterations:
-                loss_dev = _look(lesson, module, device)
+                loss_dev = _look(data, module, device)
                 scalars.add("loss/dev", loss_dev, step + 1)
                 at = _further(at, step + 1, loss_dev, recipe)
                 at = replace(at, scale=dict(scaler.state_dict()), events=scalars.keep())
@@ -149,14 +156,14 @@ def parts_of(module: nn.Module) -> list[list[torch.nn.Parameter]]:
     return [list(module.get_submodule("output").parameters()), *reversed(found)]
 
 
-def _with_head(network: nn.Module, lesson: Lesson, recipe: Recipe, seed: int) -> nn.Module:
+def _with_head(network: nn.Module, data: FinetuneData, recipe: Recipe, seed: int) -> nn.Module:
     """The network under a new last layer, whose first answer is about the mean of train."""
     import torch
 
     from photogenic.features.encoders.networks.layers import Headed
 
-    whole = Headed(network, lesson.layer, lesson.dim)
-    mean = float(np.clip(np.average(lesson.y, weights=lesson.weight), 1e-3, 1 - 1e-3))
+    whole = Headed(network, data.layer, data.dim)
+    mean = float(np.clip(np.average(data.y, weights=data.weight), 1e-3, 1 - 1e-3))
     generator = torch.Generator().manual_seed(_number(seed, 0, 0))
     with torch.no_grad():
         whole.output.weight.normal_(0, 0.01 if recipe.optimiser == "sgd" else 0.001, generator=generator)
@@ -180,19 +187,19 @@ def _optimiser(recipe: Recipe, parts: Sequence[Sequence[torch.nn.Parameter]]) ->
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
-def _look(lesson: Lesson, module: nn.Module, device: Device) -> float:
+def _look(data: FinetuneData, module: nn.Module, device: Device) -> float:
     """Dev's word on the module as it is now: the target's own loss."""
     import torch
 
-    pictures, y, weight = lesson.dev
+    pictures, y, weight = data.dev
     _mode(module, training=False, drawn=False)
     said = []
     with torch.inference_mode():
         for first in range(0, len(pictures), 64):
             with device.precision(training=True):
-                z = module(_normal(_sent(np.array(pictures[first : first + 64]), device), lesson.backbone))
+                z = module(_normal(_sent(np.array(pictures[first : first + 64]), device), data.backbone))
             said.append(torch.sigmoid(z.float()).cpu().numpy().astype(np.float64))
-    error = mse if lesson.target.loss == "mse" else log_loss
+    error = mse if data.target.loss == "mse" else log_loss
     return error(y, np.concatenate(said), weight)
 
 
@@ -206,10 +213,10 @@ def _further(at: Checkpoint, step: int, loss: float, recipe: Recipe) -> Checkpoi
 
 
 def _batches(
-    lesson: Lesson, steps: Sequence[int], size: int, seed: int
+    data: FinetuneData, steps: Sequence[int], size: int, seed: int
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:
     """(update, rows, their pictures), the next batch read while this one is learnt."""
-    n = len(lesson.places)
+    n = len(data.places)
     per_epoch = max(n // size, 1)  # what is left over has its turn in another epoch
     orders: dict[int, NDArray[np.int64]] = {}
 
@@ -219,7 +226,7 @@ def _batches(
             orders.clear()
             orders[epoch] = np.random.default_rng((seed, 1, epoch)).permutation(n)
         rows = np.sort(orders[epoch][place * size : (place + 1) * size])
-        return step, rows, lesson.pictures[lesson.places[rows]]
+        return step, rows, data.pictures[data.places[rows]]
 
     with ThreadPoolExecutor(1, thread_name_prefix="pictures") as pool:
         coming = None

@@ -5,85 +5,26 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from photogenic.models.data.samples import Samples, Standardisation
 from photogenic.models.data.targets import TARGETS
-from photogenic.models.heads.mlp import WIDTH
+from photogenic.models.heads.base import Fitted
+from photogenic.models.heads.grid import Grid
 from photogenic.models.heads.model import Link, Model
 from photogenic.models.heads.stacked_mlp import Loss, Member
-from photogenic.models.heads.train_stack import PUBLISHED, Schedule, Trained, train_stack
+from photogenic.models.heads.train_stack import Trained, train_stack
 from photogenic.warehouse import Progress, no_progress
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PUBLISHED_GRID", "Fitted", "Grid", "constant", "fit_heads", "small_set_penalty"]
+__all__ = ["constant", "fit_layers"]
 
 _SMALL = 1 << 26
 """Multiplications of a batch's largest product below which one thread is faster than several."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """What dev chooses from, and how each is trained.
-
-    Attributes:
-        learning_rates: of Adam, at the start.
-        penalties: l2 on the weights. None: 0, as published, where photos suffice for the published
-            epochs; on smaller sets `small_set_penalty` competes with it.
-        width: of hidden layers.
-        schedule: batches, updates, decay, patience.
-    """
-
-    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-    penalties: tuple[float, ...] | None = None
-    width: int = WIDTH
-    schedule: Schedule = PUBLISHED
-
-    def penalties_for(self, head: str, loss: Loss, n: int, dim: int) -> tuple[float, ...]:
-        """Of a head on `n` photos of `dim` numbers each."""
-        if self.penalties is not None:
-            return self.penalties
-        return (0.0, small_set_penalty(head, loss, n, dim)) if self.schedule.extends(n) else (0.0,)
-
-
-PUBLISHED_GRID = Grid()
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A head that dev chose.
-
-    Attributes:
-        dev_loss: in the target's loss, not its metric.
-        hyperparameters: what it was made with.
-        results: its learning curve, and what the rest of the grid reached.
-    """
-
-    model: Model
-    dev_loss: float
-    hyperparameters: dict[str, Any]
-    results: dict[str, Any]
-
-
-def small_set_penalty(head: str, loss: Loss, n: int, dim: int) -> float:
-    """The l2 that competes with none where photos are few.
-
-    0fc: ridge regression's own answer. If all `dim` standardised numbers matter alike and the head can
-    explain half of what is to be explained, each weight has a prior variance of (variance of the noise) / dim,
-    and the best l2 is 2 dim / n for squared error, whose noise cancels out, and dim / (n pi^2/3) for
-    cross-entropy, whose noise is logistic.
-
-    Deeper heads have no such theory. With .03, .1, .2, .3, .8 tried on twelve divisions of the rated faces, dev was
-    best on average with .1 for 1fc; for 2fc with .03 (dlib_face) and .1 (efficientnet_lite0).
-    """
-    if head == "0fc":
-        return (2 if loss == "mse" else 3 / math.pi**2) * dim / n
-    return 0.1 if head == "1fc" else 0.05
 
 
 def constant(samples: Samples) -> float:
@@ -91,7 +32,7 @@ def constant(samples: Samples) -> float:
     return float(np.average(samples.y.astype(np.float64), weights=samples.weight))
 
 
-def fit_heads(
+def fit_layers(
     samples: Mapping[str, Samples],
     heads: Sequence[str],
     *,
@@ -125,7 +66,7 @@ def fit_heads(
 def _one_pass(
     samples: Mapping[str, Samples], heads: Sequence[str], *, seed: int, grid: Grid, device: str, progress: Progress
 ) -> dict[tuple[str, str], Fitted]:
-    """As `fit_heads`, for targets of the same photos in the same order."""
+    """As `fit_layers`, for targets of the same photos in the same order."""
     import torch
 
     names, train = list(samples), [rows.part("train") for rows in samples.values()]

@@ -6,6 +6,7 @@ split; leaves of at least five photos for a ratio, of one for a yes or no).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ import numpy as np
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Samples
 from photogenic.models.data.targets import Target
-from photogenic.models.evaluation.metrics import log_loss, mse
-from photogenic.models.heads.fit_mlp import Fitted
+from photogenic.models.evaluation.metrics import loss_of
+from photogenic.models.heads.base import Fitted
 from photogenic.models.heads.model import Model
 
-__all__ = ["TREES", "fit_forest"]
+__all__ = ["TREES", "apply_forest", "fit_forest"]
 
 TREES = 500
 
@@ -40,17 +41,36 @@ def fit_forest(samples: Samples, target: Target, *, seed: int = 0) -> Fitted:
     dim = train.X.shape[1]
     arrays = _rows(forest) | {"mean": np.zeros(dim, np.float32), "scale": np.ones(dim, np.float32)}
     made = Model("forest", "identity", arrays)
-    error = mse if target.loss == "mse" else log_loss
     return Fitted(
         model=made,
-        dev_loss=error(dev.y, made.predict(dev.X), dev.weight),
+        dev_loss=loss_of(target, dev.y, made.predict(dev.X), dev.weight),
         hyperparameters={"seed": seed, "trees": TREES, "max_features": "sqrt", "min_samples_leaf": leaf},
         results={"n_nodes": len(arrays["value"])},
     )
 
 
+def apply_forest(arrays: Mapping[str, Array], X: Array) -> Array:
+    """(n,) means over trees, all photos walking down one tree at a time.
+
+    Nodes of all trees stand in one row: `feature` (-1 at a leaf), `threshold`, `left`, `right`, `value`;
+    `roots` says where each tree begins.
+    """
+    feature, left, right = (arrays[name].astype(np.intp) for name in ("feature", "left", "right"))
+    rows, total = np.arange(len(X)), np.zeros(len(X))
+    for root in arrays["roots"].astype(np.intp).tolist():
+        node = np.full(len(X), root)
+        walking = rows[feature[node] >= 0]
+        while len(walking):
+            at = node[walking]
+            goes_left = X[walking, feature[at]] <= arrays["threshold"][at]
+            node[walking] = np.where(goes_left, left[at], right[at])
+            walking = walking[feature[node[walking]] >= 0]
+        total += arrays["value"][node]
+    return total / len(arrays["roots"])
+
+
 def _rows(forest: Any) -> dict[str, Array]:
-    """The nodes of all trees in one row, as `models.heads.apply` walks them. Whole numbers are kept as float64."""
+    """The nodes of all trees in one row, as `apply_forest` walks them. Whole numbers are kept as float64."""
     trees = [grown.tree_ for grown in forest.estimators_]
     roots = np.cumsum([0, *(tree.node_count for tree in trees)])[:-1]
     classes = list(getattr(forest, "classes_", []))

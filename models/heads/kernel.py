@@ -15,7 +15,7 @@ Source: Zhu & Hastie 2005, kernel logistic regression; Williams & Seeger 2001, t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,23 @@ import numpy as np
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Samples, Standardisation
 from photogenic.models.data.targets import Target
-from photogenic.models.evaluation.metrics import log_loss, mse
-from photogenic.models.heads.apply import similarity
-from photogenic.models.heads.fit_mlp import Fitted
+from photogenic.models.evaluation.metrics import loss_of
+from photogenic.models.heads.base import Fitted
 from photogenic.models.heads.linear import folds_by_user
 from photogenic.models.heads.model import Model
 from photogenic.warehouse import Progress, no_progress
 
-__all__ = ["CHOSEN_ON", "LANDMARKS", "PENALTIES", "WIDTHS", "features_of", "fit_kernel", "logistic"]
+__all__ = [
+    "CHOSEN_ON",
+    "LANDMARKS",
+    "PENALTIES",
+    "WIDTHS",
+    "apply_kernel",
+    "features_of",
+    "fit_kernel",
+    "logistic",
+    "similarity",
+]
 
 WIDTHS = (1.5, 0.7, 1.0, 2.0, 3.0)
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
@@ -109,11 +118,9 @@ def fit_kernel(
         "scale": standardise.scale,
     }
     made = Model("kernel", "sigmoid", arrays)
-    said = made.predict(dev.X)
-    error = mse if target.loss == "mse" else log_loss
     return Fitted(
         model=made,
-        dev_loss=error(dev.y, said, dev.weight),
+        dev_loss=loss_of(target, dev.y, made.predict(dev.X), dev.weight),
         hyperparameters={
             "seed": seed,
             **{name: best[name] for name in ("shares", "width", "penalty")},
@@ -123,6 +130,29 @@ def fit_kernel(
         },
         results={"kernel_tried": tried},
     )
+
+
+def apply_kernel(arrays: Mapping[str, Array], X: Array) -> Array:
+    """(n,) log-odds: the sum over support of dual * likeness, and bias."""
+    alike = similarity(X, arrays["support"], arrays["blocks"], float(arrays["width"]))
+    return np.asarray(alike @ arrays["dual"] + arrays["bias"])
+
+
+def similarity(A: Array, B: Array, blocks: Array, width: float) -> Array:
+    """How alike rows of A (n, d) and B (m, d) are, 0 to 1: (n, m).
+
+    Args:
+        A: standardised vectors.
+        B: likewise.
+        blocks: (blocks, 3): where one starts and ends, and its share; shares add up to 1.
+        width: of the Gaussians, in mean squared standard deviations per number.
+    """
+    found = np.zeros((len(A), len(B)), A.dtype)
+    for start, stop, share in blocks.tolist():
+        a, b = A[:, int(start) : int(stop)], B[:, int(start) : int(stop)]
+        distance = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * (a @ b.T)
+        found += share * np.exp(-np.maximum(distance, 0) / ((stop - start) * 2 * width**2))
+    return found
 
 
 def features_of(alike: Array) -> tuple[Array, Array]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,79 +17,63 @@ import numpy as np
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Samples, Standardisation
 from photogenic.models.data.targets import Target
-from photogenic.models.heads.fit_mlp import Fitted
+from photogenic.models.evaluation.metrics import loss_of
+from photogenic.models.heads.base import Fitted
 from photogenic.models.heads.model import Model
+from photogenic.models.heads.penalty_grid import PenaltyGrid
 from photogenic.warehouse import InputError
 
-__all__ = ["CLASSIC", "FOLDS", "Classic", "fit_classic", "fold_score", "folds_by_user", "loss_of", "platt"]
+__all__ = ["FOLDS", "fit_linear", "fold_score", "folds_by_user", "platt"]
 
 FOLDS = 5
 """Of the cross-validation; fewer where there are fewer users."""
 
-_ITERATIONS = 2000
 
-
-@dataclass(frozen=True, slots=True)
-class Classic:
-    """A head of scikit-learn.
-
-    Attributes:
-        loss: of the targets that it can learn.
-        strength: what scikit-learn calls the number that is cross-validated.
-        tried: its values.
-        score: what the folds are judged by; the mean over folds decides, more is better.
-    """
-
-    loss: str
-    strength: str
-    tried: tuple[float, ...]
-    score: str
-
-
-_C = tuple(float(f"1e{power}") for power in range(-6, 6))
-
-CLASSIC = {
-    "linear_svm": Classic("log_loss", "C", _C, "average_precision"),
-    "logistic": Classic("log_loss", "C", _C, "neg_log_loss"),
-    "ridge": Classic("mse", "alpha", tuple(float(f"1e{power}") for power in range(-1, 7)), "neg_mse"),
-}
-
-
-def fit_classic(samples: Samples, head: str, target: Target, *, seed: int = 0) -> Fitted:
+def fit_linear(
+    samples: Samples,
+    target: Target,
+    grid: PenaltyGrid,
+    estimator: Callable[[float, int], Any],
+    *,
+    calibrated: bool = False,
+    seed: int = 0,
+) -> Fitted:
     """Choose the penalty on folds of train, then fit all of train.
 
-    The SVM's margin becomes a probability by a logistic curve through the margins of photos that
+    Where the output is a margin, it becomes a probability by a logistic curve through the margins of photos that
     were left out (Platt 1999); this moves no photo past another.
 
     Args:
-        samples: of one encoder and setup, of a target that `head` can learn.
-        head: of `CLASSIC`.
+        samples: of one encoder and setup, of a target that the head can learn.
         target: what `samples.y` are.
-        seed: of the SVM's order of photos.
+        grid: penalties that are tried, and what decides.
+        estimator: makes one of scikit-learn, from a penalty and a seed.
+        calibrated: whether the output is a margin.
+        seed: of the order of photos, where the estimator has one.
 
     Raises:
         InputError: train has too few users, or no fold in which both answers occur.
     """
-    kind, train, dev = CLASSIC[head], samples.part("train"), samples.part("dev")
+    train, dev = samples.part("train"), samples.part("dev")
     standardise = Standardisation.of(train.X)
     X, weight = standardise(train.X).astype(np.float64), (train.weight / train.weight.mean()).astype(np.float64)
     y = train.y.astype(np.float64)
     folds = folds_by_user(train, target)
     curve: list[dict[str, Any]] = []
     outside: dict[float, Array] = {}
-    for strength in kind.tried:
+    for strength in grid.tried:
         outputs, settled = [], True
         for inside, left_out in folds:
-            model, converged = _fit(head, strength, (X[inside], y[inside], weight[inside]), seed)
+            model, converged = _fit(estimator(strength, seed), X[inside], y[inside], weight[inside])
             settled &= converged
             outputs.append(_output(model, X[left_out]))
-        scores = [fold_score(kind, y[out], z, weight[out]) for (_, out), z in zip(folds, outputs, strict=True)]
+        scores = [fold_score(grid.score, y[out], z, weight[out]) for (_, out), z in zip(folds, outputs, strict=True)]
         outside[strength] = np.concatenate(outputs)
-        curve.append({kind.strength: strength, "score": float(np.mean(scores)), "folds": scores, "converged": settled})
-    best = max(curve, key=lambda point: point["score"])[kind.strength]
-    model, converged = _fit(head, best, (X, y, weight), seed)
+        curve.append({grid.strength: strength, "score": float(np.mean(scores)), "folds": scores, "converged": settled})
+    best = max(curve, key=lambda point: point["score"])[grid.strength]
+    model, converged = _fit(estimator(best, seed), X, y, weight)
     slope, shift = 1.0, 0.0
-    if head == "linear_svm":
+    if calibrated:
         left_out = np.concatenate([out for _, out in folds])
         slope, shift = platt(outside[best], y[left_out])
     arrays = {
@@ -99,11 +82,11 @@ def fit_classic(samples: Samples, head: str, target: Target, *, seed: int = 0) -
         "mean": standardise.mean,
         "scale": standardise.scale,
     }
-    made = Model("fc", "identity" if kind.loss == "mse" else "sigmoid", arrays)
+    made = Model("fc", "identity" if grid.loss == "mse" else "sigmoid", arrays)
     return Fitted(
         model=made,
         dev_loss=loss_of(target, dev.y, made.predict(dev.X), dev.weight),
-        hyperparameters={"seed": seed, kind.strength: best, "folds": len(folds), "chosen_by": kind.score},
+        hyperparameters={"seed": seed, grid.strength: best, "folds": len(folds), "chosen_by": grid.score},
         results={"penalty_curve": curve, "converged": converged},
     )
 
@@ -137,22 +120,13 @@ def _rarer(y: Array) -> int:
     return int(min(np.sum(y == 1), np.sum(y != 1)))
 
 
-def _fit(head: str, strength: float, rows: tuple[Array, Array, Array], seed: int) -> tuple[Any, bool]:
+def _fit(estimator: Any, X: Array, y: Array, weight: Array) -> tuple[Any, bool]:
     """The fitted estimator, and whether it got to the end of its descent."""
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression, Ridge
-    from sklearn.svm import LinearSVC
 
-    X, y, weight = rows
-    if head == "ridge":
-        return Ridge(alpha=strength).fit(X, y, sample_weight=weight), True
-    makers: dict[str, Callable[[], Any]] = {
-        "linear_svm": lambda: LinearSVC(C=strength, max_iter=_ITERATIONS, random_state=seed % 2**32),
-        "logistic": lambda: LogisticRegression(C=strength, max_iter=_ITERATIONS),
-    }
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", ConvergenceWarning)
-        model = makers[head]().fit(X, y, sample_weight=weight)
+        model = estimator.fit(X, y, sample_weight=weight)
     return model, not any(issubclass(w.category, ConvergenceWarning) for w in heard)
 
 
@@ -161,13 +135,13 @@ def _output(model: Any, X: Array) -> Array:
     return np.asarray(X @ np.ravel(model.coef_) + np.ravel(model.intercept_)[0])
 
 
-def fold_score(kind: Classic, y: Array, output: Array, weight: Array) -> float:
+def fold_score(score: str, y: Array, output: Array, weight: Array) -> float:
     """Of one fold; more is better."""
     from sklearn.metrics import average_precision_score
 
-    if kind.score == "average_precision":
+    if score == "average_precision":
         return float(average_precision_score(y, output, sample_weight=weight))
-    if kind.score == "neg_log_loss":
+    if score == "neg_log_loss":
         return -float(np.average(np.logaddexp(0, output) - y * output, weights=weight))
     return -float(np.average((output - y) ** 2, weights=weight))
 
@@ -180,11 +154,3 @@ def platt(margins: Array, y: Array) -> tuple[float, float]:
     curve = LogisticRegression(C=1e3).fit(margins[:, None] / scale, y)
     slope = float(curve.coef_[0, 0]) / scale
     return max(slope, 1e-3 / scale), float(curve.intercept_[0])
-
-
-def loss_of(target: Target, y: Array, p: Array, weight: Array) -> float:
-    """Of predictions `p`, in the target's loss."""
-    if target.loss == "mse":
-        return float(np.average((p - y) ** 2, weights=weight))
-    inside = np.clip(p, 1e-7, 1 - 1e-7)
-    return -float(np.average(y * np.log(inside) + (1 - y) * np.log(1 - inside), weights=weight))

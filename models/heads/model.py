@@ -16,15 +16,11 @@ from numpy.typing import NDArray
 
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Standardisation
-from photogenic.models.heads.apply import apply_forest, apply_kernel
-from photogenic.models.heads.mlp import apply_head
+from photogenic.models.heads.kinds import ENSEMBLE, rule_of
 
-__all__ = ["Kind", "Link", "Model", "ensemble", "members"]
+__all__ = ["Link", "Model", "ensemble", "members"]
 
-Kind = Literal["fc", "kernel", "forest", "ensemble"]
 Link = Literal["identity", "sigmoid"]
-
-_APPLY = {"fc": apply_head, "kernel": apply_kernel, "forest": apply_forest}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +28,22 @@ class Model:
     """One head with everything it needs.
 
     Attributes:
-        kind: how `arrays` are read.
+        kind: how `arrays` are read: `ensemble`, or the kind of a registered head.
         link: what turns the output into a ratio or a probability; `identity` is clipped to 0..1.
         arrays: by name.
     """
 
-    kind: Kind
+    kind: str
     link: Link
     arrays: dict[str, Array]
 
     def predict(self, X: Array) -> Array:
         """float32 (n, d), unstandardised -> float64 (n,), 0..1."""
-        if self.kind == "ensemble":
+        if self.kind == ENSEMBLE:
             said = [model.predict(X[:, columns]) for model, columns in members(self)]
             return np.asarray(np.mean(said, axis=0), np.float64)
         standardise = Standardisation(self.arrays["mean"], self.arrays["scale"])
-        apply = _APPLY[self.kind]
+        apply = rule_of(self.kind)
         output = np.concatenate(
             [apply(self.arrays, standardise(X[at : at + 8192])) for at in range(0, max(len(X), 1), 8192)]
         ).astype(np.float64)
@@ -55,10 +51,22 @@ class Model:
             return np.asarray(1 / (1 + np.exp(-np.clip(output, -50, 50))))
         return np.clip(output, 0, 1)
 
+    def check(self) -> None:
+        """Refuse a model of which nobody here knows how it is read.
+
+        Raises:
+            InputError: its kind, or that of a member, belongs to no head that is registered here.
+        """
+        if self.kind != ENSEMBLE:
+            rule_of(self.kind)
+            return
+        for model, _ in members(self):
+            model.check()
+
     @property
     def dim(self) -> int:
         """Length of the vectors it takes."""
-        if self.kind == "ensemble":
+        if self.kind == ENSEMBLE:
             return 1 + max(int(columns.max()) for _, columns in members(self))
         return len(self.arrays["mean"])
 
@@ -74,7 +82,7 @@ def ensemble(parts: Sequence[tuple[Model, Sequence[int]]]) -> Model:
     for place, (model, columns) in enumerate(parts):
         for name, array in (model.arrays | {"columns": np.asarray(columns, np.float32)}).items():
             arrays[f"{place}|{model.kind}|{model.link}|{name}"] = array
-    return Model("ensemble", "identity", arrays)
+    return Model(ENSEMBLE, "identity", arrays)
 
 
 def members(model: Model) -> list[tuple[Model, NDArray[np.intp]]]:
@@ -86,6 +94,6 @@ def members(model: Model) -> list[tuple[Model, NDArray[np.intp]]]:
         found.setdefault(int(place), {})[name] = array
         kinds[int(place)] = (kind, link)
     return [
-        (Model(cast("Kind", kinds[k][0]), cast("Link", kinds[k][1]), arrays), arrays.pop("columns").astype(np.intp))
+        (Model(kinds[k][0], cast("Link", kinds[k][1]), arrays), arrays.pop("columns").astype(np.intp))
         for k, arrays in sorted(found.items())
     ]

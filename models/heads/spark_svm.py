@@ -23,8 +23,9 @@ import numpy as np
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Samples, Standardisation
 from photogenic.models.data.targets import Target
-from photogenic.models.heads.fit_mlp import Fitted
-from photogenic.models.heads.linear import CLASSIC, fold_score, folds_by_user, loss_of, platt
+from photogenic.models.evaluation.metrics import loss_of
+from photogenic.models.heads.base import Fitted
+from photogenic.models.heads.linear import fold_score, folds_by_user, platt
 from photogenic.models.heads.model import Model
 from photogenic.warehouse import InputError, Progress, no_progress
 from photogenic.warehouse.spark.session import Cluster, require_spark, run_on_spark, session
@@ -36,8 +37,8 @@ __all__ = ["MLLIB", "PUBLISHED", "SvmGrid", "check_master", "fit_mllib"]
 
 MLLIB = "mllib_svm"
 
-_LIKE = CLASSIC["linear_svm"]
-"""Judged as scikit-learn's: by average precision, on the same folds."""
+_SCORE = "average_precision"
+"""What folds are scored by: as scikit-learn's SVM, on the same folds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def fit_mllib(
         "scale": standardise.scale,
     }
     made = Model("fc", "sigmoid", arrays)
-    chosen = {"regularisation": regularisation, "step": step, "folds": len(rows.folds), "chosen_by": _LIKE.score}
+    chosen = {"regularisation": regularisation, "step": step, "folds": len(rows.folds), "chosen_by": _SCORE}
     return Fitted(
         model=made,
         dev_loss=loss_of(target, dev.y, made.predict(dev.X), dev.weight),
@@ -165,7 +166,7 @@ def _by_mllib(
                 for at, (regularisation, step) in enumerate(grid.cells):
                     weights, shift = _descend(points, dim, regularisation, step, grid.iterations)
                     said[at].append(rows.X[out] @ weights + shift)
-                    scores[at].append(fold_score(_LIKE, rows.y[out], said[at][-1], rows.weight[out]))
+                    scores[at].append(fold_score(_SCORE, rows.y[out], said[at][-1], rows.weight[out]))
                     advance(1)
     curve = [
         {"regularisation": regularisation, "step": step, "score": float(np.mean(own)), "folds": own}

@@ -1,8 +1,8 @@
 """Which head answers: one rule for `predict`, `crop`, a sender's taste, the report, the API and the pages.
 
     1. target      runs of the target that is asked for
-    2. here        runs with a figure on dev, whose folder is whole and whose encoders are as they were trained with;
-                   the others are left out, and named
+    2. here        runs with a figure on dev, whose folder is whole, whose head is registered here, and whose encoders
+                   are as they were trained with; the others are left out, and named
     3. setup       one_face before all
     4. division    the published one (8:1:1 of photo_setups) before others; of others, that of the newest run
     5. photos      runs with the dev photos of the run that has most of them: encoders may lack a few, so nine tenths
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from photogenic.features.encoders import registry
 from photogenic.features.faces.detector import FaceSettings
-from photogenic.models.data.split_config import STORED
+from photogenic.models.data.split_config import DEFAULT_SPLIT
 from photogenic.models.data.targets import Target
 from photogenic.models.data.targets import target as target_named
 from photogenic.models.runs import run_store
@@ -225,6 +225,7 @@ def _problem(layout: Layout, candidate: Candidate, fits: Callable[[Run], None]) 
         )
     try:
         run = run_store.described(layout, candidate.run_id)
+        run_store.check_head(run)
     except PhotogenicError as error:
         return _broken(candidate, error)
     for name in candidate.encoder.split("+"):
@@ -262,8 +263,8 @@ def _alike(ask: Ask, found: Sequence[Candidate]) -> list[Candidate]:
     setup = "one_face" if any(one.setup == "one_face" for one in found) else "all"
     own = [one for one in found if one.setup == setup]
     newest = max(own, key=lambda one: (one.created_at, one.run_id))
-    stored = any(one.division == STORED.name for one in own)
-    division = STORED.name if stored else newest.division
+    stored = any(one.division == DEFAULT_SPLIT.name for one in own)
+    division = DEFAULT_SPLIT.name if stored else newest.division
     own = [one for one in own if one.division == division]
     # With folds each photo is dev once and test once; only the latter is written down.
     values = {"runs": [one.run_id for one in own], "split": "test" if "folds" in division else "dev"}

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from photogenic import sql
-from photogenic.models.heads.model import Kind, Link, Model
+from photogenic.models.heads.kinds import ENSEMBLE, rule_of
+from photogenic.models.heads.model import Link, Model
 from photogenic.warehouse import InputError, Layout, StoreError
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.storage.layout import write_atomically
 from photogenic.warehouse.storage.manifest import dump_with_digest, load_with_digest, read_limited, to_dataclass
+from photogenic.warehouse.user_modules import VARIABLES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Run",
     "alike",
+    "check_head",
     "described",
     "finished",
     "keep",
@@ -81,7 +84,7 @@ class Run:
     n_dev: int
     n_test: int
     dim: int
-    kind: Kind
+    kind: str
     link: Link
     encoder_digests: dict[str, str]
     samples: str
@@ -143,7 +146,7 @@ def load(layout: Layout, name: str) -> tuple[Run, Model]:
     """A finished run and its head.
 
     Raises:
-        InputError: no finished run of that id is there.
+        InputError: no finished run of that id is there; its head is not registered here.
         StoreError: the weights are not those that the manifest names.
     """
     from safetensors import SafetensorError
@@ -152,9 +155,27 @@ def load(layout: Layout, name: str) -> tuple[Run, Model]:
     run = described(layout, name)
     data = _weights(layout, run)
     try:
-        return run, Model(run.kind, run.link, decode(data))
+        model = Model(run.kind, run.link, decode(data))
     except SafetensorError as error:
         raise _unreadable(layout.models / name, error) from error
+    try:
+        model.check()
+    except InputError as error:
+        raise _unknown_head(run, error) from error
+    return run, model
+
+
+def check_head(run: Run) -> None:
+    """Refuse a run whose head is not registered here; of an ensemble `load` looks at the members too.
+
+    Raises:
+        InputError: nobody here knows how its arrays are read.
+    """
+    try:
+        if run.kind != ENSEMBLE:
+            rule_of(run.kind)
+    except InputError as error:
+        raise _unknown_head(run, error) from error
 
 
 def verify(layout: Layout, name: str) -> None:
@@ -192,6 +213,14 @@ def _weights(layout: Layout, run: Run) -> bytes:
             f"remove {folder} and train again",
         )
     return data
+
+
+def _unknown_head(run: Run, error: InputError) -> InputError:
+    if error.what.startswith(VARIABLES):  # a module of the user's own that cannot be imported
+        return error
+    return InputError(
+        f"Run {run.run_id} is a head {run.head}, which is not registered here.", error.expected, error.remedy
+    )
 
 
 def _unreadable(folder: Path, why: object) -> StoreError:

@@ -18,9 +18,9 @@ from photogenic import sql
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import read_vectors
 from photogenic.models.taste.fit import Groups, Pairs
-from photogenic.models.taste.photos import Eyes
-from photogenic.models.taste.taste import Photos, Taste, fit, judge, marginal
-from photogenic.warehouse import InputError
+from photogenic.models.taste.photos import Projection
+from photogenic.models.taste.taste import Photos, Taste, evaluate, fit, marginal
+from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.erasure.tombstones import discard_if_erased
 from photogenic.warehouse.storage.layout import write_atomically
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import polars as pl
     from duckdb import DuckDBPyConnection
 
-    from photogenic.store import FeatureStore
 
 __all__ = ["NORMAL_90", "Personal", "personal"]
 
@@ -46,27 +45,27 @@ class Personal:
     """One sender's taste.
 
     Attributes:
-        judged: how well taste does on held-out swipes of known senders; see `models.taste.taste.judge`.
+        evaluation: how well taste does on held-out swipes of known senders; see `models.taste.taste.evaluate`.
         n_swipes: of this sender, on photos that have vectors.
     """
 
     taste: Taste
     mode: Array
     covariance: Array
-    judged: dict[str, Any]
+    evaluation: dict[str, Any]
     n_swipes: int
 
     def __call__(self, X: Array) -> list[tuple[float, float, float]]:
         """P(like) of photos that nobody has swiped on, and its 90 % bounds: vectors (n, D)."""
         F = self.taste.of_vectors(X)
         mode, covariance = (np.repeat(part, len(F), 0) for part in (self.mode, self.covariance))
-        mean, deviation = self.taste.say(F, mode, covariance, self.taste.eyes.doubt)
+        mean, deviation = self.taste.say(F, mode, covariance, self.taste.projection.doubt)
         reach = NORMAL_90 * deviation
         ends = (marginal(centre, np.zeros(len(F))) for centre in (mean - reach, mean + reach))
         return list(zip(marginal(mean, deviation).tolist(), *(end.tolist() for end in ends), strict=True))
 
 
-def personal(store: FeatureStore, sender: str, encoder: str) -> Personal:
+def personal(store: Store, sender: str, encoder: str) -> Personal:
     """What a sender likes, by all swipes so far; learns what senders share first, where that is out of date.
 
     Args:
@@ -96,10 +95,10 @@ def personal(store: FeatureStore, sender: str, encoder: str) -> Personal:
                 pairs = _with_vectors(_rows(con, None), ids)
                 found = _learned(pairs, ids, X)
                 _keep(path, digest, *found)
-    taste, genders, judged = found
+    taste, genders, evaluation = found
     rows, _ = _pairs(own, ids, genders)
     believed = taste.weights(rows)
-    return Personal(taste, believed.mode, believed.covariance, judged, int(rows.n.sum()))
+    return Personal(taste, believed.mode, believed.covariance, evaluation, int(rows.n.sum()))
 
 
 def _rows(con: DuckDBPyConnection, sender: str | None) -> pl.DataFrame:
@@ -135,16 +134,16 @@ def _learned(rows: pl.DataFrame, ids: list[str], X: Array) -> tuple[Taste, list[
     genders = sorted(rows["gender"].unique().to_list())
     pairs, owners = _pairs(rows, ids, genders)
     photos = Photos(X, np.unique(owners, return_inverse=True)[1])
-    judged = judge(photos, pairs, rows["held_out"].to_numpy(), rows["unseen"].to_numpy())
-    return fit(photos, pairs), genders, judged
+    evaluation = evaluate(photos, pairs, rows["held_out"].to_numpy(), rows["unseen"].to_numpy())
+    return fit(photos, pairs), genders, evaluation
 
 
-def _keep(path: Path, digest: str, taste: Taste, genders: list[str], judged: dict[str, Any]) -> None:
-    eyes, buffer = taste.eyes, io.BytesIO()
-    arrays = {"mean": eyes.mean, "scale": eyes.scale, "axes": eyes.axes, "level": eyes.level}
+def _keep(path: Path, digest: str, taste: Taste, genders: list[str], evaluation: dict[str, Any]) -> None:
+    projection, buffer = taste.projection, io.BytesIO()
+    arrays = {"mean": projection.mean, "scale": projection.scale, "axes": projection.axes, "level": projection.level}
     arrays |= {"group_mean": taste.groups.mean, "group_covariance": taste.groups.covariance}
     arrays |= {name: getattr(taste, name) for name in ("directions", "foretold", "n", "likes", "places")}
-    told = json.dumps({"digest": digest, "genders": genders, "judged": judged, "doubt": eyes.doubt})
+    told = json.dumps({"digest": digest, "genders": genders, "judged": evaluation, "doubt": projection.doubt})
     np.savez(buffer, allow_pickle=False, told=np.frombuffer(told.encode(), np.uint8), **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getvalue())
@@ -165,7 +164,7 @@ def _opened(path: Path, digest: str) -> tuple[Taste, list[str], dict[str, Any]] 
         told = json.loads(held["told"].tobytes())
         if told["digest"] != digest:
             return None
-        eyes = Eyes(held["mean"], held["scale"], held["axes"], held["level"], told["doubt"])
+        projection = Projection(held["mean"], held["scale"], held["axes"], held["level"], told["doubt"])
         groups = Groups(held["group_mean"], held["group_covariance"])
         rest = (held[name] for name in ("foretold", "n", "likes", "places"))
-        return Taste(eyes, held["directions"], groups, *rest), told["genders"], told["judged"]
+        return Taste(projection, held["directions"], groups, *rest), told["genders"], told["judged"]

@@ -1,4 +1,4 @@
-"""What taste needs to know of photos: how liked each is by all, and where it lies in the eyes of an encoder.
+"""What taste needs to know of photos: how liked each is by all, and where it lies in the projection of an encoder.
 
 The level of a photo is the logit of its like ratio. Its vector foretells it by ridge regression, to within
 `doubt`; its swipes tell the rest. A photo that nobody has swiped on has the foretold level.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Standardisation
 
-__all__ = ["Eyes", "level_from_swipes", "look"]
+__all__ = ["Projection", "level_from_swipes", "project"]
 
 DIM = 64
 PHOTOS_PER_DIM = 2
@@ -23,7 +23,7 @@ PENALTIES = tuple(10.0**power for power in range(-2, 5))
 
 
 @dataclass(frozen=True, slots=True)
-class Eyes:
+class Projection:
     """Turns vectors into places and levels.
 
     Attributes:
@@ -48,8 +48,8 @@ class Eyes:
         return np.asarray(self.level[0] + places @ self.level[1:])
 
 
-def look(X: Array, n: Array, likes: Array, owner: NDArray[np.intp]) -> tuple[Eyes, Array]:
-    """Fit eyes to photos.
+def project(X: Array, n: Array, likes: Array, owner: NDArray[np.intp]) -> tuple[Projection, Array]:
+    """Fit projection to photos.
 
     Args:
         X: vectors, (photos, D).
@@ -58,7 +58,7 @@ def look(X: Array, n: Array, likes: Array, owner: NDArray[np.intp]) -> tuple[Eye
         owner: of each photo, as a number; photos of one owner stay in one fold.
 
     Returns:
-        The eyes, and the level of each photo as a ridge foretells it that was fitted without its fold.
+        The projection, and the level of each photo as a ridge foretells it that was fitted without its fold.
     """
     standard = Standardisation.of(X)
     Z = np.asarray(standard(X), np.float64)
@@ -75,7 +75,7 @@ def look(X: Array, n: Array, likes: Array, owner: NDArray[np.intp]) -> tuple[Eye
     best = int(errors.argmin())
     doubt = float(np.average((outside[best] - y) ** 2 - noise, weights=weight))
     level = _ridge(places, y, weight, PENALTIES[best])
-    return Eyes(standard.mean, standard.scale, A, level, max(doubt, 1e-3)), outside[best]
+    return Projection(standard.mean, standard.scale, A, level, max(doubt, 1e-3)), outside[best]
 
 
 def level_from_swipes(foretold: Array, doubt: float, n: Array, likes: Array) -> Array:

@@ -3,7 +3,7 @@
 1. Each photo has a level, how liked it is by all (`models.taste.photos`).
 2. Where senders differ beyond chance, a few directions among the vectors are found (`models.taste.fit`).
 3. A sender weighs constant, level and directions in an own way, around the mean of the sender's gender.
-4. Judged with a tenth of the pairs held out, and a fifth of the owners never seen; then fitted to all.
+4. Predictions with a tenth of the pairs held out, and a fifth of the owners never seen; then fitted to all.
 
 What is kept is shared by all senders. The weights of one are worked out when they are asked for, so that
 the newest swipes count and nothing about a sender lies outside the warehouse.
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from photogenic.models.data.array_types import Array
 from photogenic.models.evaluation.metrics import bootstrap, interval, log_loss
 from photogenic.models.taste.fit import Believed, Groups, Pairs, Positions, directions, posterior, sigmoid, spread
-from photogenic.models.taste.photos import Eyes, level_from_swipes, look
+from photogenic.models.taste.photos import Projection, level_from_swipes, project
 
-__all__ = ["RANK", "Photos", "Taste", "fit", "judge", "marginal"]
+__all__ = ["RANK", "Photos", "Taste", "evaluate", "fit", "marginal"]
 
 RANK = 8
 
@@ -40,14 +40,14 @@ class Taste:
     """What all senders share, and what is known of the photos.
 
     Attributes:
-        eyes: turns vectors into places and levels.
+        projection: turns vectors into places and levels.
         directions: of taste, (d, rank).
         groups: mean and covariance of senders' weights.
         foretold, n, likes: of each photo: its level by its vector, and its swipes.
         places: of each photo along the directions, (photos, rank).
     """
 
-    eyes: Eyes
+    projection: Projection
     directions: Array
     groups: Groups
     foretold: Array
@@ -64,13 +64,13 @@ class Taste:
         """Of the photo of each row, (rows, 2 + rank); `own`: as it was without the swipes of that row."""
         less = (pairs.n, pairs.likes) if own else (0, 0)
         n, likes = self.n[pairs.photo] - less[0], self.likes[pairs.photo] - less[1]
-        level = level_from_swipes(self.foretold[pairs.photo], self.eyes.doubt, n, likes)
+        level = level_from_swipes(self.foretold[pairs.photo], self.projection.doubt, n, likes)
         return np.column_stack([np.ones(len(level)), level, self.places[pairs.photo]])
 
     def of_vectors(self, X: Array) -> Array:
         """Features of photos that nobody has swiped on: (n, D) -> (n, 2 + rank)."""
-        places = self.eyes.places(X)
-        return np.column_stack([np.ones(len(X)), self.eyes.foretold(places), places @ self.directions])
+        places = self.projection.places(X)
+        return np.column_stack([np.ones(len(X)), self.projection.foretold(places), places @ self.directions])
 
     def say(self, F: Array, mode: Array, covariance: Array, doubt: float = 0.0) -> tuple[Array, Array]:
         """Mean and standard deviation of the logit of a like: features (n, k), weights (n, k), (n, k, k).
@@ -91,19 +91,19 @@ def fit(photos: Photos, pairs: Pairs, rank: int = RANK) -> Taste:
     """
     n, likes = (_summed(pairs.photo, column, len(photos.X)) for column in (pairs.n, pairs.likes))
     seen = n > 0
-    eyes, outside = look(photos.X[seen], n[seen], likes[seen], photos.owner[seen])
-    at = eyes.places(photos.X)
-    foretold = eyes.foretold(at)
+    projection, outside = project(photos.X[seen], n[seen], likes[seen], photos.owner[seen])
+    at = projection.places(photos.X)
+    foretold = projection.foretold(at)
     foretold[seen] = outside
-    bare = Taste(eyes, np.zeros((at.shape[1], 0)), _nobody(2), foretold, n, likes, np.zeros((len(at), 0)))
+    bare = Taste(projection, np.zeros((at.shape[1], 0)), _nobody(2), foretold, n, likes, np.zeros((len(at), 0)))
     F = bare.features(pairs, own=True)
     groups, believed = spread(F, pairs)
     p = sigmoid(np.einsum("ij,ij->i", F, believed.mode[pairs.sender]))
     V = directions(at, pairs, p, rank)
     V = V / np.maximum(np.sqrt(np.average((at @ V) ** 2, axis=0, weights=n)), 1e-9) if V.shape[1] else V
-    full = Taste(eyes, V, groups, foretold, n, likes, at @ V)
+    full = Taste(projection, V, groups, foretold, n, likes, at @ V)
     groups, _ = spread(full.features(pairs, own=True), pairs)
-    return Taste(eyes, V, groups, foretold, n, likes, at @ V)
+    return Taste(projection, V, groups, foretold, n, likes, at @ V)
 
 
 def _summed(at: Positions, column: Array, length: int) -> Array:
@@ -119,7 +119,7 @@ def marginal(mean: Array, deviation: Array) -> Array:
     return sigmoid(mean / np.sqrt(1 + np.pi * deviation**2 / 8))
 
 
-def judge(photos: Photos, pairs: Pairs, held_out: NDArray[np.bool_], unseen: NDArray[np.bool_]) -> dict[str, Any]:
+def evaluate(photos: Photos, pairs: Pairs, held_out: NDArray[np.bool_], unseen: NDArray[np.bool_]) -> dict[str, Any]:
     """Fit without the rows held out and without the photos of unseen owners, and ask about both.
 
     Returns:
@@ -150,8 +150,8 @@ def _judged(taste: Taste, bare: Taste, known: Pairs, asked: Pairs, *, new: bool)
         believed = model.weights(known)
         F = model.features(asked, own=False)
         mode, covariance = believed.mode[asked.sender], believed.covariance[asked.sender]
-        said[name] = marginal(*model.say(F, mode, covariance, model.eyes.doubt if new else 0.0))
-    level, doubt = bare.features(asked, own=False)[:, 1], bare.eyes.doubt if new else 0.0
+        said[name] = marginal(*model.say(F, mode, covariance, model.projection.doubt if new else 0.0))
+    level, doubt = bare.features(asked, own=False)[:, 1], bare.projection.doubt if new else 0.0
     said["photo"] = marginal(level, np.full(len(level), np.sqrt(doubt)))
     ratio = asked.likes / asked.n
     found: dict[str, Any] = {

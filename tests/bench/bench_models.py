@@ -27,7 +27,8 @@ import torch
 
 from photogenic.features.encoders.device import choose
 from photogenic.models.data.samples import Samples, Standardisation
-from photogenic.models.heads.fit_mlp import Grid, constant, fit_heads
+from photogenic.models.heads.fit_mlp import constant, fit_layers
+from photogenic.models.heads.grid import Grid
 from photogenic.models.heads.stacked_mlp import Member
 from photogenic.models.heads.train_stack import PUBLISHED, train_stack
 from tests.models.plain_loop import train_alone
@@ -50,12 +51,12 @@ def main() -> None:
     print(f"{args.photos:,} photos x {DIM}, {where}")
     print(f"in double precision dev losses differ by at most {_agreement(samples, args.photos):.1e} of themselves")
     once = replace(PUBLISHED, epochs=1, least_updates=1)
-    fit_heads(samples, ["0fc"], seed=0, grid=Grid(penalties=(0.0,), schedule=once), device=device)  # warm
+    fit_layers(samples, ["0fc"], seed=0, grid=Grid(penalties=(0.0,), schedule=once), device=device)  # warm
     for heads, times in ((["0fc"], 3), (["0fc", "1fc", "2fc"], 1)):
         schedule = replace(PUBLISHED, epochs=times * args.epochs, least_updates=1, patience=times * args.epochs + 1)
         grid = Grid(penalties=(0.0,), schedule=schedule)
         began, worked = time.perf_counter(), time.process_time()
-        together = fit_heads(samples, heads, seed=0, grid=grid, device=device)
+        together = fit_layers(samples, heads, seed=0, grid=grid, device=device)
         in_one_pass, of_one_pass = time.perf_counter() - began, time.process_time() - worked
         began, worked = time.perf_counter(), time.process_time()
         worst, gentle, where = 0.0, 0.0, ""

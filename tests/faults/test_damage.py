@@ -1,8 +1,8 @@
 """Damage on the disk, the errors of readers, and the repair. Damaged data is never served.
 
 Each row breaks one file of a valid store; those in `RARE` run in `make test-thorough` only. Then every reader must
-give the same answer as before or one of our errors. `features doctor --thorough` names the part, and after the commands of the last
-column every answer is the same as before.
+give the same answer as before or one of our errors. `features doctor --thorough` names the part, and after the
+commands of the last column every answer is the same as before.
 """
 
 from __future__ import annotations

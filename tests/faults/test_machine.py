@@ -91,7 +91,7 @@ def test_a_clock_that_goes_backwards_changes_no_answer(zygote, copy, built, worl
 
 def test_a_lock_of_the_future_is_a_lock_like_any_other(zygote, copy, built, asked):
     store = copy()
-    assert zygote.run("build", "--only", "labels", "--anew", "--store", store, clock_s=YEAR).code == 0
+    assert zygote.run("build", "--only", "labels", "--force", "--store", store, clock_s=YEAR).code == 0
     ended = zygote.run("build", "--only", "labels", "--store", store)
     assert ended.code == 0, ended.err
     assert "ahead" not in ended.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from photogenic.features.build_options import BuildOptions
 from photogenic.features.compute import throughput
 from photogenic.features.compute.pipeline import compute
 from photogenic.features.encoders.registry import encoder
@@ -22,7 +23,7 @@ def gallery(tmp_path):
 
 
 def planned(gallery, **arguments):
-    return plan(gallery.db, gallery.layout, encoders=PAIR, only="embeddings", **arguments)
+    return plan(gallery.store, BuildOptions(encoders=PAIR, only="embeddings", **arguments))
 
 
 def test_before_anything_was_measured_there_are_counts_and_bytes(gallery):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,9 +12,13 @@ import polars as pl
 from photogenic import FeatureStore
 from photogenic.features.encoders.registry import ENCODERS
 from photogenic.features.vectors.writer import VectorWriter
-from photogenic.models.heads.fit_mlp import Grid
+from photogenic.models.evaluation.leaderboard import Leaderboard
+from photogenic.models.finetune.finetune import finetune as finetune_on
+from photogenic.models.heads.grid import PUBLISHED_GRID, Grid
 from photogenic.models.heads.train_stack import Schedule
-from photogenic.warehouse import Layout
+from photogenic.models.options import FinetuneOptions, TrainOptions
+from photogenic.models.train import train as train_on
+from photogenic.warehouse import Layout, Progress, Store
 from tests.features.toy import SETTINGS, put_photos, put_vectors
 
 QUICK = Grid(
@@ -54,3 +60,33 @@ def put_mirrors(layout: Layout, name: str, X: np.ndarray) -> None:
     held = writer.stored().sort("photo_id").select("photo_id", "sha256")
     writer.append(*(held[column].to_list() for column in held.columns), [True] * len(held), X.astype("f4"))
     writer.commit(held)
+
+
+def train(
+    store: FeatureStore,
+    target: str | Sequence[str] = "like_ratio",
+    encoders: Sequence[str] | None = None,
+    heads: Sequence[str] = ("0fc", "1fc", "2fc"),
+    setup: str | Sequence[str] = "one_face",
+    *,
+    grid: Grid = PUBLISHED_GRID,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Leaderboard:
+    """As `photogenic.models.train.train`, its options by name and the first ones by place."""
+    chosen = TrainOptions(target=target, encoders=encoders, heads=heads, setup=setup, **options)
+    return train_on(Store(store.database, progress or store.progress), chosen, grid=grid)
+
+
+def finetune(
+    store: FeatureStore,
+    backbone: str = "efficientnet_lite0",
+    target: str = "like_ratio",
+    setup: str = "one_face",
+    *,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Leaderboard:
+    """As `photogenic.models.finetune.finetune.finetune`, likewise."""
+    chosen = FinetuneOptions(backbone=backbone, target=target, setup=setup, **options)
+    return finetune_on(Store(store.database, progress or store.progress), chosen)

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 
 from photogenic.models.data.samples import Samples
-from photogenic.models.data.split import Origins, divide
-from photogenic.models.data.split_config import STORED
+from photogenic.models.data.split import Groups, make_split
+from photogenic.models.data.split_config import DEFAULT_SPLIT
 from photogenic.models.data.targets import TARGETS
-from photogenic.models.evaluation.comparison import Entry, contest
-from photogenic.models.evaluation.metrics import judge
-from photogenic.models.evaluation.predictions import Judged
+from photogenic.models.evaluation.comparison import Entry, compare_heads
+from photogenic.models.evaluation.metrics import evaluate
+from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import by_value, read_columns
 from photogenic.models.heads.kernel import fit_kernel
 from photogenic.warehouse import InputError
@@ -23,7 +23,7 @@ RATIO, GENDER = TARGETS["like_ratio"], TARGETS["gender"]
 def judged(n=300, noise=0.1, seed=0, y=None):
     rng = np.random.default_rng(seed)
     y = np.random.default_rng(9).random(n) if y is None else y
-    return Judged(
+    return Predictions(
         photo_ids=np.char.mod("p%04d", np.arange(n)),
         user_ids=np.char.mod("u%03d", np.arange(n) // 2),
         gender=np.where(np.arange(n) % 2, "female", "male"),
@@ -36,25 +36,27 @@ def judged(n=300, noise=0.1, seed=0, y=None):
 
 def test_the_winner_is_dev_s_and_is_measured_against_all_others_on_test():
     good, bad = judged(noise=0.1, seed=1), judged(noise=0.2, seed=2)
-    found = contest(RATIO, "all", [Entry("b", "x", "1fc", 0.3, bad), Entry("a", "x", "0fc", 0.2, good)])
+    found = compare_heads(RATIO, "all", [Entry("b", "x", "1fc", 0.3, bad), Entry("a", "x", "0fc", 0.2, good)])
     assert found.winner.run_id == "a"
-    assert [rival.encoder for rival in found.rivals] == ["best constant", "x"]
-    rival = found.rivals[1]
+    assert [rival.encoder for rival in found.comparisons] == ["best constant", "x"]
+    rival = found.comparisons[1]
     own, other = (np.average((j.y - j.p) ** 2, weights=j.weight) for j in (good, bad))
     assert (rival.own, rival.other) == pytest.approx((own, other))
     assert rival.less[0] == pytest.approx(other - own)
     assert rival.ratio[0] == pytest.approx(own / other)
     assert rival.ratio[1] < rival.ratio[0] < rival.ratio[2] < 1
     assert rival.sure
-    worse = contest(RATIO, "all", [Entry("b", "x", "1fc", 0.1, bad), Entry("a", "x", "0fc", 0.2, good)])
+    worse = compare_heads(RATIO, "all", [Entry("b", "x", "1fc", 0.1, bad), Entry("a", "x", "0fc", 0.2, good)])
     assert worse.winner.run_id == "b", "test has no say in who is preferred"
-    assert not worse.rivals[1].sure
+    assert not worse.comparisons[1].sure
 
 
 def test_only_photos_that_both_were_judged_on_count():
     good, bad = judged(noise=0.1, seed=1), judged(noise=0.2, seed=2)
-    fewer = Judged(*(getattr(bad, name)[50:250] for name in Judged.__slots__))
-    rival = contest(RATIO, "all", [Entry("a", "x", "0fc", 0.2, good), Entry("b", "y", "1fc", 0.3, fewer)]).rivals[1]
+    fewer = Predictions(*(getattr(bad, name)[50:250] for name in Predictions.__slots__))
+    rival = compare_heads(
+        RATIO, "all", [Entry("a", "x", "0fc", 0.2, good), Entry("b", "y", "1fc", 0.3, fewer)]
+    ).comparisons[1]
     assert rival.n_photos == 200
     assert rival.own == pytest.approx(np.average((good.y - good.p)[50:250] ** 2, weights=good.weight[50:250]))
 
@@ -63,8 +65,10 @@ def test_a_pairwise_interval_is_narrower_than_those_of_the_figures():
     """Two heads that err alike: what is hard for both cancels out."""
     good = judged(noise=0.2, seed=1)
     near = replace(good, p=good.p + 0.03 * np.random.default_rng(5).normal(size=300))
-    rival = contest(RATIO, "all", [Entry("a", "x", "0fc", 0.2, good), Entry("b", "y", "1fc", 0.3, near)]).rivals[1]
-    figures = judge(RATIO, good.y, good.p, weight=good.weight, users=good.user_ids, constant=0.5,
+    rival = compare_heads(
+        RATIO, "all", [Entry("a", "x", "0fc", 0.2, good), Entry("b", "y", "1fc", 0.3, near)]
+    ).comparisons[1]
+    figures = evaluate(RATIO, good.y, good.p, weight=good.weight, users=good.user_ids, constant=0.5,
                     rng=np.random.default_rng(0))  # fmt: skip
     low, high = figures["intervals"]["metric"]
     assert rival.less[2] - rival.less[1] < (high - low) / 2
@@ -74,14 +78,20 @@ def test_equal_heads_are_rarely_called_different():
     hits = 0
     for seed in range(100):
         a, b = (judged(n=120, noise=0.2, seed=2 * seed + k) for k in (0, 1))
-        hits += contest(RATIO, "all", [Entry("a", "x", "0", 0.1, a), Entry("b", "x", "1", 0.2, b)]).rivals[1].sure
+        hits += (
+            compare_heads(RATIO, "all", [Entry("a", "x", "0", 0.1, a), Entry("b", "x", "1", 0.2, b)])
+            .comparisons[1]
+            .sure
+        )
     assert hits <= 8
 
 
 def test_of_a_yes_or_no_wrong_answers_are_compared():
     y = (np.random.default_rng(0).random(300) < 0.5).astype(float)
     right, half = replace(judged(y=y), p=y), replace(judged(y=y), p=np.where(np.arange(300) % 2, y, 1 - y))
-    rival = contest(GENDER, "all", [Entry("a", "x", "0", 1.0, right), Entry("b", "x", "1", 0.5, half)]).rivals[1]
+    rival = compare_heads(
+        GENDER, "all", [Entry("a", "x", "0", 1.0, right), Entry("b", "x", "1", 0.5, half)]
+    ).comparisons[1]
     assert (rival.own, rival.ratio[0], rival.sure) == (1.0, 0.0, True)
     assert rival.other == pytest.approx(1 - np.average(np.arange(300) % 2 == 0, weights=half.weight))
 
@@ -203,9 +213,9 @@ def test_shuffled_labels_teach_nothing_unless_copies_stand_on_both_sides(cluster
         "photo_id": samples.photo_ids, "user_id": users, "sha256": samples.photo_ids,
         "cluster_id": [f"c{i // 2}" if clusters_known else None for i in range(2 * n)], "shown_at": [None] * (2 * n),
     })  # fmt: skip
-    (part,) = divide(samples, Origins.of(samples.photo_ids, rows), STORED, "all")
+    (part,) = make_split(samples, Groups.of(samples.photo_ids, rows), DEFAULT_SPLIT, "all")
     fit, test = fit_kernel(part, RATIO, [6]), part.part("test")
     p = fit.model.predict(test.X)
-    figures = judge(RATIO, test.y, p, weight=test.weight, users=test.user_ids, constant=0.5, rng=rng)
+    figures = evaluate(RATIO, test.y, p, weight=test.weight, users=test.user_ids, constant=0.5, rng=rng)
     low, _ = figures["intervals"]["r2"]
     assert (low <= 0) == clusters_known

@@ -19,10 +19,9 @@ from photogenic.models import predict as scoring
 from photogenic.models.evaluation import conformal
 from photogenic.models.predict import predict
 from photogenic.models.runs import run_store
-from photogenic.models.train import train
 from photogenic.warehouse import EncoderError, InputError
 from tests.features.toy import put_vectors
-from tests.models.planted import QUICK, planted
+from tests.models.planted import QUICK, planted, train
 
 
 @pytest.fixture(scope="module")

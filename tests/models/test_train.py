@@ -15,14 +15,13 @@ import pytest
 
 from photogenic import models
 from photogenic.models.data.samples import read_vectors
-from photogenic.models.data.split_config import Division
+from photogenic.models.data.split_config import SplitConfig
 from photogenic.models.evaluation.metrics import mse
 from photogenic.models.heads.model import members
 from photogenic.models.runs import run_store
-from photogenic.models.train import train
 from photogenic.warehouse import InputError, StoreError
 from photogenic.warehouse.progress import no_progress
-from tests.models.planted import QUICK, planted, put_mirrors
+from tests.models.planted import QUICK, planted, put_mirrors, train
 
 pytestmark = pytest.mark.slow
 
@@ -168,11 +167,10 @@ import os
 from pathlib import Path
 from photogenic import FeatureStore
 from photogenic.models.runs import run_store
-from photogenic.models.train import train
 import photogenic.warehouse.storage.layout
 from photogenic.warehouse import Database
 from tests.features.toy import toy_encoder
-from tests.models.planted import QUICK
+from tests.models.planted import QUICK, train
 toy_encoder("toy_a", 4, "l2")
 write = photogenic.warehouse.storage.layout.write_atomically
 def dying(path, data):
@@ -181,9 +179,9 @@ def dying(path, data):
     write(path, data)
 def gone(*_):
     os._exit(9)
-runs.write_atomically = dying
+run_store.write_atomically = dying
 if {killed_in!r} == "record":
-    runs.record = gone
+    run_store.record = gone
 if {killed_in!r} == "snapshot":
     Database.publish = gone
 train(FeatureStore({str(store.layout.root)!r}), "like_ratio", ["toy_a"], ["0fc", "1fc"], "all", grid=QUICK)
@@ -217,7 +215,7 @@ def test_shuffled_labels_teach_nothing(tmp_path):
 
 
 def test_with_folds_each_photo_is_predicted_by_the_head_that_did_not_see_it(store):
-    board = train(store, "like_ratio", ["toy_a"], ["0fc", "kernel"], "all", division=Division(folds=3), grid=QUICK)
+    board = train(store, "like_ratio", ["toy_a"], ["0fc", "kernel"], "all", division=SplitConfig(folds=3), grid=QUICK)
     own = store.training_set("like_ratio", encoder="toy_a", setup="all")
     assert set(board.frame["n_test"]) == {len(own)}
     for row in board.frame.to_dicts():
@@ -253,7 +251,7 @@ def test_mirror_images_are_learnt_from_and_never_judged_on(tmp_path):
 
 @pytest.mark.parametrize("folds", [0, 3])
 def test_an_ensemble_is_the_mean_of_all_heads_asked_for(store, folds):
-    heads, division = ["0fc", "ridge", "kernel", "ensemble"], Division(folds=folds)
+    heads, division = ["0fc", "ridge", "kernel", "ensemble"], SplitConfig(folds=folds)
     board = train(store, "like_ratio", ["toy_a", "toy_b"], heads, "all", division=division, grid=QUICK)
     said = {
         row["run_id"]: dict(
@@ -269,7 +267,7 @@ def test_an_ensemble_is_the_mean_of_all_heads_asked_for(store, folds):
         assert prediction == pytest.approx(np.mean([own[photo_id] for own in parts]), abs=1e-6)
     again = train(store, "like_ratio", ["toy_a", "toy_b"], heads, "all", division=division, grid=QUICK)
     assert again.n_trained == 0
-    assert [len(contest.rivals) for contest in again.contests] == [7]
+    assert [len(one.comparisons) for one in again.comparisons] == [7]
 
 
 def test_slices_come_with_the_leaderboard_and_those_by_gender_with_the_run(store, tmp_path):

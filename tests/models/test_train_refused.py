@@ -12,9 +12,8 @@ from photogenic.app.cli.main import program
 from photogenic.models import train as training
 from photogenic.models.experiment import OneAnswerError
 from photogenic.models.predict import predict
-from photogenic.models.train import train
 from photogenic.warehouse import InputError, StoreError
-from tests.models.planted import QUICK, planted
+from tests.models.planted import QUICK, planted, train
 
 
 class Heard:
@@ -36,7 +35,7 @@ def of_women(tmp_path_factory):
     store = planted(tmp_path_factory.mktemp("women"), n=60)
     with store.database.write("test") as con:
         con.execute("update facts.users set gender = 'female'")
-    store.build(only="labels", anew=True)
+    store.build(only="labels", force=True)
     return store
 
 
@@ -99,6 +98,6 @@ def test_too_few_of_one_answer_are_counted(tmp_path):
     store = planted(tmp_path, n=60)
     with store.database.write("test") as con:
         con.execute("update facts.users set gender = if(user_id = $1, 'male', 'female')", ["u-p003"])
-    store.build(only="labels", anew=True)
+    store.build(only="labels", force=True)
     with pytest.raises(InputError, match=r"users with \d+ photos in train, 1 of them with the rarer answer"):
         train(store, "gender", ["toy_a"], ["logistic"], "all")

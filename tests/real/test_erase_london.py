@@ -9,10 +9,9 @@ import polars as pl
 import pytest
 
 from photogenic import FeatureStore, sql
-from photogenic.app.report.report import write_report
 from photogenic.app.serve.pages.thumbnails import Pictures
 from photogenic.models.runs import run_store
-from photogenic.models.train import train
+from tests.models.planted import train
 from tests.scanner import found, patterns
 
 FACES = ["face-001", "face-041", "face-097"]
@@ -33,7 +32,7 @@ def london(data, tmp_path_factory):
         store.ingest_swipes(data / "london" / "swipes.csv", broken)
         store.build(neighbours=5, near_duplicates=True, flip=True)
         train(store, target="like_ratio", encoders=["dlib_face"], heads=["ridge", "kernel"], setup="one_face")
-        write_report(store)
+        store.report()
         with ThreadPoolExecutor() as pool:
             pictures = Pictures(store.layout, pool)
             for (sha256,) in store.sql("select sha256 from photos").rows():

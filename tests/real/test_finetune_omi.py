@@ -13,12 +13,11 @@ import os
 import numpy as np
 import pytest
 
-from photogenic.models.data.split_config import Division
-from photogenic.models.finetune.finetune import finetune
-from photogenic.models.train import train
+from photogenic.models.data.split_config import SplitConfig
+from tests.models.planted import finetune, train
 
 BACKBONE = "efficientnet_lite0"
-DIVISIONS = [Division(division_seed=seed) for seed in range(int(os.environ.get("FINETUNE_DIVISIONS", "0")))]
+DIVISIONS = [SplitConfig(division_seed=seed) for seed in range(int(os.environ.get("FINETUNE_DIVISIONS", "0")))]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -76,7 +75,7 @@ def test_intervals_hold_what_they_promise(omi):
     """Ten divisions of 42 test photos: bounds from dev's residuals, labels of people that nobody learnt from."""
     held, n = [], []
     for seed in range(10):
-        board = train(omi, encoders=["dlib_face"], heads=["ridge"], division=Division(division_seed=seed))
+        board = train(omi, encoders=["dlib_face"], heads=["ridge"], division=SplitConfig(division_seed=seed))
         row = omi.sql(f"from runs where run_id = '{board.frame['run_id'][0]}'").to_dicts()[0]
         held.append(json.loads(row["results"])["conformal"]["coverage"])
         n.append(row["n_test"])

@@ -36,7 +36,7 @@ def bounds(followers, scale, threshold):
 @pytest.mark.parametrize("scale", ["linear", "log"])
 @pytest.mark.parametrize("threshold", [2.0, 3.0])
 def test_funnel_and_bounds_equal_a_plain_computation(store, posts, scale, threshold):
-    store.build(only="labels", options=LabelOptions(follower_scale=scale, mad_threshold=threshold))
+    store.build(only="labels", labels=LabelOptions(follower_scale=scale, mad_threshold=threshold))
     collected = posts.filter(pl.col("posted_at") >= dt.datetime(2010, 10, 6))
     owners = collected.unique("user_id")["followers"].to_numpy()
     low, high = bounds(owners, scale, threshold)

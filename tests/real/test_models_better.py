@@ -15,9 +15,9 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
-from photogenic.models.data.split_config import Division
+from photogenic.models.data.split_config import SplitConfig
 from photogenic.models.evaluation.metrics import bootstrap, per_user
-from photogenic.models.train import train
+from tests.models.planted import train
 
 SEEDS = range(5)
 ENCODERS = ["efficientnet_lite0", "dlib_face"]
@@ -37,7 +37,7 @@ def errors(store):
     own = store.training_set("like_ratio", encoder=BOTH, setup="one_face")
     found = {}
     for seed in SEEDS:
-        division = Division(division_seed=seed)
+        division = SplitConfig(division_seed=seed)
         board = train(store, encoders=[BOTH], heads=["ridge", "kernel"], division=division).frame
         for row in board.to_dicts():
             said = store.sql(f"from predictions where run_id = '{row['run_id']}' order by photo_id")
@@ -84,10 +84,10 @@ def test_the_kernel_makes_at_most_nine_tenths_of_the_error_of_ridge(errors, oppo
 @pytest.mark.parametrize("layers", [[], pytest.param(["0fc", "1fc"], marks=pytest.mark.thorough)])
 def test_the_ensemble_makes_less_error_than_any_single_published_head(store, layers):
     heads = [*layers, "ridge", "kernel", "ensemble"]
-    board = train(store, encoders=["dlib_face", BOTH], heads=heads, division=Division(folds=5))
-    (contest,) = board.contests
-    assert contest.winner.head == "ensemble", "dev prefers it"
-    for rival in contest.rivals:
+    board = train(store, encoders=["dlib_face", BOTH], heads=heads, division=SplitConfig(folds=5))
+    (found,) = board.comparisons
+    assert found.winner.head == "ensemble", "dev prefers it"
+    for rival in found.comparisons:
         low, high = rival.ratio[1:]
         print(f"\nensemble {rival.own:.4f} / {rival.encoder} {rival.head} {rival.other:.4f}:", end=" ")
         print(f"{rival.ratio[0]:.3f}, 95 % {low:.3f} to {high:.3f}", end="")

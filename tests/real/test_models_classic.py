@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from photogenic.models.train import train
 from photogenic.warehouse.labels.options import LabelOptions
+from tests.models.planted import train
 
 SEEDS = range(5)
 
@@ -20,7 +20,7 @@ def rows(rated):
     """Of the leaderboards of all divisions."""
     store, found = rated("omi"), []
     for seed in SEEDS:
-        store.build(only="labels", options=LabelOptions(split_seed=seed))
+        store.build(only="labels", labels=LabelOptions(split_seed=seed))
         found.append(train(store, ["like_ratio", "gender"], ["dlib_face"], ["ridge", "linear_svm", "logistic"]).frame)
     return pl.concat(found)
 

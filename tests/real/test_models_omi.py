@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from photogenic.models.train import train
 from photogenic.warehouse.labels.options import LabelOptions
+from tests.models.planted import train
 
 ENCODERS = ["dlib_face", "efficientnet_lite0"]
 
@@ -28,7 +28,7 @@ def board(omi):
 
     @functools.cache
     def trained(seed):
-        omi.build(only="labels", options=LabelOptions(split_seed=seed))
+        omi.build(only="labels", labels=LabelOptions(split_seed=seed))
         frames = [train(omi, "like_ratio", ENCODERS, setup="one_face").frame]
         frames.append(train(omi, "gender", ["dlib_face"], setup="one_face").frame)
         return pl.concat(frames)

@@ -18,7 +18,7 @@ def judged(tmp_path_factory, data):
     store.ingest_photos(folder / "photos.csv", images=folder)
     store.ingest_swipes(folder / "swipes.csv")
     store.build(encoders=["dlib_face"])
-    return personal(store, "L1294", "dlib_face").judged
+    return personal(store, "L1294", "dlib_face").evaluation
 
 
 @pytest.mark.parametrize("part", ["known_photos", "new_photos"])

@@ -78,7 +78,7 @@ def recount(soak: Soak) -> tuple[int, list[str]]:
     found = call("tests.soak.checks:final")
     if found is None:
         return 0, differing
-    run("build", "--encoder", "mean_colour", "--anew")
+    run("build", "--encoder", "mean_colour", "--force")
     again = call("tests.soak.checks:final")
     if again is not None and again["checksums"] != found["checksums"]:
         differing.append("relations of a full build differ")

@@ -52,7 +52,7 @@ def compared(seed: int, folder: Path) -> tuple[int, list[str]]:
             last = number == n_files - 1
             for _ in range(2 if last else rng.random() < 0.45):
                 options, (as_of, n_visible) = _options(rng), _clock(rng, arrivals, world.grid)
-                store.build(only="labels", as_of=as_of, options=options)
+                store.build(only="labels", as_of=as_of, labels=options)
                 said, expected = _said(store), recount(world.files[:n_visible], as_of, options)
                 n_compared += len(expected)
                 for relation, wanted in expected.items():

@@ -1,7 +1,5 @@
 """features backup and features restore: a copy of the store in another place, and back."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -23,12 +21,13 @@ def backup(
     folder: Folder,
     *,
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="Read every byte of the former backup too; copy again what is damaged.")
+        bool,
+        typer.Option("--thorough", help="Verify every byte of the earlier backup too, and copy damaged files again."),
     ] = False,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Copy the store into a folder while it is in use: only what is not there yet; exit 1 where files are damaged."""
+    """Copy new files of the store into a backup while it is in use. Exit code 1 if files of the store are damaged."""
     with FeatureStore(store, progress=listener()) as opened:
         made = opened.backup(folder, thorough=thorough)
     columns = ("n_files", "n_bytes", "n_copied", "bytes_copied", "n_removed", "n_left_out", "seconds")
@@ -43,16 +42,20 @@ def backup(
 def restore(
     folder: Folder,
     *,
-    replace: Annotated[bool, typer.Option("--replace", help="Give up the store that is there.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the store that is there.")] = False,
     tombstones: Annotated[
         Path | None,
-        typer.Option("--tombstones", metavar="FOLDER", help="Whoever was erased there does not come back either."),
+        typer.Option(
+            "--tombstones",
+            metavar="FOLDER",
+            help="Folder of a store whose erased users are not restored either. Default: the store that is replaced.",
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a store is replaced.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation before a store is replaced.")] = False,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Make a store out of a backup, every byte verified before anything is put in place."""
+    """Restore a store from a backup. Every byte is verified before any file is put in place."""
     if replace and not yes:
         if not sys.stdin.isatty():
             raise InputError("Nobody is here to be asked, and nothing was replaced.", "--yes", "--replace --yes")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from photogenic import FeatureStore
-from photogenic.app.cli.commands.dataclass_options import spelled_out
-from photogenic.app.cli.commands.options import AsOf, FormatOption, Size, Store
+from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
+from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Format, Table, say, show
 from photogenic.app.terminal.progress import listener
-from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.features.build_options import BuildOptions
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,86 +23,22 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-@spelled_out(LabelOptions, panel="Labels")
+@options_from_dataclass(BuildOptions)
 def run(
     *,
-    encoders: Annotated[
-        list[str] | None,
-        typer.Option("--encoder", help="Which encoder; may be repeated.", show_default="the usual pair"),
-    ] = None,
-    only: Annotated[
-        Literal["labels", "faces", "embeddings", "index"] | None, typer.Option(help="One step alone.")
-    ] = None,
-    as_of: AsOf = None,
-    face_model: Annotated[Literal["short", "full"], typer.Option(help="For portraits, or for small faces.")] = "short",
-    face_confidence: Annotated[float, typer.Option(help="Faces that score less do not count.")] = 0.5,
-    flip: Annotated[bool, typer.Option("--flip", help="Vectors of the mirror images too.")] = False,
-    dtype: Annotated[
-        Literal["float32", "float16"] | None,
-        typer.Option("--dtype", help="Of the vectors' numbers on disk.", show_default="as they are, float32 at first"),
-    ] = None,
-    recall: Annotated[float, typer.Option(help="Wanted of each search index, 0 to 1.")] = 0.99,
-    memory: Size = None,
-    neighbours: Annotated[
-        int | None, typer.Option(min=1, metavar="K", help="Keep the K nearest of every photo in `neighbours`.")
-    ] = None,
-    near_duplicates: Annotated[
-        bool, typer.Option("--near-duplicates", help="Find photos that show the same picture.")
+    options: BuildOptions,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print what would be done and what it costs; do nothing.")
     ] = False,
-    anew: Annotated[bool, typer.Option("--anew", help="Compute every label again, stale or not.")] = False,
-    engine: Annotated[
-        Literal["duckdb", "spark"] | None,
-        typer.Option(
-            help="Who computes labels; spark looks at photos too.", show_default="labels as last time, duckdb at first"
-        ),
-    ] = None,
-    master: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Of Spark: local, spark://HOST:7077, sc://HOST:15002.", show_default=False),
-    ] = None,
-    facts: Annotated[
-        str | None, typer.Option(metavar="URI", help="Where `features export` put the facts that Spark reads.")
-    ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done; do nothing.")] = False,
-    options: LabelOptions,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Bring the store up to date; what is there already is not computed again."""
-    if only in ("labels", "faces") and (encoders or flip):
-        raise typer.BadParameter(f"--only {only} computes no vectors, so --encoder and --flip mean nothing")
-    if only not in (None, "index") and (memory is not None or neighbours or near_duplicates):
-        raise typer.BadParameter(
-            f"--only {only} makes no index, so --memory, --neighbours and --near-duplicates mean nothing"
-        )
-    if only == "index" and anew:
-        raise typer.BadParameter("--only index computes no labels, so --anew means nothing")
-    from photogenic.features.faces.detector import FaceSettings
-
-    # A step about pictures leaves the labels' choices as they are, unless it is told others.
-    unchosen = only in ("faces", "embeddings") and options == LabelOptions()
-    arguments: dict[str, Any] = {
-        "encoders": encoders,
-        "only": only,
-        "as_of": as_of,
-        "options": None if unchosen else options,
-        "faces": FaceSettings(face_model, face_confidence),
-        "flip": flip,
-        "dtype": dtype,
-        "recall": recall,
-        "memory": memory,
-        "neighbours": neighbours,
-        "near_duplicates": near_duplicates,
-        "anew": anew,
-        "engine": engine,
-        "master": master,
-        "facts": facts,
-    }
+    """Bring labels, faces, embeddings and indices up to date. Only missing or outdated results are computed."""
     with FeatureStore(store, progress=listener()) as opened:
         if plan:
-            _print_plan(opened.plan(**arguments), form)
+            _print_plan(opened.plan(options), form)
         else:
-            _print_report(opened.build(**arguments), form)
+            _print_report(opened.build(options), form)
 
 
 def _print_plan(plan: BuildPlan, form: Format) -> None:

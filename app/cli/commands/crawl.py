@@ -12,12 +12,12 @@ import typer
 
 from photogenic import FeatureStore
 from photogenic.app.cli.checked_command import Checked
-from photogenic.app.cli.commands.dataclass_options import spelled_out
+from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
+from photogenic.app.cli.examples import epilog
 from photogenic.app.terminal.output import Format, Table, say, show
 from photogenic.app.terminal.progress import listener
 from photogenic.ingest.config import CrawlSettings
-from photogenic.warehouse.context import Store as OpenStore
 from photogenic.warehouse.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,52 +28,55 @@ __all__ = ["commands", "login", "tokens"]
 SETTINGS = CrawlSettings()
 APP_SECRET = "FEATURES_APP_SECRET"  # noqa: S105  # the name of a variable
 
-commands = typer.Typer(no_args_is_help=True, help="Take in posts, their owners and counts from a network's API.")
+commands = typer.Typer(
+    no_args_is_help=True, help="Take in posts, their owners and counts from the API of a social network."
+)
 
 
 @commands.callback()
 def crawl() -> None:
-    """Take in posts, their owners and counts from a network's API."""
+    """Take in posts, their owners and counts from the API of a social network."""
 
 
-@commands.command("instagram", cls=Checked)
-@spelled_out(CrawlSettings, panel="Limits and settings")
+@commands.command("instagram", cls=Checked, epilog=epilog("crawl instagram"))
+@options_from_dataclass(CrawlSettings, panel="Limits and settings")
 def instagram(
     *,
     usernames: Annotated[
-        Path | None, typer.Option(help="File of professional accounts, one a line; - reads standard input.")
+        Path | None,
+        typer.Option(help="Text file with one username of a professional account per line; - is standard input."),
     ] = None,
-    hashtags: Annotated[list[str] | None, typer.Option("--hashtag", help="May be repeated.")] = None,
-    top: Annotated[bool, typer.Option("--top", help="The hashtags' top posts instead of the recent ones.")] = False,
+    hashtags: Annotated[
+        list[str] | None,
+        typer.Option("--hashtag", metavar="TAG", help="Hashtag to read the posts of; may be given several times."),
+    ] = None,
+    top: Annotated[
+        bool, typer.Option("--top", help="Read the top posts of hashtags instead of the recent ones.")
+    ] = False,
     settings: CrawlSettings,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Walk along accounts and hashtags; goes on where it stopped."""
-    from photogenic.ingest.instagram import crawl as story
-
-    progress = listener()
-    with FeatureStore(store, progress=progress) as opened:
-        report = story.crawl(
-            OpenStore(opened.database, progress),
-            usernames=_lines(usernames),
-            hashtags=hashtags or (),
-            top=top,
-            settings=settings,
-        )
+    """Read posts of Instagram accounts and hashtags. An interrupted crawl goes on where it stopped."""
+    with FeatureStore(store, progress=listener()) as opened:
+        report = opened.crawl(usernames=_lines(usernames), hashtags=hashtags or (), top=top, settings=settings)
     _print(report, form)
 
 
 def login(
     *,
-    app_id: Annotated[str, typer.Option(help="Of the app that people log in to.")],
-    port: Annotated[int, typer.Option(help="Of the local callback, http://localhost:PORT/callback.")] = 8765,
-    browser: Annotated[bool, typer.Option(help="Open the login page, or only print its address.")] = True,
+    app_id: Annotated[str, typer.Option(help="Id of the app that users log in to.")],
+    port: Annotated[
+        int, typer.Option(help="Port of the local callback address, http://localhost:PORT/callback.")
+    ] = 8765,
+    browser: Annotated[
+        bool, typer.Option(help="Open the login page in a browser; otherwise only print its address.")
+    ] = True,
     api: Annotated[str, typer.Option(help="Base address of the API.")] = SETTINGS.api,
     dialog: Annotated[str, typer.Option(help="Base address of the login page.")] = "https://www.facebook.com",
-    version: Annotated[str, typer.Option(help="Of the API.")] = SETTINGS.version,
+    version: Annotated[str, typer.Option(help="Version of the API.")] = SETTINGS.version,
 ) -> None:
-    """Add an access token by logging in; the app's secret is asked for, or read from $FEATURES_APP_SECRET."""
+    """Log in and add an access token. The app's secret is asked for, or read from FEATURES_APP_SECRET."""
     import asyncio
 
     from yarl import URL
@@ -98,12 +101,14 @@ def login(
 
 def tokens(
     *,
-    forget: Annotated[str | None, typer.Option(metavar="KEY", help="Remove this token.")] = None,
-    budget: Annotated[int, typer.Option(help="Requests per token and window.")] = SETTINGS.budget,
+    forget: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Key of a token to remove. Default: remove none.")
+    ] = None,
+    budget: Annotated[int, typer.Option(help="Number of requests per token and window.")] = SETTINGS.budget,
     window_s: Annotated[float, typer.Option(help="Length of the rolling window, in seconds.")] = SETTINGS.window_s,
     form: FormatOption = "table",
 ) -> None:
-    """Show the pool: what each token has left, until when it is good, and its state; never the tokens."""
+    """List the access tokens: requests left, expiry and state. The tokens themselves are never printed."""
     from photogenic.ingest.instagram.token_pool import TokenPool
     from photogenic.ingest.instagram.token_store import Vault
     from photogenic.ingest.journal.clock import SystemClock, instant

@@ -1,69 +1,95 @@
-"""The fields of an options class as command-line options: named, typed and explained in one place, the class."""
+"""The fields of an options class as command-line options, with type, default and help from the class.
+
+@options_from_dataclass(BuildOptions)
+def run(*, options: BuildOptions, store: Store = Path("store")) -> None: ...
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import functools
 import inspect
-import re
-from collections.abc import Callable
-from dataclasses import fields
-from typing import Annotated, Any, get_args, get_type_hints
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, Optional, get_args, get_origin
 
 import typer
 
-from photogenic.app.cli.commands.options import instant
+from photogenic.app.cli.commands.options import instant, size
+from photogenic.warehouse.errors import ConflictError
+from photogenic.warehouse.option_help import OptionField, option_fields
 
-__all__ = ["spelled_out"]
+__all__ = ["options_from_dataclass"]
 
 Command = Callable[..., None]
 
 
-def spelled_out(kind: type[Any], *, panel: str) -> Callable[[Command], Command]:
+def options_from_dataclass(kind: type[Any], *, panel: str | None = None) -> Callable[[Command], Command]:
     """Give a command one option per field of `kind`, in the place of its parameter of that type.
 
+    A field that is itself an options class gives one option per field of that class; it keeps its default where all of
+    these are at theirs.
+
     Args:
-        kind: a dataclass of which every field has a default. The help of an option is the field's line under
-            `Attributes:` in its docstring.
-        panel: the heading in the command's help.
+        kind: a dataclass of which every field has a default and `Annotated[..., Help(...)]`.
+        panel: the heading in the command's help; None: among the command's own.
     """
-    hints, helps = get_type_hints(kind), _explained(kind)
-    added = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=Annotated[hints[field.name], _option(hints[field.name], helps.get(field.name, ""), panel)],
-        )
-        for field in fields(kind)
-    ]
+    added = [_parameter(field, prefix, heading) for field, prefix, heading in _leaves(kind, "", panel)]
 
     def decorate(command: Command) -> Command:
-        given = inspect.signature(command, eval_str=True).parameters.values()
-        own = [parameter for parameter in given if parameter.annotation is not kind]
-        (name,) = (parameter.name for parameter in given if parameter.annotation is kind)
+        given = list(inspect.signature(command, eval_str=True).parameters.values())
+        (at,) = (place for place, parameter in enumerate(given) if parameter.annotation is kind)
+        own = given[at].name
 
         @functools.wraps(command)
         def run(**values: Any) -> None:
-            chosen = {parameter.name: values.pop(parameter.name) for parameter in added}
-            command(**values, **{name: kind(**chosen)})
+            try:
+                values[own] = _gathered(kind, values)
+            except ConflictError as error:
+                raise typer.BadParameter(str(error)) from error
+            command(**values)
 
-        run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}
+        shown = [*given[:at], *added, *given[at + 1 :]]
+        run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
         return run
 
     return decorate
 
 
-def _option(kind: object, text: str, panel: str) -> Any:
+def _leaves(kind: type[Any], prefix: str, panel: str | None) -> Iterator[tuple[OptionField, str, str | None]]:
+    """Each option with the prefix of its name and the heading above it."""
+    for field in option_fields(kind):
+        if field.nested is None:
+            yield field, prefix, panel
+        else:
+            yield from _leaves(field.nested, prefix + field.help.prefix, field.help.text)
+
+
+def _gathered(kind: type[Any], values: dict[str, Any], prefix: str = "") -> Any:
+    """An options object of the values of a command line, which are taken out of `values`."""
+    chosen = {}
+    for field in option_fields(kind):
+        if field.nested is None:
+            chosen[field.name] = values.pop(prefix + field.name)
+        else:
+            inner = _gathered(field.nested, values, prefix + field.help.prefix)
+            chosen[field.name] = field.default if inner == field.nested() else inner
+    return kind(**chosen)
+
+
+def _parameter(field: OptionField, prefix: str, panel: str | None) -> inspect.Parameter:
+    name, kind, default = prefix + field.name, field.kind, field.default
+    settings: dict[str, Any] = {"help": field.help.text, "metavar": field.help.metavar, "rich_help_panel": panel}
     if dt.datetime in (kind, *get_args(kind)):
-        return typer.Option(parser=instant, metavar="TIME", help=text, rich_help_panel=panel)
-    return typer.Option(help=text, rich_help_panel=panel)
-
-
-def _explained(kind: type[Any]) -> dict[str, str]:
-    """The lines under `Attributes:`, by field."""
-    _, _, attributes = inspect.getdoc(kind).partition("Attributes:\n")  # type: ignore[union-attr]
-    found = re.findall(r"^ {4}(\w+): ((?:.|\n {5,})+)", attributes, re.MULTILINE)
-    helps = {name: " ".join(text.split()) for name, text in found}
-    return {name: f"{text[0].upper()}{text[1:]}" for name, text in helps.items()}
+        settings |= {"parser": instant, "metavar": field.help.metavar or "TIME"}
+    elif field.help.is_size:
+        settings |= {"parser": size, "metavar": field.help.metavar or "SIZE"}
+    several = [part for part in (kind, *get_args(kind)) if get_origin(part) is Sequence]
+    if several:  # Typer knows lists only
+        kind = list[get_args(several[0])[0]]  # type: ignore[misc]
+        kind, default = (kind, list(default)) if default is not None else (Optional[kind], None)  # noqa: UP045
+    # A flag that is off has no opposite: --flip, and no --no-flip.
+    named = field.help.option or (name.replace("_", "-") if default is False else None)
+    names = [f"--{named}"] if named else []
+    option = typer.Option(*names, **settings)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])

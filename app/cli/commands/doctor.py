@@ -1,7 +1,5 @@
 """features doctor: what is wrong with this machine or store, and what helps."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -17,15 +15,15 @@ __all__ = ["run"]
 def run(
     *,
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="Read every byte of photos, vectors and indices.")
+        bool, typer.Option("--thorough", help="Verify every byte of photos, embeddings and indices.")
     ] = False,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Repair what can be made again: snapshot, indices, leftovers.")
+        bool, typer.Option("--fix", help="Repair what can be made again: snapshot, indices, leftover files.")
     ] = False,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Check the machine and the store, with a remedy for whatever is wrong; exit 1 where a fault is left."""
+    """Check the machine and the store, and print a remedy for each fault. Exit code 1 if a fault is left."""
     with FeatureStore(store) as opened:
         found = opened.doctor(thorough=thorough, fix=fix)
     rows = [(one.check, one.state, one.found, one.remedy) for one in found]

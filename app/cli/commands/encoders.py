@@ -1,7 +1,5 @@
 """features encoders: the networks that can look at photos."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from photogenic import FeatureStore
@@ -12,12 +10,11 @@ __all__ = ["run"]
 
 
 def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
-    """The networks that turn photos into vectors, those fine-tuned in the store too, and whether weights are here."""
-    from photogenic.features.encoders.registry import encoders
+    """List the networks that turn photos into embeddings, and whether their weights are on this machine."""
     from photogenic.features.encoders.weights import refusal
 
     with FeatureStore(store) as opened:
-        known = encoders(opened.layout.models)
+        known = opened.encoders()
         rows = [(e.name, e.input, e.size, e.dim, e.metric, e.available, e.licence, e.source) for e in known]
     show(Table(("encoder", "input", "pixels", "dim", "metric", "available", "licence", "source"), rows), form)
     files = {entry.name: entry for entry in (e.backbone.weights for e in known) if entry is not None}

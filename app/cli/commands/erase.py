@@ -23,14 +23,17 @@ __all__ = ["run"]
 
 def run(
     user_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[USER_ID...]", help="Whom; nobody: finish an erase that was cut off.")
+        list[str] | None,
+        typer.Argument(metavar="[USER_ID...]", help="Users to erase. Default: finish an erase that was interrupted."),
     ] = None,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: what is erased cannot be brought back.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask for confirmation. What is erased cannot be restored.")
+    ] = False,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Remove people from everything: rows, photos, vectors, indices, what was made of them; prints the receipt."""
+    """Remove users from everything: rows, photos, embeddings, indices, heads. Prints a receipt."""
     _confirm(len(user_ids or ()), yes=yes)
     with FeatureStore(store, progress=listener()) as opened:
         receipts = opened.erase(user_ids or [])

@@ -1,7 +1,5 @@
 """features export: the facts of a store as Parquet, for engines that read them from shared storage."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +14,12 @@ __all__ = ["run"]
 
 
 def run(
-    uri: Annotated[str, typer.Argument(help="A folder, or an address such as s3a://bucket/facts.")],
+    uri: Annotated[str, typer.Argument(help="Folder or URI to write to, e.g. s3a://bucket/facts.")],
     *,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Write what was ingested as partitioned Parquet; what was exported there before is replaced."""
+    """Write the ingested rows as partitioned Parquet files, in place of an earlier export there."""
     with FeatureStore(store, progress=listener()) as opened:
         done = opened.export(uri)
     rows = [(one.table, one.n_rows, one.n_files, one.bytes) for one in done]

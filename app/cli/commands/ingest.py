@@ -10,6 +10,7 @@ import typer
 from photogenic import FeatureStore
 from photogenic.app.cli.checked_command import Checked
 from photogenic.app.cli.commands.options import FormatOption, Store
+from photogenic.app.cli.examples import epilog
 from photogenic.app.terminal.output import Format, Table, show
 from photogenic.app.terminal.progress import listener
 
@@ -31,26 +32,39 @@ def _mapping(text: str) -> tuple[str, str]:
     return ours, theirs
 
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Files, globs in quotes, pipes, or - for stdin.")]
+Files = Annotated[
+    list[str], typer.Argument(metavar="FILE", help="Files, globs in quotes, pipes, or - for standard input.")
+]
 Mapping = Annotated[
     list[Any] | None,
-    typer.Option("--map", parser=_mapping, metavar="OURS=THEIRS", help="Our column is called so in the files."),
+    typer.Option(
+        "--map",
+        parser=_mapping,
+        metavar="OURS=THEIRS",
+        help="Column OURS is called THEIRS in the files; may be given several times.",
+    ),
 ]
 
 
-@commands.command("users", cls=Checked)
+@commands.command("users", cls=Checked, epilog=epilog("ingest users"))
 def users(files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table") -> None:
     """Columns: user_id, gender, followers, created_at."""
     with FeatureStore(store, progress=listener()) as opened:
         _print(opened.ingest_users(*files, mapping=_named(mapping)), form)
 
 
-@commands.command("photos", cls=Checked)
+@commands.command("photos", cls=Checked, epilog=epilog("ingest photos"))
 def photos(
     files: Files,
     *,
     mapping: Mapping = None,
-    images: Annotated[Path | None, typer.Option(help="Root of relative paths; pictures are copied.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder that relative paths start from; pictures are copied. Default: the folder of FILE.",
+        ),
+    ] = None,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
@@ -59,7 +73,7 @@ def photos(
         _print(opened.ingest_photos(*files, mapping=_named(mapping), images=images), form)
 
 
-@commands.command("main-photos", cls=Checked)
+@commands.command("main-photos", cls=Checked, epilog=epilog("ingest main-photos"))
 def main_photos(
     files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
 ) -> None:
@@ -68,7 +82,7 @@ def main_photos(
         _print(opened.ingest_main_photos(*files, mapping=_named(mapping)), form)
 
 
-@commands.command("swipes", cls=Checked)
+@commands.command("swipes", cls=Checked, epilog=epilog("ingest swipes"))
 def swipes(
     files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
 ) -> None:

@@ -1,7 +1,5 @@
 """The options that many commands share, spelled once."""
 
-from __future__ import annotations
-
 import datetime as dt
 import re
 from pathlib import Path
@@ -11,7 +9,7 @@ import typer
 
 from photogenic.app.terminal.output import Format
 
-__all__ = ["AsOf", "Device", "Encoder", "FormatOption", "Size", "Store", "instant"]
+__all__ = ["AsOf", "Device", "Encoder", "FormatOption", "Store", "instant", "size"]
 
 
 def instant(given: str | dt.datetime) -> dt.datetime:
@@ -25,7 +23,7 @@ def instant(given: str | dt.datetime) -> dt.datetime:
     return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
-def _size(given: str | int) -> int:
+def size(given: str | int) -> int:
     """Bytes: `200MB`, `1.5 GB`, `4096`."""
     match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) *([KMGT]?)B?", str(given), re.IGNORECASE)
     if match is None:
@@ -34,13 +32,29 @@ def _size(given: str | int) -> int:
 
 
 Store = Annotated[Path, typer.Option("--store", envvar="FEATURES_STORE", help="Folder of the store.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How data is printed on stdout.")]
-Encoder = Annotated[str | None, typer.Option("--encoder", help="Which encoder; `features encoders` lists them.")]
+FormatOption = Annotated[
+    Format, typer.Option("--format", help="Format of the data on standard output: table, csv or json.")
+]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="NAME",
+        help="Encoder whose embeddings are compared; features encoders lists them. Default: the first of "
+        "efficientnet_lite0 and dlib_face that has an index, else any.",
+    ),
+]
 AsOf = Annotated[
     dt.datetime | None,
-    typer.Option("--as-of", parser=instant, metavar="TIME", help="See only what happened and had arrived before."),
+    typer.Option(
+        "--as-of",
+        parser=instant,
+        metavar="TIME",
+        help="Use only what had happened and arrived before this moment, as ISO 8601 in UTC. Default: the moment of "
+        "the last build.",
+    ),
 ]
 Device = Annotated[
-    str | None, typer.Option("--device", help="As torch calls it.", show_default="a GPU if there is one")
+    str | None,
+    typer.Option("--device", help="Device for the networks: cpu, cuda, cuda:1. Default: the first GPU, else the CPU."),
 ]
-Size = Annotated[int | None, typer.Option(parser=_size, metavar="SIZE", help="Most memory of each search index.")]

@@ -1,7 +1,5 @@
 """features report: what a store knows, in one file to look at."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -16,19 +14,20 @@ __all__ = ["run"]
 def run(
     *,
     output: Annotated[
-        Path | None, typer.Option(help="Where the file goes.", show_default="reports/report.html in the store")
+        Path | None, typer.Option(metavar="FILE", help="HTML file to write. Default: reports/report.html in the store.")
     ] = None,
     slices: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Columns by photo_id or user_id: the best heads on each of their values."),
+        typer.Option(
+            metavar="FILE",
+            help="File with columns by photo_id or user_id; heads are evaluated on each value. Default: gender only.",
+        ),
     ] = None,
     store: Store = Path("store"),
 ) -> None:
-    """Write tables 1 to 3, curves, galleries, slices and a map into one HTML file, and print its path.
+    """Write tables, curves, galleries, slices and a map into one HTML file, and print its path.
 
-    The same figures lie beside it as PNG.
+    The figures are written as PNG files into a folder beside it.
     """
-    from photogenic.app.report.report import write_report
-
     with FeatureStore(store) as opened:
-        print(write_report(opened, output, slices=slices))
+        print(opened.report(output, slices=slices))

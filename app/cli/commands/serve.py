@@ -1,7 +1,5 @@
 """features serve: pages to look at, and an API to ask."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -15,17 +13,25 @@ __all__ = ["run"]
 
 def run(
     *,
-    host: Annotated[str, typer.Option(help="Address to listen at; any but this machine's own needs a token.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen at; 0 takes a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any other than that of this machine needs a token.")
+    ] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8000,
     token: Annotated[
-        str | None, typer.Option(envvar="FEATURES_SERVE_TOKEN", help="What every request must show.", show_envvar=False)
+        str | None,
+        typer.Option(
+            envvar="FEATURES_SERVE_TOKEN",
+            help="Token that every request must carry. Default: no token.",
+            show_envvar=False,
+        ),
     ] = None,
-    name: Annotated[list[str] | None, typer.Option(help="A further host name under which it is reached.")] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="Further host name of the server; may be given several times."),
+    ] = None,
     store: Store = Path("store"),
 ) -> None:
-    """Show the store in a browser, and answer programs under /api/v1; reads only."""
+    """Serve web pages and a JSON API under /api/v1, both read-only."""
     from photogenic.app.serve.http.server import serve
     from photogenic.app.terminal.output import say
 

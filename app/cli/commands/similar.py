@@ -1,7 +1,5 @@
 """features similar: the nearest photos to one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -16,20 +14,32 @@ __all__ = ["run"]
 
 
 def run(
-    query: Annotated[str, typer.Argument(metavar="PHOTO_ID|FILE", help="A photo of the store, or a picture file.")],
+    query: Annotated[
+        str, typer.Argument(metavar="PHOTO_ID|FILE", help="Photo of the store, or picture file, to search with.")
+    ],
     *,
-    k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
+    k: Annotated[int, typer.Option("-k", help="Number of photos to return.")] = 10,
     encoder: Encoder = None,
     where: Annotated[
-        str | None, typer.Option(metavar="SQL", help="Predicate over photo_labels, such as \"gender = 'female'\".")
+        str | None,
+        typer.Option(
+            metavar="SQL", help="SQL predicate over photo_labels, e.g. \"gender = 'female'\". Default: all photos."
+        ),
     ] = None,
-    popular: Annotated[bool, typer.Option("--popular", help="Only photos above the median.")] = False,
+    popular: Annotated[
+        bool, typer.Option("--popular", help="Return only photos above the median of their label set.")
+    ] = False,
     as_of: AsOf = None,
-    exact: Annotated[bool, typer.Option("--exact", help="The true nearest, whatever it costs.")] = False,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="Return the true nearest photos, however long that takes. Default: only if it is quick."
+        ),
+    ] = False,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """The photos most like one, nearest first, with what is known of each."""
+    """Find the photos most similar to one, nearest first, with their labels."""
     file = Path(query)
     with FeatureStore(store, progress=listener()) as opened:
         found = opened.similar(

@@ -1,20 +1,18 @@
 """features sql: questions to the published snapshot."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from photogenic import FeatureStore
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal import output as out
 from photogenic.app.terminal.export_rows import every_row, export, first_rows
 from photogenic.app.terminal.output import Format, say
 from photogenic.app.terminal.streams import read_stdin
-from photogenic.warehouse import Database, InputError, Layout, Settings
-from photogenic.warehouse.duckdb_store.query import stream
+from photogenic.warehouse.errors import InputError
 
 __all__ = ["run"]
 
@@ -23,20 +21,26 @@ SHOWN = 1_000
 
 
 def run(
-    query: Annotated[str | None, typer.Argument(help="One SELECT; without it, a prompt, or what stdin brings.")] = None,
+    query: Annotated[
+        str | None, typer.Argument(help="SELECT statement. Default: a prompt, or the text of standard input.")
+    ] = None,
     *,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the query from a file.")] = None,
-    show: Annotated[str | None, typer.Option("--show", metavar="RELATION", help="Print how it is computed.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="File to read the query from.")] = None,
+    show: Annotated[
+        str | None, typer.Option("--show", metavar="RELATION", help="Print the SQL that computes this relation.")
+    ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=0, help=f"At most so many rows; tables are cut at {SHOWN:,} otherwise.")
+        int | None,
+        typer.Option(min=0, help=f"Largest number of rows to print. Default: {SHOWN:,} as a table, else all."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all rows to FILE.csv, .json or .parquet.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write all rows to, with the ending .csv, .json or .parquet."),
     ] = None,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Ask in SQL, reading only, what the last build published."""
+    """Run a read-only SQL query on the published snapshot."""
     if sum(given is not None for given in (query, file, show)) > 1:
         raise typer.BadParameter("give one of QUERY, --file and --show")
     if output is not None and (limit is not None or show is not None or form != "table"):
@@ -46,15 +50,15 @@ def run(
 
         print(definition(show))
         return
-    db = Database(Layout(store), Settings.from_environment())
-    if query is None and file is None and sys.stdin.isatty():
+    with FeatureStore(store) as opened:
+        if query is not None or file is not None or not sys.stdin.isatty():
+            _answer(opened, _text(query, file), limit, output, form)
+            return
         if output is not None:
             raise typer.BadParameter("--output needs a query")
         from photogenic.app.terminal.sql_shell import prompt
 
-        prompt(db, limit=SHOWN if limit is None else limit)
-    else:
-        _answer(db, _text(query, file), limit, output, form)
+        prompt(opened.database, limit=SHOWN if limit is None else limit)
 
 
 def _text(query: str | None, file: Path | None) -> str:
@@ -68,9 +72,9 @@ def _text(query: str | None, file: Path | None) -> str:
         raise InputError(f"{file} cannot be read: {error}.", "a text file with one SELECT") from error
 
 
-def _answer(db: Database, query: str, limit: int | None, output: Path | None, form: Format) -> None:
+def _answer(opened: FeatureStore, query: str, limit: int | None, output: Path | None, form: Format) -> None:
     shown = SHOWN if limit is None and form == "table" else limit
-    with stream(db, query, limit=None if shown is None or output is not None else shown + 1) as cursor:
+    with opened.stream(query, limit=None if shown is None or output is not None else shown + 1) as cursor:
         if output is not None:
             say(f"{export(cursor, output):,} rows are in {output}.")
             return

@@ -1,7 +1,5 @@
 """features status: what a store holds, and whether it is up to date."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ __all__ = ["run"]
 
 
 def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
-    """Counts per relation, refused rows, freshness, and who is writing."""
+    """Print rows per relation, refused rows, freshness, and which process writes."""
     with FeatureStore(store) as opened:
         found = opened.status()
     if form == "table":

@@ -1,7 +1,5 @@
 """features weights: the files that networks are made of."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -9,17 +7,18 @@ import typer
 
 from photogenic.app.cli.checked_command import Checked
 from photogenic.app.cli.commands.options import FormatOption
+from photogenic.app.cli.examples import epilog
 from photogenic.app.terminal.output import Table, say, show
 from photogenic.app.terminal.progress import listener
 
 __all__ = ["commands"]
 
-commands = typer.Typer(no_args_is_help=True, help="See and fetch the files that networks are made of.")
+commands = typer.Typer(no_args_is_help=True, help="List, add and download the weights of networks.")
 
 
-@commands.command("list", cls=Checked)
+@commands.command("list", cls=Checked, epilog=epilog("weights list"))
 def list_(*, form: FormatOption = "table") -> None:
-    """Every file of weights, and where it lies on this machine; empty: not here yet."""
+    """List the files of weights and their paths on this machine; a path is empty if the file is not here yet."""
     from photogenic.features.encoders.weights import WEIGHTS, located
 
     rows = [
@@ -28,12 +27,16 @@ def list_(*, form: FormatOption = "table") -> None:
     show(Table(("weights", "file", "licence", "path"), rows), form)
 
 
-@commands.command("add", cls=Checked)
+@commands.command("add", cls=Checked, epilog=epilog("weights add"))
 def add(
-    name: Annotated[str, typer.Argument(help="The published file they stand in for: see `features weights list`.")],
-    file: Annotated[Path, typer.Argument(help="Your weights: a state dict with the names and shapes of the network.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of the published weights to replace; features weights list prints the names.")
+    ],
+    file: Annotated[
+        Path, typer.Argument(help="File with your weights: a state dict with the names and shapes of the network.")
+    ],
 ) -> None:
-    """Use weights of your own for a published network; their SHA-256 is stated, warned of and named in `runs`."""
+    """Use your own weights for a published network. Their SHA-256 is printed, and recorded in the relation runs."""
     from photogenic.features.encoders.published import check_own_weights
     from photogenic.features.encoders.weights import add as added
     from photogenic.features.encoders.weights import weights
@@ -47,11 +50,13 @@ def add(
     print(path)
 
 
-@commands.command("fetch", cls=Checked)
+@commands.command("fetch", cls=Checked, epilog=epilog("weights fetch"))
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="As `features weights list` has them.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME", help="Names of the weights; features weights list prints them.")
+    ],
 ) -> None:
-    """Bring weights to this machine now, so that later work needs no network."""
+    """Download weights now, so that later work needs no network."""
     from photogenic.features.encoders.weights import fetch as fetched
 
     for path in fetched(names, listener()):

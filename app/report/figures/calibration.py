@@ -13,7 +13,7 @@ from photogenic.app.report.figures.run_selection import WORDS
 from photogenic.models.compare_runs import by_photo
 from photogenic.models.data.targets import target as target_named
 from photogenic.models.evaluation.metrics import bootstrap, interval, rank_correlation
-from photogenic.models.evaluation.predictions import Judged
+from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import by_value
 from photogenic.models.evaluation.wilson import per_user, voices, wilson
 
@@ -46,12 +46,12 @@ class Bin:
     observed: Interval
 
 
-def judged(target: str, rows: Sequence[Mapping[str, Any]]) -> Judged:
+def judged(target: str, rows: Sequence[Mapping[str, Any]]) -> Predictions:
     """Rows of `judged.sql` as predictions beside labels, weighted as the target is; unknown labels left out."""
     known = [(row, y) for row in rows if (y := _label(target, row)) is not None]
     weight = [row["weight"] if target == "like_ratio" else 1.0 for row, _ in known]
     p = np.array([row["prediction"] for row, _ in known], np.float64)
-    return Judged(
+    return Predictions(
         photo_ids=np.array([row["photo_id"] for row, _ in known], np.str_),
         user_ids=np.array([row["user_id"] for row, _ in known], np.str_),
         gender=np.array([row["gender"] or "" for row, _ in known], np.str_),
@@ -69,7 +69,7 @@ def _label(target: str, row: Mapping[str, Any]) -> float | None:
     return None if value is None else float(value)
 
 
-def bins(of: Judged, *, seed: int = 0) -> list[Bin]:
+def bins(of: Predictions, *, seed: int = 0) -> list[Bin]:
     """As many photos in each, by prediction."""
     n = min(_MOST, max(len(of.y) // _PER_BIN, 1))
     found = []
@@ -88,14 +88,14 @@ def bins(of: Judged, *, seed: int = 0) -> list[Bin]:
     return found
 
 
-def coverage(of: Judged, reach: float) -> Interval:
+def coverage(of: Predictions, reach: float) -> Interval:
     """The share of photos within `reach` of their prediction, with its 95 % interval over users."""
     held = (np.abs(of.y - of.p) <= reach).astype(np.float64)
     low, high = wilson(float(held.mean()), voices(np.ones_like(held), of.user_ids))
     return float(held.mean()), low, high
 
 
-def calibration(found: Sequence[tuple[Mapping[str, Any], Judged]]) -> tuple[Figure, list[str]] | None:
+def calibration(found: Sequence[tuple[Mapping[str, Any], Predictions]]) -> tuple[Figure, list[str]] | None:
     """A panel per run, and a sentence on each: bins on the diagonal mean what they say. None: nothing to show."""
     found = [(run, of) for run, of in found if len(of.y)]
     if not found:
@@ -134,7 +134,7 @@ def _with_bars(panel: Any, x: Sequence[float], y: Sequence[Interval], colour: st
     )
 
 
-def slices(run: Mapping[str, Any], of: Judged, columns: pl.DataFrame | None) -> tuple[Figure, list[str]] | None:
+def slices(run: Mapping[str, Any], of: Predictions, columns: pl.DataFrame | None) -> tuple[Figure, list[str]] | None:
     """Groups below each other: error, bias and rank correlation with intervals; a sentence on each much worse one.
 
     Args:

@@ -10,6 +10,7 @@ import numpy as np
 
 from photogenic.app.report.figures.drawing import COLOURS, DIM, INK, MARKERS, key, panels, titled
 from photogenic.app.report.figures.run_selection import WORDS, Run, by_encoder
+from photogenic.models.heads.registry import head as head_named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["learning_curves", "penalty_curves"]
 
-LAYERS = ("0fc", "1fc", "2fc")
 _LOSS = {"like_ratio": "mean squared error", "popular": "log-loss", "gender": "log-loss"}
 
 
@@ -98,8 +98,9 @@ def penalty_curves(runs: Sequence[Run]) -> Figure | None:
     """
     found: dict[str, list[tuple[str, Run]]] = {}
     targets = []
+    svm = head_named("linear_svm")  # older runs have it under its alias
     for target in ("popular", "gender"):
-        for encoder, svms in by_encoder(runs, target, _SVMS).items():
+        for encoder, svms in by_encoder(runs, target, (svm.name, *svm.aliases)).items():
             found.setdefault(encoder, []).append((target, svms[0]))
             targets.append(target)
     if not found:
@@ -128,10 +129,6 @@ def penalty_curves(runs: Sequence[Run]) -> Figure | None:
     shade: dict[str, Any] = {"color": DIM, "linewidth": 7, "alpha": 0.3}
     key(figure, [*entries, ("range of the folds", shade), ("chosen", {"linestyle": "--", "linewidth": 1})])
     return figure
-
-
-_SVMS = ("linear_svm", "svm")
-"""Today's name, and the one that older runs have."""
 
 
 def _by_penalty(panel: Axes, run: Run, colour: str, marker: str) -> None:

@@ -1,6 +1,6 @@
 """Which head wins, and by how much: of each target the one that dev prefers, against every other, on the same photos.
 
-The same contest as after `features train` (models/evaluation/comparison.py), from what the store holds of each run.
+The same comparison as after `features train` (models/evaluation/comparison.py), from what the store holds of each run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from photogenic.app.report.figures.calibration import judged
 from photogenic.app.report.figures.run_selection import SETUPS, WORDS, Run, champion
 from photogenic.models.data.targets import target as target_named
-from photogenic.models.evaluation.comparison import Entry, Rival, contest
+from photogenic.models.evaluation.comparison import Comparison, Entry, compare_heads
 
 __all__ = ["duels"]
 
@@ -37,8 +37,8 @@ def duels(runs: Sequence[Run], test_of: Callable[[Run], Sequence[Mapping[str, An
         ]
         if best is None or len(said) < 2:
             continue
-        made = contest(target_named(target), best["setup"], said)
-        rows = [_row(rival) for rival in made.rivals if rival.run_id]
+        made = compare_heads(target_named(target), best["setup"], said)
+        rows = [_row(rival) for rival in made.comparisons if rival.run_id]
         if not rows:
             continue
         title = f"{words.capitalize()}, {SETUPS[best['setup']]}: dev prefers {made.winner.encoder} {made.winner.head}"
@@ -46,7 +46,7 @@ def duels(runs: Sequence[Run], test_of: Callable[[Run], Sequence[Mapping[str, An
     return found
 
 
-def _row(rival: Rival) -> dict[str, Any]:
+def _row(rival: Comparison) -> dict[str, Any]:
     ratio, low, high = rival.ratio
     return {
         "encoder": rival.encoder,

@@ -190,7 +190,7 @@ class Scorer:
         from photogenic.models.predict import predict
 
         with in_memory(pictures) as paths:
-            return predict(self._store, paths, run=run_id, embed=self._embed)
+            return predict(self._store.store, paths, run=run_id, embed=self._embed)
 
     def _embed(self, paths: Sequence[str | Path], name: str) -> list[Embedded]:
         from photogenic.features.compute.embed_files import FileEmbedder

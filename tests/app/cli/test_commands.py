@@ -11,9 +11,12 @@ from typer.testing import CliRunner
 
 from photogenic import FeatureStore
 from photogenic.app.cli.main import program
+from photogenic.features.build_options import BuildOptions
 from photogenic.features.encoders.registry import ENCODERS
+from photogenic.features.faces.settings import FaceSettings
 from photogenic.synthetic.swipes.world import make_world
 from photogenic.warehouse import InputError, LockedError, StoreError
+from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.storage.lock import locked
 
 
@@ -124,11 +127,11 @@ def test_a_plan_says_what_a_build_would_do_and_does_nothing(world, store):
 
 def test_a_step_about_pictures_keeps_the_labels_choices(store, monkeypatch):
     seen = []
-    monkeypatch.setattr(FeatureStore, "plan", lambda self, **arguments: seen.append(arguments["options"]) or 1 / 0)
+    monkeypatch.setattr(FeatureStore, "plan", lambda self, options: seen.append(options.labels) or 1 / 0)
     run("build", "--plan", "--store", store, "--only", "faces")
     run("build", "--plan", "--store", store, "--only", "faces", "--min-swipes", "3")
     run("build", "--plan", "--store", store)
-    assert [options and options.min_swipes for options in seen] == [None, 3, 1]
+    assert [labels and labels.min_swipes for labels in seen] == [None, 3, None]
 
 
 @pytest.mark.parametrize(
@@ -136,12 +139,12 @@ def test_a_step_about_pictures_keeps_the_labels_choices(store, monkeypatch):
     [
         ["--only", "labels", "--encoder", "dlib_face"],
         ["--only", "faces", "--flip"],
-        ["--only", "index", "--anew"],
-        ["--only", "labels", "--memory", "1GB"],
+        ["--only", "index", "--force"],
+        ["--only", "labels", "--index-memory", "1GB"],
         ["--only", "everything"],
         ["--as-of", "yesterday"],
         ["--window", "never"],
-        ["--memory", "much"],
+        ["--index-memory", "much"],
     ],
 )
 def test_build_refuses_what_makes_no_sense(store, arguments):
@@ -149,21 +152,41 @@ def test_build_refuses_what_makes_no_sense(store, arguments):
 
 
 def test_build_options_reach_the_function(store, monkeypatch):
-    seen = {}
+    seen = []
 
-    def build(self, **arguments):
-        seen.update(arguments)
+    def build(self, options):
+        seen.append(options)
         raise InputError("enough")
 
     monkeypatch.setattr(FeatureStore, "build", build)
-    line = "--encoder a --encoder b --as-of 2024-02-01T02:00+02:00 --face-confidence 0.7 --memory 1.5GB --recall 0.9"
-    more = ["--hashtag", "#Me", "--earliest-post", "2012-01-01", "--flip", "--anew"]
+    line = (
+        "--encoder a --encoder b --as-of 2024-02-01T02:00+02:00 --face-confidence 0.7 --index-memory 1.5GB --recall 0.9"
+    )
+    more = ["--hashtag", "#Me", "--earliest-post", "2012-01-01", "--flip", "--force"]
     run("build", "--store", store, *line.split(), *more)
-    assert seen["encoders"] == ["a", "b"]
-    assert seen["as_of"] == dt.datetime(2024, 2, 1)
-    assert (seen["faces"].model, seen["faces"].confidence) == ("short", 0.7)
-    assert (seen["memory"], seen["recall"], seen["flip"], seen["anew"]) == (1_500_000_000, 0.9, True, True)
-    assert (seen["options"].hashtag, seen["options"].earliest_post) == ("me", dt.datetime(2012, 1, 1))
+    assert seen == [
+        BuildOptions(
+            encoders=["a", "b"],
+            as_of=dt.datetime(2024, 2, 1),
+            faces=FaceSettings("short", 0.7),
+            index_memory=1_500_000_000,
+            recall=0.9,
+            flip=True,
+            force=True,
+            labels=LabelOptions(hashtag="me", earliest_post=dt.datetime(2012, 1, 1)),
+        )
+    ]
+
+
+def test_former_names_of_options_still_work(store, monkeypatch):
+    seen = []
+    monkeypatch.setattr(FeatureStore, "build", lambda self, options: seen.append(options) or 1 / 0)
+    run("build", "--store", store, "--anew", "--memory", "2MB")
+    run("build", "--store", store, "--force", "--index-memory", "2MB")
+    assert seen == [BuildOptions(force=True, index_memory=2_000_000)] * 2
+    shown = run("build", "--help").stdout
+    assert "--anew" not in shown
+    assert "--memory" not in shown
 
 
 def test_a_second_writer_is_told_who_writes(store, monkeypatch):

@@ -13,16 +13,15 @@ from photogenic import FeatureStore
 from photogenic.app.cli.checked_command import Checked
 from photogenic.app.demo.demo import run_demo
 from photogenic.app.serve.http.server import serve
-from photogenic.features.faces.detector import FaceSettings
+from photogenic.features.faces.settings import FaceSettings
 from photogenic.ingest.config import CrawlSettings, Limits
 from photogenic.models.crop import crop
-from photogenic.models.data.split_config import Division
-from photogenic.models.finetune.finetune import finetune
-from photogenic.models.train import train
+from photogenic.models.data.split_config import SplitConfig
 from photogenic.warehouse import InputError
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.option_ranges import RANGES
 from tests.app.program import COMMANDS
+from tests.models.planted import finetune, train
 
 ODD = (
     "nan",
@@ -120,11 +119,11 @@ def test_ranges_hold_their_ends_and_nothing_beyond(name):
         ("batch_size", lambda value: finetune(STORE, batch_size=value)),
         ("learning_rate", lambda value: finetune(STORE, learning_rate=value)),
         ("iterations", lambda value: finetune(STORE, iterations=value)),
-        ("folds", lambda value: Division(folds=value)),
-        ("division_seed", lambda value: Division(division_seed=value)),
+        ("folds", lambda value: SplitConfig(folds=value)),
+        ("division_seed", lambda value: SplitConfig(division_seed=value)),
         ("smallest", lambda value: crop(STORE, ["x.jpg"], smallest=value)),
         ("recall", lambda value: STORE.build(recall=value)),
-        ("memory", lambda value: STORE.plan(memory=value)),
+        ("index_memory", lambda value: STORE.plan(index_memory=value)),
         ("neighbours", lambda value: STORE.build(neighbours=value)),
         ("k", lambda value: STORE.similar("p1", k=value)),
         ("face_confidence", lambda value: FaceSettings(confidence=value)),

@@ -10,13 +10,12 @@ import pytest
 from PIL import Image
 
 from photogenic import FeatureStore
-from photogenic.app.report.report import write_report
-from photogenic.models.data.split_config import Division
-from photogenic.models.heads.fit_mlp import Grid
+from photogenic.models.data.split_config import SplitConfig
+from photogenic.models.heads.grid import Grid
 from photogenic.models.heads.train_stack import Schedule
-from photogenic.models.train import train
 from photogenic.synthetic.swipes.world import make_world
 from photogenic.warehouse import StoreError
+from tests.models.planted import train
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +40,7 @@ HEADINGS = (*CURVES, "Calibration", "Figure 1", "Top and bottom", "Slices", "Map
 
 
 def test_of_what_a_store_with_labels_only_lacks_the_report_names_the_command(store):
-    page = write_report(store).read_text()
+    page = store.report().read_text()
     assert "Table 1. Who likes whom" in page
     assert page.count("features train") >= 7
     assert page.count('class="missing"') == 11
@@ -51,21 +50,21 @@ def test_of_what_a_store_with_labels_only_lacks_the_report_names_the_command(sto
 def test_the_whole_report_is_one_file_with_its_pictures(store, tmp_path):
     store.build(encoders=["dlib_face"])
     grid = Grid(learning_rates=(1e-3,), penalties=(0.1,), schedule=Schedule(least_updates=100, evaluations=5))
-    folds = Division(folds=3)  # every photo is tested: enough for each figure
+    folds = SplitConfig(folds=3)  # every photo is tested: enough for each figure
     targets = ["like_ratio", "popular", "gender"]
     board = train(store, targets, ["dlib_face"], ["0fc", "svm"], "one_face", division=folds, grid=grid)
     slices = tmp_path / "slices.csv"
     users = store.sql("select user_id from users order by user_id")["user_id"].to_list()
     slices.write_text("user_id,half\n" + "\n".join(f"{one},{'ab'[at % 2]}" for at, one in enumerate(users)))
-    path = write_report(store, slices=slices)
+    path = store.report(slices=slices)
     page = path.read_text()
     assert path == store.layout.reports / "report.html"
     assert all(heading in page for heading in HEADINGS)
     assert "half: a (n =" in page
     assert 'class="missing"' not in page
     assert f"{board.frame.filter(target='like_ratio')['test'][0]:.4f}" in page
-    (duel,) = [one for one in board.contests if one.target == "popular"]
-    rival = duel.rivals[-1]
+    (duel,) = [one for one in board.comparisons if one.target == "popular"]
+    rival = duel.comparisons[-1]
     cells = [
         rival.encoder,
         rival.head,
@@ -94,7 +93,7 @@ def test_a_report_elsewhere_has_its_figures_beside_it_and_takes_no_strangers_awa
     folder = tmp_path / "ours-figures"
     folder.mkdir()
     (folder / "mine.png").write_bytes(b"x")
-    assert write_report(store, tmp_path / "ours.html") == tmp_path / "ours.html"
+    assert store.report(tmp_path / "ours.html") == tmp_path / "ours.html"
     assert {"mine.png", "table-1.png"} <= {each.name for each in folder.iterdir()}
 
 
@@ -110,13 +109,13 @@ def test_neither_report_nor_figures_outlive_an_erase_meanwhile(store, monkeypatc
 
     monkeypatch.setattr(report, "_write", erasing)
     with pytest.raises(StoreError, match="People were erased"):
-        write_report(store)
+        store.report()
     assert list(store.layout.reports.iterdir()) == []
 
 
 def test_no_store_no_report(tmp_path):
     with pytest.raises(StoreError, match="no store"):
-        write_report(FeatureStore(tmp_path / "none"))
+        FeatureStore(tmp_path / "none").report()
     assert not (tmp_path / "none").exists()
 
 
@@ -125,4 +124,4 @@ def test_no_labels_no_report(tmp_path):
     with FeatureStore(tmp_path / "store") as store:
         store.ingest_users(tmp_path / "users.csv")
         with pytest.raises(StoreError, match="no labels yet"):
-            write_report(store)
+            store.report()

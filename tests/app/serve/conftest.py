@@ -5,11 +5,11 @@ import pytest
 
 from photogenic import FeatureStore
 from photogenic.app.serve.http.limits import Limits
-from photogenic.models.heads.fit_mlp import Grid
+from photogenic.models.heads.grid import Grid
 from photogenic.models.heads.train_stack import Schedule
-from photogenic.models.train import train
 from photogenic.synthetic.swipes.world import make_world
 from tests.app.serve.here import served
+from tests.models.planted import train
 
 CHROMIUM = Path("/usr/bin/chromium")
 DESKTOP, PHONE = (1280, 900), (390, 844)

@@ -245,7 +245,7 @@ def test_kind_follows_size_and_memory() -> None:
 def test_a_memory_that_nothing_fits_is_refused_with_what_would(layout: Layout, small_cells: None) -> None:
     X = clustered(np.random.default_rng(0), 3000, 32, 20)
     put_vectors(layout, "toy", names(range(3000)), X)
-    with pytest.raises(AuditError, match="--memory 1MB"):
+    with pytest.raises(AuditError, match="--index-memory 1MB"):
         build(layout, memory=1000)
     assert build(layout, memory=10**6).kind == "IVF64,SQ8"
 

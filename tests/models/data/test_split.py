@@ -10,17 +10,16 @@ import pytest
 
 from photogenic.models.data.leakage import audit
 from photogenic.models.data.samples import Samples
-from photogenic.models.data.split import Origins, divide
-from photogenic.models.data.split_config import STORED, Division
-from photogenic.models.train import train
+from photogenic.models.data.split import Groups, make_split
+from photogenic.models.data.split_config import DEFAULT_SPLIT, SplitConfig
 from photogenic.warehouse import InputError, StoreError
-from tests.models.planted import QUICK, planted
+from tests.models.planted import QUICK, planted, train
 
 N = 600
 
 
 def drawn(n=N, *, clusters=60, seed=0):
-    """(samples with the split that photo_setups would give, rows as origins.sql gives them): 2 photos a user."""
+    """(samples with the split that photo_setups would give, rows as groups.sql gives them): 2 photos a user."""
     rng = np.random.default_rng(seed)
     ids, users = np.char.mod("p%04d", np.arange(n)), np.char.mod("u%03d", np.arange(n) // 2)
     draws = [hashlib.md5(f"all:0:{user}".encode()).hexdigest()[:8] for user in users]
@@ -66,18 +65,24 @@ def sides(values, split):
     return max(map(len, found.values()))
 
 
-DIVISIONS = [STORED, Division(division_seed=3), Division("3:1"), Division(folds=5), Division(by_time=True)]
+DIVISIONS = [
+    DEFAULT_SPLIT,
+    SplitConfig(division_seed=3),
+    SplitConfig("3:1"),
+    SplitConfig(folds=5),
+    SplitConfig(by_time=True),
+]
 
 
 @pytest.mark.parametrize("division", DIVISIONS, ids=lambda d: d.name)
 def test_users_bytes_and_clusters_stay_on_one_side(division):
     samples, rows = drawn()
-    origins, group = Origins.of(samples.photo_ids, rows), plain_groups(rows)
+    groups, group = Groups.of(samples.photo_ids, rows), plain_groups(rows)
     assert sides(group, samples.split) == 3, "the stored split parts some groups, or nothing is tested"
-    for part in divide(samples, origins, division, "all"):
+    for part in make_split(samples, groups, division, "all"):
         kept = np.isin(samples.photo_ids, part.photo_ids)
         assert sides(np.array(group)[kept], part.split) == 1
-        audited = audit(part, origins.of_photos(samples.photo_ids, part.photo_ids), division, known_duplicates=True)
+        audited = audit(part, groups.of_photos(samples.photo_ids, part.photo_ids), division, known_duplicates=True)
         assert (audited["users"], audited["bytes"], audited["clusters"], audited["vectors"]) == (0, 0, 0, 0)
         assert len(part) == N or division.by_time
 
@@ -85,26 +90,26 @@ def test_users_bytes_and_clusters_stay_on_one_side(division):
 def test_without_duplicates_the_stored_division_is_left_as_it_is_and_a_seed_draws_it_likewise():
     samples, rows = drawn()
     rows = rows.with_columns(cluster_id=pl.lit(None, pl.String), sha256=pl.col("photo_id"))
-    origins = Origins.of(samples.photo_ids, rows)
-    for division in (STORED, Division(division_seed=0)):
-        assert divide(samples, origins, division, "all")[0].split.tolist() == samples.split.tolist()
-    assert divide(samples, origins, Division(division_seed=1), "all")[0].split.tolist() != samples.split.tolist()
+    groups = Groups.of(samples.photo_ids, rows)
+    for division in (DEFAULT_SPLIT, SplitConfig(division_seed=0)):
+        assert make_split(samples, groups, division, "all")[0].split.tolist() == samples.split.tolist()
+    assert make_split(samples, groups, SplitConfig(division_seed=1), "all")[0].split.tolist() != samples.split.tolist()
 
 
 @pytest.mark.parametrize(("ratio", "shares"), [("8:1:1", (0.8, 0.1, 0.1)), ("3:1", (0.675, 0.075, 0.25))])
 def test_shares_are_those_asked_for(ratio, shares):
     samples, rows = drawn(4000, clusters=800)
     rows = rows.with_columns(cluster_id=pl.lit(None, pl.String), sha256=pl.col("photo_id"))
-    origins = Origins.of(samples.photo_ids, rows)
-    for division in (Division(ratio, division_seed=2), Division(ratio, by_time=True)):
-        (part,) = divide(samples, origins, division, "all")
+    groups = Groups.of(samples.photo_ids, rows)
+    for division in (SplitConfig(ratio, division_seed=2), SplitConfig(ratio, by_time=True)):
+        (part,) = make_split(samples, groups, division, "all")
         found = [np.mean(part.split == split) for split in ("train", "dev", "test")]
         np.testing.assert_allclose(found, shares, atol=0.1 if division.by_time else 0.03)
 
 
 def test_of_folds_every_photo_is_test_once_and_dev_once():
     samples, rows = drawn()
-    parts = divide(samples, Origins.of(samples.photo_ids, rows), Division(folds=4), "all")
+    parts = make_split(samples, Groups.of(samples.photo_ids, rows), SplitConfig(folds=4), "all")
     splits = np.stack([part.split for part in parts])
     for split, times in (("test", 1), ("dev", 1), ("train", 2)):
         assert set((splits == split).sum(0)) == {times}
@@ -112,8 +117,8 @@ def test_of_folds_every_photo_is_test_once_and_dev_once():
 
 def test_by_time_test_is_newer_than_dev_and_dev_than_train():
     samples, rows = drawn()
-    origins = Origins.of(samples.photo_ids, rows)
-    (part,) = divide(samples, origins, Division(by_time=True), "all")
+    groups = Groups.of(samples.photo_ids, rows)
+    (part,) = make_split(samples, groups, SplitConfig(by_time=True), "all")
     at = dict(zip(rows["photo_id"], rows["shown_at"], strict=True))
     times = {split: [at[i] for i in part.photo_ids[part.split == split]] for split in ("train", "dev", "test")}
     assert max(times["train"]) < min(times["dev"]) <= max(times["dev"]) < min(times["test"])
@@ -124,38 +129,38 @@ def test_photos_of_one_instant_cannot_be_divided_by_time():
     samples, rows = drawn()
     rows = rows.with_columns(shown_at=pl.lit(dt.datetime(2024, 1, 1)))
     with pytest.raises(InputError, match="one instant"):
-        divide(samples, Origins.of(samples.photo_ids, rows), Division(by_time=True), "all")
+        make_split(samples, Groups.of(samples.photo_ids, rows), SplitConfig(by_time=True), "all")
 
 
 def test_the_audit_refuses_a_division_that_leaks():
     samples, rows = drawn()
-    origins = Origins.of(samples.photo_ids, rows)
+    groups = Groups.of(samples.photo_ids, rows)
     with pytest.raises(StoreError, match="'bytes': 1, 'clusters'"):
-        audit(samples, origins, STORED, known_duplicates=False)
+        audit(samples, groups, DEFAULT_SPLIT, known_duplicates=False)
     by_photo = replace(samples, split=np.random.default_rng(0).permutation(samples.split))
     with pytest.raises(StoreError, match="'users'"):
-        audit(by_photo, origins, STORED, known_duplicates=False)
+        audit(by_photo, groups, DEFAULT_SPLIT, known_duplicates=False)
 
 
 def test_the_audit_counts_equal_vectors_and_refuses_a_vector_that_holds_the_label():
     samples, rows = drawn()
-    origins = Origins.of(samples.photo_ids, rows)
-    (part,) = divide(samples, origins, STORED, "all")
+    groups = Groups.of(samples.photo_ids, rows)
+    (part,) = make_split(samples, groups, DEFAULT_SPLIT, "all")
     X = part.X.copy()
     X[np.flatnonzero(part.split == "test")[:2]] = X[np.flatnonzero(part.split == "train")[0]]
-    assert audit(replace(part, X=X), origins, STORED, known_duplicates=True)["vectors"] == 2
+    assert audit(replace(part, X=X), groups, DEFAULT_SPLIT, known_duplicates=True)["vectors"] == 2
     X[:, 1] = 5 - 3 * part.y
     with pytest.raises(StoreError, match="strongest_number"):
-        audit(replace(part, X=X), origins, STORED, known_duplicates=True)
+        audit(replace(part, X=X), groups, DEFAULT_SPLIT, known_duplicates=True)
 
 
 @pytest.mark.parametrize("folds", [161, 10**6])
 def test_more_folds_than_people_are_refused_before_anything_is_drawn(tmp_path, folds):
     with pytest.raises(InputError, match=rf"--folds is {folds}, and the 160 photos of setup all are of 160 people"):
-        train(planted(tmp_path), "like_ratio", ["toy_a"], ["0fc"], "all", division=Division(folds=folds), grid=QUICK)
+        train(planted(tmp_path), "like_ratio", ["toy_a"], ["0fc"], "all", division=SplitConfig(folds=folds), grid=QUICK)
 
 
 @pytest.mark.parametrize("wrong", [{"ratio": "2:1"}, {"folds": 2}, {"folds": 5, "by_time": True}])
 def test_what_is_no_division_is_refused(wrong):
     with pytest.raises(InputError):
-        Division(**wrong)
+        SplitConfig(**wrong)

@@ -7,7 +7,7 @@ from sklearn import metrics as sk
 
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.evaluation.conformal import coverage, radius
-from photogenic.models.evaluation.metrics import bootstrap, judge, log_loss, mse, noise_floor, per_user
+from photogenic.models.evaluation.metrics import bootstrap, evaluate, log_loss, mse, noise_floor, per_user
 
 
 @pytest.fixture
@@ -18,7 +18,9 @@ def rng():
 def judged(target, y, p, weight=None, users=None, constant=0.4, seed=0):
     weight = np.ones(len(y)) if weight is None else weight
     users = np.arange(len(y)).astype(str) if users is None else users
-    return judge(TARGETS[target], y, p, weight=weight, users=users, constant=constant, rng=np.random.default_rng(seed))
+    return evaluate(
+        TARGETS[target], y, p, weight=weight, users=users, constant=constant, rng=np.random.default_rng(seed)
+    )
 
 
 def test_figures_of_a_ratio_equal_scikit_learn(rng):

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from photogenic.models.data.targets import TARGETS
-from photogenic.models.evaluation.comparison import Entry, contest
-from photogenic.models.evaluation.metrics import judge
-from photogenic.models.evaluation.predictions import Judged
+from photogenic.models.evaluation.comparison import Entry, compare_heads
+from photogenic.models.evaluation.metrics import evaluate
+from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import by_value
 from photogenic.models.evaluation.wilson import sign_test, voices, wilson
 
@@ -57,12 +57,14 @@ def judged(right, n=9):
     y = np.arange(n) % 2.0
     p = np.where(np.arange(n) < right, y, 1 - y)
     ids, ones = np.char.mod("p%02d", np.arange(n)), np.ones(n)
-    return Judged(ids, ids, np.where(y == 1, "female", "male"), y, p, ones, 0 * ones)
+    return Predictions(ids, ids, np.where(y == 1, "female", "male"), y, p, ones, 0 * ones)
 
 
 def test_all_right_on_few_photos_is_not_one_to_one():
     of = judged(9)
-    found = judge(GENDER, of.y, of.p, weight=of.weight, users=of.user_ids, constant=0.0, rng=np.random.default_rng(0))
+    found = evaluate(
+        GENDER, of.y, of.p, weight=of.weight, users=of.user_ids, constant=0.0, rng=np.random.default_rng(0)
+    )
     assert found["intervals"]["metric"] == wilson(1.0, 9)
     assert found["intervals"]["baseline"] == wilson(5 / 9, 9)
     for one in by_value(GENDER, "gender", of.gender, of):
@@ -85,7 +87,7 @@ def test_all_right_on_few_photos_is_not_one_to_one():
 )
 def test_who_wins_says_less_more_or_undecided(own, theirs, n, verdict):
     entries = [Entry("a", "x", "0fc", 0.9, judged(own, n)), Entry("b", "x", "1fc", 0.8, judged(theirs, n))]
-    rival = contest(GENDER, "all", entries).rivals[1]
+    rival = compare_heads(GENDER, "all", entries).comparisons[1]
     assert (rival.verdict, rival.sure) == (verdict, verdict == "less")
     if n in (own, theirs):
         assert rival.ratio[1:] == (None, None)

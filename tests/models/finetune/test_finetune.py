@@ -16,17 +16,16 @@ import torch
 from photogenic import FeatureStore
 from photogenic.features.encoders.finetuned import trainable
 from photogenic.features.encoders.registry import encoder, encoders
-from photogenic.models.data.split_config import Division
-from photogenic.models.finetune.finetune import finetune
+from photogenic.models.data.split_config import SplitConfig
 from photogenic.models.predict import predict
 from photogenic.models.runs import run_store
-from photogenic.models.train import train
 from photogenic.synthetic.swipes.world import make_world
 from photogenic.warehouse import EncoderError, InputError, StoreError, WeightsError
 from tests.models.planted import QUICK as QUICK_GRID
+from tests.models.planted import finetune, train
 
 QUICK = {"recipe": "published", "iterations": 7, "batch_size": 8, "setup": "all", "device": "cpu"}
-DIVISION = Division("3:1")
+DIVISION = SplitConfig("3:1")
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +67,7 @@ def test_it_is_a_run_beside_the_others(tuned):
     store, board = tuned
     assert board.n_trained == 1
     assert set(board.frame["head"]) == {"0fc", "finetuned"}
-    assert len(board.contests[0].rivals) == 2
+    assert len(board.comparisons[0].comparisons) == 2
     row = store.sql("from runs where head = 'finetuned'").to_dicts()[0]
     assert row["encoder"] == f"efficientnet_lite0@{row['run_id']}"
     told = json.loads(row["hyperparameters"])
@@ -129,7 +128,7 @@ def test_heads_stand_on_it_but_are_not_tested_on_what_it_learnt(tuned):
     name = name_of(board)
     found = train(store, "like_ratio", [name], ["0fc"], "all", division=DIVISION, grid=QUICK_GRID)
     assert found.frame["encoder"].to_list() == [name]
-    for division in (Division(), Division(folds=3)):
+    for division in (SplitConfig(), SplitConfig(folds=3)):
         with pytest.raises(StoreError, match=r"photos of test are, or share a person with[\s\S]*setup and division"):
             train(store, "like_ratio", [name], ["0fc"], "all", division=division, grid=QUICK_GRID)
 
@@ -212,7 +211,7 @@ def test_what_cannot_be_is_refused(world):
         with pytest.raises(InputError, match=r"'dlib_face' cannot be fine-tuned[\s\S]*efficientnet_lite0"):
             finetune(store, "dlib_face")
         with pytest.raises(InputError, match="not fine-tuned in folds"):
-            finetune(store, division=Division(folds=5))
+            finetune(store, division=SplitConfig(folds=5))
         with pytest.raises(InputError, match="'fame' is not a target"):
             finetune(store, target="fame")
         with pytest.raises(InputError, match="no setup 'some'"):

@@ -16,7 +16,7 @@ from photogenic.features.encoders.device import CPU, choose
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.finetune import checkpoints
 from photogenic.models.finetune.augment import augmented
-from photogenic.models.finetune.loop import Lesson, _number, descend, parts_of
+from photogenic.models.finetune.loop import FinetuneData, _number, parts_of, train_loop
 from photogenic.models.finetune.recipes import recipe
 from photogenic.models.runs.tensorboard import FILE
 from photogenic.warehouse import StoreError, no_progress
@@ -47,14 +47,14 @@ def small():
 
 
 @pytest.fixture(scope="module")
-def lesson():
+def data():
     """Brighter pictures are liked more; weights differ; the last picture is no part of train."""
     rng = np.random.default_rng(0)
     level = rng.uniform(40, 215, 120)
     pictures = np.clip(level[:, None, None, None] + rng.normal(0, 20, (120, 10, 10, 3)), 0, 255).astype(np.uint8)
     y = (1 / (1 + np.exp(-(level - 127) / 25))).astype(np.float32)
     weight = rng.integers(1, 30, 120).astype(np.float32)
-    return Lesson(
+    return FinetuneData(
         TARGETS["like_ratio"],
         pictures[:81],
         np.arange(80),
@@ -68,8 +68,8 @@ def lesson():
     )
 
 
-def run(lesson, folder, plan=QUICK, seed=0, progress=no_progress):
-    end = descend(lesson, small(), plan, folder / "checkpoint", seed=seed, device=CPU, progress=progress)
+def run(data, folder, plan=QUICK, seed=0, progress=no_progress):
+    end = train_loop(data, small(), plan, folder / "checkpoint", seed=seed, device=CPU, progress=progress)
     return end, checkpoints.read_tensors(folder / "checkpoint" / end.best)
 
 
@@ -92,24 +92,24 @@ class Killer:
             raise KeyboardInterrupt
 
 
-def test_it_learns_the_rule(lesson, tmp_path):
-    end, _ = run(lesson, tmp_path, replace(QUICK, iterations=300))
-    constant = np.average(lesson.y, weights=lesson.weight)
-    _, y, weight = lesson.dev
+def test_it_learns_the_rule(data, tmp_path):
+    end, _ = run(data, tmp_path, replace(QUICK, iterations=300))
+    constant = np.average(data.y, weights=data.weight)
+    _, y, weight = data.dev
     assert min(loss for _, loss in end.curve) < 0.2 * np.average((y - constant) ** 2, weights=weight)
     assert end.best_step == min(end.curve, key=lambda point: point[1])[0]
 
 
 @pytest.mark.parametrize("plan", [QUICK, replace(recipe("published", iterations=60, batch_size=16), evaluations=12)])
 @pytest.mark.parametrize("after", [3, 27, 41])
-def test_killed_and_gone_on_ends_where_an_uninterrupted_one_does(lesson, tmp_path, plan, after):
-    end, best = run(lesson, tmp_path / "whole", plan)
+def test_killed_and_gone_on_ends_where_an_uninterrupted_one_does(data, tmp_path, plan, after):
+    end, best = run(data, tmp_path / "whole", plan)
     with pytest.raises(KeyboardInterrupt):
-        run(lesson, tmp_path / "killed", plan, progress=Killer(after))
+        run(data, tmp_path / "killed", plan, progress=Killer(after))
     torch.rand(7)  # what else the process draws has no say
     with pytest.raises(KeyboardInterrupt):
-        run(lesson, tmp_path / "killed", plan, progress=Killer(50))
-    again, same = run(lesson, tmp_path / "killed", plan)
+        run(data, tmp_path / "killed", plan, progress=Killer(50))
+    again, same = run(data, tmp_path / "killed", plan)
     assert again.curve == end.curve
     assert again.files == end.files
     assert best.keys() == same.keys()
@@ -118,30 +118,30 @@ def test_killed_and_gone_on_ends_where_an_uninterrupted_one_does(lesson, tmp_pat
     assert len(sizes) == 1
 
 
-def test_another_seed_is_another_descent(lesson, tmp_path):
-    assert run(lesson, tmp_path / "a")[0].curve != run(lesson, tmp_path / "b", seed=1)[0].curve
+def test_another_seed_is_another_descent(data, tmp_path):
+    assert run(data, tmp_path / "a")[0].curve != run(data, tmp_path / "b", seed=1)[0].curve
 
 
-def test_one_published_update_is_that_of_a_plain_loop(lesson, tmp_path):
+def test_one_published_update_is_that_of_a_plain_loop(data, tmp_path):
     plan = replace(recipe("published", iterations=2, batch_size=80), evaluations=2, light=0.0)
-    plain = replace(lesson, drawn=False)
-    descend(plain, small(), plan, tmp_path / "checkpoint", seed=3, device=CPU, progress=no_progress)
+    plain = replace(data, drawn=False)
+    train_loop(plain, small(), plan, tmp_path / "checkpoint", seed=3, device=CPU, progress=no_progress)
     state = checkpoints.read_tensors(tmp_path / "checkpoint" / "state-2.safetensors")
     net, head = small(), nn.Linear(6, 1)
-    mean = np.average(lesson.y, weights=lesson.weight)
+    mean = np.average(data.y, weights=data.weight)
     head.weight.data.normal_(0, 0.01, generator=torch.Generator().manual_seed(_number(3, 0, 0)))
     head.bias.data.fill_(math.log(mean / (1 - mean)))
     velocity = {}
     for step, rate in enumerate((1e-3, 1e-6)):  # of two iterations, the second is in the fourth seventh
         drawn = torch.Generator().manual_seed(_number(3, 2, step))
-        x = torch.from_numpy(lesson.pictures[:80]).permute(0, 3, 1, 2).float()
+        x = torch.from_numpy(data.pictures[:80]).permute(0, 3, 1, 2).float()
         x = (augmented(x, 8, drawn, least_crop=None, light=0) - 127) / 64
         net.train()
         net.bn.eval()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_number(3, 3, step))
             z = head(net(x)["top"])[:, 0]
-        y, w = torch.from_numpy(lesson.y), torch.from_numpy(lesson.weight / lesson.weight.mean())
+        y, w = torch.from_numpy(data.y), torch.from_numpy(data.weight / data.weight.mean())
         loss = -(w * (y * torch.sigmoid(z).log() + (1 - y) * torch.sigmoid(-z).log())).mean()
         parameters = [*net.parameters(), *head.parameters()]
         for at, (p, g) in enumerate(zip(parameters, torch.autograd.grad(loss, parameters), strict=True)):
@@ -154,7 +154,7 @@ def test_one_published_update_is_that_of_a_plain_loop(lesson, tmp_path):
     assert torch.allclose(state["module.output.weight"], head.weight, atol=1e-6)
 
 
-def test_the_network_is_opened_from_the_top(lesson, tmp_path):
+def test_the_network_is_opened_from_the_top(data, tmp_path):
     start, plan = small(), replace(QUICK, iterations=60, unfreezing=1.0, evaluations=60)
     parts = parts_of(nn.ModuleDict({"network": start, "output": nn.Linear(6, 1)}))
     assert [len(part) for part in parts] == [2, 2, 2, 2, 2]
@@ -163,7 +163,7 @@ def test_the_network_is_opened_from_the_top(lesson, tmp_path):
     moved = {}
     for after in (14, 29, 59):
         with contextlib.suppress(KeyboardInterrupt):
-            run(lesson, tmp_path / str(after), plan, progress=Killer(after - 1))
+            run(data, tmp_path / str(after), plan, progress=Killer(after - 1))
         held = checkpoints.load(tmp_path / str(after) / "checkpoint")
         state = checkpoints.read_tensors(tmp_path / str(after) / "checkpoint" / held.state)
         same = start.state_dict()
@@ -173,14 +173,14 @@ def test_the_network_is_opened_from_the_top(lesson, tmp_path):
     assert moved == {14: [], 29: ["c"], 59: ["b", "c"]}
 
 
-def test_statistics_stay_those_of_published_weights(lesson, tmp_path):
+def test_statistics_stay_those_of_published_weights(data, tmp_path):
     for drawn in (False, True):
-        _, best = run(replace(lesson, drawn=drawn), tmp_path / str(drawn))
+        _, best = run(replace(data, drawn=drawn), tmp_path / str(drawn))
         assert torch.equal(best["network.bn.running_mean"], torch.zeros(4)) is not drawn
 
 
-def test_it_ends_when_dev_no_longer_improves(lesson, tmp_path):
-    shuffled = replace(lesson, y=np.random.default_rng(1).permutation(lesson.y))
+def test_it_ends_when_dev_no_longer_improves(data, tmp_path):
+    shuffled = replace(data, y=np.random.default_rng(1).permutation(data.y))
     plan = replace(QUICK, iterations=600, evaluations=60, patience=3)
     end, _ = run(shuffled, tmp_path, plan)
     assert end.done
@@ -188,19 +188,19 @@ def test_it_ends_when_dev_no_longer_improves(lesson, tmp_path):
     assert end.step - end.best_step >= 30
 
 
-def test_a_damaged_checkpoint_is_refused(lesson, tmp_path):
+def test_a_damaged_checkpoint_is_refused(data, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(lesson, tmp_path, progress=Killer(27))
+        run(data, tmp_path, progress=Killer(27))
     (state,) = (tmp_path / "checkpoint").glob("state-*.safetensors")
     state.write_bytes(state.read_bytes()[:-1] + b"\x55")
     with pytest.raises(StoreError, match=r"SHA-256[\s\S]*begins anew"):
-        run(lesson, tmp_path)
+        run(data, tmp_path)
 
 
-def test_leftovers_of_a_killed_save_go(lesson, tmp_path):
+def test_leftovers_of_a_killed_save_go(data, tmp_path):
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "state-9999.safetensors").write_bytes(b"half")
-    end, _ = run(lesson, tmp_path)
+    end, _ = run(data, tmp_path)
     names = {path.name for path in (tmp_path / "checkpoint").iterdir()}
     assert names == {end.state, end.best, "checkpoint.json"}
     readable = [(tmp_path / "checkpoint" / name).stat().st_mode & 0o444 for name in names]
@@ -209,11 +209,11 @@ def test_leftovers_of_a_killed_save_go(lesson, tmp_path):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_gpu_learns_the_rule_in_half_precision_and_goes_on_after_a_kill(lesson, tmp_path):
+def test_a_gpu_learns_the_rule_in_half_precision_and_goes_on_after_a_kill(data, tmp_path):
     plan, gpu = replace(QUICK, iterations=300), choose("cuda")
     with pytest.raises(KeyboardInterrupt):
-        descend(lesson, small(), plan, tmp_path / "checkpoint", seed=0, device=gpu, progress=Killer(150))
-    end = descend(lesson, small(), plan, tmp_path / "checkpoint", seed=0, device=gpu, progress=no_progress)
-    on_cpu, _ = run(lesson, tmp_path / "cpu", plan)
+        train_loop(data, small(), plan, tmp_path / "checkpoint", seed=0, device=gpu, progress=Killer(150))
+    end = train_loop(data, small(), plan, tmp_path / "checkpoint", seed=0, device=gpu, progress=no_progress)
+    on_cpu, _ = run(data, tmp_path / "cpu", plan)
     assert end.step == 300
     assert min(loss for _, loss in end.curve) < 1.5 * min(loss for _, loss in on_cpu.curve)

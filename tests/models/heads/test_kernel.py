@@ -7,9 +7,8 @@ from sklearn.gaussian_process.kernels import RBF
 from sklearn.linear_model import LogisticRegression
 
 from photogenic.models.data.targets import TARGETS
-from photogenic.models.heads.apply import similarity
 from photogenic.models.heads.forest import fit_forest
-from photogenic.models.heads.kernel import features_of, fit_kernel, logistic
+from photogenic.models.heads.kernel import features_of, fit_kernel, logistic, similarity
 from photogenic.models.heads.model import Model, ensemble, members
 from tests.models.heads.test_linear import drawn
 

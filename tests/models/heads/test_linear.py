@@ -14,11 +14,12 @@ from sklearn.svm import LinearSVC
 
 from photogenic.models.data.samples import Samples, with_mirrors
 from photogenic.models.data.targets import TARGETS
-from photogenic.models.heads.linear import CLASSIC, fit_classic, folds_by_user
+from photogenic.models.heads.base import FitData, FitSettings
+from photogenic.models.heads.linear import folds_by_user
+from photogenic.models.heads.registry import head as head_named
 from photogenic.models.runs import run_store
-from photogenic.models.train import train
 from photogenic.warehouse import InputError
-from tests.models.planted import QUICK, planted
+from tests.models.planted import QUICK, planted, train
 
 
 def drawn(target, n=240, seed=0):
@@ -38,6 +39,11 @@ def drawn(target, n=240, seed=0):
     )
 
 
+def fitted(samples, head, target):
+    data = FitData(TARGETS[target], samples, [samples.X.shape[1]])
+    return head_named(head).fit(data, FitSettings(QUICK))
+
+
 @pytest.mark.parametrize(
     ("head", "target", "estimator", "scoring"),
     [
@@ -47,8 +53,8 @@ def drawn(target, n=240, seed=0):
     ],
 )
 def test_each_equals_scikit_learns_own_search_on_the_same_folds(head, target, estimator, scoring):
-    samples, kind = drawn(target), CLASSIC[head]
-    fit, part = fit_classic(samples, head, TARGETS[target]), samples.part("train")
+    samples, kind = drawn(target), head_named(head).penalties
+    fit, part = fitted(samples, head, target), samples.part("train")
     X = (part.X - part.X.mean(0)) / part.X.std(0)
     search = GridSearchCV(estimator, {kind.strength: kind.tried}, scoring=scoring, cv=GroupKFold(5))
     with warnings.catch_warnings():
@@ -68,12 +74,12 @@ def test_with_mirror_images_it_is_scikit_learns_search_on_both_copies_which_no_f
     target = "like_ratio" if head == "ridge" else "popular"
     plain = drawn(target)
     both = with_mirrors(plain, replace(plain, X=plain.X + np.random.default_rng(7).normal(size=plain.X.shape)))
-    part, kind = both.part("train"), CLASSIC[head]
+    part, kind = both.part("train"), head_named(head).penalties
     assert len(part) == 2 * len(plain.part("train"))
     assert len(both.part("test")) == len(plain.part("test"))
     for inside, left_out in folds_by_user(part, TARGETS[target]):
         assert not set(part.photo_ids[inside]) & set(part.photo_ids[left_out])
-    fit = fit_classic(both, head, TARGETS[target])
+    fit = fitted(both, head, target)
     estimator = Ridge() if head == "ridge" else LinearSVC(max_iter=2000, random_state=0)
     scoring = "neg_mean_squared_error" if head == "ridge" else "average_precision"
     X = ((part.X - part.X.mean(0)) / part.X.std(0)).astype(np.float64)
@@ -89,7 +95,7 @@ def test_with_mirror_images_it_is_scikit_learns_search_on_both_copies_which_no_f
 def test_ridge_weighs_photos_by_their_swipes():
     samples = drawn("like_ratio")
     samples.weight[:] = np.random.default_rng(1).integers(1, 100, len(samples))
-    fit, part = fit_classic(samples, "ridge", TARGETS["like_ratio"]), samples.part("train")
+    fit, part = fitted(samples, "ridge", "like_ratio"), samples.part("train")
     X, w = (part.X - part.X.mean(0)) / part.X.std(0), part.weight / part.weight.mean()
     direct = Ridge(alpha=fit.hyperparameters["alpha"])
     weighted = direct.fit(X, part.y, sample_weight=w).coef_.copy()
@@ -99,7 +105,7 @@ def test_ridge_weighs_photos_by_their_swipes():
 
 def test_a_margin_becomes_a_probability_that_keeps_its_order_and_mean():
     samples = drawn("popular", n=1200)
-    fit, part = fit_classic(samples, "linear_svm", TARGETS["popular"]), samples.part("train")
+    fit, part = fitted(samples, "linear_svm", "popular"), samples.part("train")
     p = fit.model.predict(part.X)
     assert p.mean() == pytest.approx(part.y.mean(), abs=0.03)
     high = p > 0.8
@@ -125,13 +131,13 @@ def test_they_stand_on_the_leaderboard_with_predictions_like_any_head(tmp_path):
     assert set(counts) == {165}
     assert train(store, ["like_ratio", "popular"], ["toy_a"], heads, "all", grid=QUICK).n_trained == 0
     run, _ = run_store.load(store.layout, board.frame.filter(head="linear_svm")["run_id"][0])
-    assert [point["C"] for point in run.results["penalty_curve"]] == list(CLASSIC["linear_svm"].tried)
+    assert [point["C"] for point in run.results["penalty_curve"]] == list(head_named("linear_svm").penalties.tried)
 
 
 def test_what_cannot_be_cross_validated_or_learnt_is_refused(tmp_path):
     samples = drawn("popular")
     samples.user_ids[:] = "one"
     with pytest.raises(InputError, match="1 users"):
-        fit_classic(samples, "linear_svm", TARGETS["popular"])
+        fitted(samples, "linear_svm", "popular")
     with pytest.raises(InputError, match="cannot learn"):
         train(planted(tmp_path), "popular", ["toy_a"], ["ridge"], "all")

@@ -13,10 +13,9 @@ from photogenic.models.data.targets import TARGETS
 from photogenic.models.heads.linear import folds_by_user
 from photogenic.models.heads.spark_svm import SvmGrid, fit_mllib
 from photogenic.models.runs import run_store
-from photogenic.models.train import train
 from photogenic.warehouse import InputError, MissingPartError
 from tests.models.heads.test_linear import drawn
-from tests.models.planted import planted
+from tests.models.planted import planted, train
 
 POPULAR = TARGETS["popular"]
 
@@ -77,8 +76,7 @@ def test_every_cell_is_a_plain_descent_on_scikit_learns_folds_and_so_is_the_head
 
 
 def test_it_stands_on_the_leaderboard_beside_scikit_learns(tmp_path, master, monkeypatch):
-    for module in ("photogenic.models.heads.spark_svm.PUBLISHED", "photogenic.models.train.PUBLISHED_SVM"):
-        monkeypatch.setattr(module, SvmGrid((1e-4,), (1.0,), iterations=20))
+    monkeypatch.setattr("photogenic.models.heads.spark_svm.PUBLISHED", SvmGrid((1e-4,), (1.0,), iterations=20))
     store = planted(tmp_path)
     heads = ["svm", "mllib_svm"]
     board = train(store, ["popular", "like_ratio"], ["toy_a"], [*heads, "ridge"], "all", master=master)

@@ -22,7 +22,7 @@ from photogenic.models.runs.run_selection import asked_of, choose
 from photogenic.warehouse import EncoderError, InputError, StoreError
 from tests.app.serve.here import served
 from tests.features.gallery import portrait
-from tests.models.heads import Head, put_encoder, put_heads
+from tests.models.put_heads import Head, put_encoder, put_heads
 
 pytestmark = pytest.mark.slow
 

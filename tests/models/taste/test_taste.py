@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from photogenic.models.evaluation.metrics import log_loss
 from photogenic.models.taste.cache import NORMAL_90
 from photogenic.models.taste.fit import Groups, Pairs, posterior, sigmoid
-from photogenic.models.taste.taste import Photos, fit, judge
+from photogenic.models.taste.taste import Photos, evaluate, fit
 
 N_SENDERS, N_PHOTOS, EACH = 400, 120, 40
 
@@ -36,7 +36,7 @@ def split(pairs, seed=1):
 
 def test_taste_beats_the_photo_and_the_sender_on_known_and_new_photos():
     photos, pairs, _ = world()
-    for part in judge(photos, pairs, *split(pairs)).values():
+    for part in evaluate(photos, pairs, *split(pairs)).values():
         assert part["taste"]["auc"] > part["sender"]["auc"] + 0.03 > part["photo"]["auc"] + 0.05
         assert part["taste"]["log_loss"] < part["sender"]["log_loss"] < part["photo"]["log_loss"]
         assert part["interval"][0] > 0.05
@@ -44,7 +44,7 @@ def test_taste_beats_the_photo_and_the_sender_on_known_and_new_photos():
 
 def test_without_taste_there_is_nothing_to_gain():
     photos, pairs, _ = world(taste=0.0)
-    for part in judge(photos, pairs, *split(pairs)).values():
+    for part in evaluate(photos, pairs, *split(pairs)).values():
         assert abs(part["gain"]) < 0.02
         assert part["interval"][0] < 0.01
 
@@ -58,7 +58,10 @@ def test_bounds_hold_the_probability_of_a_new_photo_as_often_as_they_say():
         taste = fit(photos, known)
         believed, sender, photo = taste.weights(known), pairs.sender[new], pairs.photo[new]
         mean, deviation = taste.say(
-            taste.of_vectors(photos.X[photo]), believed.mode[sender], believed.covariance[sender], taste.eyes.doubt
+            taste.of_vectors(photos.X[photo]),
+            believed.mode[sender],
+            believed.covariance[sender],
+            taste.projection.doubt,
         )
         true = np.log(p[sender, photo] / (1 - p[sender, photo]))
         inside.append(np.abs(true - mean) <= NORMAL_90 * deviation)

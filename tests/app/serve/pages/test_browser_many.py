@@ -143,7 +143,7 @@ def test_a_build_in_another_process_is_seen(root):
         main()
         """
     )
-    given = ["build", "--only", "labels", "--anew", "--store", str(root)]
+    given = ["build", "--only", "labels", "--force", "--store", str(root)]
     with FeatureStore(root) as store:
         assert store.status()["underway"] == []
         with subprocess.Popen(

@@ -1,0 +1,59 @@
+"""Two examples for each command, shown at the end of its help. They run as they stand in the folder of a store.
+
+Names of photos and users are those of the store that `features demo` makes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["EXAMPLES", "epilog"]
+
+EXAMPLES: dict[str, tuple[str, str]] = {
+    "demo": ("features demo", "features demo --users 1000 --seed 1 --store demo-store"),
+    "ingest users": ("features ingest users users.csv", "features ingest users members.parquet --map user_id=member"),
+    "ingest photos": (
+        "features ingest photos photos.csv --images images",
+        "features ingest photos 'photos-*.ndjson.gz' --map posted_at=created",
+    ),
+    "ingest main-photos": (
+        "features ingest main-photos main_photos.csv",
+        "features ingest main-photos main_photos.parquet --map set_at=changed_at",
+    ),
+    "ingest swipes": ("features ingest swipes 'swipes-*.parquet'", "features ingest swipes - < swipes.csv"),
+    "login": ("features login --app-id 1000001", "features login --app-id 1000001 --no-browser --port 9000"),
+    "tokens": ("features tokens", "features tokens --format json"),
+    "crawl instagram": (
+        "features crawl instagram --usernames usernames.txt --max-posts 100",
+        "features crawl instagram --hashtag selfie --top",
+    ),
+    "fetch": ("features fetch", "features fetch --retry healable --per-host 4"),
+    "build": ("features build", "features build --encoder dlib_face --plan"),
+    "export": ("features export facts", "features export s3a://bucket/facts"),
+    "sql": (
+        "features sql 'select * from gender_breakdown'",
+        "features sql 'from photo_labels' --output photo_labels.parquet",
+    ),
+    "similar": (
+        "features similar p000001",
+        "features similar p000001 -k 5 --popular --where \"gender = 'female'\"",
+    ),
+    "train": ("features train", "features train --encoder dlib_face --head logistic --target popular"),
+    "finetune": ("features finetune", "features finetune --backbone alexnet --random-weights --iterations 300"),
+    "predict": ("features predict portrait.jpg", "features predict portraits --target popular --format json"),
+    "crop": ("features crop portrait.jpg", "features crop portrait.jpg --aspect 4:5 --output cropped.jpg"),
+    "report": ("features report", "features report --output report.html"),
+    "serve": ("features serve", "features serve --port 9000"),
+    "status": ("features status", "features status --format json"),
+    "doctor": ("features doctor", "features doctor --thorough --fix"),
+    "erase": ("features erase u000003", "features erase u000003 u000004 --yes"),
+    "backup": ("features backup backup", "features backup backup --thorough"),
+    "restore": ("features restore backup --store restored", "features restore backup --replace --yes"),
+    "encoders": ("features encoders", "features encoders --format json"),
+    "weights list": ("features weights list", "features weights list --format csv"),
+    "weights add": ("features weights add facenet facenet.pt", "features weights add alexnet alexnet.pth"),
+    "weights fetch": ("features weights fetch dlib_face", "features weights fetch efficientnet_lite0 dlib_face"),
+}
+
+
+def epilog(command: str) -> str:
+    """The end of the help of a command."""
+    return "\n\n".join(("Examples:", *EXAMPLES[command]))

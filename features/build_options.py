@@ -1,0 +1,176 @@
+"""The options of a build: what `features build` and `FeatureStore.build` take, declared once.
+
+    build(store, BuildOptions(encoders=["dlib_face"], only="embeddings"))
+    store.build(encoders=["dlib_face"], only="embeddings")
+
+`BuildArguments` repeats names and types, so that editors and type checkers know the keyword arguments; a test holds
+the two together.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypedDict
+
+from photogenic.features.faces.settings import FaceSettings
+from photogenic.warehouse.errors import ConflictError, InputError
+from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.option_help import Help, check_choices
+from photogenic.warehouse.option_ranges import check
+
+__all__ = ["BuildArguments", "BuildOptions", "Engine", "Step"]
+
+Step = Literal["labels", "faces", "embeddings", "index"]
+Engine = Literal["duckdb", "spark"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What a build does, and how.
+
+    Raises:
+        InputError: a word or number that an option does not take; labels that ask for faces below those that count.
+        ConflictError: options that mean nothing beside the one step that is asked for.
+    """
+
+    encoders: Annotated[
+        Sequence[str] | None,
+        Help(
+            "Encoder to compute embeddings with; may be given several times. Default: efficientnet_lite0, dlib_face "
+            "and the encoders that the store has embeddings of.",
+            metavar="NAME",
+            option="encoder",
+        ),
+    ] = None
+    only: Annotated[
+        Step | None,
+        Help(
+            "Run one step only: labels, faces, embeddings (the last two with the labels that follow from them), or "
+            "index. Default: all steps."
+        ),
+    ] = None
+    as_of: Annotated[
+        dt.datetime | None,
+        Help("Use only what had happened and arrived before this moment, as ISO 8601 in UTC. Default: everything."),
+    ] = None
+    faces: Annotated[FaceSettings | None, Help("Faces", prefix="face_")] = None
+    flip: Annotated[bool, Help("Compute the embeddings of mirrored photos too.")] = False
+    dtype: Annotated[
+        Literal["float32", "float16"] | None,
+        Help("Storage type of the embeddings: float32 or float16. Default: the type that they have, or float32."),
+    ] = None
+    recall: Annotated[float, Help("Smallest recall@10 of each search index, 0 to 1.")] = 0.99
+    index_memory: Annotated[
+        int | None,
+        Help("Largest size of each search index in memory, e.g. 4GB. Default: no limit.", metavar="SIZE", is_size=True),
+    ] = None
+    neighbours: Annotated[
+        int | None,
+        Help(
+            "Number of nearest photos of each photo to keep in the relation neighbours. Default: as many as in the "
+            "last build, which is none at first.",
+            metavar="K",
+        ),
+    ] = None
+    near_duplicates: Annotated[
+        bool, Help("Find photos that show the same picture, and keep the pairs in the relation near_duplicates.")
+    ] = False
+    force: Annotated[bool, Help("Compute all labels again, also those that are up to date.")] = False
+    engine: Annotated[
+        Engine | None,
+        Help(
+            "Engine that computes labels: duckdb or spark. If spark is given, it computes faces and embeddings too. "
+            "Default: the engine of the last build, or duckdb."
+        ),
+    ] = None
+    master: Annotated[
+        str | None,
+        Help(
+            "Spark master URL, e.g. local, spark://HOST:7077 or sc://HOST:15002. Default: the URL of the last build, "
+            "or all cores of this machine.",
+            metavar="URL",
+        ),
+    ] = None
+    facts: Annotated[
+        str | None,
+        Help(
+            "Folder or URI of the Parquet files that features export wrote and Spark reads. Default: that of the last "
+            "build.",
+            metavar="URI",
+        ),
+    ] = None
+    labels: Annotated[LabelOptions | None, Help("Labels")] = None
+    """None: the defaults; with `only` faces or embeddings: the labels of the last build, as of the same moment."""
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check(recall=self.recall, index_memory=self.index_memory, neighbours=self.neighbours)
+        self._check_step()
+        if self.engine != "spark" and (self.master is not None or self.facts is not None):
+            raise InputError(
+                "Only Spark has a master and facts of its own.", "--engine spark beside them", "--engine spark"
+            )
+        if self.labels is not None:
+            _check_confidences(self.labels, self.faces or FaceSettings())
+
+    @property
+    def asks_labels(self) -> bool:
+        """Whether the step `labels` runs."""
+        return self.only in (None, "labels")
+
+    def _check_step(self) -> None:
+        """Refuse options about steps that do not run."""
+        if self.only in ("labels", "faces") and (self.encoders or self.flip):
+            raise _conflict(self.only, "embeddings", "--encoder and --flip")
+        if self.only not in (None, "index") and (self.index_memory or self.neighbours or self.near_duplicates):
+            raise _conflict(self.only, "index", "--index-memory, --neighbours and --near-duplicates")
+        if self.only == "index" and self.force:
+            raise _conflict(self.only, "labels", "--force")
+
+
+class BuildArguments(TypedDict, total=False):
+    """The fields of `BuildOptions` as keyword arguments."""
+
+    encoders: Sequence[str] | None
+    only: Step | None
+    as_of: dt.datetime | None
+    faces: FaceSettings | None
+    flip: bool
+    dtype: Literal["float32", "float16"] | None
+    recall: float
+    index_memory: int | None
+    neighbours: int | None
+    near_duplicates: bool
+    force: bool
+    engine: Engine | None
+    master: str | None
+    facts: str | None
+    labels: LabelOptions | None
+
+
+def _conflict(only: Step, needed: Step, options: str) -> ConflictError:
+    return ConflictError(
+        f"--only {only} makes no {needed}, so {options} cannot be given with it.",
+        f"--only {needed}, or no --only",
+        "features build",
+    )
+
+
+def _check_confidences(labels: LabelOptions, faces: FaceSettings) -> None:
+    """Refuse labels that ask for faces below those that count: they would get other faces than they ask for.
+
+    Raises:
+        InputError: a confidence that was chosen, or that the filter uses, is lower than that of faces which count.
+    """
+    least = faces.confidence
+    for kind in ("lenient", "strict"):
+        name = f"{kind}_confidence"
+        asked = getattr(labels, name)
+        chosen = labels.face_filter == kind or asked != getattr(LabelOptions(), name)
+        if chosen and asked < least:
+            option = f"--{kind}-confidence"
+            raise InputError(
+                f"{option} {asked:g} is below {least:g}, the confidence from which on faces are kept.",
+                f"{least:g} to 1 with --face-confidence {least:g}",
+                f"{option} {least:g}" + (f", or --face-confidence {asked:g} as well" if 0 < asked < 1 else ""),
+            )

@@ -1,0 +1,26 @@
+"""`logistic`: logistic regression."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from photogenic.models.heads.linear_head import ITERATIONS, LinearHead
+from photogenic.models.heads.penalty_grid import PENALTIES, PenaltyGrid
+from photogenic.models.heads.registry import register_head
+
+__all__ = ["Logistic"]
+
+
+@register_head("logistic")
+class Logistic(LinearHead):
+    """By log-loss."""
+
+    summary = "logistic regression, for popular and gender"
+    losses = ("log_loss",)
+    place = 11
+    penalties = PenaltyGrid("log_loss", "C", PENALTIES, "neg_log_loss")
+
+    def estimator(self, strength: float, seed: int) -> Any:  # noqa: ARG002 - it draws nothing
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression(C=strength, max_iter=ITERATIONS)

@@ -1,0 +1,101 @@
+"""Heads by name: those of `models/heads/entries`, and those that modules of the user's own register.
+
+head("ridge")                the head of that name, or alias
+@register_head("median")     one more; see models/heads/base.py
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from photogenic.models.heads.base import Head
+from photogenic.models.heads.kinds import ENSEMBLE, add_kind, import_entries
+from photogenic.warehouse import InputError
+from photogenic.warehouse.user_modules import import_user_modules
+
+__all__ = ["head", "head_names", "heads", "help_line", "in_group", "register_head"]
+
+_HEADS: dict[str, Head] = {}
+"""By name; `register_head` adds to it."""
+
+_NAME = re.compile(r"\w[\w-]{0,59}", re.ASCII)
+
+Kind = TypeVar("Kind", bound=type[Head])
+
+
+def register_head(name: str) -> Callable[[Kind], Kind]:
+    """Make a class of heads known under a name.
+
+    Raises:
+        InputError: the name, or an alias, is taken by another head, or cannot be the name of a file.
+    """
+
+    def register(kind: Kind) -> Kind:
+        kind.name = name
+        kind.kind = kind.kind or name
+        for taken in (name, *kind.aliases):
+            if not _NAME.fullmatch(taken):
+                raise InputError(f"{taken!r} cannot be the name of a head.", "letters, digits, _ and -", "rename it")
+            other = next((one for one in _HEADS.values() if taken in (one.name, *one.aliases)), None)
+            if other is not None and type(other) is not kind:
+                raise InputError(f"There is a head {taken!r} already.", "a name of its own", "rename yours")
+        made = _HEADS.setdefault(name, kind())
+        if kind.kind != ENSEMBLE:
+            add_kind(kind.kind, made.apply)
+        return kind
+
+    return register
+
+
+def head(name: str) -> Head:
+    """The head of that name, or of that alias.
+
+    Raises:
+        InputError: nobody registered it.
+    """
+    found = _named(name)
+    if found is None:
+        # Only now, so that a setting that names no module stands in the way of no head of ours.
+        import_user_modules()
+        found = _named(name)
+    if found is None:
+        names = head_names()
+        raise InputError(
+            f"{name!r} is not a head.",
+            f"one of {', '.join(names)}, or one that a module in FEATURES_MODULES registers",
+            f"--head {names[0]}",
+        )
+    return found
+
+
+def heads(*, with_users: bool = False) -> list[Head]:
+    """All heads of ours, in the order in which lists name them; `with_users`: those of the user's own after them."""
+    import_entries()
+    if with_users:
+        import_user_modules()
+    return sorted(_HEADS.values(), key=lambda one: (one.place, one.name))
+
+
+def head_names() -> list[str]:
+    """The names of all that are known by now, in that order."""
+    return [one.name for one in heads()]
+
+
+def in_group(group: str) -> list[str]:
+    """The names of the heads that are fitted together."""
+    return [one.name for one in heads() if one.group == group]
+
+
+def help_line() -> str:
+    """What `--head` takes: names that share a summary together, aliases beside their names."""
+    lines: dict[str, list[str]] = {}
+    for one in heads():
+        lines.setdefault(one.summary, []).append(" or ".join((one.name, *one.aliases)))
+    return "; ".join(f"{', '.join(names)}: {summary}" for summary, names in lines.items())
+
+
+def _named(name: str) -> Head | None:
+    import_entries()
+    return next((one for one in _HEADS.values() if name in (one.name, *one.aliases)), None)

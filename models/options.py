@@ -1,0 +1,159 @@
+"""The options of training and of fine-tuning: what the command line and `FeatureStore` take, declared once.
+
+    train(store, TrainOptions(target=["gender"], encoders=["dlib_face"], heads=["ridge"]))
+    store.train(target="gender", encoders=["dlib_face"], heads=["ridge"])
+
+`TrainArguments` and `FinetuneArguments` repeat names and types, so that editors and type checkers know the keyword
+arguments; a test holds them together with the classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, TypedDict
+
+from photogenic.models.data.split_config import DEFAULT_SPLIT, SplitConfig
+from photogenic.models.heads.registry import help_line, in_group
+from photogenic.warehouse.option_help import Help
+from photogenic.warehouse.option_ranges import check
+
+__all__ = ["FinetuneArguments", "FinetuneOptions", "TrainArguments", "TrainOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """What is trained, and how. One name may stand in the place of a sequence of names.
+
+    Raises:
+        InputError: a number that an option does not take.
+    """
+
+    target: Annotated[
+        Sequence[str], Help("Label to predict: like_ratio, popular or gender; may be given several times.")
+    ] = ("like_ratio",)
+    encoders: Annotated[
+        Sequence[str] | None,
+        Help(
+            "Encoder whose embeddings the heads learn from; may be given several times. A+B joins the embeddings of "
+            "two encoders. Default: efficientnet_lite0 and dlib_face, as far as the store has their embeddings.",
+            metavar="NAME",
+            option="encoder",
+        ),
+    ] = None
+    heads: Annotated[
+        Sequence[str],
+        Help(
+            f"Kind of head; may be given several times. {help_line()}; or one that a module in FEATURES_MODULES "
+            "registers.",
+            metavar="NAME",
+            option="head",
+        ),
+    ] = tuple(in_group("layers"))
+    setup: Annotated[Sequence[str], Help("Photos to learn from: all, or one_face; may be given several times.")] = (
+        "one_face",
+    )
+    division: Annotated[SplitConfig, Help("Division")] = DEFAULT_SPLIT
+    flip: Annotated[bool, Help("Learn from the mirror images of the training photos too.")] = False
+    slices: Annotated[
+        Path | None,
+        Help(
+            "CSV or Parquet file of columns by photo_id or user_id. The heads are evaluated on the photos of each of "
+            "their values. Default: by gender only.",
+            metavar="FILE",
+        ),
+    ] = None
+    seed: Annotated[int, Help("Seed of the initial heads, the order of photos and the bootstrap.")] = 0
+    device: Annotated[
+        str | None,
+        Help("Device for torch: cpu, cuda or cuda:1. Default: a GPU where there is one, or the CPU."),
+    ] = None
+    master: Annotated[
+        str | None,
+        Help(
+            "Spark master URL for mllib_svm, e.g. local or spark://HOST:7077. Default: all cores of this machine.",
+            metavar="URL",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check(seed=self.seed)
+        for name in ("target", "encoders", "heads", "setup"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneOptions:
+    """Which network is fine-tuned on what, and how.
+
+    Raises:
+        InputError: a number that an option does not take.
+    """
+
+    backbone: Annotated[str, Help("Network to fine-tune: alexnet, efficientnet_lite0 or inception_v3.")] = (
+        "efficientnet_lite0"
+    )
+    target: Annotated[str, Help("Label to predict: like_ratio, popular or gender.")] = "like_ratio"
+    setup: Annotated[str, Help("Photos to learn from: all, or one_face.")] = "one_face"
+    recipe: Annotated[
+        str,
+        Help(
+            "Training schedule. modern: AdamW, cosine, augmented, layers unfrozen from the top down. published: SGD, "
+            "learning rate 0.001, divided by 10 at every 5,000 of 35,000 iterations, split 3:1."
+        ),
+    ] = "modern"
+    division: Annotated[SplitConfig, Help("Division")] = DEFAULT_SPLIT
+    iterations: Annotated[
+        int | None,
+        Help(
+            "Number of updates. Default: as many as 20 epochs have, 300 to 20,000; with published, 35,000.",
+            metavar="N",
+        ),
+    ] = None
+    batch_size: Annotated[int | None, Help("Pictures per update. Default: 64; with published, 50.", metavar="N")] = None
+    learning_rate: Annotated[
+        float | None,
+        Help("Learning rate of the top layers of the network. Default: 0.0003; with published, 0.001.", metavar="X"),
+    ] = None
+    random_weights: Annotated[bool, Help("Start with random weights in place of the published ones.")] = False
+    seed: Annotated[int, Help("Seed of everything that is drawn.")] = 0
+    device: Annotated[
+        str | None,
+        Help("Device for torch: cpu, cuda or cuda:1. Default: a GPU where there is one, or the CPU."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        names = ("seed", "iterations", "batch_size", "learning_rate")
+        check(**{field.name: getattr(self, field.name) for field in fields(self) if field.name in names})
+
+
+class TrainArguments(TypedDict, total=False):
+    """The fields of `TrainOptions` as keyword arguments."""
+
+    target: Sequence[str]
+    encoders: Sequence[str] | None
+    heads: Sequence[str]
+    setup: Sequence[str]
+    division: SplitConfig
+    flip: bool
+    slices: Path | None
+    seed: int
+    device: str | None
+    master: str | None
+
+
+class FinetuneArguments(TypedDict, total=False):
+    """The fields of `FinetuneOptions` as keyword arguments."""
+
+    backbone: str
+    target: str
+    setup: str
+    recipe: str
+    division: SplitConfig
+    iterations: int | None
+    batch_size: int | None
+    learning_rate: float | None
+    random_weights: bool
+    seed: int
+    device: str | None
