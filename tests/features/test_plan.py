@@ -14,7 +14,7 @@ from photogenic.features.vectors import reader
 from tests.features.gallery import Gallery, portrait
 
 PAIR = ("efficientnet_lite0", "dlib_face")
-pytestmark = pytest.mark.usefixtures("loaded_networks")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("loaded_networks")]
 
 
 @pytest.fixture

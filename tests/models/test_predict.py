@@ -23,6 +23,8 @@ from photogenic.warehouse import EncoderError, InputError
 from tests.features.toy import put_vectors
 from tests.models.planted import QUICK, planted, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):

@@ -15,6 +15,8 @@ from photogenic.models.predict import predict
 from photogenic.warehouse import InputError, StoreError
 from tests.models.planted import QUICK, planted, train
 
+pytestmark = pytest.mark.slow
+
 
 class Heard:
     def __init__(self):

@@ -19,6 +19,8 @@ from photogenic.warehouse import InputError, LockedError, StoreError
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.storage.lock import locked
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments):
     return CliRunner().invoke(program, [str(argument) for argument in arguments])

@@ -28,6 +28,8 @@ from photogenic.features.encoders.networks.imagenet import AlexNet, EfficientNet
 from photogenic.features.encoders.registry import ENCODERS, encoder, register
 from photogenic.warehouse import EncoderError, WeightsError
 
+pytestmark = pytest.mark.slow
+
 CPU = choose("cpu")
 
 

@@ -19,6 +19,8 @@ from photogenic.synthetic.portraits.portrait import Traits, draw_portrait, encod
 from photogenic.warehouse import InputError, Store
 from tests.features.toy import SETTINGS, clustered, put_photos, put_vectors
 
+pytestmark = pytest.mark.slow
+
 N = 60
 
 

@@ -8,6 +8,8 @@ import pytest
 from photogenic.warehouse import InputError
 from tests.ingest.ingest_store import SWIPES, StoreWithFiles
 
+pytestmark = pytest.mark.slow
+
 HEAD = b"user_id,gender,about\n"
 BIG = b"x" * 1_000_000
 

@@ -20,6 +20,8 @@ from tests.features.toy import SETTINGS, put_photos
 from tests.maintenance.kept import IDS, PHOTO, answers, faults, files, picture
 from tests.scanner import found
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_comes_back_is_what_was_there(store, other, tmp_path):
     made = store.backup(tmp_path / "kept")

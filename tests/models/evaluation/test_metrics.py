@@ -93,6 +93,7 @@ def test_the_interval_of_a_rank_correlation_is_that_of_samples_ranked_anew(rng):
     np.testing.assert_allclose(found, np.quantile(draws, [0.025, 0.975]), atol=0.04)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_as_often_as_they_say():
     """95 % intervals of the error of a known predictor, over 200 test sets."""
     rng, hits = np.random.default_rng(1), 0

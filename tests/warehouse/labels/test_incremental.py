@@ -14,6 +14,8 @@ from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
 from tests.warehouse.small import add_facts, ask, everything, hour, store
 
+pytestmark = pytest.mark.slow
+
 COUNTS = ("swipe_counts", "recipient_counts", "sender_counts")
 MALE, OTHER = 2, 3
 GENDERS = ["female", "male", "other", None]
