@@ -18,9 +18,10 @@ import datetime as dt
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import pl
 from photogenic.features.build_options import BuildOptions
+from photogenic.features.compute.pipeline import ComputeReport, compute, photo_bytes
 from photogenic.features.encoders.registry import DEFAULT, encoder
 from photogenic.features.previous_build import chosen_cluster, former_choices
 from photogenic.features.search import index, index_files
@@ -32,11 +33,6 @@ from photogenic.warehouse.labels.build import BuildReport as LabelReport
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.storage import parquet_parts
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from photogenic.features.compute.pipeline import ComputeReport
 
 __all__ = ["BuildReport", "build", "held_encoders", "prepare", "tell"]
 
@@ -88,8 +84,6 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
         MissingPartError: pyspark or Java is absent.
         StoreError: there is no store.
     """
-    from photogenic.features.compute.pipeline import compute, photo_bytes
-
     options = options or BuildOptions()
     db, layout = store.database, store.layout
     report = BuildReport()

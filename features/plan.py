@@ -12,14 +12,19 @@ from functools import reduce
 
 import numpy as np
 
+from photogenic._lazy import pl
 from photogenic.features.build import held_encoders, prepare
 from photogenic.features.build_options import BuildOptions
 from photogenic.features.compute import throughput
+from photogenic.features.compute.pending import missing
+from photogenic.features.compute.pipeline import photo_bytes
 from photogenic.features.encoders.registry import encoder
+from photogenic.features.faces.detections import FaceDetections
 from photogenic.features.faces.settings import FaceSettings
 from photogenic.features.previous_build import chosen_cluster
 from photogenic.features.search import index
 from photogenic.features.similarity.relations import stale_likeness
+from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import Store
 from photogenic.warehouse.labels.plan import LabelPlan, plan_labels
 
@@ -105,13 +110,6 @@ def plan(store: Store, options: BuildOptions | None = None) -> BuildPlan:
 
 def _photos(so_far: BuildPlan, store: Store, names: Sequence[str], options: BuildOptions) -> BuildPlan:
     """Count the rows of `missing`, as `compute` would see them, and what they take."""
-    import polars as pl
-
-    from photogenic.features.compute.pending import missing
-    from photogenic.features.compute.pipeline import photo_bytes
-    from photogenic.features.faces.detections import FaceDetections
-    from photogenic.features.vectors.writer import VectorWriter
-
     faces = options.faces or FaceSettings()
     photos = photo_bytes(store.database).filter(status="ok").drop("status")
     writers = [

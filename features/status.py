@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from photogenic import sql
+from photogenic._lazy import duckdb
 from photogenic.features.build import held_encoders
 from photogenic.features.search import index_files
 from photogenic.features.vectors import reader
@@ -15,9 +16,6 @@ from photogenic.warehouse.labels.build import last_cluster
 from photogenic.warehouse.labels.compute import Computation
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.storage.lock import holder
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["freshness", "status"]
 
@@ -79,7 +77,7 @@ def freshness(db: Database) -> dict[str, Any]:
     }
 
 
-def _changed(con: DuckDBPyConnection) -> list[str]:
+def _changed(con: duckdb.DuckDBPyConnection) -> list[str]:
     """The sources whose rows are no longer those that labels were computed from."""
     ((as_of,),) = con.execute("select as_of from clock").fetchall()
     changed = Computation(con, as_of, LabelOptions(), rehearsal=True).changed_sources()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from photogenic._lazy import pl
 from photogenic.models.data.array_types import Strings
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.evaluation.comparison import Entry, HeadComparison, compare_heads
@@ -13,9 +12,6 @@ from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import Slice, by_value
 from photogenic.models.experiment import Experiment
 from photogenic.models.runs.run_store import Run
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["RunComparisons", "Sliced", "by_photo"]
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import Image
 from photogenic.features.compute.embed_files import picture_files, read_file
 from photogenic.features.compute.preprocess import crop_for_encoder
 from photogenic.features.encoders import device as devices
@@ -206,8 +207,6 @@ def _cut(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[
     """
     part = pixels[box.y0 : box.y1, box.x0 : box.x1]
     if kind == "JPEG" and (by := reduction(box.x1 - box.x0, box.y1 - box.y0, e.size)) > 1:
-        from PIL import Image
-
         part = np.array(Image.fromarray(np.ascontiguousarray(part)).reduce(by))
     return centre(part, e.size, e.backbone.crop_pct)
 
@@ -279,8 +278,6 @@ def _none(path: Path, status: str) -> Cropped:
 
 def _write(output: Path, data: bytes, box: Box) -> None:
     """The box of the photo in all its pixels, without what the camera wrote into the file."""
-    from PIL import Image
-
     pixels = decode(data, min_side=None).pixels
     assert pixels is not None
     image = Image.fromarray(np.ascontiguousarray(pixels[box.y0 : box.y1, box.x0 : box.x1]))

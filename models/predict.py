@@ -11,26 +11,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from photogenic import sql
+from photogenic._lazy import pl
 from photogenic.features.compute import pipeline
 from photogenic.features.compute.embed_files import picture_files, read_file
+from photogenic.features.compute.pipeline import Embedded
 from photogenic.features.encoders import registry
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import read_vectors
+from photogenic.models.heads.model import Model
 from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders, check_vectors
 from photogenic.models.runs.run_selection import FACELESS, asked_of, choose
 from photogenic.models.runs.run_store import Run
+from photogenic.models.taste.cache import personal
 from photogenic.warehouse import InputError, Store
-
-if TYPE_CHECKING:
-    from photogenic.features.compute.pipeline import Embedded
-    from photogenic.models.heads.model import Model
 
 __all__ = ["Scored", "predict"]
 
@@ -223,7 +223,6 @@ def _recognised(store: Store, said: Sequence[Scored]) -> list[Scored]:
 
 
 def _kept(store: Store, said: list[Scored]) -> list[Scored]:
-    import polars as pl
 
     good = [one for one in said if one.status == "ok"]
     rows = [(one.run_id, one.photo_id, one.prediction) for one in good if one.photo_id is not None]
@@ -246,7 +245,6 @@ def _joined(parts: Sequence[Embedded]) -> tuple[Array | None, str]:
 
 
 def _personal(store: Store, sender: str, run: Run, X: Sequence[Array]) -> Sequence[Bounded]:
-    from photogenic.models.taste.cache import personal
 
     if run.target != "like_ratio":
         raise InputError(

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from photogenic._lazy import pl
 from photogenic.models.compare_runs import RunComparisons
 from photogenic.models.data.samples import read_vectors
 from photogenic.models.experiment import Experiment
 from photogenic.models.runs import run_store
 from photogenic.models.runs.run_store import Run
 from photogenic.warehouse import Store
-
-if TYPE_CHECKING:
-    import polars as pl
-
 
 __all__ = ["Unpublished"]
 
@@ -30,8 +25,6 @@ class Unpublished:
 
     def add(self, experiments: dict[str, Experiment], comparisons: RunComparisons) -> None:
         """By run_id, all of one encoder. Whether published or not, they are compared."""
-        import polars as pl
-
         photo_ids: list[str] = []
         for run_id, experiment in experiments.items():
             run, model = run_store.load(self.store.layout, run_id)
@@ -58,7 +51,5 @@ class Unpublished:
 
     def publish(self) -> None:
         """Rows of `runs` and `predictions`, in one transaction."""
-        import polars as pl
-
         if self.runs:
             run_store.record(self.store.database, self.runs, pl.concat(self.predictions), pl.concat(self.learned))

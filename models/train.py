@@ -19,7 +19,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from photogenic.features.build import held_encoders
 from photogenic.features.encoders.device import choose
@@ -38,6 +37,7 @@ from photogenic.models.fit_heads import fit_all, pairs
 from photogenic.models.heads.base import FitSettings, Head
 from photogenic.models.heads.grid import PUBLISHED_GRID, Grid
 from photogenic.models.heads.kinds import ENSEMBLE
+from photogenic.models.heads.model import Model
 from photogenic.models.heads.registry import head as head_named
 from photogenic.models.heads.registry import heads as registered
 from photogenic.models.options import TrainOptions
@@ -45,9 +45,6 @@ from photogenic.models.publish import Unpublished
 from photogenic.models.runs import run_store
 from photogenic.models.runs.run_store import Run
 from photogenic.warehouse import InputError, PhotogenicError, Progress, Store, StoreError
-
-if TYPE_CHECKING:
-    from photogenic.models.heads.model import Model
 
 __all__ = ["train"]
 

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from photogenic._lazy import pl
 from photogenic.features.build_options import BuildArguments, BuildOptions
 from photogenic.models.options import FinetuneArguments, FinetuneOptions, TrainArguments, TrainOptions
 from photogenic.warehouse import Database, Layout, Progress, Settings, Store, no_progress
@@ -29,7 +30,6 @@ from photogenic.warehouse.processes.threads import limit_library_threads
 
 if TYPE_CHECKING:
     import numpy as np
-    import polars as pl
     from numpy.typing import NDArray
 
     from photogenic.features.build import BuildReport

@@ -1,6 +1,7 @@
 """The layout: which folder may import which, what loads lazily, how large files and folders may be."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -119,7 +120,7 @@ def test_the_arrow_of_imports_points_one_way(path):
     room = room_of(module_of(path))
     names = set(imported(ast.walk(ast.parse(path.read_text()))))
     names -= UPWARD.get(module_of(path), set())
-    rooms = {room_of(name) for name in names if name in MODULES and name != "photogenic"}
+    rooms = {room_of(name) for name in names if name in MODULES and name not in ("photogenic", "photogenic._lazy")}
     assert rooms <= BELOW[room] | {room}
 
 
@@ -157,14 +158,37 @@ def circles(arrows):
         yield f"{module} -> {', '.join(sorted(names & set(left)))}"
 
 
+NETWORKS = "photogenic.features.encoders.networks"
+"""A network is a torch module by definition, so its file loads torch; others import it inside functions."""
+
+
 @named(SOURCES)
-def test_heavy_libraries_load_inside_functions(path):
-    assert HEAVY & tops(on_loading(ast.parse(path.read_text()).body)) <= allowed_above(path)
+def test_heavy_libraries_come_from_the_lazy_module(path):
+    allowed = {"torch", "torchvision"} if module_of(path).startswith(NETWORKS) else set()
+    assert HEAVY & tops(on_loading(ast.parse(path.read_text()).body)) <= allowed
 
 
-def allowed_above(path):
-    """A network is a torch module by definition; only functions that need torch import its file."""
-    return {"torch", "torchvision"} if (ROOT / "features" / "encoders" / "networks") in path.parents else set()
+DEEP = {"mediapipe", "pyspark", "PIL"}
+"""Libraries with nested modules that the lazy module does not reach, or that are called like one of our folders."""
+
+
+@functools.cache
+def loaded_by_help():
+    """The modules of ours that are loaded before a command does anything."""
+    program = "import sys\nfrom photogenic.app.cli.main import main\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    return {name for name in done.stdout.split() if name.startswith("photogenic")} | {"photogenic.store"}
+
+
+@named(SOURCES)
+def test_imports_stand_at_the_head_of_the_file(path):
+    """Except where `features --help` loads the file: such a file imports what a function needs inside it."""
+    if module_of(path) in loaded_by_help() or module_of(path).startswith((NETWORKS, "photogenic.app.cli")):
+        return
+    tree = ast.parse(path.read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = set(imported(node for function in functions for node in ast.walk(function)))
+    assert {name for name in inside if not name.startswith(NETWORKS) and name.partition(".")[0] not in DEEP} == set()
 
 
 def test_the_finders_find():

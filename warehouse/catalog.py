@@ -10,12 +10,9 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from photogenic import sql
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from photogenic._lazy import duckdb
 
 __all__ = ["Column", "Relation", "create_views", "parse", "relation"]
 
@@ -108,7 +105,7 @@ def parse(name: str, text: str) -> Relation:
     )
 
 
-def create_views(con: DuckDBPyConnection) -> None:
+def create_views(con: duckdb.DuckDBPyConnection) -> None:
     """Replace the views of a store by those of this version, unless they are the same already."""
     held = dict(con.execute("select view_name, comment from duckdb_views() where not internal").fetchall())
     if all(held.get(name) == _digest(name) for name in sql.VIEWS):

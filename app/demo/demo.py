@@ -17,21 +17,23 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from photogenic import FeatureStore
 from photogenic.app.demo import planted_vs_found
 from photogenic.app.demo.demo_network import run_network_demo
 from photogenic.app.demo.planted_vs_found import Finding
 from photogenic.app.terminal.output import show
+from photogenic.models.evaluation.leaderboard import Leaderboard, leaderboard
+from photogenic.models.heads.grid import Grid
+from photogenic.models.heads.train_stack import Schedule
+from photogenic.models.options import TrainOptions
+from photogenic.models.train import train
+from photogenic.synthetic.swipes.world import World, make_world
 from photogenic.warehouse import InputError
+from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.option_ranges import check
 from photogenic.warehouse.progress import Progress, no_progress
 from photogenic.warehouse.storage.layout import write_atomically
-
-if TYPE_CHECKING:
-    from photogenic.models.evaluation.leaderboard import Leaderboard
-    from photogenic.synthetic.swipes.world import World
 
 __all__ = ["USERS", "Plan", "run_demo"]
 
@@ -118,7 +120,6 @@ def _claim(root: Path, plan: Plan) -> None:
 
 
 def _world(folder: Path, users: int, seed: int, progress: Progress) -> World:
-    from photogenic.synthetic.swipes.world import World, make_world
 
     try:
         return World.open(folder)
@@ -145,17 +146,10 @@ def _ingest(store: FeatureStore, world: World) -> None:
 
 def _build(store: FeatureStore) -> None:
     """Every photo that was ever shown gets a label: twice as many to learn from as the newest alone."""
-    from photogenic.warehouse.labels.options import LabelOptions
-
     store.build(labels=LabelOptions(window="every"))
 
 
 def _train(store: FeatureStore) -> Leaderboard:
-    from photogenic.models.evaluation.leaderboard import leaderboard
-    from photogenic.models.heads.grid import Grid
-    from photogenic.models.heads.train_stack import Schedule
-    from photogenic.models.options import TrainOptions
-    from photogenic.models.train import train
 
     # A third of the published updates and one learning rate: what a demo has time for, and enough here.
     grid = Grid(learning_rates=(1e-3,), schedule=Schedule(least_updates=1_500, evaluations=30))

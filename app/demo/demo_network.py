@@ -17,21 +17,21 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from photogenic import FeatureStore
 from photogenic.app.demo.planted_vs_found import Finding
 from photogenic.app.terminal.output import Table, show
 from photogenic.ingest.config import CrawlSettings, Limits
+from photogenic.ingest.download.fetch import FetchReport
+from photogenic.ingest.instagram import oauth
+from photogenic.ingest.instagram.crawl import crawl
+from photogenic.ingest.instagram.token_store import Secret, Vault
+from photogenic.synthetic.network import FakeNetwork, FakeWorld, Faults, serving
+from photogenic.synthetic.network.faults import FaultKind
+from photogenic.synthetic.swipes.world import make_world
 from photogenic.warehouse import InputError
 from photogenic.warehouse.option_ranges import check
 from photogenic.warehouse.progress import Progress, no_progress
-
-if TYPE_CHECKING:
-    from photogenic.ingest.download.fetch import FetchReport
-    from photogenic.ingest.instagram.token_store import Vault
-    from photogenic.synthetic.network import FakeNetwork, FakeWorld
-    from photogenic.synthetic.network.faults import FaultKind
 
 __all__ = ["USERS", "run_network_demo"]
 
@@ -70,10 +70,6 @@ def run_network_demo(
     Raises:
         InputError: the store is in use; too few users.
     """
-    from photogenic.ingest.instagram.token_store import Vault
-    from photogenic.synthetic.network import FakeNetwork, FakeWorld, Faults, serving
-    from photogenic.synthetic.swipes.world import make_world
-
     check(users=users, seed=seed)
     if root.exists() and any(root.iterdir()):
         raise InputError(
@@ -107,9 +103,6 @@ def run_network_demo(
 
 def _log_in(fake: FakeNetwork, vault: Vault, number: int) -> str:
     """One person's login, consenting as a browser would."""
-    from photogenic.ingest.instagram import oauth
-    from photogenic.ingest.instagram.token_store import Secret
-
     fake.login.person = f"1784140000000{number:04d}"
     base = fake.base / "v23.0"
     app = oauth.App("1000001", Secret(fake.office.apps["1000001"]), base, base)
@@ -122,8 +115,6 @@ def _log_in(fake: FakeNetwork, vault: Vault, number: int) -> str:
 
 def _crawl(store: FeatureStore, fake: FakeNetwork, vault: Vault) -> Finding:
     """Everybody, with every post and the follower count that the network has."""
-    from photogenic.ingest.instagram.crawl import crawl
-
     world = fake.world
     settings = CrawlSettings(api=str(fake.base), budget=_BUDGET)
     crawl(store.store, usernames=list(world.accounts), vault=vault, settings=settings)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic import FeatureStore
+from photogenic._lazy import pl
 from photogenic.app.terminal.output import Table
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from photogenic import FeatureStore
-    from photogenic.models.evaluation.leaderboard import Leaderboard
-    from photogenic.synthetic.swipes.world import World
+from photogenic.models.evaluation.leaderboard import Leaderboard
+from photogenic.synthetic.swipes.world import World
 
 __all__ = ["Finding", "accounts", "alike", "faces", "gender", "pictures", "popularity", "swipes", "table_1"]
 
@@ -214,6 +211,5 @@ def _mse_of_rule(store: FeatureStore, world: World, run_id: str) -> float:
 
 
 def _truth(world: World) -> pl.DataFrame:
-    import polars as pl
 
     return pl.read_parquet(world.truth_photos)

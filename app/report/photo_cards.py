@@ -6,14 +6,11 @@ import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import Image
 from photogenic.app.report.figures import contact_sheets, photo_selection
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from photogenic.warehouse import Layout
+from photogenic.warehouse import Layout
 
 __all__ = ["Album", "Mosaic"]
 
@@ -37,7 +34,7 @@ class Album:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._squares: dict[str, Image | None] = {}
+        self._squares: dict[str, Image.Image | None] = {}
         self._jpegs: dict[str, str] = {}
 
     def cards(self, shown: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -74,7 +71,7 @@ class Album:
         page.save(buffer, "PNG")
         return Mosaic(base64.b64encode(contact_sheets.jpeg(page, 72)).decode(), buffer.getvalue())
 
-    def _square(self, sha256: str | None) -> Image | None:
+    def _square(self, sha256: str | None) -> Image.Image | None:
         if sha256 is None:
             return None
         if sha256 not in self._squares:

@@ -14,8 +14,9 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import jinja2, matplotlib
 from photogenic.app.report.figures import (
     calibration,
     curves,
@@ -28,16 +29,15 @@ from photogenic.app.report.figures import (
 from photogenic.app.report.figures.head_comparison import duels
 from photogenic.app.report.photo_cards import Album
 from photogenic.features.search.searcher import Searcher
+from photogenic.features.vectors.reader import opened
+from photogenic.models.evaluation.gender_table import Pair, gender_table
+from photogenic.models.evaluation.leaderboard import leaderboard
+from photogenic.models.evaluation.slices import read_columns
 from photogenic.models.runs.run_selection import asked_of
 from photogenic.warehouse import InputError, Store, StoreError
 from photogenic.warehouse.duckdb_store.query import sql
 from photogenic.warehouse.erasure.tombstones import discard_if_erased
 from photogenic.warehouse.storage.layout import write_atomically
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from photogenic.models.evaluation.gender_table import Pair
 
 __all__ = ["write_report"]
 
@@ -68,15 +68,12 @@ def write_report(store: Store, output: str | Path | None = None, *, slices: str 
 
 
 def _write(store: Store, path: Path, folder: Path, slices: str | Path | None) -> Path:
-    from jinja2 import Environment, StrictUndefined
 
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
+    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True).from_string(
         files("photogenic.app.report").joinpath("report.html").read_text(encoding="utf-8")
     )
     columns = None
     if slices is not None:
-        from photogenic.models.evaluation.slices import read_columns
-
         columns = read_columns(slices)
     report = _Report(store, columns)
     text = page.render(report.gathered())
@@ -102,8 +99,6 @@ class _Report:
 
     def gathered(self) -> dict[str, Any]:
         """Every name that the template knows."""
-        from photogenic.models.evaluation.gender_table import gender_table
-
         pairs = gender_table(self.store.database)
         return {
             "counts": self._counts(),
@@ -126,7 +121,7 @@ class _Report:
             "alike": self._alike(),
         }
 
-    def _drawn(self, name: str, figure: Figure | None, says: str) -> str | None:
+    def _drawn(self, name: str, figure: matplotlib.figure.Figure | None, says: str) -> str | None:
         if figure is None:
             return None
         self.pngs[name] = drawing.png(figure)
@@ -146,8 +141,6 @@ class _Report:
 
     def _tables(self) -> list[dict[str, Any]]:
         """Tables 2 and 3 and whatever else was trained; none before the first head."""
-        from photogenic.models.evaluation.leaderboard import leaderboard
-
         return [run_selection.table(each) for each in leaderboard(self.store.database).tables] if self.runs else []
 
     def _calibration(self) -> dict[str, Any] | None:
@@ -198,7 +191,6 @@ class _Report:
         return found
 
     def _map(self) -> dict[str, Any] | None:
-        from photogenic.features.vectors.reader import opened
 
         encoders = self._encoders()
         known = {row["photo_id"]: row for row in sql(self.store.database, photo_selection.query("mapped")).to_dicts()}

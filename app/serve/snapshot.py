@@ -11,15 +11,13 @@ import datetime as dt
 import logging
 from collections.abc import AsyncIterator, Callable, Hashable
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import duckdb, pl
 from photogenic.warehouse import Database, PhotogenicError
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
 
 __all__ = ["Follower", "Snapshot"]
 
@@ -123,8 +121,6 @@ class Follower:
 
     async def watch(self) -> AsyncIterator[Snapshot]:
         """Look every second, for ever. A newer snapshot becomes the current one when it is ready."""
-        import duckdb
-
         while True:
             await asyncio.sleep(_EVERY_S)
             if _key(self._db) == self.current.key:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from photogenic.app.terminal.output import Format, Table, show
-
-if TYPE_CHECKING:
-    from photogenic.models.evaluation.comparison import HeadComparison
-    from photogenic.models.evaluation.gender_table import Pair
-    from photogenic.models.evaluation.leaderboard import Cell, Figure, Leaderboard
-    from photogenic.models.evaluation.leaderboard import Table as Ranking
+from photogenic.models.evaluation.comparison import HeadComparison
+from photogenic.models.evaluation.gender_table import Pair
+from photogenic.models.evaluation.leaderboard import Cell, Figure, Leaderboard
+from photogenic.models.evaluation.leaderboard import Table as Ranking
 
 __all__ = ["print_leaderboard"]
 

@@ -13,13 +13,10 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Literal, TextIO
+from typing import IO, Literal, TextIO
 
+from photogenic._lazy import pa, pl, pq
 from photogenic.app.terminal.cells import plain
-
-if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
 
 __all__ = ["Format", "Table", "say", "show", "write_csv", "write_json", "write_parquet"]
 
@@ -96,11 +93,8 @@ def write_parquet(batches: pa.RecordBatchReader, out: IO[bytes] | io.RawIOBase) 
 
     Returns: the number of rows.
     """
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetWriter
-
     n_rows, group = 0, list[pa.RecordBatch]()
-    with ParquetWriter(out, batches.schema, compression="zstd") as writer:
+    with pq.ParquetWriter(out, batches.schema, compression="zstd") as writer:
 
         def write() -> None:
             writer.write_table(pa.Table.from_batches(group, batches.schema))

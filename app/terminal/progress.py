@@ -9,13 +9,10 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import rich
 from photogenic.app.terminal import logs
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
-
-if TYPE_CHECKING:
-    import rich.progress
 
 __all__ = ["Bars", "Lines", "listener"]
 

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,6 @@ from photogenic.features.encoders.device import choose
 from photogenic.features.encoders.registry import encoder
 from photogenic.features.faces.detector import Detector, DetectorFailed, FaceSettings
 from photogenic.features.images.decode import decode
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 __all__ = ["Embedded", "FileEmbedder", "embed_files", "picture_files", "read_file"]
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import pl
 from photogenic.features.compute.preprocess import PhotoTask
 from photogenic.features.vectors.writer import VectorWriter
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["missing", "sizes", "tasks"]
 
@@ -28,8 +25,6 @@ def missing(
     Returns:
         sha256; `look`; and a boolean column per encoder (its name) and per encoder's mirror (`NAME|flip`).
     """
-    import polars as pl
-
     work = (
         photos.group_by("sha256")
         .agg(pl.col("photo_id").min())

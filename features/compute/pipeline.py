@@ -18,11 +18,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from photogenic import sql
+from photogenic._lazy import pl
 from photogenic.features.compute import throughput
 from photogenic.features.compute.embed_files import Embedded, embed_files
 from photogenic.features.compute.pending import missing, sizes, tasks
@@ -39,9 +40,6 @@ from photogenic.features.faces.detector import FaceSettings
 from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import Database, Progress, Store
 from photogenic.warehouse.spark.session import Cluster
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _SAY_S = 30.0
 """How often it says meanwhile what limits."""
@@ -237,8 +235,6 @@ def _commit(photos: pl.DataFrame, detections: FaceDetections, writers: Sequence[
 
 def _tell(db: Database, detections: FaceDetections) -> dict[str, int]:
     """Step 6, in one transaction, and only when there is news. Returns status -> photos found unreadable."""
-    import polars as pl
-
     bad = detections.overview().filter(pl.col("status") != "ok").select("sha256", "status", "detail")
     photos = photo_bytes(db).filter(status="ok").drop("status").join(bad, on="sha256", how="inner")
     with db.read() as con:

@@ -14,7 +14,8 @@ import os
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +24,13 @@ from photogenic.features.compute.preprocess import BATCH, PhotoTask, PreparedBat
 from photogenic.features.compute.worker_protocol import Line, WorkerConfig, laid_out
 from photogenic.features.encoders import weights
 from photogenic.features.encoders.base import InputSpec
-from photogenic.features.encoders.batch_embedder import input_specs
+from photogenic.features.encoders.batch_embedder import Embedder, input_specs
+from photogenic.features.encoders.device import Device
 from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import Detector, Face, FaceSettings, nobody, require_libraries
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.processes.child import ChildDiedError
 from photogenic.warehouse.processes.shared_memory import shared_memory
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from photogenic.features.encoders.batch_embedder import Embedder
-    from photogenic.features.encoders.device import Device
 
 __all__ = ["Processes", "preparing"]
 

@@ -22,14 +22,16 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from photogenic._lazy import pa, pl, pyspark, torch
 from photogenic.features.compute.preprocess import PhotoTask, Preprocessor, loader
 from photogenic.features.compute.worker import Outcome, Vectors, Worker, in_parallel
 from photogenic.features.encoders.base import Encoder
-from photogenic.features.encoders.device import CPU, Device
+from photogenic.features.encoders.batch_embedder import embedders, input_specs
+from photogenic.features.encoders.device import CPU, Device, choose
 from photogenic.features.encoders.registry import encoder
 from photogenic.features.encoders.weights import Weights, own_sha256, resolve
 from photogenic.features.faces.detections import DetectionResult
@@ -39,10 +41,6 @@ from photogenic.warehouse.processes import launch
 from photogenic.warehouse.spark.session import Cluster, require_spark, run_on_spark, session
 from photogenic.warehouse.storage.checksum import digest
 from photogenic.warehouse.user_modules import user_modules
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyspark.sql import SparkSession
 
 __all__ = ["outcomes_on_spark", "photos_a_round"]
 
@@ -124,7 +122,7 @@ def outcomes_on_spark(
         spark.conf.set(_ROWS, former)
 
 
-def _ship(spark: SparkSession, cluster: Cluster, encoders: Sequence[Encoder], faces: FaceSettings) -> None:
+def _ship(spark: pyspark.sql.SparkSession, cluster: Cluster, encoders: Sequence[Encoder], faces: FaceSettings) -> None:
     """Step 1. What is there already is not sent again. Fine-tuned networks lie in the store, which the workers see."""
     entries = [faces.weights, *(e.backbone.weights for e in encoders)]
     files = {file for entry in entries if entry is not None and entry.path is None for file in _shipped(entry)}
@@ -172,10 +170,8 @@ def _package() -> Path:
     return made
 
 
-def _round(spark: SparkSession, tasks: Sequence[PhotoTask], work: Any) -> pa.Table:
+def _round(spark: pyspark.sql.SparkSession, tasks: Sequence[PhotoTask], work: Any) -> pa.Table:
     """Steps 2 and 3 for some photos."""
-    import pyarrow as pa
-
     n = len(tasks)
     rows = pa.table(
         {
@@ -202,12 +198,7 @@ def _work(job: _Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBat
 @functools.cache
 def _worker(job: _Job) -> Worker:
     """Once per worker process: detector and networks, on the task's GPU where it was given one."""
-    import torch
-    from pyspark import SparkFiles
-
-    from photogenic.features.encoders.batch_embedder import embedders, input_specs
-
-    os.environ["FEATURES_WEIGHTS"], os.environ["FEATURES_MODULES"] = SparkFiles.getRootDirectory(), job.yours
+    os.environ["FEATURES_WEIGHTS"], os.environ["FEATURES_MODULES"] = pyspark.SparkFiles.getRootDirectory(), job.yours
     launch.append_module_folders([folder for folder in job.folders if folder not in sys.path])
     torch.set_num_threads(1)
     layout, device = Layout(Path(job.root)), _device()
@@ -219,15 +210,10 @@ def _worker(job: _Job) -> Worker:
 
 def _device() -> Device:
     """The GPU that Spark gave to this task (`spark.task.resource.gpu.amount`), else the CPU."""
-    from pyspark import TaskContext
-
-    from photogenic.features.encoders.device import choose
-
-    context = TaskContext.get()
+    context = pyspark.TaskContext.get()
     given = context.resources().get("gpu") if context is not None else None
     if given is None:
         return CPU
-    import torch
 
     # A container may show its one GPU as number 0, whatever the machine calls it.
     address = int(given.addresses[0])
@@ -236,8 +222,6 @@ def _device() -> Device:
 
 def _told(outcome: Outcome) -> pa.RecordBatch:
     """An outcome as rows: detections, vectors, and one of times."""
-    import pyarrow as pa
-
     rows: list[dict[str, Any]] = [
         {"kind": "detection", "sha256": seen.sha256, "said": json.dumps(asdict(seen), default=np.ndarray.tolist)}
         for seen in outcome.detections
@@ -255,8 +239,6 @@ def _told(outcome: Outcome) -> pa.RecordBatch:
 
 def _gathered(table: pa.Table, n: int) -> Outcome:
     """Step 4: one outcome of a round's rows."""
-    import polars as pl
-
     frame: Any = pl.from_arrow(table)
     detections = [_detection(json.loads(said)) for said in frame.filter(kind="detection").sort("sha256")["said"]]
     outcome = Outcome(n, detections, {}, {})

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import torch
 from photogenic.features.compute.preprocess import PhotoTask, PreparedBatch, Preprocessor, loader
 from photogenic.features.encoders.base import InputSpec
 from photogenic.features.faces.blazeface import BlazeFace
@@ -109,7 +110,6 @@ def serve() -> None:
     In `sys.argv` it finds file descriptors: the line to the parent, then the slots.
     """
     handles = [int(word) for word in sys.argv[1:]]
-    import torch
 
     for asked in (signal.SIGINT, signal.SIGTERM):
         signal.signal(asked, signal.SIG_IGN)  # the parent hears of it, and ends the line

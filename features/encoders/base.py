@@ -14,15 +14,13 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from photogenic._lazy import nn
 from photogenic.features.encoders import weights
 from photogenic.features.encoders.weights import Weights
 from photogenic.warehouse import WeightsError
 from photogenic.warehouse.storage.checksum import digest
-
-if TYPE_CHECKING:
-    from torch import nn
 
 __all__ = ["LOAD_ERRORS", "Backbone", "Encoder", "InputSpec"]
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import nn, torch
 from photogenic.features.encoders.base import Backbone, Encoder, InputSpec
 from photogenic.features.encoders.device import Device
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 __all__ = ["Embedder", "embedders", "input_specs"]
 
@@ -58,7 +55,6 @@ class Embedder:
     def __init__(
         self, encoders: Sequence[Encoder], device: Device, *, exact: bool = True, compiled: bool = False
     ) -> None:
-        import torch
 
         self.encoders, self.device, self._exact = tuple(encoders), device, exact
         self.backbone: Backbone = encoders[0].backbone
@@ -84,8 +80,6 @@ class Embedder:
         Returns:
             Vectors by encoder name, float32 (n, dim).
         """
-        import torch
-
         parts: dict[str, list[NDArray[np.float32]]] = {e.name: [] for e in self.encoders}
         for at in range(0, len(pictures), self.device.batch):
             some = pictures[at : at + self.device.batch]
@@ -104,8 +98,6 @@ class Embedder:
 
     def _compile(self) -> None:
         """Replace the network by its compiled form, after one forward pass of the usual batch size has succeeded."""
-        import torch
-
         plain, size = self._module, self.backbone.size
         self._module = _torch_compile(plain, dynamic=False)
         try:
@@ -114,8 +106,7 @@ class Embedder:
             _log.warning("%s runs without torch.compile: %s", self.backbone.name, str(error).partition("\n")[0])
             self._module = plain
 
-    def _forward(self, stack: Tensor, flip: bool) -> dict[str, NDArray[np.float32]]:
-        import torch
+    def _forward(self, stack: torch.Tensor, flip: bool) -> dict[str, NDArray[np.float32]]:
 
         # A view as (n, 3, s, s): channels last without a copy, and one byte per value on the way to the GPU.
         batch = stack.permute(0, 3, 1, 2)
@@ -127,8 +118,7 @@ class Embedder:
         self._copy_stream.synchronize()
         return self._gpu_thread.submit(self._layers, sent, flip).result()
 
-    def _layers(self, batch: Tensor, flip: bool) -> dict[str, NDArray[np.float32]]:
-        import torch
+    def _layers(self, batch: torch.Tensor, flip: bool) -> dict[str, NDArray[np.float32]]:
 
         with torch.inference_mode():
             x = batch.float().sub_(self._mean).mul_(self._scale)
@@ -142,11 +132,10 @@ class Embedder:
             return found
 
 
-def _to_numpy(layers: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+def _to_numpy(layers: Mapping[str, torch.Tensor]) -> dict[str, NDArray[np.float32]]:
     return {name: layer.float().cpu().numpy() for name, layer in layers.items()}
 
 
 def _torch_compile(module: nn.Module, *, dynamic: bool) -> nn.Module:
-    import torch
 
     return torch.compile(module, dynamic=dynamic)  # type: ignore[return-value]

@@ -11,12 +11,9 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import torch
 from photogenic.warehouse import MissingPartError
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["CPU", "Device", "choose", "one_thread_each", "wide_gradients"]
 
@@ -43,8 +40,6 @@ class Device:
 
     def place(self, module: torch.nn.Module) -> torch.nn.Module:
         """Move the module to this device, in evaluation mode and with channels last."""
-        import torch
-
         return module.eval().requires_grad_(False).to(self.name, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def compiles(self, n_pictures: int) -> bool:
@@ -64,8 +59,6 @@ class Device:
         bits of bfloat16 (smallest cosine for EfficientNet: 0.9999 against 0.998). Training uses bfloat16 where the GPU
         has it, because gradients do not underflow in it.
         """
-        import torch
-
         if not self.half:
             return contextlib.nullcontext()
         return torch.autocast("cuda", dtype=torch.bfloat16 if training and wide_gradients() else torch.float16)
@@ -73,8 +66,6 @@ class Device:
 
 def wide_gradients() -> bool:
     """Whether the GPU has bfloat16. Gradients need no scaling then."""
-    import torch
-
     return bool(torch.cuda.is_bf16_supported())
 
 
@@ -91,8 +82,6 @@ def choose(name: str | None = None) -> Device:
     Raises:
         MissingPartError: The machine has no such GPU.
     """
-    import torch
-
     name = name or os.environ.get("FEATURES_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cpu":
         return CPU
@@ -104,8 +93,6 @@ def choose(name: str | None = None) -> Device:
 @contextlib.contextmanager
 def one_thread_each() -> Iterator[None]:
     """Context manager in which torch computes in the calling thread only, on the CPU."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -16,8 +16,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import nn, safetensors
 from photogenic.features.encoders.base import Backbone, Encoder
 from photogenic.features.encoders.published import PUBLISHED
 from photogenic.features.encoders.weights import Weights
@@ -25,9 +26,6 @@ from photogenic.warehouse import EncoderError, InputError, StoreError
 from photogenic.warehouse.storage.checksum import digest
 from photogenic.warehouse.storage.layout import write_atomically
 from photogenic.warehouse.storage.manifest import dump_with_digest, load_with_digest, read_limited, to_dataclass
-
-if TYPE_CHECKING:
-    from torch import nn
 
 __all__ = [
     "TUNABLE",
@@ -180,13 +178,12 @@ def _read(path: Path, _mtime_ns: int) -> Encoder:
 
 
 def _built(backbone: str, path: Path | None) -> nn.Module:
-    from safetensors.torch import load_file
 
     from photogenic.features.encoders.networks.fuse_batchnorm import fuse_batchnorm
 
     assert path is not None
     network: nn.Module = _network(backbone)().remove_classifier()
-    network.load_state_dict(load_file(path))
+    network.load_state_dict(safetensors.torch.load_file(path))
     return fuse_batchnorm(network)
 
 

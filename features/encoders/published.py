@@ -6,14 +6,11 @@ To add one, add an `Encoder` to `PUBLISHED`, with a `Backbone` of its own if no 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import nn
 from photogenic.features.encoders.base import LOAD_ERRORS, Backbone, Encoder
 from photogenic.features.encoders.weights import Weights, weights
 from photogenic.warehouse import WeightsError
-
-if TYPE_CHECKING:
-    from torch import nn
 
 __all__ = ["PUBLISHED", "check_own_weights"]
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import difflib
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import nn, timm, torch
 from photogenic.features.encoders.base import Backbone, Encoder
 from photogenic.features.encoders.weights import Weights
 from photogenic.warehouse import EncoderError
-
-if TYPE_CHECKING:
-    from torch import nn
 
 __all__ = ["timm_encoder"]
 
@@ -24,9 +22,6 @@ def timm_encoder(name: str) -> Encoder:
     Raises:
         EncoderError: timm has no published weights for it, or its input is not square.
     """
-    import timm
-    import torch
-
     model = name.removeprefix("timm:")
     cfg = timm.get_pretrained_cfg(model) if timm.is_model(model) else None
     if cfg is None or not (cfg.hf_hub_id or cfg.url):
@@ -70,7 +65,6 @@ def _weights(name: str, model: str, cfg: Any) -> Weights:
 
 
 def _build(model: str, path: Path | None) -> nn.Module:
-    import timm
 
     from photogenic.features.encoders.networks.layers import Pooled
 

@@ -33,6 +33,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from photogenic._lazy import platformdirs
 from photogenic.features.encoders.weight_files import WEIGHTS, Weights, Wheel, weights
 from photogenic.warehouse import Progress, WeightsError, no_progress
 from photogenic.warehouse.processes import launch
@@ -180,8 +181,6 @@ def refusal(entry: Weights) -> WeightsError | None:
 
 def cache() -> Path:
     """Folder of downloaded weight files."""
-    import platformdirs
-
     return platformdirs.user_cache_path("photogenic") / "weights"
 
 

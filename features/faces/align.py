@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import Image
 from photogenic.features.images.resize import resized
 
 __all__ = ["DLIB", "FACENET", "ChipRule", "chip", "shrinkage", "similarity"]
@@ -70,8 +71,6 @@ def chip(pixels: NDArray[np.uint8], keypoints: NDArray[np.float64], rule: ChipRu
         keypoints: (6, 2), x and y in those pixels.
         rule: where the encoder wants eyes and mouth.
     """
-    from PIL import Image
-
     a, b = _transform(keypoints, rule)
     x0, y0, x1, y1 = _bounds(pixels.shape, a, b, rule.size)
     if x0 >= x1 or y0 >= y1:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import mediapipe
 from photogenic.features.faces.settings import SUPPRESSION
 
 __all__ = ["BlazeFace", "Box", "serve"]
@@ -40,7 +41,6 @@ class BlazeFace:
     """
 
     def __init__(self, model: bytes, floor: float) -> None:
-        from mediapipe import Image, ImageFormat
         from mediapipe.tasks.python.core.base_options import BaseOptions
         from mediapipe.tasks.python.vision import FaceDetector, FaceDetectorOptions
 
@@ -49,7 +49,7 @@ class BlazeFace:
             min_detection_confidence=floor,
             min_suppression_threshold=SUPPRESSION,
         )
-        self._image, self._format = Image, ImageFormat.SRGB
+        self._image, self._format = mediapipe.Image, mediapipe.ImageFormat.SRGB
         self._detector: Any = FaceDetector.create_from_options(options)
         self(np.zeros((128, 128, 3), np.uint8))
 

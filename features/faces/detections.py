@@ -12,15 +12,11 @@ import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import pa, pl, pq
 from photogenic.features.faces.detector import Face, FaceSettings
 from photogenic.warehouse import Layout
 from photogenic.warehouse.storage.parquet_parts import Parts
-
-if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
 
 __all__ = ["DetectionResult", "FaceDetections"]
 
@@ -54,8 +50,6 @@ class FaceDetections:
 
     def append(self, detections: Sequence[DetectionResult]) -> None:
         """Keep some, durably."""
-        import pyarrow as pa
-
         rows = [
             {
                 "sha256": s.sha256,
@@ -81,8 +75,6 @@ class FaceDetections:
 
     def overview(self) -> pl.DataFrame:
         """sha256, status, detail, width, height and `n_faces`: those that count under the settings."""
-        import polars as pl
-
         paths = self.parts.verified_paths()
         if not paths:
             names = {"sha256": pl.String, "status": pl.String, "detail": pl.String}
@@ -104,9 +96,6 @@ class FaceDetections:
 
     def commit(self, current: pl.Series) -> None:
         """Forget the photos that are not among `current` (digests), merge small parts, publish."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         kept, rewritten = [], []
         seen: set[str] = set()
         wanted = set(current)
@@ -137,7 +126,6 @@ class FaceDetections:
 
 
 def _schema() -> pa.Schema:
-    import pyarrow as pa
 
     number = pa.float64()
     box = [(name, number) for name in ("x0", "y0", "x1", "y1", "confidence")]

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,6 @@ from photogenic.features.faces.settings import FLOOR, FaceSettings
 from photogenic.features.images.resize import resized
 from photogenic.warehouse import MissingPartError, StoreError
 from photogenic.warehouse.processes.child import ChildDiedError
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 __all__ = [
     "FLOOR",

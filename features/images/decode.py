@@ -10,16 +10,14 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import Image
 from photogenic.ingest.images import image_format
 from photogenic.ingest.images.image_header import is_bomb, orientation, too_large, upright_size
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = ["MIN_SIDE", "Decoded", "Status", "decode", "reduction"]
 
@@ -99,7 +97,7 @@ def reduction(width: int, height: int, size: int) -> int:
     return next((step for step in (8, 4, 2) if by >= step), 1)
 
 
-def _draft(image: Image, min_side: int) -> None:
+def _draft(image: Image.Image, min_side: int) -> None:
     """Let the JPEG decoder reduce, if the short side stays at least `min_side`."""
     width, height = image.size
     short = min(width, height)
@@ -107,8 +105,7 @@ def _draft(image: Image, min_side: int) -> None:
         image.draft(None, (width * min_side // short, height * min_side // short))
 
 
-def _rgb(image: Image) -> Image:
-    from PIL import Image
+def _rgb(image: Image.Image) -> Image.Image:
 
     if image.mode.startswith(("I", "F")):
         return _eight_bits(image)
@@ -119,10 +116,8 @@ def _rgb(image: Image) -> Image:
     return image.convert("RGB")
 
 
-def _eight_bits(image: Image) -> Image:
+def _eight_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits (mode I as well: Pillow's older way to hold them) or of floats between 0 and 1."""
-    from PIL import Image
-
     values = np.asarray(image)
     grey = values * 255.0 if image.mode == "F" else values / 257.0
     return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import Image, torch, torchvision
 from photogenic.features.encoders.device import Device
 from photogenic.features.images.decode import MIN_SIDE, Decoded, decode
 from photogenic.ingest.images.image_header import orientation, too_large
@@ -62,8 +63,6 @@ def group_decoded(photos: Sequence[bytes], device: str) -> list[Decoded]:
 
 def _suits(data: bytes) -> bool:
     """Whether nothing about this file asks for more than pixels."""
-    from PIL import Image
-
     if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
         return False
     try:
@@ -77,16 +76,13 @@ def _suits(data: bytes) -> bool:
 
 def _on_device(photos: Sequence[bytes], device: str) -> list[NDArray[np.uint8] | None]:
     """uint8 (h, w, 3) of each; None of those that it refuses. It refuses groups: the halves are tried in turn."""
-    import torch
-    from torchvision.io import ImageReadMode, decode_jpeg
-
     if not photos:
         return []
     files = [torch.frombuffer(bytearray(data), dtype=torch.uint8) for data in photos]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its successor, which is not to be had everywhere yet
-            images = decode_jpeg(files, mode=ImageReadMode.RGB, device=device)
+            images = torchvision.io.decode_jpeg(files, mode=torchvision.io.ImageReadMode.RGB, device=device)
     except RuntimeError:
         if len(photos) == 1:
             return [None]

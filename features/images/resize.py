@@ -8,19 +8,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import nn, torch
+
 __all__ = ["centre", "resized"]
 
 
 def resized(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """`pixels` (h, w, 3) as (height, width, 3)."""
-    import torch
-    from torch.nn.functional import interpolate
-
     if pixels.shape[:2] == (height, width):
         return pixels
     # (1, 3, h, w) in channels-last order: the layout of torch's fast path, and no copy.
     batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-    small = interpolate(batch, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
+    small = nn.functional.interpolate(batch, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
     return small[0].permute(1, 2, 0).numpy()
 
 

@@ -8,20 +8,18 @@ since, or had not arrived yet, is left out: of what it showed then there is no v
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import duckdb
+from photogenic.features.previous_build import former_choices
 from photogenic.warehouse import Database, InputError
 from photogenic.warehouse.labels.build import as_clock, last_cluster
 from photogenic.warehouse.labels.compute import Computation
 from photogenic.warehouse.progress import no_progress
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
 __all__ = ["open_past"]
 
 
-def open_past(db: Database, as_of: dt.datetime) -> DuckDBPyConnection:
+def open_past(db: Database, as_of: dt.datetime) -> duckdb.DuckDBPyConnection:
     """A reading connection on the newest snapshot as it would be if it had been built as of then.
 
     Args:
@@ -33,8 +31,6 @@ def open_past(db: Database, as_of: dt.datetime) -> DuckDBPyConnection:
         InputError: no instant that a clock can show; Spark computed the labels.
         StoreError: there is no store.
     """
-    from photogenic.features.previous_build import former_choices
-
     clock, (_, options) = as_clock(as_of), former_choices(db)
     con = db.open_snapshot(labelling=True)
     try:

@@ -10,18 +10,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import duckdb
+from photogenic.features.compute.embed_files import Embedded, FileEmbedder
 from photogenic.features.encoders.registry import DEFAULT
 from photogenic.features.search import index as indices
+from photogenic.features.search.as_of import open_past
 from photogenic.features.search.filters import PhotoFilter, select
 from photogenic.features.search.index_files import Index
 from photogenic.warehouse import Database, StoreError
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-    from photogenic.features.compute.embed_files import Embedded, FileEmbedder
 
 __all__ = ["CACHE_BYTES", "SearchCache"]
 
@@ -42,11 +39,11 @@ class SearchCache:
     def __init__(self, db: Database, n_bytes: int = CACHE_BYTES) -> None:
         self.db, self.layout, self.n_bytes = db, db.layout, n_bytes
         self._lock = threading.RLock()
-        self._con: DuckDBPyConnection | None = None
+        self._con: duckdb.DuckDBPyConnection | None = None
         self._snapshot: tuple[int, int] | None = None
         self._indices: dict[str, Index] = {}
         self._embedders: dict[str, FileEmbedder] = {}
-        self._past: tuple[dt.datetime, DuckDBPyConnection] | None = None
+        self._past: tuple[dt.datetime, duckdb.DuckDBPyConnection] | None = None
         self._selections: OrderedDict[tuple[str, str | None, bool, dt.datetime | None], PhotoFilter] = OrderedDict()
 
     def close(self) -> None:
@@ -82,7 +79,7 @@ class SearchCache:
                 held = self._indices[encoder] = indices.load(self.layout, encoder)
             return held
 
-    def cursor(self) -> DuckDBPyConnection:
+    def cursor(self) -> duckdb.DuckDBPyConnection:
         """On the newest snapshot; what was selected from an older one is dropped."""
         with self._lock:
             state = _state(self.layout.snapshot)
@@ -110,10 +107,8 @@ class SearchCache:
             self._make_room()
             return held
 
-    def _as_of(self, instant: dt.datetime) -> DuckDBPyConnection:
+    def _as_of(self, instant: dt.datetime) -> duckdb.DuckDBPyConnection:
         """The snapshot as of then. The last instant that was asked for is kept: its labels took a while."""
-        from photogenic.features.search.as_of import open_past
-
         if self._past is None or self._past[0] != instant:
             self._close_past()
             self._past = instant, open_past(self.db, instant)
@@ -126,8 +121,6 @@ class SearchCache:
 
     def embed(self, encoder: str, paths: Sequence[Path]) -> list[Embedded]:
         """Vectors of files, by a network that stays loaded."""
-        from photogenic.features.compute.embed_files import FileEmbedder
-
         with self._lock:
             if encoder not in self._embedders:
                 self._embedders[encoder] = FileEmbedder(encoder, models=self.layout.models)

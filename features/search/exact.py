@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from photogenic._lazy import faiss
 
 __all__ = ["Metric", "distances", "is_extreme", "nearest", "on_gpu", "unit_rows"]
 
@@ -52,8 +52,6 @@ def on_gpu() -> bool:
     Only brute-force search and training run there, on exactly the rows in question: GPU indexes
     accept selectors and ignore them.
     """
-    import faiss
-
     return os.environ.get("FEATURES_GPU") != "0" and faiss.get_num_gpus() > 0
 
 
@@ -172,8 +170,6 @@ def _first_look(
     squares: NDArray[np.float32] | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Squared distances (l2) or inner products (cosine) of the k best rows, best first, in float32."""
-    import faiss
-
     kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
     if len(Q) <= _FEW and (metric == "cosine" or squares is not None):
         return _by_products(X, Q, k, squares if metric == "l2" else None)
@@ -188,8 +184,6 @@ def _first_look(
 
 def _gpu() -> Any:
     """This thread's streams and scratch memory on the GPU, made once: FAISS shares them among no two threads."""
-    import faiss
-
     if not hasattr(_PER_THREAD, "resources"):
         resources = faiss.StandardGpuResources()
         resources.setTempMemory(_GPU_SCRATCH)

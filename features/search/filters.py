@@ -6,22 +6,16 @@ A predicate speaks of labels: it names columns of photo_labels, and of the photo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
 from photogenic import sql
+from photogenic._lazy import duckdb, pl
 from photogenic.features.search.exact import Metric, nearest
+from photogenic.features.search.index_files import Index
 from photogenic.warehouse.duckdb_store.query import require_labels
 from photogenic.warehouse.errors import QueryError
 from photogenic.warehouse.sql_guard.guard import parse_read_only
-
-if TYPE_CHECKING:
-    import polars as pl
-    from duckdb import DuckDBPyConnection
-    from numpy.typing import NDArray
-
-    from photogenic.features.search.index_files import Index
 
 __all__ = ["COLUMNS", "PhotoFilter", "select"]
 
@@ -107,7 +101,9 @@ class PhotoFilter:
         return distances, rows
 
 
-def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, popular: bool = False) -> PhotoFilter:
+def select(
+    con: duckdb.DuckDBPyConnection, index: Index, where: str | None = None, *, popular: bool = False
+) -> PhotoFilter:
     """The photos of the index that are in the snapshot, and match.
 
     Args:
@@ -120,8 +116,6 @@ def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, p
         QueryError: the predicate is not one, or names what is not there.
         StoreError: labels were never built.
     """
-    import duckdb
-
     require_labels(con)
     if where is None and not popular:
         return PhotoFilter(index, con.sql(sql.read("search/photos")).pl().select(COLUMNS))
@@ -141,7 +135,7 @@ def select(con: DuckDBPyConnection, index: Index, where: str | None = None, *, p
         raise _refused(con, predicate, str(error).partition("\n")[0]) from error
 
 
-def _refused(con: DuckDBPyConnection, predicate: str, why: str) -> QueryError:
+def _refused(con: duckdb.DuckDBPyConnection, predicate: str, why: str) -> QueryError:
     columns = con.sql(sql.read("search/labelled")).columns
     return QueryError(
         f"The predicate {predicate!r} cannot be evaluated: {why}",

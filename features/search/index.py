@@ -15,9 +15,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from photogenic.features.search.exact import Metric, is_extreme, nearest
 from photogenic.features.search.index_files import (
@@ -34,13 +34,11 @@ from photogenic.features.search.index_files import (
 )
 from photogenic.features.search.ivf import IvfIndex, ivf_bytes, kind_for
 from photogenic.features.search.ivf_update import update_ivf
+from photogenic.features.vectors import reader
 from photogenic.warehouse import Store
 from photogenic.warehouse.errors import AuditError, StoreError
 from photogenic.warehouse.storage.checksum import checksum
 from photogenic.warehouse.storage.layout import Layout
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["build", "is_current", "limit_of", "load", "manifest", "manifests", "vectors_content", "verify"]
 
@@ -60,8 +58,6 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
         AuditError: no index within `memory` reaches `recall`; the former one was kept.
         StoreError: there are no vectors, they are not fit for search, or the disk is full.
     """
-    from photogenic.features.vectors import reader
-
     layout = store.layout
     source = reader.opened(layout, encoder)
     generation = _generation(source.manifest.content, recall, memory)
@@ -125,8 +121,6 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
 
 def is_current(layout: Layout, encoder: str, *, recall: float = 0.99, memory: int | None = None) -> bool:
     """Whether `build` with the same arguments would leave the index as it is."""
-    from photogenic.features.vectors import reader
-
     former, content = read_manifest(layout, encoder), reader.opened(layout, encoder).manifest.content
     return former is not None and former.generation == _generation(content, recall, memory)
 
@@ -139,8 +133,6 @@ def limit_of(made: IndexManifest) -> int | None:
 
 def vectors_content(layout: Layout, encoder: str) -> str:
     """Names the vectors that an index made now would hold; empty when there are none yet."""
-    from photogenic.features.vectors import reader
-
     try:
         return reader.manifest(layout, encoder).content
     except StoreError:

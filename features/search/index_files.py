@@ -18,11 +18,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import pl
 from photogenic.features.search.exact import Metric, unit_rows
+from photogenic.features.search.ivf import IvfIndex
+from photogenic.features.vectors.reader import VectorSet
 from photogenic.warehouse.errors import StoreError
 from photogenic.warehouse.storage.checksum import has_changed
 from photogenic.warehouse.storage.layout import Layout, remove, sync_directory, write_atomically
@@ -33,13 +37,6 @@ from photogenic.warehouse.storage.manifest import (
     read_limited,
     to_dataclass,
 )
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
-
-    from photogenic.features.search.ivf import IvfIndex
-    from photogenic.features.vectors.reader import VectorSet
 
 __all__ = [
     "Index",
@@ -117,8 +114,6 @@ class Index:
 
     def rows(self, photo_ids: Sequence[str] | pl.Series) -> NDArray[np.int64]:
         """The row of each photo; -1 where it has no vector. int64 (len(photo_ids),)."""
-        import polars as pl
-
         wanted = pl.Series(photo_ids, dtype=pl.String)
         if not len(self):
             return np.full(len(wanted), -1)
@@ -129,8 +124,6 @@ class Index:
     @cached_property
     def ivf(self) -> IvfIndex | None:
         """The approximate index, or None where exact search is fast enough."""
-        from photogenic.features.search.ivf import IvfIndex
-
         if self.manifest.kind == "Flat":
             return None
         return IvfIndex.read(self.folder / "ivf.faiss", self.manifest.kind, self.manifest.nprobe)
@@ -199,8 +192,6 @@ def write_rows(
     Raises:
         StoreError: there are not as many as the manifest says.
     """
-    import polars as pl
-
     known = source.manifest
     ids = pl.Series("photo_id", source.ids(), dtype=pl.String)
     if len(ids) != known.n_photos or not ids.is_unique().all():
@@ -244,8 +235,6 @@ def open_generation(layout: Layout, known: IndexManifest) -> Index:
         FileNotFoundError: a newer generation has taken its place.
         StoreError: its parts do not belong together.
     """
-    import polars as pl
-
     folder = layout.index(known.encoder) / known.generation
     vectors = _matrix(folder, known.n_photos, known.dim)
     if vectors.shape != (known.n_photos, known.dim):

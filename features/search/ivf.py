@@ -13,14 +13,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import faiss
 from photogenic.features.search.exact import Metric, distances, nearest, on_gpu, unit_rows
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["EXACT_BYTES", "IvfIndex", "ivf_bytes", "kind_for"]
 
@@ -76,8 +75,6 @@ class IvfIndex:
     @classmethod
     def train(cls, X: NDArray[np.float32], kind: str) -> IvfIndex:
         """Learn the cells from a sample of X, float32 (n, d), and put every row in its cell."""
-        import faiss
-
         index = faiss.index_factory(X.shape[1], kind)
         index.cp.niter = 10
         index.cp.max_points_per_centroid = _PER_CELL
@@ -91,12 +88,10 @@ class IvfIndex:
 
     @classmethod
     def read(cls, path: Path, kind: str, nprobe: int) -> IvfIndex:
-        import faiss
 
         return cls(kind, faiss.read_index(str(path)), nprobe)
 
     def write(self, path: Path) -> None:
-        import faiss
 
         faiss.write_index(self.index, str(path))
 
@@ -108,8 +103,6 @@ class IvfIndex:
 
     def renumber(self, new_rows: NDArray[np.int64]) -> None:
         """Row i becomes row new_rows[i]; where that is -1 it is removed."""
-        import faiss
-
         gone = np.flatnonzero(new_rows < 0)
         if len(gone):
             self.index.remove_ids(faiss.IDSelectorBatch(gone))
@@ -140,8 +133,6 @@ class IvfIndex:
         Returns:
             distances float64 (q, k) and rows int64 (q, k); where fewer were found, infinity and -1.
         """
-        import faiss
-
         if metric == "cosine":
             Q = unit_rows(Q)
         nprobe, options = self.nprobe, {}
@@ -188,8 +179,6 @@ def _scores(
     X: NDArray[np.float32], rows: NDArray[np.int64], Q: NDArray[np.float32], metric: Metric
 ) -> NDArray[np.float32]:
     """Squared distances (l2) or 1 - cos (cosine) of each query to its candidates. float32 (q, c)."""
-    import faiss
-
     out, (n, d) = np.empty(rows.shape, np.float32), Q.shape
     compare = faiss.fvec_L2sqr_by_idx if metric == "l2" else faiss.fvec_inner_products_by_idx
     # On all cores, each vector read where it lies: gathering them first took nearly three times as long.

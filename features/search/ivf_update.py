@@ -6,19 +6,14 @@ learnt anew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import pl
 from photogenic.features.search.exact import Metric
+from photogenic.features.search.index_files import Index
 from photogenic.features.search.ivf import IvfIndex
 from photogenic.warehouse.errors import StoreError
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
-
-    from photogenic.features.search.index_files import Index
 
 __all__ = ["DRIFT", "update_ivf"]
 

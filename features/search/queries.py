@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import duckdb
+from photogenic.features.compute.embed_files import Embedded
+from photogenic.features.encoders.registry import encoder
+from photogenic.features.search.index_files import Index
 from photogenic.warehouse import InputError, StoreError
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-    from numpy.typing import NDArray
-
-    from photogenic.features.compute.embed_files import Embedded
-    from photogenic.features.search.index_files import Index
-
     Embed = Callable[[Sequence[Path]], list[Embedded]]
 
 __all__ = ["Queries", "resolve"]
@@ -35,7 +34,7 @@ class Queries:
 
 
 def resolve(
-    con: DuckDBPyConnection,
+    con: duckdb.DuckDBPyConnection,
     index: Index,
     embed: Embed,
     queries: Sequence[str | Path | NDArray[np.float32]] | NDArray[np.float32],
@@ -77,7 +76,7 @@ def resolve(
     return Queries(vectors, rows)
 
 
-def _rows(con: DuckDBPyConnection, index: Index, photo_ids: list[str]) -> NDArray[np.int64]:
+def _rows(con: duckdb.DuckDBPyConnection, index: Index, photo_ids: list[str]) -> NDArray[np.int64]:
     """Index rows of the photos; -1 for those without a vector, or that are no longer in the store."""
     if not photo_ids:
         return np.empty(0, np.int64)
@@ -101,7 +100,6 @@ def _checked(X: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
 
 
 def _embedded(paths: list[Path], index: Index, embed: Embed, models: Path) -> NDArray[np.float32]:
-    from photogenic.features.encoders.registry import encoder
 
     known = index.manifest
     now = encoder(known.encoder, models).backbone.weights_sha256()
@@ -123,7 +121,7 @@ def _embedded(paths: list[Path], index: Index, embed: Embed, models: Path) -> ND
     return vectors
 
 
-def _unknown(con: DuckDBPyConnection, index: Index, query: str | Path) -> InputError:
+def _unknown(con: duckdb.DuckDBPyConnection, index: Index, query: str | Path) -> InputError:
     known, text = index.manifest, str(query)
     found = con.execute(
         "select status, (select count(*) from faces where photo_id = $1) from photos where photo_id = $1", [text]

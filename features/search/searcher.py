@@ -15,10 +15,11 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import pl
 from photogenic.features.search.cache import CACHE_BYTES, SearchCache
 from photogenic.features.search.filters import COLUMNS, PhotoFilter
 from photogenic.features.search.planner import Plan, choose
@@ -26,10 +27,6 @@ from photogenic.features.search.queries import resolve
 from photogenic.warehouse import Store
 from photogenic.warehouse.duckdb_store.error_mapping import map_engine_errors
 from photogenic.warehouse.option_ranges import check
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
 
 __all__ = ["Found", "Searcher", "answer", "similar"]
 
@@ -212,8 +209,6 @@ def _without(
 
 def _table(selection: PhotoFilter, distances: NDArray[np.float64], rows: NDArray[np.int64]) -> pl.DataFrame:
     """One line per answer, in order of query and rank."""
-    import polars as pl
-
     there = rows >= 0
     query, place = np.nonzero(there)
     frame = selection.photos[selection.places(rows[there])]

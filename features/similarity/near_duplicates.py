@@ -17,20 +17,18 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import faiss, pl, scipy
 from photogenic.features.compute.pipeline import photo_bytes
 from photogenic.features.encoders.registry import DEFAULT
 from photogenic.features.search import index as indices
 from photogenic.features.similarity.neighbours import Graph, graph
 from photogenic.features.similarity.perceptual_hash import BITS, photo_hashes
 from photogenic.warehouse import Database, InputError, Layout, Store
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
 
 __all__ = ["DuplicateSettings", "find", "stale", "update"]
 
@@ -70,8 +68,6 @@ def find(store: Store, near: Graph | None = None, *, settings: DuplicateSettings
         (between the hashes; NULL for embedding), distance (of the embeddings; NULL for others). Photos with
         equal bytes are linked to the first of them.
     """
-    import polars as pl
-
     chosen = settings or DuplicateSettings()
     photos = _pictures(store.database)
     firsts = photos.group_by("sha256").agg(first=pl.col("photo_id").min())
@@ -167,7 +163,6 @@ def _links(
     bits: NDArray[np.int32] | None = None,
     distance: NDArray[np.float64] | None = None,
 ) -> pl.DataFrame:
-    import polars as pl
 
     frame = pl.DataFrame({"a": left, "b": right}, schema={"a": pl.String, "b": pl.String})
     return frame.select(
@@ -190,8 +185,6 @@ def _close_hashes(
     stored: NDArray[np.uint8], asked: NDArray[np.uint8], most: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
     """Rows left < right whose hashes differ in at most `most` bits, with how many."""
-    import faiss
-
     index = faiss.IndexBinaryMultiHash(BITS, _GROUPS, BITS // _GROUPS)
     index.add(stored)
     for start in range(0, len(asked), _QUERIES):
@@ -204,14 +197,10 @@ def _close_hashes(
 
 def _clusters(left: pl.Series, right: pl.Series) -> pl.DataFrame:
     """photo_id, cluster_id: the least id among the photos that links connect."""
-    import polars as pl
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     ids = pl.concat([left.rename("photo_id"), right.rename("photo_id")]).unique().sort()
     ends = ids.search_sorted(left).to_numpy(), ids.search_sorted(right).to_numpy()
-    graph = coo_array((np.ones(len(left), np.int8), ends), shape=(len(ids), len(ids)))
-    _, labels = connected_components(graph, directed=False)
+    graph = scipy.sparse.coo_array((np.ones(len(left), np.int8), ends), shape=(len(ids), len(ids)))
+    _, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)
     return (
         ids.to_frame()
         .with_columns(label=pl.Series(labels))

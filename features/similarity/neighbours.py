@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import pl
 from photogenic.features.search import index as indices
 from photogenic.features.search.filters import PhotoFilter
 from photogenic.features.search.index_files import Index
 from photogenic.features.search.searcher import answer
 from photogenic.warehouse import Database, Store
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["Graph", "graph", "publish", "stale", "update"]
 
@@ -105,8 +103,6 @@ def stale(store: Store, encoders: Sequence[str], k: int | None = None) -> dict[s
 
 def publish(db: Database, made: Graph) -> None:
     """Make it the content of `neighbours` for its encoder."""
-    import polars as pl
-
     ids, known = made.index.ids, made.index.manifest
     n, width = made.rows.shape
     with db.write("features build --neighbours") as con:

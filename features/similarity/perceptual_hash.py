@@ -16,16 +16,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import Image, pl, scipy
+from photogenic.features.compute.pipeline import photo_bytes
+from photogenic.features.compute.preprocess import loader
+from photogenic.features.images.decode import decode
 from photogenic.warehouse import Layout, Store
 from photogenic.warehouse.storage.parquet_parts import Parts
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
 
 __all__ = ["BITS", "perceptual_hash", "photo_hashes"]
 
@@ -46,14 +46,11 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> tuple[bytes, bytes] | None:
     Args:
         pixels: uint8 (h, w, 3), RGB.
     """
-    from PIL import Image
-    from scipy.fft import dctn
-
     grey = Image.fromarray(pixels).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     values = np.asarray(grey, np.float64)
     if values.std() < _FLAT:
         return None
-    waves = dctn(values, norm="ortho")[:_KEPT, :_KEPT]
+    waves = scipy.fft.dctn(values, norm="ortho")[:_KEPT, :_KEPT]
     waves[0, 0] = 0  # brightness is no shape
     mirrored = waves * np.where(np.arange(_KEPT) % 2, -1, 1)
     return _bits(waves), _bits(mirrored)
@@ -65,8 +62,6 @@ def photo_hashes(store: Store) -> pl.DataFrame:
     Returns:
         sha256, hash, mirror (32 bytes each; NULL where there is no shape), one row per photo bytes.
     """
-    from photogenic.features.compute.pipeline import photo_bytes
-
     parts = Parts(store.layout.hashes, _VERSION)
     wanted = photo_bytes(store.database).filter(status="ok").select("sha256").unique().sort("sha256")
     held = _held(parts)
@@ -85,7 +80,6 @@ def _bits(waves: NDArray[np.float64]) -> bytes:
 
 
 def _held(parts: Parts) -> pl.DataFrame:
-    import polars as pl
 
     nothing = pl.DataFrame(schema={"sha256": pl.String, "hash": pl.Binary, "mirror": pl.Binary})
     return pl.concat([nothing, *(pl.read_parquet(path, glob=False) for path in parts.verified_paths())])
@@ -93,11 +87,6 @@ def _held(parts: Parts) -> pl.DataFrame:
 
 def _computed(layout: Layout, digests: list[str], n_threads: int) -> Iterator[pl.DataFrame]:
     """Batch by batch; Pillow decodes outside of Python's lock."""
-    import polars as pl
-
-    from photogenic.features.compute.preprocess import loader
-    from photogenic.features.images.decode import decode
-
     load = loader(layout)
 
     def one(digest: str) -> tuple[bytes, bytes] | None:

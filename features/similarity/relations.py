@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from photogenic.features.similarity import near_duplicates, neighbours
 from photogenic.warehouse import Store
 from photogenic.warehouse.option_ranges import check
 
@@ -38,8 +39,6 @@ def update_likeness(
         k: neighbours of each photo; None: as many as last time, none if there were none.
         duplicates: seek them; False: only if they were sought before.
     """
-    from photogenic.features.similarity import near_duplicates, neighbours
-
     check(neighbours=k)
     made = neighbours.update(store, encoders, k)
     wanted = near_duplicates.DuplicateSettings() if duplicates else None
@@ -51,8 +50,6 @@ def stale_likeness(
     store: Store, encoders: Sequence[str], *, k: int | None = None, duplicates: bool = False
 ) -> tuple[str, ...]:
     """What `update_likeness` would make, as `neighbours ENCODER` and `near_duplicates`."""
-    from photogenic.features.similarity import near_duplicates, neighbours
-
     stale = [f"neighbours {name}" for name in neighbours.stale(store, encoders, k)]
     wanted = near_duplicates.DuplicateSettings() if duplicates else None
     if near_duplicates.stale(store, wanted) is not None:

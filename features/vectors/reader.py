@@ -15,17 +15,15 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import pa, pc, pq
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.storage.manifest import to_dataclass
 from photogenic.warehouse.storage.parquet_parts import MANIFEST, Part, read_manifest, verify_quickly
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["Manifest", "VectorSet", "manifest", "mapped", "opened", "read"]
 
@@ -184,9 +182,6 @@ class VectorSet:
     @functools.cache  # noqa: B019  lives as long as the set
     def _sorted(self, flip: bool) -> tuple[list[str], NDArray[np.int64]]:
         """Ids in order, and the row of each, counted through all groups."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         if not self._groups:
             return [], np.empty(0, np.int64)
         keys = pa.concat_tables([keys for keys, _ in self._groups])
@@ -213,8 +208,6 @@ def mapped(path: Path, digest: str, dim: int, dtype: str) -> Iterator[tuple[pa.T
     Raises:
         StoreError: something else made the part.
     """
-    import pyarrow.parquet as pq
-
     with pq.ParquetFile(path) as file:
         said = (file.schema_arrow.metadata or {}).get(b"digest", b"").decode()
         if said != digest:

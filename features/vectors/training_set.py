@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from photogenic import sql
+from photogenic._lazy import pl
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Database, InputError, Store
 from photogenic.warehouse.duckdb_store.query import require_labels
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
 
 __all__ = ["Setup", "Source", "Split", "Target", "TrainingSet", "labelled", "training_set"]
 

@@ -11,19 +11,16 @@ import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import pa, pl, pq
 from photogenic.features.encoders.base import Encoder
 from photogenic.features.vectors.reader import mapped
 from photogenic.warehouse import Layout
 from photogenic.warehouse.storage.parquet_parts import ROW_GROUP, Parts, changed_part_error, read_manifest, verify
-
-if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
 
 __all__ = ["PLAIN", "VectorWriter", "content_of"]
 
@@ -65,10 +62,6 @@ class VectorWriter:
         Raises:
             StoreError: a part cannot be read.
         """
-        import polars as pl
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         frames = [_nothing()]
         for number, path in enumerate(self.parts.paths()):
             try:
@@ -101,8 +94,6 @@ class VectorWriter:
 
     def commit(self, wanted: pl.DataFrame) -> None:
         """Hold exactly the vectors of `wanted` (photo_id, sha256), as far as they were computed; publish."""
-        import polars as pl
-
         paths = self.parts.paths()
         stored = self.stored()
         current = stored.join(wanted, on=["photo_id", "sha256"], how="semi").unique(["photo_id", "flip"], keep="first")
@@ -142,7 +133,6 @@ class VectorWriter:
     def _table(
         self, photo_ids: Sequence[str], sha256s: Sequence[str], flips: Sequence[bool], X: NDArray[np.float32]
     ) -> pa.Table:
-        import pyarrow as pa
 
         kind = pa.list_(pa.field("element", pa.type_for_alias(self.dtype), nullable=False), self.encoder.dim)
         schema = pa.schema(
@@ -208,7 +198,6 @@ def _mergeable(sizes: dict[int, int], fresh: int) -> set[int]:
 
 
 def _nothing() -> pl.DataFrame:
-    import polars as pl
 
     return pl.DataFrame(
         schema={"photo_id": pl.String, "sha256": pl.String, "flip": pl.Boolean, "part": pl.Int64, "row": pl.UInt32}

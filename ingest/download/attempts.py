@@ -9,18 +9,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from photogenic import sql
+from photogenic._lazy import duckdb
 from photogenic.ingest.download.address_guard import parse_url
 from photogenic.ingest.download.request import Outcome
 from photogenic.ingest.download.scheduler import Item
 from photogenic.ingest.download.statuses import STATUSES, Status
 from photogenic.ingest.journal.clock import instant
 from photogenic.warehouse import Database, Layout
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["Pending", "merge", "record"]
 
@@ -50,7 +48,7 @@ class Pending:
             rows = con.execute(sql.read("network/pending"), self._parameters(self.n_buckets, number)).fetchall()
         return [(_host(url), Item(photo_id, url, attempts + 1)) for photo_id, url, attempts in rows]
 
-    def _counts(self, con: DuckDBPyConnection, n_buckets: int) -> Iterator[int]:
+    def _counts(self, con: duckdb.DuckDBPyConnection, n_buckets: int) -> Iterator[int]:
         query = f"select count(*) from ({sql.read('network/pending')})"
         for number in range(n_buckets):
             row = con.execute(query, self._parameters(n_buckets, number)).fetchone()
@@ -84,7 +82,7 @@ def record(item: Item, outcome: Outcome, *, settled: bool) -> dict[str, Any]:
     }
 
 
-def merge(con: DuckDBPyConnection, segment: Path, layout: Layout) -> None:
+def merge(con: duckdb.DuckDBPyConnection, segment: Path, layout: Layout) -> None:
     """Take one segment's rows into the base tables; pictures of photos erased meanwhile go."""
     path, now = str(segment), dt.datetime.now(dt.UTC).replace(tzinfo=None)
     con.execute(f"insert into facts.fetch_attempts {sql.read('network/merge_attempts')}", {"path": path})

@@ -10,10 +10,8 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from photogenic._lazy import Image
 
 __all__ = ["HEAD", "READ", "is_raw", "opened", "sniffed", "tidy_png", "unsupported"]
 
@@ -101,7 +99,7 @@ def unsupported(name: str) -> str:
     return f"{name} is not read: {_REMEDY}"
 
 
-def is_raw(image: Image) -> bool:
+def is_raw(image: Image.Image) -> bool:
     """Whether a TIFF is a camera's raw file: what Pillow shows of it is a small preview."""
     tags = getattr(image, "tag_v2", None)
     if tags is None:
@@ -110,10 +108,8 @@ def is_raw(image: Image) -> bool:
     return 50706 in tags or (isinstance(kind, int) and bool(kind & 1) and 330 in tags)  # DNGVersion; SubIFDs
 
 
-def opened(data: bytes, name: str) -> Image:
+def opened(data: bytes, name: str) -> Image.Image:
     """As Image.open with the format known, less its warning on large sizes: those are ours to judge."""
-    from PIL import Image
-
     Image.preinit()
     if name not in Image.OPEN:
         Image.init()

@@ -13,12 +13,10 @@ import struct
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, Literal
 
+from photogenic._lazy import Image
 from photogenic.ingest.images import image_format
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = [
     "MAX_PIXELS",
@@ -106,8 +104,6 @@ def too_large(width: int, height: int, max_pixels: int = MAX_PIXELS) -> str:
 
 def is_bomb(error: Exception) -> bool:
     """Whether Pillow refused a size by itself, as some of its plugins do before the size can be asked for."""
-    from PIL import Image
-
     return isinstance(error, Image.DecompressionBombError)
 
 
@@ -182,20 +178,19 @@ def _look(file: IO[bytes], kind: str, max_pixels: int, ended: bool) -> Header:
     return Header("ok", "", width, height, ended)
 
 
-def orientation(image: Image) -> int:
+def orientation(image: Image.Image) -> int:
     """How the pixels are to be turned once they are loaded, as in EXIF: 1 to 8. No pixel is decoded for it."""
     return 1 if image.format == "TIFF" else _told(image)  # Pillow turns a TIFF itself, when it loads it
 
 
-def upright_size(image: Image) -> tuple[int, int]:
+def upright_size(image: Image.Image) -> tuple[int, int]:
     """Width and height once it stands upright; to be asked before the pixels are loaded."""
     width, height = image.size
     turned_already = _ORIENTATION in getattr(image, "tag_v2", ())
     return (height, width) if _told(image) >= 5 and not turned_already else (width, height)
 
 
-def _told(image: Image) -> int:
-    from PIL import Image
+def _told(image: Image.Image) -> int:
 
     if not (_TELLING & image.info.keys() or hasattr(image, "tag_v2")):
         return 1

@@ -18,16 +18,13 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from photogenic import sql
+from photogenic._lazy import duckdb, pa
 from photogenic.ingest.images import image_header
 from photogenic.warehouse import Layout, Store
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.storage.layout import sync_filesystem
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["MAX_BYTES", "Folder", "take_in_pictures"]
 
@@ -84,7 +81,9 @@ class _Finding:
     copy: Path | None = None
 
 
-def take_in_pictures(con: DuckDBPyConnection, store: Store, folder: Folder, stamp: dt.datetime) -> dict[str, int]:
+def take_in_pictures(
+    con: duckdb.DuckDBPyConnection, store: Store, folder: Folder, stamp: dt.datetime
+) -> dict[str, int]:
     """Look for the pictures of the photos in the temporary table `listed` (photo_id, user_id, path).
 
     Only those are looked at that were not found good before, or whose bytes the store has lost. What is found is
@@ -186,10 +185,8 @@ def _shelve(layout: Layout, found: list[_Finding]) -> None:
     sync_filesystem(layout.photos)
 
 
-def _record(con: DuckDBPyConnection, wanted: list[_Wanted], found: list[_Finding], stamp: dt.datetime) -> None:
+def _record(con: duckdb.DuckDBPyConnection, wanted: list[_Wanted], found: list[_Finding], stamp: dt.datetime) -> None:
     """The findings that say something new; a good picture held is not given up for a bad one."""
-    import pyarrow as pa
-
     news = [
         (one.photo_id, finding)
         for one, finding in zip(wanted, found, strict=True)

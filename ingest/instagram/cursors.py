@@ -11,17 +11,15 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from photogenic import sql
+from photogenic._lazy import duckdb
 from photogenic.ingest.instagram.api import Page, Target
 from photogenic.ingest.instagram.client import CrawlStatus
 from photogenic.ingest.instagram.refused_pages import readable
 from photogenic.warehouse import Database, Layout
 from photogenic.warehouse.erasure.tombstones import Tombstones
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["Walk", "merge", "record", "walks"]
 
@@ -86,7 +84,7 @@ def record(walk: Walk, observed_at: dt.datetime, page: Page | None = None, detai
     }
 
 
-def merge(con: DuckDBPyConnection, segment: Path, layout: Layout) -> None:
+def merge(con: duckdb.DuckDBPyConnection, segment: Path, layout: Layout) -> None:
     """Take one segment's pages into the base tables, less what they tell of people who were erased."""
     now = {"now": dt.datetime.now(dt.UTC).replace(tzinfo=None)}
     with readable(segment) as (path, bad):
@@ -104,7 +102,7 @@ def merge(con: DuckDBPyConnection, segment: Path, layout: Layout) -> None:
     con.execute("drop table pages")
 
 
-def _refuse_erased(con: DuckDBPyConnection, tombstones: Tombstones, now: dict[str, dt.datetime]) -> None:
+def _refuse_erased(con: duckdb.DuckDBPyConnection, tombstones: Tombstones, now: dict[str, dt.datetime]) -> None:
     """Take erased accounts and posts out of `pages`, and count them among the rejects; their accounts are known now."""
     tombstones.prepare(con)
     con.execute(f"create or replace temp table judged_pages as {sql.read('network/erased_pages')}")

@@ -7,10 +7,8 @@ without a post is no end, since the network leaves out what may not be shown; a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from photogenic.ingest.instagram.api import Page
+from photogenic.ingest.instagram.api import Page
 
 __all__ = ["MOST_BARREN", "Trail"]
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, cast
 
+from photogenic._lazy import platformdirs
 from photogenic.warehouse import InputError
 from photogenic.warehouse.storage.lock import locked
 
@@ -207,10 +208,9 @@ def _private(path: Path, flags: int) -> Iterator[int]:
 
 
 def _default_folder() -> Path:
-    from platformdirs import user_data_path
 
     named = os.environ.get("FEATURES_TOKENS")
-    return Path(named) if named else user_data_path("photogenic") / "tokens"
+    return Path(named) if named else platformdirs.user_data_path("photogenic") / "tokens"
 
 
 def _token(entry: dict[str, Any]) -> Token:

@@ -20,13 +20,11 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import duckdb
 from photogenic.warehouse import Database
 from photogenic.warehouse.storage.layout import sync_filesystem, write_atomically
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["Journal", "drain", "segments"]
 
@@ -34,7 +32,7 @@ _as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _MARK = b'{"synced":'
 
 Record = dict[str, Any]
-Merge = Callable[["DuckDBPyConnection", Path], None]
+Merge = Callable[["duckdb.DuckDBPyConnection", Path], None]
 """Takes the rows of one segment into the base tables, inside the caller's transaction; marks are no rows."""
 
 

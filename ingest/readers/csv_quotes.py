@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
+
+from photogenic._lazy import pa, pc
 
 __all__ = ["Quotes"]
 
@@ -51,10 +51,6 @@ class Quotes:
         Returns:
             The number of lines that can be judged; the record that begins behind them needs more of the file.
         """
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         if not len(ends):
             return 0
         quotes = np.flatnonzero(np.frombuffer(buffer, np.uint8)[: ends[-1]] == ord('"'))

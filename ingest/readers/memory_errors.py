@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from photogenic._lazy import duckdb
 from photogenic.warehouse import StoreError
 from photogenic.warehouse.duckdb_store.error_mapping import is_shortage
 
@@ -13,8 +14,6 @@ __all__ = ["is_over_the_limit", "is_shortage", "shortage", "shortage_told"]
 
 def is_over_the_limit(error: BaseException) -> bool:
     """Whether DuckDB keeps to its own limit, which is told with its remedy elsewhere, and the machine has memory."""
-    import duckdb
-
     return isinstance(error, duckdb.OutOfMemoryException) and "used)" in str(error)
 
 
@@ -41,8 +40,6 @@ def shortage_told(name: str) -> Iterator[None]:
     Raises:
         StoreError: in place of an error that tells of too little memory.
     """
-    import duckdb
-
     try:
         yield
     except (MemoryError, RuntimeError, ImportError, duckdb.Error) as error:

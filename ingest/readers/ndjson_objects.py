@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from photogenic._lazy import duckdb
 from photogenic.ingest.readers.input_files import Given, pasted
 from photogenic.ingest.readers.text_records import Records
 from photogenic.ingest.readers.text_streams import Compression, open_text
@@ -36,8 +37,6 @@ def keys_of(given: Given, path: Path, compression: Compression | None) -> Keys:
     Raises:
         InputError: there is no object.
     """
-    import duckdb
-
     records = Records(open_text(path, compression))
     with duckdb.connect() as con:
         con.register("records", records.reader())

@@ -10,6 +10,7 @@ import glob
 import os
 from pathlib import Path
 
+from photogenic._lazy import duckdb
 from photogenic.ingest.readers.input_files import pasted
 from photogenic.ingest.readers.memory_errors import is_shortage, shortage
 from photogenic.warehouse import InputError, PhotogenicError
@@ -32,8 +33,6 @@ def columns(path: Path, name: str) -> tuple[list[tuple[str, str]], int]:
         InputError: it is no Parquet file that can be read.
         StoreError: there is too little memory.
     """
-    import duckdb
-
     file = glob.escape(str(path))
     try:
         with duckdb.connect() as con:

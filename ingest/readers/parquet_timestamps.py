@@ -7,16 +7,11 @@ So these columns are read by Arrow, and what lies beyond becomes an infinite ins
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import duckdb, pa, pc, pq
 from photogenic.ingest.readers import parquet_schema
 from photogenic.ingest.readers.source_files import Source
 from photogenic.ingest.tabular import scan_sql
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["prepare"]
 
@@ -24,15 +19,12 @@ _MOST = (1 << 63) - 1
 _TO_MICROSECONDS = {"s": 1_000_000, "ms": 1000}
 
 
-def prepare(con: DuckDBPyConnection, source: Source) -> frozenset[int]:
+def prepare(con: duckdb.DuckDBPyConnection, source: Source) -> frozenset[int]:
     """Make the temporary table `far_instants` (line, f0...) of the columns that DuckDB cannot read, if there are any.
 
     Returns:
         The numbers of these fields. Those inside lists and structures are not in the table.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if source.format != "parquet":
         return frozenset()
     try:
@@ -56,8 +48,6 @@ def prepare(con: DuckDBPyConnection, source: Source) -> frozenset[int]:
 
 def _is_coarse(type_: pa.DataType) -> bool:
     """Whether values of this type hold timestamps coarser than microseconds."""
-    import pyarrow as pa
-
     if pa.types.is_timestamp(type_):
         return type_.unit in _TO_MICROSECONDS
     return any(_is_coarse(type_.field(number).type) for number in range(type_.num_fields))
@@ -83,8 +73,6 @@ def _is_near(file: pq.ParquetFile, number: int) -> bool:
 
 def _is_read(source: Source, number: int) -> bool:
     """Whether DuckDB reads the column."""
-    import duckdb
-
     file, names = parquet_schema.table_function(source.path), scan_sql.aliases(source)
     with duckdb.connect() as con:  # An error would end the transaction of the ingest.
         try:
@@ -95,7 +83,6 @@ def _is_read(source: Source, number: int) -> bool:
 
 
 def _reader(file: pq.ParquetFile, numbers: list[int]) -> pa.RecordBatchReader:
-    import pyarrow as pa
 
     types = [file.schema_arrow.field(number).type for number in numbers]
     all_names = file.schema_arrow.names
@@ -119,8 +106,6 @@ def _reader(file: pq.ParquetFile, numbers: list[int]) -> pa.RecordBatchReader:
 
 
 def _microseconds(array: pa.TimestampArray) -> pa.TimestampArray:
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     factor = _TO_MICROSECONDS[array.type.unit]
     values, most = array.cast(pa.int64()), _MOST // factor

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from photogenic._lazy import pa
 from photogenic.ingest.tabular.schemas import Reason
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-    from numpy.typing import NDArray
 
 __all__ = ["Block", "line_ends"]
 
@@ -34,8 +32,6 @@ class Block:
 
     def blank(self) -> NDArray[np.bool_]:
         """Whether each record is nothing but a line end."""
-        import numpy as np
-
         octets = np.frombuffer(self.buffer, np.uint8)
         found = self.stops - self.starts <= 2
         first, last = octets[self.starts[found]], octets[self.stops[found] - 1]
@@ -44,8 +40,6 @@ class Block:
 
     def without(self, gone: NDArray[np.bool_]) -> Block:
         """The block less some of its records."""
-        import numpy as np
-
         if not gone.any():
             return self
         place = np.cumsum(~gone) - 1
@@ -54,17 +48,12 @@ class Block:
 
     def sound(self) -> NDArray[np.bool_]:
         """Whether each record is not broken."""
-        import numpy as np
-
         sound = np.ones(len(self), bool)
         sound[list(self.broken)] = False
         return sound
 
     def texts(self, wanted: NDArray[np.bool_]) -> pa.Array:
         """The bytes of some records; not copied where these are neighbours."""
-        import numpy as np
-        import pyarrow as pa
-
         starts, stops = self.starts[wanted], self.stops[wanted]
         gaps = bool((starts[1:] != stops[:-1]).any())
         offsets = np.stack((starts, stops), axis=1).ravel() if gaps else np.append(starts, stops[-1:])
@@ -80,8 +69,6 @@ class Block:
 
 def line_ends(buffer: bytes, *, at_end: bool) -> NDArray[np.int64]:
     """The index behind each line end (LF, CRLF or a lone CR); at the end of the file, the last line has one too."""
-    import numpy as np
-
     octets = np.frombuffer(buffer, np.uint8)
     is_end = octets == ord("\n")
     if b"\r" in buffer:

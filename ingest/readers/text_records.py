@@ -10,17 +10,15 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from photogenic._lazy import pa
 from photogenic.ingest.readers.csv_quotes import Quotes
 from photogenic.ingest.readers.text_blocks import Block, line_ends
 from photogenic.ingest.readers.text_streams import TextStream
 from photogenic.ingest.tabular.schemas import Reason
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-    from numpy.typing import NDArray
 
 __all__ = ["MAX_RECORD", "Records"]
 
@@ -72,8 +70,6 @@ class Records:
 
     def reader(self) -> pa.RecordBatchReader:
         """Batches of line (from 1), broken (a reason or NULL), text (of broken records), and the fields f0, f1..."""
-        import pyarrow as pa
-
         schema = pa.schema(
             [("line", pa.int64()), ("broken", pa.string()), ("text", pa.string())]
             + [(f"f{number}", pa.string()) for number in self._wanted]
@@ -115,8 +111,6 @@ class Records:
 
     def _cut(self, buffer: bytes, ends: NDArray[np.int64], *, final: bool) -> tuple[Block, int]:
         """The complete records of a buffer, and how many of its bytes they take."""
-        import numpy as np
-
         first, bad = np.ones(len(ends), bool), set[int]()
         n_lines = len(ends)
         if self._quotes and b'"' in buffer:
@@ -133,9 +127,6 @@ class Records:
 
     def _parse(self, block: Block, schema: pa.Schema) -> pa.RecordBatch:
         """The fields of the records that are not broken; those with too few or too many become so."""
-        import numpy as np
-        import pyarrow as pa
-
         sound = block.sound()
         text = block.texts(sound)
         fields: list[pa.Array] = []
@@ -157,24 +148,21 @@ class Records:
 
     def _split(self, text: pa.Array) -> tuple[pa.Table, list[tuple[int, int]]]:
         """The fields, and the records (from 0) that have another number of them."""
-        import pyarrow as pa
-        from pyarrow import csv
-
         names = [f"f{number}" for number in range(self._n_fields)]
         miscounted: list[tuple[int, int]] = []
 
-        def note(row: csv.InvalidRow) -> str:
+        def note(row: pa.csv.InvalidRow) -> str:
             miscounted.append((row.number - 1, row.actual_columns))
             return "skip"
 
         buffer = _joined(text)
         if not buffer.size:
             return pa.table({name: pa.array([], pa.string()) for name in names}), []
-        table = csv.read_csv(
+        table = pa.csv.read_csv(
             buffer,
-            csv.ReadOptions(use_threads=False, block_size=buffer.size + 1, column_names=names),
-            csv.ParseOptions(delimiter=self._separator, newlines_in_values=True, invalid_row_handler=note),
-            csv.ConvertOptions(
+            pa.csv.ReadOptions(use_threads=False, block_size=buffer.size + 1, column_names=names),
+            pa.csv.ParseOptions(delimiter=self._separator, newlines_in_values=True, invalid_row_handler=note),
+            pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 include_columns=[f"f{number}" for number in self._wanted],
                 check_utf8=False,
@@ -183,7 +171,6 @@ class Records:
         return table, miscounted
 
     def _find_bad_encoding(self, block: Block) -> None:
-        import numpy as np
 
         if block.buffer.isascii():
             return
@@ -202,7 +189,6 @@ class Records:
                 return
 
     def _overlong(self, buffer: bytes) -> Block:
-        import numpy as np
 
         self._line += 1
         return Block(buffer, np.array([0]), np.array([len(buffer)]), np.array([self._line - 1]), {0: "too_long"})
@@ -217,8 +203,6 @@ class Records:
 
 def _broken_batch(block: Block, schema: pa.Schema) -> pa.RecordBatch:
     """The records whose text is broken: no fields, but the text."""
-    import pyarrow as pa
-
     numbers = sorted(block.broken)
     texts = [block.excerpt(number, _SHOWN) for number in numbers]
     nothing = pa.nulls(len(numbers), pa.string())
@@ -232,8 +216,6 @@ def _broken_batch(block: Block, schema: pa.Schema) -> pa.RecordBatch:
 
 def _joined(text: pa.Array) -> pa.Buffer:
     """The bytes of neighbouring records as one buffer."""
-    import numpy as np
-
     if not len(text):
         return text.buffers()[2].slice(0, 0)
     offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]

@@ -6,6 +6,8 @@ import codecs
 from pathlib import Path
 from typing import Literal, Protocol
 
+from photogenic._lazy import pa
+
 __all__ = ["Compression", "TextStream", "open_text"]
 
 Compression = Literal["gzip", "zstd"]
@@ -31,8 +33,6 @@ def open_text(path: Path, compression: Compression | None, encoding: str | None 
     Raises:
         OSError: the file cannot be read.
     """
-    import pyarrow as pa
-
     raw: TextStream = pa.input_stream(str(path), compression=compression, buffer_size=1 << 20)
     head = raw.read(4)
     if encoding is None and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -8,13 +8,11 @@ last bits, so that they take at most half a gigabyte.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import pa
 from photogenic.ingest.tabular.staging import Rows
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = ["count_and_find_candidates", "find_repeats"]
 
@@ -84,8 +82,6 @@ def find_repeats(rows: Rows) -> int:
 
 def _sorted(rows: Rows, query: str) -> tuple[NDArray[np.uint64], int, int]:
     """The hashes that a query gives, sorted, and the span of the times beside them, in microseconds since 1970."""
-    import numpy as np
-
     numbers, n, first, last = np.empty(min(rows.n_read, 2 * _PART), np.uint64), 0, 1 << 62, -(1 << 62)
     for batch in rows.stream(query):
         taken, at = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
@@ -103,8 +99,6 @@ def _sorted(rows: Rows, query: str) -> tuple[NDArray[np.uint64], int, int]:
 
 def _add(rows: Rows, query: str, numbers: NDArray[np.uint64]) -> None:
     """Add to the candidates what a query finds that reads `numbers` (h)."""
-    import pyarrow as pa
-
     if not len(numbers):
         return
     rows.con.register("numbers", pa.table({"h": numbers}))

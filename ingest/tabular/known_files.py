@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import duckdb
 from photogenic.ingest.tabular.schemas import Kind
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["changes_nothing"]
 
 
-def changes_nothing(con: DuckDBPyConnection, kind: Kind, call: Sequence[str]) -> bool:
+def changes_nothing(con: duckdb.DuckDBPyConnection, kind: Kind, call: Sequence[str]) -> bool:
     """Whether taking in the first file of `call` would change nothing.
 
     Args:
@@ -42,7 +39,7 @@ def changes_nothing(con: DuckDBPyConnection, kind: Kind, call: Sequence[str]) ->
     )
 
 
-def _written_otherwise(con: DuckDBPyConnection, kind: Kind, since: dt.datetime) -> bool:
+def _written_otherwise(con: duckdb.DuckDBPyConnection, kind: Kind, since: dt.datetime) -> bool:
     """Whether something else than files (a crawl) has described users or photos since."""
     found = con.execute(
         f"""

@@ -16,9 +16,10 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from photogenic import sql
+from photogenic._lazy import duckdb
 from photogenic.ingest.images.local_images import Folder, take_in_pictures
 from photogenic.ingest.readers.input_files import Spool, find, openable, shown
 from photogenic.ingest.readers.memory_errors import shortage_told
@@ -32,9 +33,6 @@ from photogenic.ingest.tabular.staging import Rows
 from photogenic.ingest.tabular.versioned_rows import Kept, add_photos, add_users
 from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.erasure.tombstones import Tombstones
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["ingest"]
 
@@ -107,7 +105,7 @@ class _Task:
     """One file to take in."""
 
     store: Store
-    con: DuckDBPyConnection
+    con: duckdb.DuckDBPyConnection
     source: Source
     digest: str
     state: tuple[int, int]

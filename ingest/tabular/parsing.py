@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from photogenic import sql
+from photogenic._lazy import duckdb
 from photogenic.ingest.tabular.schemas import Column, Reason, Type
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["has_nan", "prepare", "problems", "readable", "remedy", "shown", "trimmed", "value"]
 
@@ -44,7 +42,7 @@ _EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
 """The whole numbers below are exact in floating point."""
 
 
-def prepare(con: DuckDBPyConnection) -> None:
+def prepare(con: duckdb.DuckDBPyConnection) -> None:
     """Create the macros, for this connection."""
     con.execute(sql.read("ingest/values"))
 

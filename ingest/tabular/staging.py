@@ -16,18 +16,15 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import duckdb, pa
 from photogenic.ingest.readers import parquet_schema, parquet_timestamps
 from photogenic.ingest.readers.memory_errors import is_shortage
 from photogenic.ingest.readers.source_files import Source
 from photogenic.ingest.readers.text_records import Records
 from photogenic.ingest.readers.text_streams import open_text
 from photogenic.ingest.tabular import parsing, scan_sql
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["Rows"]
 
@@ -59,7 +56,7 @@ class Rows:
 
     def __init__(
         self,
-        con: DuckDBPyConnection,
+        con: duckdb.DuckDBPyConnection,
         source: Source,
         latest: dt.datetime,
         advance: Callable[[int], None],
@@ -150,7 +147,6 @@ class Rows:
 
     @contextlib.contextmanager
     def _reading(self, records: Records | None = None) -> Iterator[None]:
-        import duckdb
 
         # Below the projections, a filter on `problem` would spell out every value again, several times over. Lists of
         # words would become joins, which every row pays for. And the statistics of a Parquet file say nothing of its
@@ -171,8 +167,6 @@ class Rows:
 
     def _parquet_failure(self) -> BaseException | None:
         """Why the file cannot be read, if that is so."""
-        import duckdb
-
         if self.source.format != "parquet":
             return None
         try:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from photogenic import sql
+from photogenic._lazy import duckdb, pa
 from photogenic.ingest.tabular.staging import Rows
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["Kept", "add_photos", "add_users"]
 
@@ -44,8 +41,6 @@ def add_photos(
         stamp: `ingested_at`.
         outside: which of some paths lead out of the images folder.
     """
-    import pyarrow as pa
-
     con = rows.con
     _take(rows, source, stamp)
     paths = [path for (path,) in con.execute("select distinct path from taken where path is not null").fetchall()]
@@ -123,7 +118,7 @@ def _add_versions(rows: Rows, kind: str, stamp: dt.datetime) -> int:
     return _changed(rows.con, f"insert into facts.{kind} select * exclude (line), $1 from new_{kind}", [stamp])
 
 
-def _changed(con: DuckDBPyConnection, statement: str, parameters: Sequence[object] = ()) -> int:
+def _changed(con: duckdb.DuckDBPyConnection, statement: str, parameters: Sequence[object] = ()) -> int:
     """The single number that a statement answers: rows counted or changed."""
     [(n,)] = con.execute(statement, list(parameters)).fetchall()
     return int(n)

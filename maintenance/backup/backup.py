@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 
+from photogenic._lazy import duckdb
 from photogenic.ingest.journal.journal import segments
 from photogenic.maintenance.backup.frozen_store import Frozen, Held, freeze, lasting
 from photogenic.maintenance.backup.repository import Archive, Entry, Manifest
@@ -175,8 +176,6 @@ class _Copying:
 
     def _read_through(self, snapshot: Entry) -> set[str]:
         """Every block of the copied snapshot, whose checksums DuckDB compares; the pictures it speaks of."""
-        import duckdb
-
         path = str(self._archive.path(snapshot.sha256).absolute()).replace("'", "''")
         try:
             with duckdb.connect(":memory:", config={"threads": self._store.database.settings.threads}) as con:

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 
 from photogenic import sql
+from photogenic._lazy import faiss, torch
 from photogenic.features.encoders import weights
 from photogenic.features.encoders.registry import DEFAULT, ENCODERS
 from photogenic.features.faces.detector import FaceSettings
@@ -88,8 +89,6 @@ def _disk(layout: Layout) -> Finding:
 
 
 def _device() -> Finding:
-    import faiss
-    import torch
 
     n_torch, n_faiss = torch.cuda.device_count(), getattr(faiss, "get_num_gpus", lambda: 0)()
     if not n_torch and not n_faiss:

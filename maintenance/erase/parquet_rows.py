@@ -10,15 +10,13 @@ import os
 import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import pa, pc, pq
 from photogenic.features.vectors.writer import PLAIN, content_of
 from photogenic.warehouse import StoreError
 from photogenic.warehouse.storage.layout import remove, sync_directory
 from photogenic.warehouse.storage.parquet_parts import MANIFEST, Part, Parts, read_manifest, verify
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["install", "link_tree", "purge"]
 
@@ -81,10 +79,6 @@ def install(made: Path, live: Path, names: Sequence[str]) -> None:
 
 def _looked_through(path: Path, column: str, gone: Collection[str]) -> tuple[pa.Table, pa.Array | None]:
     """The part, and which of its rows go; nothing of it but that column is read where none does."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     try:
         table = pq.read_table(path, columns=[column])
         mask = pc.is_in(table[column], value_set=pa.array(sorted(gone), pa.string()))
@@ -101,7 +95,6 @@ def _looked_through(path: Path, column: str, gone: Collection[str]) -> tuple[pa.
 
 
 def _without(table: pa.Table, mask: pa.Array) -> pa.Table:
-    import pyarrow.compute as pc
 
     return table.filter(pc.invert(mask)).combine_chunks()
 
@@ -111,7 +104,6 @@ def _parts(path: Path, table: pa.Table) -> Parts:
 
 
 def _publish(folder: Path, facts: dict[str, Any], kept: Sequence[Path], n_flips: int) -> None:
-    import pyarrow.parquet as pq
 
     former: list[Part] = facts.pop("parts")
     n_rows = sum(pq.read_metadata(path).num_rows for path in kept)

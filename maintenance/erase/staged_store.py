@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import duckdb
 from photogenic.features.build import tell
 from photogenic.features.previous_build import former_choices
 from photogenic.features.search import index, index_files
@@ -23,9 +23,6 @@ from photogenic.warehouse.erasure.delete_rows import ErasedRecords, delete_rows,
 from photogenic.warehouse.labels.build import build_labels, last_cluster
 from photogenic.warehouse.storage.layout import sync_filesystem
 from photogenic.warehouse.storage.parquet_parts import MANIFEST
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["prepare", "work_of"]
 
@@ -95,7 +92,7 @@ def prepare(store: Store, journal: Journal) -> Journal:
     return prepared.write(layout)
 
 
-def _take_back(con: DuckDBPyConnection) -> None:
+def _take_back(con: duckdb.DuckDBPyConnection) -> None:
     """Labels that Spark computed from facts elsewhere go as a whole; its next build no longer sees those erased."""
     con.begin()
     for (relation,) in con.execute("select relation from facts.relation_state").fetchall():

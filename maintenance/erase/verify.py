@@ -11,15 +11,13 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import duckdb, pa, pc
 from photogenic.features.search import index
 from photogenic.features.search.index_files import read_manifest
 from photogenic.warehouse import Layout, Store
 from photogenic.warehouse.erasure.delete_rows import LEAST_BYTES, ErasedRecords, find_mentions, find_remains
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["look_for"]
 
@@ -37,7 +35,6 @@ def look_for(store: Store, gone: ErasedRecords) -> tuple[dict[str, Any], list[st
         gone: whom to look for.
     """
     layout = store.layout
-    import duckdb
 
     ids = {*gone.users, *gone.photos, *gone.targets}
     with store.database.read() as con:
@@ -113,9 +110,6 @@ def _in_index(layout: Layout, encoder: str, photos: set[str]) -> Iterator[str]:
 
 def _has_any(path: Path, sought: set[str]) -> bool:
     """Whether the bytes of a file hold one of these texts."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not sought:
         return False
     pattern = "|".join(_as_bytes(text) for text in sorted(sought))

@@ -6,20 +6,17 @@ counts again, and looks for what only shows in the vectors.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from photogenic import sql
 from photogenic.features.encoders.finetuned import run_of
+from photogenic.models.data.array_types import Strings
 from photogenic.models.data.samples import SPLITS, Samples
 from photogenic.models.data.split import Groups
 from photogenic.models.data.split_config import SplitConfig
-from photogenic.warehouse import StoreError
-
-if TYPE_CHECKING:
-    from photogenic.models.data.array_types import Strings
-    from photogenic.warehouse import Database
+from photogenic.warehouse import Database, StoreError
 
 __all__ = ["audit", "check_tuned", "duplicates_known"]
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from photogenic.features.vectors import reader
 from photogenic.features.vectors.training_set import training_set
 from photogenic.models.data.array_types import Array, Strings
 from photogenic.models.data.targets import Target
-
-if TYPE_CHECKING:
-    from photogenic.warehouse import Layout, Store
+from photogenic.warehouse import Layout, Store
 
 __all__ = ["SPLITS", "Samples", "Standardisation", "gather", "read_vectors", "with_mirrors"]
 
@@ -126,8 +125,6 @@ def read_vectors(layout: Layout, encoder: str) -> tuple[list[str], Array]:
     Raises:
         StoreError: an encoder has no vectors in the store.
     """
-    from photogenic.features.vectors import reader
-
     ids, X = reader.read(layout, encoder.split("+", maxsplit=1)[0])
     for name in encoder.split("+")[1:]:
         others, Y = reader.read(layout, name)

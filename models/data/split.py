@@ -16,18 +16,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import pl, scipy
 from photogenic.models.data.array_types import Strings
 from photogenic.models.data.samples import SPLITS, Samples
 from photogenic.models.data.split_config import DEFAULT_SPLIT, SHARES, SplitConfig
 from photogenic.warehouse import InputError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["Groups", "make_split"]
 
@@ -51,9 +48,6 @@ class Groups:
     @classmethod
     def of(cls, photo_ids: Strings, rows: pl.DataFrame) -> Groups:
         """Of `photo_ids`, from the rows of sql/training/origins.sql, which may have more."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
         n, starts, ends = len(rows), [], []
         columns = {"user": "user_id", "bytes": "sha256", "cluster": "cluster_id"}
         links = {kind: rows[column].fill_null("").to_numpy().astype(np.str_) for kind, column in columns.items()}
@@ -63,8 +57,8 @@ class Groups:
             starts.append(known)
             ends.append(firsts[place][known])
         row, column = np.concatenate(starts), np.concatenate(ends)
-        graph = coo_array((np.ones(len(row), np.int8), (row, column)), shape=(n, n))
-        _, group = connected_components(graph, directed=False)
+        graph = scipy.sparse.coo_array((np.ones(len(row), np.int8), (row, column)), shape=(n, n))
+        _, group = scipy.sparse.csgraph.connected_components(graph, directed=False)
         order = np.argsort(links["user"], kind="stable")
         _, least = np.unique(group[order], return_index=True)
         name = links["user"][order[least]][group]

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from photogenic import sql
 from photogenic.models.evaluation.metrics import bootstrap, interval
+from photogenic.warehouse import Database
 from photogenic.warehouse.duckdb_store.query import require_labels
-
-if TYPE_CHECKING:
-    from photogenic.warehouse import Database
 
 __all__ = ["PUBLISHED_BREAKDOWN", "Pair", "Window", "gender_table", "pairs_of"]
 

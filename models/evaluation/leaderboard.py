@@ -13,21 +13,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import pl
 from photogenic.models.data.split_config import DEFAULT_SPLIT
 from photogenic.models.data.targets import TARGETS
+from photogenic.models.evaluation.comparison import HeadComparison
+from photogenic.models.evaluation.slices import Slice
 from photogenic.models.evaluation.wilson import wilson
-from photogenic.warehouse import InputError
+from photogenic.models.runs.run_store import Run
+from photogenic.warehouse import Database, InputError
 from photogenic.warehouse.duckdb_store.query import sql
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from photogenic.models.evaluation.comparison import HeadComparison
-    from photogenic.models.evaluation.slices import Slice
-    from photogenic.models.runs.run_store import Run
-    from photogenic.warehouse import Database
 
 __all__ = ["PUBLISHED_FIGURES", "Cell", "Figure", "Leaderboard", "Row", "Table", "in_order", "leaderboard", "unpacked"]
 
@@ -179,7 +175,6 @@ def in_order(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _frame(found: Sequence[dict[str, Any]]) -> pl.DataFrame:
-    import polars as pl
 
     plain = ("target", "setup", "encoder", "head", "division", "metric", "dev", "test")
     sizes = ("n_train", "n_test", "run_id", "created_at")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import scipy, sklearn
 from photogenic.models.data.array_types import Array, Strings
 from photogenic.models.data.targets import Target
 from photogenic.models.evaluation.wilson import per_user, voices, wilson
@@ -151,9 +152,8 @@ def rank_correlation(
 
 
 def _spearman(y: Array, p: Array) -> float:
-    from scipy.stats import rankdata
 
-    a, b = rankdata(y), rankdata(p)
+    a, b = scipy.stats.rankdata(y), scipy.stats.rankdata(p)
     if len(a) < 2 or a.std() == 0 or b.std() == 0:
         return float("nan")
     return float(np.corrcoef(a, b)[0, 1])
@@ -176,8 +176,10 @@ def _spearman_draws(y: Array, p: Array, users: Strings, rng: np.random.Generator
 
 
 def _ranking(y: Array, p: Array) -> dict[str, float]:
-    from sklearn.metrics import average_precision_score, roc_auc_score
 
     if len(np.unique(y)) < 2:
         return {"auc": float("nan"), "average_precision": float("nan")}
-    return {"auc": float(roc_auc_score(y, p)), "average_precision": float(average_precision_score(y, p))}
+    return {
+        "auc": float(sklearn.metrics.roc_auc_score(y, p)),
+        "average_precision": float(sklearn.metrics.average_precision_score(y, p)),
+    }

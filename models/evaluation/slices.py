@@ -10,19 +10,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from photogenic._lazy import pl
 from photogenic.models.data.array_types import Strings
 from photogenic.models.data.targets import Target
 from photogenic.models.evaluation.metrics import bootstrap, interval, rank_correlation
 from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.wilson import per_user, voices, wilson
 from photogenic.warehouse import InputError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["FEWEST", "MOST", "MUCH", "Slice", "by_value", "read_columns"]
 
@@ -143,8 +141,6 @@ def read_columns(path: str | Path) -> pl.DataFrame:
         InputError: there is no such file, it lacks these columns or any row, or it contradicts itself: two columns of
             one name, or two values of one photo or user.
     """
-    import polars as pl
-
     file = Path(path)
     if not file.is_file():
         what = f"{file} is a folder." if file.is_dir() else f"There is no {file}."
@@ -199,8 +195,6 @@ def _one_row_each(file: Path, frame: pl.DataFrame, key: str) -> pl.DataFrame:
     Raises:
         InputError: two rows say different things of one.
     """
-    import polars as pl
-
     others = [name for name in frame.columns if name != key]
     n_values = frame.group_by(key, maintain_order=True).agg(pl.col(others).drop_nulls().n_unique())
     for name in others:

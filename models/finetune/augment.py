@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+from photogenic._lazy import nn, torch
 
 __all__ = ["augmented"]
 
 
 def augmented(
-    pictures: Tensor, size: int, generator: torch.Generator, *, least_crop: float | None, light: float
-) -> Tensor:
+    pictures: torch.Tensor, size: int, generator: torch.Generator, *, least_crop: float | None, light: float
+) -> torch.Tensor:
     """Crops, half of them mirrored; float32 (n, 3, size, size), 0..255.
 
     Args:
@@ -23,9 +19,6 @@ def augmented(
         least_crop: a crop's side over the picture's is drawn between this and 1; None: crops of `size` pixels, uncut.
         light: brightness and contrast are each multiplied by 1 - light to 1 + light.
     """
-    import torch
-    from torch.nn.functional import affine_grid, grid_sample
-
     n, _, side, _ = pictures.shape
     if least_crop is None:
         share = torch.full((n,), min(size / side, 1.0))
@@ -39,8 +32,8 @@ def augmented(
     theta = torch.zeros(n, 2, 3)
     theta[:, 0, 0], theta[:, 1, 1] = share * mirror, share
     theta[:, 0, 2], theta[:, 1, 2] = at
-    grid = affine_grid(theta.to(pictures.device), [n, 3, size, size], align_corners=False)
-    seen = grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    grid = nn.functional.affine_grid(theta.to(pictures.device), [n, 3, size, size], align_corners=False)
+    seen = nn.functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
     if light:
         factor = contrast.view(n, 1, 1, 1).to(seen.device)
         mean = seen.mean((1, 2, 3), keepdim=True)

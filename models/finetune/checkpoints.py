@@ -14,8 +14,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import safetensors, torch
 from photogenic.warehouse import StoreError
 from photogenic.warehouse.storage.layout import sync_directory, write_atomically
 from photogenic.warehouse.storage.manifest import (
@@ -25,10 +25,6 @@ from photogenic.warehouse.storage.manifest import (
     read_limited,
     to_dataclass,
 )
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 __all__ = ["Checkpoint", "load", "read_tensors", "restore", "save", "tensors_of", "write_tensors"]
 
@@ -67,7 +63,7 @@ class Checkpoint:
 
 
 def save(
-    folder: Path, checkpoint: Checkpoint, state: Mapping[str, Tensor], best: Mapping[str, Tensor] | None
+    folder: Path, checkpoint: Checkpoint, state: Mapping[str, torch.Tensor], best: Mapping[str, torch.Tensor] | None
 ) -> Checkpoint:
     """Replace the checkpoint in `folder`; as it is now. `best`: new best weights; None: those there stay the best."""
     files = {checkpoint.state: write_tensors(folder / checkpoint.state, state)}
@@ -111,7 +107,7 @@ def load(folder: Path) -> Checkpoint | None:
     return found
 
 
-def tensors_of(module: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def tensors_of(module: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """Weights and moments, by name, on the CPU."""
     found = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     for place, moments in optimiser.state_dict()["state"].items():
@@ -119,11 +115,11 @@ def tensors_of(module: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dic
     return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
 
 
-def restore(module: torch.nn.Module, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def restore(module: torch.nn.Module, optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
     """The reverse of `tensors_of`."""
     weights = [name for name in tensors if name.startswith("module.")]
     module.load_state_dict({name.removeprefix("module."): tensors[name] for name in weights})
-    state: dict[int, dict[str, Tensor]] = {}
+    state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimiser."):
             _, place, key = name.split(".", 2)
@@ -131,14 +127,12 @@ def restore(module: torch.nn.Module, optimiser: torch.optim.Optimizer, tensors: 
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
     """Write safetensors so that a reader sees all of it or nothing; the SHA-256 of the file."""
-    from safetensors.torch import save_file
-
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary)
+        safetensors.torch.save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary)
         temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -150,11 +144,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     return digest
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """As they were written, on the CPU."""
-    from safetensors.torch import load_file
-
-    found: dict[str, Tensor] = load_file(path)
+    found: dict[str, torch.Tensor] = safetensors.torch.load_file(path)
     return found
 
 

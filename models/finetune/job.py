@@ -6,15 +6,18 @@ import hashlib
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from photogenic._lazy import torch
 from photogenic.features.compute.pipeline import photo_bytes
 from photogenic.features.compute.preprocess import loader
 from photogenic.features.compute.training_images import cut_pictures
+from photogenic.features.encoders.base import Encoder
 from photogenic.features.encoders.device import choose
 from photogenic.features.encoders.finetuned import base_encoder, publish_encoder, trainable
+from photogenic.features.encoders.weights import resolve
 from photogenic.features.vectors.training_set import labelled
 from photogenic.models.data.array_types import Strings
 from photogenic.models.data.samples import Samples
@@ -28,9 +31,6 @@ from photogenic.models.heads.base import Fitted
 from photogenic.models.heads.model import Model
 from photogenic.models.runs import run_store
 from photogenic.warehouse import InputError, Store, WeightsError
-
-if TYPE_CHECKING:
-    from photogenic.features.encoders.base import Encoder
 
 __all__ = ["HEAD", "Tuning"]
 
@@ -131,8 +131,6 @@ class Tuning:
 
         Goes on from where an earlier call was killed.
         """
-        import torch
-
         folder, n_threads = store.layout.models / self.run_id, store.database.settings.threads
         data = self._data(store, folder / "work", n_threads)
         with torch.random.fork_rng(devices=[]):
@@ -219,8 +217,6 @@ def _published(start: Encoder) -> Path:
     Raises:
         WeightsError: they cannot be found; the remedy names both ways out.
     """
-    from photogenic.features.encoders.weights import resolve
-
     assert start.backbone.weights is not None
     try:
         return resolve(start.backbone.weights)

@@ -16,10 +16,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import nn, torch
+from photogenic.features.encoders.base import Backbone
 from photogenic.features.encoders.device import Device, wide_gradients
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.targets import Target
@@ -30,13 +33,6 @@ from photogenic.models.finetune.checkpoints import Checkpoint
 from photogenic.models.finetune.recipes import GROUPS, Recipe
 from photogenic.models.runs.tensorboard import Scalars
 from photogenic.warehouse import Progress
-
-if TYPE_CHECKING:
-    import torch
-    from numpy.typing import NDArray
-    from torch import Tensor, nn
-
-    from photogenic.features.encoders.base import Backbone
 
 __all__ = ["FinetuneData", "parts_of", "train_loop"]
 
@@ -89,8 +85,6 @@ def train_loop(
         device: where.
         progress: hears of updates.
     """
-    import torch
-
     module = _with_head(network, data, recipe, seed)
     module.to(device.name, memory_format=torch.channels_last)  # type: ignore[call-overload]
     parts = parts_of(module)
@@ -158,8 +152,6 @@ def parts_of(module: nn.Module) -> list[list[torch.nn.Parameter]]:
 
 def _with_head(network: nn.Module, data: FinetuneData, recipe: Recipe, seed: int) -> nn.Module:
     """The network under a new last layer, whose first answer is about the mean of train."""
-    import torch
-
     from photogenic.features.encoders.networks.layers import Headed
 
     whole = Headed(network, data.layer, data.dim)
@@ -173,8 +165,6 @@ def _with_head(network: nn.Module, data: FinetuneData, recipe: Recipe, seed: int
 
 def _optimiser(recipe: Recipe, parts: Sequence[Sequence[torch.nn.Parameter]]) -> torch.optim.Optimizer:
     """Each part twice: matrices and kernels, which decay, and the rest."""
-    import torch
-
     groups: list[dict[str, Any]] = []
     for part, parameters in enumerate(parts):
         for decays in (True, False):
@@ -189,8 +179,6 @@ def _optimiser(recipe: Recipe, parts: Sequence[Sequence[torch.nn.Parameter]]) ->
 
 def _look(data: FinetuneData, module: nn.Module, device: Device) -> float:
     """Dev's word on the module as it is now: the target's own loss."""
-    import torch
-
     pictures, y, weight = data.dev
     _mode(module, training=False, drawn=False)
     said = []
@@ -236,22 +224,18 @@ def _batches(
             yield now.result()
 
 
-def _sent(raw: NDArray[np.uint8], device: Device) -> Tensor:
+def _sent(raw: NDArray[np.uint8], device: Device) -> torch.Tensor:
     """float32 (n, 3, s, s), 0..255, on the device; a byte a value on the way."""
-    import torch
-
     return device.send(torch.from_numpy(np.ascontiguousarray(raw)).permute(0, 3, 1, 2)).float()
 
 
-def _normal(x: Tensor, backbone: Backbone) -> Tensor:
-    import torch
+def _normal(x: torch.Tensor, backbone: Backbone) -> torch.Tensor:
 
     mean, std = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (backbone.mean, backbone.std))
     return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def _mode(module: nn.Module, *, training: bool, drawn: bool) -> None:
-    import torch
 
     module.train(training)
     if training and not drawn:
@@ -263,8 +247,6 @@ def _mode(module: nn.Module, *, training: bool, drawn: bool) -> None:
 @contextlib.contextmanager
 def _dropping(number: int, device: Device) -> Iterator[None]:
     """Within, dropout draws from this number alone; torch's own generator stays as it was."""
-    import torch
-
     with torch.random.fork_rng(devices=[torch.device(device.name)] if device.is_gpu else []):
         torch.manual_seed(number)
         yield

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from photogenic._lazy import torch
 from photogenic.models.data.samples import Samples, Standardisation
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.heads.base import Fitted
@@ -17,9 +18,6 @@ from photogenic.models.heads.model import Link, Model
 from photogenic.models.heads.stacked_mlp import Loss, Member
 from photogenic.models.heads.train_stack import Trained, train_stack
 from photogenic.warehouse import Progress, no_progress
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["constant", "fit_layers"]
 
@@ -67,8 +65,6 @@ def _one_pass(
     samples: Mapping[str, Samples], heads: Sequence[str], *, seed: int, grid: Grid, device: str, progress: Progress
 ) -> dict[tuple[str, str], Fitted]:
     """As `fit_layers`, for targets of the same photos in the same order."""
-    import torch
-
     names, train = list(samples), [rows.part("train") for rows in samples.values()]
     dev = [rows.part("dev") for rows in samples.values()]
     n, dim = train[0].X.shape
@@ -151,10 +147,10 @@ def _chosen(
             )
 
 
-def _tensors(parts: Sequence[Samples], standardise: Standardisation, device: str) -> tuple[Tensor, Tensor, Tensor]:
+def _tensors(
+    parts: Sequence[Samples], standardise: Standardisation, device: str
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """X (n, d), y (n, targets), weight (n, targets)."""
-    import torch
-
     y, weight = (np.stack([getattr(rows, name) for rows in parts], 1) for name in ("y", "weight"))
     return (
         torch.from_numpy(standardise(parts[0].X)).to(device),
@@ -166,8 +162,6 @@ def _tensors(parts: Sequence[Samples], standardise: Standardisation, device: str
 @contextlib.contextmanager
 def _threads(n: int | None) -> Iterator[None]:
     """Let torch use `n` threads, None: as many as before. Small products lose more by sharing than they gain."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(n or before)
     try:

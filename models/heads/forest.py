@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from photogenic._lazy import sklearn
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Samples
 from photogenic.models.data.targets import Target
@@ -31,11 +32,9 @@ def fit_forest(samples: Samples, target: Target, *, seed: int = 0) -> Fitted:
         target: what `samples.y` are.
         seed: of the trees.
     """
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-
     train, dev = samples.part("train"), samples.part("dev")
     leaf = 5 if target.loss == "mse" else 1
-    maker = RandomForestRegressor if target.loss == "mse" else RandomForestClassifier
+    maker = sklearn.ensemble.RandomForestRegressor if target.loss == "mse" else sklearn.ensemble.RandomForestClassifier
     forest = maker(TREES, max_features="sqrt", min_samples_leaf=leaf, random_state=seed % 2**32, n_jobs=-1)
     forest.fit(train.X, train.y, sample_weight=train.weight / train.weight.mean())
     dim = train.X.shape[1]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from photogenic._lazy import sklearn
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Samples, Standardisation
 from photogenic.models.data.targets import Target
@@ -97,12 +98,10 @@ def folds_by_user(train: Samples, target: Target) -> list[tuple[Any, Any]]:
     Raises:
         InputError: there are none.
     """
-    from sklearn.model_selection import GroupKFold
-
     n_users = len(np.unique(train.user_ids))
     found: list[tuple[Any, Any]] = []
     if n_users > 1:
-        found = list(GroupKFold(min(FOLDS, n_users)).split(train.X, groups=train.user_ids))
+        found = list(sklearn.model_selection.GroupKFold(min(FOLDS, n_users)).split(train.X, groups=train.user_ids))
     if target.loss == "log_loss":
         found = [pair for pair in found if all(len(np.unique(train.y[rows])) == 2 for rows in pair)]
     if not found:
@@ -122,12 +121,10 @@ def _rarer(y: Array) -> int:
 
 def _fit(estimator: Any, X: Array, y: Array, weight: Array) -> tuple[Any, bool]:
     """The fitted estimator, and whether it got to the end of its descent."""
-    from sklearn.exceptions import ConvergenceWarning
-
     with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always", ConvergenceWarning)
+        warnings.simplefilter("always", sklearn.exceptions.ConvergenceWarning)
         model = estimator.fit(X, y, sample_weight=weight)
-    return model, not any(issubclass(w.category, ConvergenceWarning) for w in heard)
+    return model, not any(issubclass(w.category, sklearn.exceptions.ConvergenceWarning) for w in heard)
 
 
 def _output(model: Any, X: Array) -> Array:
@@ -137,10 +134,8 @@ def _output(model: Any, X: Array) -> Array:
 
 def fold_score(score: str, y: Array, output: Array, weight: Array) -> float:
     """Of one fold; more is better."""
-    from sklearn.metrics import average_precision_score
-
     if score == "average_precision":
-        return float(average_precision_score(y, output, sample_weight=weight))
+        return float(sklearn.metrics.average_precision_score(y, output, sample_weight=weight))
     if score == "neg_log_loss":
         return -float(np.average(np.logaddexp(0, output) - y * output, weights=weight))
     return -float(np.average((output - y) ** 2, weights=weight))
@@ -148,9 +143,7 @@ def fold_score(score: str, y: Array, output: Array, weight: Array) -> float:
 
 def platt(margins: Array, y: Array) -> tuple[float, float]:
     """(slope, shift) of the log-odds by margin; a slope that would turn the order round is refused."""
-    from sklearn.linear_model import LogisticRegression
-
     scale = float(np.std(margins)) or 1.0
-    curve = LogisticRegression(C=1e3).fit(margins[:, None] / scale, y)
+    curve = sklearn.linear_model.LogisticRegression(C=1e3).fit(margins[:, None] / scale, y)
     slope = float(curve.coef_[0, 0]) / scale
     return max(slope, 1e-3 / scale), float(curve.intercept_[0])

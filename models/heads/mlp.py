@@ -11,14 +11,11 @@ Source: Bogatyy & Tom, "Shallow concerns" (0FC, 1FC, 2FC).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import torch
-
-    from photogenic.models.data.array_types import Array
+from photogenic._lazy import torch
+from photogenic.models.data.array_types import Array
 
 __all__ = ["DEPTHS", "WIDTH", "apply_head", "initial_head"]
 
@@ -41,8 +38,6 @@ def initial_head(
     Hidden weights are He-normal, the output weights zero: before its first update a head *is* the
     best constant, so what it gains is gained over the baseline.
     """
-    import torch
-
     head, fan_in = {}, dim
     for layer in range(depth):
         head[f"hidden.{layer}.weight"] = torch.randn(width, fan_in, generator=generator) * (2 / fan_in) ** 0.5

@@ -14,12 +14,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from photogenic._lazy import pyspark, sklearn
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Samples, Standardisation
 from photogenic.models.data.targets import Target
@@ -29,9 +31,6 @@ from photogenic.models.heads.linear import fold_score, folds_by_user, platt
 from photogenic.models.heads.model import Model
 from photogenic.warehouse import InputError, Progress, no_progress
 from photogenic.warehouse.spark.session import Cluster, require_spark, run_on_spark, session
-
-if TYPE_CHECKING:
-    from pyspark import RDD, SparkContext
 
 __all__ = ["MLLIB", "PUBLISHED", "SvmGrid", "check_master", "fit_mllib"]
 
@@ -154,7 +153,7 @@ def fit_mllib(
 
 
 def _by_mllib(
-    context: SparkContext, rows: _Rows, grid: SvmGrid, progress: Progress
+    context: pyspark.SparkContext, rows: _Rows, grid: SvmGrid, progress: Progress
 ) -> tuple[list[dict[str, Any]], list[Array]]:
     """Every cell of the grid on every fold, one after the other: scores, and what was said of the photos left out."""
     scores: list[list[float]] = [[] for _ in grid.cells]
@@ -175,25 +174,23 @@ def _by_mllib(
     return curve, [np.concatenate(own) for own in said]
 
 
-def _by_scikit_learn(context: SparkContext, rows: _Rows, grid: SvmGrid, seed: int) -> list[dict[str, Any]]:
+def _by_scikit_learn(context: pyspark.SparkContext, rows: _Rows, grid: SvmGrid, seed: int) -> list[dict[str, Any]]:
     """The same objective, one fit per task: C = 1 / (n reg)."""
     held = context.broadcast((rows.X, rows.y, rows.weight, rows.folds))
 
     def fit(cell: tuple[float, int]) -> float:
-        # By itself: workers need numpy and scikit-learn, not this package.
-        import warnings
-
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.metrics import average_precision_score
-        from sklearn.svm import LinearSVC
 
         X, y, weight, folds = held.value
         inside, out = folds[cell[1]]
-        svm = LinearSVC(C=1 / (len(inside) * cell[0]), loss="hinge", max_iter=2000, random_state=seed % 2**32)
+        svm = sklearn.svm.LinearSVC(
+            C=1 / (len(inside) * cell[0]), loss="hinge", max_iter=2000, random_state=seed % 2**32
+        )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)
             svm.fit(X[inside], y[inside])
-        return float(average_precision_score(y[out], svm.decision_function(X[out]), sample_weight=weight[out]))
+        return float(
+            sklearn.metrics.average_precision_score(y[out], svm.decision_function(X[out]), sample_weight=weight[out])
+        )
 
     cells = [(regularisation, fold) for regularisation in grid.regularisations for fold in range(len(rows.folds))]
     scores = np.reshape(context.parallelize(cells, len(cells)).map(fit).collect(), (-1, len(rows.folds)))
@@ -205,7 +202,7 @@ def _by_scikit_learn(context: SparkContext, rows: _Rows, grid: SvmGrid, seed: in
 
 
 @contextlib.contextmanager
-def _points(context: SparkContext, X: Array, y: Array) -> Iterator[RDD[Any]]:
+def _points(context: pyspark.SparkContext, X: Array, y: Array) -> Iterator[pyspark.RDD[Any]]:
     """LabeledPoints that the workers keep meanwhile, in as many parts as there are cores."""
     n_parts = max(context.defaultParallelism, 1)
     held = context.broadcast((X, y))
@@ -222,7 +219,9 @@ def _points(context: SparkContext, X: Array, y: Array) -> Iterator[RDD[Any]]:
     held.destroy()
 
 
-def _descend(points: RDD[Any], dim: int, regularisation: float, step: float, iterations: int) -> tuple[Array, float]:
+def _descend(
+    points: pyspark.RDD[Any], dim: int, regularisation: float, step: float, iterations: int
+) -> tuple[Array, float]:
     """Weights and intercept: SVMWithSGD.train without its look at the first point, for which a worker is started."""
     from pyspark.mllib.common import callMLlibFunc
     from pyspark.mllib.linalg import Vectors

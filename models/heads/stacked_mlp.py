@@ -18,14 +18,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from photogenic._lazy import torch
 from photogenic.models.heads.mlp import DEPTHS, initial_head
 from photogenic.models.heads.model import Link
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 __all__ = ["Loss", "Member", "Stack"]
 
@@ -68,7 +65,6 @@ class Stack:
     """
 
     def __init__(self, members: Sequence[Member], dim: int, width: int, device: torch.device) -> None:
-        import torch
 
         self.members, self.width, self.device, self.steps = list(members), width, device, 0
         order = sorted(range(len(members)), key=lambda k: (DEPTHS[members[k].head], _group(members[k])))
@@ -97,8 +93,6 @@ class Stack:
     @classmethod
     def drawn(cls, members: Sequence[Member], dim: int, width: int, device: torch.device, *, seed: int) -> Stack:
         """Every head as mlp.py draws it from a generator of `seed`: the same start for every learning rate."""
-        import torch
-
         stack = cls(members, dim, width, device)
         for k, member in enumerate(members):
             generator = torch.Generator().manual_seed(seed)
@@ -119,14 +113,12 @@ class Stack:
                     view.copy_(here[name])
         return small
 
-    def head(self, k: int) -> dict[str, Tensor]:
+    def head(self, k: int) -> dict[str, torch.Tensor]:
         """Views of member `k`'s arrays, named as `models.heads.mlp` names them."""
         return self._arrays(k, self._values)
 
-    def losses(self, X: Tensor, y: Tensor, weight: Tensor) -> list[float]:
+    def losses(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor) -> list[float]:
         """The weighted mean loss of every member, in the order of `members`."""
-        import torch
-
         total = torch.zeros(len(self.members), dtype=torch.float64, device=X.device)
         for rows in torch.split(torch.arange(len(X), device=X.device), 1024):
             output = self._forward(X[rows])[-1]
@@ -134,7 +126,7 @@ class Stack:
         mean = (total / weight.sum(0, dtype=torch.float64)[self._column]).tolist()
         return [mean[self._place[k]] for k in range(len(self.members))]
 
-    def update(self, X: Tensor, y: Tensor, weight: Tensor, decay: float) -> None:
+    def update(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, decay: float) -> None:
         """One step of Adam for every member on one batch, at `decay` of its learning rate."""
         layers = self._forward(X)
         slope = self._slope(layers[-1], y[:, self._column]) * weight[:, self._column] / len(X)
@@ -146,10 +138,8 @@ class Stack:
         self._adam.step()
         self.steps += 1
 
-    def _forward(self, X: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _forward(self, X: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Hidden layers A1 (B, n1, H), A2 (n2, B, H), A3 (n2, B, H) and outputs F (B, K)."""
-        import torch
-
         (n0, n1, n2), h, v = self._n, self.width, self._values
         Z = torch.addmm(v["first.bias"], X, v["first.weight"].T)  # (B, rows)
         hidden = Z[:, n0:].relu_().view(len(X), n1 + n2, h)
@@ -160,10 +150,10 @@ class Stack:
         F2 = torch.bmm(A3, out[n1:, :, None])[:, :, 0].T  # (B, n2)
         return A1, A2, A3, torch.cat([Z[:, :n0], torch.cat([F1, F2], 1) + v["output.bias"]], 1)
 
-    def _backward(self, X: Tensor, A1: Tensor, A2: Tensor, A3: Tensor, dF: Tensor) -> None:
+    def _backward(
+        self, X: torch.Tensor, A1: torch.Tensor, A2: torch.Tensor, A3: torch.Tensor, dF: torch.Tensor
+    ) -> None:
         """Fill `gradients`, given those of the outputs, dF (B, K)."""
-        import torch
-
         (n0, n1, n2), h, v, g = self._n, self.width, self._values, self._gradients
         out, dF1, dF2 = v["output.weight"], dF[:, n0 : n0 + n1], dF[:, n0 + n1 :].T  # dF2 (n2, B)
         g["output.bias"].copy_(dF[:, n0:].sum(0))
@@ -180,26 +170,22 @@ class Stack:
         torch.mm(dZ.T, X, out=g["first.weight"])
         torch.sum(dZ, 0, out=g["first.bias"])
 
-    def _loss(self, output: Tensor, y: Tensor) -> Tensor:
+    def _loss(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Of every photo and member, (B, K)."""
-        import torch
-
         answer = torch.where(self._sigmoid, output.sigmoid(), output)
         entropy = torch.nn.functional.softplus(output) - y * output
         return torch.where(self._squared, (answer - y) ** 2, entropy)
 
-    def _slope(self, output: Tensor, y: Tensor) -> Tensor:
+    def _slope(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """The derivative of `_loss` by the output, (B, K): p - y of cross-entropy, 2 (p - y) dp of squared error."""
-        import torch
-
         p = output.sigmoid()
         squared = 2 * torch.where(self._sigmoid, (p - y) * p * (1 - p), output - y)
         return torch.where(self._squared, squared, p - y)
 
-    def _buffers(self) -> tuple[dict[str, Tensor], ...]:
+    def _buffers(self) -> tuple[dict[str, torch.Tensor], ...]:
         return self._values, self._means, self._squares
 
-    def _arrays(self, k: int, buffers: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _arrays(self, k: int, buffers: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Views of member `k`'s part of some buffers, named as `models.heads.mlp` names a head's arrays."""
         (n0, n1, _), h = self._n, self.width
         place, depth = self._place[k], DEPTHS[self.members[k].head]
@@ -236,10 +222,8 @@ class Stack:
 
     def _optimiser(self) -> torch.optim.Adam:
         """Adam on views of the buffers, its own running means among them, `steps` updates old."""
-        import torch
-
         groups = []
-        state: dict[Tensor, dict[str, Tensor]] = {}
+        state: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
         for rate, penalty, where in self._groups:
             views = []
             for name, cut in where:

@@ -9,14 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import torch
 from photogenic.models.heads.mlp import WIDTH
 from photogenic.models.heads.stacked_mlp import Member, Stack
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 __all__ = ["PUBLISHED", "Schedule", "Trained", "train_stack"]
 
@@ -76,7 +72,7 @@ class Trained:
     """
 
     member: Member
-    head: dict[str, Tensor]
+    head: dict[str, torch.Tensor]
     curve: list[tuple[int, float]]
     train_curve: list[tuple[int, float]]
     updates: int
@@ -84,8 +80,8 @@ class Trained:
 
 
 def train_stack(
-    train: tuple[Tensor, Tensor, Tensor],
-    dev: tuple[Tensor, Tensor, Tensor],
+    train: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    dev: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     members: Sequence[Member],
     generator: torch.Generator,
     *,
@@ -110,8 +106,6 @@ def train_stack(
     Returns:
         One `Trained` per member, in the order given.
     """
-    import torch
-
     X, y, weight = train
     weight = weight / weight.mean(0)
     n = len(X)
@@ -142,7 +136,6 @@ def train_stack(
 
 
 def _two_seeds(generator: torch.Generator) -> tuple[int, int]:
-    import torch
 
     start, order = torch.randint(2**62, (2,), generator=generator).tolist()
     return start, order
@@ -156,10 +149,8 @@ def _families(members: Sequence[Member]) -> list[list[int]]:
     return list(found.values())
 
 
-def _batches(n: int, batch: int, updates: int, seed: int) -> Iterator[Tensor]:
+def _batches(n: int, batch: int, updates: int, seed: int) -> Iterator[torch.Tensor]:
     """`updates` batches of row numbers, epoch after epoch, each epoch in a new order."""
-    import torch
-
     generator, done = torch.Generator().manual_seed(seed), 0
     while done < updates:
         for rows in torch.split(torch.randperm(n, generator=generator), batch)[: updates - done]:
@@ -172,7 +163,7 @@ def _best(kept: Sequence[Trained], family: Sequence[int]) -> int:
     return min(family, key=lambda k: kept[k].dev_loss)
 
 
-def _newer(kept: Trained, step: int, loss: float, on_train: float, head: dict[str, Tensor]) -> Trained:
+def _newer(kept: Trained, step: int, loss: float, on_train: float, head: dict[str, torch.Tensor]) -> Trained:
     curves = [*kept.curve, (step, loss)], [*kept.train_curve, (step, on_train)]
     if loss < kept.dev_loss:
         return Trained(kept.member, {name: array.clone() for name, array in head.items()}, *curves, step, loss)

@@ -20,8 +20,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import pl
 from photogenic.features.encoders import registry
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.models.data.split_config import DEFAULT_SPLIT
@@ -30,13 +31,8 @@ from photogenic.models.data.targets import target as target_named
 from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders
 from photogenic.models.runs.run_store import Run
-from photogenic.warehouse import InputError, Layout, PhotogenicError, StoreError
+from photogenic.warehouse import Database, InputError, Layout, PhotogenicError, StoreError
 from photogenic.warehouse.user_modules import VARIABLES
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from photogenic.warehouse import Database
 
 __all__ = ["FACELESS", "Ask", "Candidate", "Choice", "LeftOut", "asked_of", "choose", "looks_at_photos", "shown"]
 

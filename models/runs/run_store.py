@@ -17,21 +17,18 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from photogenic import sql
+from photogenic._lazy import pl, safetensors
+from photogenic.features.vectors.privacy import holds_vectors
 from photogenic.models.heads.kinds import ENSEMBLE, rule_of
 from photogenic.models.heads.model import Link, Model
-from photogenic.warehouse import InputError, Layout, StoreError
+from photogenic.warehouse import Database, InputError, Layout, StoreError
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.storage.layout import write_atomically
 from photogenic.warehouse.storage.manifest import dump_with_digest, load_with_digest, read_limited, to_dataclass
 from photogenic.warehouse.user_modules import VARIABLES
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from photogenic.warehouse import Database
 
 __all__ = [
     "Run",
@@ -106,9 +103,7 @@ def finished(layout: Layout, name: str) -> bool:
 
 def save(layout: Layout, run: Run, model: Model) -> Run:
     """Write the weights, then the manifest. Returns the run as it is written there."""
-    from safetensors.numpy import save as encode
-
-    folder, data = layout.models / run.run_id, encode(model.arrays)
+    folder, data = layout.models / run.run_id, safetensors.numpy.save(model.arrays)
     write_atomically(folder / "weights.safetensors", data)
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
     complete = Run(**{**asdict(run), "weights_sha256": hashlib.sha256(data).hexdigest(), "created_at": now})
@@ -149,14 +144,11 @@ def load(layout: Layout, name: str) -> tuple[Run, Model]:
         InputError: no finished run of that id is there; its head is not registered here.
         StoreError: the weights are not those that the manifest names.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as decode
-
     run = described(layout, name)
     data = _weights(layout, run)
     try:
-        model = Model(run.kind, run.link, decode(data))
-    except SafetensorError as error:
+        model = Model(run.kind, run.link, safetensors.numpy.load(data))
+    except safetensors.SafetensorError as error:
         raise _unreadable(layout.models / name, error) from error
     try:
         model.check()
@@ -301,8 +293,6 @@ def record(
 
 def _with_vectors(layout: Layout, names: Iterable[str]) -> list[str]:
     """Those whose weights hold vectors that they learned from."""
-    from photogenic.features.vectors.privacy import holds_vectors
-
     return [name for name in names if holds_vectors(layout.models / name)]
 
 

@@ -10,11 +10,13 @@ import io
 import json
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from photogenic import sql
+from photogenic._lazy import duckdb, pl
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import read_vectors
 from photogenic.models.taste.fit import Groups, Pairs
@@ -23,13 +25,6 @@ from photogenic.models.taste.taste import Photos, Taste, evaluate, fit, marginal
 from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.erasure.tombstones import discard_if_erased
 from photogenic.warehouse.storage.layout import write_atomically
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import polars as pl
-    from duckdb import DuckDBPyConnection
-
 
 __all__ = ["NORMAL_90", "Personal", "personal"]
 
@@ -101,13 +96,12 @@ def personal(store: Store, sender: str, encoder: str) -> Personal:
     return Personal(taste, believed.mode, believed.covariance, evaluation, int(rows.n.sum()))
 
 
-def _rows(con: DuckDBPyConnection, sender: str | None) -> pl.DataFrame:
+def _rows(con: duckdb.DuckDBPyConnection, sender: str | None) -> pl.DataFrame:
     frame: pl.DataFrame = con.sql(sql.read("training/taste"), params={"sender": sender}).pl()
     return frame
 
 
 def _with_vectors(rows: pl.DataFrame, ids: list[str]) -> pl.DataFrame:
-    import polars as pl
 
     places = pl.DataFrame({"photo_id": ids, "photo": np.arange(len(ids))})
     return rows.join(places, on="photo_id").sort("sender_id", "photo_id")

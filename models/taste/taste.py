@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import sklearn
 from photogenic.models.data.array_types import Array
 from photogenic.models.evaluation.metrics import bootstrap, interval, log_loss
 from photogenic.models.taste.fit import Believed, Groups, Pairs, Positions, directions, posterior, sigmoid, spread
@@ -169,10 +170,8 @@ def _judged(taste: Taste, bare: Taste, known: Pairs, asked: Pairs, *, new: bool)
 
 def _auc(asked: Pairs, p: Array) -> float | None:
     """Over all swipes asked about; None where all went one way."""
-    from sklearn.metrics import roc_auc_score
-
     likes, passes = asked.likes, asked.n - asked.likes
     if not likes.any() or not passes.any():
         return None
     labels = np.repeat([1, 0], len(p))
-    return float(roc_auc_score(labels, np.tile(p, 2), sample_weight=np.concatenate([likes, passes])))
+    return float(sklearn.metrics.roc_auc_score(labels, np.tile(p, 2), sample_weight=np.concatenate([likes, passes])))

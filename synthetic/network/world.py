@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from photogenic._lazy import Image
+
 __all__ = ["Account", "FakeWorld", "Post", "tiny_picture"]
 
 _EPOCH = dt.datetime(2024, 1, 1)
@@ -96,8 +98,6 @@ class FakeWorld:
 
 def tiny_picture(key: str) -> bytes:
     """Return a JPEG of 16 x 16 pixels whose colors depend on `key`."""
-    from PIL import Image
-
     rng = random.Random(key)
     image = Image.new("RGB", (16, 16), (rng.randrange(256), rng.randrange(256), rng.randrange(256)))
     for _ in range(8):

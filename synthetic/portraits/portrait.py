@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from photogenic._lazy import Image
 from photogenic.synthetic.portraits.face import paint_features
 from photogenic.synthetic.portraits.hair import paint_back_hair, paint_beard, paint_front_hair
 from photogenic.synthetic.portraits.paint import Canvas, Colour, Pose, along, ellipse, mix, shade, smooth
 from photogenic.synthetic.portraits.person import Person, paint_body, paint_head, seat
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = ["Person", "Traits", "draw_portrait", "encode_jpeg"]
 
@@ -63,7 +60,7 @@ class Traits:
     clutter: float = 0.2
 
 
-def draw_portrait(traits: Traits, seed: int = 0, size: int = 384) -> Image:
+def draw_portrait(traits: Traits, seed: int = 0, size: int = 384) -> Image.Image:
     """Draw an RGB image of size x size pixels. The seed sets what no trait describes: lights, hills, noise."""
     rng = np.random.default_rng(seed)
     top, bottom = _background(traits)
@@ -78,7 +75,7 @@ def draw_portrait(traits: Traits, seed: int = 0, size: int = 384) -> Image:
     return canvas.finished(_light(traits), grain=2.5, seed=seed)
 
 
-def encode_jpeg(image: Image, quality: int = 88) -> bytes:
+def encode_jpeg(image: Image.Image, quality: int = 88) -> bytes:
     """Return the bytes of a JPEG file."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)

@@ -10,19 +10,17 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic._lazy import pa, pq
 from photogenic.ingest.tabular.schemas import Kind, Reason
+from photogenic.synthetic.swipes.events import Events
 from photogenic.synthetic.swipes.people import People, Photos
 from photogenic.synthetic.swipes.planted_rule import chances, scores
 from photogenic.synthetic.swipes.swipes import Slice
 from photogenic.synthetic.swipes.truth import Planted
-
-if TYPE_CHECKING:
-    from photogenic.synthetic.swipes.events import Events
 
 __all__ = ["Names", "SwipeLog", "write_late_swipes", "write_main_photos", "write_photos", "write_users"]
 
@@ -108,8 +106,6 @@ class SwipeLog:
     """Writer of swipes.parquet, with one row group per slice, in order of time."""
 
     def __init__(self, path: Path, names: Names) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
 
         self.path, self._n = path, 0
         self._names = pa.array(names.users)
@@ -127,7 +123,6 @@ class SwipeLog:
         self._file.close()
 
     def write(self, slice_: Slice) -> None:
-        import pyarrow as pa
 
         columns = [
             pa.DictionaryArray.from_arrays(pa.array(slice_.sender), self._names),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from photogenic._lazy import pa, pq
 from photogenic.synthetic.swipes.events import REASONS, Events
 from photogenic.synthetic.swipes.people import People, Photos
 from photogenic.synthetic.swipes.planted_rule import scores
@@ -110,11 +111,11 @@ class Tally:
     def breakdown(self) -> list[Pair]:
         """Return table 1 for both windows, without empty groups."""
         pairs = []
-        for cell, (n, likes, p, pq) in enumerate(self._pairs.T.tolist()):
+        for cell, (n, likes, p, variance) in enumerate(self._pairs.T.tolist()):
             if n:
                 window, sender, recipient = cell // 16, cell // 4 % 4, cell % 4
                 names = WINDOWS[window], GENDERS[sender], GENDERS[recipient]
-                pairs.append(Pair(*names, int(n), int(likes), chance=p / n, error=pq**0.5 / n))
+                pairs.append(Pair(*names, int(n), int(likes), chance=p / n, error=variance**0.5 / n))
         return pairs
 
 
@@ -126,9 +127,6 @@ def write_truth_photos(path: Path, names: list[str], photos: Photos, world: Swip
     of such an owner, or of any owner if no person is in the image; and for both windows n_swipes, n_likes and
     `chance_*`, the mean probability over its viewers.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     score = scores(photos.traits, photos.n_people)
     looks = world.people.looks[photos.owner]
     by_looks = [world.chance_of(score, owner) for owner in (0, 1)]

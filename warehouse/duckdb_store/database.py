@@ -12,8 +12,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import create_views
 from photogenic.warehouse.duckdb_store.error_mapping import classify_error, map_engine_errors
 from photogenic.warehouse.duckdb_store.history import History
@@ -24,9 +24,6 @@ from photogenic.warehouse.duckdb_store.settings import Settings
 from photogenic.warehouse.errors import StoreError
 from photogenic.warehouse.storage.layout import Layout, sync_directory
 from photogenic.warehouse.storage.lock import Holder, locked, open_when_free
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["LABELLING", "Database"]
 
@@ -97,7 +94,7 @@ class Database:
             )
 
     @contextlib.contextmanager
-    def write(self, command: str) -> Iterator[DuckDBPyConnection]:
+    def write(self, command: str) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a writing connection to the warehouse, with the base tables in place, and publish it at the end.
 
         The caller begins and commits transactions. An exception rolls back the open one and publishes nothing.
@@ -106,8 +103,6 @@ class Database:
             LockedError: another process writes.
             StoreError: the warehouse is damaged or comes from a newer version.
         """
-        import duckdb
-
         with self.lock(command):
             self.layout.root.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(self.layout.spill, ignore_errors=True)
@@ -136,7 +131,7 @@ class Database:
             self.publish()
 
     @contextlib.contextmanager
-    def read(self, *, memory_limit: str | None = None, labelling: bool = False) -> Iterator[DuckDBPyConnection]:
+    def read(self, *, memory_limit: str | None = None, labelling: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a reading connection to the newest snapshot: no writes, no files, no network, locked settings.
 
         SQL of users runs in `warehouse.duckdb_store.query` only, or after `sql_guard.guard.parse_read_only`.
@@ -155,10 +150,8 @@ class Database:
         finally:
             con.close()
 
-    def open_snapshot(self, *, memory_limit: str | None = None, labelling: bool = False) -> DuckDBPyConnection:
+    def open_snapshot(self, *, memory_limit: str | None = None, labelling: bool = False) -> duckdb.DuckDBPyConnection:
         """Open a connection like that of `read`, which the caller closes. An older store is migrated first."""
-        import duckdb
-
         if not self.layout.snapshot.exists():
             raise StoreError(
                 f"There is no store at {self.layout.root.absolute()}.",
@@ -220,8 +213,6 @@ class Database:
 
     def compact(self) -> None:
         """Rewrite the warehouse file, so that no free block keeps deleted data. The caller holds the lock."""
-        import duckdb
-
         temporary = self.layout.root / ".warehouse.compact.tmp"
         for stale in self.layout.root.glob(f"{temporary.name}*"):
             stale.unlink()
@@ -256,7 +247,7 @@ class Database:
         log = self.layout.warehouse.with_name(f"{self.layout.warehouse.name}.wal")
         return [*fingerprint(self.layout.warehouse), log.stat().st_size if log.exists() else 0]
 
-    def _prepare(self, con: DuckDBPyConnection) -> None:
+    def _prepare(self, con: duckdb.DuckDBPyConnection) -> None:
         """Create the base tables of a new store, migrate an older one, refuse a newer one."""
         found = version_of(con)
         if found is None:

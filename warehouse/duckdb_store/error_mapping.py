@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from photogenic._lazy import duckdb
 from photogenic.warehouse.errors import InputError, PhotogenicError, ResourceError, StoreError
 
 if TYPE_CHECKING:
@@ -74,8 +75,6 @@ def map_engine_errors(layout: Layout) -> Iterator[None]:
 
 def classify_error(error: BaseException, layout: Layout) -> StoreError | ResourceError | None:
     """Return the error to raise for an exception, or for its cause, that the machine caused; None: it did not."""
-    import duckdb
-
     seen: BaseException | None = error
     ours = isinstance(error, PhotogenicError)
     while seen is not None and not isinstance(seen, StoreError):
@@ -100,8 +99,6 @@ def classify_error(error: BaseException, layout: Layout) -> StoreError | Resourc
 
 def is_shortage(error: BaseException) -> bool:
     """Whether an error of a library tells of too little memory, address space or threads, not of what it reads."""
-    import duckdb
-
     if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
         return True
     kinds = (duckdb.Error, OSError, RuntimeError, ImportError)

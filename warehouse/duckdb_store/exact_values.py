@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from photogenic._lazy import pa, pc
 
 __all__ = ["Rows", "for_arrow", "project", "sample_rows", "unsupported_columns"]
 
@@ -113,8 +112,6 @@ def unsupported_columns(table: pa.Table) -> list[int]:
 
 
 def _is_shown(values: pa.Array) -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     kind = values.type
     if pa.types.is_nested(kind):

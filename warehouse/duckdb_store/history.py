@@ -13,12 +13,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import duckdb
 from photogenic.warehouse.progress import Progress
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["History", "RecordingProgress"]
 
@@ -47,7 +44,7 @@ class History:
     def __post_init__(self) -> None:
         self.command_id = f"{self.started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
-    def record(self, con: DuckDBPyConnection) -> None:
+    def record(self, con: duckdb.DuckDBPyConnection) -> None:
         """Write the current row in place of the one written before."""
         from importlib.metadata import version
 

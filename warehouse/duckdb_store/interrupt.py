@@ -7,10 +7,8 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from photogenic._lazy import duckdb
 
 __all__ = ["ENDS", "interruptible"]
 
@@ -19,13 +17,11 @@ ENDS: set[int] = {signal.SIGINT}
 
 
 @contextlib.contextmanager
-def interruptible(con: DuckDBPyConnection) -> Iterator[None]:
+def interruptible(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Context manager in which Ctrl-C ends the running statement of `con` with KeyboardInterrupt.
 
     Only the main thread receives signals; in any other thread this does nothing.
     """
-    import duckdb
-
     try:
         with _watching(con):
             yield
@@ -38,7 +34,7 @@ def interruptible(con: DuckDBPyConnection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _watching(con: DuckDBPyConnection) -> Iterator[None]:
+def _watching(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -7,13 +7,10 @@ All missing steps run in one transaction: a process killed at any moment leaves 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from photogenic import sql
+from photogenic._lazy import duckdb
 from photogenic.warehouse.errors import StoreError
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["SCHEMA_VERSION", "create", "migrate", "refuse_newer", "version_of"]
 
@@ -21,7 +18,7 @@ SCHEMA_VERSION = sql.migrations()[-1]
 """Version of the base tables in sql/schema.sql. A store with a higher one is refused, one with a lower one migrated."""
 
 
-def version_of(con: DuckDBPyConnection) -> int | None:
+def version_of(con: duckdb.DuckDBPyConnection) -> int | None:
     """Return the version of the warehouse of a connection; None: it has no tables yet."""
     known = con.execute(
         "select 1 from duckdb_tables() where database_name = current_database()"
@@ -33,7 +30,7 @@ def version_of(con: DuckDBPyConnection) -> int | None:
     return int(row[0]) if row and row[0] is not None else 0
 
 
-def create(con: DuckDBPyConnection) -> None:
+def create(con: duckdb.DuckDBPyConnection) -> None:
     """Create the base tables of a new store."""
     con.begin()
     con.execute(sql.schema())
@@ -41,7 +38,7 @@ def create(con: DuckDBPyConnection) -> None:
     con.commit()
 
 
-def migrate(con: DuckDBPyConnection, found: int) -> None:
+def migrate(con: duckdb.DuckDBPyConnection, found: int) -> None:
     """Migrate base tables of version `found` to the current version, in one transaction.
 
     Raises:

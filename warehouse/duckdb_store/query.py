@@ -6,15 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from photogenic._lazy import duckdb, pa, pl
 from photogenic.warehouse.duckdb_store.error_mapping import corruption_error
 from photogenic.warehouse.duckdb_store.query_errors import no_rows, query_error
 from photogenic.warehouse.errors import PhotogenicError, StoreError
 
 if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation, Statement
-
     from photogenic.warehouse.duckdb_store.database import Database
 
 __all__ = ["Cursor", "no_labels_error", "require_labels", "sql", "stream"]
@@ -23,7 +20,7 @@ __all__ = ["Cursor", "no_labels_error", "require_labels", "sql", "stream"]
 _ROWS = 64
 
 
-def require_labels(con: DuckDBPyConnection) -> None:
+def require_labels(con: duckdb.DuckDBPyConnection) -> None:
     """Refuse a snapshot that was not built yet.
 
     Raises:
@@ -53,8 +50,6 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
         QueryError: DuckDB refused the query.
         StoreError: there is no store.
     """
-    import duckdb
-
     from photogenic.warehouse.sql_guard.guard import parse_read_only
 
     with db.read() as con:
@@ -70,12 +65,13 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
             raise corruption_error(error, db.layout) or query_error(query, error) from error
 
 
-def _frame(con: DuckDBPyConnection, query: str, answer: DuckDBPyRelation, limit: int | None) -> pl.DataFrame:
-    import polars as pl
+def _frame(
+    con: duckdb.DuckDBPyConnection, query: str, answer: duckdb.DuckDBPyRelation, limit: int | None
+) -> pl.DataFrame:
 
     from photogenic.warehouse.duckdb_store.exact_values import for_arrow, project, unsupported_columns
 
-    def table(answer: DuckDBPyRelation) -> pa.Table:
+    def table(answer: duckdb.DuckDBPyRelation) -> pa.Table:
         return (answer if limit is None else answer.limit(limit)).to_arrow_table()
 
     columns, texts = answer.columns, for_arrow(answer.columns, answer.types)
@@ -103,8 +99,6 @@ def stream(db: Database, query: str, *, limit: int | None = None, sample: int | 
         QueryError: DuckDB refused the query, or failed while it produced the rows.
         StoreError: there is no store.
     """
-    import duckdb
-
     from photogenic.warehouse.duckdb_store.exact_values import sample_rows
     from photogenic.warehouse.sql_guard.guard import parse_read_only
 
@@ -127,7 +121,7 @@ def stream(db: Database, query: str, *, limit: int | None = None, sample: int | 
             raise explained(error) from error
 
 
-def _limit_pivot(con: DuckDBPyConnection, statement: Statement, limit: int | None) -> Statement:
+def _limit_pivot(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement, limit: int | None) -> duckdb.Statement:
     """Limit the rows of a PIVOT that looks up its values: DuckDB computes it as a whole, beyond the memory limit."""
     if limit is None or statement.type.name != "MULTI":
         return statement
@@ -140,9 +134,9 @@ class Cursor:
 
     def __init__(
         self,
-        con: DuckDBPyConnection,
-        statement: Statement,
-        answer: DuckDBPyRelation,
+        con: duckdb.DuckDBPyConnection,
+        statement: duckdb.Statement,
+        answer: duckdb.DuckDBPyRelation,
         explained: Callable[[Exception], PhotogenicError],
     ) -> None:
         self._con, self._statement, self._answer, self._explained = con, statement, answer, explained
@@ -154,7 +148,7 @@ class Cursor:
         from photogenic.warehouse.duckdb_store.exact_values import Rows, project
 
         how = Rows.of(self._answer.types)
-        statement: Statement | str = self._statement
+        statement: duckdb.Statement | str = self._statement
         if how is not None:
             statement = project(self._statement.query, len(self.columns), how.expressions)
         # The rows() of the relation itself would hold all rows in memory, beyond the memory limit.
@@ -172,8 +166,6 @@ class Cursor:
             QueryError: from the reader, if the query fails while it produces the rows.
             StoreError: from the reader, if the snapshot is damaged.
         """
-        import pyarrow as pa
-
         from photogenic.warehouse.duckdb_store.exact_values import for_arrow, project
 
         texts = for_arrow(self.columns, self._answer.types)

@@ -12,14 +12,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 from photogenic import sql
+from photogenic._lazy import duckdb
 from photogenic.warehouse.erasure.id_words import CHUNK, IdWords, escape_re2, re2_patterns
 from photogenic.warehouse.labels.options import LabelOptions
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = [
     "LEAST_BYTES",
@@ -110,13 +108,13 @@ class ErasedRecords:
     kept_photos: tuple[str, ...]
 
 
-def known_users(con: DuckDBPyConnection, user_ids: Sequence[str]) -> set[str]:
+def known_users(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> set[str]:
     """Return those ids that occur as users in the warehouse."""
     rows = con.execute(sql.read("erase/known"), {"ids": list(user_ids)}).fetchall()
     return {user_id for (user_id,) in rows}
 
 
-def select_erased(con: DuckDBPyConnection, user_ids: Sequence[str]) -> ErasedRecords:
+def select_erased(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> ErasedRecords:
     """Create the temporary tables `gone_users`, `gone_photos`, `gone_bytes`, `gone_targets`; return their rows."""
     con.execute("create or replace temp table gone_users as select unnest($1::varchar[]) as user_id", [list(user_ids)])
     for table in ("gone_photos", "gone_bytes", "gone_targets"):
@@ -131,7 +129,9 @@ def select_erased(con: DuckDBPyConnection, user_ids: Sequence[str]) -> ErasedRec
     )
 
 
-def delete_rows(con: DuckDBPyConnection, gone: ErasedRecords, runs_removed: Sequence[str] = ()) -> dict[str, int]:
+def delete_rows(
+    con: duckdb.DuckDBPyConnection, gone: ErasedRecords, runs_removed: Sequence[str] = ()
+) -> dict[str, int]:
     """Delete rows and redact text in the open transaction, after `select_erased`.
 
     Returns: number of rows by table, and of texts by `TABLE.COLUMN`.
@@ -159,7 +159,7 @@ def delete_rows(con: DuckDBPyConnection, gone: ErasedRecords, runs_removed: Sequ
     return {what: n for what, n in counts.items() if n}
 
 
-def find_remains(con: DuckDBPyConnection, gone: ErasedRecords) -> list[str]:
+def find_remains(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> list[str]:
     """Return the columns that still hold or mention an erased id or digest, with the number of rows."""
     name_again = {"gone_users": gone.users, "gone_photos": gone.photos, "gone_bytes": gone.sha256s}
     ids = sorted({*gone.users, *gone.photos, *gone.targets})
@@ -180,7 +180,7 @@ def find_remains(con: DuckDBPyConnection, gone: ErasedRecords) -> list[str]:
     return found
 
 
-def id_words(con: DuckDBPyConnection, gone: ErasedRecords) -> IdWords:
+def id_words(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> IdWords:
     """Return a matcher for the erased ids that skips longer ids of other people."""
     ids = sorted({*gone.users, *gone.photos})
     longer: set[str] = set()
@@ -190,7 +190,7 @@ def id_words(con: DuckDBPyConnection, gone: ErasedRecords) -> IdWords:
     return IdWords(ids, longer - {*ids})
 
 
-def unchanged_mentions(con: DuckDBPyConnection, gone: ErasedRecords) -> dict[str, int]:
+def unchanged_mentions(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> dict[str, int]:
     """Count the mentions that stay because photos of other people need them: `TABLE.COLUMN` -> number of rows."""
     words = id_words(con, gone)
     found: dict[str, int] = {}
@@ -201,7 +201,7 @@ def unchanged_mentions(con: DuckDBPyConnection, gone: ErasedRecords) -> dict[str
     return found
 
 
-def _mentions(con: DuckDBPyConnection, words: IdWords) -> Iterator[tuple[str, str, dict[str, str | None]]]:
+def _mentions(con: duckdb.DuckDBPyConnection, words: IdWords) -> Iterator[tuple[str, str, dict[str, str | None]]]:
     """Yield base table, column, and for each text that mentions an erased id its replacement."""
     for table, columns in _TEXTS.items():
         for column in columns:
@@ -217,7 +217,7 @@ def _mentions(con: DuckDBPyConnection, words: IdWords) -> Iterator[tuple[str, st
         yield "photos", "hashtags", kept
 
 
-def _matching(con: DuckDBPyConnection, table: str, column: str, words: IdWords) -> list[tuple[str, int]]:
+def _matching(con: duckdb.DuckDBPyConnection, table: str, column: str, words: IdWords) -> list[tuple[str, int]]:
     """Return the distinct texts or list elements of a column that may mention an erased id, and how many rows."""
     value = f"unnest({column})" if column == "hashtags" else column
     found: dict[str, int] = {}
@@ -227,7 +227,7 @@ def _matching(con: DuckDBPyConnection, table: str, column: str, words: IdWords) 
     return sorted(found.items())
 
 
-def _replace(con: DuckDBPyConnection, table: str, column: str, kept: dict[str, str | None]) -> int:
+def _replace(con: duckdb.DuckDBPyConnection, table: str, column: str, kept: dict[str, str | None]) -> int:
     """Replace texts of a column, or remove elements of its lists. Returns the number of rows."""
     if column == "hashtags":
         gone = "list_filter(hashtags, lambda tag: not list_contains($1, tag))"
@@ -243,7 +243,7 @@ def _replace(con: DuckDBPyConnection, table: str, column: str, kept: dict[str, s
     return n
 
 
-def find_mentions(con: DuckDBPyConnection, ids: Sequence[str]) -> set[str]:
+def find_mentions(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> set[str]:
     """Return those ids that occur within a value of other people: a longer id, a path, a hashtag."""
     found: set[str] = set()
     long = [id_ for id_ in ids if len(id_.encode()) >= LEAST_BYTES]
@@ -258,7 +258,7 @@ def find_mentions(con: DuckDBPyConnection, ids: Sequence[str]) -> set[str]:
     return found
 
 
-def _texts(con: DuckDBPyConnection) -> Iterator[tuple[str, str, bool]]:
+def _texts(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, bool]]:
     """Yield every text column of every table: quoted table, column, whether it is a list."""
     rows = con.execute(
         "select schema_name, table_name, column_name, data_type from duckdb_columns()"
@@ -270,10 +270,10 @@ def _texts(con: DuckDBPyConnection) -> Iterator[tuple[str, str, bool]]:
         yield f'"{schema}"."{table}"', column, kind.endswith("[]")
 
 
-def _changed(con: DuckDBPyConnection, statement: str, values: list[object] | None = None) -> int:
+def _changed(con: duckdb.DuckDBPyConnection, statement: str, values: list[object] | None = None) -> int:
     return _count(con, statement, values)
 
 
-def _count(con: DuckDBPyConnection, query: str, values: list[object] | None = None) -> int:
+def _count(con: duckdb.DuckDBPyConnection, query: str, values: list[object] | None = None) -> int:
     row = con.execute(query, values).fetchone()
     return int(row[0]) if row else 0

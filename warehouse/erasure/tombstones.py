@@ -18,13 +18,11 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from photogenic._lazy import duckdb, pa
 from photogenic.warehouse.errors import StoreError
 from photogenic.warehouse.storage.layout import Layout, write_atomically
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["Kind", "Tombstones", "count_erasures", "discard_if_erased"]
 
@@ -95,10 +93,8 @@ class Tombstones:
                 _write(other / "tombstones", hashes, salt)
                 self._others = [one for one in self._others if one[0] != salt] + [(salt, hashes)]
 
-    def prepare(self, con: DuckDBPyConnection) -> None:
+    def prepare(self, con: duckdb.DuckDBPyConnection) -> None:
         """Create the macro `was_erased(kind, id)` on a connection; without erased people it is the constant false."""
-        import pyarrow as pa
-
         if not len(self):
             con.execute("create or replace temp macro was_erased(kind, id) as false")
             return

@@ -8,13 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from photogenic import sql
+from photogenic._lazy import duckdb
 from photogenic.warehouse.errors import AuditError
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["Audit", "audit", "audit_named"]
 
@@ -46,7 +44,7 @@ def audit_named(name: str) -> Audit:
     return Audit(name, header["promise"], tuple(header["reads"].split(", ")), text)
 
 
-def audit(con: DuckDBPyConnection, changed: Collection[str], ask: Asking | None = None) -> None:
+def audit(con: duckdb.DuckDBPyConnection, changed: Collection[str], ask: Asking | None = None) -> None:
     """Run the audits that read a changed relation, in build order, so that a fault is reported where it begins.
 
     Args:

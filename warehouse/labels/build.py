@@ -16,19 +16,17 @@ import json
 import time
 import uuid
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import duckdb
 from photogenic.warehouse.context import Store
 from photogenic.warehouse.duckdb_store.database import LABELLING
+from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.labels.compute import EVERYTHING, Computation, RelationBuilt
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.progress import Progress
+from photogenic.warehouse.spark.engine import SparkEngine
 from photogenic.warehouse.spark.session import Cluster
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
 
 __all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "as_clock", "build_labels", "last_cluster"]
 
@@ -94,9 +92,6 @@ def build_labels(
     """
     clock, engine = as_clock(as_of), None
     if cluster is not None:
-        from photogenic.warehouse.erasure.tombstones import Tombstones
-        from photogenic.warehouse.spark.engine import SparkEngine
-
         engine = SparkEngine(cluster, Tombstones(store.layout), store.progress.note)
     with store.database.write("features build --only labels") as con:
         for setting in LABELLING:
@@ -127,7 +122,7 @@ def as_clock(as_of: dt.datetime | None) -> dt.datetime:
     return naive
 
 
-def last_cluster(con: DuckDBPyConnection) -> Cluster | None:
+def last_cluster(con: duckdb.DuckDBPyConnection) -> Cluster | None:
     """Return the Spark cluster that computed the current labels; None: DuckDB did, or there are none."""
     for (recorded,) in con.execute("select options from facts.builds order by rowid desc").fetchall():
         options = json.loads(recorded)
@@ -154,7 +149,7 @@ def _build(computation: Computation, cluster: Cluster | None, progress: Progress
     return report
 
 
-def _notes(con: DuckDBPyConnection) -> list[str]:
+def _notes(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Explain why there are no labels, if there are none."""
     notes = []
     reasons = con.execute("select reason, n_swipes, in_every from swipe_audit order by n_swipes desc").fetchall()
@@ -170,7 +165,9 @@ def _notes(con: DuckDBPyConnection) -> list[str]:
     return notes
 
 
-def _record(con: DuckDBPyConnection, report: BuildReport, cluster: Cluster | None, started_at: dt.datetime) -> None:
+def _record(
+    con: duckdb.DuckDBPyConnection, report: BuildReport, cluster: Cluster | None, started_at: dt.datetime
+) -> None:
     stages = {built.name: [built.action, built.n_rows, round(built.seconds, 3)] for built in report.relations}
     con.execute(
         "insert into facts.builds values ($1, $2, $3, $4, $5, $6)",

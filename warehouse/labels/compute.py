@@ -15,9 +15,10 @@ import functools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from photogenic import sql
+from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import Relation, relation
 from photogenic.warehouse.labels.audits import audit
 from photogenic.warehouse.labels.fingerprints import (
@@ -32,9 +33,6 @@ from photogenic.warehouse.labels.fingerprints import (
 from photogenic.warehouse.labels.incremental import ADDITIVE, WATCHED, incremental_query, save_former_rows
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.progress import Progress
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["EVERYTHING", "Computation", "Engine", "RelationBuilt"]
 
@@ -64,19 +62,19 @@ class RelationBuilt:
 class Engine(Protocol):
     """An engine that computes relations in place of DuckDB, from facts outside the store."""
 
-    def begin(self, con: DuckDBPyConnection) -> None:
+    def begin(self, con: duckdb.DuckDBPyConnection) -> None:
         """Read the facts, before any other method is called."""
 
-    def mark(self, con: DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
+    def mark(self, con: duckdb.DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
         """Return the mark of a base table, like `mark_of`."""
 
     def reuse(self, former: State) -> None:
         """Reuse the former rows of an unchanged relation."""
 
-    def compute(self, con: DuckDBPyConnection, what: Relation, parameters: dict[str, Any], digest: str) -> None:
+    def compute(self, con: duckdb.DuckDBPyConnection, what: Relation, parameters: dict[str, Any], digest: str) -> None:
         """Compute a relation and create its table in DuckDB."""
 
-    def query(self, con: DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def query(self, con: duckdb.DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run an audit that reads facts, and return column names and rows."""
 
     def finish(self) -> None:
@@ -95,7 +93,7 @@ class Computation:
         engine: engine that computes in place of DuckDB; None: DuckDB.
     """
 
-    con: DuckDBPyConnection
+    con: duckdb.DuckDBPyConnection
     as_of: dt.datetime
     options: LabelOptions
     rehearsal: bool = False
@@ -194,7 +192,7 @@ class Computation:
 
 
 @contextlib.contextmanager
-def _many_swipes(con: DuckDBPyConnection) -> Iterator[None]:
+def _many_swipes(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Group by arrays of 2^24 entries: for all swipes that is faster than hashing, for few swipes slower.
 
     If the computation fails, the connection is unusable too, and there is no setting to reset.

@@ -12,12 +12,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-    from photogenic.warehouse.catalog import Relation
+from photogenic._lazy import duckdb
+from photogenic.warehouse.catalog import Relation
 
 __all__ = ["Mark", "State", "checksum", "digest_of", "mark_of", "read_states", "write_states"]
 
@@ -50,14 +48,14 @@ class Mark:
         return cls(int(n), dt.datetime.fromisoformat(until), dt.datetime.fromisoformat(as_of))
 
 
-def mark_of(con: DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
+def mark_of(con: duckdb.DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
     """Return the mark of the rows of a base table that had arrived before `as_of`."""
     row = con.execute(f"select count(*), max(ingested_at) from {table} where ingested_at < $1", [as_of]).fetchone()
     assert row is not None
     return Mark(row[0], row[1] or dt.datetime(1970, 1, 1), as_of)
 
 
-def checksum(con: DuckDBPyConnection, name: str) -> tuple[int, str]:
+def checksum(con: duckdb.DuckDBPyConnection, name: str) -> tuple[int, str]:
     """Return the number of rows of a table, and a checksum of their content that does not depend on their order."""
     columns = [column[0] for column in con.execute(f"select * from {name} limit 0").description]
     row = con.execute(f"select count(*), coalesce(sum(hash({', '.join(columns)})), 0) from {name}").fetchone()
@@ -71,13 +69,13 @@ def digest_of(relation: Relation, parameters: dict[str, Any], inputs: dict[str, 
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def read_states(con: DuckDBPyConnection) -> dict[str, State]:
+def read_states(con: duckdb.DuckDBPyConnection) -> dict[str, State]:
     """Read the states of all computed relations, by name."""
     rows = con.execute("select relation, digest, n_rows, checksum, inputs from facts.relation_state").fetchall()
     return {row[0]: State(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows}
 
 
-def write_states(con: DuckDBPyConnection, states: Sequence[State]) -> None:
+def write_states(con: duckdb.DuckDBPyConnection, states: Sequence[State]) -> None:
     """Record the states of relations that were just computed."""
     columns = [
         [state.relation for state in states],

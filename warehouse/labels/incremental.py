@@ -15,16 +15,10 @@ was set back, the SQL changed), or if it would be slower, all swipes are counted
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from photogenic import sql
-from photogenic.warehouse.labels.fingerprints import Mark, digest_of
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-    from photogenic.warehouse.catalog import Relation
-    from photogenic.warehouse.labels.fingerprints import State
+from photogenic._lazy import duckdb
+from photogenic.warehouse.catalog import Relation
+from photogenic.warehouse.labels.fingerprints import Mark, State, digest_of
 
 __all__ = ["ADDITIVE", "WATCHED", "incremental_query", "save_former_rows"]
 
@@ -38,12 +32,14 @@ _WORTH = 0.3
 """Count all swipes if more than this share of the former swipes would have to be read again."""
 
 
-def save_former_rows(con: DuckDBPyConnection, name: str) -> None:
+def save_former_rows(con: duckdb.DuckDBPyConnection, name: str) -> None:
     """Save the rows of a watched relation before it is replaced."""
     con.execute(f"create or replace temp table former_{name} as select * from {name}")
 
 
-def incremental_query(con: DuckDBPyConnection, what: Relation, states: dict[str, State], now: Mark) -> str | None:
+def incremental_query(
+    con: duckdb.DuckDBPyConnection, what: Relation, states: dict[str, State], now: Mark
+) -> str | None:
     """Return the query that computes the relation from its former rows; None: all swipes must be counted.
 
     Args:
@@ -69,7 +65,7 @@ def incremental_query(con: DuckDBPyConnection, what: Relation, states: dict[str,
     return sql.read(f"incremental/{what.name}")
 
 
-def _find_moved(con: DuckDBPyConnection) -> int:
+def _find_moved(con: duckdb.DuckDBPyConnection) -> int:
     """Create `moved_recipients` and return the number of counted swipes that must be read again."""
     for name in WATCHED:
         if not _is_temporary(con, f"former_{name}"):
@@ -79,14 +75,14 @@ def _find_moved(con: DuckDBPyConnection) -> int:
     return _count(con, received)
 
 
-def _count_again(con: DuckDBPyConnection, what: Relation, swipes: str) -> None:
+def _count_again(con: duckdb.DuckDBPyConnection, what: Relation, swipes: str) -> None:
     """Create `recounted`: the relation computed from the given swipes only."""
     con.execute(f"create temp view swipes as select * from {swipes}")
     con.execute(f"create or replace temp table recounted as {what.text}")
     con.execute("drop view temp.swipes")
 
 
-def _is_exact(con: DuckDBPyConnection, what: Relation, states: dict[str, State], now: Mark) -> bool:
+def _is_exact(con: duckdb.DuckDBPyConnection, what: Relation, states: dict[str, State], now: Mark) -> bool:
     """Whether all swipes of the former counts, and the rows that they refer to, still exist."""
     if not all(name in states for name in (*ADDITIVE, *WATCHED)):
         return False
@@ -104,12 +100,12 @@ def _is_exact(con: DuckDBPyConnection, what: Relation, states: dict[str, State],
     return _count(con, n_held, [then.until, then.as_of]) == then.n
 
 
-def _count(con: DuckDBPyConnection, query: str, values: list[object] | None = None) -> int:
+def _count(con: duckdb.DuckDBPyConnection, query: str, values: list[object] | None = None) -> int:
     row = con.execute(query, values).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def _is_temporary(con: DuckDBPyConnection, name: str) -> bool:
+def _is_temporary(con: duckdb.DuckDBPyConnection, name: str) -> bool:
     query = "select count(*) from duckdb_tables() where temporary and table_name = $1"
     return _count(con, query, [name]) > 0

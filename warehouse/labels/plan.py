@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from photogenic import sql
+from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.context import Store
 from photogenic.warehouse.labels.build import as_clock
 from photogenic.warehouse.labels.compute import EVERYTHING, Computation, RelationBuilt
 from photogenic.warehouse.labels.fingerprints import Mark, read_states
 from photogenic.warehouse.labels.options import LabelOptions
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
 
 __all__ = ["LabelPlan", "plan_labels"]
 
@@ -104,7 +100,7 @@ def plan_labels(
         )
 
 
-def _remember(con: DuckDBPyConnection, name: str, *, is_built: bool) -> None:
+def _remember(con: duckdb.DuckDBPyConnection, name: str, *, is_built: bool) -> None:
     """Create `past_NAME` with the rows of the snapshot, before a temporary table takes the name."""
     if is_built:
         con.execute(f"create temp view past_{name} as select * from store.main.{name}")
@@ -113,15 +109,15 @@ def _remember(con: DuckDBPyConnection, name: str, *, is_built: bool) -> None:
         con.execute(f"create temp table past_{name} ({columns})")
 
 
-def _moved(con: DuckDBPyConnection, then: Mark) -> int:
+def _moved(con: duckdb.DuckDBPyConnection, then: Mark) -> int:
     return _row(con, sql.read("plan/moved_swipes"), {"until": then.until, "as_of": then.as_of})[0]
 
 
-def _swipes(con: DuckDBPyConnection, name: str) -> int:
+def _swipes(con: duckdb.DuckDBPyConnection, name: str) -> int:
     return _row(con, f"select coalesce(sum(n_swipes), 0) from {name}")[0]
 
 
-def _row(con: DuckDBPyConnection, query: str, values: dict[str, object] | None = None) -> tuple[int, ...]:
+def _row(con: duckdb.DuckDBPyConnection, query: str, values: dict[str, object] | None = None) -> tuple[int, ...]:
     row = con.execute(query, values).fetchone()
     assert row is not None
     return tuple(int(value) for value in row)

@@ -14,24 +14,18 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from photogenic import sql
-from photogenic.warehouse.catalog import relation
+from photogenic._lazy import duckdb, pa, pyspark, sqlglot
+from photogenic.warehouse.catalog import Relation, relation
+from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.errors import InputError
-from photogenic.warehouse.labels.fingerprints import Mark, mark_of
+from photogenic.warehouse.labels.fingerprints import Mark, State, mark_of
 from photogenic.warehouse.spark.export import TABLES, UNFINISHED, columns_of, filesystem_of, local_path
 from photogenic.warehouse.spark.session import Cluster, run_on_spark, session
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from duckdb import DuckDBPyConnection
-    from pyspark.sql import DataFrame
-
-    from photogenic.warehouse.catalog import Relation
-    from photogenic.warehouse.erasure.tombstones import Tombstones
-    from photogenic.warehouse.labels.fingerprints import State
+from photogenic.warehouse.spark.sql_translate import to_spark, tree_of
 
 __all__ = ["SparkEngine"]
 
@@ -67,12 +61,12 @@ class SparkEngine:
         self._kept: dict[str, State] = {}
         self._folders: dict[str, str] = {}
 
-    def begin(self, con: DuckDBPyConnection) -> None:
+    def begin(self, con: duckdb.DuckDBPyConnection) -> None:
         """Read the facts, and load the tables into the store that are empty there."""
         for table in sorted(TABLES, key="swipes".__ne__):  # a mistyped address fails before any table is loaded
             self._ready_facts(con, table)
 
-    def mark(self, con: DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
+    def mark(self, con: duckdb.DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
         """Return the mark of a table: for swipes that of the Parquet files, else that of the store, which is equal."""
         if table != "facts.swipes":
             return mark_of(con, table, as_of)
@@ -85,10 +79,8 @@ class SparkEngine:
         self._kept[former.relation] = former
         self._folders[former.relation] = self._folder(former.relation, former.digest)
 
-    def compute(self, con: DuckDBPyConnection, what: Relation, parameters: dict[str, Any], digest: str) -> None:
+    def compute(self, con: duckdb.DuckDBPyConnection, what: Relation, parameters: dict[str, Any], digest: str) -> None:
         """Compute a relation, write it as Parquet, and load it into the DuckDB table of its name."""
-        from photogenic.warehouse.spark.sql_translate import to_spark
-
         for source in what.reads:
             self._provide(con, source)
         folder = self._folder(what.name, digest)
@@ -100,10 +92,8 @@ class SparkEngine:
         columns = ", ".join(f"cast({column.name} as {column.type}) as {column.name}" for column in what.columns)
         self._load(con, folder, f"create or replace table {what.name} as select {columns}")
 
-    def query(self, con: DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def query(self, con: duckdb.DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run a query over facts and relations in DuckDB's SQL; return column names and rows, which must be few."""
-        from photogenic.warehouse.spark.sql_translate import to_spark, tree_of
-
         for table in tree_of(text).find_all(_table()):
             if table.db or table.name in (*sql.VIEWS, *sql.RELATIONS):
                 self._provide(con, f"{table.db}.{table.name}" if table.db else table.name)
@@ -118,7 +108,7 @@ class SparkEngine:
         with files.open_output_stream(f"{root}/relations/latest.json") as file:
             file.write(data)
 
-    def _provide(self, con: DuckDBPyConnection, name: str) -> None:
+    def _provide(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
         """Create a view of that name in Spark, from facts, the SQL of a view, or a relation that was kept."""
         if name in self._ready:
             return
@@ -127,28 +117,24 @@ class SparkEngine:
         elif name.startswith("facts."):
             self._ready_facts(con, name.removeprefix("facts."))
         elif name in sql.VIEWS:
-            from photogenic.warehouse.spark.sql_translate import to_spark
-
             for source in relation(name).reads:
                 self._provide(con, source)
             self._view(name, self._try(lambda: self._spark.sql(to_spark(relation(name).text))))
         else:
             self._view(name, self._held(con, name))
 
-    def _held(self, con: DuckDBPyConnection, name: str) -> DataFrame:
+    def _held(self, con: duckdb.DuckDBPyConnection, name: str) -> pyspark.sql.DataFrame:
         """Return a relation of an earlier build, from its Parquet files if they are complete, else from DuckDB."""
-        from pyspark.errors import PySparkException
-
         if name in self._kept:
             try:
                 frame = self._read(self._folders[name])
                 if frame.count() == self._kept[name].n_rows:
                     return frame
-            except PySparkException:
+            except pyspark.errors.PySparkException:
                 pass
         return self._sent(con, f"from {name}", [(column.name, column.type) for column in relation(name).columns])
 
-    def _ready_facts(self, con: DuckDBPyConnection, table: str) -> None:
+    def _ready_facts(self, con: duckdb.DuckDBPyConnection, table: str) -> None:
         """Create the view `facts_TABLE`; if the table of the store is empty, load its rows too."""
         if f"facts.{table}" in self._ready:
             return
@@ -172,16 +158,14 @@ class SparkEngine:
         self._view(f"facts_{table}", given)
         self._ready.add(f"facts.{table}")
 
-    def _given(self, con: DuckDBPyConnection, table: str) -> DataFrame | None:
+    def _given(self, con: duckdb.DuckDBPyConnection, table: str) -> pyspark.sql.DataFrame | None:
         """Return a base table in FACTS without erased people; None: it does not exist."""
-        from pyspark.errors import AnalysisException
-
         path = local_path(self.facts)
         if path is not None and not (path / table).is_dir():
             return None
         try:
             found = self._read(f"{_address(self.facts)}/{table}")
-        except AnalysisException as error:
+        except pyspark.errors.AnalysisException as error:
             if error.getCondition() in ("PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA"):
                 return None
             raise
@@ -199,41 +183,45 @@ class SparkEngine:
         frame = found.selectExpr(*(f"cast({name} as {_spark_type(kind)}) as {name}" for name, kind in columns))
         return self._without_erased(frame)
 
-    def _without_erased(self, frame: DataFrame) -> DataFrame:
+    def _without_erased(self, frame: pyspark.sql.DataFrame) -> pyspark.sql.DataFrame:
         """Filter out rows of erased people."""
         if not len(self._tombstones):
             return frame
-        import pyarrow as pa
-        from pyspark.sql import functions as fn
 
         kinds = {"user_id": "user", "sender_id": "user", "recipient_id": "user", "photo_id": "photo"}
         for salt, hashes in self._tombstones.salted():
-            gone = fn.broadcast(self._spark.createDataFrame(pa.table({"hash": sorted(hashes)})))
+            gone = pyspark.sql.functions.broadcast(self._spark.createDataFrame(pa.table({"hash": sorted(hashes)})))
             for column in kinds.keys() & set(frame.columns):
-                hashed = fn.sha2(fn.concat(fn.lit(f"{salt}{kinds[column]}:"), fn.col(column)), 256)
-                frame = frame.join(gone, hashed == fn.col("hash"), "left_anti")
+                hashed = pyspark.sql.functions.sha2(
+                    pyspark.sql.functions.concat(
+                        pyspark.sql.functions.lit(f"{salt}{kinds[column]}:"), pyspark.sql.functions.col(column)
+                    ),
+                    256,
+                )
+                frame = frame.join(gone, hashed == pyspark.sql.functions.col("hash"), "left_anti")
         return frame
 
-    def _agree(self, con: DuckDBPyConnection, table: str, given: DataFrame) -> bool:
+    def _agree(self, con: duckdb.DuckDBPyConnection, table: str, given: pyspark.sql.DataFrame) -> bool:
         """Whether Parquet has the same number of rows and newest arrival as the store; for faces the store counts."""
         if table == _UNDATED:
             return False
         rows = self._try(given.selectExpr("count(*)", "max(ingested_at)").collect)
         return bool(tuple(rows[0]) == con.execute(f"select count(*), max(ingested_at) from facts.{table}").fetchone())
 
-    def _sent(self, con: DuckDBPyConnection, query: str, columns: list[tuple[str, str]]) -> DataFrame:
+    def _sent(
+        self, con: duckdb.DuckDBPyConnection, query: str, columns: list[tuple[str, str]]
+    ) -> pyspark.sql.DataFrame:
         """Send the rows of a DuckDB query to Spark."""
         con.execute("select null").fetchall()  # close the pending result of a query that was not read to its end
-        import pyarrow as pa
 
         rows = con.sql(query).to_arrow_table()
         if not rows.num_rows:  # pyspark needs a chunk of every column, and DuckDB returns none
             rows = pa.table([pa.array([], field.type) for field in rows.schema], schema=rows.schema)
         schema = ", ".join(f"{name} {_spark_type(kind)}" for name, kind in columns)
-        frame: DataFrame = self._try(lambda: self._spark.createDataFrame(rows, schema=schema))
+        frame: pyspark.sql.DataFrame = self._try(lambda: self._spark.createDataFrame(rows, schema=schema))
         return frame
 
-    def _load(self, con: DuckDBPyConnection, folder: str, statement: str) -> None:
+    def _load(self, con: duckdb.DuckDBPyConnection, folder: str, statement: str) -> None:
         """Run `statement` on the written files: DuckDB reads them itself if it can."""
         path = local_path(folder)
         if path is not None and (self._cluster.is_here or any(path.glob("*.parquet"))):
@@ -246,10 +234,10 @@ class SparkEngine:
     def _folder(self, name: str, digest: str) -> str:
         return f"{_address(self.facts)}/relations/{name}/{digest[:16]}"
 
-    def _read(self, folder: str) -> DataFrame:
+    def _read(self, folder: str) -> pyspark.sql.DataFrame:
         return self._spark.read.parquet(folder)
 
-    def _view(self, name: str, frame: DataFrame) -> None:
+    def _view(self, name: str, frame: pyspark.sql.DataFrame) -> None:
         frame.createOrReplaceTempView(name)
         self._ready.add(name)
 
@@ -282,6 +270,5 @@ def _spark_type(kind: str) -> str:
 
 @functools.cache
 def _table() -> Any:
-    from sqlglot import exp
 
-    return exp.Table
+    return sqlglot.exp.Table

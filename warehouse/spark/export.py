@@ -12,14 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import duckdb, pa, pq
 from photogenic.warehouse.context import Store
 from photogenic.warehouse.errors import InputError
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
 
 __all__ = ["TABLES", "UNFINISHED", "Exported", "columns_of", "export", "filesystem_of", "local_path"]
 
@@ -79,14 +76,13 @@ def filesystem_of(uri: str) -> tuple[Any, str]:
     Raises:
         InputError: pyarrow does not support the address, or cannot reach it.
     """
-    import pyarrow as pa
-    from pyarrow import fs
-
     path = local_path(uri)
     if path is not None:
-        return fs.LocalFileSystem(), str(path)
+        return pa.fs.LocalFileSystem(), str(path)
     try:
-        found, inside = fs.FileSystem.from_uri("s3://" + uri.removeprefix("s3a://") if uri.startswith("s3a:") else uri)
+        found, inside = pa.fs.FileSystem.from_uri(
+            "s3://" + uri.removeprefix("s3a://") if uri.startswith("s3a:") else uri
+        )
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(
             f"{uri} cannot be reached: {error}",
@@ -103,7 +99,7 @@ def local_path(uri: str) -> Path | None:
     return None if "://" in uri else Path(uri).absolute()
 
 
-def columns_of(con: DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
+def columns_of(con: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
     """Return (name, DuckDB type) of each column of a base table, in order."""
     query = (
         "select column_name, lower(data_type) from duckdb_columns() where schema_name = 'facts' and table_name = $1 "
@@ -112,30 +108,27 @@ def columns_of(con: DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
     return [(name, kind) for name, kind in con.execute(query, [table]).fetchall()]
 
 
-def _write(con: DuckDBPyConnection, table: str, files: Any, folder: str) -> Exported:
+def _write(con: duckdb.DuckDBPyConnection, table: str, files: Any, folder: str) -> Exported:
     """Write swipes by month, and the smaller tables in files of some millions of rows."""
-    import pyarrow as pa
-    from pyarrow import dataset, fs
-
     month = ", strftime(swiped_at, '%Y-%m') as month" if table == "swipes" else ""
     rows = con.sql(f"select *{month} from facts.{table}").to_arrow_reader(200_000)
     files.create_dir(folder, recursive=True)
     files.delete_dir_contents(folder)
-    dataset.write_dataset(
+    pa.dataset.write_dataset(
         rows,
         folder,
         filesystem=files,
         format="parquet",
-        file_options=dataset.ParquetFileFormat().make_write_options(compression="zstd"),
-        partitioning=dataset.partitioning(pa.schema([("month", pa.string())]), flavor="hive") if month else None,
+        file_options=pa.dataset.ParquetFileFormat().make_write_options(compression="zstd"),
+        partitioning=pa.dataset.partitioning(pa.schema([("month", pa.string())]), flavor="hive") if month else None,
         max_rows_per_file=_ROWS_A_FILE,
         max_rows_per_group=_ROWS_A_GROUP,
         existing_data_behavior="overwrite_or_ignore",
     )
-    found = [f for f in files.get_file_info(fs.FileSelector(folder, recursive=True)) if f.type == fs.FileType.File]
+    found = [
+        f for f in files.get_file_info(pa.fs.FileSelector(folder, recursive=True)) if f.type == pa.fs.FileType.File
+    ]
     if not found:  # an empty table would give no file, and so no columns
-        import pyarrow.parquet as pq
-
         empty = con.sql(f"select * from facts.{table} limit 0").to_arrow_table()
         pq.write_table(empty, f"{folder}/part-0.parquet", filesystem=files)
         found = files.get_file_info([f"{folder}/part-0.parquet"])

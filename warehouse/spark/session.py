@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from photogenic._lazy import pyspark
 from photogenic.warehouse.errors import InputError, MissingPartError
 from photogenic.warehouse.processes import launch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from pyspark.sql import SparkSession
 
 T = TypeVar("T")
 
@@ -58,7 +56,7 @@ class Cluster:
         return self.master.startswith("local")
 
 
-def session(cluster: Cluster) -> SparkSession:
+def session(cluster: Cluster) -> pyspark.sql.SparkSession:
     """Return the session of this process on that master, which stays open until the process ends.
 
     Raises:
@@ -66,21 +64,19 @@ def session(cluster: Cluster) -> SparkSession:
         MissingPartError: pyspark, sqlglot or Java is absent; the message has the command to install it.
     """
     require_spark(cluster)
-    from pyspark.errors import PySparkException
-    from pyspark.sql import SparkSession
 
     if not cluster.connects:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         if cluster.is_here:
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        active = SparkSession.getActiveSession()
+        active = pyspark.sql.SparkSession.getActiveSession()
         if active is not None and active.sparkContext.master != cluster.master:
             raise InputError(
                 f"This process has a Spark session on {active.sparkContext.master} already.",
                 "one master in a process",
                 f"--master {active.sparkContext.master}, or another process",
             )
-    builder = SparkSession.builder.appName("photogenic")
+    builder = pyspark.sql.SparkSession.builder.appName("photogenic")
     builder = builder.remote(cluster.master) if cluster.connects else builder.master(cluster.master)
     # Workers start as `python -m`: without this their working folder precedes the standard library.
     quiet = {
@@ -96,7 +92,7 @@ def session(cluster: Cluster) -> SparkSession:
             found = builder.getOrCreate()
         for name, value in _SAME_RESULTS.items():
             found.conf.set(name, value)
-    except (PySparkException, OSError, ValueError) as error:
+    except (pyspark.errors.PySparkException, OSError, ValueError) as error:
         raise _unreachable(cluster, error) from error
     except Exception as error:  # py4j and grpc have errors of their own, and grpc may be absent
         if type(error).__module__.split(".")[0] not in ("py4j", "grpc"):
@@ -127,13 +123,11 @@ def run_on_spark(cluster: Cluster, work: Callable[[], T]) -> T:
     Raises:
         InputError: the master or its workers failed.
     """
-    from pyspark.errors import AnalysisException, ParseException, PySparkException
-
     try:
         return work()
-    except (AnalysisException, ParseException):
+    except (pyspark.errors.AnalysisException, pyspark.errors.ParseException):
         raise
-    except PySparkException as error:
+    except pyspark.errors.PySparkException as error:
         raise _job_failed(cluster, error) from error
     except Exception as error:  # a lost JVM raises errors of py4j, a lost server those of grpc
         if type(error).__module__.split(".")[0] not in ("py4j", "grpc"):
@@ -172,8 +166,6 @@ def require_spark(cluster: Cluster, *besides: str) -> None:
     Raises:
         MissingPartError: a package or Java is absent; the message has the command to install it.
     """
-    import importlib.util
-
     absent = [name for name in ("pyspark", "sqlglot", *besides) if importlib.util.find_spec(name) is None]
     if absent:
         raise MissingPartError(

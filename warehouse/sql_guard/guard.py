@@ -12,17 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from photogenic import sql
+from photogenic._lazy import duckdb
 from photogenic.warehouse.duckdb_store import query_errors
+from photogenic.warehouse.errors import QueryError
 from photogenic.warehouse.sql_guard.allowed import CLASSES, FUNCTIONS, NODES, SHOWN, TABLE_FUNCTIONS, VIEWS
 from photogenic.warehouse.sql_guard.rewrite import explained_query, strip_semicolon, unquoted_words, with_pivot_values
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, Statement
-
-    from photogenic.warehouse.errors import QueryError
 
 __all__ = ["parse_read_only"]
 
@@ -49,7 +45,7 @@ class _Part:
     named: set[str] = field(default_factory=set)
 
 
-def parse_read_only(con: DuckDBPyConnection, query: str) -> Statement:
+def parse_read_only(con: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
     """Parse a query, and return the statement to run if it only reads.
 
     Args:
@@ -80,7 +76,7 @@ def parse_read_only(con: DuckDBPyConnection, query: str) -> Statement:
     return statement
 
 
-def _kind(statement: Statement) -> str | None:
+def _kind(statement: duckdb.Statement) -> str | None:
     """Return the type of a statement; None: the client has no name for it, as for UPDATE EXTENSIONS in DuckDB 2.0."""
     try:
         return statement.type.name
@@ -88,7 +84,7 @@ def _kind(statement: Statement) -> str | None:
         return None
 
 
-def _parts(con: DuckDBPyConnection, statement: Statement) -> list[_Part] | None:
+def _parts(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> list[_Part] | None:
     """Return the nodes of a SELECT, EXPLAIN or PIVOT; None: it is another statement."""
     kind, text = _kind(statement), statement.query
     if kind == "SELECT":
@@ -96,7 +92,7 @@ def _parts(con: DuckDBPyConnection, statement: Statement) -> list[_Part] | None:
     return _parts_of_any_form(con, explained_query(text) or text) if kind in {"EXPLAIN", "MULTI"} else None
 
 
-def _parts_of_any_form(con: DuckDBPyConnection, text: str) -> list[_Part] | None:
+def _parts_of_any_form(con: duckdb.DuckDBPyConnection, text: str) -> list[_Part] | None:
     """Return the nodes of a query that may have PIVOTs."""
     parts = _parse_select(con, text)
     if parts is not None or unquoted_words(text) & _WRITING:
@@ -111,7 +107,7 @@ def _parts_of_any_form(con: DuckDBPyConnection, text: str) -> list[_Part] | None
     return None
 
 
-def _parse_select(con: DuckDBPyConnection, text: str) -> list[_Part] | None:
+def _parse_select(con: duckdb.DuckDBPyConnection, text: str) -> list[_Part] | None:
     """Return the nodes of one SELECT; None: it is another statement."""
     query = "select json_serialize_sql($1::varchar, skip_null := true, skip_empty := true)"
     ((found,),) = con.execute(query, [text]).fetchall()
@@ -141,7 +137,7 @@ def _walk(tree: str) -> Iterator[_Part]:
             part.fields.setdefault(name, text)
 
 
-def _refusal(con: DuckDBPyConnection, query: str, parts: list[_Part]) -> QueryError | None:
+def _refusal(con: duckdb.DuckDBPyConnection, query: str, parts: list[_Part]) -> QueryError | None:
     for part in parts:
         fields = part.fields
         kind, node = fields.get("class"), fields.get("type")
@@ -160,7 +156,7 @@ def _refusal(con: DuckDBPyConnection, query: str, parts: list[_Part]) -> QueryEr
     return None
 
 
-def _is_relation(con: DuckDBPyConnection, part: _Part) -> bool:
+def _is_relation(con: duckdb.DuckDBPyConnection, part: _Part) -> bool:
     """Whether the name is a relation of the store or of a WITH, and not a file or a view that describes the machine."""
     name = part.fields.get("table_name")
     if name is None or (part.fields["type"] == "SHOW_REF" and name.strip('\\"').lower() in SHOWN):
@@ -184,7 +180,7 @@ def _is_named(part: _Part, name: str) -> bool:
     return False
 
 
-def _is_there(con: DuckDBPyConnection, name: str) -> bool:
+def _is_there(con: duckdb.DuckDBPyConnection, name: str) -> bool:
     """Whether a table or view of that name exists."""
     query = (
         "select 1 from duckdb_tables() where lower(table_name) = $1 union all "
@@ -193,12 +189,12 @@ def _is_there(con: DuckDBPyConnection, name: str) -> bool:
     return bool(con.execute(query, [name.lower()]).fetchall())
 
 
-def _knows(con: DuckDBPyConnection, function: str) -> bool:
+def _knows(con: duckdb.DuckDBPyConnection, function: str) -> bool:
     query = "select 1 from duckdb_functions() where lower(function_name) = $1 limit 1"
     return bool(con.execute(query, [function.lower()]).fetchall())
 
 
-def _is_system_view(con: DuckDBPyConnection, name: str) -> bool:
+def _is_system_view(con: duckdb.DuckDBPyConnection, name: str) -> bool:
     """Whether a system view of that name exists that is not on the list."""
     if name in VIEWS or name in sql.RELATIONS or name in sql.VIEWS:
         return False

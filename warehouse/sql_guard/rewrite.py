@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from photogenic._lazy import duckdb
+
 __all__ = ["explained_query", "strip_semicolon", "unquoted_words", "with_pivot_values"]
 
 _SPACE = r"(?:[ \t\r\n\f\v]|--[^\r\n]*\n|/\*(?:(?!/\*|\*/).)*\*/)"
@@ -79,7 +81,6 @@ def with_pivot_values(query: str) -> Iterator[list[str]]:
 
 
 def _tokens(query: str) -> list[_Token]:
-    import duckdb
 
     data, found, depth = query.encode(), [], 0
     starts = duckdb.tokenize(query)

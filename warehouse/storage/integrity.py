@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from photogenic._lazy import duckdb
 from photogenic.warehouse.duckdb_store.migrations import version_of
 
 __all__ = ["find_corruption", "why_not_a_store"]
@@ -11,8 +12,6 @@ __all__ = ["find_corruption", "why_not_a_store"]
 
 def find_corruption(path: Path, memory_limit: str) -> str | None:
     """Return the error of reading the file; None: every row of every table can be read. Reads the whole file."""
-    import duckdb
-
     try:
         with duckdb.connect(":memory:", config={"threads": 1, "memory_limit": memory_limit}) as con:
             con.execute("set enable_progress_bar = false")
@@ -29,8 +28,6 @@ def find_corruption(path: Path, memory_limit: str) -> str | None:
 
 def why_not_a_store(path: Path) -> str | None:
     """Return why a file is not the database of a store; None: it is one. Reads only its first blocks."""
-    import duckdb
-
     try:
         with duckdb.connect(":memory:", config={"threads": 1}) as con:
             con.execute(f"attach {_quoted(path)} as looked_at (read_only)")

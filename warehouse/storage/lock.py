@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from photogenic._lazy import duckdb
 from photogenic.warehouse.errors import LockedError
 from photogenic.warehouse.storage.manifest import parse_object, read_limited, to_dataclass
 
@@ -128,8 +129,6 @@ def open_when_free(path: Path, connect: Callable[[], T], timeout_s: float) -> T:
     Raises:
         LockedError: the program did not close it in time.
     """
-    import duckdb
-
     deadline, told = time.monotonic() + timeout_s, False
     while True:
         try:

@@ -13,8 +13,9 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import pa, pq
 from photogenic.warehouse import StoreError
 from photogenic.warehouse.storage.checksum import checksum, has_changed
 from photogenic.warehouse.storage.checksum import digest as file_digest
@@ -26,9 +27,6 @@ from photogenic.warehouse.storage.manifest import (
     read_limited,
     to_dataclass,
 )
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["MANIFEST", "ROW_GROUP", "Part", "Parts", "changed_part_error", "read_manifest", "verify", "verify_quickly"]
 
@@ -78,8 +76,6 @@ class Parts:
 
     def append(self, table: pa.Table) -> Path:
         """Write a part with a temporary name, sync and rename. The same rows give the same file."""
-        import pyarrow.parquet as pq
-
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f".{os.getpid()}.tmp"
         leaves = _leaves(table.schema)
@@ -115,8 +111,6 @@ class Parts:
 
     def describe(self, path: Path) -> Part:
         """Return the entry of the manifest for a part."""
-        import pyarrow.parquet as pq
-
         verify(path)
         rows = pq.read_metadata(path).num_rows
         return Part(path.name, rows, path.stat().st_size, file_digest(path), checksum(path))
@@ -220,14 +214,12 @@ def _damaged(path: Path, why: str) -> StoreError:
 
 def _leaves(schema: pa.Schema) -> list[str]:
     """Return Parquet's names of the leaf columns."""
-    from pyarrow import types
-
     found: list[str] = []
 
     def visit(kind: pa.DataType, name: str) -> None:
-        if types.is_list(kind) or types.is_fixed_size_list(kind):
+        if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
             visit(kind.value_type, f"{name}.list.element")
-        elif types.is_struct(kind):
+        elif pa.types.is_struct(kind):
             for field in kind:
                 visit(field.type, f"{name}.{field.name}")
         else:

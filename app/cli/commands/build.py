@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from photogenic import FeatureStore
+from photogenic._lazy import pl
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Format, Table, say, show
@@ -15,8 +16,6 @@ from photogenic.app.terminal.progress import listener
 from photogenic.features.build_options import BuildOptions
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from photogenic.features.build import BuildReport
     from photogenic.features.plan import BuildPlan
 
@@ -90,8 +89,6 @@ def _print_report(report: BuildReport, form: Format) -> None:
 
 def _told(funnel: pl.DataFrame, form: Format) -> pl.DataFrame:
     """A person is spared the steps of a source of which there is nothing."""
-    import polars as pl
-
     present = pl.max_horizontal("n_users", "n_photos", "n_swipes").max().over("source") > 0
     told = funnel.filter(present)
     return told if form == "table" and len(told) else funnel

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from photogenic._lazy import matplotlib, pl
 from photogenic.app.report.figures.drawing import COLOURS, DIM, INK, LINE, MARKERS, panels, titled
 from photogenic.app.report.figures.run_selection import WORDS
 from photogenic.models.compare_runs import by_photo
 from photogenic.models.data.targets import target as target_named
 from photogenic.models.evaluation.metrics import bootstrap, interval, rank_correlation
 from photogenic.models.evaluation.predictions import Predictions
-from photogenic.models.evaluation.slices import by_value
+from photogenic.models.evaluation.slices import Slice, by_value
 from photogenic.models.evaluation.wilson import per_user, voices, wilson
-
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.figure import Figure
-
-    from photogenic.models.evaluation.slices import Slice
 
 __all__ = ["Bin", "bins", "calibration", "coverage", "judged", "slices"]
 
@@ -95,7 +90,9 @@ def coverage(of: Predictions, reach: float) -> Interval:
     return float(held.mean()), low, high
 
 
-def calibration(found: Sequence[tuple[Mapping[str, Any], Predictions]]) -> tuple[Figure, list[str]] | None:
+def calibration(
+    found: Sequence[tuple[Mapping[str, Any], Predictions]],
+) -> tuple[matplotlib.figure.Figure, list[str]] | None:
     """A panel per run, and a sentence on each: bins on the diagonal mean what they say. None: nothing to show."""
     found = [(run, of) for run, of in found if len(of.y)]
     if not found:
@@ -134,7 +131,9 @@ def _with_bars(panel: Any, x: Sequence[float], y: Sequence[Interval], colour: st
     )
 
 
-def slices(run: Mapping[str, Any], of: Predictions, columns: pl.DataFrame | None) -> tuple[Figure, list[str]] | None:
+def slices(
+    run: Mapping[str, Any], of: Predictions, columns: pl.DataFrame | None
+) -> tuple[matplotlib.figure.Figure, list[str]] | None:
     """Groups below each other: error, bias and rank correlation with intervals; a sentence on each much worse one.
 
     Args:
@@ -163,7 +162,7 @@ def slices(run: Mapping[str, Any], of: Predictions, columns: pl.DataFrame | None
     return _forest(found, whole, "mean squared error" if kind.metric == "mse" else "share of wrong answers"), warnings
 
 
-def _forest(found: Sequence[Slice], whole: Mapping[str, float | None], wrong: str) -> Figure:
+def _forest(found: Sequence[Slice], whole: Mapping[str, float | None], wrong: str) -> matplotlib.figure.Figure:
     """A line per group, a panel per figure; dashed: all photos."""
     figure, axes = panels(1, 3, height=0.55 + 0.34 * len(found), sharey=True)
     titles = {"error": wrong, "bias": "bias: predicted less observed", "spearman": "rank correlation"}

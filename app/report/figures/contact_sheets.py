@@ -9,11 +9,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-    from PIL.ImageFont import FreeTypeFont, ImageFont
+from photogenic._lazy import Image, ImageDraw, ImageFont, ImageOps
 
 __all__ = ["SIDE", "Line", "jpeg", "mosaic", "sheet", "square"]
 
@@ -28,13 +25,11 @@ class Line:
     """A row of a sheet: a heading, and pictures with what stands below each."""
 
     heading: str
-    pictures: list[tuple[Image, list[str]]]
+    pictures: list[tuple[Image.Image, list[str]]]
 
 
-def square(path: Path, side: int = SIDE) -> Image | None:
+def square(path: Path, side: int = SIDE) -> Image.Image | None:
     """The middle square of a picture, RGB; None where there is no picture."""
-    from PIL import Image, ImageOps
-
     try:
         with Image.open(path) as picture:
             picture.draft("RGB", (side * 2, side * 2))
@@ -44,7 +39,7 @@ def square(path: Path, side: int = SIDE) -> Image | None:
         return None
 
 
-def jpeg(picture: Image, quality: int = 80) -> bytes:
+def jpeg(picture: Image.Image, quality: int = 80) -> bytes:
     """As small as may be."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality, optimize=True)
@@ -53,8 +48,6 @@ def jpeg(picture: Image, quality: int = 80) -> bytes:
 
 def sheet(title: str, lines: Sequence[Line]) -> bytes:
     """A PNG: the title, then each line, its pictures side by side."""
-    from PIL import Image, ImageDraw
-
     side = max(picture.width for line in lines for picture, _ in line.pictures)
     wide = max(len(line.pictures) for line in lines)
     tall = [side + _GAP + (_TEXT + 3) * max(len(says) for _, says in line.pictures) for line in lines]
@@ -77,24 +70,21 @@ def sheet(title: str, lines: Sequence[Line]) -> bytes:
     return _png(page)
 
 
-def mosaic(cells: Sequence[tuple[Image, int, int]], columns: int, rows: int, side: int) -> Image:
+def mosaic(cells: Sequence[tuple[Image.Image, int, int]], columns: int, rows: int, side: int) -> Image.Image:
     """Pictures on a grid: (picture, column, row). What is free is grey, which light and dark pages bear alike."""
-    from PIL import Image
-
     page = Image.new("RGB", (columns * side, rows * side), "#8a8f96")
     for picture, column, row in cells:
         page.paste(picture, (column * side, row * side))
     return page
 
 
-def _png(page: Image) -> bytes:
+def _png(page: Image.Image) -> bytes:
     buffer = io.BytesIO()
     page.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _font(size: int) -> FreeTypeFont | ImageFont:
-    from PIL import ImageFont
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
     return ImageFont.load_default(size)
 

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from photogenic._lazy import matplotlib
 from photogenic.app.report.figures.drawing import COLOURS, DIM, INK, MARKERS, key, panels, titled
 from photogenic.app.report.figures.run_selection import WORDS, Run, by_encoder
 from photogenic.models.heads.registry import head as head_named
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["learning_curves", "penalty_curves"]
 
 _LOSS = {"like_ratio": "mean squared error", "popular": "log-loss", "gender": "log-loss"}
 
 
-def learning_curves(runs: Sequence[Run]) -> Figure | None:
+def learning_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
     """A row per target, a panel per encoder, a colour per head; the look that was kept is marked. None: no looks."""
     rows = []
     for target in _LOSS:
@@ -52,7 +49,7 @@ def learning_curves(runs: Sequence[Run]) -> Figure | None:
     return figure
 
 
-def _looks(panel: Axes, run: Run, part: dict[str, Any], colour: str) -> None:
+def _looks(panel: matplotlib.axes.Axes, run: Run, part: dict[str, Any], colour: str) -> None:
     scale = _per_epoch(run) or 1.0
     faint = 0.45 if len(_folds(run)) > 1 else 1.0
     for name, style in (("train_curve", ":"), ("curve", "-")):
@@ -63,7 +60,7 @@ def _looks(panel: Axes, run: Run, part: dict[str, Any], colour: str) -> None:
     panel.plot(step / scale, loss, "o", color=colour, markersize=4)
 
 
-def _zoom(line: Sequence[Axes]) -> None:
+def _zoom(line: Sequence[matplotlib.axes.Axes]) -> None:
     """One scale for a target, in which the start, far above, does not flatten the rest."""
     drawn = [np.asarray(own.get_ydata(), float) for panel in line for own in panel.get_lines()]
     low, start = min(y.min() for y in drawn), max(y[0] for y in drawn)
@@ -91,7 +88,7 @@ def _per_epoch(run: Run) -> float | None:
     return chosen["most_updates"] / most if most else None
 
 
-def penalty_curves(runs: Sequence[Run]) -> Figure | None:
+def penalty_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
     """Average precision by C of linear SVMs, a panel per encoder: the folds' mean and range, the choice marked.
 
     Of several targets one colour each. None: no SVM was trained.
@@ -131,7 +128,7 @@ def penalty_curves(runs: Sequence[Run]) -> Figure | None:
     return figure
 
 
-def _by_penalty(panel: Axes, run: Run, colour: str, marker: str) -> None:
+def _by_penalty(panel: matplotlib.axes.Axes, run: Run, colour: str, marker: str) -> None:
     scores: dict[float, list[float]] = {}
     for part in _folds(run):
         for point in part["penalty_curve"]:

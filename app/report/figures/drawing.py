@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import io
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from photogenic._lazy import matplotlib
 
 __all__ = ["COLOURS", "DIM", "INK", "LINE", "MARKERS", "RAMP", "key", "panels", "png", "svg", "titled"]
 
@@ -36,7 +34,7 @@ _DRAWING = threading.Lock()
 
 def panels(
     rows: int, columns: int, *, width: float | None = None, height: float = 2.5, **shared: Any
-) -> tuple[Figure, list[list[Axes]]]:
+) -> tuple[matplotlib.figure.Figure, list[list[matplotlib.axes.Axes]]]:
     """A figure of `rows` x `columns` panels.
 
     Args:
@@ -46,10 +44,8 @@ def panels(
         height: likewise.
         shared: sharex, sharey.
     """
-    from matplotlib.figure import Figure
-
     width = min(_PAGE_WIDTH / columns, _WIDEST) if width is None else width
-    figure = Figure(figsize=(width * columns, height * rows + 0.35), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(width * columns, height * rows + 0.35), layout="constrained")
     made = figure.subplots(rows, columns, squeeze=False, **shared)
     for axes in made.flat:
         axes.spines[["top", "right"]].set_visible(False)
@@ -62,16 +58,14 @@ def panels(
     return figure, made.tolist()
 
 
-def titled(panel: Axes, title: str) -> None:
+def titled(panel: matplotlib.axes.Axes, title: str) -> None:
     """Above the panel, at its left."""
     panel.set_title(title, fontsize=_FONT + 0.5, fontweight="bold", color=INK, loc="left")
 
 
-def key(figure: Figure, entries: list[tuple[str, dict[str, Any]]], columns: int = 6) -> None:
+def key(figure: matplotlib.figure.Figure, entries: list[tuple[str, dict[str, Any]]], columns: int = 6) -> None:
     """One legend for all panels, above them: (name, how its line looks)."""
-    from matplotlib.lines import Line2D
-
-    lines = [Line2D([], [], **({"color": INK} | looks)) for _, looks in entries]
+    lines = [matplotlib.lines.Line2D([], [], **({"color": INK} | looks)) for _, looks in entries]
     names = [name for name, _ in entries]
     figure.legend(
         lines,
@@ -86,7 +80,7 @@ def key(figure: Figure, entries: list[tuple[str, dict[str, Any]]], columns: int 
     )
 
 
-def svg(figure: Figure, says: str) -> str:
+def svg(figure: matplotlib.figure.Figure, says: str) -> str:
     """One `<svg>` to stand in a page: no style and no identifier that could meet another's.
 
     Args:
@@ -120,21 +114,21 @@ def svg(figure: Figure, says: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def png(figure: Figure) -> bytes:
+def png(figure: matplotlib.figure.Figure) -> bytes:
     """On white, twice as fine as a screen of old."""
     return _saved(figure, "png")
 
 
-def _saved(figure: Figure, form: str, *, salt: str = "") -> bytes:
-    from matplotlib import rc_context
-    from matplotlib.text import Text
+def _saved(figure: matplotlib.figure.Figure, form: str, *, salt: str = "") -> bytes:
 
-    for text in figure.findobj(Text):  # names are anybody's: no formulas, no bytes that a file may not hold
-        if isinstance(text, Text):
+    for text in figure.findobj(
+        matplotlib.text.Text
+    ):  # names are anybody's: no formulas, no bytes that a file may not hold
+        if isinstance(text, matplotlib.text.Text):
             text.set_parse_math(False)
             text.set_text("".join(c if c.isprintable() or c == "\n" else " " for c in text.get_text()))
     buffer = io.BytesIO()
-    with _DRAWING, rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+    with _DRAWING, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         if form == "svg":
             figure.savefig(buffer, format=form, metadata={"Date": None}, transparent=True)
         else:

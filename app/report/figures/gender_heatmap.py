@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from photogenic._lazy import matplotlib
 from photogenic.app.report.figures.drawing import INK, RAMP, panels
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from photogenic.models.evaluation.gender_table import Pair
+from photogenic.models.evaluation.gender_table import Pair
 
 __all__ = ["heat_map"]
 
 _GENDERS = ("female", "male", "other", "unknown")
 
 
-def heat_map(pairs: Sequence[Pair]) -> Figure | None:
+def heat_map(pairs: Sequence[Pair]) -> matplotlib.figure.Figure | None:
     """Like ratio by the genders of sender (rows) and recipient (columns), from 0 to 1. None: no swipes."""
     cells = {(pair.sender or "unknown", pair.recipient or "unknown"): pair for pair in pairs}
     senders = [name for name in _GENDERS if any(key[0] == name for key in cells)]

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from photogenic._lazy import matplotlib, sklearn
 from photogenic.app.report.figures.drawing import DIM, INK, RAMP, panels, titled
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from photogenic.models.data.array_types import Array
+from photogenic.models.data.array_types import Array
 
 __all__ = ["MOST", "crowd", "embedding_maps", "laid_out", "sample"]
 
@@ -31,22 +28,21 @@ _AXIS_OF_COLOUR = "like ratio"
 
 def laid_out(X: Array, *, seed: int = 0) -> Array | None:
     """Vectors (n, d) -> places (n, 2) in 0..1; None of too few."""
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-
     if len(X) < _FEWEST:
         return None
     spread = X.std(0)
     scaled = (X - X.mean(0)) / np.where(spread > 1e-6, spread, 1)
     parts = min(30, *scaled.shape)
-    fewer = PCA(parts, svd_solver="randomized", random_state=seed).fit_transform(scaled)
+    fewer = sklearn.decomposition.PCA(parts, svd_solver="randomized", random_state=seed).fit_transform(scaled)
     perplexity = min(30.0, (len(X) - 1) / 3)
-    places = TSNE(2, perplexity=perplexity, init="pca", max_iter=500, random_state=seed, n_jobs=1).fit_transform(fewer)
+    places = sklearn.manifold.TSNE(
+        2, perplexity=perplexity, init="pca", max_iter=500, random_state=seed, n_jobs=1
+    ).fit_transform(fewer)
     low, high = places.min(0), places.max(0)
     return np.asarray((places - low) / np.maximum(high - low, 1e-9))
 
 
-def embedding_maps(maps: Mapping[str, tuple[Array, Sequence[float | None]]]) -> Figure | None:
+def embedding_maps(maps: Mapping[str, tuple[Array, Sequence[float | None]]]) -> matplotlib.figure.Figure | None:
     """A panel per encoder: places, coloured by like ratio; photos without one in outline. None: no map.
 
     Args:

@@ -6,15 +6,11 @@ Of a target, the run that answers for pictures, by the one rule of `models.runs.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from photogenic.models.evaluation.leaderboard import in_order, unpacked
-from photogenic.models.runs.run_selection import shown
-
-if TYPE_CHECKING:
-    from photogenic.models.evaluation.leaderboard import Cell, Table
-    from photogenic.models.runs.run_selection import Ask
-    from photogenic.warehouse import Layout
+from photogenic.models.evaluation.leaderboard import Cell, Table, in_order, unpacked
+from photogenic.models.runs.run_selection import Ask, shown
+from photogenic.warehouse import Layout
 
 __all__ = ["SETUPS", "WORDS", "Run", "answering", "by_encoder", "champion", "ordered", "table"]
 

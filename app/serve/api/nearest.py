@@ -9,24 +9,22 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from photogenic.app.serve.http.errors import ApiError, translated
+from photogenic.app.serve.http.uploads import Upload, in_memory
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.app.serve.sql_sandbox.pool import Sandbox
 from photogenic.features.search import index as indices
 from photogenic.features.search.cache import SearchCache
 from photogenic.features.search.filters import COLUMNS, PhotoFilter
+from photogenic.features.search.index_files import Index
 from photogenic.features.search.queries import resolve
 from photogenic.features.search.searcher import answer
 from photogenic.warehouse import Database, PhotogenicError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from photogenic.app.serve.http.uploads import Upload
-    from photogenic.features.search.index_files import Index
 
 __all__ = ["Nearest"]
 
@@ -134,7 +132,6 @@ class Nearest:
         popular: bool,
         exact: bool | None = None,
     ) -> dict[str, Any]:
-        import numpy as np
 
         selection = await self._selection(snapshot, index, where, popular)
         exclude = np.array([own])
@@ -187,7 +184,6 @@ class Nearest:
         return selection
 
     def _embedded(self, index: Index, picture: Upload) -> NDArray[np.float32]:
-        from photogenic.app.serve.http.uploads import in_memory
 
         if picture.status != "ok":
             raise ApiError("not_usable", f"{picture.name} is {picture.status}: {picture.detail}", "another picture")

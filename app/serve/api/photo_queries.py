@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from photogenic._lazy import pl
 from photogenic.app.serve.http.errors import ApiError, translated
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Layout, PhotogenicError
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
 
 __all__ = ["everything", "in_order", "looked_up"]
 
@@ -130,8 +128,6 @@ class _Order:
 
 def _ordered(snapshot: Snapshot, wanted: _Order) -> pl.DataFrame:
     """Photos with a picture, filtered and sorted."""
-    import polars as pl
-
     photos = snapshot.photos.filter(pl.col("sha256").is_not_null() & (pl.col("status") == "ok"))
     if wanted.population == "gender":
         photos = photos.with_columns(popular="gender_popular", percentile="gender_percentile")

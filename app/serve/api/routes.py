@@ -7,11 +7,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import orjson
 import pybase64
 from aiohttp import web
+from numpy.typing import NDArray
 
 from photogenic.app.serve.api import schemas
 from photogenic.app.serve.api.openapi import describe
@@ -24,10 +26,6 @@ from photogenic.app.serve.http.validation import from_json, from_text
 from photogenic.models.runs.run_store import described
 from photogenic.warehouse import PhotogenicError
 from photogenic.warehouse.duckdb_store.query import no_labels_error
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = ["Api", "sent"]
 

@@ -10,21 +10,19 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic import FeatureStore
 from photogenic.app.serve.http.errors import ApiError, translated
 from photogenic.app.serve.http.uploads import Upload, in_memory
 from photogenic.app.serve.snapshot import Snapshot
+from photogenic.features.compute.embed_files import Embedded, FileEmbedder
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.models.data.targets import TARGETS
+from photogenic.models.predict import Scored, predict
 from photogenic.models.runs import run_selection, run_store
 from photogenic.models.runs.input_check import check_encoders
 from photogenic.warehouse import InputError, Layout, PhotogenicError
-
-if TYPE_CHECKING:
-    from photogenic import FeatureStore
-    from photogenic.features.compute.embed_files import Embedded, FileEmbedder
-    from photogenic.models.predict import Scored
 
 __all__ = ["Scorer"]
 
@@ -187,13 +185,11 @@ class Scorer:
         return text.replace(f"{self._store.layout.root}/", "")
 
     def _predict(self, run_id: str, pictures: Sequence[Upload]) -> list[Scored]:
-        from photogenic.models.predict import predict
 
         with in_memory(pictures) as paths:
             return predict(self._store.store, paths, run=run_id, embed=self._embed)
 
     def _embed(self, paths: Sequence[str | Path], name: str) -> list[Embedded]:
-        from photogenic.features.compute.embed_files import FileEmbedder
 
         if name not in self._embedders:
             self._embedders[name] = FileEmbedder(name, models=self._store.layout.models)

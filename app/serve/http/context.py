@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
@@ -20,9 +21,6 @@ from photogenic.app.serve.http.metrics import Metrics
 from photogenic.app.serve.pages.thumbnails import Pictures
 from photogenic.app.serve.snapshot import Follower, Snapshot
 from photogenic.app.serve.sql_sandbox.pool import Sandbox
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 __all__ = ["SITE", "Site"]
 

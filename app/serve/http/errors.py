@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 from aiohttp import web
 
+from photogenic.features.encoders import weights
 from photogenic.warehouse import (
     EncoderError,
     InputError,
@@ -93,8 +94,6 @@ def hide(*folders: str) -> None:
 @functools.cache
 def _always_hidden() -> frozenset[str]:
     """Folders of this machine that messages of the rooms below name."""
-    from photogenic.features.encoders import weights
-
     named = [weights.cache(), Path(os.environ.get("FEATURES_WEIGHTS") or weights.cache()).absolute()]
     return frozenset(map(str, [*named, Path.home(), Path(sys.prefix), Path(tempfile.gettempdir()), Path(launch.HOME)]))
 

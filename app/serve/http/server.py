@@ -14,10 +14,10 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from photogenic import FeatureStore
 from photogenic.app.serve.api.routes import Api
 from photogenic.app.serve.http.connection import Connection, connections
 from photogenic.app.serve.http.context import SITE, Site
@@ -28,9 +28,6 @@ from photogenic.app.serve.http.login_throttle import Patience
 from photogenic.app.serve.pages.routes import Pages
 from photogenic.warehouse import InputError, PhotogenicError
 from photogenic.warehouse.option_ranges import check
-
-if TYPE_CHECKING:
-    from photogenic import FeatureStore
 
 __all__ = ["application", "checked", "running", "serve"]
 

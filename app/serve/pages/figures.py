@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import matplotlib
 from photogenic.app.report.figures import (
     calibration as honesty,
 )
@@ -17,9 +18,6 @@ from photogenic.app.report.figures import (
 )
 from photogenic.app.report.figures.head_comparison import duels
 from photogenic.app.serve.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["Figures"]
 
@@ -83,5 +81,5 @@ def _drawn(snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
     }
 
 
-def _svg(figure: Figure | None, says: str) -> str | None:
+def _svg(figure: matplotlib.figure.Figure | None, says: str) -> str | None:
     return None if figure is None else drawing.svg(figure, says)

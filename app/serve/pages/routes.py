@@ -25,6 +25,7 @@ from photogenic.app.serve.pages import views
 from photogenic.app.serve.pages.figures import Figures
 from photogenic.app.serve.pages.sql_vocabulary import EXAMPLES, PAGES, dictionary, words
 from photogenic.app.serve.snapshot import Snapshot
+from photogenic.models.evaluation.leaderboard import leaderboard
 from photogenic.warehouse import InputError, PhotogenicError
 from photogenic.warehouse.duckdb_store.query import no_labels_error
 
@@ -278,7 +279,6 @@ class Pages:
         return self._figures.of(snapshot, self.site.scorer.all_shown(snapshot))
 
     def _tables(self) -> list[dict[str, Any]]:
-        from photogenic.models.evaluation.leaderboard import leaderboard
 
         try:
             return [run_selection.table(ranked) for ranked in leaderboard(self.site.store.database).tables]

@@ -13,12 +13,11 @@ import io
 import os
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from photogenic._lazy import Image, ImageOps
+from photogenic.app.serve.snapshot import Snapshot
+from photogenic.features.images.decode import decode
 from photogenic.warehouse import Layout
-
-if TYPE_CHECKING:
-    from photogenic.app.serve.snapshot import Snapshot
 
 __all__ = ["SIDES", "Pictures"]
 
@@ -74,9 +73,6 @@ class Pictures:
 
 
 def _small(data: bytes, kind: str) -> bytes | None:
-    from PIL import Image, ImageOps
-
-    from photogenic.features.images.decode import decode
 
     side = SIDES[kind]
     found = decode(data, min_side=side)

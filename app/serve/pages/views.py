@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic import sql
+from photogenic._lazy import pl
 from photogenic.app.serve.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    import polars as pl
+from photogenic.models.evaluation.gender_table import pairs_of
+from photogenic.warehouse.catalog import relation
 
 __all__ = ["absent", "breakdown", "relations", "weeks", "with_store"]
 
@@ -59,9 +60,6 @@ def weeks(snapshot: Snapshot, photo_id: str) -> dict[str, Any] | None:
 
 def breakdown(snapshot: Snapshot, window: str) -> dict[str, Any]:
     """Table 1 as a heat map, with the numbers and the scale of the report's; and what else the page shows."""
-    from photogenic import sql
-    from photogenic.models.evaluation.gender_table import pairs_of
-
     rows = snapshot.kept(("table 1", window), lambda: snapshot.ask(sql.read("training/breakdown"), {"window": window}))
     by_pair = {
         (pair.sender or "unknown", pair.recipient or "unknown"): {
@@ -138,6 +136,4 @@ def _most(found: pl.DataFrame, column: str) -> list[str]:
 
 def relations(status: dict[str, Any]) -> list[tuple[str, str, int | None]]:
     """Name, what a row is, and how many there are."""
-    from photogenic.warehouse.catalog import relation
-
     return [(name, relation(name).summary, n) for name, n in status["relations"].items()]

@@ -18,15 +18,13 @@ import signal
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from photogenic._lazy import pl
 from photogenic.app.serve.http.errors import ApiError, translated
 from photogenic.app.serve.http.limits import Limits
 from photogenic.warehouse import InputError, PhotogenicError, QueryError, StoreError
 from photogenic.warehouse.processes import launch
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["Sandbox"]
 
@@ -80,8 +78,6 @@ class Sandbox:
 
     async def select(self, encoder: str, where: str | None, *, popular: bool) -> pl.DataFrame:
         """The photos with a vector of `encoder` that match. Errors as in `rows`."""
-        import polars as pl
-
         asked = {"do": "select", "encoder": encoder, "where": where, "popular": popular}
         data = b"".join([data async for data in self._frames(asked, self.limits.sql_s)])
         return pl.read_ipc_stream(data)

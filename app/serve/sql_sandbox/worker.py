@@ -26,8 +26,10 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from photogenic._lazy import duckdb
 from photogenic.app.terminal.cells import plain
 from photogenic.app.terminal.output import Table, write_csv, write_parquet
+from photogenic.features.search import filters, index
 from photogenic.warehouse import Database, Layout, PhotogenicError, QueryError, Settings
 from photogenic.warehouse.duckdb_store.query import Cursor, stream
 
@@ -60,9 +62,6 @@ def _confine(n_bytes: int) -> None:
 
 def _warm() -> None:
     """Load what the first question would wait for."""
-    import duckdb
-    import pyarrow.parquet  # noqa: F401
-
     duckdb.connect().close()
 
 
@@ -171,10 +170,6 @@ class _Sink(io.RawIOBase):
 
 def _select(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
     """Which photos a predicate of search picks, with what a result says of each, as Arrow."""
-    import duckdb
-
-    from photogenic.features.search import filters, index
-
     with db.read() as con:
         try:
             chosen = filters.select(
