@@ -8,7 +8,13 @@ warehouse/ runs these files. To find out what a number means, read the file of i
 
 from __future__ import annotations
 
+import re
+from graphlib import TopologicalSorter
 from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    RELATIONS: tuple[str, ...]
 
 __all__ = ["RELATIONS", "VIEWS", "audits", "migrations", "read", "schema"]
 
@@ -35,29 +41,6 @@ VIEWS = (
 )
 """Views of ingested and recorded data as of the clock, in the order of their creation."""
 
-RELATIONS = (
-    "user_genders",
-    "photo_owners",
-    "recipient_timeline",
-    "photo_periods",
-    "swipe_counts",
-    "recipient_counts",
-    "sender_counts",
-    "swipe_audit",
-    "photo_counts",
-    "like_ratio_prior",
-    "like_ratios",
-    "gender_breakdown",
-    "posts",
-    "follower_bounds",
-    "follower_ratios",
-    "photo_labels",
-    "photo_setups",
-    "population",
-    "funnel",
-)
-"""What is computed from them: tables, in build order. A relation reads views and earlier relations only."""
-
 
 def read(name: str) -> str:
     """The text of `sql/NAME.sql`; `name` may hold a folder, such as `audits/ratios_in_range`."""
@@ -79,3 +62,22 @@ def audits() -> tuple[str, ...]:
     """The names of the audits, sorted."""
     folder = files(__name__).joinpath("audits")
     return tuple(sorted(f.name.removesuffix(".sql") for f in folder.iterdir() if f.name.endswith(".sql")))
+
+
+def __getattr__(name: str) -> tuple[str, ...]:
+    """Return `RELATIONS`, the computed relations in build order, which the headers give. Read once."""
+    if name != "RELATIONS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()["RELATIONS"] = _build_order()
+    return found
+
+
+def _build_order() -> tuple[str, ...]:
+    """Sort every file of this folder that is neither a view nor the schema: what a relation reads comes before it."""
+    names = {f.name.removesuffix(".sql") for f in files(__name__).iterdir() if f.name.endswith(".sql")}
+    computed = sorted(names - {*VIEWS, "schema"})
+    order: TopologicalSorter[str] = TopologicalSorter()
+    for name in computed:
+        header = re.search(r"^-- reads: +(.+)$", read(name), re.MULTILINE)
+        order.add(name, *sorted(set(header[1].split(", ")) & set(computed)) if header else ())
+    return tuple(order.static_order())

@@ -7,14 +7,13 @@ A test fails while sql/README.md differs from the headers.
 
 from __future__ import annotations
 
-import re
-from dataclasses import fields
 from pathlib import Path
 
 from photogenic import sql
 from photogenic.warehouse.catalog import Relation, relation
 from photogenic.warehouse.labels.audits import audit_named
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.option_help import option_fields
 
 __all__ = ["PATH", "dictionary"]
 
@@ -65,8 +64,7 @@ def _section(what: Relation) -> str:
 
 
 def _options() -> str:
-    documented = dict(re.findall(r"^ +(\w+): (.+)$", LabelOptions.__doc__ or "", re.MULTILINE))
-    rows = [f"| `{f.name}` | {f.default} | {_cell(documented[f.name])} |" for f in fields(LabelOptions)]
+    rows = [f"| `{f.name}` | {f.default} | {_cell(f.help.text)} |" for f in option_fields(LabelOptions)]
     return "\n".join(["| option | default | |", "|---|---|---|", *rows])
 
 
