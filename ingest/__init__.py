@@ -1,11 +1,11 @@
-"""ingest: how do rows and bytes get in?
+"""ingest: bring rows and pictures into the warehouse.
 
-In: files of users, photos, main photos and swipes; pictures in folders or behind URLs; accounts on a
-network; or a synthetic world. Out: base tables, rejects with their reasons, picture bytes under their
-digests. Read next by warehouse, which computes what is true about them, and features, which looks at them.
+In: files of users, photos, main photos and swipes; pictures in folders or behind URLs; accounts on a network.
+Out: base tables, rejected rows with their reasons, pictures named by their SHA-256. The warehouse computes labels
+from the base tables; features computes embeddings from the pictures.
 """
 
-from photogenic.ingest.tabular.report import Account
+from photogenic.ingest.tabular.report import IngestReport
 from photogenic.ingest.tabular.schemas import KINDS, REASONS, Kind, Reason
 
-__all__ = ["KINDS", "REASONS", "Account", "Kind", "Reason"]
+__all__ = ["KINDS", "REASONS", "IngestReport", "Kind", "Reason"]

@@ -1,4 +1,4 @@
-"""Nothing of a network run outside of the warehouse: what an erase needs before it looks for somebody."""
+"""Stop downloads and crawls and merge what they wrote, so that the warehouse is complete before people are erased."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import shutil
 from collections.abc import Iterator
 
 from photogenic.ingest.download import attempts
-from photogenic.ingest.download.image_store import holds
+from photogenic.ingest.download.image_store import is_stored
 from photogenic.ingest.instagram import cursors
 from photogenic.ingest.journal.journal import drain, segments
 from photogenic.warehouse import Database
 from photogenic.warehouse.storage.lock import locked
 
-__all__ = ["settle", "settled"]
+__all__ = ["merge_journals", "pause_network_runs"]
 
 
 @contextlib.contextmanager
-def settled(db: Database) -> Iterator[None]:
-    """Keep downloads and crawls from running.
+def pause_network_runs(db: Database) -> Iterator[None]:
+    """Keep downloads and crawls from running while the context is open.
 
     Raises:
-        LockedError: one runs, and did not end in time.
+        LockedError: a download or crawl is running and did not end in time.
     """
     with contextlib.ExitStack() as held:
         for folder in (db.layout.fetch, db.layout.crawl):
@@ -29,15 +29,15 @@ def settled(db: Database) -> Iterator[None]:
         yield
 
 
-def settle(db: Database) -> None:
-    """Merge the journals that killed runs left, and remove pictures that were never finished. Within `settled`."""
+def merge_journals(db: Database) -> None:
+    """Merge the journals that killed runs left, and remove unfinished pictures. Needs `pause_network_runs`."""
     layout = db.layout
     drain(
         db,
         "features erase",
         segments(layout.fetch),
         lambda con, path: attempts.merge(con, path, layout),
-        lambda record: holds(layout, record["sha256"]),
+        lambda record: is_stored(layout, record["sha256"]),
     )
     drain(db, "features erase", segments(layout.crawl), lambda con, path: cursors.merge(con, path, layout))
     for name in (".incoming", ".taken"):

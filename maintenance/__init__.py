@@ -1,7 +1,7 @@
-"""maintenance: how is a store kept sound?
+"""maintenance: back up, restore, check and repair a store, and erase people from it.
 
-In: a store. Out: backups and restores, findings of the doctor with their remedies, and stores from which
-people were erased. Stands on features; called by the facade and by app.
+In: a store. Out: backups and restored stores, findings of the doctor with their remedies, and receipts of erased
+people. It uses features; photogenic.store and app use it.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from photogenic.ingest.config import CrawlSettings, Limits
     from photogenic.ingest.download.fetch import FetchReport
     from photogenic.ingest.instagram.crawl import CrawlReport
-    from photogenic.ingest.tabular.report import Account
+    from photogenic.ingest.tabular.report import IngestReport
     from photogenic.maintenance.backup.backup import BackupReport
     from photogenic.maintenance.backup.restore import RestoreReport
     from photogenic.maintenance.doctor.checks import Finding
@@ -116,8 +116,8 @@ class FeatureStore:
         *files: str | Path,
         mapping: Mapping[str, str] | None = None,
         images: str | Path | None = None,
-    ) -> list[Account]:
-        """Take in rows of one kind: users, photos, main_photos or swipes. Returns one account per file.
+    ) -> list[IngestReport]:
+        """Take in rows of one kind: users, photos, main_photos or swipes. Returns one report per file.
 
         Args:
             kind: what the rows are.
@@ -134,21 +134,21 @@ class FeatureStore:
         with self._working() as store:
             return ingest(store, kind, files, mapping=mapping or {}, images=root)
 
-    def ingest_users(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[Account]:
+    def ingest_users(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[IngestReport]:
         """Take in users: user_id, gender, followers, created_at. See `ingest`."""
         return self.ingest("users", *files, mapping=mapping)
 
     def ingest_photos(
         self, *files: str | Path, mapping: Mapping[str, str] | None = None, images: str | Path | None = None
-    ) -> list[Account]:
+    ) -> list[IngestReport]:
         """Take in photos: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at. See `ingest`."""
         return self.ingest("photos", *files, mapping=mapping, images=images)
 
-    def ingest_main_photos(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[Account]:
+    def ingest_main_photos(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[IngestReport]:
         """Take in changes of main photos: user_id, photo_id, set_at. See `ingest`."""
         return self.ingest("main_photos", *files, mapping=mapping)
 
-    def ingest_swipes(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[Account]:
+    def ingest_swipes(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[IngestReport]:
         """Take in swipes: sender_id, recipient_id, liked, swiped_at. See `ingest`."""
         return self.ingest("swipes", *files, mapping=mapping)
 

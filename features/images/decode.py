@@ -64,15 +64,15 @@ def decode(data: bytes, *, min_side: int | None = MIN_SIDE) -> Decoded:
     """
     if not data:
         return Decoded("empty")
-    kind = image_format.sniffed(data[: image_format.HEAD])
+    kind = image_format.detect_format(data[: image_format.HEAD])
     if kind is None:
         return Decoded("not_an_image", f"begins with {data[:8].hex(' ')}")
     if kind not in image_format.READ:
-        return Decoded("unsupported_format", image_format.unsupported(kind))
+        return Decoded("unsupported_format", image_format.unsupported_detail(kind))
     try:
-        image = image_format.opened(data, kind)
+        image = image_format.open_image(data, kind)
         if image_format.is_raw(image):
-            return Decoded("unsupported_format", image_format.unsupported("RAW"))
+            return Decoded("unsupported_format", image_format.unsupported_detail("RAW"))
         width, height = upright_size(image)
         if why := too_large(width, height):
             return Decoded("too_large", why)

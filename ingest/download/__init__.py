@@ -1,4 +1,4 @@
-"""Download images: a scheduler, an address guard, and storage under the digest."""
+"""Download images: a scheduler, an address guard, and storage of each picture under its SHA-256."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Where a request may go: public http(s) hosts, unless told otherwise.
+"""Allow requests to public http(s) hosts only, unless private addresses are allowed.
 
-The check sits in the socket factory: it sees the very address that is about to be connected to, after
-DNS, after the DNS cache and after every redirect, and for literal addresses too, which no resolver ever
-sees. A name that answers differently the second time (DNS rebinding) therefore gains nothing.
-Connections go out directly: a proxy from the environment would do the resolving where nobody checks.
+The check is in the socket factory, which receives the address that is about to be connected to: after DNS, after the
+DNS cache, after every redirect, and for literal addresses too, which need no resolver. A host name that resolves to
+another address the second time (DNS rebinding) is therefore checked again. No proxy of the environment is used,
+because a proxy would resolve names without this check.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 class BlockedAddressError(OSError):
     """The host resolves to an address that requests must not reach.
 
-    Its text never names the address: when all of a host's addresses are refused, equal texts let the
-    connector report this error itself instead of a mix of many.
+    The text never names the address: when all addresses of a host are refused, the texts are equal, and the connector
+    reports this error instead of a combined one.
     """
 
 
 def refusal(address: str, *, allow_private: bool = False) -> str | None:
-    """Why no connection to `address` is made, in a word; None: it may be made.
+    """The reason why no connection to `address` is made, in a word, or None if it may be made.
 
-    With `allow_private`, intranet and loopback addresses pass; link-local and metadata ones never do.
+    `allow_private` allows intranet and loopback addresses; link-local and metadata addresses are always refused.
     """
     for ip in _embedded(ipaddress.ip_address(address.split("%", 1)[0])):
         if ip in _METADATA:
@@ -61,7 +61,7 @@ def refusal(address: str, *, allow_private: bool = False) -> str | None:
 
 
 def parse_url(text: str) -> URL | None:
-    """`text` as an address that may be requested, signed queries kept to the letter; None: it may not."""
+    """Parse a URL that may be requested; the encoding of a signed query is unchanged. None for any other text."""
     try:
         url = URL(text, encoded=text.isascii())
         usable = url.scheme in {"http", "https"} and bool(url.raw_host) and url.user is None and bool(url.port)
@@ -71,7 +71,7 @@ def parse_url(text: str) -> URL | None:
 
 
 def guarded_socket(allow_private: bool) -> Callable[[Any], socket.socket]:
-    """A socket factory (`aiohappyeyeballs`) that refuses what `refusal` refuses."""
+    """Make a socket factory (`aiohappyeyeballs`) that refuses the addresses that `refusal` refuses."""
 
     def make(info: Any) -> socket.socket:
         family, kind, proto, _, address = info
@@ -83,9 +83,9 @@ def guarded_socket(allow_private: bool) -> Callable[[Any], socket.socket]:
 
 
 def guarded_connector(*, allow_private: bool, keepalive_s: float = 15.0) -> TCPConnector:
-    """A connector that reaches allowed addresses only and remembers names for five minutes.
+    """Make a connector that reaches allowed addresses only and caches DNS answers for five minutes.
 
-    It sets no limit of its own: how many connections there are is the caller's business.
+    The connector has no limit of connections: the caller limits them.
     """
     return TCPConnector(
         limit=0,
@@ -96,7 +96,7 @@ def guarded_connector(*, allow_private: bool, keepalive_s: float = 15.0) -> TCPC
 
 
 def _embedded(ip: Address) -> list[Address]:
-    """The address and the IPv4 addresses that it carries inside: mapped, 6to4, Teredo, NAT64."""
+    """List the address and the IPv4 addresses that are embedded in it: mapped, 6to4, Teredo, NAT64."""
     found: list[Address] = [ip]
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is not None:

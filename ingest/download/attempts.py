@@ -1,7 +1,7 @@
-"""What is left to download, and what became of it: the warehouse's side of `features fetch`.
+"""The warehouse's side of `features fetch`: read the photos to download, and store the attempts.
 
-Pending photos are read bucket by bucket from the newest snapshot, so that a million of them never lie
-in memory; attempts go through the journal into facts.fetch_attempts and facts.photo_files.
+Pending photos are read from the newest snapshot, one bucket at a time, so that a million of them are never in memory
+together. Attempts go through the journal into facts.fetch_attempts and facts.photo_files.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Pending:
     """The photos to download, in buckets.
 
     Args:
-        db: the store.
-        retry: settled statuses to try once more.
+        db: the store's database.
+        retry: final statuses whose photos are tried once more.
     """
 
     def __init__(self, db: Database, retry: tuple[Status, ...] = ()) -> None:
@@ -43,7 +43,7 @@ class Pending:
             self.total = sum(self._counts(con, n_versions // _COUNT_PHOTOS + 1))
 
     def bucket(self, number: int) -> list[tuple[str | None, Item]]:
-        """The items of one bucket and their hosts (None: no usable address); every photo is in exactly one."""
+        """Read the items of one bucket, each with its host (None: no usable URL). Each photo is in one bucket."""
         with self._db.read() as con:
             rows = con.execute(sql.read("network/pending"), self._parameters(self.n_buckets, number)).fetchall()
         return [(_host(url), Item(photo_id, url, attempts + 1)) for photo_id, url, attempts in rows]
@@ -64,7 +64,7 @@ def _host(url: str) -> str | None:
 
 
 def record(item: Item, outcome: Outcome, *, settled: bool) -> dict[str, Any]:
-    """A journal record: one attempt, and what it says about the photo's bytes."""
+    """Make a journal record of one attempt and its result."""
     return {
         "photo_id": item.photo_id,
         "url": item.url,
@@ -83,7 +83,7 @@ def record(item: Item, outcome: Outcome, *, settled: bool) -> dict[str, Any]:
 
 
 def merge(con: duckdb.DuckDBPyConnection, segment: Path, layout: Layout) -> None:
-    """Take one segment's rows into the base tables; pictures of photos erased meanwhile go."""
+    """Load one segment into the base tables, and delete pictures of photos that were erased meanwhile."""
     path, now = str(segment), dt.datetime.now(dt.UTC).replace(tzinfo=None)
     con.execute(f"insert into facts.fetch_attempts {sql.read('network/merge_attempts')}", {"path": path})
     con.execute(f"insert into facts.photo_files {sql.read('network/merge_files')}", {"path": path, "now": now})

@@ -1,8 +1,8 @@
-"""The downloads of one run: every slot busy, no host asked too hard, every attempt written down.
+"""Run the downloads: fill all slots, respect the limits of each host, and write every attempt to the journal.
 
-The dispatcher starts a worker per free slot; a worker goes on with whatever its lanes allow and ends when
-there is nothing to do for now. The dispatcher then waits for whichever comes first: a worker's end, the
-next bucket of pending photos, or the instant at which a host or a photo is due again.
+The dispatcher starts one worker per free slot. A worker takes one photo after another for as long as the scheduler
+has one that may be requested now, and then ends. The dispatcher waits until a worker ends, the next bucket of pending
+photos is read, or the pause of a host or photo is over.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from yarl import URL
 from photogenic.ingest.config import Limits
 from photogenic.ingest.download import attempts
 from photogenic.ingest.download.address_guard import guarded_connector
-from photogenic.ingest.download.image_store import Shelf
-from photogenic.ingest.download.no_silent_retry import once
+from photogenic.ingest.download.image_store import ImageStore
+from photogenic.ingest.download.no_silent_retry import send_once
 from photogenic.ingest.download.request import HEADERS, Outcome, download
-from photogenic.ingest.download.scheduler import Item, Lane, Lanes
+from photogenic.ingest.download.scheduler import HostQueue, HostScheduler, Item
 from photogenic.ingest.download.statuses import STATUSES
 from photogenic.ingest.journal.clock import Clock, retry_after_s
-from photogenic.ingest.journal.writer import Scribe
+from photogenic.ingest.journal.writer import JournalWriter
 from photogenic.warehouse import Store
 
 __all__ = ["Downloads", "FetchReport"]
 
-_AT_THE_DOOR = frozenset({"dns", "dns_unavailable", "connect", "tls", "timeout"})
+_UNREACHABLE = frozenset({"dns", "dns_unavailable", "connect", "tls", "timeout"})
 _MOST_QUEUED = 100_000
-_WORTH_HELP = 500
-"""Pending photos from which on the start of a second process is worth its while."""
+_LEAST_FOR_PROCESS = 500
+"""Number of pending photos from which a second process saves more time than its start costs."""
 
 
 @dataclass(slots=True)
 class FetchReport:
-    """What a run did.
+    """Result of a run.
 
     Attributes:
-        n_pending: photos that were to be downloaded.
-        n_attempts: attempts made.
-        n_bytes: bytes received in pictures that are now held.
-        statuses: photos by the status they were settled with.
+        n_pending: number of photos to download.
+        n_attempts: number of attempts made.
+        n_bytes: bytes received in pictures that are now in the store.
+        statuses: number of photos by final status.
         hosts_down: hosts that could not be reached and were given up.
-        n_left: photos left for the next run.
-        duration_s: seconds.
+        n_left: number of photos left for the next run.
+        duration_s: duration of the run, in seconds.
     """
 
     n_pending: int = 0
@@ -65,11 +65,13 @@ class FetchReport:
 class Downloads:
     """The state of one run."""
 
-    def __init__(self, store: Store, scribe: Scribe, limits: Limits, *, clock: Clock, rng: random.Random) -> None:
-        self.store, self.scribe, self.limits = store, scribe, limits
+    def __init__(
+        self, store: Store, journal: JournalWriter, limits: Limits, *, clock: Clock, rng: random.Random
+    ) -> None:
+        self.store, self.journal, self.limits = store, journal, limits
         self.clock, self.rng = clock, rng
         self.report = FetchReport()
-        self.lanes = Lanes(per_host=limits.per_host, rate=limits.rate, give_up_after=limits.give_up_after)
+        self.scheduler = HostScheduler(per_host=limits.per_host, rate=limits.rate, give_up_after=limits.give_up_after)
         self.slots = limits.concurrency
         self.tasks: set[asyncio.Task[None]] = set()
         self.error: BaseException | None = None
@@ -77,7 +79,7 @@ class Downloads:
         self.advance: Callable[[int], None] = lambda _: None
 
     async def run(self, pending: attempts.Pending) -> FetchReport:
-        """Download everything; leave with nothing under way and the journal closed."""
+        """Download all pending photos. No request is open and the journal is closed when this returns or raises."""
         limits, began = self.limits, time.perf_counter()
         self.report.n_pending = pending.total
         session = aiohttp.ClientSession(
@@ -88,27 +90,29 @@ class Downloads:
             headers=HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            middlewares=(once,),
+            middlewares=(send_once,),
         )
-        helped = pending.total >= _WORTH_HELP and (os.cpu_count() or 1) > 1
-        shelf = Shelf(self.store.layout, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, helped=helped)
+        use_process = pending.total >= _LEAST_FOR_PROCESS and (os.cpu_count() or 1) > 1
+        images = ImageStore(
+            self.store.layout, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, use_process=use_process
+        )
         stage = self.store.progress.stage("download photos", pending.total, "photos")
-        with stage as self.advance, shelf:
-            async with self.scribe as scribe, session:
-                if scribe.keeper is not None:
-                    scribe.keeper.add_done_callback(self.through)
+        with stage as self.advance, images:
+            async with self.journal as journal, session:
+                if journal.task is not None:
+                    journal.task.add_done_callback(self.task_ended)
                 try:
-                    await self.dispatch(session, shelf, pending)
+                    await self.dispatch(session, images, pending)
                 finally:
                     for task in self.tasks:
                         task.cancel()
                     await asyncio.gather(*self.tasks, return_exceptions=True)
-        self.report.n_left = self.lanes.n_left
+        self.report.n_left = self.scheduler.n_left
         self.report.duration_s = time.perf_counter() - began
         return self.report
 
-    async def dispatch(self, session: aiohttp.ClientSession, shelf: Shelf, pending: attempts.Pending) -> None:
-        """Keep all slots busy until nothing is left."""
+    async def dispatch(self, session: aiohttp.ClientSession, images: ImageStore, pending: attempts.Pending) -> None:
+        """Fill all slots until no photo is left."""
         buckets = iter(range(pending.n_buckets))
         feeding: asyncio.Task[list[tuple[str | None, Item]]] | None = None
         fed = False
@@ -118,113 +122,113 @@ class Downloads:
                 raise self.error
             if feeding is not None and feeding.done():
                 for host, item in feeding.result():
-                    self.enter(host, item)
+                    self.enqueue(host, item)
                 feeding = None
             now = self.clock.now()
-            while self.lanes.n_active < self.slots and (picked := self.lanes.pick(now)):
-                task = asyncio.create_task(self.work(session, shelf, *picked))
+            while self.scheduler.n_active < self.slots and (picked := self.scheduler.pick(now)):
+                task = asyncio.create_task(self.work(session, images, *picked))
                 self.tasks.add(task)
-                task.add_done_callback(self.through)
-            idle = self.lanes.n_active < self.slots
+                task.add_done_callback(self.task_ended)
+            idle = self.scheduler.n_active < self.slots
             wanted = _MOST_QUEUED if idle else 4 * self.slots
-            if feeding is None and not fed and self.lanes.n_queued < wanted:
+            if feeding is None and not fed and self.scheduler.n_queued < wanted:
                 number = next(buckets, None)
                 if number is None:
                     fed = True
                 else:
                     feeding = asyncio.create_task(asyncio.to_thread(pending.bucket, number))
                     feeding.add_done_callback(lambda _: self.changed.set())
-            if fed and not self.lanes.n_queued and not self.lanes.n_active:
+            if fed and not self.scheduler.n_queued and not self.scheduler.n_active:
                 return
-            await self.clock.wait(self.lanes.next_due() if idle else None, self.changed)
+            await self.clock.wait(self.scheduler.next_due() if idle else None, self.changed)
 
-    def enter(self, host: str | None, item: Item) -> None:
-        """Queue a pending photo; one without a usable address is settled on the spot."""
+    def enqueue(self, host: str | None, item: Item) -> None:
+        """Queue a pending photo. One without a usable URL gets its final status at once."""
         if host is None:
             item.started_at = self.clock.now()
-            self.settle(item, Outcome("bad_url"))
+            self.finish_attempt(item, Outcome("bad_url"))
         else:
-            self.lanes.add(host, item)
+            self.scheduler.add(host, item)
 
-    def through(self, task: asyncio.Task[None]) -> None:
-        """A task ended: remember the first error, wake the dispatcher."""
+    def task_ended(self, task: asyncio.Task[None]) -> None:
+        """Handle the end of a task: store the first error, and wake the dispatcher."""
         self.tasks.discard(task)
         if not task.cancelled() and self.error is None:
             self.error = task.exception()
         self.changed.set()
 
-    async def work(self, session: aiohttp.ClientSession, shelf: Shelf, lane: Lane, item: Item) -> None:
-        """Fill one slot: attempt `item`, then whatever is next, until nothing may be asked for now."""
-        picked: tuple[Lane, Item] | None = (lane, item)
+    async def work(self, session: aiohttp.ClientSession, images: ImageStore, queue: HostQueue, item: Item) -> None:
+        """Fill one slot: attempt `item`, then the next item that may be requested, until there is none for now."""
+        picked: tuple[HostQueue, Item] | None = (queue, item)
         while picked is not None:
-            await self.attempt(session, shelf, *picked)
-            if self.lanes.n_queued < 4 * self.slots:
+            await self.attempt(session, images, *picked)
+            if self.scheduler.n_queued < 4 * self.slots:
                 self.changed.set()
-            free = self.lanes.n_active < self.slots and self.error is None
-            picked = self.lanes.pick(self.clock.now()) if free else None
+            free = self.scheduler.n_active < self.slots and self.error is None
+            picked = self.scheduler.pick(self.clock.now()) if free else None
 
-    async def attempt(self, session: aiohttp.ClientSession, shelf: Shelf, lane: Lane, item: Item) -> None:
-        """Make one request for `item`, in the turn that its host's lane has given it."""
+    async def attempt(self, session: aiohttp.ClientSession, images: ImageStore, queue: HostQueue, item: Item) -> None:
+        """Make one request for `item`; its host's queue has counted it as active."""
         try:
-            if lane.limiter is not None:
-                await lane.limiter.acquire()
+            if queue.limiter is not None:
+                await queue.limiter.acquire()
             url = item.target or URL(item.url, encoded=item.url.isascii())
             if item.started_at is None:
                 item.started_at = self.clock.now()
             began = time.perf_counter()
-            outcome = await download(session, url, shelf, honour_opt_out=self.limits.honour_opt_out)
+            outcome = await download(session, url, images, honour_opt_out=self.limits.honour_opt_out)
             item.spent_s += time.perf_counter() - began
         except OSError as error:
             if error.errno not in {errno.EMFILE, errno.ENFILE}:
                 raise
-            self.narrow(lane, item)
+            self.halve_slots(queue, item)
             return
         finally:
-            self.lanes.release(lane)
+            self.scheduler.release(queue)
         if outcome.redirect is not None:
             item.hops += 1
             if item.hops <= self.limits.redirects:
                 item.target = outcome.redirect
-                self.lanes.add(outcome.redirect.raw_host or "", item, first=True)
+                self.scheduler.add(outcome.redirect.raw_host or "", item, first=True)
                 return
             outcome = Outcome("redirects", f"more than {self.limits.redirects}")
-        if self.lanes.knock(lane, answered=outcome.status not in _AT_THE_DOOR):
-            self.report.hosts_down.append(lane.host)
+        if self.scheduler.record_response(queue, answered=outcome.status not in _UNREACHABLE):
+            self.report.hosts_down.append(queue.host)
             self.store.progress.note(
-                f"{lane.host} does not answer ({outcome.status}); its photos are left for the next run."
+                f"{queue.host} does not answer ({outcome.status}); its photos are left for the next run."
             )
-        self.settle(item, outcome, lane)
+        self.finish_attempt(item, outcome, queue)
 
-    def settle(self, item: Item, outcome: Outcome, lane: Lane | None = None) -> None:
-        """Write the attempt down, and queue the next one where it may heal."""
+    def finish_attempt(self, item: Item, outcome: Outcome, queue: HostQueue | None = None) -> None:
+        """Write the attempt to the journal, and schedule the next one after a temporary failure."""
         item.tries += 1
-        again = STATUSES[outcome.status].heals and item.tries < self.limits.backoff.attempts
-        self.scribe.append(attempts.record(item, outcome, settled=not again))
+        again = STATUSES[outcome.status].is_temporary and item.tries < self.limits.backoff.attempts
+        self.journal.append(attempts.record(item, outcome, settled=not again))
         self.report.n_attempts += 1
         if again or outcome.status == "http_429" or outcome.retry_after is not None:
-            self.rest(item, outcome, lane, again=again)
+            self.schedule_retry(item, outcome, queue, again=again)
         if not again:
             self.report.statuses[outcome.status] += 1
             if outcome.sha256 is not None:
                 self.report.n_bytes += outcome.n_bytes
             self.advance(1)
 
-    def rest(self, item: Item, outcome: Outcome, lane: Lane | None, *, again: bool) -> None:
-        """Queue the next attempt after its rest; a host that asked for rest gets it as a whole."""
+    def schedule_retry(self, item: Item, outcome: Outcome, queue: HostQueue | None, *, again: bool) -> None:
+        """Schedule the next attempt after its back-off. A host that asked for a pause is paused."""
         now = self.clock.now()
         due = now + self.limits.backoff.delay_s(item.tries, self.rng)
         asked = retry_after_s(outcome.retry_after, now)
-        if lane is not None and (asked is not None or outcome.status == "http_429"):
+        if queue is not None and (asked is not None or outcome.status == "http_429"):
             due = max(due, now + min(asked or 0.0, self.limits.longest_park_s))
-            self.lanes.park(lane, due)
+            self.scheduler.pause(queue, due)
         if again:
             host = URL(item.url, encoded=item.url.isascii()).raw_host or ""
-            self.lanes.add_later(host, Item(item.photo_id, item.url, item.attempt + 1, item.tries), due)
+            self.scheduler.add_later(host, Item(item.photo_id, item.url, item.attempt + 1, item.tries), due)
             self.changed.set()
 
-    def narrow(self, lane: Lane, item: Item) -> None:
-        """The process ran out of open files: go on with half the slots; the host is not to blame."""
+    def halve_slots(self, queue: HostQueue, item: Item) -> None:
+        """Continue with half the slots after the process ran out of open files. This is no failure of the host."""
         if self.slots > 1:
             self.slots = max(self.slots // 2, 1)
             self.store.progress.note(f"Out of open files: on with {self.slots} downloads at a time.")
-        self.lanes.add_later(lane.host, item, self.clock.now() + self.limits.backoff.base_s)
+        self.scheduler.add_later(queue.host, item, self.clock.now() + self.limits.backoff.base_s)

@@ -1,4 +1,4 @@
-"""How many downloads the process's open-file limit has room for."""
+"""Limit the number of downloads to what the open-file limit of the process allows."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 from photogenic.warehouse import InputError, Progress
 
-__all__ = ["affordable"]
+__all__ = ["limit_concurrency"]
 
 _PER_DOWNLOAD = 2
-"""A socket, and a temporary file for what does not fit in memory."""
+"""A socket, and a temporary file for a body that is larger than the memory buffer."""
 _SPARE = 24
-"""The warehouse while merging, name lookups, the journal, and whatever Python opens meanwhile."""
+"""The warehouse while merging, DNS lookups, the journal, and files that Python opens."""
 
 
-def affordable(concurrency: int, progress: Progress) -> int:
-    """Raise the soft limit as far as needed and allowed; the concurrency that fits under what is left.
+def limit_concurrency(concurrency: int, progress: Progress) -> int:
+    """Raise the soft limit as far as needed and allowed, and return the concurrency that fits under it.
 
     Raises:
         InputError: not even one download fits.

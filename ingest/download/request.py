@@ -1,8 +1,8 @@
-"""One attempt at one picture: a request, its bytes on the shelf, and what to call the result.
+"""One attempt to download a picture: the request, the stored bytes, and the status of the result.
 
-Every failure of the network, the host or the bytes is an `Outcome` from the closed list; the only
-exceptions that leave are the machine's own (a full disk). Redirects are not followed here: a redirect
-to another host is handed back, so that it waits in that host's lane like everything else.
+Every failure of the network, the host or the picture is an `Outcome` from the closed list; only errors of this
+machine (a full disk) are raised. Redirects are not followed here: the caller queues a redirect at its host, so that
+the limits of that host apply.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from photogenic.ingest.download.address_guard import BlockedAddressError, parse_url
-from photogenic.ingest.download.image_store import Shelf, TooLargeError
+from photogenic.ingest.download.image_store import ImageStore, TooLargeError
 from photogenic.ingest.download.no_silent_retry import ConnectionLostError
 from photogenic.ingest.download.statuses import Status
 
@@ -37,15 +37,15 @@ _NAMED: dict[int, Status] = {401: "http_401", 403: "http_403", 404: "http_404", 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an attempt came to.
+    """Result of one attempt.
 
     Attributes:
-        status: from the closed list.
-        detail: a few words more; never the server's prose, never an address.
-        n_bytes: received.
-        sha256: of the picture now held; width and height in pixels, upright.
+        status: status from the closed list.
+        detail: more words; never text of the server, never an address.
+        n_bytes: number of bytes received.
+        sha256: SHA-256 of the stored picture; width and height in pixels, upright.
         retry_after: the Retry-After header, as sent.
-        redirect: where the server sends us instead; the status then is of no meaning.
+        redirect: URL of the redirect; the status then has no meaning.
     """
 
     status: Status
@@ -58,17 +58,19 @@ class Outcome:
     redirect: URL | None = None
 
 
-async def download(session: aiohttp.ClientSession, url: URL, shelf: Shelf, *, honour_opt_out: bool = True) -> Outcome:
-    """Request `url` once and put what comes back on the shelf.
+async def download(
+    session: aiohttp.ClientSession, url: URL, images: ImageStore, *, honour_opt_out: bool = True
+) -> Outcome:
+    """Request `url` once and store the picture.
 
     Raises:
-        OSError: the disk is full or failing, or the process has run out of open files.
+        OSError: the disk is full or fails, or the process has no free file descriptors.
     """
     try:
         async with session.get(url, allow_redirects=False) as response:
             outcome = _refused(response, honour_opt_out=honour_opt_out)
             if outcome is None:
-                return await _take(response, shelf)
+                return await _take(response, images)
             if outcome.status != "opted_out" and (response.content_length or _DRAIN_BYTES) < _DRAIN_BYTES:
                 await response.read()  # so that the connection can be used again
             return outcome
@@ -76,32 +78,32 @@ async def download(session: aiohttp.ClientSession, url: URL, shelf: Shelf, *, ho
         return _failure(error)
 
 
-async def _take(response: aiohttp.ClientResponse, shelf: Shelf) -> Outcome:
-    if (response.content_length or 0) > shelf.max_bytes:
+async def _take(response: aiohttp.ClientResponse, images: ImageStore) -> Outcome:
+    if (response.content_length or 0) > images.max_bytes:
         response.close()
         return Outcome("too_large", f"{response.content_length} bytes announced")
-    body, placed = shelf.body(), None
+    body, saved = images.body(), None
     try:
         while chunk := await response.content.readany():
             body.feed(chunk)
         if not body.n_bytes:
             return Outcome("empty")
-        placed = await shelf.place(body)
+        saved = await images.save(body)
     except TooLargeError:
         response.close()
-        return Outcome("too_large", f"more than {shelf.max_bytes} bytes", body.n_bytes)
+        return Outcome("too_large", f"more than {images.max_bytes} bytes", body.n_bytes)
     except aiohttp.ClientPayloadError:
         return Outcome("truncated", "the connection ended before the announced length", body.n_bytes)
     finally:
-        if placed is None or placed.sha256 is None:
+        if saved is None or saved.sha256 is None:
             body.discard()
-    header = placed.header
+    header = saved.header
     detail = f"{response.content_type}, {header.detail}" if header.status == "not_an_image" else header.detail
-    return Outcome(header.status, detail, placed.n_bytes, placed.sha256, header.width, header.height)
+    return Outcome(header.status, detail, saved.n_bytes, saved.sha256, header.width, header.height)
 
 
 def _refused(response: aiohttp.ClientResponse, *, honour_opt_out: bool) -> Outcome | None:
-    """What status line and headers already decide; None: read the body."""
+    """The outcome that status line and headers decide. None: read the body."""
     code = response.status
     if code == 200:
         words = _OPT_OUT.search(",".join(response.headers.getall("X-Robots-Tag", ()))) if honour_opt_out else None
@@ -130,10 +132,10 @@ def _redirect(response: aiohttp.ClientResponse) -> Outcome:
 
 
 def _failure(error: Exception) -> Outcome:
-    """The closed list's word for a network exception. Details are ours: exception texts carry addresses.
+    """The outcome of a network exception. The details are our own words: exception texts contain addresses.
 
     Raises:
-        OSError: the process has run out of open files; that says nothing about the host.
+        OSError: the process has no free file descriptors, which is no failure of the host.
     """
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE}:

@@ -1,8 +1,8 @@
-"""Who is downloaded next: one lane per host, each with its own width, pace and patience.
+"""Schedule downloads: one queue per host, with its own concurrency, rate and back-off.
 
-The scheduler is synchronous and keeps no clock: `pick` gives an item whose host may be asked now,
-`next_due` says when that changes by itself. A host that answers 429 is parked as a whole; a host that
-fails at the door again and again is given up for this run, and its photos stay pending for the next.
+The scheduler is synchronous and has no clock: `pick` returns an item whose host may be requested now, and `next_due`
+the time at which a paused host or item is due again. A host that answers 429 is paused as a whole. A host that cannot
+be reached several times in a row is given up for this run; its photos stay pending for the next run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
-__all__ = ["Item", "Lane", "Lanes"]
+__all__ = ["HostQueue", "HostScheduler", "Item"]
 
 
 @dataclass(slots=True)
@@ -23,14 +23,14 @@ class Item:
     """A photo to download.
 
     Attributes:
-        photo_id: whose bytes these are to be.
-        url: as the warehouse has it.
-        attempt: number of the attempt under way, from 1, over all runs.
-        tries: attempts of this run so far.
-        target: where the redirects of this attempt have led.
-        hops: redirects of this attempt so far.
-        started_at: of this attempt, seconds since 1970; None: not begun.
-        spent_s: seconds that this attempt has taken so far.
+        photo_id: id of the photo.
+        url: URL in the warehouse.
+        attempt: number of the current attempt, from 1, over all runs.
+        tries: number of attempts in this run so far.
+        target: URL to which the redirects of this attempt have led.
+        hops: number of redirects of this attempt so far.
+        started_at: start of this attempt, in seconds since 1970; None before it.
+        spent_s: duration of this attempt so far, in seconds.
     """
 
     photo_id: str
@@ -44,26 +44,26 @@ class Item:
 
 
 @dataclass(slots=True, eq=False)
-class Lane:
-    """One host."""
+class HostQueue:
+    """The queue of one host."""
 
     host: str
     limiter: AsyncLimiter | None
-    queue: deque[Item] = field(default_factory=deque)
+    items: deque[Item] = field(default_factory=deque)
     active: int = 0
-    parked_until: float = 0.0
+    paused_until: float = 0.0
     failures: int = 0
-    down: bool = False
-    listed: bool = False  # among the ready or the parked
+    given_up: bool = False
+    is_listed: bool = False  # in the list of ready or of paused queues
 
 
-class Lanes:
-    """All hosts.
+class HostScheduler:
+    """The queues of all hosts.
 
     Args:
-        per_host: connections to one host at a time.
-        rate: requests to one host per second; None: as fast as it answers.
-        give_up_after: failures at the door in a row after which a host is given up.
+        per_host: largest number of connections to one host at a time.
+        rate: largest number of requests per second to one host; None: no limit.
+        give_up_after: connection failures in a row after which a host is given up.
     """
 
     def __init__(self, *, per_host: int, rate: float | None, give_up_after: int) -> None:
@@ -71,92 +71,94 @@ class Lanes:
         self.n_queued = 0
         self.n_active = 0
         self.n_left = 0
-        self._lanes: dict[str, Lane] = {}
-        self._ready: deque[Lane] = deque()
-        self._parked: list[tuple[float, int, Lane]] = []
+        self._queues: dict[str, HostQueue] = {}
+        self._ready: deque[HostQueue] = deque()
+        self._paused: list[tuple[float, int, HostQueue]] = []
         self._later: list[tuple[float, int, str, Item]] = []
-        self._order = itertools.count()
+        self._counter = itertools.count()
 
-    def lane(self, host: str) -> Lane:
-        """The lane of `host`, made on first use."""
-        lane = self._lanes.get(host)
-        if lane is None:
-            # One at a time, evenly spaced: a burst of a second's worth is what rate limits are there to prevent.
+    def queue_of(self, host: str) -> HostQueue:
+        """The queue of `host`, created on first use."""
+        queue = self._queues.get(host)
+        if queue is None:
+            # One at a time, evenly spaced: a rate limit is there to prevent a burst of a second's worth.
             limiter = None if self.rate is None else AsyncLimiter(1, 1.0 / self.rate)
-            lane = self._lanes[host] = Lane(host, limiter)
-        return lane
+            queue = self._queues[host] = HostQueue(host, limiter)
+        return queue
 
     def add(self, host: str, item: Item, *, first: bool = False) -> None:
-        """Queue an item; `first` puts it before the others of its host."""
-        lane = self.lane(host)
-        if lane.down:
+        """Queue an item, with `first` before the other items of its host."""
+        queue = self.queue_of(host)
+        if queue.given_up:
             self.n_left += 1
             return
         if first:
-            lane.queue.appendleft(item)
+            queue.items.appendleft(item)
         else:
-            lane.queue.append(item)
+            queue.items.append(item)
         self.n_queued += 1
-        self._offer(lane)
+        self._offer(queue)
 
     def add_later(self, host: str, item: Item, due: float) -> None:
-        """Queue an item at the instant `due`."""
+        """Queue an item at the time `due`."""
         self.n_queued += 1
-        heapq.heappush(self._later, (due, next(self._order), host, item))
+        heapq.heappush(self._later, (due, next(self._counter), host, item))
 
-    def pick(self, now: float) -> tuple[Lane, Item] | None:
-        """The next item whose host may be asked now; the caller hands the lane back with `release`."""
+    def pick(self, now: float) -> tuple[HostQueue, Item] | None:
+        """Pick the next item whose host may be requested now. The caller returns the queue with `release`."""
         while self._later and self._later[0][0] <= now:
             _, _, host, item = heapq.heappop(self._later)
             self.n_queued -= 1
             self.add(host, item)
-        while self._parked and self._parked[0][0] <= now:
-            self._ready.append(heapq.heappop(self._parked)[2])
+        while self._paused and self._paused[0][0] <= now:
+            self._ready.append(heapq.heappop(self._paused)[2])
         while self._ready:
-            lane = self._ready.popleft()
-            if lane.parked_until > now:
-                heapq.heappush(self._parked, (lane.parked_until, next(self._order), lane))
+            queue = self._ready.popleft()
+            if queue.paused_until > now:
+                heapq.heappush(self._paused, (queue.paused_until, next(self._counter), queue))
                 continue
-            lane.listed = False
-            if not lane.queue or lane.active >= self.per_host:
+            queue.is_listed = False
+            if not queue.items or queue.active >= self.per_host:
                 continue
-            item = lane.queue.popleft()
+            item = queue.items.popleft()
             self.n_queued -= 1
-            lane.active += 1
+            queue.active += 1
             self.n_active += 1
-            self._offer(lane)
-            return lane, item
+            self._offer(queue)
+            return queue, item
         return None
 
-    def release(self, lane: Lane) -> None:
-        """An item of this lane is through. A lane with nothing to remember is forgotten: there may be many hosts."""
-        lane.active -= 1
+    def release(self, queue: HostQueue) -> None:
+        """Count an item of this queue as finished. A queue without state is deleted: there may be many hosts."""
+        queue.active -= 1
         self.n_active -= 1
-        self._offer(lane)
-        idle = not (lane.active or lane.queue or lane.listed or lane.failures or lane.down or lane.parked_until)
-        if idle and (lane.limiter is None or lane.limiter.has_capacity()):
-            del self._lanes[lane.host]
+        self._offer(queue)
+        idle = not (
+            queue.active or queue.items or queue.is_listed or queue.failures or queue.given_up or queue.paused_until
+        )
+        if idle and (queue.limiter is None or queue.limiter.has_capacity()):
+            del self._queues[queue.host]
 
-    def park(self, lane: Lane, until: float) -> None:
-        """Ask this host for nothing before `until`."""
-        lane.parked_until = max(lane.parked_until, until)
+    def pause(self, queue: HostQueue, until: float) -> None:
+        """Make no request to this host before `until`."""
+        queue.paused_until = max(queue.paused_until, until)
 
-    def knock(self, lane: Lane, *, answered: bool) -> bool:
-        """Note whether the host answered at all; True when it is given up just now."""
-        lane.failures = 0 if answered else lane.failures + 1
-        if lane.failures < self.give_up_after or lane.down:
+    def record_response(self, queue: HostQueue, *, answered: bool) -> bool:
+        """Count whether the host could be reached. Returns True if the host is given up by this call."""
+        queue.failures = 0 if answered else queue.failures + 1
+        if queue.failures < self.give_up_after or queue.given_up:
             return False
-        lane.down = True
-        self.n_left += len(lane.queue)
-        self.n_queued -= len(lane.queue)
-        lane.queue.clear()
+        queue.given_up = True
+        self.n_left += len(queue.items)
+        self.n_queued -= len(queue.items)
+        queue.items.clear()
         return True
 
     def next_due(self) -> float | None:
-        """When an item or a host becomes available by itself; None: never."""
-        return min((heap[0][0] for heap in (self._later, self._parked) if heap), default=None)
+        """The time at which an item or a host becomes available by itself. None: never."""
+        return min((heap[0][0] for heap in (self._later, self._paused) if heap), default=None)
 
-    def _offer(self, lane: Lane) -> None:
-        if lane.queue and lane.active < self.per_host and not lane.listed:
-            lane.listed = True
-            self._ready.append(lane)
+    def _offer(self, queue: HostQueue) -> None:
+        if queue.items and queue.active < self.per_host and not queue.is_listed:
+            queue.is_listed = True
+            self._ready.append(queue)

@@ -1,14 +1,14 @@
-"""A process beside the event loop that judges, hashes and writes pictures: downloads are bound by one interpreter.
+"""A process that inspects, hashes and writes pictures, because one interpreter limits the rate of downloads.
 
-The loop copies a body into a slot of memory that both share and says which; the process answers with the
-picture's size and digest, once it lies in its place. It only takes what is simple: whatever is not plainly a
-whole picture, and whatever the disk refuses, it hands back, and the shelf does that in the loop, as it does
-when no slot is free, before the process has started, and after it has died.
+The event loop copies a body into a slot of shared memory and sends the slot's number. The process answers with the
+picture's size and digest once the picture is stored. It stores simple pictures only. It returns a picture that is not
+plainly complete, or that the disk refuses, and the image store then writes it in the loop; so it does when no slot is
+free, before the process has started, and after it has died.
 
-    loop -> process     slot, bytes of the body
-    process -> loop     slot, 1 stowed or 0 handed back, width, height, SHA-256
+    loop -> process     slot, number of bytes of the body
+    process -> loop     slot, 1 written or 0 returned, width, height, SHA-256
 
-The process ends when its pipe does, however the other side ended.
+The process ends when its pipe is closed, for whatever reason the loop ended.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ import subprocess
 import sys
 from pathlib import Path
 
-from photogenic.ingest.images.image_header import Header, look_at
+from photogenic.ingest.images.image_header import Header, inspect_bytes
 from photogenic.warehouse import Layout
 from photogenic.warehouse.processes import launch
 from photogenic.warehouse.processes.shared_memory import shared_memory
 
-__all__ = ["Stower"]
+__all__ = ["WriterProcess"]
 
 SLOT_BYTES = 512 * 1024
 _SLOTS = 96
-_ASKED = struct.Struct("<II")
+_REQUEST = struct.Struct("<II")
 _ANSWER = struct.Struct("<IBII32s")
 
 
-class Stower:
-    """The loop's side; a context.
+class WriterProcess:
+    """The loop's side of the process. A context manager.
 
     Args:
-        layout: where pictures go.
-        incoming: a folder for files that are not whole yet.
-        max_pixels: of one picture.
+        layout: paths of the store.
+        incoming: folder for unfinished files.
+        max_pixels: largest area of a picture, in pixels.
     """
 
     def __init__(self, layout: Layout, incoming: Path, max_pixels: int) -> None:
@@ -54,7 +54,7 @@ class Stower:
         self._waiting: dict[int, asyncio.Future[tuple[Header, str] | None]] = {}
         self._rest = b""
 
-    def __enter__(self) -> Stower:
+    def __enter__(self) -> WriterProcess:
         shared = shared_memory(_SLOTS * SLOT_BYTES)
         try:
             self._slots = mmap.mmap(shared, _SLOTS * SLOT_BYTES)
@@ -63,7 +63,7 @@ class Stower:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=(shared,),
-                start_new_session=True,  # Ctrl-C is the loop's to answer
+                start_new_session=True,  # so that Ctrl-C goes to the loop only
                 bufsize=0,
                 env=launch.child_environment(),
             )
@@ -73,11 +73,11 @@ class Stower:
         assert self._process.stdout is not None
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._from, False)
-        asyncio.get_running_loop().add_reader(self._from, self._hear)
+        asyncio.get_running_loop().add_reader(self._from, self._read_answers)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._gone()
+        self._detach()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -85,11 +85,11 @@ class Stower:
         self._slots.close()
 
     def accepts(self, n_bytes: int) -> bool:
-        """Whether there is room for so many bytes just now."""
+        """Whether a slot for so many bytes is free now."""
         return bool(self._free) and n_bytes <= SLOT_BYTES
 
-    async def stow(self, parts: list[bytes]) -> tuple[Header, str] | None:
-        """Put the bytes that `parts` make, which `accepts` accepted, into their place; None: they are handed back."""
+    async def write(self, parts: list[bytes]) -> tuple[Header, str] | None:
+        """Store the bytes of `parts`, for which `accepts` was true. None: the process did not store them."""
         slot = self._free.pop()
         at = start = slot * SLOT_BYTES
         for part in parts:
@@ -98,31 +98,31 @@ class Stower:
         answer: asyncio.Future[tuple[Header, str] | None] = asyncio.get_running_loop().create_future()
         self._waiting[slot] = answer
         try:
-            os.write(self._to, _ASKED.pack(slot, at - start))
+            os.write(self._to, _REQUEST.pack(slot, at - start))
         except BrokenPipeError:
-            self._gone()
+            self._detach()
         return await answer
 
-    def _hear(self) -> None:
-        """Take in what the process has said."""
+    def _read_answers(self) -> None:
+        """Read the answers of the process."""
         try:
-            heard = os.read(self._from, 1 << 16)
+            chunk = os.read(self._from, 1 << 16)
         except BlockingIOError:
             return
-        if not heard:
-            self._gone()
+        if not chunk:
+            self._detach()
             return
-        said = self._rest + heard
-        whole = len(said) - len(said) % _ANSWER.size
-        for slot, stowed, width, height, digest in _ANSWER.iter_unpack(said[:whole]):
+        received = self._rest + chunk
+        whole = len(received) - len(received) % _ANSWER.size
+        for slot, written, width, height, digest in _ANSWER.iter_unpack(received[:whole]):
             waiting = self._waiting.pop(slot, None)
             if waiting is not None and not waiting.done():
-                waiting.set_result((Header("ok", "", width, height), digest.hex()) if stowed else None)
+                waiting.set_result((Header("ok", "", width, height), digest.hex()) if written else None)
             self._free.append(slot)
-        self._rest = said[whole:]
+        self._rest = received[whole:]
 
-    def _gone(self) -> None:
-        """Ask nothing more of the process; what it had is handed back."""
+    def _detach(self) -> None:
+        """Send no more requests to the process. What it had not answered counts as not stored."""
         asyncio.get_running_loop().remove_reader(self._from)
         self._free.clear()
         for waiting in self._waiting.values():
@@ -132,10 +132,10 @@ class Stower:
 
 
 def _write(path: str, data: bytes | memoryview) -> None:
-    """Write a new file; its name is there whatever happens, its bytes only if this returns.
+    """Write a new file. The name exists in any case, the bytes only if this returns.
 
     Raises:
-        OSError: the disk does not take it.
+        OSError: the file cannot be written to disk.
     """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
@@ -147,20 +147,20 @@ def _write(path: str, data: bytes | memoryview) -> None:
 
 
 def _serve(layout: Layout, incoming: Path, max_pixels: int, shared: int) -> None:
-    """The process's side: say which slots there are, then stow until the pipe ends."""
+    """Run in the process: send the numbers of the slots, then write pictures until the pipe ends."""
     slots = mmap.mmap(shared, _SLOTS * SLOT_BYTES, prot=mmap.PROT_READ)
     os.write(1, b"".join(_ANSWER.pack(slot, 0, 0, 0, b"") for slot in range(_SLOTS)))
     folders: set[str] = set()
     path, rest = f"{incoming}/stowing", b""
-    while asked := os.read(0, 1 << 12):
-        asked = rest + asked
-        whole = len(asked) - len(asked) % _ASKED.size
-        for slot, n_bytes in _ASKED.iter_unpack(asked[:whole]):
+    while requests := os.read(0, 1 << 12):
+        requests = rest + requests
+        whole = len(requests) - len(requests) % _REQUEST.size
+        for slot, n_bytes in _REQUEST.iter_unpack(requests[:whole]):
             start = slot * SLOT_BYTES
             data = slots[start : start + n_bytes]
-            header, digest = look_at(data, max_pixels=max_pixels), hashlib.sha256(data)
-            stowed = header.status == "ok" and header.ended
-            if stowed:
+            header, digest = inspect_bytes(data, max_pixels=max_pixels), hashlib.sha256(data)
+            written = header.status == "ok" and header.ended
+            if written:
                 try:
                     target = layout.photo(digest.hexdigest())
                     if target.parent.name not in folders:
@@ -169,12 +169,14 @@ def _serve(layout: Layout, incoming: Path, max_pixels: int, shared: int) -> None
                     _write(path, data)
                     os.rename(path, target)  # noqa: PTH104
                 except OSError:
-                    stowed = False
-            os.write(1, _ANSWER.pack(slot, stowed, header.width or 0, header.height or 0, digest.digest()))
-        rest = asked[whole:]
+                    written = False
+            os.write(1, _ANSWER.pack(slot, written, header.width or 0, header.height or 0, digest.digest()))
+        rest = requests[whole:]
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all of a service: the loop answers, and ends the pipe
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN
+    )  # sent to all processes of a service: the loop handles it and closes the pipe
     with contextlib.suppress(BrokenPipeError):
         _serve(Layout(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -1,4 +1,4 @@
-"""Images from local folders: formats, headers, and what cannot be read."""
+"""Pictures from local folders: their formats, headers and errors."""
 
 from __future__ import annotations
 

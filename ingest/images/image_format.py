@@ -1,6 +1,6 @@
-"""What format a picture file has, by its first bytes: those that are read, and those that are pictures and are not.
+"""Detect the format of a picture by its first bytes: formats that are read, and picture formats that are not.
 
-Ingest and build ask here both, so what one takes in the other can open.
+Ingest and build both use this module, so a build can open what ingest takes in.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Iterator
 
 from photogenic._lazy import Image
 
-__all__ = ["HEAD", "READ", "is_raw", "opened", "sniffed", "tidy_png", "unsupported"]
+__all__ = ["HEAD", "READ", "detect_format", "is_raw", "open_image", "tidy_png", "unsupported_detail"]
 
 HEAD = 4096
-"""Bytes that decide."""
+"""Number of bytes that decide the format."""
 
 READ = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""Pillow's names of the formats that are opened at all. Pillow knows more, and starts Ghostscript for one of them."""
+"""Pillow's names of the formats that are opened. Pillow reads more, and starts Ghostscript for one of them."""
 
-_STARTS = {
+_SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"GIF87a": "GIF",
@@ -65,15 +65,15 @@ _NETPBM = re.compile(rb"P[1-7][ \t\r\n]+(?:#|[0-9]|WIDTH)")
 _REMEDY = "convert it to JPEG, PNG, WebP, TIFF or AVIF"
 
 
-def sniffed(head: bytes) -> str | None:
-    """The format's name, one of `READ` or of those that are not read; None: not a picture that anybody knows."""
+def detect_format(head: bytes) -> str | None:
+    """The format's name, one of `READ` or of the formats that are not read. None: not a known picture format."""
     if head.startswith(_TIFF):
         return "RAW" if head[8:10] == b"CR" else "TIFF"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":
-        return _of_brands(head)
-    for start, name in _STARTS.items():
+        return _format_of_brands(head)
+    for start, name in _SIGNATURES.items():
         if head.startswith(start):
             return name
     if _NETPBM.match(head):
@@ -81,8 +81,8 @@ def sniffed(head: bytes) -> str | None:
     return "SVG" if _SVG.match(head.removeprefix(b"\xef\xbb\xbf")) else None
 
 
-def _of_brands(head: bytes) -> str | None:
-    """Files of boxes say in their first one what may read them; the major brand alone does not decide."""
+def _format_of_brands(head: bytes) -> str | None:
+    """The format of a file of ISO boxes, whose first box lists brands; the major brand alone does not decide."""
     end = min(max(struct.unpack(">I", head[:4])[0], 16), len(head))
     brands = {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
     if brands & {b"avif", b"avis"}:
@@ -94,13 +94,13 @@ def _of_brands(head: bytes) -> str | None:
     return "RAW" if b"crx " in brands else None
 
 
-def unsupported(name: str) -> str:
-    """What is said of a picture of a format that is not read."""
+def unsupported_detail(name: str) -> str:
+    """The detail of a picture in a format that is not read."""
     return f"{name} is not read: {_REMEDY}"
 
 
 def is_raw(image: Image.Image) -> bool:
-    """Whether a TIFF is a camera's raw file: what Pillow shows of it is a small preview."""
+    """Whether a TIFF is a camera's raw file, of which Pillow opens only a small preview."""
     tags = getattr(image, "tag_v2", None)
     if tags is None:
         return False
@@ -108,8 +108,8 @@ def is_raw(image: Image.Image) -> bool:
     return 50706 in tags or (isinstance(kind, int) and bool(kind & 1) and 330 in tags)  # DNGVersion; SubIFDs
 
 
-def opened(data: bytes, name: str) -> Image.Image:
-    """As Image.open with the format known, less its warning on large sizes: those are ours to judge."""
+def open_image(data: bytes, name: str) -> Image.Image:
+    """Open an image of a known format. Image.open would warn about large sizes, which the callers check themselves."""
     Image.preinit()
     if name not in Image.OPEN:
         Image.init()
@@ -117,15 +117,15 @@ def opened(data: bytes, name: str) -> Image.Image:
 
 
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_TURNING = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")
-"""Keywords of the texts that can say how a picture is turned."""
+_ORIENTATION_KEYWORDS = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")
+"""Keywords of the texts that can hold the picture's orientation."""
 
-_MOST_TEXT = 1 << 20
-"""Bytes of such a text, unpacked; what is longer is left out."""
+_MAX_TEXT = 1 << 20
+"""Largest size of such a text, unpacked, in bytes; longer ones are left out."""
 
 
 def tidy_png(data: bytes) -> bytes:
-    """A PNG without its texts and colour profile, of which there may be any amount, and with EXIF before the pixels.
+    """Remove texts and color profile from a PNG, and move EXIF before the pixels.
 
     Pillow refuses a picture for a text over 1 MB, and finds EXIF behind the pixels only by decoding them.
     """
@@ -135,7 +135,7 @@ def tidy_png(data: bytes) -> bytes:
     view, end = memoryview(data), 8
     for at, end in _chunks(data):
         kind = data[at + 4 : at + 8]
-        if kind == b"iCCP" or (kind in _TEXTS and not _says_how_turned(kind, data[at + 8 : end - 4])):
+        if kind == b"iCCP" or (kind in _TEXTS and not _can_hold_orientation(kind, data[at + 8 : end - 4])):
             left_out = True
         elif pixels and kind in (b"eXIf", *_TEXTS):
             early.append(view[at:end])
@@ -148,7 +148,7 @@ def tidy_png(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where each whole chunk begins and ends."""
+    """Start and end of each complete chunk."""
     at, size = 8, len(data)
     while at + 12 <= size:
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
@@ -158,10 +158,10 @@ def _chunks(data: bytes) -> Iterator[tuple[int, int]]:
         at = end
 
 
-def _says_how_turned(kind: bytes, text: bytes) -> bool:
-    """Whether it is a text that can, and no longer than such texts are."""
-    keyword = next((word for word in _TURNING if text.startswith(word)), None)
-    if keyword is None or len(text) > _MOST_TEXT:
+def _can_hold_orientation(kind: bytes, text: bytes) -> bool:
+    """Whether the text can hold an orientation and is not longer than `_MAX_TEXT`."""
+    keyword = next((word for word in _ORIENTATION_KEYWORDS if text.startswith(word)), None)
+    if keyword is None or len(text) > _MAX_TEXT:
         return False
     packed: bytes | None = None
     if kind == b"zTXt":
@@ -172,7 +172,7 @@ def _says_how_turned(kind: bytes, text: bytes) -> bool:
         return True
     unpacking = zlib.decompressobj()
     try:
-        unpacking.decompress(packed, _MOST_TEXT - 1)
+        unpacking.decompress(packed, _MAX_TEXT - 1)
     except zlib.error:
         return False
     return not unpacking.unconsumed_tail

@@ -1,9 +1,9 @@
-"""What a picture file is, by its own bytes: magic number, decodable header, and whether its end is there.
+"""Inspect a picture file by its bytes: magic number, decodable header, and end marker.
 
-Nothing is believed of names and content types, and no pixel is decoded while the file's end marker
-stands where it should. Only a file without its marker needs `decode` (many phones append data after it),
-and that decides. Pillow reads the headers, some 60 microseconds each; the plain JPEGs that photo services
-send out (no EXIF, one scan header after another) are read here in 5, and anything unusual goes to Pillow.
+File names and content types are not used, and no pixel is decoded if the end marker is in its place. Only a file
+without its marker needs `decode`, which then decides: many phones append data after the marker. Pillow reads a header
+in some 60 microseconds; the plain JPEGs of photo services (no EXIF, standard segments only) are read here in 5, and
+anything unusual goes to Pillow.
 """
 
 from __future__ import annotations
@@ -23,46 +23,46 @@ __all__ = [
     "MAX_SIDE",
     "Header",
     "decode",
+    "inspect_bytes",
+    "inspect_file",
     "is_bomb",
-    "look",
-    "look_at",
     "orientation",
     "too_large",
     "upright_size",
 ]
 
 MAX_PIXELS = 89_478_485
-"""Width times height of the largest picture taken in: Pillow's own line against decompression bombs."""
+"""Largest area of a picture, in pixels: Pillow's own limit against decompression bombs."""
 
 MAX_SIDE = 65_500
-"""Pixels of the longest side of a picture taken in: that of the largest JPEG that libjpeg decodes."""
+"""Largest side of a picture, in pixels: that of the largest JPEG that libjpeg decodes."""
 
-# Pillow warns about odd metadata, file by file; what matters of it is in the status.
+# Pillow warns about odd metadata of each file; the status holds what is important.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ORIENTATION = 0x0112
-_TELLING = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
-"""What may say how a picture is turned, as Pillow calls it."""
+_ORIENTATION_KEYS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
+"""Pillow's names of the metadata that can hold an orientation."""
 _TAIL = 64
 _SOS, _DQT = 0xDA, 0xDB
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-"""Frames that every decoder knows: baseline, extended, progressive."""
+"""Frames that every decoder reads: baseline, extended, progressive."""
 _PLAIN = frozenset({0xC4, 0xDD, 0xE0, 0xFE})
-"""Segments that decide nothing here: Huffman tables, restart interval, JFIF, comment."""
+"""Segments that do not matter here: Huffman tables, restart interval, JFIF, comment."""
 _MALFORMED = (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error, EOFError)
-"""What Pillow's plugins raise for malformed files, and for those cut short."""
+"""Exceptions that Pillow's plugins raise for malformed and truncated files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What was found in a file.
+    """Result of inspecting a file.
 
     Attributes:
-        status: as `photos.status`.
-        detail: why it is not ok.
-        width: pixels, upright (after EXIF orientation); None where there is no readable header.
-        height: likewise.
-        ended: the end marker is where it should be; if not, an ok is to be confirmed by `decode`.
+        status: `photos.status`.
+        detail: reason why the status is not ok.
+        width: width in pixels, upright (after EXIF orientation). None without a readable header.
+        height: height in pixels, upright. None without a readable header.
+        ended: whether the end marker is in its place. If not, `decode` must confirm an ok.
     """
 
     status: Literal[
@@ -74,19 +74,19 @@ class Header:
     ended: bool = True
 
 
-def look(file: IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Header:
-    """Judge a picture by its first and last bytes. Its state is an answer, never an exception."""
+def inspect_file(file: IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Header:
+    """Inspect a picture by its first and last bytes. A bad picture is a status, never an exception."""
     head = file.read(image_format.HEAD)
     if not head:
         return Header("empty")
-    kind = image_format.sniffed(head)
+    kind = image_format.detect_format(head)
     if kind is None:
         return Header("not_an_image", f"begins with {head[:8].hex(' ')}")
     if kind not in image_format.READ:
-        return Header("unsupported_format", image_format.unsupported(kind))
-    ended = _ended(file, kind)
+        return Header("unsupported_format", image_format.unsupported_detail(kind))
+    ended = _has_end_marker(file, kind)
     try:
-        return _look(file, kind, max_pixels, ended)
+        return _inspect(file, kind, max_pixels, ended)
     except _MALFORMED as error:
         return Header("unreadable" if ended else "truncated", f"{kind}: {error}")
     except Exception as error:
@@ -96,22 +96,22 @@ def look(file: IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Header:
 
 
 def too_large(width: int, height: int, max_pixels: int = MAX_PIXELS) -> str:
-    """Why a picture of that size is not taken in, by side or by area; empty if it is. Every reader asks here."""
+    """The reason why a picture of that size is refused, by side or by area; empty if it is accepted."""
     if width * height > max_pixels:
         return f"{width} x {height} pixels"
     return f"{width} x {height} pixels: a side of more than {MAX_SIDE:,}" if max(width, height) > MAX_SIDE else ""
 
 
 def is_bomb(error: Exception) -> bool:
-    """Whether Pillow refused a size by itself, as some of its plugins do before the size can be asked for."""
+    """Whether Pillow refused a size by itself, as some of its plugins do before the size can be read."""
     return isinstance(error, Image.DecompressionBombError)
 
 
-def look_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
-    """As `look`, of bytes in memory."""
+def inspect_bytes(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
+    """Do the same as `inspect_file`, for bytes in memory."""
     size = _plain_jpeg(data)
     if size is None:
-        return look(io.BytesIO(data), max_pixels=max_pixels)
+        return inspect_file(io.BytesIO(data), max_pixels=max_pixels)
     width, height = size
     if why := too_large(width, height, max_pixels):
         return Header("too_large", why, width, height)
@@ -119,12 +119,12 @@ def look_at(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
 
 
 def decode(path: Path, header: Header) -> Header:
-    """Decode all pixels of a file whose header is ok, to see whether it is whole. May take a second."""
+    """Decode all pixels of a file whose header is ok, to check that it is complete. May take a second."""
     with path.open("rb") as file:
         try:
             data = file.read()
-            with image_format.opened(
-                data, image_format.sniffed(data[: image_format.HEAD]) or image_format.READ[0]
+            with image_format.open_image(
+                data, image_format.detect_format(data[: image_format.HEAD]) or image_format.READ[0]
             ) as image:
                 image.load()
         except _MALFORMED as error:
@@ -137,7 +137,7 @@ def decode(path: Path, header: Header) -> Header:
 
 
 def _plain_jpeg(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a JPEG that leaves no question before its first scan; None: let Pillow see.
+    """Width and height of a plain JPEG, read up to its first scan. None: Pillow must read it.
 
     Source: ITU-T T.81, annex B; segments are FF, marker, two bytes of length, content.
     """
@@ -167,11 +167,11 @@ def _plain_jpeg(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _look(file: IO[bytes], kind: str, max_pixels: int, ended: bool) -> Header:
+def _inspect(file: IO[bytes], kind: str, max_pixels: int, ended: bool) -> Header:
     file.seek(0)
-    with image_format.opened(file.read(), kind) as image:
+    with image_format.open_image(file.read(), kind) as image:
         if image_format.is_raw(image):
-            return Header("unsupported_format", image_format.unsupported("RAW"))
+            return Header("unsupported_format", image_format.unsupported_detail("RAW"))
         width, height = upright_size(image)
         if why := too_large(width, height, max_pixels):
             return Header("too_large", why, width, height)
@@ -179,26 +179,26 @@ def _look(file: IO[bytes], kind: str, max_pixels: int, ended: bool) -> Header:
 
 
 def orientation(image: Image.Image) -> int:
-    """How the pixels are to be turned once they are loaded, as in EXIF: 1 to 8. No pixel is decoded for it."""
-    return 1 if image.format == "TIFF" else _told(image)  # Pillow turns a TIFF itself, when it loads it
+    """The EXIF orientation to apply to the loaded pixels, 1 to 8. No pixel is decoded."""
+    return 1 if image.format == "TIFF" else _exif_orientation(image)  # Pillow turns a TIFF itself, when it loads it
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height once it stands upright; to be asked before the pixels are loaded."""
+    """Width and height of the upright picture. Call this before the pixels are loaded."""
     width, height = image.size
     turned_already = _ORIENTATION in getattr(image, "tag_v2", ())
-    return (height, width) if _told(image) >= 5 and not turned_already else (width, height)
+    return (height, width) if _exif_orientation(image) >= 5 and not turned_already else (width, height)
 
 
-def _told(image: Image.Image) -> int:
+def _exif_orientation(image: Image.Image) -> int:
 
-    if not (_TELLING & image.info.keys() or hasattr(image, "tag_v2")):
+    if not (_ORIENTATION_KEYS & image.info.keys() or hasattr(image, "tag_v2")):
         return 1
     value = Image.Image.getexif(image).get(_ORIENTATION, 1)  # that of PNG's own class would decode all pixels
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _ended(file: IO[bytes], kind: str) -> bool:
+def _has_end_marker(file: IO[bytes], kind: str) -> bool:
     """Whether the format's end marker closes the file."""
     n_bytes = file.seek(0, 2)
     file.seek(max(n_bytes - _TAIL, 0))

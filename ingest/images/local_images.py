@@ -1,8 +1,8 @@
-"""Picture files: found beside their list, copied into the store under their SHA-256, and what they are.
+"""Find local picture files, inspect them, and copy them into the store under their SHA-256.
 
-Nothing about a single picture is an exception: it gets a status from the closed list of `photos.status` and
-a detail. Pictures are taken in groups: all bytes into temporary files, one sync; all renamed, one sync; the
-group's findings in one transaction. A crash loses at most one group's work, and never leaves half a picture.
+A bad picture is not an exception: it gets a `photos.status` from the closed list, and a detail. Pictures are processed
+in groups: write all bytes to temporary files, sync; rename all, sync; store the group's results in one transaction.
+A crash loses at most the work of one group, and never leaves a partial picture.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from photogenic.warehouse import Layout, Store
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.storage.layout import sync_filesystem
 
-__all__ = ["MAX_BYTES", "Folder", "take_in_pictures"]
+__all__ = ["MAX_BYTES", "Folder", "import_pictures"]
 
 MAX_BYTES = 50 * 1024 * 1024
-"""Of one picture; a larger one gets the status too_large and is not copied."""
+"""Largest size of a picture, in bytes; a larger one gets the status too_large and is not copied."""
 
 _GROUP = 1024
 _THREADS = 8
 
 
 class Folder:
-    """The folder that pictures' paths are relative to, and must not lead out of."""
+    """The folder that paths of pictures are relative to. Paths must not lead out of it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,7 +44,7 @@ class Folder:
         self._parents: dict[str, str] = {}
 
     def locate(self, path: str) -> Path | None:
-        """Where the picture should be, links resolved; None if that is outside of the folder."""
+        """The path of a picture, links resolved; None if it is outside of the folder."""
         parent, name = os.path.split(os.path.join(self._real, path))  # noqa: PTH118
         if parent not in self._parents:
             self._parents[parent] = os.path.realpath(parent)
@@ -55,7 +55,7 @@ class Folder:
         return Path(real) if inside else None
 
     def outside(self, paths: Iterable[str]) -> set[str]:
-        """Those that lead out of the folder."""
+        """The paths that lead out of the folder."""
         return {path for path in paths if self.locate(path) is None}
 
 
@@ -70,7 +70,7 @@ class _Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """What is there; `copy` is where the bytes lie until they get their name."""
+    """Result of looking for one picture. `copy` is the path of the bytes until they are renamed."""
 
     status: str
     detail: str = ""
@@ -81,16 +81,14 @@ class _Finding:
     copy: Path | None = None
 
 
-def take_in_pictures(
-    con: duckdb.DuckDBPyConnection, store: Store, folder: Folder, stamp: dt.datetime
-) -> dict[str, int]:
-    """Look for the pictures of the photos in the temporary table `listed` (photo_id, user_id, path).
+def import_pictures(con: duckdb.DuckDBPyConnection, store: Store, folder: Folder, stamp: dt.datetime) -> dict[str, int]:
+    """Find the pictures of the photos in the temporary table `listed` (photo_id, user_id, path).
 
-    Only those are looked at that were not found good before, or whose bytes the store has lost. What is found is
-    copied into the store and written to facts.photo_files, unless it says the same as what was found last time.
+    Pictures that were good before are skipped, unless their bytes are missing from the store. The others are copied
+    into the store and written to facts.photo_files, unless the result is the same as last time.
 
     Returns:
-        Pictures looked at, by status.
+        Number of pictures looked for, by status.
     """
     layout = store.layout
     wanted = [_Wanted(*row) for row in con.execute(sql.read("ingest/pictures_wanted")).fetchall()]
@@ -110,8 +108,10 @@ def take_in_pictures(
             for start in range(0, len(wanted), _GROUP):
                 group = wanted[start : start + _GROUP]
                 copies = (incoming / str(number) for number in range(len(group)))
-                found = list(pool.map(lambda one, copy: _look(layout, folder, tombstones, one, copy), group, copies))
-                _shelve(layout, found)
+                found = list(
+                    pool.map(lambda one, copy: _find_picture(layout, folder, tombstones, one, copy), group, copies)
+                )
+                _save(layout, found)
                 _record(con, group, found, stamp)
                 counts.update(finding.status for finding in found)
                 advance(len(group))
@@ -121,11 +121,11 @@ def take_in_pictures(
 
 
 def _is_gone(layout: Layout, wanted: _Wanted) -> bool:
-    """Whether the bytes of a good picture are in the store no more; taken in again, they heal it."""
+    """Whether the bytes of a good picture are missing from the store. Taking the picture in again repairs that."""
     return wanted.sha256 is not None and not layout.photo(wanted.sha256).exists()
 
 
-def _look(layout: Layout, folder: Folder, tombstones: Tombstones, wanted: _Wanted, copy: Path) -> _Finding:
+def _find_picture(layout: Layout, folder: Folder, tombstones: Tombstones, wanted: _Wanted, copy: Path) -> _Finding:
     """Find one picture, and copy it if it is good."""
     path = folder.locate(wanted.path)
     if path is None:
@@ -147,7 +147,7 @@ def _look(layout: Layout, folder: Folder, tombstones: Tombstones, wanted: _Wante
         return _Finding(wanted.status, sha256=sha256)
     if len(tombstones) and tombstones.contains("bytes", sha256):
         return _Finding("erased", "the bytes of an erased photo")
-    header = image_header.look(io.BytesIO(data))
+    header = image_header.inspect_file(io.BytesIO(data))
     if header.status == "ok":
         copy.write_bytes(data)
         if not header.ended:
@@ -158,7 +158,7 @@ def _look(layout: Layout, folder: Folder, tombstones: Tombstones, wanted: _Wante
 
 
 def _read(path: Path) -> bytes | _Finding:
-    """The bytes, unless it is no file, or a large one. Does not wait for the other end of a named pipe."""
+    """Read the bytes, unless it is not a file or too large. Does not block on a named pipe."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         there = os.fstat(fd)
@@ -172,8 +172,8 @@ def _read(path: Path) -> bytes | _Finding:
         os.close(fd)
 
 
-def _shelve(layout: Layout, found: list[_Finding]) -> None:
-    """Give the copies their names, durably."""
+def _save(layout: Layout, found: list[_Finding]) -> None:
+    """Rename the copies to their final names, durably."""
     copies = [(finding.copy, layout.photo(finding.sha256)) for finding in found if finding.copy and finding.sha256]
     if not copies:
         return
@@ -186,7 +186,7 @@ def _shelve(layout: Layout, found: list[_Finding]) -> None:
 
 
 def _record(con: duckdb.DuckDBPyConnection, wanted: list[_Wanted], found: list[_Finding], stamp: dt.datetime) -> None:
-    """The findings that say something new; a good picture held is not given up for a bad one."""
+    """Store the results that are new. A bad result does not replace a good picture."""
     news = [
         (one.photo_id, finding)
         for one, finding in zip(wanted, found, strict=True)

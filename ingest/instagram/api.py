@@ -1,8 +1,8 @@
-"""The Instagram Graph API: which questions there are, and what their answers say.
+"""Requests to the Instagram Graph API, and parsers of its answers.
 
-Accounts are asked for by Business Discovery (professional accounts, by username), posts of a hashtag by
-Hashtag Search. Both answer in pages, newest first. The API names no owner for posts found by a hashtag,
-leaves out likes that an owner hides, and serves videos as well; only pictures are kept here.
+Business Discovery finds accounts (professional ones, by username), Hashtag Search finds posts of a hashtag. Both
+answer in pages, newest first. The API names no owner for posts found by a hashtag, leaves out likes that an owner
+hides, and returns videos as well; only pictures are stored.
 Source: developers.facebook.com, "Business Discovery", "Hashtag Search", "IG Media".
 """
 
@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from photogenic.ingest.instagram.client import Graph, Refusal
-from photogenic.ingest.instagram.responses import OddAnswerError, count, id_of, instant, items, object_of, text
+from photogenic.ingest.instagram.responses import InvalidAnswerError, as_object, count, instant, items, read_id, text
 
 __all__ = [
-    "Account",
     "Page",
     "Post",
+    "Profile",
     "Target",
     "account_page",
     "hashtag_id",
@@ -44,7 +44,7 @@ _LONGEST_URL = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to walk along: kind 'user', 'recent' or 'top', and a username or hashtag."""
+    """What to crawl: kind 'user', 'recent' or 'top', and a username or hashtag."""
 
     kind: str
     name: str
@@ -54,8 +54,8 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """A profile as it was seen."""
+class Profile:
+    """A profile at the time of the request."""
 
     user_id: str
     followers: int | None
@@ -64,7 +64,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A picture post as it was seen; `posted_at` UTC without zone, `likes` None where hidden."""
+    """A picture post at the time of the request. `posted_at` is UTC without zone, `likes` is None where hidden."""
 
     photo_id: str
     user_id: str | None
@@ -77,9 +77,9 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer. `ids`: of all posts, videos too. `after`: where the next page begins; None: this was the last."""
+    """One page of posts. `ids`: of all posts, with videos. `after`: cursor of the next page; None: the last page."""
 
-    account: Account | None
+    account: Profile | None
     posts: list[Post]
     n_others: int
     oldest: dt.datetime | None
@@ -88,14 +88,14 @@ class Page:
 
 
 def target(kind: str, text: str) -> Target | None:
-    """A target from what a person wrote (@name, #tag, a profile's address); None: it names none."""
+    """Parse a target from user input (@name, #tag, a profile's URL). None: it is not a valid name."""
     name = text.strip().lower().removesuffix("/").rsplit("/", 1)[-1].lstrip("@#")
     pattern = _USERNAME if kind == "user" else _HASHTAG
     return Target(kind, name) if pattern.fullmatch(name) else None
 
 
 async def account_page(graph: Graph, username: str, after: str | None, limit: int) -> Page | Refusal:
-    """A page of an account's posts; the first one carries the profile too."""
+    """Request a page of an account's posts. The first page has the profile too."""
     cursor = f".after({after})" if after else ""
     counts = "" if after else "followers_count,media_count,"
     fields = f"business_discovery.username({username}){{{counts}media{cursor}.limit({limit}){{{_MEDIA}}}}}"
@@ -104,13 +104,13 @@ async def account_page(graph: Graph, username: str, after: str | None, limit: in
 
 
 async def hashtag_id(graph: Graph, tag: str) -> str | Refusal:
-    """The id that stands for a hashtag."""
+    """Request the id of a hashtag."""
     answer = await graph.get("ig_hashtag_search", {"user_id": "{me}", "q": tag})
     return answer if isinstance(answer, Refusal) else _read(read_hashtag, answer)
 
 
 async def hashtag_page(graph: Graph, kind: str, tag_id: str, after: str | None, limit: int) -> Page | Refusal:
-    """A page of a hashtag's recent or top posts."""
+    """Request a page of a hashtag's recent or top posts."""
     parameters = {"user_id": "{me}", "fields": _MEDIA, "limit": str(min(limit, 50))}
     if after:
         parameters["after"] = after
@@ -121,66 +121,66 @@ async def hashtag_page(graph: Graph, kind: str, tag_id: str, after: str | None, 
 def _read(read: Callable[..., _T], *given: Any) -> _T | Refusal:
     try:
         return read(*given)
-    except OddAnswerError as odd:
+    except InvalidAnswerError as odd:
         return Refusal("api_error", f"an odd answer: {odd}", odd=True)
 
 
 def read_account(answer: dict[str, Any], is_first: bool) -> Page | Refusal:
-    """An answer about an account.
+    """Parse an answer about an account.
 
     Raises:
-        OddAnswerError: it is not as documented.
+        InvalidAnswerError: it is not as documented.
     """
-    found = object_of(answer.get("business_discovery"), "business_discovery")
+    found = as_object(answer.get("business_discovery"), "business_discovery")
     if not found.get("id"):
         return Refusal("api_error", "an answer without an account", odd=True)
     place = "business_discovery"
-    user_id = id_of(found, place)
+    user_id = read_id(found, place)
     followers, posts = count(found, "followers_count", place), count(found, "media_count", place)
-    account = Account(user_id, followers, posts) if is_first else None
-    return read_media(object_of(found.get("media"), "media"), "media", account, user_id)
+    account = Profile(user_id, followers, posts) if is_first else None
+    return read_media(as_object(found.get("media"), "media"), "media", account, user_id)
 
 
 def read_hashtag(answer: dict[str, Any]) -> str | Refusal:
-    """An answer that names a hashtag's id.
+    """Parse an answer with the id of a hashtag.
 
     Raises:
-        OddAnswerError: it is not as documented.
+        InvalidAnswerError: it is not as documented.
     """
     found = items(answer.get("data"), "data")
     if not found or not found[0].get("id"):
         return Refusal("unknown", "no id")
-    tag_id = id_of(found[0], "data[0]")
+    tag_id = read_id(found[0], "data[0]")
     if not _TAG_ID.fullmatch(tag_id):
-        raise OddAnswerError("data[0].id is no id")
+        raise InvalidAnswerError("data[0].id is no id")
     return tag_id
 
 
-def read_media(media: dict[str, Any], place: str, account: Account | None, user_id: str | None) -> Page:
-    """A page of posts.
+def read_media(media: dict[str, Any], place: str, account: Profile | None, user_id: str | None) -> Page:
+    """Parse a page of posts.
 
     Raises:
-        OddAnswerError: it is not as documented.
+        InvalidAnswerError: it is not as documented.
     """
     entries = items(media.get("data"), f"{place}.data")
     named = [(entry, f"{place}.data[{at}]") for at, entry in enumerate(entries)]
     pictures = [(entry, at) for entry, at in named if text(entry.get("media_type"), f"{at}.media_type") in _PICTURES]
     instants = [when for entry, at in named if (when := instant(entry.get("timestamp"), f"{at}.timestamp"))]
-    paging = object_of(media.get("paging"), f"{place}.paging")
-    cursors = object_of(paging.get("cursors"), f"{place}.paging.cursors")
+    paging = as_object(media.get("paging"), f"{place}.paging")
+    cursors = as_object(paging.get("cursors"), f"{place}.paging.cursors")
     return Page(
         account=account,
         posts=[_post(entry, at, user_id) for entry, at in pictures],
         n_others=len(entries) - len(pictures),
         oldest=min(instants, default=None),
         after=text(cursors.get("after"), f"{place}.paging.cursors.after", _LONGEST_CURSOR),
-        ids=tuple(id_of(entry, at) for entry, at in named),
+        ids=tuple(read_id(entry, at) for entry, at in named),
     )
 
 
 def _post(entry: dict[str, Any], place: str, user_id: str | None) -> Post:
     return Post(
-        photo_id=id_of(entry, place),
+        photo_id=read_id(entry, place),
         user_id=user_id,
         url=text(entry.get("media_url"), f"{place}.media_url", _LONGEST_URL),
         posted_at=instant(entry.get("timestamp"), f"{place}.timestamp"),

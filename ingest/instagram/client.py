@@ -1,7 +1,7 @@
-"""One request to the API, carried through: token chosen, limits obeyed, passing trouble waited out.
+"""Send one request to the API: choose a token, respect the rate limits, and retry temporary failures.
 
-What comes back is the answer or a `Refusal`, which is data about the target; exceptions are left for what
-concerns the whole crawl. The token travels in the Authorization header, so that no address ever holds it.
+The result is the answer or a `Refusal`, which is data about the target; exceptions are for failures of the whole
+crawl. The token is sent in the Authorization header, so that no URL contains it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 import aiohttp
 from yarl import URL
 
-from photogenic.ingest.instagram.rate_headers import ApiError, judged, read_answer, usage
+from photogenic.ingest.instagram.rate_headers import ApiError, check_answer, read_answer, usage
 from photogenic.ingest.instagram.token_pool import TokenPool
 from photogenic.ingest.instagram.token_store import Token
 from photogenic.ingest.journal.clock import Backoff, Clock, retry_after_s
@@ -25,18 +25,18 @@ __all__ = ["CRAWL_STATUSES", "CrawlStatus", "Graph", "Refusal"]
 CrawlStatus = Literal["open", "done", "unknown", "no_permission", "unavailable", "api_error"]
 
 CRAWL_STATUSES: dict[CrawlStatus, str] = {
-    "open": "begun; the next crawl goes on at its cursor",
-    "done": "walked to its end, or to the limits given",
+    "open": "begun; the next crawl continues at its cursor",
+    "done": "read to its end, or to the limits given",
     "unknown": "no such account or hashtag, or not a professional account",
-    "no_permission": "no token may see it",
-    "unavailable": "the network failed or did not answer, to the last attempt",
-    "api_error": "the network refused the request for another reason, or its answers make no sense",
+    "no_permission": "no token has the permission",
+    "unavailable": "the network failed or did not answer, at every attempt",
+    "api_error": "the network refused the request for another reason, or its answers are invalid",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there is no answer about one target. `odd`: there is one, and it is not as documented."""
+    """The reason why there is no answer about a target. `odd`: there is an answer, and it is not as documented."""
 
     status: CrawlStatus
     detail: str
@@ -44,22 +44,22 @@ class Refusal:
 
 
 _DENIALS = 5
-"""Refusals for lack of permission after which a token that never worked is used no more."""
+"""Number of refusals for lack of permission after which a token that never worked is no longer used."""
 
 
 class Graph:
-    """A client of the API.
+    """Client of the API.
 
     Args:
-        session: makes the requests, with timeouts.
-        pool: of tokens.
-        base: such as https://graph.facebook.com/v23.0
-        clock: what waiting goes by.
-        backoff: for passing trouble.
-        rng: of the jitter.
+        session: HTTP session with timeouts.
+        pool: pool of tokens.
+        base: base URL of the API, e.g. https://graph.facebook.com/v23.0
+        clock: clock used for waiting.
+        backoff: back-off after temporary failures.
+        rng: random generator of the jitter.
 
     Attributes:
-        n_requests: made so far.
+        n_requests: number of requests made.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Graph:
         self._denied: Counter[str] = Counter()
 
     async def get(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any] | Refusal:
-        """GET `path`; `{me}` in it and in the parameters' values stands for the asking account's id.
+        """GET `path`; `{me}` in it and in the parameters' values stands for the id of the token's account.
 
         Raises:
             NetworkError: no token can be used any more.
@@ -91,7 +91,7 @@ class Graph:
             if token is None:
                 return Refusal("no_permission", f"refused to {len(refused)} tokens")
             try:
-                answer, error = await self._ask(token, path, parameters)
+                answer, error = await self._request(token, path, parameters)
             except (aiohttp.ClientError, TimeoutError) as caught:
                 answer, error = {}, ApiError("passing", 0, 0)
                 reason = type(caught).__name__
@@ -100,9 +100,9 @@ class Graph:
             if error is None:
                 self._worked.add(token.key)
                 return answer
-            match error.trouble:
+            match error.kind:
                 case "rate" | "app_rate":
-                    continue  # parked by _ask
+                    continue  # paused by _request
                 case "token":
                     self.pool.drop(token, "expired" if error.subcode == 463 else "revoked")
                 case "permission":
@@ -122,7 +122,7 @@ class Graph:
                         return Refusal("unavailable", reason)
                     await self.clock.wait(self.clock.now() + self.backoff.delay_s(failures, self.rng))
 
-    async def _ask(
+    async def _request(
         self, token: Token, path: str, parameters: Mapping[str, str]
     ) -> tuple[dict[str, Any], ApiError | None]:
         self.n_requests += 1
@@ -134,11 +134,11 @@ class Graph:
         ) as response:
             raw = await read_answer(response)
             self.pool.observe(token, response.headers)
-            body, error = judged(response.status, raw)
-            if error is not None and error.trouble in {"rate", "app_rate"}:
+            body, error = check_answer(response.status, raw)
+            if error is not None and error.kind in {"rate", "app_rate"}:
                 now = self.clock.now()
-                rest = retry_after_s(response.headers.get("Retry-After"), now)
-                if rest is None:
-                    rest = usage(response.headers).regain_s or self.pool.window_s
-                self.pool.park(token, now + max(rest, 1.0), whole_app=error.trouble == "app_rate")
+                pause_s = retry_after_s(response.headers.get("Retry-After"), now)
+                if pause_s is None:
+                    pause_s = usage(response.headers).regain_s or self.pool.window_s
+                self.pool.pause(token, now + max(pause_s, 1.0), whole_app=error.kind == "app_rate")
             return body, error

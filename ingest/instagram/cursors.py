@@ -1,8 +1,8 @@
-"""Where each walk along an account or hashtag stands, and what its pages tell: the crawl's side of the warehouse.
+"""The crawl's side of the warehouse: where the crawl of each account or hashtag stands, and what its pages contain.
 
-A page goes into the journal as one record, its rows together with the cursor that follows them, so that a
-crash never separates the two. Merging turns records into observations (every look), and into versions of
-users and photos (only what changed).
+A page goes into the journal as one record, its rows together with the cursor that follows them, so that a crash never
+separates the two. Merging turns records into observations (one per page read), and into versions of users and photos
+(only what changed).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from photogenic import sql
 from photogenic._lazy import duckdb
 from photogenic.ingest.instagram.api import Page, Target
 from photogenic.ingest.instagram.client import CrawlStatus
-from photogenic.ingest.instagram.refused_pages import readable
+from photogenic.ingest.instagram.refused_pages import readable_copy
 from photogenic.warehouse import Database, Layout
 from photogenic.warehouse.erasure.tombstones import Tombstones
 
@@ -26,14 +26,14 @@ __all__ = ["Walk", "merge", "record", "walks"]
 
 @dataclass(slots=True)
 class Walk:
-    """One walk.
+    """State of the crawl of one target, a walk.
 
     Attributes:
-        target: along what.
-        began_at: UTC, without zone.
-        status: open while there is more to come.
-        cursor: where to go on; None: at the beginning, or at the end.
-        n_posts: pictures taken in so far.
+        target: the account or hashtag.
+        began_at: start, UTC without zone.
+        status: open while there are more pages.
+        cursor: cursor of the next page; None at the beginning and at the end.
+        n_posts: number of pictures stored so far.
         page: number of the last page read, 0 before the first.
     """
 
@@ -46,9 +46,9 @@ class Walk:
 
 
 def walks(db: Database, targets: Sequence[Target], *, now: dt.datetime, refresh: dt.timedelta | None) -> list[Walk]:
-    """The walks to make: new ones, open ones where they stopped, and ended ones that began `refresh` ago.
+    """The walks to make: new ones, unfinished ones, and finished ones that began at least `refresh` ago.
 
-    None along accounts of people who were erased.
+    Accounts of erased people are left out.
     """
     with db.read() as con:
         rows = con.execute(sql.read("network/crawl_targets"), {"targets": [str(t) for t in targets]}).fetchall()
@@ -66,7 +66,7 @@ def walks(db: Database, targets: Sequence[Target], *, now: dt.datetime, refresh:
 
 
 def record(walk: Walk, observed_at: dt.datetime, page: Page | None = None, detail: str | None = None) -> dict[str, Any]:
-    """A journal record: a page with what follows it, or why there is none."""
+    """Make a journal record: a page and the cursor after it, or the reason why there is no page."""
     return {
         "target": str(walk.target),
         "status": walk.status,
@@ -85,9 +85,9 @@ def record(walk: Walk, observed_at: dt.datetime, page: Page | None = None, detai
 
 
 def merge(con: duckdb.DuckDBPyConnection, segment: Path, layout: Layout) -> None:
-    """Take one segment's pages into the base tables, less what they tell of people who were erased."""
+    """Load one segment's pages into the base tables, without those of erased people."""
     now = {"now": dt.datetime.now(dt.UTC).replace(tzinfo=None)}
-    with readable(segment) as (path, bad):
+    with readable_copy(segment) as (path, bad):
         rows = [(one.line, one.why, now["now"]) for one in bad]
         con.execute(f"create or replace temp table pages as {sql.read('network/read_pages')}", {"path": str(path)})
     if rows:
@@ -103,7 +103,7 @@ def merge(con: duckdb.DuckDBPyConnection, segment: Path, layout: Layout) -> None
 
 
 def _refuse_erased(con: duckdb.DuckDBPyConnection, tombstones: Tombstones, now: dict[str, dt.datetime]) -> None:
-    """Take erased accounts and posts out of `pages`, and count them among the rejects; their accounts are known now."""
+    """Move erased accounts and posts from `pages` to the rejects, and remember their accounts as erased."""
     tombstones.prepare(con)
     con.execute(f"create or replace temp table judged_pages as {sql.read('network/erased_pages')}")
     con.execute(f"insert into facts.rejects {sql.read('network/reject_erased')}", now)

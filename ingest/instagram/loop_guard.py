@@ -1,7 +1,7 @@
-"""Whether a walk gets on: cursors that come back, and pages that bring nothing new, lead nowhere.
+"""End a walk that makes no progress: its cursors repeat, or its pages have no new posts.
 
-A network may hand out the same cursors in a circle, or a new cursor with every empty page, for ever. A page
-without a post is no end, since the network leaves out what may not be shown; a long row of them is one.
+A network may return the same cursors in a circle, or a new cursor with every empty page, without end. One page without
+posts does not end a walk, because the network leaves out posts that may not be shown; many in a row do.
 """
 
 from __future__ import annotations
@@ -10,38 +10,38 @@ from dataclasses import dataclass, field
 
 from photogenic.ingest.instagram.api import Page
 
-__all__ = ["MOST_BARREN", "Trail"]
+__all__ = ["MOST_WITHOUT_NEWS", "LoopGuard"]
 
-MOST_BARREN = 50
-"""Pages in a row without a post that was not seen before, after which a walk ends."""
+MOST_WITHOUT_NEWS = 50
+"""Number of pages in a row without a new post after which a walk ends."""
 
 
 @dataclass(slots=True)
-class Trail:
-    """Of one walk in one run. After a crash a walk goes on with a new one, and a circle is noticed one round later.
+class LoopGuard:
+    """Guard of one walk in one run. After a crash a walk gets a new guard, which detects a circle one round later.
 
     Args:
-        start: the cursor that the walk goes on at.
+        start: cursor at which the walk starts.
     """
 
     start: str | None
     _cursors: set[int] = field(default_factory=set)
     _posts: set[int] = field(default_factory=set)
-    _barren: int = 0
+    _n_without_news: int = 0
 
     def __post_init__(self) -> None:
         if self.start is not None:
             self._cursors.add(hash(self.start))
 
-    def astray(self, page: Page) -> str | None:
-        """Why the walk must not follow this page's cursor; None: it may."""
+    def find_loop(self, page: Page) -> str | None:
+        """The reason why the walk must not follow this page's cursor. None: it may."""
         new = {hash(id_) for id_ in page.ids} - self._posts
         self._posts |= new
-        self._barren = 0 if new else self._barren + 1
+        self._n_without_news = 0 if new else self._n_without_news + 1
         at = hash(page.after)
         if at in self._cursors:
             return "a cursor that came back"
         self._cursors.add(at)
-        if self._barren >= MOST_BARREN:
-            return f"{MOST_BARREN} pages in a row without a new post"
+        if self._n_without_news >= MOST_WITHOUT_NEWS:
+            return f"{MOST_WITHOUT_NEWS} pages in a row without a new post"
         return None

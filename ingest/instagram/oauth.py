@@ -1,11 +1,11 @@
-"""Getting tokens: the OAuth code flow against a local callback, and refreshing before they expire.
+"""Get tokens by the OAuth code flow with a local callback, and refresh them before they expire.
 
     browser -> dialog (consent) -> http://localhost:PORT/callback?code=...&state=...
     code -> short-lived token -> long-lived token (60 days) -> vault
 
-The state, drawn anew for each login, must come back; a callback without it is answered and ignored. Codes,
-secrets and tokens travel in request bodies and headers, never in an address of ours, and error texts carry
-the network's numbers, never its prose, which may quote a token.
+Each login has a new random state, which must come back; a callback without it is answered and ignored. Codes, secrets
+and tokens are sent in request bodies and headers, never in a URL that we make. Error texts contain the network's
+numbers, never its text, which may quote a token.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from photogenic.ingest.instagram.rate_headers import ApiError, judged, read_answer
-from photogenic.ingest.instagram.responses import OddAnswerError, id_of, items, number, object_of, text
+from photogenic.ingest.instagram.rate_headers import ApiError, check_answer, read_answer
+from photogenic.ingest.instagram.responses import InvalidAnswerError, as_object, items, number, read_id, text
 from photogenic.ingest.instagram.token_store import Secret, Token, Vault, token_key
 from photogenic.warehouse import NetworkError, Progress, no_progress
 
@@ -37,13 +37,13 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """The app that people log in to.
+    """The app that users log in to.
 
     Attributes:
-        app_id: public.
-        secret: not.
-        dialog: base of the consent page, such as https://www.facebook.com/v23.0
-        api: base of the API, such as https://graph.facebook.com/v23.0
+        app_id: public id.
+        secret: secret of the app.
+        dialog: base URL of the consent page, e.g. https://www.facebook.com/v23.0
+        api: base URL of the API, e.g. https://graph.facebook.com/v23.0
     """
 
     app_id: str
@@ -61,18 +61,18 @@ async def login(
     port: int = 8765,
     timeout_s: float = 300.0,
 ) -> Token:
-    """Let a person log in, and keep the token.
+    """Let a user log in, and store the token.
 
     Args:
-        app: to log in to; `http://localhost:PORT/callback` must be among its redirect addresses.
-        vault: where the token goes.
-        now: seconds since 1970.
-        show: brings the person to an address, such as a browser.
-        port: of the callback; 0 takes a free one.
-        timeout_s: how long the person may take, in seconds.
+        app: app to log in to; `http://localhost:PORT/callback` must be one of its redirect URLs.
+        vault: store of the token.
+        now: current time, in seconds since 1970.
+        show: function that shows a URL to the user, e.g. in a browser.
+        port: port of the callback; 0 for a free one.
+        timeout_s: time limit of the login, in seconds.
 
     Raises:
-        NetworkError: the person declined or took too long, or the network refused.
+        NetworkError: the user declined or took too long, or the network refused.
     """
     state = secrets.token_urlsafe(32)
     answer: asyncio.Future[Mapping[str, str]] = asyncio.get_running_loop().create_future()
@@ -97,7 +97,7 @@ async def login(
             given = await answer
     except TimeoutError:
         raise NetworkError(
-            f"Nobody logged in within {timeout_s:g} s.", "consent in the browser", "features login --app-id ID"
+            f"There was no login within {timeout_s:g} s.", "consent in the browser", "features login --app-id ID"
         ) from None
     finally:
         await runner.cleanup()
@@ -128,7 +128,7 @@ async def login(
 async def refresh_tokens(
     session: aiohttp.ClientSession, vault: Vault, api: URL, *, now: float, progress: Progress = no_progress
 ) -> int:
-    """Exchange the tokens that expire within a week for fresh ones; how many were."""
+    """Exchange the tokens that expire within a week for new ones. Returns their number."""
     n = 0
     for token in vault.tokens():
         secret = vault.app(token.app_id)
@@ -159,61 +159,61 @@ async def _exchange(session: aiohttp.ClientSession, api: URL, form: dict[str, st
     """POST to the token endpoint.
 
     Raises:
-        NetworkError: it gave no token.
+        NetworkError: the answer has no token.
     """
     async with session.post(api / "oauth/access_token", data=form, allow_redirects=False) as response:
-        body, error = judged(response.status, await read_answer(response))
+        body, error = check_answer(response.status, await read_answer(response))
         if error is None and _is_token(body.get("access_token")) and _lifetime_s(body) is not False:
             return body
-        raise _refused("The login could not be completed", response.status, error)
+        raise _login_error("The login could not be completed", response.status, error)
 
 
 async def _owner(session: aiohttp.ClientSession, app: App, secret: Secret, expires_at: float | None) -> Token:
-    """The token, with the Instagram account that it speaks for."""
+    """Make the token, with the Instagram account that it belongs to."""
     headers = {"Authorization": f"Bearer {secret.reveal()}"}
     query = {"fields": "instagram_business_account{id,username}"}
     async with session.get(app.api / "me/accounts", params=query, headers=headers, allow_redirects=False) as response:
-        body, error = judged(response.status, await read_answer(response))
+        body, error = check_answer(response.status, await read_answer(response))
         if error is not None:
-            raise _refused("The account behind the login cannot be read", response.status, error)
+            raise _login_error("The account behind the login cannot be read", response.status, error)
     try:
         for page in items(body.get("data"), "data"):
-            if found := object_of(page.get("instagram_business_account"), "instagram_business_account"):
-                user_id = id_of(found, "instagram_business_account")
+            if found := as_object(page.get("instagram_business_account"), "instagram_business_account"):
+                user_id = read_id(found, "instagram_business_account")
                 username = text(found.get("username"), "username", 200) or user_id
                 return Token(token_key(app.app_id, user_id), secret, user_id, username, app.app_id, expires_at)
-    except OddAnswerError as odd:
+    except InvalidAnswerError as odd:
         error = ApiError("odd", 0, 0, str(odd))
-        raise _refused("The account behind the login cannot be read", response.status, error) from None
+        raise _login_error("The account behind the login cannot be read", response.status, error) from None
     raise NetworkError(
         "The person who logged in has no professional Instagram account.",
         "a Business or Creator account that is connected to a page",
-        "features login --app-id ID, as somebody who has one",
+        "features login --app-id ID, as a user who has one",
     )
 
 
 def _expiry(body: dict[str, Any], now: float) -> float | None:
-    lives_s = _lifetime_s(body)
-    return now + lives_s if lives_s else None
+    lifetime_s = _lifetime_s(body)
+    return now + lifetime_s if lifetime_s else None
 
 
 def _lifetime_s(body: dict[str, Any]) -> float | Literal[False] | None:
-    """How long a token lives, in seconds; None: not told; False: told in a way that makes no sense."""
-    told = body.get("expires_in")
-    if told is None:
+    """Lifetime of a token, in seconds. None: not given. False: not a valid lifetime."""
+    lifetime = body.get("expires_in")
+    if lifetime is None:
         return None
-    if isinstance(told, str) and told.isascii() and told.isdecimal() and len(told) < 12:
-        told = int(told)
-    lives_s = number(told)
-    return lives_s if 0 < lives_s <= _LONGEST_LIFE_S else False
+    if isinstance(lifetime, str) and lifetime.isascii() and lifetime.isdecimal() and len(lifetime) < 12:
+        lifetime = int(lifetime)
+    lifetime_s = number(lifetime)
+    return lifetime_s if 0 < lifetime_s <= _LONGEST_LIFE_S else False
 
 
 def _is_token(value: Any) -> bool:
-    """Whether it can travel in a header."""
+    """Whether the value can be sent in a header."""
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
-def _refused(what: str, status: int, error: ApiError | None) -> NetworkError:
+def _login_error(what: str, status: int, error: ApiError | None) -> NetworkError:
     detail = error.detail if error and (error.code or error.why) else f"HTTP {status}"
     return NetworkError(
         f"{what} ({detail}).", "a token", "features login --app-id ID, with the app's id and secret checked"

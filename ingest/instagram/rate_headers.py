@@ -1,4 +1,4 @@
-"""What the network says about its limits: usage headers, and what its error codes mean.
+"""Parse the network's rate limits: usage headers and error codes.
 
 Source: developers.facebook.com, "Rate Limits" and "Handling Errors".
 """
@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import aiohttp
 
-from photogenic.ingest.instagram.responses import LONGEST_ANSWER, OddAnswerError, number, parsed
+from photogenic.ingest.instagram.responses import LONGEST_ANSWER, InvalidAnswerError, number, parse_json
 
-__all__ = ["ApiError", "Trouble", "Usage", "api_error", "judged", "read_answer", "usage"]
+__all__ = ["ApiError", "ErrorKind", "Usage", "api_error", "check_answer", "read_answer", "usage"]
 
-Trouble = Literal["rate", "app_rate", "token", "permission", "unknown", "passing", "other", "odd"]
+ErrorKind = Literal["rate", "app_rate", "token", "permission", "unknown", "passing", "other", "odd"]
 
 _LONGEST_REST_S = 86400.0
-"""The network's windows are of an hour and of a day."""
+"""The network's windows are an hour and a day long."""
 
 _RATE = frozenset({17, 32, 613, *range(80000, 80015)})
 _APP_RATE = frozenset({4, 341})
@@ -31,7 +31,7 @@ _PASSING = frozenset({-1, 1, 2})
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The part of the limit that is spent, in percent, and the rest asked for, in seconds."""
+    """The used part of the limit, in percent, and the pause that is asked for, in seconds."""
 
     percent: float
     regain_s: float
@@ -39,21 +39,21 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ApiError:
-    """An error body, reduced to numbers: the network's prose may quote the token."""
+    """An error answer, reduced to numbers: the network's text may quote the token."""
 
-    trouble: Trouble
+    kind: ErrorKind
     code: int
     subcode: int
     why: str = ""
 
     @property
     def detail(self) -> str:
-        """Why, in our own words or in the network's numbers."""
+        """The reason, in our own words or as the network's numbers."""
         return self.why or f"code {self.code}" + (f", subcode {self.subcode}" if self.subcode else "")
 
 
 def usage(headers: Mapping[str, str]) -> Usage:
-    """The worst that X-App-Usage and X-Business-Use-Case-Usage say; nothing said is 0 percent."""
+    """The highest usage in X-App-Usage and X-Business-Use-Case-Usage; 0 percent without these headers."""
     entries: list[Any] = [_parse(headers.get("X-App-Usage"))]
     business = _parse(headers.get("X-Business-Use-Case-Usage"))
     for uses in business.values():
@@ -70,7 +70,7 @@ def usage(headers: Mapping[str, str]) -> Usage:
 
 
 async def read_answer(response: aiohttp.ClientResponse) -> bytes:
-    """The bytes of an answer, or one more than it may have."""
+    """Read the bytes of an answer, at most one more than it may have."""
     parts, n_bytes = [], 0
     async for part in response.content.iter_any():
         parts.append(part)
@@ -80,16 +80,16 @@ async def read_answer(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)[: LONGEST_ANSWER + 1]
 
 
-def judged(status: int, raw: bytes) -> tuple[dict[str, Any], ApiError | None]:
-    """The object that an answer holds, and what it complains about. A failure's body is not held against it."""
+def check_answer(status: int, raw: bytes) -> tuple[dict[str, Any], ApiError | None]:
+    """The object in an answer, and its error. The body of a failed request need not be valid."""
     why, body = "", None
     try:
         if len(raw) > LONGEST_ANSWER:
-            raise OddAnswerError(f"over {LONGEST_ANSWER >> 20} MB")
-        body = parsed(raw)
+            raise InvalidAnswerError(f"over {LONGEST_ANSWER >> 20} MB")
+        body = parse_json(raw)
         if not isinstance(body, dict):
-            raise OddAnswerError("no object")
-    except OddAnswerError as odd:
+            raise InvalidAnswerError("no object")
+    except InvalidAnswerError as odd:
         why = str(odd)
     except ValueError:
         pass
@@ -100,18 +100,18 @@ def judged(status: int, raw: bytes) -> tuple[dict[str, Any], ApiError | None]:
 
 
 def api_error(status: int, body: Any) -> ApiError | None:
-    """What an answer complains about; None: nothing. `body` is the parsed JSON, None where it is none."""
+    """The error in an answer, or None. `body` is the parsed JSON, or None if it is not JSON."""
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
         if status < 400 and isinstance(body, dict):
             return None
         return ApiError("rate" if status == 429 else "passing" if status >= 500 or status < 400 else "other", 0, 0)
     code, subcode = int(number(error.get("code"))), int(number(error.get("error_subcode")))
-    return ApiError(_trouble(code, status, transient=bool(error.get("is_transient"))), code, subcode)
+    return ApiError(_kind_of(code, status, transient=bool(error.get("is_transient"))), code, subcode)
 
 
-def _trouble(code: int, status: int, *, transient: bool) -> Trouble:
-    kinds: tuple[tuple[frozenset[int], Trouble], ...] = (
+def _kind_of(code: int, status: int, *, transient: bool) -> ErrorKind:
+    kinds: tuple[tuple[frozenset[int], ErrorKind], ...] = (
         (_RATE, "rate"),
         (_APP_RATE, "app_rate"),
         (_TOKEN, "token"),
@@ -119,9 +119,9 @@ def _trouble(code: int, status: int, *, transient: bool) -> Trouble:
         (_PASSING, "passing"),
         (_UNKNOWN, "unknown"),
     )
-    for codes, trouble in kinds:
+    for codes, kind in kinds:
         if code in codes:
-            return trouble
+            return kind
     if status == 429:
         return "rate"
     return "passing" if transient or status >= 500 else "other"

@@ -1,8 +1,7 @@
-"""Values of an answer of the network, read without trust: of the documented kind, absent, or odd.
+"""Read values from an answer of the network: each has the documented type, is absent, or makes the answer invalid.
 
-Absent and null are the same. Whatever else is not as documented makes the whole answer odd, so that half an
-answer is never taken for a whole one; the message names the place and the kind, never the value, which may
-quote a token.
+Absent and null are the same. One invalid value makes the whole answer invalid, so that a partial answer is never taken
+for a complete one. The message names the place and the type, never the value, which may quote a token.
 """
 
 from __future__ import annotations
@@ -14,106 +13,106 @@ from typing import Any
 
 __all__ = [
     "LONGEST_ANSWER",
-    "OddAnswerError",
+    "InvalidAnswerError",
+    "as_object",
     "count",
-    "id_of",
     "instant",
     "items",
     "number",
-    "object_of",
-    "parsed",
+    "parse_json",
+    "read_id",
     "text",
 ]
 
 LONGEST_ANSWER = 4 << 20
-"""Bytes of one answer. A page of a hundred posts has about 0.4 MB."""
+"""Largest size of an answer, in bytes. A page of a hundred posts has about 0.4 MB."""
 
 _LONGEST_ID = 200
 _MOST_ITEMS = 10_000
 _MOST = 2**63 - 1
 
 
-class OddAnswerError(ValueError):
+class InvalidAnswerError(ValueError):
     """An answer is not as the network documents it."""
 
 
-def parsed(raw: bytes) -> Any:
-    """The JSON of an answer.
+def parse_json(raw: bytes) -> Any:
+    """Parse the JSON of an answer.
 
     Raises:
-        OddAnswerError: JSON that says two things of one name, or is nested too deeply to be an answer.
-        ValueError: no JSON.
+        InvalidAnswerError: an object has a key twice, or the nesting is too deep.
+        ValueError: it is not JSON.
     """
     try:
         return json.loads(raw, object_pairs_hook=_object)
     except RecursionError:
-        raise OddAnswerError("nested too deeply") from None
+        raise InvalidAnswerError("nested too deeply") from None
 
 
-def object_of(value: Any, place: str) -> dict[str, Any]:
-    """An object; absent: an empty one."""
+def as_object(value: Any, place: str) -> dict[str, Any]:
+    """Read an object; an empty one if it is absent."""
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _odd(place, value, "an object")
+        raise _invalid(place, value, "an object")
     return value
 
 
 def items(value: Any, place: str) -> list[dict[str, Any]]:
-    """A list of objects; absent: an empty one. None among them is an object too few."""
+    """Read a list of objects; an empty one if it is absent. Null in the list is invalid."""
     if value is None:
         return []
     if not isinstance(value, list):
-        raise _odd(place, value, "a list")
+        raise _invalid(place, value, "a list")
     if len(value) > _MOST_ITEMS:
-        raise OddAnswerError(f"{place} has {len(value)} items, where {_MOST_ITEMS} are expected at most")
+        raise InvalidAnswerError(f"{place} has {len(value)} items, where {_MOST_ITEMS} are expected at most")
     for at, item in enumerate(value):
         if not isinstance(item, dict):
-            raise _odd(f"{place}[{at}]", item, "an object")
+            raise _invalid(f"{place}[{at}]", item, "an object")
     return value
 
 
 def text(value: Any, place: str, longest: int | None = None) -> str | None:
-    """A text that can be written down; absent or empty: None."""
+    """Read a text that can be encoded as UTF-8; None if it is absent or empty."""
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise _odd(place, value, "a text")
+        raise _invalid(place, value, "a text")
     if longest is not None and len(value) > longest:
-        raise OddAnswerError(f"{place} has {len(value)} characters, where {longest} are expected at most")
+        raise InvalidAnswerError(f"{place} has {len(value)} characters, where {longest} are expected at most")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise OddAnswerError(f"{place} is no text: half a character") from None
+            raise InvalidAnswerError(f"{place} is no text: half a character") from None
     return value
 
 
-def id_of(entry: dict[str, Any], place: str) -> str:
-    """The id that an object must have: a text, or a whole number."""
+def read_id(entry: dict[str, Any], place: str) -> str:
+    """Read the id that an object must have: a text, or a whole number."""
     value = entry.get("id")
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST:
         return str(value)
     found = text(value, f"{place}.id", _LONGEST_ID)
     if found is None or not found.isprintable() or found != found.strip():
-        raise OddAnswerError(f"{place}.id is no id")
+        raise InvalidAnswerError(f"{place}.id is no id")
     return found
 
 
 def count(entry: dict[str, Any], name: str, place: str) -> int | None:
-    """A number of people, posts or likes; absent: not told."""
+    """Read a number of people, posts or likes; None if it is absent."""
     value = entry.get(name)
     if value is None:
         return None
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 19:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
-        raise _odd(f"{place}.{name}", value, "a whole number from 0 to 2^63 - 1")
+        raise _invalid(f"{place}.{name}", value, "a whole number from 0 to 2^63 - 1")
     return value
 
 
 def instant(value: Any, place: str) -> dt.datetime | None:
-    """A time, UTC without zone. A text that is none is a date that was lost: None."""
+    """Read a time, UTC without zone; None if it is absent or not a time."""
     said = text(value, place)
     if said is None:
         return None
@@ -125,7 +124,7 @@ def instant(value: Any, place: str) -> dt.datetime | None:
 
 
 def number(value: Any) -> float:
-    """A number of the network's own bookkeeping; whatever is none, or infinite: 0."""
+    """Read a number of the network's own counters; 0 if it is not a finite number."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             found = float(value)
@@ -138,12 +137,14 @@ def number(value: Any) -> float:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise OddAnswerError("an object that has a name twice")
+        raise InvalidAnswerError("an object that has a name twice")
     return found
 
 
-def _odd(place: str, value: Any, wanted: str) -> OddAnswerError:
-    return OddAnswerError(f"{place} is {_KINDS.get(type(value), 'a number out of range')}, where {wanted} is expected")
+def _invalid(place: str, value: Any, wanted: str) -> InvalidAnswerError:
+    return InvalidAnswerError(
+        f"{place} is {_KINDS.get(type(value), 'a number out of range')}, where {wanted} is expected"
+    )
 
 
 _KINDS = {

@@ -1,9 +1,9 @@
-"""The pool of tokens: who asks next, and how long to rest when nobody may.
+"""The pool of tokens: choose the token of each request, and wait while all budgets are spent.
 
-A request goes to the usable token with most budget left. The budget of each is a rolling window; a
-request counts from before it is sent until the window has passed *after the last instant at which it can
-have reached the network* (its timeout later), so that the network, which counts by its own clock, never
-counts more than we do. What the network says of its count in the usage headers only ever lowers ours.
+A request uses the usable token with the largest budget left. A budget is a rolling window. A request counts from
+before it is sent until the window has passed *after the last time at which it can have reached the network* (its
+timeout later), so that the network, which uses its own clock, never counts more requests than we do. The count in the
+network's usage headers can only lower our budget.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from photogenic.ingest.instagram.token_store import Token, TokenState, Vault
 from photogenic.ingest.journal.clock import Clock, instant
 from photogenic.warehouse import NetworkError, Progress, no_progress
 
-__all__ = ["Standing", "TokenPool"]
+__all__ = ["TokenPool", "TokenStatus"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How one token stands; instants in seconds since 1970.
+class TokenStatus:
+    """State of one token; times in seconds since 1970.
 
     Attributes:
-        token: whose.
-        left: requests left in the window.
-        state: ready, parked, or why it cannot be used.
-        available_at: when it can be used again; None: never.
+        token: the token.
+        left: number of requests left in the window.
+        state: ready, parked, or the reason why it cannot be used.
+        available_at: time at which it can be used again; None: never.
     """
 
     token: Token
@@ -39,7 +39,7 @@ class Standing:
 
 
 @dataclass(slots=True)
-class _Purse:
+class _TokenBudget:
     token: Token
     spent: deque[float] = field(default_factory=deque)
 
@@ -48,12 +48,12 @@ class TokenPool:
     """The tokens of a vault, during one crawl.
 
     Args:
-        vault: where they are kept.
-        clock: what waiting goes by.
-        budget: requests per token and window.
+        vault: store of the tokens.
+        clock: clock used for waiting.
+        budget: largest number of requests per token and window.
         window_s: length of the rolling window, in seconds.
-        longest_request_s: after that a request is given up.
-        progress: hears until when everybody rests.
+        longest_request_s: time limit of a request, in seconds.
+        progress: Progress callback.
     """
 
     def __init__(
@@ -68,28 +68,28 @@ class TokenPool:
     ) -> None:
         self.vault, self.clock, self.progress = vault, clock, progress
         self.budget, self.window_s = budget, window_s
-        self._held_s = window_s + longest_request_s
-        spent = vault.spent(clock.now() - self._held_s)
-        self._purses = {t.key: _Purse(t, deque(spent.get(t.key, ()))) for t in vault.tokens()}
-        self._told = 0.0
+        self._counted_s = window_s + longest_request_s
+        spent = vault.spent(clock.now() - self._counted_s)
+        self._budgets = {t.key: _TokenBudget(t, deque(spent.get(t.key, ()))) for t in vault.tokens()}
+        self._announced_until = 0.0
 
     async def lease(self, avoid: frozenset[str] = frozenset()) -> Token | None:
-        """The token for the next request, its budget charged; waits while all rest.
+        """Choose the token of the next request, and charge its budget. Waits while all tokens are paused.
 
         Returns None when only tokens in `avoid` are left.
 
         Raises:
-            NetworkError: no token can ever be used again.
+            NetworkError: no token can be used again.
         """
         while True:
-            standing = [s for s in self.standings() if s.available_at is not None]
-            if not standing:
+            usable = [s for s in self.statuses() if s.available_at is not None]
+            if not usable:
                 raise NetworkError(
-                    self._why_none(),
+                    self._no_token_message(),
                     "a token that is neither expired nor revoked",
                     "features login --app-id ID",
                 )
-            open_to_us = [s for s in standing if s.token.key not in avoid]
+            open_to_us = [s for s in usable if s.token.key not in avoid]
             if not open_to_us:
                 return None
             now = self.clock.now()
@@ -97,70 +97,72 @@ class TokenPool:
             if able:
                 chosen = max(able, key=lambda s: (s.left, s.token.key)).token
                 self.vault.spend(chosen.key, now)
-                self._purses[chosen.key].spent.append(now)
+                self._budgets[chosen.key].spent.append(now)
                 return chosen
             until = min(s.available_at for s in open_to_us if s.available_at is not None)
-            if until != self._told:
-                self._told = until
+            if until != self._announced_until:
+                self._announced_until = until
                 at = instant(until).isoformat(sep=" ", timespec="seconds")
                 self.progress.note(f"All {len(open_to_us)} tokens rest; on at {at} UTC.")
             await self.clock.wait(until)
 
-    def standings(self) -> list[Standing]:
-        """How each token stands now, by key."""
-        return [self._standing(purse) for _, purse in sorted(self._purses.items())]
+    def statuses(self) -> list[TokenStatus]:
+        """The state of each token now, by key."""
+        return [self._status(spending) for _, spending in sorted(self._budgets.items())]
 
     def observe(self, token: Token, headers: Mapping[str, str]) -> None:
-        """Believe the network where its usage headers say that more was spent than we know of."""
+        """Lower the budget if the usage headers report more requests than we counted."""
         reported = usage(headers)
-        purse = self._purses[token.key]
-        self._forget_old(purse)
-        unknown = math.ceil(min(reported.percent, 100) * self.budget / 100) - len(purse.spent)
-        purse.spent.extend([self.clock.now()] * max(unknown, 0))
+        spending = self._budgets[token.key]
+        self._forget_old(spending)
+        unknown = math.ceil(min(reported.percent, 100) * self.budget / 100) - len(spending.spent)
+        spending.spent.extend([self.clock.now()] * max(unknown, 0))
         if reported.regain_s > 0:
-            self.park(token, self.clock.now() + reported.regain_s)
+            self.pause(token, self.clock.now() + reported.regain_s)
 
-    def park(self, token: Token, until: float, *, whole_app: bool = False) -> None:
-        """Let a token, or all tokens of its app, rest until an instant."""
-        for purse in self._purses.values():
-            meant = purse.token.key == token.key or (whole_app and purse.token.app_id == token.app_id)
-            if meant and until > purse.token.parked_until:
-                self._set(purse, parked_until=until)
+    def pause(self, token: Token, until: float, *, whole_app: bool = False) -> None:
+        """Pause a token, or all tokens of its app, until a time."""
+        for spending in self._budgets.values():
+            meant = spending.token.key == token.key or (whole_app and spending.token.app_id == token.app_id)
+            if meant and until > spending.token.parked_until:
+                self._set(spending, parked_until=until)
 
     def drop(self, token: Token, state: TokenState) -> None:
-        """Use a token no more, for good."""
-        self._set(self._purses[token.key], state=state)
-        self.progress.note(f"Token {token.key} ({token.username}) is {state.replace('_', ' ')} and used no more.")
+        """Stop using a token, for good."""
+        self._set(self._budgets[token.key], state=state)
+        self.progress.note(f"Token {token.key} ({token.username}) is {state.replace('_', ' ')} and no longer used.")
 
-    def _set(self, purse: _Purse, *, state: TokenState | None = None, parked_until: float | None = None) -> None:
-        old = purse.token
-        purse.token = replace(
+    def _set(
+        self, spending: _TokenBudget, *, state: TokenState | None = None, parked_until: float | None = None
+    ) -> None:
+        old = spending.token
+        spending.token = replace(
             old,
             state=state or old.state,
             parked_until=old.parked_until if parked_until is None else parked_until,
         )
         self.vault.update(old.key, state=state, parked_until=parked_until)
 
-    def _standing(self, purse: _Purse) -> Standing:
-        token, now = purse.token, self.clock.now()
-        self._forget_old(purse)
-        left = max(self.budget - len(purse.spent), 0)
+    def _status(self, spending: _TokenBudget) -> TokenStatus:
+        token, now = spending.token, self.clock.now()
+        self._forget_old(spending)
+        left = max(self.budget - len(spending.spent), 0)
         if token.state == "ready" and token.expires_at is not None and token.expires_at <= now:
-            self._set(purse, state="expired")
-            token = purse.token
+            self._set(spending, state="expired")
+            token = spending.token
         if token.state != "ready":
-            return Standing(token, left, token.state, None)
-        free_at = now if left else purse.spent[len(purse.spent) - self.budget] + self._held_s
+            return TokenStatus(token, left, token.state, None)
+        free_at = now if left else spending.spent[len(spending.spent) - self.budget] + self._counted_s
         at = max(free_at, token.parked_until)
-        return Standing(token, left, "ready" if at <= now else "parked", max(at, now))
+        return TokenStatus(token, left, "ready" if at <= now else "parked", max(at, now))
 
-    def _forget_old(self, purse: _Purse) -> None:
-        horizon = self.clock.now() - self._held_s
-        while purse.spent and purse.spent[0] <= horizon:
-            purse.spent.popleft()
+    def _forget_old(self, spending: _TokenBudget) -> None:
+        horizon = self.clock.now() - self._counted_s
+        while spending.spent and spending.spent[0] <= horizon:
+            spending.spent.popleft()
 
-    def _why_none(self) -> str:
-        if not self._purses:
+    def _no_token_message(self) -> str:
+        if not self._budgets:
             return f"There is no token in {self.vault.folder}."
-        states = ", ".join(f"{p.token.username}: {p.token.state}" for p in self._purses.values())
-        return f"None of the {len(self._purses)} tokens can be used ({states})."
+        states = ", ".join(f"{p.token.username}: {p.token.state}" for p in self._budgets.values())
+        return f"None of the {len(self._budgets)} tokens can be used ({states})."

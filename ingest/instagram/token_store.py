@@ -1,9 +1,8 @@
-"""Access tokens: whose they are, until when, and where they are kept.
+"""Access tokens: owner, expiry, and the files that store them.
 
-They live outside every store, so that no copy of a store carries them: in the user's own data folder
-(`$FEATURES_TOKENS` names another), in files that only their owner may read. A secret shows itself to
-nobody: neither its text nor its repr nor a pickle holds it, only `reveal()`, which is called where a
-request is made and nowhere else.
+They are outside of every store, so that no copy of a store contains them: in the user's data folder, or in
+`$FEATURES_TOKENS`, in files that only their owner may read. A secret is not in its text, its repr or a pickle; only
+`reveal()` returns it, which is called where a request is made and nowhere else.
 
     tokens.json    the tokens and the apps they came from, replaced atomically
     spent          one line per request and token: the budgets survive a crash
@@ -32,7 +31,7 @@ TokenState = Literal["ready", "expired", "revoked", "no_permission"]
 
 
 class Secret:
-    """A text that does not show itself."""
+    """A text that is not printed."""
 
     __slots__ = ("_text",)
 
@@ -60,17 +59,17 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One account's permission to ask.
+    """Access token of one account.
 
     Attributes:
         key: short public name, the same after a refresh.
         secret: the token itself.
-        ig_user_id: the Instagram account that asks.
-        username: its name, for people.
-        app_id: the app that the account logged in to.
-        expires_at: seconds since 1970; None: never.
-        state: whether it can be used, or why not.
-        parked_until: seconds since 1970; the network asked for rest until then.
+        ig_user_id: id of the Instagram account.
+        username: name of the account.
+        app_id: id of the app that the account logged in to.
+        expires_at: expiry, in seconds since 1970; None: never.
+        state: ready, or the reason why it cannot be used.
+        parked_until: end of the pause that the network asked for, in seconds since 1970.
     """
 
     key: str
@@ -92,7 +91,7 @@ class Vault:
     """The folder with the tokens.
 
     Args:
-        folder: None: `$FEATURES_TOKENS`, else the user's data folder.
+        folder: path of the folder. Default: `$FEATURES_TOKENS`, else the user's data folder.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -103,17 +102,17 @@ class Vault:
         """All tokens, by key.
 
         Raises:
-            InputError: others than the owner may read them.
+            InputError: other users may read the file.
         """
         return [_token(entry) for _, entry in sorted(self._read()["tokens"].items())]
 
     def put(self, token: Token) -> None:
-        """Keep a token; one of the same key is replaced."""
+        """Store a token; it replaces one of the same key."""
         with self._changing() as content:
             content["tokens"][token.key] = _entry(token)
 
     def update(self, key: str, *, state: TokenState | None = None, parked_until: float | None = None) -> None:
-        """Note what became of a token; unknown keys are ignored, for it may have been forgotten meanwhile."""
+        """Store a token's state. Unknown keys are ignored: the token may have been removed meanwhile."""
         with self._changing() as content:
             if entry := content["tokens"].get(key):
                 entry["state"] = state or entry["state"]
@@ -130,17 +129,17 @@ class Vault:
         return None if text is None else Secret(text)
 
     def put_app(self, app_id: str, secret: Secret) -> None:
-        """Keep an app's secret."""
+        """Store an app's secret."""
         with self._changing() as content:
             content["apps"][app_id] = secret.reveal()
 
     def spend(self, key: str, at: float) -> None:
-        """Note a request before it is made; a killed process has spent it all the same."""
+        """Record a request before it is sent; it counts even if the process is killed."""
         with _private(self._spent, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as fd:
             os.write(fd, f"{key} {at:.3f}\n".encode())
 
     def spent(self, since: float) -> dict[str, list[float]]:
-        """When each token was used after `since`, oldest first."""
+        """The times at which each token was used after `since`, oldest first."""
         recent: dict[str, list[float]] = {}
         lines = self._spent.read_text().splitlines() if self._spent.exists() else []
         for line in lines:
@@ -151,16 +150,16 @@ class Vault:
         return {key: sorted(instants) for key, instants in recent.items()}
 
     def forget_spent(self, until: float) -> None:
-        """Shorten the record of requests; only for the one crawl that writes it."""
+        """Drop old requests from the record. Only the crawl that writes it may do that."""
         recent = self.spent(until)
         self._replace(self._spent, "".join(f"{key} {at:.3f}\n" for key, instants in recent.items() for at in instants))
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Be the one crawl that spends these tokens.
+        """Reserve these tokens for this crawl.
 
         Raises:
-            LockedError: another crawl does.
+            LockedError: another crawl uses them.
         """
         self._make_folder()
         with locked(self.folder / "in-use", "crawl", 0.0):
@@ -199,7 +198,7 @@ class Vault:
 
 @contextlib.contextmanager
 def _private(path: Path, flags: int) -> Iterator[int]:
-    """A file descriptor on a file that only its owner may read, from the first moment on."""
+    """Open a file descriptor on a file that only its owner may read, from its creation on."""
     fd = os.open(path, flags, 0o600)
     try:
         yield fd

@@ -1,4 +1,4 @@
-"""The journal of downloads and crawls: what was asked and answered, in files that survive a crash."""
+"""The journal of downloads and crawls: requests and their results, in files that survive a crash."""
 
 from __future__ import annotations
 

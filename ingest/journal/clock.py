@@ -1,8 +1,8 @@
-"""How long to wait, and the clock to wait by.
+"""Back-off, and the clock that waiting uses.
 
-Everything here that waits asks a `Clock`, so that a test moves hours in no time; only measured
-durations use the machine's own counter. Backoff is exponential with full jitter: the n-th wait is
-drawn from [0, min(cap, base * 2^n)], which spreads a crowd of retries better than any fixed sequence.
+Everything that waits uses a `Clock`, so that a test can advance it by hours; only durations are measured with the
+machine's own counter. Back-off is exponential with full jitter: the n-th wait is drawn from
+[0, min(cap, base * 2^n)], which spreads many retries better than a fixed sequence.
 Source: Brooker 2015, "Exponential Backoff And Jitter", AWS Architecture Blog.
 """
 
@@ -21,7 +21,7 @@ __all__ = ["Backoff", "Clock", "SystemClock", "instant", "retry_after_s"]
 
 
 class Clock(Protocol):
-    """The time of day, and waiting for it."""
+    """The time of day, and a way to wait for it."""
 
     def now(self) -> float:
         """Seconds since 1970, UTC."""
@@ -48,12 +48,12 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How often something is tried, and how long it rests in between.
+    """Number of attempts, and the waits between them.
 
     Attributes:
-        attempts: tries in all, at least 1.
-        base_s: upper end of the first wait, in seconds.
-        cap_s: upper end of every wait, in seconds.
+        attempts: largest number of attempts, at least 1.
+        base_s: upper bound of the first wait, in seconds.
+        cap_s: upper bound of every wait, in seconds.
     """
 
     attempts: int = 5
@@ -66,7 +66,7 @@ class Backoff:
 
 
 def retry_after_s(header: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for (a number or a date); None where it says nothing usable."""
+    """Seconds that a Retry-After header (a number or a date) asks for; None for an unusable header."""
     if header is None:
         return None
     with contextlib.suppress(ValueError):
@@ -78,5 +78,5 @@ def retry_after_s(header: str | None, now: float) -> float | None:
 
 
 def instant(seconds: float) -> dt.datetime:
-    """Seconds since 1970 as the warehouse's instants: UTC, without a zone."""
+    """Convert seconds since 1970 to a time of the warehouse: UTC, without a zone."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).replace(tzinfo=None)

@@ -1,14 +1,14 @@
-"""What a long network run did, written down at once and merged into the warehouse now and then.
+"""Journal of a long network run: records are written at once, and merged into the warehouse now and then.
 
-Publishing a snapshot per batch would copy the whole warehouse each time, so records first go to a
-journal: one JSON object a line, handed to the kernel as it happens (a killed process loses none).
-`sync` makes everything so far survive a power cut too, the pictures as well as the journal, with one
-call for the whole group, and then notes how far that was:
+Publishing a snapshot per batch would copy the whole warehouse each time, so records first go to a journal: one JSON
+object per line, passed to the kernel at once (a killed process loses none). `sync` makes all records so far survive a
+power failure too, the pictures as well as the journal, with one call for many records, and then writes a mark with
+their number:
 
     {"photo_id": "a", ...}
     {"photo_id": "b", ...}
     {"synced": 2}
-    {"photo_id": "c", ...}      <- after a crash: true only if its file is there and whole
+    {"photo_id": "c", ...}      <- after a crash: valid only if its file exists and is complete
 
 A segment is merged once: its name goes into facts.journals in the same transaction as its rows.
 """
@@ -33,11 +33,11 @@ _MARK = b'{"synced":'
 
 Record = dict[str, Any]
 Merge = Callable[["duckdb.DuckDBPyConnection", Path], None]
-"""Takes the rows of one segment into the base tables, inside the caller's transaction; marks are no rows."""
+"""Loads the rows of one segment into the base tables, in the caller's transaction; marks are not rows."""
 
 
 class Journal:
-    """The segment being written, in `folder`. Safe to append to from several threads."""
+    """The current segment in `folder`. Several threads may append to it."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,12 +47,12 @@ class Journal:
         self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Hand one record to the kernel."""
+        """Pass one record to the kernel."""
         os.write(self._fd, _as_json(record).encode() + b"\n")
         self.n_records += 1
 
     def sync(self) -> None:
-        """Make all records so far, and all files of the store that were written before them, durable."""
+        """Sync all records so far, and all files of the store that were written before them, to disk."""
         n = self.n_records
         if n > self._n_synced:
             sync_filesystem(self.path)
@@ -60,7 +60,7 @@ class Journal:
             self._n_synced = n
 
     def close(self) -> None:
-        """Sync and end the segment; it waits to be merged. An empty one disappears."""
+        """Sync and close the segment, which is merged later. An empty one is deleted."""
         self.sync()
         os.close(self._fd)
         if not self.n_records:
@@ -74,20 +74,20 @@ def segments(folder: Path) -> list[Path]:
 
 
 def drain(
-    db: Database, command: str, closed: list[Path], merge: Merge, holds: Callable[[Record], bool] | None = None
+    db: Database, command: str, closed: list[Path], merge: Merge, is_valid: Callable[[Record], bool] | None = None
 ) -> int:
-    """Merge ended segments, also those that a crash left behind; the number of records merged.
+    """Merge closed segments, including those that a crash left. Returns the number of records merged.
 
     Args:
-        db: the store.
-        command: who writes, for the lock.
-        closed: segments that nobody appends to any more.
-        merge: takes a segment's rows in.
-        holds: whether a record that was not yet synced is true, judged by the files it speaks of; None: all are.
+        db: the store's database.
+        command: name of the writing command, for the lock.
+        closed: segments to which no process appends any more.
+        merge: function that loads a segment's rows.
+        is_valid: whether a record that was not synced is valid, by the files it names. None: all are.
     """
     if not closed:
         return 0
-    n = sum(_clean(path, holds) for path in closed)
+    n = sum(_clean(path, is_valid) for path in closed)
     with db.write(command) as con:
         known = {name for (name,) in con.execute("select segment from facts.journals").fetchall()}
         for path in closed:
@@ -101,8 +101,8 @@ def drain(
     return n
 
 
-def _clean(path: Path, holds: Callable[[Record], bool] | None) -> int:
-    """Drop what is not true from a segment that was not ended properly; the number of records left."""
+def _clean(path: Path, is_valid: Callable[[Record], bool] | None) -> int:
+    """Drop invalid records from a segment that was not closed properly. Returns the number of records left."""
     n = synced = 0
     whole = True
     with path.open("rb") as file:
@@ -119,7 +119,7 @@ def _clean(path: Path, holds: Callable[[Record], bool] | None) -> int:
     for line in path.read_bytes().splitlines(keepends=True)[: None if whole else -1]:
         if not line.startswith(_MARK):
             position += 1
-            if position <= synced or holds is None or _holds(line, holds):
+            if position <= synced or is_valid is None or _is_valid(line, is_valid):
                 kept.append(line)
     kept.append(_MARK + b"%d}\n" % len(kept))
     write_atomically(path, b"".join(kept))
@@ -127,15 +127,15 @@ def _clean(path: Path, holds: Callable[[Record], bool] | None) -> int:
 
 
 def _n_synced(mark: bytes) -> int:
-    """How many records a mark speaks of; one that lost bytes speaks of none."""
-    told = mark[len(_MARK) : -2]
-    return int(told) if told.isdigit() else 0
+    """The number of records in a mark; 0 for a damaged one."""
+    digits = mark[len(_MARK) : -2]
+    return int(digits) if digits.isdigit() else 0
 
 
-def _holds(line: bytes, holds: Callable[[Record], bool]) -> bool:
-    """Whether a line that was not yet durable is true; one that lost bytes is not."""
+def _is_valid(line: bytes, is_valid: Callable[[Record], bool]) -> bool:
+    """Whether a line that was not synced is valid. A damaged one is not."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return False
-    return isinstance(record, dict) and holds(record)
+    return isinstance(record, dict) and is_valid(record)

@@ -1,4 +1,4 @@
-"""Read files of users, photos, main photos and swipes: CSV, NDJSON and Parquet, as columns of text."""
+"""Read files of users, photos, main photos and swipes (CSV, NDJSON, Parquet) as columns of text."""
 
 from __future__ import annotations
 

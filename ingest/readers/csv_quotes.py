@@ -1,7 +1,7 @@
-"""Which lines of a CSV belong together, and which ones have quotes that make no sense.
+"""Join the lines of a CSV into records by their quotes, and find invalid quotes.
 
-A field may be quoted as a whole (a quote inside is doubled) and then hold separators and line ends;
-a quote elsewhere in a field is an ordinary character (RFC 4180, and 5" for the rest of the world).
+A field may be quoted as a whole (a quote inside is doubled) and may then contain separators and line ends (RFC 4180).
+A quote elsewhere in a field is an ordinary character, as in 5".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Quotes"]
 
 
 class Quotes:
-    """The grammar of quoting for one separator."""
+    """The quoting rules for one separator."""
 
     def __init__(self, separator: str) -> None:
         sep, inside = re.escape(separator), '(?:[^"]|"")*'
@@ -38,18 +38,18 @@ class Quotes:
         final: bool,
         most: int,
     ) -> int:
-        """Tell records from lines.
+        """Find the lines that begin a record.
 
         Args:
-            buffer: whole lines.
-            ends: where each line ends.
-            first: per line, whether a record begins there; all true on entry, cleared where one goes on.
-            broken: gets the numbers of the lines whose quotes make no sense.
-            final: nothing follows, so a field still open at the end is broken.
-            most: bytes of the longest record; a field that is open for longer is broken.
+            buffer: bytes of whole lines.
+            ends: offset at which each line ends.
+            first: whether a record begins at each line; all true on entry, set to false where a record continues.
+            broken: set to which the numbers of lines with invalid quotes are added.
+            final: whether nothing follows, so that a field still open at the end is broken.
+            most: largest size of a record, in bytes; a field that is open for longer is broken.
 
         Returns:
-            The number of lines that can be judged; the record that begins behind them needs more of the file.
+            The number of lines that are decided; the record that begins after them needs more of the file.
         """
         if not len(ends):
             return 0
@@ -65,7 +65,7 @@ class Quotes:
             found: list[int] = np.flatnonzero(matches == match).tolist()
             return found
 
-        # All places below count in `quoted`, the lines that have quotes: no other line opens or closes anything.
+        # Every position below counts in `quoted`, the lines that have quotes: no other line opens or closes a field.
         partial = which(self._complete, match=False)
         if not partial:
             return len(ends)

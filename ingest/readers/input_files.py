@@ -1,8 +1,8 @@
-"""What the user named: files, globs, stdin and pipes, as files that can be read more than once.
+"""Find the files that the user named: files, globs, stdin and pipes, all as files that can be read more than once.
 
-A stream is copied into the store's folder for temporary files first, a block at a time: rows are read more than once,
-and the same bytes must be known again. Names are bytes to the system and text to us: what is printed and stored is
-one line of UTF-8, with escapes for what is neither.
+A stream is first copied into the store's folder for temporary files, one block at a time: rows are read more than
+once, and the digest of the bytes is needed. The system's file names are bytes; what is printed and stored is one line
+of UTF-8, with escapes for everything else.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import BinaryIO
 
 from photogenic.warehouse import InputError, StoreError
 
-__all__ = ["Given", "Spool", "find", "openable", "pasted", "shown"]
+__all__ = ["InputFile", "Spool", "find", "openable", "printable_name", "shell_quoted"]
 
 _STDIN = {"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
@@ -33,14 +33,14 @@ _PATTERN = set("*?[]{}\\")
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class InputFile:
     """One file to read.
 
     Attributes:
-        path: what is opened.
-        name: what is printed and stored.
-        folder: what the paths of pictures are relative to, unless said otherwise.
-        is_stream: it came through a pipe or stdin, so its name says nothing about its format.
+        path: path to open.
+        name: name to print and store.
+        folder: folder that the paths of pictures are relative to, unless another one is given.
+        is_stream: whether it came through a pipe or stdin, so that its name does not show its format.
     """
 
     path: Path
@@ -50,10 +50,10 @@ class Given:
 
 
 class Spool:
-    """Streams, copied into files that last as long as the context.
+    """Copies of streams, as files that exist as long as the context.
 
     Args:
-        folder: where the copies lie; made when it is needed.
+        folder: folder of the copies; created when it is needed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,20 +66,20 @@ class Spool:
         self._held.close()
 
     def copy(self, stream: BinaryIO, name: str) -> Path:
-        """A path under which the bytes of a stream can be read.
+        """Copy a stream into a file, and return the file's path.
 
         Raises:
             InputError: the stream cannot be read.
-            StoreError: there is no room for the copy.
+            StoreError: there is no space for the copy.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             number, text = tempfile.mkstemp(prefix="stream-", dir=self._folder)
         except OSError as error:
-            raise _no_room(name, self._folder, error) from error
+            raise _no_space_error(name, self._folder, error) from error
         copy, path = self._held.enter_context(os.fdopen(number, "wb")), Path(text)
         opened = Path(f"/proc/self/fd/{number}")
-        if opened.exists():  # without a name, nothing is left behind, however the process ends
+        if opened.exists():  # a file without a name disappears with the process
             path.unlink()
             path = opened
         else:
@@ -90,50 +90,58 @@ class Spool:
             try:
                 copy.write(data) if data else copy.flush()
             except OSError as error:
-                raise _no_room(name, self._folder, error) from error
+                raise _no_space_error(name, self._folder, error) from error
         return path
 
 
-def find(sources: Sequence[str | Path], spool: Spool) -> list[Given]:
-    """The files that are meant: a name that exists is that file, any other may be a glob; each file once.
+def find(sources: Sequence[str | Path], spool: Spool) -> list[InputFile]:
+    """Find the named files: an existing file of that name, else the matches of a glob; each file once.
 
     Args:
-        sources: names; `-` is stdin.
-        spool: takes what comes through stdin or a pipe.
+        sources: file names or globs; `-` is stdin.
+        spool: copies of stdin and pipes.
 
     Raises:
-        InputError: nothing is there.
+        InputError: no file was found.
     """
     if not sources:
         raise InputError("No file was named.", "one or more files or globs", "features ingest --help")
-    found: dict[str | Path, Given] = {}
+    found: dict[str | Path, InputFile] = {}
     for source in sources:
         if source == "-" or str(source) in _STDIN - {"-"}:
             if "-" not in found:
-                found["-"] = Given(spool.copy(_stdin(), "stdin"), "stdin", Path(), is_stream=True)
+                found["-"] = InputFile(spool.copy(_stdin(), "stdin"), "stdin", Path(), is_stream=True)
             continue
         path = Path(source)
         mode = _mode(path)
         if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
             if path not in found:
                 with _opened(path) as stream:
-                    found[path] = Given(spool.copy(stream, shown(path)), shown(path), path.parent, is_stream=True)
+                    found[path] = InputFile(
+                        spool.copy(stream, printable_name(path)), printable_name(path), path.parent, is_stream=True
+                    )
             continue
         if stat.S_ISDIR(mode):
-            raise InputError(f"{shown(path)} is a folder.", "files, or a glob", f"{pasted(path / '*.parquet')}")
+            raise InputError(
+                f"{printable_name(path)} is a folder.", "files, or a glob", f"{shell_quoted(path / '*.parquet')}"
+            )
         if mode and not stat.S_ISREG(mode):
-            raise InputError(f"{shown(path)} is a device.", "a file, a pipe, or - for stdin", "features ingest --help")
+            raise InputError(
+                f"{printable_name(path)} is a device.", "a file, a pipe, or - for stdin", "features ingest --help"
+            )
         files = [path] if mode else [Path(name) for name in _matches(str(source)) if os.path.isfile(name)]  # noqa: PTH113
         if not files:
             what = "No file matches" if glob.has_magic(str(source)) else "There is no file"
-            raise InputError(f"{what} '{shown(source)}'.", "an existing file", f"ls {pasted(path.parent)}")
-        found.update({file: Given(file, shown(file), file.parent) for file in files})
+            raise InputError(
+                f"{what} '{printable_name(source)}'.", "an existing file", f"ls {shell_quoted(path.parent)}"
+            )
+        found.update({file: InputFile(file, printable_name(file), file.parent) for file in files})
     return list(found.values())
 
 
 @contextlib.contextmanager
 def openable(path: Path) -> Iterator[Path]:
-    """The same file by a name that DuckDB and Arrow open: UTF-8, without what a glob would take for a pattern."""
+    """A path to the same file that DuckDB and Arrow can open: UTF-8, without characters of a glob."""
     if _is_utf8(str(path)) and not _PATTERN & set(str(path)):
         yield path
         return
@@ -143,23 +151,23 @@ def openable(path: Path) -> Iterator[Path]:
         yield link
 
 
-def shown(path: str | Path) -> str:
-    """A name as one line of UTF-8: other bytes, and what moves a cursor, as escapes."""
+def printable_name(path: str | Path) -> str:
+    """A file name as one line of UTF-8, with escapes for other bytes and for control characters."""
     text = os.fsencode(path).decode(errors="backslashreplace")
-    return "".join(char.encode("unicode_escape").decode() if _breaks_lines(char) else char for char in text)
+    return "".join(char.encode("unicode_escape").decode() if _is_control(char) else char for char in text)
 
 
-def pasted(path: str | Path) -> str:
-    """A name as a shell reads it."""
+def shell_quoted(path: str | Path) -> str:
+    """A file name, quoted for a shell."""
     text = str(path)
-    if _is_utf8(text) and not any(map(_breaks_lines, text)):
+    if _is_utf8(text) and not any(map(_is_control, text)):
         return shlex.quote(text)
     octets = os.fsencode(text)
     return "$'" + "".join(chr(n) if 32 <= n < 127 and n not in b"'\\" else f"\\x{n:02x}" for n in octets) + "'"
 
 
 def _matches(pattern: str) -> list[str]:
-    """What a glob finds. Where nothing is found, folders that exist are taken by their name: `a[1]/*.csv`."""
+    """The matches of a glob. Without a match, existing folders are taken by their name: `a[1]/*.csv`."""
     found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
     folder, name = os.path.split(pattern)
     while not found and folder not in {"", os.sep}:
@@ -171,10 +179,10 @@ def _matches(pattern: str) -> list[str]:
 
 
 def _mode(path: Path) -> int:
-    """What lies under a name; 0: nothing.
+    """The file mode of a path; 0 if there is none.
 
     Raises:
-        InputError: one may not look there.
+        InputError: the path may not be read.
     """
     try:
         return path.stat().st_mode
@@ -183,7 +191,7 @@ def _mode(path: Path) -> int:
     except OSError as error:
         if error.errno in {errno.ENAMETOOLONG, errno.ELOOP}:
             return 0
-        raise _unread(shown(path), error) from error
+        raise _read_error(printable_name(path), error) from error
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -191,7 +199,7 @@ def _opened(path: Path) -> BinaryIO:
     try:
         return os.fdopen(os.dup(int(number[1])), "rb") if number else path.open("rb")
     except OSError as error:
-        raise _unread(shown(path), error) from error
+        raise _read_error(printable_name(path), error) from error
 
 
 def _stdin() -> BinaryIO:
@@ -207,14 +215,14 @@ def _read(stream: BinaryIO, name: str) -> bytes:
     try:
         return stream.read(_BLOCK)
     except OSError as error:
-        raise _unread(name, error) from error
+        raise _read_error(name, error) from error
 
 
-def _unread(name: str, error: OSError) -> InputError:
+def _read_error(name: str, error: OSError) -> InputError:
     return InputError(f"{name} cannot be read: {error.strerror or error}.", "a readable file", "ls -l, or another file")
 
 
-def _no_room(name: str, folder: Path, error: OSError) -> StoreError:
+def _no_space_error(name: str, folder: Path, error: OSError) -> StoreError:
     return StoreError(
         f"{name} cannot be copied into {folder}: {error.strerror or error}",
         "a writable folder with room for what comes through a pipe",
@@ -222,8 +230,8 @@ def _no_room(name: str, folder: Path, error: OSError) -> StoreError:
     )
 
 
-def _breaks_lines(char: str) -> bool:
-    """Whether it is a control character, or ends a line or a paragraph."""
+def _is_control(char: str) -> bool:
+    """Whether the character is a control character, or ends a line or a paragraph."""
     return unicodedata.category(char) in {"Cc", "Zl", "Zp"}
 
 

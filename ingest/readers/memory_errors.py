@@ -1,4 +1,4 @@
-"""Too little memory, told as that: libraries say it in many ways, some of which look like a damaged file."""
+"""Recognize errors of too little memory. Libraries report it in many ways; some look like a damaged file."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator
 
 from photogenic._lazy import duckdb
 from photogenic.warehouse import StoreError
-from photogenic.warehouse.duckdb_store.error_mapping import is_shortage
+from photogenic.warehouse.duckdb_store.error_mapping import is_memory_error
 
-__all__ = ["is_over_the_limit", "is_shortage", "shortage", "shortage_told"]
+__all__ = ["is_over_duckdb_limit", "memory_error", "memory_errors_as_ours"]
 
 
-def is_over_the_limit(error: BaseException) -> bool:
-    """Whether DuckDB keeps to its own limit, which is told with its remedy elsewhere, and the machine has memory."""
+def is_over_duckdb_limit(error: BaseException) -> bool:
+    """Whether DuckDB reached its own memory limit, which has an error of its own elsewhere."""
     return isinstance(error, duckdb.OutOfMemoryException) and "used)" in str(error)
 
 
-def shortage(error: BaseException, name: str) -> StoreError:
-    """The error to raise.
+def memory_error(error: BaseException, name: str) -> StoreError:
+    """Make the error to raise.
 
     Args:
-        error: what a library said.
-        name: of the file.
+        error: error of a library.
+        name: name of the file.
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     why = lines[-1] if isinstance(error, ImportError) else lines[0]
@@ -34,15 +34,15 @@ def shortage(error: BaseException, name: str) -> StoreError:
 
 
 @contextlib.contextmanager
-def shortage_told(name: str) -> Iterator[None]:
-    """Around the reading of a file.
+def memory_errors_as_ours(name: str) -> Iterator[None]:
+    """Replace errors of too little memory while a file is read.
 
     Raises:
-        StoreError: in place of an error that tells of too little memory.
+        StoreError: there is too little memory.
     """
     try:
         yield
     except (MemoryError, RuntimeError, ImportError, duckdb.Error) as error:
-        if is_over_the_limit(error) or not is_shortage(error):
+        if is_over_duckdb_limit(error) or not is_memory_error(error):
             raise
-        raise shortage(error, name) from error
+        raise memory_error(error, name) from error

@@ -1,7 +1,7 @@
-"""A Parquet file before its rows are read: its columns, named as the file names them, and why it cannot be read.
+"""Inspect a Parquet file before its rows are read: its columns, by their names in the file, and why it is unreadable.
 
-DuckDB takes names without regard to case, and renames the second of two that differ in nothing else: `sender_id` behind
-`Sender_ID` would be `sender_id_1`. So the names come from the file's own schema, and columns are read by their place.
+DuckDB ignores case in names, and renames the second of two that differ in case only: `sender_id` after `Sender_ID`
+would be `sender_id_1`. So the names come from the file's own schema, and columns are read by position.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import os
 from pathlib import Path
 
 from photogenic._lazy import duckdb
-from photogenic.ingest.readers.input_files import pasted
-from photogenic.ingest.readers.memory_errors import is_shortage, shortage
+from photogenic.ingest.readers.input_files import shell_quoted
+from photogenic.ingest.readers.memory_errors import memory_error
 from photogenic.warehouse import InputError, PhotogenicError
+from photogenic.warehouse.duckdb_store.error_mapping import is_memory_error
 
 __all__ = ["columns", "damaged", "table_function", "unreadable"]
 
@@ -21,16 +22,16 @@ _UNSUPPORTED = ("ncrypt", "nsupported", "ot supported", "ot implemented", "Unrec
 
 
 def table_function(path: Path, *, with_lines: bool = False) -> str:
-    """What DuckDB reads the file by. Folders called `key=value` add no columns; lines are counted from 0."""
+    """The table function that reads the file. Folders named `key=value` add no columns; lines count from 0."""
     name = glob.escape(str(path)).replace("'", "''")
     return f"read_parquet('{name}', hive_partitioning = false{', file_row_number = true' if with_lines else ''})"
 
 
 def columns(path: Path, name: str) -> tuple[list[tuple[str, str]], int]:
-    """Name and DuckDB type of every column, in order, and the number of rows.
+    """Read name and DuckDB type of every column, in order, and the number of rows.
 
     Raises:
-        InputError: it is no Parquet file that can be read.
+        InputError: the file is not readable Parquet.
         StoreError: there is too little memory.
     """
     file = glob.escape(str(path))
@@ -46,47 +47,47 @@ def columns(path: Path, name: str) -> tuple[list[tuple[str, str]], int]:
         raise InputError(
             f"{name}: its schema names {len(names)} columns, and {len(types)} can be read.",
             "a Parquet file with one schema",
-            "write it anew as CSV or Parquet",
+            "write it again as CSV or Parquet",
         )
     return list(zip(names, types, strict=True)), int(n_rows)
 
 
 def unreadable(error: BaseException, path: Path, name: str) -> PhotogenicError:
-    """The error of a Parquet file that cannot be opened."""
+    """Make the error of a Parquet file that cannot be opened."""
     text = _first_line(error)
-    if is_shortage(error):
-        return shortage(error, name)
+    if is_memory_error(error):
+        return memory_error(error, name)
     if "at least one non-root column" in text:
-        return InputError(f"{name} holds no columns.", "a Parquet file with columns", "write it anew")
+        return InputError(f"{name} holds no columns.", "a Parquet file with columns", "write the file again")
     if any(sign in text for sign in _UNSUPPORTED):
         return InputError(
             f"{name} cannot be read: {text}",
-            "Parquet without encryption, in encodings and codecs that DuckDB knows",
-            "write it anew, as plain Parquet or CSV",
+            "Parquet without encryption, in encodings and codecs that DuckDB supports",
+            "write it again, as plain Parquet or CSV",
         )
     if _is_cut(path):
         return InputError(
             f"{name} begins as a Parquet file, but cannot be read, as its end is missing: {text}",
             "a complete Parquet file; this one was cut short",
-            f"copy it again, or ls -l {pasted(name)}",
+            f"copy it again, or ls -l {shell_quoted(name)}",
         )
     return InputError(
         f"{name} begins as a Parquet file, but cannot be read: {text}",
-        "a sound Parquet file; this one may be damaged",
-        "copy it again, or write it anew",
+        "a valid Parquet file; this one may be damaged",
+        "copy it again, or write it again",
     )
 
 
 def damaged(error: BaseException, name: str) -> PhotogenicError:
-    """The error of a file that cannot be read to its end."""
+    """Make the error of a file that cannot be read to its end."""
     text = _first_line(error)
-    if is_shortage(error):
-        return shortage(error, name)
+    if is_memory_error(error):
+        return memory_error(error, name)
     if any(sign in text for sign in _UNSUPPORTED):
         return InputError(
             f"{name} cannot be read to its end: {text}",
-            "encodings and codecs that DuckDB knows; nothing of it was taken in",
-            "write it anew, as plain Parquet or CSV",
+            "encodings and codecs that DuckDB supports; nothing of it was taken in",
+            "write it again, as plain Parquet or CSV",
         )
     return InputError(
         f"{name} cannot be read to its end: {text}",
@@ -96,7 +97,7 @@ def damaged(error: BaseException, name: str) -> PhotogenicError:
 
 
 def _top_level(schema: list[tuple[str, int | None]]) -> list[str]:
-    """The names of the columns in a schema that lists every node before its children."""
+    """The names of the top-level columns of a schema that lists every node before its children."""
     names, at = list[str](), 1
     while at < len(schema):
         names.append(schema[at][0])

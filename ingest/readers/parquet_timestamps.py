@@ -1,7 +1,7 @@
-"""Parquet timestamps in milliseconds or seconds that microseconds cannot hold, such as the infinity of JDBC drivers.
+"""Read Parquet timestamps in milliseconds or seconds that are out of range for microseconds, e.g. JDBC's infinity.
 
-DuckDB turns such columns into microseconds while it reads them, and gives the whole file up where that overflows.
-So these columns are read by Arrow, and what lies beyond becomes an infinite instant, which refuses its row only.
+DuckDB converts such columns to microseconds while it reads them, and refuses the whole file if that overflows. So
+Arrow reads these columns, and a value out of range becomes an infinite time, for which only its row is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TO_MICROSECONDS = {"s": 1_000_000, "ms": 1000}
 
 
 def prepare(con: duckdb.DuckDBPyConnection, source: Source) -> frozenset[int]:
-    """Make the temporary table `far_instants` (line, f0...) of the columns that DuckDB cannot read, if there are any.
+    """Fill the temporary table `far_instants` (line, f0...) with the columns that DuckDB cannot read, if any.
 
     Returns:
         The numbers of these fields. Those inside lists and structures are not in the table.
@@ -42,7 +42,7 @@ def prepare(con: duckdb.DuckDBPyConnection, source: Source) -> frozenset[int]:
                 finally:
                     con.unregister("given_instants")
     except (pa.ArrowException, OSError):
-        return frozenset()  # DuckDB says what is wrong with the file.
+        return frozenset()  # DuckDB reports what is wrong with the file.
     return frozenset(far)
 
 
@@ -54,7 +54,7 @@ def _is_coarse(type_: pa.DataType) -> bool:
 
 
 def _is_near(file: pq.ParquetFile, number: int) -> bool:
-    """Whether the file's statistics say that all values of a column fit microseconds."""
+    """Whether all values of a column fit microseconds, by the file's statistics."""
     name = file.schema_arrow.field(number).name
     columns = [at for at in range(file.metadata.num_columns) if file.schema.column(at).path == name]
     if len(columns) != 1:
@@ -72,7 +72,7 @@ def _is_near(file: pq.ParquetFile, number: int) -> bool:
 
 
 def _is_read(source: Source, number: int) -> bool:
-    """Whether DuckDB reads the column."""
+    """Whether DuckDB can read the column."""
     file, names = parquet_schema.table_function(source.path), scan_sql.aliases(source)
     with duckdb.connect() as con:  # An error would end the transaction of the ingest.
         try:
@@ -87,7 +87,7 @@ def _reader(file: pq.ParquetFile, numbers: list[int]) -> pa.RecordBatchReader:
     types = [file.schema_arrow.field(number).type for number in numbers]
     all_names = file.schema_arrow.names
     names = [all_names[number] for number in numbers]
-    # Columns are asked for by name; where others have the same, all are read, and these are taken by their place.
+    # Arrow selects columns by name; if a name is not unique, all columns are read, and these are taken by position.
     is_clear = all(all_names.count(name) == 1 for name in names)
     places = range(len(numbers)) if is_clear else numbers
     fields = [("line", pa.int64())]

@@ -1,4 +1,4 @@
-"""A stretch of a text file, cut into records: where each begins and ends in the bytes, and on which line."""
+"""A block of a text file, split into records: where each begins and ends in the bytes, and on which line."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["Block", "line_ends"]
 
 @dataclass(slots=True)
 class Block:
-    """Whole records: the i-th is `buffer[starts[i]:stops[i]]`, with its line end, and begins on `lines[i]`.
+    """Whole records: record i is `buffer[starts[i]:stops[i]]`, with its line end, and begins on `lines[i]`.
 
     Attributes:
-        broken: the reasons of those that make no sense as text, by number.
+        broken: number of each record with invalid text -> the reason.
     """
 
     buffer: bytes
@@ -39,21 +39,21 @@ class Block:
         return found
 
     def without(self, gone: NDArray[np.bool_]) -> Block:
-        """The block less some of its records."""
+        """The block without some of its records."""
         if not gone.any():
             return self
         place = np.cumsum(~gone) - 1
         broken = {int(place[number]): reason for number, reason in self.broken.items() if not gone[number]}
         return Block(self.buffer, self.starts[~gone], self.stops[~gone], self.lines[~gone], broken)
 
-    def sound(self) -> NDArray[np.bool_]:
+    def unbroken(self) -> NDArray[np.bool_]:
         """Whether each record is not broken."""
-        sound = np.ones(len(self), bool)
-        sound[list(self.broken)] = False
-        return sound
+        unbroken = np.ones(len(self), bool)
+        unbroken[list(self.broken)] = False
+        return unbroken
 
     def texts(self, wanted: NDArray[np.bool_]) -> pa.Array:
-        """The bytes of some records; not copied where these are neighbours."""
+        """The bytes of some records; not copied if the records are adjacent."""
         starts, stops = self.starts[wanted], self.stops[wanted]
         gaps = bool((starts[1:] != stops[:-1]).any())
         offsets = np.stack((starts, stops), axis=1).ravel() if gaps else np.append(starts, stops[-1:])
@@ -68,7 +68,7 @@ class Block:
 
 
 def line_ends(buffer: bytes, *, at_end: bool) -> NDArray[np.int64]:
-    """The index behind each line end (LF, CRLF or a lone CR); at the end of the file, the last line has one too."""
+    """The index after each line end (LF, CRLF or a lone CR). At the end of the file, the last line has one too."""
     octets = np.frombuffer(buffer, np.uint8)
     is_end = octets == ord("\n")
     if b"\r" in buffer:

@@ -1,8 +1,8 @@
-"""A text file as records: each with its true line, and with the reason if its text is broken.
+"""Read a text file as records: each with its true line number, and with the reason if its text is invalid.
 
-Works on blocks of some megabytes, set-wise: NumPy finds the lines, Arrow's C++ parser splits the fields,
-and only what is broken (quotes, encoding, the number of fields) is looked at one by one. So a quoted field
-that is never closed costs its own line, not the rest of the file, and every other row keeps its place.
+The file is read in blocks of some megabytes: NumPy finds the lines, Arrow's C++ parser splits the fields, and only
+invalid records (quotes, encoding, number of fields) are handled one by one. So a quoted field that is never closed
+loses only its own line, and all other rows are read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from photogenic.ingest.tabular.schemas import Reason
 __all__ = ["MAX_RECORD", "Records"]
 
 MAX_RECORD = 16 << 20
-"""Bytes of the longest record. A longer one is refused, and the file goes on behind it."""
+"""Largest size of a record, in bytes. A longer one is refused, and reading continues after it."""
 
 _BLOCK = 8 << 20
 _SHOWN = 4096
@@ -31,19 +31,19 @@ _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf
 
 
 class Records:
-    """The records of one stream, once through.
+    """The records of one stream, read once.
 
     Args:
-        stream: read to its end.
-        n_fields: of a record.
-        wanted: the fields to hand over, from 0.
-        separator: of the fields; None: a line is one field, whatever it holds.
-        skip_lines: lines before the first record (the header, and what is blank before it).
-        advance: hears of the records as they are found.
+        stream: text stream; read to its end.
+        n_fields: number of fields of a record.
+        wanted: numbers of the fields to return, from 0.
+        separator: separator of the fields; None: a line is one field.
+        skip_lines: number of lines before the first record (the header, and blank lines before it).
+        advance: Callback for the number of records found.
 
     Attributes:
-        n_records: found so far; blank lines are none.
-        failure: what ended the stream before its end.
+        n_records: number of records found so far, without blank lines.
+        failure: error that ended the stream too early.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Records:
 
     @property
     def looks_latin1(self) -> bool:
-        """Whether bytes beyond ASCII were seen, and none of them made sense as UTF-8."""
+        """Whether bytes beyond ASCII were found, and none of them were valid UTF-8."""
         return self._saw_other and not self._saw_utf8
 
     def reader(self) -> pa.RecordBatchReader:
@@ -101,7 +101,7 @@ class Records:
             buffer = carry + data
             ends = line_ends(buffer, at_end=at_end)
             if not len(ends) and len(buffer) > MAX_RECORD:
-                yield self._overlong(buffer)
+                yield self._too_long_block(buffer)
                 carry = self._skip_line()
                 continue
             block, n_bytes = self._cut(buffer, ends, final=at_end)
@@ -126,28 +126,28 @@ class Records:
         return block.without(block.blank() | (block.lines <= self._skip)), int(bounds[-1])
 
     def _parse(self, block: Block, schema: pa.Schema) -> pa.RecordBatch:
-        """The fields of the records that are not broken; those with too few or too many become so."""
-        sound = block.sound()
-        text = block.texts(sound)
+        """Parse the fields of the records that are not broken; others become broken if their number is wrong."""
+        unbroken = block.unbroken()
+        text = block.texts(unbroken)
         fields: list[pa.Array] = []
         if self._separator is None:
             fields.append(text.cast(pa.string()))
         else:
             table, miscounted = self._split(text)
-            at = np.flatnonzero(sound)
+            at = np.flatnonzero(unbroken)
             for number, n_fields in miscounted:
                 reason: Reason = "too_few_columns" if n_fields < self._n_fields else "too_many_columns"
                 block.broken[int(at[number])] = reason
-                sound[at[number]] = False
+                unbroken[at[number]] = False
             fields.extend(table.column(f"f{number}").combine_chunks() for number in self._wanted)
-        n = int(sound.sum())
+        n = int(unbroken.sum())
         if any(len(field) != n for field in fields):
             raise AssertionError("the parser and the splitter disagree on the number of records")
         nothing = pa.nulls(n, pa.string())
-        return pa.record_batch([pa.array(block.lines[sound]), nothing, nothing, *fields], schema=schema)
+        return pa.record_batch([pa.array(block.lines[unbroken]), nothing, nothing, *fields], schema=schema)
 
     def _split(self, text: pa.Array) -> tuple[pa.Table, list[tuple[int, int]]]:
-        """The fields, and the records (from 0) that have another number of them."""
+        """The fields, and the records (numbers from 0) with another number of fields."""
         names = [f"f{number}" for number in range(self._n_fields)]
         miscounted: list[tuple[int, int]] = []
 
@@ -188,13 +188,13 @@ class Records:
             else:
                 return
 
-    def _overlong(self, buffer: bytes) -> Block:
+    def _too_long_block(self, buffer: bytes) -> Block:
 
         self._line += 1
         return Block(buffer, np.array([0]), np.array([len(buffer)]), np.array([self._line - 1]), {0: "too_long"})
 
     def _skip_line(self) -> bytes:
-        """What follows the line that is under way."""
+        """Skip the rest of the line; the bytes that follow it."""
         while data := self._stream.read(_BLOCK):
             if end := data.find(b"\n") + 1:
                 return data[end:]
@@ -202,7 +202,7 @@ class Records:
 
 
 def _broken_batch(block: Block, schema: pa.Schema) -> pa.RecordBatch:
-    """The records whose text is broken: no fields, but the text."""
+    """The broken records as a batch, with their text and without fields."""
     numbers = sorted(block.broken)
     texts = [block.excerpt(number, _SHOWN) for number in numbers]
     nothing = pa.nulls(len(numbers), pa.string())
@@ -215,7 +215,7 @@ def _broken_batch(block: Block, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _joined(text: pa.Array) -> pa.Buffer:
-    """The bytes of neighbouring records as one buffer."""
+    """The bytes of adjacent records as one buffer."""
     if not len(text):
         return text.buffers()[2].slice(0, 0)
     offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]

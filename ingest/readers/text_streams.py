@@ -1,4 +1,4 @@
-"""Text files as streams of UTF-8 bytes: unpacked, without byte order mark, other encodings turned into it."""
+"""Open text files as streams of UTF-8 bytes: decompressed, without byte order mark, converted from other encodings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Compression = Literal["gzip", "zstd"]
 
 
 class TextStream(Protocol):
-    """What text is read from."""
+    """A stream from which text is read."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to about `size` bytes; none at the end."""
+        """Read up to about `size` bytes; empty at the end."""
 
     def close(self) -> None: ...
 
@@ -26,9 +26,9 @@ def open_text(path: Path, compression: Compression | None, encoding: str | None 
     """Open a text file.
 
     Args:
-        path: the file.
-        compression: of the file. Its end is checked: a file cut short raises OSError when it is read.
-        encoding: what to turn into UTF-8; None: UTF-16 where the byte order mark says so, else as it is.
+        path: path of the file.
+        compression: compression of the file. Its end is checked: a truncated file raises OSError when it is read.
+        encoding: encoding to convert to UTF-8. None: UTF-16 if the byte order mark says so, else no conversion.
 
     Raises:
         OSError: the file cannot be read.
@@ -43,7 +43,7 @@ def open_text(path: Path, compression: Compression | None, encoding: str | None 
 
 
 class _Stream:
-    """Gives back the bytes that were looked at, and turns an encoding into UTF-8 where one is named."""
+    """Returns the bytes of the head again, and converts an encoding to UTF-8 if one is given."""
 
     def __init__(self, raw: TextStream, head: bytes, encoding: str | None) -> None:
         self._raw, self._head = raw, head

@@ -1,4 +1,4 @@
-"""Check rows, refuse with reasons, and load what is new into the base tables."""
+"""Validate rows, reject invalid ones with reasons, and load what is new into the base tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of a file and ours: which is which, and what separates them in a header."""
+"""Map the columns of a file to ours, and find the separator of its header."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SEPARATORS = (",", ";", "\t", "|")
 _SEP = re.compile(r'(["\']?)sep=(.?)\1[ ,;\t|]*', re.IGNORECASE)
 _LINE_END = re.compile("\r\n|\r|\n")
 _GENERIC = {"id", "ids", "uid", "uuid", "guid", "key", "no", "nr", "number", "ref", "at", "time", "ts", "the"}
-"""Parts of a name that say nothing about whom or what it names."""
+"""Parts of a name that do not say what it names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first record of a CSV says: the names, what separates them, and the line on which it ends, from 1."""
+    """The first record of a CSV: the names, their separator, and the line on which it ends, from 1."""
 
     names: list[str]
     separator: str
@@ -29,12 +29,12 @@ class Header:
 
 
 def read_header(file: str, head: str, table: Table, mapping: Mapping[str, str]) -> Header:
-    """The header at the beginning of a text that is not blank. A first line `sep=;`, as Excel writes it, is heeded.
+    """Read the header of a text that is not blank. A first line `sep=;`, as Excel writes it, sets the separator.
 
-    Without it, the separator is the one that makes most of the header ours.
+    Without such a line, the separator is the one with which most of our columns are found.
 
     Raises:
-        InputError: there is no header that can be read.
+        InputError: there is no readable header.
     """
     at, line = _first_line(head, 0, 1)
     separators: Sequence[str] = _SEPARATORS
@@ -44,7 +44,7 @@ def read_header(file: str, head: str, table: Table, mapping: Mapping[str, str]) 
             raise InputError(
                 f"{file}: its first line {first!r} names no separator.",
                 "one character, such as sep=;",
-                "take that line out of the file",
+                "remove that line from the file",
             )
         separators = [given[2]]
         at, line = _first_line(head, at + len(first), line)
@@ -68,17 +68,17 @@ def read_header(file: str, head: str, table: Table, mapping: Mapping[str, str]) 
 def bind(
     file: str, table: Table, names: Sequence[str], mapping: Mapping[str, str], nested: Collection[str] = ()
 ) -> dict[str, int]:
-    """Which field is which column of ours: the exact name, else one that is the same but for case, blanks, hyphens.
+    """Find the field of each of our columns: by exact name, else ignoring case, blanks and hyphens.
 
     Args:
-        file: its name.
-        table: whose columns are looked for.
-        names: of the fields.
-        mapping: ours -> theirs.
-        nested: names of fields that hold objects or lists: they are suggested for nothing.
+        file: name of the file.
+        table: table whose columns are looked for.
+        names: names of the fields.
+        mapping: our column name -> theirs.
+        nested: names of fields that have objects or lists; these are never suggested.
 
     Raises:
-        InputError: a column is missing, or there more than once.
+        InputError: a column is missing, or is there more than once.
     """
     bound: dict[str, int] = {}
     for column in table.columns:
@@ -109,34 +109,34 @@ def _missing(file: str, column: Column, name: str, names: Sequence[str], free: S
 
 
 def _likeness(one: str, other: str) -> float:
-    """From 0 to 1, by the parts of two names that say whom or what they name: `sender_id` is not like `event_id`."""
-    left, right = _telling(one), _telling(other)
+    """Similarity of two names, from 0 to 1, by their distinctive parts: `sender_id` is not similar to `event_id`."""
+    left, right = _distinctive_parts(one), _distinctive_parts(other)
     if not left or not right:
         return difflib.SequenceMatcher(None, _plain(one), _plain(other)).ratio()
     return difflib.SequenceMatcher(None, left, right).ratio()
 
 
-def _telling(name: str) -> str:
+def _distinctive_parts(name: str) -> str:
     plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
     return "_".join(part for part in _plain(plain).split("_") if part and part not in _GENERIC)
 
 
 def _plain(name: str) -> str:
-    """`Sender ID`, `sender-id` and `sender_id` are one name."""
+    """Normalize a name: `Sender ID`, `sender-id` and `sender_id` are equal."""
     return re.sub(r"[\s\-_]+", "_", name.strip().strip("\ufeff").strip().lower())
 
 
 def _first_line(head: str, at: int, line: int) -> tuple[int, int]:
-    """Where the next line begins that is not empty, and its number."""
+    """Offset and number of the next line that is not empty."""
     while end := _LINE_END.match(head, at):
         at, line = end.end(), line + 1
     return at, line
 
 
 def _split(head: str, at: int, separator: str) -> tuple[list[str], int]:
-    """The fields of the record that begins there, and where it ends. No fields where its quotes make no sense.
+    """The fields of the record at `at`, and where it ends. No fields if its quotes are invalid.
 
-    The grammar is that of readers/csv_quotes.py, but for a quote behind a blank: in a name it is an ordinary character.
+    The rules are those of readers/csv_quotes.py, except that a quote after a blank is an ordinary character.
     """
     sep = re.escape(separator)
     field = re.compile(rf'"((?:[^"]|"")*)" *(?=[{sep}\r\n]|\Z)|((?:[^"{sep}\r\n][^{sep}\r\n]*)?)')

@@ -1,9 +1,9 @@
-"""Rows equal to one before them, in the same file or among those held: found by hash, judged by value.
+"""Find rows that are equal to an earlier row of the same file or of the store: by hash first, then by value.
 
-Each row becomes one 64-bit number; NumPy sorts them (some 0.4 s for 40 million), and equal neighbours are
-candidates: usually none, else few, which SQL compares value by value. Of the rows held, only those within
-the new rows' span of time are looked at. Above 64 million rows the numbers are taken in parts, by their
-last bits, so that they take at most half a gigabyte.
+Each row becomes one 64-bit number. NumPy sorts them (some 0.4 s for 40 million), and equal neighbors are candidates:
+usually none, else few, which SQL compares by value. Only rows of the store within the time span of the new rows are
+compared. Above 64 million rows the numbers are processed in parts, by their last bits, so that they take at most half
+a gigabyte.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _PART = 64_000_000
 
 
 def count_and_find_candidates(rows: Rows) -> tuple[int, int]:
-    """Hash the sound rows, and collect the hashes that occur more than once, or among the rows held.
+    """Hash the valid rows, and collect the hashes that occur more than once, or among the rows of the store.
 
     Fills the temporary table `candidates` (h).
 
     Returns:
-        The number of sound rows, and of candidates.
+        The number of valid rows, and of candidates.
     """
     con, table = rows.con, rows.source.table
     columns, at = ", ".join(table.names), table.names[-1]
@@ -48,10 +48,10 @@ def count_and_find_candidates(rows: Rows) -> tuple[int, int]:
 
 
 def find_repeats(rows: Rows) -> int:
-    """Fill the temporary table `repeats` (line) from `odd`: rows equal to one held, or to one before them.
+    """Fill the temporary table `repeats` (line) from `odd`: rows equal to one of the store, or to an earlier one.
 
     Args:
-        rows: whose candidates are in `odd`, with a `problem` of NULL.
+        rows: rows of the file; its candidates are in `odd`, with a `problem` of NULL.
 
     Returns:
         The number of repeats.
@@ -81,7 +81,7 @@ def find_repeats(rows: Rows) -> int:
 
 
 def _sorted(rows: Rows, query: str) -> tuple[NDArray[np.uint64], int, int]:
-    """The hashes that a query gives, sorted, and the span of the times beside them, in microseconds since 1970."""
+    """The hashes that a query returns, sorted, and the span of the times beside them, in microseconds since 1970."""
     numbers, n, first, last = np.empty(min(rows.n_read, 2 * _PART), np.uint64), 0, 1 << 62, -(1 << 62)
     for batch in rows.stream(query):
         taken, at = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
@@ -98,7 +98,7 @@ def _sorted(rows: Rows, query: str) -> tuple[NDArray[np.uint64], int, int]:
 
 
 def _add(rows: Rows, query: str, numbers: NDArray[np.uint64]) -> None:
-    """Add to the candidates what a query finds that reads `numbers` (h)."""
+    """Add the results of a query over `numbers` (h) to the candidates."""
     if not len(numbers):
         return
     rows.con.register("numbers", pa.table({"h": numbers}))

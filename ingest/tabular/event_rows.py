@@ -1,4 +1,4 @@
-"""Rows that happened once and never change: swipes and main_photos. Equal ones are one event, whatever file says so."""
+"""Load events, which never change: swipes and main_photos. Equal rows are one event, in whatever file they are."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["add_events"]
 
 
 def add_events(rows: Rows, source: str, stamp: dt.datetime) -> int:
-    """Take in the events of one file, in the open transaction; the number kept.
+    """Load the events of one file, in the open transaction. Returns the number of rows kept.
 
-    As equal events are held once, the order of files and where they are cut do not matter. Nothing is
-    inserted to be deleted again: the engine would then write all rows of the file a second time.
+    Equal events are stored once, so the order and the size of files do not matter. No row is inserted and then deleted
+    again: the engine would write all rows of the file a second time.
 
-    1. Hash every sound row: how many are there, and which may be repeats?
-    2. If rows are refused or may be repeats, set those aside, compare them, and note the refused.
+    1. Hash every valid row: count the rows, and find those that may be repeats.
+    2. If rows are invalid or may be repeats, copy those, compare them, and store the rejects.
     3. Insert the others.
     """
     table = rows.source.table
@@ -53,5 +53,5 @@ def add_events(rows: Rows, source: str, stamp: dt.datetime) -> int:
         select {columns}, $stamp from checked where problem is null {others}
         """,
         {"stamp": stamp},
-        watched=True,
+        with_progress=True,
     )

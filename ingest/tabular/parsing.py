@@ -1,6 +1,6 @@
-"""From a field of a file to a value of ours, and what can be wrong with it, as SQL.
+"""SQL that converts a field of a file to our value, and finds what is wrong with it.
 
-The macros that do the reading are in sql/ingest/values.sql; here is which one a type of field needs.
+The macros that convert are in sql/ingest/values.sql; this module chooses the macro for each type of field.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ _READABLE: dict[Type, set[Family]] = {
     "count": {"text", "bytes", *_NUMBER},
     "time": {"text", "bytes", "time", "zoned", "nanos", "day", *_NUMBER},
 }
-"""Columns of nothing but NULL come as whole or real numbers from some writers, hence in each set."""
+"""Some writers store columns of only NULL as whole or real numbers, hence these types in each set."""
 
 _NAME, _TIMESTAMP = re.compile(r'"(?:[^"]|"")*"'), re.compile(r"\bTIMESTAMP(?:_S|_MS)?(?![\w ])")
 """Quoted names in a type, and the type of a time without a zone, alone or inside another type."""
 
 _MAX_ID, _MAX_TEXT = 1024, 65_536
 _EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
-"""The whole numbers below are exact in floating point."""
+"""Floating point represents all whole numbers below these exactly."""
 
 
 def prepare(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the macros, for this connection."""
+    """Create the macros on this connection."""
     con.execute(sql.read("ingest/values"))
 
 
 def readable(type_: Type, field_type: str) -> bool:
-    """Whether values of a field of this DuckDB type can mean what a column of this type asks."""
+    """Whether a field of this DuckDB type can be read as a column of this type."""
     return _family(field_type) in _READABLE[type_]
 
 
 def trimmed(type_: Type, field_type: str, field: str) -> str:
-    """The SQL expression that makes `field` ready: text is trimmed; what is blank or not a number is NULL."""
+    """The SQL expression that trims the text in `field`; what is blank or not a number is NULL."""
     match _family(field_type):
         case "text":
-            # A flag that is no known word is refused like a blank one: no need to look for words that mean missing.
+            # An unknown word for a flag is refused like a blank one: no need to look for words that mean missing.
             return f"trimmed({field})" if type_ == "flag" else f"plain({field})"
         case "bytes":
             return f"plain(coalesce(try(decode({field})), cast({field} as varchar)))"
@@ -68,7 +68,7 @@ def trimmed(type_: Type, field_type: str, field: str) -> str:
 
 
 def value(type_: Type, field_type: str, field: str) -> str:
-    """The SQL expression that reads `field`, which `trimmed` has made ready."""
+    """The SQL expression that converts `field`, after `trimmed`."""
     family = _family(field_type)
     match type_, family:
         case ("text", "text" | "bytes") | ("flag", "flag"):
@@ -102,8 +102,8 @@ def value(type_: Type, field_type: str, field: str) -> str:
 def shown(field_type: str, field: str) -> str:
     """The SQL expression that shows `field` as it is in the file.
 
-    The first instants that a timestamp can hold have no text in DuckDB: writing one makes the database unusable for
-    the whole process. So they are shown as microseconds since 1970, and inside of lists and structures not at all.
+    DuckDB has no text for the first times that a timestamp can hold: to convert one makes the database unusable for the
+    whole process. So they are shown as microseconds since 1970, and inside lists and structures not at all.
     """
     if not _TIMESTAMP.search(_NAME.sub("", field_type)):
         return f"cast({field} as varchar)"
@@ -114,7 +114,7 @@ def shown(field_type: str, field: str) -> str:
 
 
 def remedy(column: Column, field_type: str, field: str) -> str:
-    """The SQL expression for what the detail of a refused value says besides the value."""
+    """The SQL expression of what the detail of a refused value has after the value."""
     if column.type != "time" or _family(field_type) not in {"text", "bytes"}:
         return "''"
     text = trimmed(column.type, field_type, field)
@@ -122,11 +122,11 @@ def remedy(column: Column, field_type: str, field: str) -> str:
 
 
 def problems(column: Column, latest: dt.datetime) -> list[tuple[str, str]]:
-    """Conditions on the value that refuse its row, in the order in which they are asked, each with its reason in SQL.
+    """Conditions on the value that refuse its row, in the order in which they are tested, each with its reason in SQL.
 
     Args:
-        column: ours.
-        latest: the last instant that is believed.
+        column: our column.
+        latest: latest time that is accepted.
     """
     name, found = column.name, list[tuple[str, str]]()
     if column.blank is not None:
@@ -154,7 +154,7 @@ def problems(column: Column, latest: dt.datetime) -> list[tuple[str, str]]:
 
 
 def has_nan(field_type: str) -> bool:
-    """Whether values of this DuckDB type may be no number."""
+    """Whether values of this DuckDB type may be NaN."""
     return _family(field_type) == "real"
 
 

@@ -1,33 +1,32 @@
-"""The account that every file ends with: read = kept + rejected, by reason."""
+"""The report of each loaded file: read = kept + rejected, by reason."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from photogenic.ingest.readers.input_files import shown
+from photogenic.ingest.readers.input_files import printable_name
 from photogenic.ingest.tabular.schemas import Kind, Reason
 
-__all__ = ["Account"]
+__all__ = ["IngestReport"]
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What became of the rows of one file.
+class IngestReport:
+    """Counts of one file.
 
     Attributes:
-        kind: of the rows.
+        kind: kind of the rows.
         source: the file, as given, on one line of UTF-8; stdin.
-        n_read: rows found, well formed or not; blank lines are none.
-        n_kept: of these, rows that are now held.
-        n_unchanged: of the kept, rows that were held already, word for word (users and photos).
-        rejected: the others by reason; each stands in `rejects` with its line.
-        repeated: the file was taken in before, word for word, with the same mapping, and taking it in again would
-            change nothing: nothing was read.
-        n_main_photos: main-photo events added from the `set_at` of photos.
-        pictures: what was found where the pictures of the file's photos should be, by `photos.status`;
-            only pictures that were looked at in this run.
+        n_read: number of rows found, valid or not, without blank lines.
+        n_kept: number of these rows that are now in the store.
+        n_unchanged: number of kept rows that were in the store already, with equal values (users and photos).
+        rejected: number of the other rows by reason; each is in `rejects` with its line.
+        repeated: whether the same file was loaded before, with the same mapping, and loading it again would change
+            nothing: nothing was read.
+        n_main_photos: number of main-photo events added from the `set_at` of photos.
+        pictures: number of pictures of the file's photos by `photos.status`; only pictures that this run looked for.
         ignored: columns of the file that are not ours.
-        notes: what else one should know, such as an encoding that was guessed.
+        notes: other notes, e.g. a guessed encoding.
     """
 
     kind: Kind
@@ -44,7 +43,7 @@ class Account:
 
     @property
     def n_new(self) -> int:
-        """Rows that told something new."""
+        """Number of rows with new values."""
         return self.n_kept - self.n_unchanged
 
     @property
@@ -53,12 +52,12 @@ class Account:
 
     @property
     def n_found(self) -> int:
-        """Pictures whose bytes are now held."""
+        """Number of pictures that are now in the store."""
         return self.pictures.get("ok", 0)
 
     @property
     def n_missing(self) -> int:
-        """Pictures that are not where the file says."""
+        """Number of pictures that were not found."""
         return self.pictures.get("missing", 0)
 
     def __str__(self) -> str:
@@ -75,7 +74,7 @@ class Account:
         if self.pictures:
             parts.append(f"pictures: {_counts(self.pictures)}")
         if self.ignored:
-            parts.append(f"ignored columns: {', '.join(map(shown, self.ignored))}")
+            parts.append(f"ignored columns: {', '.join(map(printable_name, self.ignored))}")
         return "; ".join([*parts, *self.notes])
 
 

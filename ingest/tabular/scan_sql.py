@@ -1,4 +1,4 @@
-"""Queries that read a file as it is: each row with its line, and what is broken about it as a row."""
+"""Queries that read a file as it is: each row with its line, and the reason if it is broken as a row."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _INSTANTS = {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
 
 
 def given(source: Source, far: Collection[int] = ()) -> str:
-    """The query: line, what is broken, the text of broken rows, and the fields f0, f1... as they are.
+    """The query: line, reason why it is broken, text of broken rows, and the fields f0, f1... as they are.
 
     Args:
         source: the file.
-        far: fields to take from the table `far_instants` (parquet_timestamps.py); those inside lists and structures
-            are left out.
+        far: numbers of the fields to take from the table `far_instants` (parquet_timestamps.py); those inside lists and
+            structures are left out.
     """
     if source.format == "parquet":
         plain = {number for number in far if source.fields[number].type in _INSTANTS}
@@ -50,11 +50,11 @@ def given(source: Source, far: Collection[int] = ()) -> str:
 
 
 def raw(source: Source, *, only_ours: bool = False) -> str:
-    """The expression that gives a row as JSON; long values are cut, so that what is kept stays JSON.
+    """The expression of a row as JSON; long values are cut, so that the result is valid JSON.
 
     Args:
         source: the file.
-        only_ours: nothing of columns that are not ours, and of broken rows nothing at all.
+        only_ours: whether to leave out columns that are not ours, and all text of broken rows.
     """
     if only_ours:
         ours = sorted(source.bound.values())
@@ -72,7 +72,7 @@ def raw(source: Source, *, only_ours: bool = False) -> str:
 
 
 def detail(source: Source) -> str:
-    """The expression that gives the value that is wrong, as it is in the file."""
+    """The expression of the invalid value, as it is in the file."""
     arms = []
     for column in source.columns:
         number = source.bound[column.name]
@@ -83,19 +83,19 @@ def detail(source: Source) -> str:
 
 
 def aliases(source: Source) -> str:
-    """A name of ours for each column, by its place: theirs may be equal, empty, or that of a column that we add."""
+    """Our alias for each column, by position: the file's names may be empty, or equal to another one."""
     return ", ".join(f"f{number}" for number in range(len(source.fields)))
 
 
 def _as_given(number: int, field: Field, is_far: bool) -> str:
-    """The expression of a column of Parquet by its place, typed where its own type is none."""
+    """The expression of a Parquet column by position, cast where its own type is not usable."""
     if is_far:
         return f"cast(null as {field.type})"
     return f"cast(f{number} as {field.type})" if field.is_null else f"f{number}"
 
 
 def _broken_object(source: Source) -> str:
-    """What is wrong with a line as an object."""
+    """The expression of the reason why a line is broken as an object."""
     arms = ["when broken is null and found is null then 'bad_json'"]
     if source.repeats_keys:
         arms.append("when list_unique(json_keys(row_text)) < len(json_keys(row_text)) then 'repeated_key'")
@@ -103,7 +103,7 @@ def _broken_object(source: Source) -> str:
         if source.table.column(column).type in {"id", "text"}:
             pointer = _text(_pointer(source.fields[source.bound[column]].name))
             is_nested = f"json_type(row_text, {pointer}) in ('OBJECT', 'ARRAY')"
-            # Nearly no id begins so, and only then the object is looked into again.
+            # Nearly no id begins like this; only for those the object is parsed again.
             begins = f"starts_with(found[{place}], '{{') or starts_with(found[{place}], '[')"
             arms.append(f"when case when {begins} then {is_nested} else false end then 'nested_value'")
     return f"case {' '.join(arms)} else broken end"

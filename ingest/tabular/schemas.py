@@ -1,7 +1,7 @@
-"""What a file may hold: the four kinds of rows, their columns, and every reason to refuse a row.
+"""Schemas of files: the four kinds of rows, their columns, and every reason to reject a row.
 
-Header names are matched without regard to case, surrounding blanks, spaces or hyphens (`Sender ID` is
-`sender_id`); nothing else is guessed: other names are given by `--map ours=theirs`.
+Header names are matched ignoring case, surrounding blanks, spaces and hyphens (`Sender ID` is `sender_id`); nothing
+else is guessed: `--map ours=theirs` gives other names.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ REASONS: dict[Reason, str] = {
     "bad_liked": "Neither yes nor no in one of the known spellings, or blank.",
     "bad_number": "Not a whole number from 0 to 2^53.",
     "bad_page": "A page in the journal of an earlier crawl that cannot be read; its walk ends as `api_error`.",
-    "bad_quotes": "A quoted field is not closed, or goes on after its closing quote.",
+    "bad_quotes": "A quoted field is not closed, or continues after its closing quote.",
     "bad_time": "Not a time: unreadable, in a zone given by an abbreviation, before 1900, or too small to be an epoch.",
     "duplicate": "Equal in every value to a row that is held already, or to an earlier row of the same file.",
-    "erased": "Speaks of somebody, or a photo of somebody, who was erased from the store; nothing else of it is kept.",
+    "erased": "About a person, or a photo of a person, who was erased from the store; nothing else of it is kept.",
     "future_time": "More than a day after the instant of the ingest.",
     "inexact_id": "A number that went through floating point, which may have changed it: from 2^53 on, or 1.5e+18.",
     "nested_value": "An object or a list of JSON where an id or a text is needed.",
@@ -82,10 +82,10 @@ class Column:
     """One column that we read.
 
     Attributes:
-        name: ours, the name in the warehouse.
-        type: how its values are read (sql/ingest/values.sql).
-        required: a file without it is refused.
-        blank: the reason that refuses a row where it is blank; None: blank is NULL.
+        name: our name, the name in the warehouse.
+        type: type that decides how its values are read (sql/ingest/values.sql).
+        required: whether a file without it is refused.
+        blank: reason that rejects a row where it is blank; None: blank is NULL.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One kind of rows: its columns in order, and those that name a row's subject."""
+    """One kind of rows, with its columns in order."""
 
     kind: Kind
     columns: tuple[Column, ...]
@@ -109,7 +109,7 @@ class Table:
         """The column of that name.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no such column.
         """
         for column in self.columns:
             if column.name == name:
@@ -163,7 +163,7 @@ TABLES: dict[Kind, Table] = {
         ),
     ),
 }
-"""`photos.set_at` is the instant at which the photo became its user's main photo: an event of main_photos."""
+"""`photos.set_at` is the time at which the photo became its user's main photo: an event of main_photos."""
 
 
 def table_of(kind: str) -> Table:

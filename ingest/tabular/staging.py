@@ -1,10 +1,10 @@
-"""The rows of one file inside DuckDB: `checked`, a relation with the line, our values, and what is wrong.
+"""The rows of one file in DuckDB: `checked`, a relation with the line, our values, and what is wrong.
 
     rows = Rows(con, source, latest)
     rows.run("insert into facts.swipes {checked} select sender_id, ... from checked where problem is null")
 
 `problem` is NULL or `reason:column`. Text is read once, by readers/text_records.py, into a temporary table. Parquet
-is read by each run anew: DuckDB does that faster than it would keep a copy.
+is read again by each run: that is faster in DuckDB than a copy.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from typing import Any
 
 from photogenic._lazy import duckdb, pa
 from photogenic.ingest.readers import parquet_schema, parquet_timestamps
-from photogenic.ingest.readers.memory_errors import is_shortage
 from photogenic.ingest.readers.source_files import Source
 from photogenic.ingest.readers.text_records import Records
 from photogenic.ingest.readers.text_streams import open_text
 from photogenic.ingest.tabular import parsing, scan_sql
+from photogenic.warehouse.duckdb_store.error_mapping import is_memory_error
 
 __all__ = ["Rows"]
 
 _EVERY_S = 0.5
 
 _KINDS = {"user_id": "user", "sender_id": "user", "recipient_id": "user", "photo_id": "photo"}
-"""Columns that name somebody, or something of theirs."""
+"""Columns that name a user, or a photo of a user."""
 
 
 class Rows:
     """The rows of one file on one connection.
 
     Args:
-        con: with the macros of `parsing.prepare`.
+        con: connection with the macros of `parsing.prepare`.
         source: the file.
-        latest: the last instant that is believed.
-        advance: hears how far the reading is.
-        after_erase: somebody was erased from the store: rows that speak of them are refused as `erased`, and of
-            refused rows no more is kept than the columns that are ours.
+        latest: latest time that is accepted.
+        advance: Callback for the number of rows read.
+        after_erase: whether people were erased from the store. Then rows about them are rejected as `erased`, and of
+            rejected rows only our columns are kept.
 
     Attributes:
-        n_read: rows found.
-        refused: the columns `raw` (the row as JSON) and `detail` (the value that is wrong), as expressions
-            over `checked`. To be asked for after the rows were chosen: for Parquet they are costly.
+        n_read: number of rows found.
+        refused: the columns `raw` (the row as JSON) and `detail` (the invalid value), as expressions over `checked`.
+            For Parquet they are costly: use them after the rows were chosen.
 
     Raises:
-        InputError: the file breaks off, or is damaged inside. So do the methods.
+        InputError: the file is truncated or damaged. The methods raise it too.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class Rows:
     ) -> None:
         self.con, self._advance = con, advance
         self._copy: Path | None = None
-        source = self.source = self._with_names_of_ours(source)
+        source = self.source = self._with_safe_names(source)
         self._far = parquet_timestamps.prepare(con, source)
-        judged = _judged(source, latest, self._far)
+        judged = _with_clause(source, latest, self._far)
         raw, detail = scan_sql.raw(source, only_ours=after_erase), scan_sql.detail(source)
         ours = ", ".join(column.name for column in source.columns)
         if source.n_rows is not None:
@@ -90,37 +90,37 @@ class Rows:
         self.refused = "raw, detail"
 
     def close(self) -> None:
-        """Remove what was written to read the file."""
+        """Remove the temporary file, if there is one."""
         if self._copy is not None:
             self._copy.unlink(missing_ok=True)
 
     @property
     def looks_latin1(self) -> bool:
-        """Whether it was read as Latin-1, for want of a single byte sequence that were UTF-8."""
+        """Whether it was read as Latin-1, because no byte sequence in it was valid UTF-8."""
         return self.source.encoding is not None
 
-    def run(self, statement: str, parameters: Mapping[str, Any] | None = None, *, watched: bool = False) -> int:
-        """Execute a statement in which `{checked}` stands for the `with` clause; the number of rows changed.
+    def run(self, statement: str, parameters: Mapping[str, Any] | None = None, *, with_progress: bool = False) -> int:
+        """Execute a statement in which `{checked}` stands for the `with` clause. Returns the number of rows changed.
 
         Args:
             statement: SQL.
-            parameters: of the statement.
-            watched: this is the run whose progress is told.
+            parameters: parameters of the statement.
+            with_progress: whether to report the progress of this run.
         """
-        with self._reading(), self._watching() if watched else contextlib.nullcontext():
+        with self._reading(), self._reporting_progress() if with_progress else contextlib.nullcontext():
             [(n,)] = self.con.execute(statement.replace("{checked}", self._checked), dict(parameters or {})).fetchall()
         return int(n)
 
     def stream(self, query: str) -> Iterator[pa.RecordBatch]:
-        """The answer to a query in which `{checked}` stands for the `with` clause, by batches."""
+        """The result of a query in which `{checked}` stands for the `with` clause, in batches."""
         with self._reading():
             yield from self.con.sql(query.replace("{checked}", self._checked)).to_arrow_reader(1 << 20)
 
     def _find_erased(self, ids: str) -> bool:
-        """Make `erased_here` (id): users and photos in the file that were erased. Says whether there are any.
+        """Fill `erased_here` (id) with the erased users and photos in the file. Returns whether there are any.
 
         Args:
-            ids: a query of one column, called `id`, with a place for the column's name.
+            ids: query of one column, called `id`, with a placeholder for the column's name.
         """
         self.con.execute("create or replace temp table erased_here (id varchar)")
         for column in self.source.columns:
@@ -133,7 +133,7 @@ class Rows:
         return bool(self.con.execute("select 1 from erased_here limit 1").fetchall())
 
     def _stage(self, query: str) -> int:
-        """Read text into the temporary table `staged`; the number of rows."""
+        """Read text into the temporary table `staged`. Returns the number of rows."""
         while True:
             source = self.source
             records = _records(source, self._advance)
@@ -148,9 +148,9 @@ class Rows:
     @contextlib.contextmanager
     def _reading(self, records: Records | None = None) -> Iterator[None]:
 
-        # Below the projections, a filter on `problem` would spell out every value again, several times over. Lists of
-        # words would become joins, which every row pays for. And the statistics of a Parquet file say nothing of its
-        # NaN: checks would be left out for their sake.
+        # Below the projections, a filter on `problem` would compute every value again, several times over. Lists of
+        # words would become joins, which cost time for every row. And the statistics of a Parquet file ignore NaN, so
+        # that checks would be optimized away.
         off = "filter_pushdown,in_clause"
         if any(parsing.has_nan(field.type) for field in self.source.fields):
             off += ",statistics_propagation"
@@ -158,7 +158,7 @@ class Rows:
         try:
             yield
         except duckdb.Error as error:
-            if is_shortage(error):
+            if is_memory_error(error):
                 raise
             if failure := (records.failure if records else None) or self._parquet_failure():
                 raise parquet_schema.damaged(failure, self.source.name) from error
@@ -166,7 +166,7 @@ class Rows:
         self.con.execute("reset disabled_optimizers")
 
     def _parquet_failure(self) -> BaseException | None:
-        """Why the file cannot be read, if that is so."""
+        """The error with which the file cannot be read, or None."""
         if self.source.format != "parquet":
             return None
         try:
@@ -179,8 +179,8 @@ class Rows:
             return error
         return None
 
-    def _with_names_of_ours(self, source: Source) -> Source:
-        """The source; where a column is called like the line number that DuckDB adds, a copy with other names."""
+    def _with_safe_names(self, source: Source) -> Source:
+        """The source; if a column has the name of the line number that DuckDB adds, a copy with other names."""
         if source.format != "parquet" or all(field.name.lower() != "file_row_number" for field in source.fields):
             return source
         [(spill,)] = self.con.execute("select current_setting('temp_directory')").fetchall()
@@ -200,21 +200,21 @@ class Rows:
         return replace(source, path=copy)
 
     @contextlib.contextmanager
-    def _watching(self) -> Iterator[None]:
-        """Tell how far DuckDB is in a Parquet file; text has told while it was staged."""
-        n_rows, done, told = self.source.n_rows, threading.Event(), 0
+    def _reporting_progress(self) -> Iterator[None]:
+        """Report how far DuckDB is in a Parquet file; the progress of text was reported while it was staged."""
+        n_rows, done, reported = self.source.n_rows, threading.Event(), 0
         if not n_rows:
             yield
             return
         self.con.execute("set enable_progress_bar = true; set enable_progress_bar_print = false")
 
         def watch() -> None:
-            nonlocal told
+            nonlocal reported
             while not done.wait(_EVERY_S):
                 now = int(max(self.con.query_progress(), 0.0) / 100 * n_rows)
-                if now > told:
-                    self._advance(now - told)
-                    told = now
+                if now > reported:
+                    self._advance(now - reported)
+                    reported = now
 
         watcher = threading.Thread(target=watch, name="ingest progress", daemon=True)
         watcher.start()
@@ -223,11 +223,11 @@ class Rows:
         finally:
             done.set()
             watcher.join()
-        self._advance(n_rows - told)
+        self._advance(n_rows - reported)
 
 
 def _is_erased(source: Source) -> str:
-    """Whether a row speaks of somebody who was erased."""
+    """The condition that a row is about an erased person."""
     names = (column.name for column in source.columns if column.name in _KINDS)
     return " or ".join(f"coalesce({name} in (from erased_here), false)" for name in names)
 
@@ -247,7 +247,7 @@ def _records(source: Source, advance: Callable[[int], None]) -> Records:
     )
 
 
-def _judged(source: Source, latest: dt.datetime, far: Collection[int]) -> str:
+def _with_clause(source: Source, latest: dt.datetime, far: Collection[int]) -> str:
     """The `with` clause up to `judged`: the fields f0, f1..., our values, and `problem`."""
     ready, typed, arms = [], [], ["when broken is not null then broken || ':'"]
     for column in source.columns:

@@ -1,4 +1,4 @@
-"""Rows that describe something: users and photos. A row that says something new becomes the newest version."""
+"""Load descriptions: users and photos. A row with new values becomes the newest version."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from photogenic import sql
 from photogenic._lazy import duckdb, pa
 from photogenic.ingest.tabular.staging import Rows
 
-__all__ = ["Kept", "add_photos", "add_users"]
+__all__ = ["KeptRows", "add_photos", "add_users"]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """Rows that are held now; of these, `n_unchanged` said nothing new."""
+class KeptRows:
+    """Numbers of rows that are now in the store; `n_unchanged` of them had no new values."""
 
     n_kept: int
     n_unchanged: int
     n_main_photos: int = 0
 
 
-def add_users(rows: Rows, source: str, stamp: dt.datetime) -> Kept:
-    """Take in the users of one file, in the open transaction."""
-    _take(rows, source, stamp)
-    n_kept = _judge(rows, "users", source, stamp)
+def add_users(rows: Rows, source: str, stamp: dt.datetime) -> KeptRows:
+    """Load the users of one file, in the open transaction."""
+    _stage(rows, source, stamp)
+    n_kept = _validate(rows, "users", source, stamp)
     n_new = _add_versions(rows, "users", stamp)
-    return Kept(n_kept, n_kept - n_new)
+    return KeptRows(n_kept, n_kept - n_new)
 
 
 def add_photos(
     rows: Rows, source: str, stamp: dt.datetime, outside: Callable[[Iterable[str]], Collection[str]]
-) -> Kept:
-    """Take in the photos of one file, and the main-photo events in their `set_at`, in the open transaction.
+) -> KeptRows:
+    """Load the photos of one file, and the main-photo events in their `set_at`, in the open transaction.
 
     Args:
-        rows: of the file.
-        source: its name.
+        rows: rows of the file.
+        source: name of the file.
         stamp: `ingested_at`.
-        outside: which of some paths lead out of the images folder.
+        outside: function that returns which of some paths lead out of the images folder.
     """
     con = rows.con
-    _take(rows, source, stamp)
+    _stage(rows, source, stamp)
     paths = [path for (path,) in con.execute("select distinct path from taken where path is not null").fetchall()]
     con.register("outside", pa.table({"path": pa.array(sorted(outside(paths)), pa.string())}))
     try:
-        n_kept = _judge(rows, "photos", source, stamp)
+        n_kept = _validate(rows, "photos", source, stamp)
     finally:
         con.unregister("outside")
     con.execute(f"create or replace temp table new_main_photos as {sql.read('ingest/new_main_photos')}")
@@ -61,11 +61,11 @@ def add_photos(
         """
     )
     n_new = _changed(con, "select count(*) from (select line from new_photos union select line from new_main_photos)")
-    return Kept(n_kept, n_kept - n_new, n_events)
+    return KeptRows(n_kept, n_kept - n_new, n_events)
 
 
-def _take(rows: Rows, source: str, stamp: dt.datetime) -> None:
-    """The sound rows into the temporary table `taken`, with all our columns; the others into the rejects."""
+def _stage(rows: Rows, source: str, stamp: dt.datetime) -> None:
+    """Stage the valid rows in the temporary table `taken`, with all our columns, and store the others as rejects."""
     source_columns = {column.name for column in rows.source.columns}
     types = {"count": "bigint", "time": "timestamp", "tags": "varchar[]"}
     columns = ", ".join(
@@ -76,7 +76,7 @@ def _take(rows: Rows, source: str, stamp: dt.datetime) -> None:
     )
     n_sound = rows.run(
         f"create or replace temp table taken as {{checked}} select line, {columns} from checked where problem is null",
-        watched=True,
+        with_progress=True,
     )
     if n_sound < rows.n_read:
         rows.run(
@@ -89,8 +89,8 @@ def _take(rows: Rows, source: str, stamp: dt.datetime) -> None:
         )
 
 
-def _judge(rows: Rows, kind: str, source: str, stamp: dt.datetime) -> int:
-    """The table `judged`: `taken`, with a verdict on each row. The number of rows kept."""
+def _validate(rows: Rows, kind: str, source: str, stamp: dt.datetime) -> int:
+    """Fill the table `judged`: `taken`, with a verdict on each row. Returns the number of rows kept."""
     con = rows.con
     con.execute(f"create or replace temp table judged as {sql.read(f'ingest/validate_{kind}')}")
     names = ", ".join(f"'{name}', {name}" for name in rows.source.table.names)
@@ -107,7 +107,7 @@ def _judge(rows: Rows, kind: str, source: str, stamp: dt.datetime) -> int:
 
 
 def _add_versions(rows: Rows, kind: str, stamp: dt.datetime) -> int:
-    """Insert the rows that say something new; their number. They stay in the temporary table `new_KIND`."""
+    """Insert the rows with new values, and return their number. They stay in the temporary table `new_KIND`."""
     given = {column.name for column in rows.source.columns}
     has = {
         f"has_{column.name}": column.name in given
@@ -119,6 +119,6 @@ def _add_versions(rows: Rows, kind: str, stamp: dt.datetime) -> int:
 
 
 def _changed(con: duckdb.DuckDBPyConnection, statement: str, parameters: Sequence[object] = ()) -> int:
-    """The single number that a statement answers: rows counted or changed."""
+    """The single number in a statement's result: rows counted or changed."""
     [(n,)] = con.execute(statement, list(parameters)).fetchall()
     return int(n)

@@ -1,13 +1,13 @@
-"""Copy a store to another place while it is in use: the story of `features backup`.
+"""Copy a store to another place while it is in use: the steps of `features backup`.
 
-1. Journals of downloads and crawls first: what is merged after this look is in the snapshot as well, by the segment's
-   name, and so is never taken in twice.
-2. Freeze: the snapshot, vectors and indices of one instant (frozen.py).
-3. Copy what is not in the backup yet (archive.py), the snapshot first; read it through, block by block.
-4. The pictures that this snapshot and these journals speak of: they were there before it was, and stay.
-5. If nobody was erased meanwhile, the manifest; then what it does not list is removed.
+1. Copy the journals of downloads and crawls first: a segment that is merged later is in the snapshot too, by its name,
+   and so is never merged twice.
+2. Open the snapshot, vectors and indices of one moment (frozen_store.py).
+3. Copy what is not in the backup yet (repository.py), the snapshot first; read every block of it.
+4. Copy the pictures that this snapshot and these journals name: they were stored before it, and stay.
+5. If nobody was erased meanwhile, write the manifest; then remove the files that it does not list.
 
-No lock of the store is taken, and nothing in it is written.
+No lock of the store is taken, and nothing is written to it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from photogenic._lazy import duckdb
 from photogenic.ingest.journal.journal import segments
-from photogenic.maintenance.backup.frozen_store import Frozen, Held, freeze, lasting
+from photogenic.maintenance.backup.frozen_store import Frozen, OpenFile, freeze, immutable_files
 from photogenic.maintenance.backup.repository import Archive, Entry, Manifest
 from photogenic.warehouse import Layout, Store, StoreError
 from photogenic.warehouse.erasure.tombstones import count_erasures
@@ -33,13 +33,13 @@ __all__ = ["BackupReport", "backup"]
 
 @dataclass(slots=True)
 class BackupReport:
-    """What a backup did.
+    """Result of a backup.
 
     Attributes:
-        folder: where it lies.
-        n_files, n_bytes: of the store, in the backup now.
-        n_copied, bytes_copied: of these, not there before.
-        n_removed: files of former backups that this one does not need.
+        folder: folder of the backup.
+        n_files, n_bytes: number and size of the store's files in the backup.
+        n_copied, bytes_copied: number and size of the files that this backup copied.
+        n_removed: number of files of earlier backups that this one does not need.
         left_out: files that are damaged or missing in the store, each with the reason.
     """
 
@@ -54,22 +54,22 @@ class BackupReport:
 
 
 def backup(store: Store, folder: str | Path, *, thorough: bool = False) -> BackupReport:
-    """Bring the backup in `folder` up to date with the store. May be killed and started again.
+    """Update the backup in `folder` to the store. May be killed and started again.
 
     Args:
         store: the open store.
-        folder: of the backup; created by the first one.
-        thorough: read every byte of the former backup too, and copy again what is damaged there.
+        folder: folder of the backup; the first backup creates it.
+        thorough: whether to read every byte of the earlier backup too, and copy again what is damaged there.
 
     Raises:
         LockedError: another backup is being written there.
         StoreError: there is no store, its snapshot is damaged, people are being erased from it, or `folder` holds
-            something else; the former backup stands.
+            something else; the earlier backup is kept.
     """
     layout = store.layout
     started, target = time.monotonic(), Path(folder)
     _check(layout, target)
-    before = _standing(layout)
+    before = _erase_state(layout)
     archive = Archive(target)
     with archive.writing(store.database.settings.lock_timeout_s) as former:
         copying = _Copying(store, archive, thorough, BackupReport(target))
@@ -78,15 +78,15 @@ def backup(store: Store, folder: str | Path, *, thorough: bool = False) -> Backu
         except OSError as error:
             raise StoreError(
                 f"The backup could not be written: {error}.",
-                f"a writable folder {target} with free disk; the former backup stands",
-                "free some disk and run the command again: it goes on where it stopped",
+                f"a writable folder {target} with free disk; the earlier backup is kept",
+                "free some disk and run the command again: it continues where it stopped",
             ) from error
-        if _standing(layout) != before or layout.erase_journal.exists():
+        if _erase_state(layout) != before or layout.erase_journal.exists():
             archive.sweep({entry.sha256 for entry in former.files} if former else ())
             raise StoreError(
                 "People were erased from the store while it was copied, or it was restored.",
-                "a store that only grows meanwhile",
-                "run the same command again: whoever was erased is then removed from the backup too",
+                "a store from which nothing is removed during the backup",
+                "run the same command again: it removes the erased people from the backup too",
             )
         return copying.publish(started)
 
@@ -98,21 +98,21 @@ def _check(layout: Layout, target: Path) -> None:
         )
     if layout.erase_journal.exists():
         raise StoreError(
-            "People are being erased from the store, or an erase of it was cut off.",
-            "an erase that has ended",
+            "People are being erased from the store, or an erase of it was interrupted.",
+            "an erase that has finished",
             f"features erase --yes --store {layout.root}",
         )
     ours, theirs = layout.root.resolve(), target.resolve()
     if ours == theirs or ours in theirs.parents or theirs in ours.parents:
         raise StoreError(
-            f"{target} and the store {layout.root} lie within each other.",
-            "a folder apart from the store, best on another disk",
+            f"{target} and the store {layout.root} are inside each other.",
+            "a folder outside of the store, best on another disk",
             "features backup ANOTHER_DIR",
         )
 
 
 class _Copying:
-    """One backup on its way."""
+    """State of one backup while it is made."""
 
     def __init__(self, store: Store, archive: Archive, thorough: bool, report: BackupReport) -> None:
         self._store, self._layout = store, store.layout
@@ -122,12 +122,12 @@ class _Copying:
         self._store_id: str | None = None
 
     def run(self, former: Manifest | None) -> None:
-        """Steps 1 to 4."""
-        spoken_of = self._journals()
+        """Do steps 1 to 4."""
+        from_journals = self._journals()
         with freeze(self._layout) as frozen:
-            self._keep([self._copied(frozen.snapshot, thorough=True)])
-            pictures = self._read_through(self._entries[-1]) | spoken_of
-            left = list(lasting(self._layout))
+            self._add([self._copy(frozen.snapshot, thorough=True)])
+            pictures = self._read_through(self._entries[-1]) | from_journals
+            left = list(immutable_files(self._layout))
             n = len(pictures) + len(left) + sum(map(len, frozen.folders.values()))
             self._refuse_another(former)
             with self._store.progress.stage("backup", n, "files") as advance:
@@ -140,7 +140,7 @@ class _Copying:
                     advance(1)
 
     def publish(self, started: float) -> BackupReport:
-        """Step 5."""
+        """Do step 5."""
         report, now = self._report, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         files = tuple(sorted(self._entries, key=lambda entry: entry.path))
         report.n_removed = self._archive.publish(
@@ -154,12 +154,12 @@ class _Copying:
         if former is not None and None not in (former.store_id, self._store_id) and former.store_id != self._store_id:
             raise StoreError(
                 f"{self._archive.folder.absolute()} holds the backup of another store than {self._layout.root}.",
-                "a folder for each store; the backup that is there stands",
+                "a folder for each store; the backup in this folder is kept",
                 "features backup ANOTHER_DIR",
             )
 
     def _journals(self) -> set[str]:
-        """Copy what is not merged; digests of the pictures it speaks of."""
+        """Copy the segments that are not merged. Returns the digests of the pictures that they name."""
         pictures: set[str] = set()
         for path in (*segments(self._layout.fetch), *segments(self._layout.crawl)):
             entry = self._file(path)
@@ -175,7 +175,7 @@ class _Copying:
         return pictures
 
     def _read_through(self, snapshot: Entry) -> set[str]:
-        """Every block of the copied snapshot, whose checksums DuckDB compares; the pictures it speaks of."""
+        """Read every block of the copied snapshot, so that DuckDB checks them. Returns digests of its pictures."""
         path = str(self._archive.path(snapshot.sha256).absolute()).replace("'", "''")
         try:
             with duckdb.connect(":memory:", config={"threads": self._store.database.settings.threads}) as con:
@@ -191,7 +191,7 @@ class _Copying:
         except duckdb.Error as error:
             raise StoreError(
                 f"{self._layout.snapshot} is damaged: {error}",
-                "a snapshot whose every block can be read; the former backup stands",
+                "a snapshot whose blocks can all be read; the earlier backup is kept",
                 f"features doctor --fix --store {self._layout.root}",
             ) from error
         return {sha256 for (sha256,) in rows}
@@ -200,48 +200,48 @@ class _Copying:
         self._report.left_out += [f"{name}: {why}" for name, why in frozen.damaged.items()]
         for name, files in frozen.folders.items():
             entries = []
-            for held in files:
-                entry = self._copied(held)
-                if held.sha256 not in (None, entry.sha256):
-                    self._report.left_out.append(f"{name}: {Path(held.path).name} has SHA-256 {entry.sha256}")
+            for opened in files:
+                entry = self._copy(opened)
+                if opened.sha256 not in (None, entry.sha256):
+                    self._report.left_out.append(f"{name}: {Path(opened.path).name} has SHA-256 {entry.sha256}")
                     break
                 entries.append(entry)
             else:
-                self._keep(entries)
+                self._add(entries)
             advance(len(files))
 
     def _file(self, path: Path, sha256: str | None = None, *, missing: str = "") -> Entry | None:
-        """Copy a file by its name. One that is not there is left out, and said to be if `missing`."""
+        """Copy a file by its name. A missing file is left out, and reported if `missing` is given."""
         name = str(path.relative_to(self._layout.root))
-        entry = self._held(name, sha256)
+        entry = self._stored_entry(name, sha256)
         if entry is None:
             try:
                 with path.open("rb") as file:
-                    entry = self._copied(Held(name, file))
+                    entry = self._copy(OpenFile(name, file))
             except FileNotFoundError:
                 self._report.left_out += [f"{name}: {missing}"] if missing else []
                 return None
         if sha256 not in (None, entry.sha256):
             self._report.left_out.append(f"{name}: its bytes have SHA-256 {entry.sha256}")
             return None
-        self._keep([entry])
+        self._add([entry])
         return entry
 
-    def _copied(self, held: Held, *, thorough: bool = False) -> Entry:
-        there = self._held(held.path, held.sha256 or _digest_of(held.file), thorough=thorough)
+    def _copy(self, opened: OpenFile, *, thorough: bool = False) -> Entry:
+        there = self._stored_entry(opened.path, opened.sha256 or _digest_of(opened.file), thorough=thorough)
         if there is not None:
             return there
-        entry = self._archive.put(held.file)
+        entry = self._archive.put(opened.file)
         self._report.n_copied += 1
         self._report.bytes_copied += entry.bytes
-        return replace(entry, path=held.path)
+        return replace(entry, path=opened.path)
 
-    def _held(self, name: str, sha256: str | None, *, thorough: bool = False) -> Entry | None:
+    def _stored_entry(self, name: str, sha256: str | None, *, thorough: bool = False) -> Entry | None:
         """The entry of a file whose bytes are in the backup already."""
-        n_bytes = None if sha256 is None else self._archive.holds(sha256, thorough=thorough or self._thorough)
+        n_bytes = None if sha256 is None else self._archive.stored_size(sha256, thorough=thorough or self._thorough)
         return None if n_bytes is None or sha256 is None else Entry(name, n_bytes, sha256)
 
-    def _keep(self, entries: Iterable[Entry]) -> None:
+    def _add(self, entries: Iterable[Entry]) -> None:
         self._entries.extend(entries)
 
 
@@ -250,6 +250,6 @@ def _digest_of(file: BufferedReader) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _standing(layout: Layout) -> tuple[int, int]:
-    """Changes when people were erased, or the store was replaced as a whole."""
+def _erase_state(layout: Layout) -> tuple[int, int]:
+    """A state that changes when people are erased, or the store is replaced as a whole."""
     return count_erasures(layout), layout.root.stat().st_ino

@@ -1,11 +1,11 @@
-"""A backup on disk: every file once, under the digest of its bytes, and a manifest that says which of them count.
+"""A backup on disk: every file once, under the digest of its bytes, and a manifest that lists the files that count.
 
     DIR/files/ab/<sha256>   bytes, complete from the moment they have this name
     DIR/manifest.json       written last: path in the store -> bytes and digest; and its own digest
 
-A killed backup leaves the former manifest and everything it lists; what it had copied already is adopted by the next.
-Files are copied, never linked: what happens to the store must not happen to its backup. Where the file system can,
-both share blocks until one of them is changed.
+A killed backup leaves the earlier manifest and all files that it lists; the next backup uses what was copied already.
+Files are copied, never linked: a change of the store must not change its backup. Where the file system can, both
+share blocks until one of them is changed.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from photogenic.warehouse.storage.manifest import (
     to_dataclass,
 )
 
-__all__ = ["Archive", "Entry", "Manifest", "copied"]
+__all__ = ["Archive", "Entry", "Manifest", "copy_file"]
 
 FORMAT = 1
 
 _MOST_BYTES = 4 << 30
 _OWN = {"lock", "snapshot.json", "tmp", "underway.json", "warehouse.duckdb", "warehouse.duckdb.wal"}
-"""Names at the top of a store that come from no backup."""
+"""Names at the top of a store that are not in a backup."""
 
 _ELSEWHERE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What the kernel says where it does not copy between two file systems."""
+"""Error numbers of a kernel that cannot copy between two file systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Entry:
     """One file of the store.
 
     Attributes:
-        path: in the store, with slashes.
+        path: path in the store, with slashes.
     """
 
     path: str
@@ -64,9 +64,9 @@ class Manifest:
     """One state of one store.
 
     Attributes:
-        made_at: when; UTC, ISO 8601.
-        schema: version of the warehouse.
-        store_id: which store; None: it is of a version that does not know.
+        made_at: time of the backup; UTC, ISO 8601.
+        schema: schema version of the warehouse.
+        store_id: id of the store; None for a version without ids.
         left_out: files that were damaged or missing in the store, and so are in no backup.
     """
 
@@ -82,32 +82,32 @@ class Archive:
     """The folder of a backup.
 
     Args:
-        folder: created by the first backup.
+        folder: path of the folder; the first backup creates it.
     """
 
     def __init__(self, folder: Path) -> None:
         refuse_name(folder, "A backup")
         self.folder = folder
         self._manifest, self._files = folder / "manifest.json", folder / "files"
-        self._sound: dict[str, int] = {}
+        self._listed_sizes: dict[str, int] = {}
 
     def path(self, sha256: str) -> Path:
-        """Where bytes lie."""
+        """The path of bytes with this digest."""
         return self._files / sha256[:2] / sha256
 
     def read(self) -> Manifest | None:
-        """What the folder holds, or None where there is no manifest.
+        """Read the manifest. None: there is none.
 
         Raises:
             StoreError: the manifest is damaged, or of a newer version.
         """
         try:
-            told = parse_object(read_limited(self._manifest, _MOST_BYTES))
-            backup = told["backup"]
+            content = parse_object(read_limited(self._manifest, _MOST_BYTES))
+            backup = content["backup"]
             if not isinstance(backup, dict):
-                raise ValueError("backup is no object")
-            if _digest(backup) != told["sha256"]:
-                raise ValueError("its content has not the SHA-256 that it names")
+                raise ValueError("backup is not an object")
+            if _digest(backup) != content["sha256"]:
+                raise ValueError("its content does not have the SHA-256 that it names")
             if backup["format"] != FORMAT:
                 raise StoreError(
                     f"{self._manifest} has format {backup['format']}.", f"format {FORMAT}", "upgrade Photogenic"
@@ -121,12 +121,12 @@ class Archive:
             raise StoreError(
                 f"{self._manifest} is damaged: {error}.",
                 "the manifest that `features backup` wrote last",
-                f"features backup makes a new one once {self._manifest} is removed; what is still sound is not copied",
+                f"rm {self._manifest}, then run features backup: it does not copy undamaged files again",
             ) from error
 
     @contextlib.contextmanager
     def writing(self, timeout_s: float) -> Iterator[Manifest | None]:
-        """Be the only one who writes here; hands over what is there.
+        """Lock the folder for writing, and return the earlier manifest.
 
         Raises:
             LockedError: another backup is being written here.
@@ -134,50 +134,50 @@ class Archive:
         """
         if self.folder.exists() and any(self.folder.iterdir()) and not self._files.is_dir():
             raise StoreError(
-                f"{self.folder.absolute()} holds something that is no backup.",
-                "an empty folder, one that does not exist yet, or a former backup",
+                f"{self.folder.absolute()} holds something that is not a backup.",
+                "an empty folder, one that does not exist yet, or an earlier backup",
                 "features backup ANOTHER_DIR",
             )
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(self.folder / "lock", "features backup", timeout_s):
             former = self.read()
             self._files.mkdir(exist_ok=True)
-            self._sound = {entry.sha256: entry.bytes for entry in former.files} if former else {}
+            self._listed_sizes = {entry.sha256: entry.bytes for entry in former.files} if former else {}
             for path in self._files.glob("*.tmp"):
                 path.unlink()
             yield former
 
-    def holds(self, sha256: str, *, thorough: bool = False) -> int | None:
-        """The size of those bytes, or None: they are not here, or damaged.
+    def stored_size(self, sha256: str, *, thorough: bool = False) -> int | None:
+        """The size of the bytes with this digest. None: they are missing or damaged.
 
-        What the manifest lists is believed by its size, or read as well if `thorough`; all else is read.
+        Bytes that the manifest lists are checked by size, and read as well if `thorough`; all others are read.
         """
         path = self.path(sha256)
         if not path.exists():
             return None
         n_bytes = path.stat().st_size
-        if self._sound.get(sha256) == n_bytes and not thorough:
+        if self._listed_sizes.get(sha256) == n_bytes and not thorough:
             return n_bytes
         return n_bytes if file_digest(path) == sha256 else None
 
     def put(self, source: BufferedReader) -> Entry:
-        """Copy an open file; an entry without a path."""
+        """Copy an open file. Returns an entry without a path."""
         temporary = self._files / f"{os.getpid()}.tmp"
-        sha256, n_bytes = copied(source, temporary)
+        sha256, n_bytes = copy_file(source, temporary)
         path = self.path(sha256)
         path.parent.mkdir(exist_ok=True)
-        temporary.replace(path)  # over what may be damaged
+        temporary.replace(path)  # the file that it replaces may be damaged
         return Entry("", n_bytes, sha256)
 
     def publish(self, manifest: Manifest) -> int:
-        """Make it the one that counts, durably, and remove what it does not list; how many files that was."""
+        """Write the manifest durably, and remove the files that it does not list. Returns their number."""
         sync_filesystem(self.folder)
         backup = asdict(manifest)
         write_atomically(self._manifest, json.dumps({"sha256": _digest(backup), "backup": backup}).encode())
         return self.sweep({entry.sha256 for entry in manifest.files})
 
     def sweep(self, listed: Collection[str]) -> int:
-        """Remove bytes that are not listed."""
+        """Remove bytes that are not listed. Returns their number."""
         n = 0
         for path in self._files.glob("*/*"):
             if path.name not in listed:
@@ -186,8 +186,8 @@ class Archive:
         return n
 
 
-def copied(source: BufferedReader, target: Path) -> tuple[str, int]:
-    """Copy an open file from its beginning; SHA-256 and size of the copy."""
+def copy_file(source: BufferedReader, target: Path) -> tuple[str, int]:
+    """Copy an open file from its beginning. Returns SHA-256 and size of the copy."""
     with target.open("wb") as file:
         at = 0
         try:
@@ -203,8 +203,10 @@ def copied(source: BufferedReader, target: Path) -> tuple[str, int]:
 
 
 def _check(manifest: Manifest) -> None:
-    """Raises:
-    ValueError: the manifest tells of something that no backup holds.
+    """Check the paths and digests of a manifest.
+
+    Raises:
+        ValueError: the manifest lists something that is in no backup.
     """
     dt.datetime.fromisoformat(manifest.made_at)
     for entry in manifest.files:

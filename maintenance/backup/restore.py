@@ -1,13 +1,13 @@
-"""Make a store out of a backup: the story of `features restore`.
+"""Make a store out of a backup: the steps of `features restore`.
 
-1. Look at the backup: every file that its manifest lists must be there, with the size it lists.
-2. Look at the place: empty, or a store that is to be replaced, which nobody may write to from here on.
-3. Copy into a folder beside it; every byte is compared with its digest. Killed, the next one goes on.
-4. Tombstones of the store that is replaced, and those given, join those of the backup. Whoever was erased since the
-   backup was made is erased from the copy, with a receipt.
-5. Put the copy in place, at once; then remove what was there.
+1. Check the backup: every file that its manifest lists must exist, with the size it lists.
+2. Check the target: empty, or a store to replace, which is locked against writers from now on.
+3. Copy into a folder beside it; every byte is compared with its digest. A killed restore is continued by the next.
+4. Add the tombstones of the replaced store, and those given, to those of the backup. People who were erased since the
+   backup was made are erased from the copy, with a receipt.
+5. Put the copy in place, at once; then remove the replaced store.
 
-Until step 5 whatever was there stays as it was.
+Until step 5 the target does not change.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from photogenic import sql
-from photogenic.ingest.quiesce import settle, settled
-from photogenic.maintenance.backup.repository import Archive, Entry, Manifest, copied
-from photogenic.maintenance.erase.erase import alone, erase
+from photogenic.ingest.quiesce import merge_journals, pause_network_runs
+from photogenic.maintenance.backup.repository import Archive, Entry, Manifest, copy_file
+from photogenic.maintenance.erase.erase import erase, lock_fine_tuning
 from photogenic.maintenance.erase.journal import Receipt
 from photogenic.warehouse import Database, Layout, Store, StoreError
 from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION
@@ -37,20 +37,20 @@ from photogenic.warehouse.storage.lock import locked
 
 __all__ = ["RestoreReport", "restore", "staging_of"]
 
-_OURS = {"lost+found", "lock", ".restore"}
-"""What may lie in a folder that counts as empty."""
+_IGNORED = {"lost+found", "lock", ".restore"}
+"""Names that an empty folder may contain."""
 
 
 @dataclass(slots=True)
 class RestoreReport:
-    """What a restore did.
+    """Result of a restore.
 
     Attributes:
-        made_at: when the backup was made.
-        n_files, n_bytes: of the store.
-        n_adopted: of these, copied already by a restore that was cut off.
-        erased: receipts of people who had been erased since the backup was made.
-        left_out: what the store lacked when the backup was made.
+        made_at: time at which the backup was made.
+        n_files, n_bytes: number and size of the store's files.
+        n_adopted: number of files that an interrupted restore had copied already.
+        erased: receipts of people who were erased since the backup was made.
+        left_out: files that the store lacked when the backup was made.
     """
 
     made_at: dt.datetime
@@ -65,28 +65,28 @@ class RestoreReport:
 def restore(
     store: Store, folder: str | Path, *, replace: bool = False, tombstones: str | Path | None = None
 ) -> RestoreReport:
-    """Put the store that a backup holds into the folder of `store`. May be killed and started again.
+    """Put the store of a backup into the folder of `store`. May be killed and started again.
 
     Args:
-        store: its folder is absent, empty, or with `replace` a store.
-        folder: of the backup.
-        replace: remove the store that is there, once the other one is complete.
-        tombstones: an `erased` folder, or the store it is in: whoever was erased there does not come back either.
+        store: store whose folder is absent, empty, or with `replace` a store.
+        folder: folder of the backup.
+        replace: whether to remove the store in the folder, once the copy is complete.
+        tombstones: an `erased` folder, or the store with it: people who were erased there are not restored either.
 
     Raises:
-        LockedError: somebody writes to the store that is there.
-        StoreError: the backup is absent, damaged or from a newer version, or the place is taken; nothing was changed.
+        LockedError: another process writes to the store in the folder.
+        StoreError: the backup is absent, damaged or from a newer version, or the target is not empty; nothing changed.
     """
     started, archive = time.monotonic(), Archive(Path(folder))
-    manifest = _readable(archive)
+    manifest = _check_backup(archive)
     settings, root = store.database.settings, store.layout.root.resolve()
-    with _taken(Store(Database(Layout(root), settings)), may_replace=replace) as former:
+    with _target(Store(Database(Layout(root), settings)), may_replace=replace) as former:
         staging = staging_of(root)
         if former is not None and staging.parent == root:
             raise StoreError(
-                f"The store {root} cannot be replaced at once: it is a mount point, or in a folder that is not ours.",
+                f"The store {root} cannot be replaced at once: it is a mount point, or its parent is read-only.",
                 "a store whose folder can be renamed",
-                "move what is in it to FORMER, then features restore DIR --tombstones FORMER/erased",
+                "move its content to FORMER, then features restore DIR --tombstones FORMER/erased",
             )
         with locked(staging / "lock", "features restore", settings.lock_timeout_s):
             made = Store(Database(Layout(staging / "store"), settings), store.progress)
@@ -102,7 +102,7 @@ def restore(
                 raise StoreError(
                     f"The backup could not be copied into {staging}: {error}.",
                     f"{report.n_bytes / 1e9:.1f} GB free beside the store",
-                    "free some disk and run the command again: it goes on where it stopped",
+                    "free some disk and run the command again: it continues where it stopped",
                 ) from error
             if (wrong := why_not_a_store(made.layout.snapshot)) is not None:
                 raise StoreError(
@@ -119,14 +119,14 @@ def restore(
 
 
 def staging_of(root: Path) -> Path:
-    """Where the copy is made: beside the store, or inside of it where it is a mount point or its parent is not ours."""
+    """The folder of the copy: beside the store, or inside of a mount point or of a read-only parent."""
     beside, inside = Layout(root).restoring
     nearest = next(path for path in root.parents if path.exists())
     return inside if root.is_mount() or not os.access(nearest, os.W_OK) else beside
 
 
-def _readable(archive: Archive) -> Manifest:
-    """Step 1."""
+def _check_backup(archive: Archive) -> Manifest:
+    """Do step 1."""
     manifest = archive.read()
     if manifest is None:
         raise StoreError(
@@ -152,40 +152,40 @@ def _readable(archive: Archive) -> Manifest:
 
 
 @contextlib.contextmanager
-def _taken(store: Store, *, may_replace: bool) -> Iterator[Layout | None]:
-    """Step 2: hold the store that is to be replaced, if there is one."""
+def _target(store: Store, *, may_replace: bool) -> Iterator[Layout | None]:
+    """Do step 2: lock the store that is to be replaced, if there is one."""
     db, layout = store.database, store.layout
-    there = {path.name for path in layout.root.iterdir()} - _OURS if layout.root.exists() else set()
-    if not there or _mark(layout.root / ".restore").exists():
+    there = {path.name for path in layout.root.iterdir()} - _IGNORED if layout.root.exists() else set()
+    if not there or _install_marker(layout.root / ".restore").exists():
         yield None
         return
     is_store = {layout.warehouse.name, layout.snapshot.name, layout.erased.name} & there
     if not is_store or not may_replace:
-        what = "a store already" if is_store else "something that is no store"
+        what = "a store already" if is_store else "something that is not a store"
         raise StoreError(
             f"{layout.root} holds {what}.",
             "an empty folder, or one that does not exist yet" + (", or --replace" if is_store else ""),
             "features restore DIR --store ANOTHER"
-            + (", or features restore DIR --replace --yes to give up what it holds" if is_store else ""),
+            + (", or features restore DIR --replace --yes to remove the store" if is_store else ""),
         )
-    with settled(db), alone(store), db.lock("features restore"):
+    with pause_network_runs(db), lock_fine_tuning(store), db.lock("features restore"):
         yield layout
 
 
 def _fill(store: Store, archive: Archive, manifest: Manifest) -> int:
-    """Step 3; how many files were there already."""
+    """Do step 3. Returns the number of files that were there already."""
     made = store.layout
     n_adopted, listed = 0, {made.warehouse, made.snapshot_manifest}
     with store.progress.stage("restore", len(manifest.files), "files") as advance:
         for entry in manifest.files:
             target = made.root / entry.path
             if made.root not in target.parents or ".." in Path(entry.path).parts:
-                raise _damaged(archive, entry, "would lie outside of the store")
+                raise _damaged(archive, entry, "would be outside of the store")
             listed.add(target)
             if target.is_file() and target.stat().st_size == entry.bytes and digest(target) == entry.sha256:
                 n_adopted += 1
             else:
-                _place(archive, entry, target)
+                _copy_entry(archive, entry, target)
             advance(1)
     for path in sorted(made.root.rglob("*"), reverse=True):
         if path.is_symlink() or (path.is_file() and path not in listed):
@@ -194,18 +194,18 @@ def _fill(store: Store, archive: Archive, manifest: Manifest) -> int:
             path.rmdir()
     copied_to = made.warehouse
     with made.snapshot.open("rb") as file:
-        sha256, _ = copied(file, copied_to)
+        sha256, _ = copy_file(file, copied_to)
     stat = copied_to.stat()
     state = [stat.st_ino, stat.st_size, stat.st_mtime_ns]
     made.snapshot_manifest.write_text(json.dumps({"warehouse": state, "sha256": sha256}))
     return n_adopted
 
 
-def _place(archive: Archive, entry: Entry, target: Path) -> None:
+def _copy_entry(archive: Archive, entry: Entry, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp")
     with archive.path(entry.sha256).open("rb") as file:
-        found, _ = copied(file, temporary)
+        found, _ = copy_file(file, temporary)
     if found != entry.sha256:
         temporary.unlink()
         raise _damaged(archive, entry, f"has SHA-256 {found}")
@@ -215,7 +215,7 @@ def _place(archive: Archive, entry: Entry, target: Path) -> None:
 
 
 def _erased_folders(former: Layout | None, given: str | Path | None) -> list[Path]:
-    """Of the store that is replaced, and the one that was named."""
+    """The `erased` folders of the replaced store, and the given one."""
     found = [former.erased] if former is not None else []
     if given is not None:
         folder = Path(given) if (Path(given) / "tombstones").exists() else Path(given) / "erased"
@@ -230,7 +230,7 @@ def _erased_folders(former: Layout | None, given: str | Path | None) -> list[Pat
 
 
 def _without_erased(made: Store, folders: list[Path]) -> list[Receipt]:
-    """Step 4."""
+    """Do step 4."""
     db, tombstones, receipts = made.database, Tombstones(made.layout), made.layout.erased / "receipts"
     n_before = len(tombstones)
     for folder in folders:
@@ -240,7 +240,7 @@ def _without_erased(made: Store, folders: list[Path]) -> list[Receipt]:
             shutil.copyfile(path, receipts / path.name)
     if len(tombstones) == n_before:
         return []
-    settle(db)  # pages that were crawled before, of people who were erased since
+    merge_journals(db)  # pages that were crawled before, of people who were erased since
     with db.write("features restore") as con:
         tombstones.prepare(con)
         returned = [user_id for (user_id,) in con.execute(sql.read("erase/returned")).fetchall()]
@@ -253,12 +253,12 @@ def _without_erased(made: Store, folders: list[Path]) -> list[Receipt]:
 
 
 def _install(made: Path, root: Path) -> None:
-    """Step 5."""
+    """Do step 5."""
     if made.parent.parent == root:  # entry by entry; the store is there once its snapshot is
-        _mark(made.parent).touch()
+        _install_marker(made.parent).touch()
         for path in sorted(made.iterdir(), key=lambda path: path.suffix == ".duckdb"):
             with contextlib.suppress(NotADirectoryError, FileNotFoundError):
-                shutil.rmtree(root / path.name)  # of an install that was cut off
+                shutil.rmtree(root / path.name)  # left by an interrupted install
             path.replace(root / path.name)
         sync_directory(root)
     elif root.exists():
@@ -268,8 +268,8 @@ def _install(made: Path, root: Path) -> None:
         sync_directory(root.parent)
 
 
-def _mark(staging: Path) -> Path:
-    """Says that what lies around it is the beginning of an install."""
+def _install_marker(staging: Path) -> Path:
+    """The file that marks the start of an install in this folder."""
     return staging / "installing"
 
 

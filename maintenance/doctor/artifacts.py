@@ -1,7 +1,6 @@
-"""What was made from photos and facts, against its manifest: faces, hashes, vectors, indices, models.
+"""Check what was computed from photos and facts against its manifest: faces, hashes, vectors, indices, models.
 
-All but the models are made again by a build, so a damaged file of theirs may be removed; what it held is then computed
-again, and nothing else is.
+A build computes all but the models again, so a damaged file may be removed; only its content is then computed again.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from photogenic.warehouse.storage import parquet_parts
 from photogenic.warehouse.storage.checksum import digest
 from photogenic.warehouse.storage.manifest import load_with_digest, read_limited
 
-__all__ = ["examine_artefacts"]
+__all__ = ["examine_artifacts"]
 
 
-def examine_artefacts(layout: Layout, *, thorough: bool, fix: bool) -> Iterator[Finding]:
-    """Each set of parts, each index, each model.
+def examine_artifacts(layout: Layout, *, thorough: bool, fix: bool) -> Iterator[Finding]:
+    """Check each set of parts, each index, and the models.
 
     Args:
-        layout: the store.
-        thorough: every byte.
-        fix: remove what is damaged and can be made again. The caller holds the lock.
+        layout: paths of the store.
+        thorough: whether to read every byte.
+        fix: whether to remove what is damaged and can be computed again. The caller holds the lock.
     """
     folders = {f"faces {folder.name}": folder for folder in sorted(layout.faces.glob("*/"))}
     if layout.hashes.is_dir():
@@ -43,7 +42,7 @@ def examine_artefacts(layout: Layout, *, thorough: bool, fix: bool) -> Iterator[
 
 
 def _parts(name: str, folder: Path, layout: Layout, *, thorough: bool, fix: bool) -> Finding:
-    """Parts under their manifest, and parts that a killed run left for the next one to adopt."""
+    """Check the parts of a manifest, and the parts that a killed run left for the next one."""
     damaged: list[Path] = []
     try:
         facts = parquet_parts.read_manifest(folder)
@@ -60,22 +59,22 @@ def _parts(name: str, folder: Path, layout: Layout, *, thorough: bool, fix: bool
                 damaged.append(path)
                 what, remedy = what or error.what, remedy or error.remedy
     if damaged and fix:
-        # Without the manifest the sound parts are saved work, which the next build adopts.
+        # Without the manifest the undamaged parts are saved work, which the next build uses.
         for path in {*damaged, folder / parquet_parts.MANIFEST}:
             path.unlink(missing_ok=True)
         if folder.parent == layout.embeddings("any").parent:
-            shutil.rmtree(layout.index(folder.name), ignore_errors=True)  # of vectors that are there no more
+            shutil.rmtree(layout.index(folder.name), ignore_errors=True)  # its vectors were removed
         return Finding(name, "fixed", f"{what} Removed", "features build: it computes these again")
     if damaged:
         return Finding(name, "fault", what, f"features doctor --thorough --fix --store {layout.root}")
     if facts is None:
-        return Finding(name, "note", "no manifest: a build was cut off", "features build")
+        return Finding(name, "note", "no manifest: a build was interrupted", "features build")
     flips = f", {facts['n_flips']:,} mirror images" if "n_flips" in facts else ""
     return Finding(name, "ok", f"{facts['n_photos']:,} photos{flips}")
 
 
 def _index(layout: Layout, folder: Path, *, thorough: bool, fix: bool) -> Finding:
-    """An index is a cache: a damaged one is removed, and the next build makes it again."""
+    """Check an index. It is a cache: a damaged one is removed, and the next build makes it again."""
     name = f"index {folder.name}"
     try:
         known = index_files.read_manifest(layout, folder.name)
@@ -93,17 +92,17 @@ def _index(layout: Layout, folder: Path, *, thorough: bool, fix: bool) -> Findin
             return Finding(name, "fixed", f"{_first(error)} Removed", "features build --only index makes it again")
         return Finding(name, "fault", _first(error), f"features doctor --fix --store {layout.root}")
     if loaded.vectors_content != index.vectors_content(layout, encoder):
-        return Finding(name, "note", "not of the vectors that are there", "features build")
-    told = f"{loaded.kind}, recall@10 {loaded.recall_at_10:.4f}"
+        return Finding(name, "note", "does not match the vectors", "features build")
+    summary = f"{loaded.kind}, recall@10 {loaded.recall_at_10:.4f}"
     if loaded.n_bad:
-        left_out = f"{told}; {loaded.n_bad:,} photos left out (bad_vector): their numbers are not finite"
+        left_out = f"{summary}; {loaded.n_bad:,} photos left out (bad_vector): their numbers are not finite"
         remedy = f"repair the encoder, then rm -r {layout.embeddings(encoder)} and features build --encoder {encoder}"
         return Finding(name, "note", left_out, remedy)
-    return Finding(name, "ok", told)
+    return Finding(name, "ok", summary)
 
 
 def _runs(layout: Layout) -> Finding | None:
-    """Heads and fine-tuned networks: small, and nothing but training makes them again, so every byte is looked at."""
+    """Check heads and fine-tuned networks. They are small, and only training makes them again: every byte is read."""
     folders = sorted(path.parent for path in layout.models.glob("*/manifest.json"))
     wrong: dict[Path, str] = {}
     for folder in folders:

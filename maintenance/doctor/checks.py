@@ -1,8 +1,8 @@
-"""What is wrong with this machine or this store, and what helps: each check says what it found and what to do.
+"""Check the machine and the store: each check returns what it found and the command that repairs it.
 
-A check never raises: what it meets is its finding. `fix` repairs only what a command would make again from
-what is there: the snapshot, damaged faces, vectors and indices, leftovers of killed runs. Photos are not touched, nor
-facts, except that a damaged warehouse is put back from the snapshot that was copied from it.
+A check never raises: an error is its finding. `fix` repairs only what a command would make again: the snapshot,
+damaged faces, vectors and indices, leftovers of killed runs. Photos and facts are not changed, except that a damaged
+warehouse is restored from the snapshot that was copied from it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from photogenic.features.encoders import weights
 from photogenic.features.encoders.registry import DEFAULT, ENCODERS
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.features.status import freshness
-from photogenic.maintenance.doctor.artifacts import examine_artefacts
+from photogenic.maintenance.doctor.artifacts import examine_artifacts
 from photogenic.maintenance.doctor.finding import Finding, State
 from photogenic.warehouse import Database, Layout, Store
 from photogenic.warehouse.duckdb_store.publish import is_modified
@@ -35,15 +35,15 @@ _FACTS = ("users", "photos", "main_photos", "swipes", "photo_files", "rejects")
 
 
 def examine(store: Store, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
-    """Look at the machine and at the store, if there is one.
+    """Check the machine, and the store if there is one.
 
     Args:
         store: the open store.
-        thorough: read every byte of photos, vectors and indices, and compare it with its digest.
-        fix: repair what can be made again.
+        thorough: whether to read every byte of photos, vectors and indices, and compare it with its digest.
+        fix: whether to repair what can be made again.
 
     Raises:
-        LockedError: another process writes, and something is to be fixed.
+        LockedError: another process writes, and something is to be repaired.
     """
     layout = store.layout
     found = list(_machine(store))
@@ -80,7 +80,7 @@ def _machine(store: Store) -> Iterator[Finding]:
 
 
 def _disk(layout: Layout) -> Finding:
-    """A publication needs as much again as the warehouse has."""
+    """Check the free space. A publication needs as much space again as the warehouse has."""
     there = next(path for path in (layout.root.absolute(), *layout.root.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     needed = 2 * layout.warehouse.stat().st_size if layout.warehouse.exists() else 0
@@ -114,7 +114,7 @@ def _weights(name: str) -> Finding:
     assert entry is not None
     path = weights.located(entry)
     if path is None:
-        return Finding(f"weights {entry.name}", "note", "not here yet", f"features weights fetch {entry.name}")
+        return Finding(f"weights {entry.name}", "note", "not downloaded yet", f"features weights fetch {entry.name}")
     if (error := weights.refusal(entry)) is not None:
         return Finding(f"weights {entry.name}", "fault", error.what, f"rm {path}")
     own = weights.own_sha256(entry)
@@ -129,7 +129,7 @@ def _unfinished_erase(layout: Layout) -> Finding:
     return Finding(
         "erase",
         "fault",
-        "one was cut off; nothing else is written before it has ended",
+        "one was interrupted; nothing else is written until it has finished",
         f"features erase --yes --store {layout.root}",
     )
 
@@ -138,7 +138,7 @@ def _store(store: Store, *, thorough: bool, fix: bool) -> Iterator[Finding]:
     layout = store.layout
     writer = None if fix else holder(layout.lock)
     if writer is not None:
-        yield Finding("writer", "note", str(writer), "what it writes now is looked at as it was before")
+        yield Finding("writer", "note", str(writer), "the checks see the state before this write")
     snapshot = _snapshot(store, writes=writer is not None, thorough=thorough, fix=fix)
     yield snapshot
     yield _leftovers(layout, fix=fix and writer is None)
@@ -146,12 +146,12 @@ def _store(store: Store, *, thorough: bool, fix: bool) -> Iterator[Finding]:
         return
     yield from _facts(store.database)
     yield _photos(store, thorough=thorough)
-    yield from examine_artefacts(layout, thorough=thorough, fix=fix)
+    yield from examine_artifacts(layout, thorough=thorough, fix=fix)
     yield _labels(store.database)
 
 
 def _snapshot(store: Store, *, writes: bool, thorough: bool, fix: bool) -> Finding:
-    """Readers see what the last write published; without a writer that is what the warehouse holds."""
+    """Check the snapshot: it has what the last write published; without a writer the warehouse has the same."""
     db, layout = store.database, store.layout
     if fix:
         return _published(store, thorough=thorough)
@@ -174,36 +174,36 @@ def _snapshot(store: Store, *, writes: bool, thorough: bool, fix: bool) -> Findi
     if thorough and not writes and (wrong := find_corruption(layout.warehouse, db.settings.memory_limit)):
         return Finding("snapshot", "fault", f"{layout.warehouse.name}: {wrong}", remedy)
     if thorough and not writes and is_modified(layout):
-        found = f"{layout.snapshot.name} is not what the last write published: its SHA-256 is another"
+        found = f"{layout.snapshot.name} is not what the last write published: it has another SHA-256"
         return Finding("snapshot", "fault", found, remedy)
-    if not writes and not db.is_published():  # or the store was copied here, which nobody can tell apart
-        return Finding("snapshot", "note", "perhaps older than the warehouse", remedy)
+    if not writes and not db.is_published():  # or the store was copied here, which looks the same
+        return Finding("snapshot", "note", "may be older than the warehouse", remedy)
     return Finding("snapshot", "ok", "what the warehouse holds" if not writes else "readable")
 
 
 def _published(store: Store, *, thorough: bool) -> Finding:
-    """A damaged snapshot is published again; a damaged warehouse is put back from it, if nothing was written since."""
+    """Publish a damaged snapshot again, or restore a damaged warehouse from it if nothing was written since."""
     db, layout = store.database, store.layout
     sound = _snapshot(store, writes=False, thorough=thorough, fix=False)
     if sound.state == "ok" or " is open in another program" in sound.found:
-        return sound  # nothing is wrong with either file
+        return sound  # both files are fine
     if thorough and find_corruption(layout.warehouse, db.settings.memory_limit):
         sound_copy = not is_modified(layout) and not find_corruption(layout.snapshot, db.settings.memory_limit)
         if db.is_published() and sound_copy:
             db.put_back()
-            return Finding("snapshot", "fixed", f"was: {sound.found}; the warehouse was put back from the snapshot")
+            return Finding("snapshot", "fixed", f"was: {sound.found}; the warehouse was restored from the snapshot")
         return Finding("snapshot", "fault", sound.found, "restore warehouse.duckdb from a copy")
     try:
         layout.snapshot_manifest.unlink(missing_ok=True)
         with db.write("features doctor --fix"):
-            pass  # the warehouse opens; leaving publishes it
+            pass  # to open the warehouse checks it, and to close it publishes it
     except PhotogenicError as error:
         return Finding("snapshot", "fault", error.what, "restore warehouse.duckdb from a copy")
     return Finding("snapshot", "fixed", f"was: {sound.found}; published again")
 
 
 def _leftovers(layout: Layout, *, fix: bool) -> Finding:
-    """Files of runs that were killed; each command sweeps its own when it runs next."""
+    """Check for files of killed runs; each command removes its own when it runs next."""
     found = [*layout.root.glob(".snapshot.*.tmp"), *layout.root.glob("*/*/.*.tmp")]
     incoming = layout.photos / ".incoming"
     if incoming.exists() and holder(layout.fetch / "lock") is None:
@@ -230,7 +230,7 @@ def _facts(db: Database) -> Iterator[Finding]:
 
 
 def _photos(store: Store, *, thorough: bool) -> Finding:
-    """Bytes that the warehouse speaks of, and bytes that it does not know."""
+    """Check the pictures: those that the warehouse lists, and those that it does not know."""
     with store.database.read() as con:
         held = {name for (name,) in con.execute("select distinct sha256 from facts.photo_files").fetchall() if name}
     there = {path.stem: path for path in store.layout.photos.glob("??/*.jpg")}
@@ -238,10 +238,10 @@ def _photos(store: Store, *, thorough: bool) -> Finding:
     damaged = [name for name in held & there.keys() if thorough and digest(there[name]) != name]
     if missing or damaged:
         found = f"{len(missing):,} missing, {len(damaged):,} damaged of {len(held):,}"
-        return Finding("photos", "fault", found, "remove the damaged, then features ingest photos FILE --images DIR")
+        return Finding("photos", "fault", found, "remove damaged ones, then features ingest photos FILE --images DIR")
     if unknown:
         found = f"{len(held):,} there; {len(unknown):,} more that the warehouse does not know"
-        return Finding("photos", "note", found, "features fetch: takes in what a killed run had downloaded")
+        return Finding("photos", "note", found, "features fetch: adds what a killed run had downloaded")
     return Finding("photos", "ok", f"{len(held):,} there" + (", every byte as received" if thorough else ""))
 
 

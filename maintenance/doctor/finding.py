@@ -1,4 +1,4 @@
-"""What one check of `features doctor` found."""
+"""The finding of one check of `features doctor`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ State = Literal["ok", "note", "fault", "fixed"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found.
+    """Finding of one check.
 
     Attributes:
-        check: its name.
-        state: ok; note: worth knowing; fault: something will fail or already has; fixed: a fault that is none any more.
-        found: what it saw.
-        remedy: what to type; empty where there is nothing to do.
+        check: name of the check.
+        state: ok; note: something to know; fault: something fails or will fail; fixed: a fault that was repaired.
+        found: what the check found.
+        remedy: command to type; empty if nothing needs to be done.
     """
 
     check: str

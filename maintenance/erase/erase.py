@@ -1,15 +1,15 @@
-"""Remove people from everything: the story of `features erase`.
+"""Erase people from the whole store: the steps of `features erase`.
 
-1. Keep everybody else from writing. Write down who is meant (erased/journal.json): from here on nothing else is
-   written to the store until the erase has ended, whatever happens to this process.
-2. Remember salted hashes of them, their photos, accounts and pictures, so that no road brings them back: not under
-   another id either. Pictures that somebody else's photo has too stay, and are not remembered.
-3. Beside the store, in erased/work, make what it will be: the warehouse without them, labels computed again, vectors
-   without theirs, new indices, neighbours and near-duplicates; the warehouse copied whole, so that no freed block of
-   it keeps what was deleted. Readers see the store as it was.
-4. Put it in place, the snapshot first, then remove bytes, small pictures, reports, taste and heads that hold vectors.
-   Each step can be done twice: a process that is killed before 4 begins again with 3, later it goes on.
-5. Look for what is left; only when nothing is, write the receipt and remove the journal.
+1. Lock out all other writers. Write the names of the people to erased/journal.json: from now on nothing else is
+   written to the store until the erase has finished, even if this process dies.
+2. Store salted hashes of the people, their photos, accounts and pictures, so that they cannot be loaded again, not
+   even under another id. Pictures that a photo of somebody else has too are kept, and are not hashed.
+3. Beside the store, in erased/work, make the new state: the warehouse without them, labels computed again, vectors
+   without theirs, new indices, neighbors and near-duplicates; the warehouse is copied as a whole, so that no freed
+   block of it keeps what was deleted. Readers see the store as it was.
+4. Put it in place, the snapshot first, then remove bytes, thumbnails, reports, taste and heads that hold vectors.
+   Each step can be done twice: a process that is killed before step 4 starts again with 3, later it continues.
+5. Search for remains; if there are none, write the receipt and remove the journal.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from photogenic.features.vectors.privacy import holds_vectors
-from photogenic.ingest.quiesce import settle, settled
+from photogenic.ingest.quiesce import merge_journals, pause_network_runs
 from photogenic.maintenance.erase.journal import Journal, Receipt
 from photogenic.maintenance.erase.parquet_rows import install
-from photogenic.maintenance.erase.staged_store import prepare, work_of
-from photogenic.maintenance.erase.verify import look_for
+from photogenic.maintenance.erase.staged_store import prepare, staged_layout
+from photogenic.maintenance.erase.verify import search_for_remains
 from photogenic.warehouse import InputError, Store, StoreError
 from photogenic.warehouse.erasure.delete_rows import id_words, known_users, select_erased, unchanged_mentions
 from photogenic.warehouse.erasure.tombstones import Tombstones
@@ -35,24 +35,24 @@ from photogenic.warehouse.storage.layout import remove, sync_filesystem, write_a
 from photogenic.warehouse.storage.lock import locked
 from photogenic.warehouse.storage.manifest import dump_with_digest, load_with_digest, read_limited
 
-__all__ = ["alone", "erase"]
+__all__ = ["erase", "lock_fine_tuning"]
 
 
 def erase(store: Store, user_ids: Sequence[str] = ()) -> list[Receipt]:
-    """Remove people, and finish the erase that was cut off, if there is one. May be killed and started again.
+    """Erase people, and finish an interrupted erase, if there is one. May be killed and started again.
 
     Args:
         store: the open store.
-        user_ids: whom; none: only finish what was cut off.
+        user_ids: ids of the users; none: only finish the interrupted erase.
 
     Returns:
-        One receipt for the erase that was cut off, and one for everybody else named.
+        One receipt for the interrupted erase, and one for all others named.
 
     Raises:
-        InputError: nobody is named, or somebody whom the store does not know; nothing was removed.
+        InputError: no user is named, or one that the store does not know; nothing was removed.
         LockedError: another process writes, downloads, crawls or fine-tunes.
-        StoreError: there is no store; something of them is left that is not ours to remove, and the erase goes on
-            once it is gone.
+        StoreError: there is no store; or remains were found that must be removed by hand, after which the erase can be
+            finished.
     """
     layout = store.layout
     if not layout.warehouse.exists():
@@ -61,10 +61,14 @@ def erase(store: Store, user_ids: Sequence[str] = ()) -> list[Receipt]:
             "a folder that holds a store",
             "features erase --store DIR",
         )
-    with settled(store.database), alone(store), store.database.lock("features erase", erasing=True):
+    with (
+        pause_network_runs(store.database),
+        lock_fine_tuning(store),
+        store.database.lock("features erase", erasing=True),
+    ):
         receipts, done = [], set[str]()
         if layout.erase_journal.exists():
-            store.progress.note("Finishing the erase that was cut off.")
+            store.progress.note("Finishing the interrupted erase.")
             journal = Journal.read(layout)
             receipts.append(_finish(store, journal))
             done.update(journal.gone.users)
@@ -75,8 +79,8 @@ def erase(store: Store, user_ids: Sequence[str] = ()) -> list[Receipt]:
 
 
 @contextlib.contextmanager
-def alone(store: Store) -> Iterator[None]:
-    """No network is being fine-tuned."""
+def lock_fine_tuning(store: Store) -> Iterator[None]:
+    """Keep networks from being fine-tuned while the context is open."""
     with contextlib.ExitStack() as held:
         for path in sorted(store.layout.models.glob("*/lock")):
             held.enter_context(locked(path, "features erase", store.database.settings.lock_timeout_s))
@@ -84,11 +88,11 @@ def alone(store: Store) -> Iterator[None]:
 
 
 def _begin(store: Store, user_ids: Sequence[str]) -> Journal:
-    """Step 1."""
+    """Do step 1."""
     layout = store.layout
     if not user_ids:
-        raise InputError("Nobody was named.", "one user_id or more", "features erase USER_ID --yes")
-    settle(store.database)
+        raise InputError("No user was named.", "one user_id or more", "features erase USER_ID --yes")
+    merge_journals(store.database)
     with store.database.write("features erase") as con:
         there = known_users(con, user_ids)
         strangers = [user_id for user_id in user_ids if user_id not in there]
@@ -101,7 +105,7 @@ def _begin(store: Store, user_ids: Sequence[str]) -> Journal:
         n_before = sum(tombstones.contains("user", user_id) for user_id in strangers)
         before = f"; {n_before} of these were erased before" if n_before else ""
         raise InputError(
-            f"Of {len(user_ids)} people named, {len(strangers)} are not in the store: number {places}{before}.",
+            f"{len(strangers)} of {len(user_ids)} people named are not in the store: number {places}{before}.",
             "a user_id of users, or of a sender or recipient of swipes; nobody was erased",
             "features sql 'select user_id from users limit 10'",
         )
@@ -116,7 +120,7 @@ def _begin(store: Store, user_ids: Sequence[str]) -> Journal:
 
 
 def _finish(store: Store, journal: Journal) -> Receipt:
-    """Steps 2 to 5, from wherever they stand."""
+    """Do steps 2 to 5, as far as they are not done."""
     layout = store.layout
     gone = journal.gone
     tombstones = Tombstones(layout)
@@ -127,13 +131,13 @@ def _finish(store: Store, journal: Journal) -> Receipt:
     if not journal.prepared:
         journal = prepare(store, journal)
     _swap(store, journal)
-    settle(store.database)  # what a download wrote down that had begun before
-    looked_at, left = look_for(store, gone)
+    merge_journals(store.database)  # what a download wrote down that had begun before
+    looked_at, left = search_for_remains(store, gone)
     if left:
         raise StoreError(
-            f"The erase is not finished: of the people named something is left in {len(left)} places: "
+            f"The erase is not finished: remains of the people named were found in {len(left)} places: "
             + "; ".join(left[:5]),
-            "no file of the store to hold an id of theirs",
+            "no file of the store that contains their ids",
             f"remove these files, then features erase --yes --store {layout.root}",
         )
     with store.database.read() as con:
@@ -148,16 +152,16 @@ def _finish(store: Store, journal: Journal) -> Receipt:
         looked_at,
         kept,
     )
-    receipt.keep(layout)
-    shutil.rmtree(work_of(layout).root, ignore_errors=True)
+    receipt.save(layout)
+    shutil.rmtree(staged_layout(layout).root, ignore_errors=True)
     layout.erase_journal.unlink()
     return receipt
 
 
 def _swap(store: Store, journal: Journal) -> None:
-    """Step 4."""
+    """Do step 4."""
     layout = store.layout
-    work, gone = work_of(layout), journal.gone
+    work, gone = staged_layout(layout), journal.gone
     if work.warehouse.exists():
         layout.warehouse.with_name(f"{layout.warehouse.name}.wal").unlink(missing_ok=True)
         work.warehouse.replace(layout.warehouse)
@@ -184,8 +188,8 @@ def _swap(store: Store, journal: Journal) -> None:
     with store.database.read() as con:
         words = id_words(con, gone)
     for manifest in layout.models.glob("*/manifest.json"):  # values of slices may be ids
-        told = json.dumps(load_with_digest(manifest.read_bytes()))
-        if (kept := words.redact_json(told)) != told:
+        text = json.dumps(load_with_digest(manifest.read_bytes()))
+        if (kept := words.redact_json(text)) != text:
             write_atomically(manifest, dump_with_digest(json.loads(kept)))
     for folder in (layout.reports, layout.spill):
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""An erase on paper: the journal while it is under way, the receipt when it has ended."""
+"""The journal of an erase while it runs, and its receipt when it has finished."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ["Journal", "Receipt"]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What an erase did; kept in erased/receipts without any id.
+    """Result of an erase; stored in erased/receipts without any id.
 
     Attributes:
-        erase_id: its name.
-        erased_at: UTC, ISO 8601.
-        people: their salted hashes.
-        counts: what was removed, by store: rows of relations, vectors, files.
-        runs: heads that learned from them: run_id -> how many erased people each has learned from by now.
-        runs_removed: of these, whose weights held vectors of theirs, and are gone.
+        erase_id: name of the erase.
+        erased_at: time of the erase; UTC, ISO 8601.
+        people: salted hashes of the people.
+        counts: number of removed rows of relations, vectors and files.
+        runs: heads that were trained with their data: run_id -> number of erased people in its training data so far.
+        runs_removed: runs among these whose weights held vectors of the people, and were removed.
         looked_at: how much was searched afterwards; nothing was found.
-        left: rows of others whose path, address or hashtag to crawl has an id of theirs as a word: `TABLE.COLUMN`.
+        left: rows of others whose path, address or hashtag has an id of the people as a word, by `TABLE.COLUMN`.
     """
 
     erase_id: str
@@ -43,20 +43,20 @@ class Receipt:
     looked_at: dict[str, int]
     left: dict[str, int] = field(default_factory=dict)
 
-    def keep(self, layout: Layout) -> None:
-        """Write it into the store."""
+    def save(self, layout: Layout) -> None:
+        """Write the receipt into the store."""
         text = json.dumps(asdict(self), indent=1)
         write_atomically(layout.erased / "receipts" / f"{self.erase_id}.json", text.encode())
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What an erase is about and where it stands; the one file of it that has ids, readable by the owner only.
+    """State of an erase, in its only file with ids, which only the owner can read.
 
     Attributes:
-        prepared: what the store will be is complete in erased/work.
-        folders: of the store, to be replaced -> what each will hold.
-        runs, runs_removed, counts: as the receipt will have them.
+        prepared: whether the new state is complete in erased/work.
+        folders: folder of the store to replace -> names that it will have.
+        runs, runs_removed, counts: values of the receipt.
         leftovers: folders of models/ that belong to no run of the warehouse.
         orphans: digests of pictures that the warehouse does not know.
     """
@@ -73,10 +73,10 @@ class Journal:
 
     @classmethod
     def read(cls, layout: Layout) -> Journal:
-        """That of the erase that was cut off.
+        """Read the journal of the interrupted erase.
 
         Raises:
-            StoreError: it is damaged, or names what does not lie in the store; nothing was removed.
+            StoreError: it is damaged, or names files outside of the store; nothing was removed.
         """
         try:
             found = to_dataclass(cls, parse_object(read_limited(layout.erase_journal)))
@@ -91,12 +91,12 @@ class Journal:
             raise StoreError(
                 f"{layout.erase_journal} is damaged: {error}.",
                 "the journal that `features erase` wrote",
-                f"rm {layout.erase_journal}, then features erase USER_ID --yes --store {layout.root} for whom it was "
-                "about: an erase may be given again",
+                f"rm {layout.erase_journal}, then features erase USER_ID --yes --store {layout.root} for the same "
+                "people; an erase may be repeated",
             ) from error
         return found
 
     def write(self, layout: Layout) -> Journal:
-        """Make it the one that counts."""
+        """Write the journal, replacing an earlier one."""
         write_atomically(layout.erase_journal, json.dumps(asdict(self)).encode(), mode=0o600)
         return self

@@ -1,7 +1,7 @@
-"""Rows of some photos out of Parquet parts, and what is made of one folder into the place of another.
+"""Remove rows of some photos from Parquet parts, and replace the content of a folder.
 
-A folder stays what it was for readers: parts that only appear whole, and a manifest, replaced last, that says
-which of them count.
+For readers a folder stays valid: its parts appear only when complete, and its manifest, which is replaced last, lists
+the parts that count.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = ["install", "link_tree", "purge"]
 
 
 def purge(folder: Path, column: str, gone: Collection[str]) -> int:
-    """Take rows out of the parts of a folder; how many.
+    """Remove rows from the parts of a folder. Returns their number.
 
-    A part that no manifest lists is saved work of a build that was killed: with such a row in it, it goes as a whole.
+    A part that no manifest lists is saved work of a killed build: if it has such a row, the whole part is removed.
 
     Args:
-        folder: of parts under a manifest, or on their way there.
-        column: that tells whose a row is.
-        gone: values of it.
+        folder: folder of parts, with or without a manifest.
+        column: column that identifies the photo of a row.
+        gone: values whose rows are removed.
 
     Raises:
         StoreError: the manifest or a part is damaged.
@@ -39,7 +39,7 @@ def purge(folder: Path, column: str, gone: Collection[str]) -> int:
     kept: list[Path] = []
     n_gone = n_flips = 0
     for path in sorted(folder.glob("*.parquet")):
-        table, mask = _looked_through(path, column, gone)
+        table, mask = _read_affected(path, column, gone)
         if mask is None:
             kept += [path] if path.name in listed else []
             continue
@@ -58,13 +58,13 @@ def purge(folder: Path, column: str, gone: Collection[str]) -> int:
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """The same files under another folder, without their bytes a second time; files on their way are left out."""
+    """Hard-link the files of a folder into another one, without temporary files."""
     if source.is_dir():
         shutil.copytree(source, target, copy_function=_link, ignore=shutil.ignore_patterns(".*"))
 
 
 def install(made: Path, live: Path, names: Sequence[str]) -> None:
-    """Give `live` the entries `names` of `made`, manifest last, and no others. May be cut off and done again."""
+    """Give `live` the entries `names` of `made`, manifest last, and no others. May be interrupted and done again."""
     live.mkdir(parents=True, exist_ok=True)
     for name in (*(name for name in names if name != MANIFEST), MANIFEST):
         if name in names and (made / name).exists():
@@ -77,14 +77,14 @@ def install(made: Path, live: Path, names: Sequence[str]) -> None:
             remove(path)
 
 
-def _looked_through(path: Path, column: str, gone: Collection[str]) -> tuple[pa.Table, pa.Array | None]:
-    """The part, and which of its rows go; nothing of it but that column is read where none does."""
+def _read_affected(path: Path, column: str, gone: Collection[str]) -> tuple[pa.Table, pa.Array | None]:
+    """Read the part, and which of its rows are removed; only `column` is read if none are."""
     try:
         table = pq.read_table(path, columns=[column])
         mask = pc.is_in(table[column], value_set=pa.array(sorted(gone), pa.string()))
         if not pc.any(mask).as_py():
             return table, None
-        verify(path)  # or damage would be copied, and believed
+        verify(path)  # else damaged data would be copied
         return pq.read_table(path), mask
     except (OSError, pa.ArrowException) as error:
         raise StoreError(

@@ -1,8 +1,8 @@
-"""The store as it will be without some people, made beside the store that readers see.
+"""Make the new state of the store, without some people, beside the store that readers see.
 
-Parts of Parquet are linked, not copied; only what they are in is rewritten. The warehouse is copied, its rows are
-deleted there, what follows from them is computed again, and it is copied once more, so that no freed block of it
-keeps what was deleted.
+Parquet parts are linked, not copied; only those with rows of the people are rewritten. The warehouse is copied, rows
+are deleted in the copy, labels are computed again, and it is copied once more, so that no freed block keeps what was
+deleted.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from photogenic.warehouse.labels.build import build_labels, last_cluster
 from photogenic.warehouse.storage.layout import sync_filesystem
 from photogenic.warehouse.storage.parquet_parts import MANIFEST
 
-__all__ = ["prepare", "work_of"]
+__all__ = ["prepare", "staged_layout"]
 
 
-def work_of(layout: Layout) -> Layout:
-    """The store as it will be."""
+def staged_layout(layout: Layout) -> Layout:
+    """The paths of the new state."""
     return Layout(layout.erased / "work")
 
 
 def prepare(store: Store, journal: Journal) -> Journal:
-    """Make it, and note in the journal that it is complete. What an earlier call left half-made is removed first."""
+    """Make the new state, and mark it as complete in the journal. Leftovers of an earlier call are removed first."""
     layout = store.layout
-    work, gone = work_of(layout), journal.gone
+    work, gone = staged_layout(layout), journal.gone
     shutil.rmtree(work.root, ignore_errors=True)
     work.root.mkdir(parents=True, mode=0o700)
     work.photos.symlink_to(layout.photos.absolute())
@@ -43,22 +43,22 @@ def prepare(store: Store, journal: Journal) -> Journal:
     for folder in (layout.faces, layout.hashes, layout.root / "embeddings"):
         link_tree(folder, work.root / folder.name)
     counts = _purge(work, gone)
-    shadow = Database(work, store.database.settings)
-    shadow.history = store.database.history
-    staged = Store(shadow, store.progress)
+    database = Database(work, store.database.settings)
+    database.history = store.database.history
+    staged = Store(database, store.progress)
     with store.progress.stage("erase", 5, "steps") as advance:
-        with shadow.write("features erase") as con:
+        with database.write("features erase") as con:
             con.begin()
             counts |= delete_rows(con, select_erased(con, gone.users), journal.runs_removed)
             con.commit()
-            told = con.execute("select run_id, results from facts.runs").fetchall()
+            results_of_runs = con.execute("select run_id, results from facts.runs").fetchall()
             ((built,),) = con.execute("select count(*) from facts.relation_state").fetchall()
             elsewhere = last_cluster(con) is not None
             if elsewhere:
-                _take_back(con)
+                _drop_spark_labels(con)
         advance(1)
         if built and not elsewhere:
-            as_of, options = former_choices(shadow)
+            as_of, options = former_choices(database)
             build_labels(staged, as_of=as_of, options=options)
         advance(1)
         folders = {f"embeddings/{path.name}" for path in (work.root / "embeddings").glob("*/")}
@@ -68,7 +68,7 @@ def prepare(store: Store, journal: Journal) -> Journal:
             if (work.embeddings(encoder) / MANIFEST).exists():
                 limit = index.limit_of(former)
                 index.build(staged, encoder, recall=former.wanted_recall, memory=limit)
-            else:  # of vectors that a repair took away before it was cut off: a build makes both again
+            else:  # its vectors were removed by an interrupted repair: a build makes both again
                 work.index(encoder).mkdir(parents=True)
             folders.add(f"indices/{work.index(encoder).name}")
         advance(1)
@@ -76,7 +76,7 @@ def prepare(store: Store, journal: Journal) -> Journal:
         update_likeness(staged, [made.encoder for made in index.manifests(work)])
         tell(staged)
         advance(1)
-        shadow.compact()
+        database.compact()
         folders |= {str(path.relative_to(work.root)) for path in work.faces.glob("*/")}
         folders |= {work.hashes.name} if work.hashes.is_dir() else set()
         advance(1)
@@ -86,14 +86,18 @@ def prepare(store: Store, journal: Journal) -> Journal:
         journal,
         prepared=True,
         folders={name: sorted(path.name for path in (work.root / name).iterdir()) for name in sorted(folders)},
-        runs={run_id: json.loads(results)["trained_on_erased"] for run_id, results in told if run_id in gone.runs},
+        runs={
+            run_id: json.loads(results)["trained_on_erased"]
+            for run_id, results in results_of_runs
+            if run_id in gone.runs
+        },
         counts=counts | {"pictures": len(gone.sha256s), "runs_marked": len(gone.runs)},
     )
     return prepared.write(layout)
 
 
-def _take_back(con: duckdb.DuckDBPyConnection) -> None:
-    """Labels that Spark computed from facts elsewhere go as a whole; its next build no longer sees those erased."""
+def _drop_spark_labels(con: duckdb.DuckDBPyConnection) -> None:
+    """Drop labels that Spark computed from facts outside of the store; its next build leaves the erased people out."""
     con.begin()
     for (relation,) in con.execute("select relation from facts.relation_state").fetchall():
         con.execute(f"drop table {relation}")
@@ -102,7 +106,7 @@ def _take_back(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _purge(work: Layout, gone: ErasedRecords) -> dict[str, int]:
-    """Rows of faces, hashes and vectors; folders that nothing happened to are not kept beside the store."""
+    """Remove rows of faces, hashes and vectors. Returns their number by folder."""
     counts: dict[str, int] = {}
     folders = [(path, "photo_id") for path in (work.root / "embeddings").glob("*/")]
     folders += [(path, "sha256") for path in (*work.faces.glob("*/"), work.hashes) if path.is_dir()]
@@ -113,7 +117,7 @@ def _purge(work: Layout, gone: ErasedRecords) -> dict[str, int]:
 
 
 def _indexed(layout: Layout, gone: ErasedRecords) -> list[str]:
-    """Encoders whose index has a photo of theirs, or was made of vectors that do."""
+    """Encoders whose index has a photo of the erased people."""
     found = []
     for made in index.manifests(layout):
         ids = set(index.load(layout, made.encoder).ids.to_list())
@@ -123,7 +127,7 @@ def _indexed(layout: Layout, gone: ErasedRecords) -> list[str]:
 
 
 def _link_untouched(layout: Layout, work: Layout) -> None:
-    """Indices that stay as they are, for whoever looks for neighbours beside the store."""
+    """Link the indices that do not change, so that neighbors can be computed beside the store."""
     for folder in (layout.root / "indices").glob("*/"):
         if not (work.root / "indices" / folder.name).exists():
             link_tree(folder, work.root / "indices" / folder.name)

@@ -1,9 +1,9 @@
-"""Is anything left of them? Four looks at a store that do not trust what removed it.
+"""Search a store for traces of erased users. The search does not depend on the code that removed them.
 
 1. SQL: every column of every table.
 2. Parquet: every file, its columns decoded.
 3. Indices: their ids, and that they have as many vectors as ids.
-4. Bytes: every file, and every name of one.
+4. Bytes: the content and the name of every file.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from photogenic.features.search.index_files import read_manifest
 from photogenic.warehouse import Layout, Store
 from photogenic.warehouse.erasure.delete_rows import LEAST_BYTES, ErasedRecords, find_mentions, find_remains
 
-__all__ = ["look_for"]
+__all__ = ["search_for_remains"]
 
 _BLOCK = 8 << 20
 
 
-def look_for(store: Store, gone: ErasedRecords) -> tuple[dict[str, Any], list[str]]:
-    """What was looked at, and what was found: each a phrase with a path or a column.
+def search_for_remains(store: Store, gone: ErasedRecords) -> tuple[dict[str, Any], list[str]]:
+    """Search for traces. Returns how much was searched, and the places of what was found.
 
-    Ids shorter than six bytes, and those that are part of other people's ids, paths or hashtags, are sought in
-    columns only: among bytes they prove nothing.
+    Ids shorter than six bytes, and those that are part of ids, paths or hashtags of other users, are searched for in
+    columns only: in bytes they prove nothing.
 
     Args:
         store: the open store.
-        gone: whom to look for.
+        gone: users to search for, with their photos, pictures and targets.
     """
     layout = store.layout
 
@@ -56,7 +56,7 @@ def look_for(store: Store, gone: ErasedRecords) -> tuple[dict[str, Any], list[st
             n_indices += 1
             found += _in_index(layout, known.encoder, {*gone.photos})
     n_bytes = 0
-    with store.progress.stage("search for what is left", len(files), "files") as advance:
+    with store.progress.stage("search for remains", len(files), "files") as advance:
         for path in files:
             n_bytes += path.stat().st_size
             if _has_any(path, sought) or any(id_ in path.name for id_ in sought):
@@ -74,7 +74,7 @@ def look_for(store: Store, gone: ErasedRecords) -> tuple[dict[str, Any], list[st
 
 
 def _files(layout: Layout) -> Iterator[Path]:
-    """Of the store, but for the erase's own notes."""
+    """The files of the store, except the journal and the lock of the erase."""
     own = {layout.erase_journal, layout.lock}
     for path in sorted(layout.root.rglob("*")):
         if path.is_file() and path not in own:
@@ -82,7 +82,7 @@ def _files(layout: Layout) -> Iterator[Path]:
 
 
 def _in_parquet(con: Any, path: Path) -> Iterator[str]:
-    """Columns of text, also within lists, that have one of the `given` values."""
+    """Text columns, and lists of text, that have one of the `given` values."""
     columns = con.execute("describe select * from read_parquet($1)", [glob.escape(str(path))]).fetchall()
     for column, kind, *_ in columns:
         if kind in ("VARCHAR", "VARCHAR[]"):
@@ -109,7 +109,7 @@ def _in_index(layout: Layout, encoder: str, photos: set[str]) -> Iterator[str]:
 
 
 def _has_any(path: Path, sought: set[str]) -> bool:
-    """Whether the bytes of a file hold one of these texts."""
+    """Whether the bytes of a file contain one of these texts."""
     if not sought:
         return False
     pattern = "|".join(_as_bytes(text) for text in sorted(sought))
@@ -125,5 +125,5 @@ def _has_any(path: Path, sought: set[str]) -> bool:
 
 
 def _as_bytes(text: str) -> str:
-    r"""A regular expression of exactly these bytes: `\x6d\x65`."""
+    r"""A regular expression that matches exactly these bytes: `\x6d\x65`."""
     return "".join(f"\\x{byte:02x}" for byte in text.encode())

@@ -25,7 +25,7 @@ SECONDS = 10
 def judged(data):
     """Return the statuses of every reader that does not decode pixels."""
     started = time.monotonic()
-    looked, at, found = image_header.look(io.BytesIO(data)), image_header.look_at(data), decode(data)
+    looked, at, found = image_header.inspect_file(io.BytesIO(data)), image_header.inspect_bytes(data), decode(data)
     assert {looked.status, at.status, found.status} <= DECODED
     assert (found.pixels is None) == (found.status != "ok")
     if found.pixels is not None:

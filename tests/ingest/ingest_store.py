@@ -1,4 +1,4 @@
-"""What the tests of file ingest share: a small store, and files written from literal text."""
+"""Helpers of the ingest tests: a small store, and files written from literal text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from photogenic.ingest.tabular.load import ingest
-from photogenic.ingest.tabular.report import Account
+from photogenic.ingest.tabular.report import IngestReport
 from photogenic.warehouse import Database, Layout, Settings, Store
 
 NOW = dt.datetime(2024, 6, 1, 12, 0)
@@ -17,7 +17,7 @@ SWIPES = "sender_id,recipient_id,liked,swiped_at\n"
 
 
 class StoreWithFiles:
-    """A store in `folder`, with files beside it."""
+    """A store in `folder`, and input files beside it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,13 +37,13 @@ class StoreWithFiles:
             con.execute(f"set timezone = 'UTC'; copy ({query}) to '{path}' (format parquet)")
         return path
 
-    def take(self, kind: str, *files: Path | str, **options: Any) -> list[Account]:
+    def take(self, kind: str, *files: Path | str, **options: Any) -> list[IngestReport]:
         self.now += dt.timedelta(hours=1)
         return ingest(self.store, kind, files, now=self.now, **options)
 
-    def take_text(self, kind: str, text: str | bytes, name: str = "given.csv", **options: Any) -> Account:
-        [account] = self.take(kind, self.file(name, text), **options)
-        return account
+    def take_text(self, kind: str, text: str | bytes, name: str = "given.csv", **options: Any) -> IngestReport:
+        [report] = self.take(kind, self.file(name, text), **options)
+        return report
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.db.read() as con:

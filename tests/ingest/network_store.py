@@ -1,4 +1,4 @@
-"""What the network tests share: a clock that a wait moves, and a store whose photos are known by URL."""
+"""Helpers of the network tests: a clock that waiting advances, and a store whose photos have URLs only."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ QUICK = Limits(
     sync_every_s=0.05,
 )
 PATIENT = replace(QUICK, total_s=30, read_s=30, connect_s=30)
-"""For servers that answer in their own time: a busy machine makes no timeout."""
+"""Limits with long timeouts, so that a busy machine causes none."""
 
 
 class JumpingClock:
-    """Time stands still until somebody waits and nothing is under way; then it jumps to where they waited for."""
+    """A clock that stands still until a task waits and no request is open; then it jumps to the end of the wait."""
 
     def __init__(self, at: float = START, busy: Callable[[], int] = lambda: 0) -> None:
         self.at, self.busy = at, busy
@@ -52,7 +52,7 @@ class JumpingClock:
 
 
 def make_store(folder: Path, photos: Iterable[tuple[str, str]]) -> Database:
-    """A store that knows photos (photo_id, url), all of one user."""
+    """Make a store with photos (photo_id, url), all of one user."""
     db = Database(Layout(folder), Settings(memory_limit="500MB", threads=1, lock_timeout_s=5))
     with db.write("test") as con:
         ids, urls = zip(*photos, strict=True)
@@ -65,6 +65,6 @@ def make_store(folder: Path, photos: Iterable[tuple[str, str]]) -> Database:
 
 
 def rows(db: Database, query: str) -> list[tuple[Any, ...]]:
-    """What a query on the newest snapshot answers."""
+    """Run a query on the newest snapshot."""
     with db.read() as con:
         return con.execute(query).fetchall()

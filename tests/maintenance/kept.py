@@ -1,4 +1,4 @@
-"""A small store with everything that a backup must bring back, and how it is compared."""
+"""A small store with everything that a backup must contain, and functions that compare stores."""
 
 import hashlib
 import json
@@ -77,7 +77,7 @@ def answers(store):
 
 
 def files(root, *without):
-    """path -> bytes of every file, but for those whose path has a part of that name."""
+    """path -> bytes of every file, without those whose path has a part of that name."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))
@@ -86,5 +86,5 @@ def files(root, *without):
 
 
 def faults(store):
-    """Of the store, not of this machine or of pictures that are none."""
+    """Faults of the store, without those of this machine and of test data that is not a picture."""
     return [one for one in examine(Store(store.database), thorough=True) if one.state == "fault"]

@@ -22,7 +22,7 @@ __all__ = [
     "classify_error",
     "classify_unhandled",
     "corruption_error",
-    "is_shortage",
+    "is_memory_error",
     "map_engine_errors",
     "resource_error",
 ]
@@ -97,8 +97,8 @@ def classify_error(error: BaseException, layout: Layout) -> StoreError | Resourc
     return None
 
 
-def is_shortage(error: BaseException) -> bool:
-    """Whether an error of a library tells of too little memory, address space or threads, not of what it reads."""
+def is_memory_error(error: BaseException) -> bool:
+    """Whether an error of a library is about too little memory, address space or threads, not about its input."""
     if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
         return True
     kinds = (duckdb.Error, OSError, RuntimeError, ImportError)

@@ -120,16 +120,16 @@ def tokens(
     columns = ("token", "username", "app_id", "state", "left", "budget", "available_at", "expires_at")
     rows = [
         (
-            standing.token.key,
-            standing.token.username,
-            standing.token.app_id,
-            standing.state,
-            standing.left,
+            status.token.key,
+            status.token.username,
+            status.token.app_id,
+            status.state,
+            status.left,
             budget,
-            instant(standing.available_at) if standing.available_at is not None else None,
-            instant(standing.token.expires_at) if standing.token.expires_at is not None else None,
+            instant(status.available_at) if status.available_at is not None else None,
+            instant(status.token.expires_at) if status.token.expires_at is not None else None,
         )
-        for standing in TokenPool(vault, SystemClock(), budget=budget, window_s=window_s).standings()
+        for status in TokenPool(vault, SystemClock(), budget=budget, window_s=window_s).statuses()
     ]
     show(Table(columns, rows), form)
 

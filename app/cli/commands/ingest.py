@@ -15,7 +15,7 @@ from photogenic.app.terminal.output import Format, Table, show
 from photogenic.app.terminal.progress import listener
 
 if TYPE_CHECKING:
-    from photogenic.ingest.tabular.report import Account
+    from photogenic.ingest.tabular.report import IngestReport
 
 __all__ = ["commands"]
 
@@ -95,29 +95,29 @@ def _named(mapping: list[tuple[str, str]] | None) -> dict[str, str]:
     return dict(mapping or [])
 
 
-def _print(accounts: list[Account], form: Format) -> None:
+def _print(reports: list[IngestReport], form: Format) -> None:
     if form == "table":
-        for account in accounts:
-            print(account)
+        for report in reports:
+            print(report)
         return
     show(
         Table.of_records(
             [
                 {
-                    "kind": account.kind,
-                    "source": account.source,
-                    "n_read": account.n_read,
-                    "n_kept": account.n_kept,
-                    "n_unchanged": account.n_unchanged,
-                    "n_rejected": account.n_rejected,
-                    "rejected": account.rejected,
-                    "repeated": account.repeated,
-                    "n_main_photos": account.n_main_photos,
-                    "pictures": account.pictures,
-                    "ignored": account.ignored,
-                    "notes": account.notes,
+                    "kind": report.kind,
+                    "source": report.source,
+                    "n_read": report.n_read,
+                    "n_kept": report.n_kept,
+                    "n_unchanged": report.n_unchanged,
+                    "n_rejected": report.n_rejected,
+                    "rejected": report.rejected,
+                    "repeated": report.repeated,
+                    "n_main_photos": report.n_main_photos,
+                    "pictures": report.pictures,
+                    "ignored": report.ignored,
+                    "notes": report.notes,
                 }
-                for account in accounts
+                for report in reports
             ]
         ),
         form,

@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from photogenic.app.serve.http.errors import ApiError
 from photogenic.app.serve.http.limits import Limits
-from photogenic.ingest.images.image_header import look_at
+from photogenic.ingest.images.image_header import inspect_bytes
 
 __all__ = ["Upload", "in_memory", "in_time", "received", "whole_body"]
 
@@ -115,7 +115,7 @@ async def _read(part: BodyPartReader, most: int) -> bytes:
 
 
 def _judged(name: str, data: bytes, limits: Limits) -> Upload:
-    header = look_at(data, max_pixels=limits.upload_pixels)
+    header = inspect_bytes(data, max_pixels=limits.upload_pixels)
     plain = Path(name).name[:200].encode("utf-8", "replace").decode()
     return Upload(plain, data, header.status, header.detail)
 

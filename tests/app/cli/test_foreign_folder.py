@@ -12,7 +12,7 @@ import pytest
 from photogenic.app.serve.http.limits import Limits
 from photogenic.app.serve.sql_sandbox.pool import Sandbox
 from photogenic.features.compute.process_pool import Processes
-from photogenic.ingest.download.writer_process import Stower
+from photogenic.ingest.download.writer_process import WriterProcess
 from photogenic.warehouse import Layout
 from photogenic.warehouse.processes import launch
 
@@ -64,11 +64,11 @@ async def test_the_cage_of_sql_runs_none_of_them(ran, asked):
 async def test_the_process_beside_downloads_runs_none_of_them(ran, tmp_path):
     incoming = tmp_path / "incoming"
     incoming.mkdir()
-    with Stower(Layout(tmp_path / "store"), incoming, 10**6) as stower:
+    with WriterProcess(Layout(tmp_path / "store"), incoming, 10**6) as process:
         async with asyncio.timeout(30):
-            while not stower.accepts(1):
+            while not process.accepts(1):
                 await asyncio.sleep(0.01)
-        assert await stower.stow([b"no picture"]) is None
+        assert await process.write([b"no picture"]) is None
     assert ran() == ""
 
 

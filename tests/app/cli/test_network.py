@@ -96,7 +96,7 @@ async def test_from_login_to_pictures(tmp_path):
     [
         (("fetch", "--retry", "tiemout"), "features fetch --retry timeout"),
         (("fetch", "--concurrency", "0"), "--concurrency is 0"),
-        (("crawl", "instagram"), "nobody to crawl"),
+        (("crawl", "instagram"), "nothing to crawl"),
         (("crawl", "instagram", "--usernames", "absent.txt"), "absent.txt cannot be read"),
         (("tokens", "--forget", "x"), "There is no token 'x'"),
     ],

@@ -88,7 +88,7 @@ def seen_by_all(data, close):
     if close:
         assert np.array_equal(found.pixels, upright())
     assert np.abs(found.pixels.astype(int) - upright()).mean() < 3
-    for header in (image_header.look(io.BytesIO(data)), image_header.look_at(data)):
+    for header in (image_header.inspect_file(io.BytesIO(data)), image_header.inspect_bytes(data)):
         assert (header.status, header.width, header.height) == ("ok", 96, 64)
     with Image.open(io.BytesIO(_small(data, "picture"))) as small:
         assert np.abs(np.asarray(small).astype(int) - upright()).mean() < 4

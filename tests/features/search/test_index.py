@@ -18,7 +18,7 @@ from photogenic.features.search.index_files import IndexManifest
 from photogenic.features.search.ivf import ivf_bytes, kind_for
 from photogenic.features.vectors import reader
 from photogenic.features.vectors.writer import VectorWriter
-from photogenic.maintenance.doctor.artifacts import examine_artefacts
+from photogenic.maintenance.doctor.artifacts import examine_artifacts
 from photogenic.warehouse import AuditError, Database, Layout, Settings, Store, StoreError
 from tests.features.toy import clustered, put_vectors
 
@@ -162,7 +162,7 @@ def test_vectors_that_are_not_finite_are_left_out(layout: Layout, monkeypatch, m
     assert held.ids.to_list() == names([0, 2])
     assert held.vectors.shape == (2, 3)
     assert index.verify(layout, "toy") == made
-    [found] = [one for one in examine_artefacts(layout, thorough=True, fix=False) if one.check == "index toy"]
+    [found] = [one for one in examine_artifacts(layout, thorough=True, fix=False) if one.check == "index toy"]
     assert (found.state, "1 photos left out (bad_vector)" in found.found) == ("note", True)
 
 

@@ -1,4 +1,4 @@
-"""Where requests may go."""
+"""Addresses that requests may reach."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_only_public_addresses_are_reached(address, word):
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "fd00:ec2::254", "168.63.129.16", "224.0.0.1"])
-def test_metadata_and_link_local_stay_closed_when_private_is_allowed(address):
+def test_metadata_and_link_local_are_refused_even_if_private_is_allowed(address):
     assert refusal(address, allow_private=True) is not None
 
 
@@ -79,23 +79,23 @@ def test_private_is_allowed_on_request(address):
         "",
     ],
 )
-def test_what_is_no_http_address_is_refused(text):
+def test_a_text_that_is_not_an_http_url_is_refused(text):
     assert parse_url(text) is None
 
 
-def test_a_signed_query_is_kept_to_the_letter():
+def test_a_signed_query_does_not_change():
     text = "https://cdn.example/a%2Fb.jpg?sig=%2bAb%3D&x=1+2"
     assert str(parse_url(text)) == text
 
 
-def test_a_name_with_other_letters_is_understood():
+def test_an_international_host_name_is_accepted():
     url = parse_url("https://bücher.example/fotos/größe.jpg")
     assert url is not None
     assert url.raw_host == "xn--bcher-kva.example"
 
 
-async def test_a_name_is_judged_by_the_address_that_is_connected_to(monkeypatch):
-    """A public-looking name that resolves to this machine: the socket is never made."""
+async def test_a_host_is_checked_by_the_address_it_connects_to(monkeypatch):
+    """A name that looks public resolves to this machine: no socket is created."""
     made = []
 
     def resolve(host, port, *_, **__):
@@ -110,5 +110,5 @@ async def test_a_name_is_judged_by_the_address_that_is_connected_to(monkeypatch)
     assert not made
 
 
-def test_the_socket_factory_lets_public_addresses_pass():
+def test_the_socket_factory_accepts_public_addresses():
     guarded_socket(allow_private=False)((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 80))).close()

@@ -1,4 +1,4 @@
-"""The picture of an erased photo comes back under no other id; one that somebody else's photo has too stays."""
+"""Pictures of erased photos are refused under every id, unless another user's photo has the same bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from photogenic.ingest.download.image_store import Shelf
+from photogenic.ingest.download.image_store import ImageStore
 from photogenic.maintenance.erase.erase import erase
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from tests.faults.mutations import drawn
@@ -19,7 +19,7 @@ OWN, SHARED = drawn("PNG", random.Random(1)), drawn("PNG", random.Random(2))
 
 @pytest.fixture
 def store(tmp_path):
-    """Of two people, one was erased: one of their pictures was theirs alone."""
+    """A store of two people, one of whom was erased; one of the erased pictures belonged to no other photo."""
     store = StoreWithFiles(tmp_path)
     for name, data in {"own": OWN, "shared": SHARED, "other": SHARED}.items():
         store.file(f"{name}.png", data)
@@ -50,23 +50,23 @@ def test_ingested_again_under_another_id_and_owner(store):
     ]
 
 
-@pytest.mark.parametrize("helped", [False, True])
-def test_downloaded_again(store, helped):
+@pytest.mark.parametrize("use_process", [False, True])
+def test_downloaded_again(store, use_process):
     held = files(store)
 
-    async def placed(data):
-        with Shelf(store.db.layout, max_bytes=1 << 20, helped=helped) as shelf:
-            body = shelf.body()
+    async def saved(data):
+        with ImageStore(store.db.layout, max_bytes=1 << 20, use_process=use_process) as images:
+            body = images.body()
             body.feed(data)
-            return await shelf.place(body)
+            return await images.save(body)
 
-    again, other = asyncio.run(placed(OWN)), asyncio.run(placed(SHARED))
+    again, other = asyncio.run(saved(OWN)), asyncio.run(saved(SHARED))
     assert (again.header.status, again.sha256) == ("erased", None)
     assert other.header.status == "ok"
     assert files(store) == held
 
 
-def test_only_what_was_theirs_alone_is_remembered_and_only_as_a_hash(store):
+def test_only_pictures_of_no_other_user_are_stored_as_erased_and_only_as_hashes(store):
     own, shared = (hashlib.sha256(data).hexdigest() for data in (OWN, SHARED))
     tombstones = Tombstones(store.db.layout)
     assert (tombstones.contains("bytes", own), tombstones.contains("bytes", shared)) == (True, False)

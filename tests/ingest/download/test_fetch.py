@@ -1,4 +1,4 @@
-"""`features fetch` against a real server on this machine that misbehaves in known ways."""
+"""`features fetch` with a local server that injects faults."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ISSUE = {"http_500": 0.02, "http_429": 0.01, "truncated": 0.01, "html": 0.01}
         pytest.param(5000, ISSUE, PATIENT, marks=pytest.mark.thorough),
     ],
 )
-async def test_every_healable_photo_arrives_and_every_other_one_has_its_status(tmp_path, n_photos, rates, limits):
+async def test_photos_with_temporary_failures_arrive_and_all_others_get_a_status(tmp_path, n_photos, rates, limits):
     faults = Faults(rates=rates, times=2, retry_after_s=30)
     hosts = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
     async with FakeNetwork(WORLD, faults=faults, hosts=hosts) as fake:
@@ -88,7 +88,7 @@ async def test_every_healable_photo_arrives_and_every_other_one_has_its_status(t
     assert not list(db.layout.fetch.glob("*.ndjson"))
 
 
-async def test_what_is_held_or_given_up_is_not_asked_for_again_unless_told(tmp_path):
+async def test_stored_and_failed_photos_are_not_requested_again_without_retry(tmp_path):
     async with FakeNetwork(WORLD, faults=Faults(rates={"http_404": 0.3})) as fake:
         db = make_store(tmp_path, [(key, fake.picture_url(key)) for key in keys(40)])
         first = await run(db)
@@ -106,7 +106,7 @@ async def test_what_is_held_or_given_up_is_not_asked_for_again_unless_told(tmp_p
     ]
 
 
-async def test_what_did_not_heal_is_settled_and_healable_takes_it_up_again(tmp_path):
+async def test_repeated_failures_become_final_and_retry_healable_tries_them_again(tmp_path):
     async with FakeNetwork(WORLD, faults=Faults(rates={"http_500": 1.0}, times=5)) as fake:
         db = make_store(tmp_path, [(key, fake.picture_url(key)) for key in keys(3)])
         first = await run(db)
@@ -124,7 +124,7 @@ async def test_what_did_not_heal_is_settled_and_healable_takes_it_up_again(tmp_p
     ]
 
 
-async def test_a_new_address_for_a_lost_photo_is_tried_by_itself(tmp_path):
+async def test_a_new_url_of_a_failed_photo_is_tried_automatically(tmp_path):
     async with FakeNetwork(WORLD, faults=Faults(rates={"http_404": 0.5})) as fake:
         faults = fake.pictures.faults
         good = next(key for key in keys(50) if faults.of(key) is None)
@@ -139,7 +139,7 @@ async def test_a_new_address_for_a_lost_photo_is_tried_by_itself(tmp_path):
         assert (await run(db)).statuses == {"ok": 1}
 
 
-async def test_a_host_that_asks_for_rest_gets_it_as_a_whole(tmp_path):
+async def test_retry_after_pauses_the_whole_host(tmp_path):
     clock = JumpingClock()
     async with FakeNetwork(WORLD, faults=Faults(rates={"http_429": 0.05}, retry_after_s=600)) as fake:
         photos = keys(60)
@@ -153,7 +153,7 @@ async def test_a_host_that_asks_for_rest_gets_it_as_a_whole(tmp_path):
     assert all(later - earlier >= 600 for earlier, later in itertools.pairwise(starts))
 
 
-async def test_an_hours_long_retry_after_is_cut_to_the_limit(tmp_path):
+async def test_a_retry_after_of_hours_is_cut_to_the_limit(tmp_path):
     clock = JumpingClock()
     async with FakeNetwork(WORLD, faults=Faults(rates={"http_429": 1.0}, retry_after_s=10**7)) as fake:
         db = make_store(tmp_path, [("p0.jpg", fake.picture_url("p0.jpg"))])
@@ -177,7 +177,7 @@ async def test_a_host_that_never_answers_is_left_for_the_next_run(tmp_path):
     ]
 
 
-async def test_requests_to_one_host_keep_its_pace(tmp_path):
+async def test_requests_to_one_host_respect_the_rate(tmp_path):
     async with FakeNetwork(WORLD) as fake:
         db = make_store(tmp_path, [(key, fake.picture_url(key)) for key in keys(12)])
         began = time.perf_counter()
@@ -207,7 +207,7 @@ async def test_too_many_bytes_are_refused(tmp_path):
     assert not list(db.layout.photos.rglob("*.*"))
 
 
-async def test_an_opt_out_is_honoured_unless_told_otherwise(tmp_path):
+async def test_an_opt_out_is_respected_by_default(tmp_path):
     async with FakeNetwork(WORLD, faults=Faults(rates={"noai": 1.0})) as fake:
         db = make_store(tmp_path, [("p0.jpg", fake.picture_url("p0.jpg"))])
         assert (await run(db)).statuses == {"opted_out": 1}
@@ -215,7 +215,7 @@ async def test_an_opt_out_is_honoured_unless_told_otherwise(tmp_path):
         assert (await run(db, limits=consented, retry=("opted_out",))).statuses == {"ok": 1}
 
 
-async def test_the_same_bytes_of_two_photos_are_held_once(tmp_path):
+async def test_equal_bytes_of_two_photos_are_stored_once(tmp_path):
     async with FakeNetwork(WORLD) as fake:
         db = make_store(tmp_path, [("a", fake.picture_url("same.jpg")), ("b", fake.picture_url("same.jpg"))])
         await run(db)
@@ -224,7 +224,7 @@ async def test_the_same_bytes_of_two_photos_are_held_once(tmp_path):
     assert len(list(db.layout.photos.rglob("*.jpg"))) == 1
 
 
-async def test_the_journal_is_merged_on_the_way(tmp_path, monkeypatch):
+async def test_the_journal_is_merged_during_the_run(tmp_path, monkeypatch):
     merged = []
     whole = story.attempts.merge
 
@@ -248,7 +248,7 @@ async def test_one_fetch_at_a_time(tmp_path):
         await run(db)
 
 
-async def test_a_full_disk_is_an_error_and_what_came_before_is_kept(tmp_path, monkeypatch):
+async def test_a_full_disk_is_an_error_and_earlier_downloads_are_kept(tmp_path, monkeypatch):
     from photogenic.ingest.download.image_store import Body
 
     written = []
@@ -271,7 +271,7 @@ async def test_a_full_disk_is_an_error_and_what_came_before_is_kept(tmp_path, mo
     assert set(fake.pictures.delivered) == set(keys(40))
 
 
-async def test_no_more_open_files_means_fewer_downloads_not_failures(tmp_path, monkeypatch):
+async def test_running_out_of_open_files_lowers_the_concurrency(tmp_path, monkeypatch):
     import aiohttp
 
     real = aiohttp.ClientSession._request
@@ -290,7 +290,7 @@ async def test_no_more_open_files_means_fewer_downloads_not_failures(tmp_path, m
     assert rows(db, "select count(*) from fetch_attempts") == [(60,)]
 
 
-def test_an_unknown_status_is_answered_with_a_near_one(tmp_path):
+def test_an_unknown_status_is_an_error_that_suggests_a_similar_one(tmp_path):
     db = make_store(tmp_path, [("p", "http://127.0.0.1:9/p")])
     with pytest.raises(InputError, match="timeout") as caught:
         fetch(Store(db), retry=("timeuot",))

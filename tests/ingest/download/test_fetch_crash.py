@@ -1,4 +1,4 @@
-"""A fetch that is killed, loses its power, or may open next to no files."""
+"""Fetches that are killed, lose power, or may open only a few files."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def killed_at_random(folder: Path, n_photos: int, n_kills: int) -> None:
     assert rows(db, result) == rows(undisturbed, result)
     assert _files(db) == _files(undisturbed)
     n_repeated = sum(count - 1 for count in fake.pictures.delivered.values())
-    assert n_repeated <= n_kills * QUICK.concurrency, "only what was in flight is fetched again"
+    assert n_repeated <= n_kills * QUICK.concurrency, "only open requests are repeated"
     finished = rows(
         db, "select photo_id from fetch_attempts group by photo_id having count(*) filter (status = 'ok') > 1"
     )
@@ -68,17 +68,17 @@ async def killed_at_random(folder: Path, n_photos: int, n_kills: int) -> None:
     assert fake.pictures.requests.total() - alone.total() <= n_kills * QUICK.concurrency
 
 
-async def test_killed_three_times_it_ends_as_if_undisturbed(tmp_path):
+async def test_killed_three_times_the_result_is_the_same(tmp_path):
     await killed_at_random(tmp_path, n_photos=400, n_kills=3)
 
 
 @pytest.mark.thorough
-async def test_killed_ten_times_it_ends_as_if_undisturbed(tmp_path):
+async def test_killed_ten_times_the_result_is_the_same(tmp_path):
     await killed_at_random(tmp_path, n_photos=5000, n_kills=10)
 
 
-async def test_a_power_cut_costs_what_was_not_yet_durable(tmp_path):
-    """The journal's unsynced end names a picture whose bytes were lost, and its last line is torn."""
+async def test_a_power_failure_loses_only_what_was_not_synced(tmp_path):
+    """The unsynced end of the journal names a picture whose bytes were lost, and its last line is incomplete."""
     async with FakeNetwork(WORLD) as fake:
         photos = [(f"p{n}", fake.picture_url(f"p{n}.jpg")) for n in range(6)]
         source = make_store(tmp_path / "source", photos)
@@ -118,7 +118,7 @@ async def test_a_power_cut_costs_what_was_not_yet_durable(tmp_path):
     assert _files(db) == _files(source)
 
 
-async def test_a_photo_erased_meanwhile_leaves_nothing_behind(tmp_path):
+async def test_a_photo_erased_during_its_download_leaves_no_trace(tmp_path):
     async with FakeNetwork(WORLD, faults=Faults(latency_s=0.3)) as fake:
         db = make_store(tmp_path, [("kept", fake.picture_url("a.jpg")), ("erased", fake.picture_url("b.jpg"))])
         running = asyncio.create_task(asyncio.to_thread(fetch, Store(db), limits=PATIENT))

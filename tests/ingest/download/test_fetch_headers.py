@@ -1,4 +1,4 @@
-"""What counts as a picture."""
+"""Detection of pictures by their headers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from photogenic.ingest.images.image_header import _plain_jpeg, decode, look, look_at
+from photogenic.ingest.images.image_header import _plain_jpeg, decode, inspect_bytes, inspect_file
 
 
 def encoded(kind: str, size=(40, 30), **options) -> bytes:
@@ -19,17 +19,17 @@ def encoded(kind: str, size=(40, 30), **options) -> bytes:
     return target.getvalue()
 
 
-def judged(tmp_path, data: bytes):
-    """As the shelf does it."""
-    header = look(io.BytesIO(data))
+def inspected(tmp_path, data: bytes):
+    """Inspect and decode the bytes as the image store does."""
+    header = inspect_file(io.BytesIO(data))
     path = tmp_path / "picture"
     path.write_bytes(data)
     return header if header.ended or header.status != "ok" else decode(path, header)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"])
-def test_pictures_of_every_kind_pass(tmp_path, kind):
-    header = judged(tmp_path, encoded(kind))
+def test_pictures_of_every_format_are_ok(tmp_path, kind):
+    header = inspected(tmp_path, encoded(kind))
     assert (header.status, header.width, header.height) == ("ok", 40, 30)
 
 
@@ -37,19 +37,19 @@ def test_pictures_of_every_kind_pass(tmp_path, kind):
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
 def test_pictures_cut_short_are_truncated(tmp_path, kind, share):
     data = encoded(kind, (200, 200))
-    assert judged(tmp_path, data[: max(int(len(data) * share), 20)]).status == "truncated"
+    assert inspected(tmp_path, data[: max(int(len(data) * share), 20)]).status == "truncated"
 
 
-def test_data_after_the_end_of_a_jpeg_is_no_fault(tmp_path):
+def test_data_after_the_end_of_a_jpeg_is_allowed(tmp_path):
     data = encoded("JPEG") + b"SEFH and other things that phones append" * 10
-    assert not look(io.BytesIO(data)).ended
-    assert judged(tmp_path, data).status == "ok"
+    assert not inspect_file(io.BytesIO(data)).ended
+    assert inspected(tmp_path, data).status == "ok"
 
 
 def test_size_is_that_of_the_upright_picture(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
-    header = judged(tmp_path, encoded("JPEG", exif=exif))
+    header = inspected(tmp_path, encoded("JPEG", exif=exif))
     assert (header.width, header.height) == (30, 40)
 
 
@@ -57,7 +57,7 @@ def test_a_bomb_is_refused_from_its_header():
     body = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
     chunk = b"IHDR" + body
     png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    header = look(io.BytesIO(png + b"\0\0\0\0IEND\xaeB`\x82"))
+    header = inspect_file(io.BytesIO(png + b"\0\0\0\0IEND\xaeB`\x82"))
     assert header.status == "too_large"
     assert header.detail == "100000 x 100000 pixels"
 
@@ -73,8 +73,8 @@ def test_a_bomb_is_refused_from_its_header():
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 40 + b"IEND\xaeB`\x82", "unreadable"),
     ],
 )
-def test_what_is_no_picture_is_called_by_its_name(data, status):
-    assert look(io.BytesIO(data)).status == status
+def test_other_data_gets_its_status(data, status):
+    assert inspect_file(io.BytesIO(data)).status == status
 
 
 JPEGS = {
@@ -87,10 +87,10 @@ JPEGS = {
 
 
 @pytest.mark.parametrize("data", JPEGS.values(), ids=JPEGS)
-def test_plain_jpegs_are_read_without_pillow_and_alike(data):
+def test_plain_jpegs_are_read_without_pillow_with_the_same_result(data):
     assert _plain_jpeg(data) == (40, 30)
-    assert look_at(data) == look(io.BytesIO(data))
-    assert look_at(data, max_pixels=1000) == look(io.BytesIO(data), max_pixels=1000)
+    assert inspect_bytes(data) == inspect_file(io.BytesIO(data))
+    assert inspect_bytes(data, max_pixels=1000) == inspect_file(io.BytesIO(data), max_pixels=1000)
 
 
 def test_unusual_jpegs_are_left_to_pillow():
@@ -100,17 +100,17 @@ def test_unusual_jpegs_are_left_to_pillow():
     exif[0x0112] = 6
     for data in (cmyk.getvalue(), encoded("JPEG", exif=exif), encoded("PNG"), b"", b"\xff\xd8\xff"):
         assert _plain_jpeg(data) is None
-        assert look_at(data) == look(io.BytesIO(data))
+        assert inspect_bytes(data) == inspect_file(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("name", ["plain", "progressive"])
-def test_a_jpeg_cut_anywhere_or_with_any_byte_of_its_header_changed_is_judged_as_by_pillow(name):
+def test_a_damaged_jpeg_gets_the_same_status_as_with_pillow(name):
     data = JPEGS[name]
     for at in range(1, min(len(data), 700)):
-        assert look_at(data[:at]).status == look(io.BytesIO(data[:at])).status
-        # A damaged table may pass either judge; a size that only one of the two sees may not.
+        assert inspect_bytes(data[:at]).status == inspect_file(io.BytesIO(data[:at])).status
+        # Either reader may accept a damaged table; a size that only one of the two finds is an error.
         for value in (0, data[at] ^ 0xFF):
             changed = data[:at] + bytes([value]) + data[at + 1 :]
-            ours, pillows = look_at(changed), look(io.BytesIO(changed))
+            ours, pillows = inspect_bytes(changed), inspect_file(io.BytesIO(changed))
             if pillows.status == "ok":
                 assert ours == pillows

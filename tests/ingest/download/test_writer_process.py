@@ -1,4 +1,4 @@
-"""The process beside the downloads: what it stows, what it hands back, and that nothing depends on its health."""
+"""The process that writes downloaded pictures: what it stores, what it returns, and that its death loses nothing."""
 
 import asyncio
 import hashlib
@@ -9,8 +9,8 @@ import signal
 import pytest
 from PIL import Image
 
-from photogenic.ingest.download.image_store import Shelf
-from photogenic.ingest.download.writer_process import SLOT_BYTES, Stower
+from photogenic.ingest.download.image_store import ImageStore
+from photogenic.ingest.download.writer_process import SLOT_BYTES, WriterProcess
 from photogenic.warehouse import Layout
 
 
@@ -25,35 +25,35 @@ def layout(tmp_path):
     return Layout(tmp_path / "store")
 
 
-def stowing(layout, work, *, break_disk=False):
-    """What `work(stower)` returns, once the process has said that it is there."""
+def with_process(layout, work, *, break_disk=False):
+    """The result of `work(process)`, after the process has started."""
     incoming = layout.photos / ".incoming"
     incoming.mkdir(parents=True)
 
     async def go():
-        with Stower(layout, incoming, 10**6) as stower:
+        with WriterProcess(layout, incoming, 10**6) as process:
             async with asyncio.timeout(30):
-                while not stower.accepts(1):
+                while not process.accepts(1):
                     await asyncio.sleep(0.01)
             if break_disk:
                 incoming.rmdir()
-            return await work(stower)
+            return await work(process)
 
     return asyncio.run(go())
 
 
-def test_stows_pictures_under_their_digests(layout):
+def test_pictures_are_stored_under_their_digests(layout):
     pictures = [jpeg(seed) for seed in range(300)]
     turns = asyncio.Semaphore(64)
 
-    async def work(stower):
+    async def work(process):
         async def one(data):
             async with turns:
-                return await stower.stow([data[:100], data[100:]])
+                return await process.write([data[:100], data[100:]])
 
         return await asyncio.gather(*map(one, pictures))
 
-    for data, (header, digest) in zip(pictures, stowing(layout, work), strict=True):
+    for data, (header, digest) in zip(pictures, with_process(layout, work), strict=True):
         assert (header.status, header.width, header.height) == ("ok", 64, 48)
         assert digest == hashlib.sha256(data).hexdigest()
         assert layout.photo(digest).read_bytes() == data
@@ -64,56 +64,56 @@ def test_stows_pictures_under_their_digests(layout):
     [b"", b"<html>", jpeg(0)[:-40], jpeg(0)[:30], jpeg(0, (2000, 2000))],
     ids=["empty", "html", "cut", "header cut", "too many pixels"],
 )
-def test_hands_back_what_is_not_plainly_a_whole_picture(layout, data):
-    assert stowing(layout, lambda stower: stower.stow([data])) is None
+def test_returns_data_that_is_not_plainly_a_complete_picture(layout, data):
+    assert with_process(layout, lambda process: process.write([data])) is None
     assert [path for path in layout.photos.rglob("*") if path.is_file()] == []
 
 
-def test_hands_back_what_the_disk_refuses(layout):
-    assert stowing(layout, lambda stower: stower.stow([jpeg(0)]), break_disk=True) is None
+def test_returns_pictures_that_the_disk_refuses(layout):
+    assert with_process(layout, lambda process: process.write([jpeg(0)]), break_disk=True) is None
 
 
-def test_takes_what_fits_a_slot(layout):
-    async def work(stower):
-        return stower.accepts(SLOT_BYTES), stower.accepts(SLOT_BYTES + 1)
+def test_accepts_what_fits_a_slot(layout):
+    async def work(process):
+        return process.accepts(SLOT_BYTES), process.accepts(SLOT_BYTES + 1)
 
-    assert stowing(layout, work) == (True, False)
+    assert with_process(layout, work) == (True, False)
 
 
-def test_hands_back_all_it_had_when_it_dies(layout):
-    async def work(stower):
-        os.kill(stower._process.pid, signal.SIGSTOP)
-        under_way = [asyncio.create_task(stower.stow([jpeg(seed)])) for seed in range(5)]
+def test_returns_all_open_pictures_when_it_dies(layout):
+    async def work(process):
+        os.kill(process._process.pid, signal.SIGSTOP)
+        under_way = [asyncio.create_task(process.write([jpeg(seed)])) for seed in range(5)]
         await asyncio.sleep(0)
-        os.kill(stower._process.pid, signal.SIGKILL)
+        os.kill(process._process.pid, signal.SIGKILL)
         async with asyncio.timeout(30):
             answers = await asyncio.gather(*under_way)
-        return answers, stower.accepts(1)
+        return answers, process.accepts(1)
 
-    assert stowing(layout, work) == ([None] * 5, False)
+    assert with_process(layout, work) == ([None] * 5, False)
 
 
-def test_a_shelf_places_the_same_with_help_and_without_and_when_help_dies(layout):
+def test_the_image_store_saves_the_same_with_and_without_a_process_and_when_it_dies(layout):
     pictures = [jpeg(seed) for seed in range(40)] + [b"GIF89a;", jpeg(1)[:-50], b"nothing", jpeg(2, (1000, 700))]
 
-    async def place(*, helped, killed=False):
-        shelf, placed = Shelf(layout, max_bytes=10**6, max_pixels=600_000, helped=helped), []
-        with shelf:
-            if helped:
+    async def save(*, use_process, killed=False):
+        images, saved = ImageStore(layout, max_bytes=10**6, max_pixels=600_000, use_process=use_process), []
+        with images:
+            if use_process:
                 async with asyncio.timeout(30):
-                    while not shelf._stower.accepts(1):
+                    while not images._writer.accepts(1):
                         await asyncio.sleep(0.01)
             for number, data in enumerate(pictures):
                 if killed and number == 20:
-                    os.kill(shelf._stower._process.pid, signal.SIGKILL)
-                body = shelf.body()
+                    os.kill(images._writer._process.pid, signal.SIGKILL)
+                body = images.body()
                 body.feed(data)
-                placed.append(await shelf.place(body))
-                if placed[-1].sha256 is None:
+                saved.append(await images.save(body))
+                if saved[-1].sha256 is None:
                     body.discard()
-        return placed
+        return saved
 
-    alone = asyncio.run(place(helped=False))
+    alone = asyncio.run(save(use_process=False))
     assert {one.header.status for one in alone} == {"ok", "unreadable", "truncated", "not_an_image", "too_large"}
-    assert asyncio.run(place(helped=True)) == alone
-    assert asyncio.run(place(helped=True, killed=True)) == alone
+    assert asyncio.run(save(use_process=True)) == alone
+    assert asyncio.run(save(use_process=True, killed=True)) == alone

@@ -1,4 +1,4 @@
-"""Ingest and build read the same formats; a picture of another format is told apart from what is no picture."""
+"""Ingest and build read the same formats, and tell unsupported picture formats from other data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from photogenic.features.images.decode import decode
 from photogenic.ingest.images import image_format, image_header
-from photogenic.ingest.images.image_format import READ, sniffed, tidy_png
+from photogenic.ingest.images.image_format import READ, detect_format, tidy_png
 from tests.faults.mutations import drawn
 from tests.faults.test_hostile_tables import in_a_process_of_its_own, peak_mb
 
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # as ingest/
 MB = 1 << 20
 
 
-def told(data):
-    """What ingest, fetch, uploads and build say, which is one thing."""
-    found = [image_header.look(io.BytesIO(data)), image_header.look_at(data), decode(data)]
+def status_of(data):
+    """Status and detail by ingest, fetch, uploads and build, which must be equal."""
+    found = [image_header.inspect_file(io.BytesIO(data)), image_header.inspect_bytes(data), decode(data)]
     assert len({one.status for one in found}) == 1, found
     return found[0].status, found[0].detail
 
@@ -34,10 +34,10 @@ def boxes(major, *compatible):
 
 
 def of_brand(data, major, *compatible):
-    """An AVIF that says otherwise what it is."""
+    """An AVIF with other brands."""
     size = int.from_bytes(data[:4], "big")
     head = boxes(major, *compatible).removesuffix(b"\0\0\0\x08mdat").ljust(size, b"\0")
-    if len(head) > size:  # places of pixels are counted from the file's begin: keep the length
+    if len(head) > size:  # offsets of pixels count from the start of the file: keep the length
         pytest.skip("no room")
     return struct.pack(">I", size) + head[4:] + data[size:]
 
@@ -67,12 +67,12 @@ OTHERS = {
 
 @pytest.mark.parametrize(("name", "data"), [(name, data) for name, some in OTHERS.items() for data in some])
 def test_formats_that_are_not_read(name, data):
-    status, detail = told(data)
+    status, detail = status_of(data)
     assert status == "unsupported_format"
     assert detail == f"{name} is not read: convert it to JPEG, PNG, WebP, TIFF or AVIF"
 
 
-def test_the_list_of_other_formats_and_of_those_read_have_nothing_in_common():
+def test_supported_and_unsupported_formats_do_not_overlap():
     assert not set(OTHERS) & set(READ)
 
 
@@ -91,24 +91,24 @@ def test_the_list_of_other_formats_and_of_those_read_have_nothing_in_common():
         b"RIFF\0\0\0\0AVI LIST",
     ],
 )
-def test_what_is_no_picture(data):
-    assert told(data)[0] == "not_an_image"
+def test_data_that_is_not_a_picture(data):
+    assert status_of(data)[0] == "not_an_image"
 
 
 @pytest.mark.parametrize("form", READ)
 def test_formats_that_are_read(form):
     data = drawn(form, random.Random(1))
-    assert sniffed(data) == form
-    assert told(data) == ("ok", "")
+    assert detect_format(data) == form
+    assert status_of(data) == ("ok", "")
 
 
 @pytest.mark.parametrize("brands", [(b"mif1", b"avif"), (b"mif1", b"miaf", b"avif"), (b"avif",), (b"miaf", b"avif")])
 def test_an_avif_of_any_major_brand(brands):
     data = of_brand(drawn("AVIF", random.Random(2)), *brands)
     if brands[0] == b"miaf":  # Pillow's own line
-        assert told(data)[0] in ("ok", "unreadable")
+        assert status_of(data)[0] in ("ok", "unreadable")
     else:
-        assert told(data) == ("ok", "")
+        assert status_of(data) == ("ok", "")
 
 
 def test_a_camera_raw_file_is_not_taken_for_its_preview():
@@ -119,14 +119,14 @@ def test_a_camera_raw_file_is_not_taken_for_its_preview():
             kept.tagtype[tag] = 1 if isinstance(value, tuple) else 4
         target = io.BytesIO()
         Image.new("RGB", (20, 10), "red").save(target, "TIFF", tiffinfo=kept)
-        assert told(target.getvalue()) == ("unsupported_format", image_format.unsupported("RAW"))
+        assert status_of(target.getvalue()) == ("unsupported_format", image_format.unsupported_detail("RAW"))
 
 
-def test_a_tiff_of_the_large_kind_is_read():
+def test_a_bigtiff_is_read():
     target = io.BytesIO()
     Image.new("RGB", (20, 10), "red").save(target, "TIFF", big_tiff=True)
     assert target.getvalue()[:4] == b"II+\0"
-    assert told(target.getvalue()) == ("ok", "")
+    assert status_of(target.getvalue()) == ("ok", "")
 
 
 def chunk(kind, data):
@@ -152,33 +152,33 @@ def texts(n=3 * MB):
 def test_a_png_with_megabytes_of_text(kind, behind):
     data = drawn("PNG", random.Random(3))
     at = len(data) - 12 if behind else 33
-    assert told(data[:at] + texts()[kind] + data[at:]) == ("ok", "")
+    assert status_of(data[:at] + texts()[kind] + data[at:]) == ("ok", "")
     found = decode(data[:at] + texts()[kind] + data[at:])
     assert (found.pixels == decode(data).pixels).all()
 
 
 def test_a_png_with_more_text_than_pillow_allows_in_all():
     data = drawn("PNG", random.Random(4))
-    assert told(data[:33] + texts(900_000)["zTXt"] * 90 + data[33:]) == ("ok", "")
+    assert status_of(data[:33] + texts(900_000)["zTXt"] * 90 + data[33:]) == ("ok", "")
 
 
 def bombs() -> float:
-    """Texts of 80 MB in PNGs of 80 kB: by how many MB the memory of a process grew that judged them."""
+    """Inspect PNGs of 80 kB with texts of 80 MB in a process. Returns by how many MB its memory grew."""
     data = drawn("PNG", random.Random(5))
     decode(data)
     packed = zlib.compressobj(9)
     long = b"".join([*(packed.compress(bytes(MB)) for _ in range(80)), packed.flush()])
     before = peak_mb()
     for kind, start in ((b"zTXt", b"a\0\0"), (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0"), (b"iCCP", b"a\0\0")):
-        assert told(data[:33] + chunk(kind, start + long) + data[33:])[0] == "ok"
+        assert status_of(data[:33] + chunk(kind, start + long) + data[33:])[0] == "ok"
     return peak_mb() - before
 
 
-def test_text_that_unpacks_to_a_thousandfold_takes_no_memory():
+def test_texts_that_expand_a_thousand_times_take_no_memory():
     assert in_a_process_of_its_own(bombs) < 30
 
 
-def test_a_png_that_needs_nothing_is_left_as_it_is():
+def test_a_png_without_texts_does_not_change():
     data = drawn("PNG", random.Random(6))
     for some in (data, data[:40], data[:8], data[:60] + b"\xff" * 8 + data[60:]):
         assert tidy_png(some) is some
@@ -195,7 +195,7 @@ def test_jpeg_webp_and_tiff_with_megabytes_beside_the_pixels():
         "TIFF": {"icc_profile": b"i" * (3 * MB)},
         "AVIF": {"icc_profile": b"", "xmp": b"x" * (3 * MB)},
     }.items():
-        assert told(drawn(form, random.Random(7), **options)) == ("ok", "")
+        assert status_of(drawn(form, random.Random(7), **options)) == ("ok", "")
 
 
 @pytest.mark.parametrize("size", [(65_500, 1), (1, 65_500), (32_767, 2), (40_000, 20)])
@@ -203,13 +203,13 @@ def test_jpeg_webp_and_tiff_with_megabytes_beside_the_pixels():
 def test_long_sides_within_the_limit(form, size):
     target = io.BytesIO()
     Image.new("RGB", size, "blue").save(target, form)
-    assert told(target.getvalue()) == ("ok", "")
+    assert status_of(target.getvalue()) == ("ok", "")
 
 
 @pytest.mark.parametrize("size", [(65_501, 1), (1, 65_535), (70_000, 3), (1_000_000, 1)])
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "BMP"])
-def test_sides_beyond_it_are_too_large_for_everybody(form, size):
+def test_longer_sides_are_too_large_for_all_readers(form, size):
     target = io.BytesIO()
     Image.new("RGB", size, "blue").save(target, form)
     width, height = size
-    assert told(target.getvalue()) == ("too_large", f"{width} x {height} pixels: a side of more than 65,500")
+    assert status_of(target.getvalue()) == ("too_large", f"{width} x {height} pixels: a side of more than 65,500")

@@ -1,4 +1,4 @@
-"""Pictures beside their list: every state of a file is a status, bytes are held once, and nothing outside is read."""
+"""Local pictures: each file gets a status, bytes are stored once, and no file outside of the folder is read."""
 
 import hashlib
 import io
@@ -33,7 +33,7 @@ def turned(orientation):
 
 
 def huge_png():
-    """A header that claims 40,000 x 40,000 pixels."""
+    """A PNG whose header has a size of 40,000 x 40,000 pixels."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -98,7 +98,7 @@ def test_two_photos_with_the_same_bytes_are_two_photos_with_one_file(store):
     assert [path.name for path in store.db.layout.photos.rglob("*.jpg")] == [f"{digest}.jpg"]
 
 
-def test_a_repeated_list_picks_up_what_was_not_there_and_looks_at_nothing_else(store):
+def test_a_repeated_list_looks_only_for_pictures_that_were_missing(store):
     store.file("a.jpg", picture(1))
     store.file("b.jpg", picture(2)[:50])
     text = photos_csv(["a.jpg", "b.jpg", "c.jpg"])
@@ -114,13 +114,13 @@ def test_a_repeated_list_picks_up_what_was_not_there_and_looks_at_nothing_else(s
     assert store.take_text("photos", text).pictures == {}
 
 
-def test_the_same_finding_is_noted_once(store):
+def test_the_same_result_is_stored_once(store):
     for _ in range(3):
         assert store.take_text("photos", photos_csv(["a.jpg"])).pictures == {"missing": 1}
     assert store.rows("select count(*) from facts.photo_files") == [(1,)]
 
 
-def test_bytes_judged_bad_by_a_full_decode_stay_so_until_they_change(store):
+def test_bytes_that_cannot_be_decoded_stay_bad_until_they_change(store):
     store.file("a.jpg", picture(1))
     text = photos_csv(["a.jpg"])
     store.take_text("photos", text)
@@ -137,7 +137,7 @@ def test_bytes_judged_bad_by_a_full_decode_stay_so_until_they_change(store):
     assert store.rows("select status from photos") == [("ok",)]
 
 
-def test_a_photo_under_another_path_is_looked_at_again_and_a_good_one_is_never_lost(store):
+def test_a_photo_under_another_path_is_inspected_again_and_a_good_one_is_kept(store):
     store.file("a.jpg", picture(1))
     store.file("b.jpg", picture(2))
     store.take_text("photos", "photo_id,user_id,path,likes\np,u,a.jpg,1\n")
@@ -174,7 +174,7 @@ def test_a_path_that_leads_outside_is_refused(store):
     assert account.pictures == {"missing": 1, "ok": len(fine) - 1}
 
 
-def test_a_link_made_after_the_check_leads_nowhere(tmp_path):
+def test_a_link_made_after_the_check_is_not_followed(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "secret").write_bytes(b"x")
     folder = Folder(tmp_path / "images")

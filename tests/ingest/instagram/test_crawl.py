@@ -1,4 +1,4 @@
-"""`features crawl instagram` against the fake network; time is moved, never waited for."""
+"""`features crawl instagram` with the fake network; the tests advance the clock and never wait."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def held(db) -> dict[str, tuple]:
     return {photo_id: (user, likes, posted, tags) for photo_id, user, likes, posted, tags in found}
 
 
-async def test_posts_owners_and_counts_land_with_the_time_they_were_seen(tmp_path):
+async def test_posts_owners_and_counts_are_stored_with_the_time_of_the_request(tmp_path):
     world, clock = FakeWorld.tiny(12, 9, random.Random(0)), JumpingClock()
     async with FakeNetwork(world, now=clock.now) as fake:
         db, vault = store(tmp_path), vault_of(tmp_path, fake)
@@ -105,8 +105,8 @@ async def test_posts_owners_and_counts_land_with_the_time_they_were_seen(tmp_pat
 
 @pytest.fixture
 def under_way(monkeypatch):
-    """How many requests are; the time of day must not jump by hours meanwhile."""
-    n, ask = [0], Graph._ask
+    """The number of open requests; the clock must not jump by hours while there are any."""
+    n, ask = [0], Graph._request
 
     async def counted(*arguments):
         n[0] += 1
@@ -115,7 +115,7 @@ def under_way(monkeypatch):
         finally:
             n[0] -= 1
 
-    monkeypatch.setattr(Graph, "_ask", counted)
+    monkeypatch.setattr(Graph, "_request", counted)
     return lambda: n[0]
 
 
@@ -135,7 +135,7 @@ async def test_many_accounts_within_every_tokens_budget(tmp_path, under_way, sca
     assert clock.now() - START >= 3600
 
 
-async def test_a_second_look_makes_versions_only_of_what_changed(tmp_path):
+async def test_a_second_crawl_makes_versions_only_of_what_changed(tmp_path):
     world, clock = FakeWorld.tiny(3, 4, random.Random(1)), JumpingClock()
     first, second, third = world.accounts.values()
     async with FakeNetwork(world, now=clock.now) as fake:
@@ -154,7 +154,7 @@ async def test_a_second_look_makes_versions_only_of_what_changed(tmp_path):
     assert report.statuses == {"done": 3}
     n_photos = len(pictures(world))
     assert rows(db, "select (select count(*) from facts.users)")[0][0] == n_before[0] + 1
-    assert rows(db, "select count(*) from facts.photos")[0][0] == n_before[1] + n_photos, "addresses, not yet held"
+    assert rows(db, "select count(*) from facts.photos")[0][0] == n_before[1] + n_photos, "new URLs"
     assert rows(db, "select count(*) from facts.observations")[0][0] == 2 * (3 + n_photos)
     assert rows(db, f"select gender, followers, year(created_at) from users where user_id = '{first.user_id}'") == [
         ("female", first.followers, 2020)
@@ -162,7 +162,7 @@ async def test_a_second_look_makes_versions_only_of_what_changed(tmp_path):
     assert held(db)[third.posts[0].media_id][1] == 123456
 
 
-async def test_a_picture_that_is_held_needs_no_new_address(tmp_path):
+async def test_a_stored_picture_needs_no_new_url(tmp_path):
     world, clock = FakeWorld.tiny(2, 4, random.Random(1)), JumpingClock()
     async with FakeNetwork(world, now=clock.now) as fake:
         db, vault = store(tmp_path), vault_of(tmp_path, fake)
@@ -222,7 +222,7 @@ async def test_hashtags_find_posts_whose_owner_is_unknown_until_walked(tmp_path)
         assert held(db) == pictures(world)
         clock.at += 10
         await run(db, fake, vault, clock, usernames=[], hashtags=["me"], changes={"refresh_days": 1 / 86400})
-        assert held(db) == pictures(world), "an owner once known stays known"
+        assert held(db) == pictures(world), "a known owner is kept"
         top = await run(
             store(tmp_path / "top"),
             fake,
@@ -236,7 +236,7 @@ async def test_hashtags_find_posts_whose_owner_is_unknown_until_walked(tmp_path)
     assert top.n_posts == 5
 
 
-async def test_dead_and_powerless_tokens_are_dropped_and_the_others_go_on(tmp_path):
+async def test_invalid_tokens_are_dropped_and_the_others_are_used(tmp_path):
     world, clock = FakeWorld.tiny(30, 2, random.Random(0)), JumpingClock()
     async with FakeNetwork(world, now=clock.now) as fake:
         db, vault = store(tmp_path), vault_of(tmp_path, fake, 4)
@@ -253,7 +253,7 @@ async def test_dead_and_powerless_tokens_are_dropped_and_the_others_go_on(tmp_pa
 
 
 @pytest.mark.parametrize("code", [4, 17, 32, 613, 80002])
-async def test_a_network_stricter_than_the_setting_is_obeyed(tmp_path, code):
+async def test_limits_of_the_network_lower_than_the_setting_are_respected(tmp_path, code):
     world, clock = FakeWorld.tiny(60, 1, random.Random(0)), JumpingClock()
     async with FakeNetwork(world, budget=20, now=clock.now) as fake:
         fake.graph.rate_code = code
@@ -264,19 +264,19 @@ async def test_a_network_stricter_than_the_setting_is_obeyed(tmp_path, code):
         )
         token = next(iter(fake.office.tokens.values()))
     assert report.statuses == {"done": 60}
-    assert token.n_refused <= 2 * (setting.concurrency - 1), "what was under way when a window was spent"
+    assert token.n_refused <= 2 * (setting.concurrency - 1), "requests that were open when the window was used up"
     assert clock.now() - START >= 2 * 3600
 
 
 async def test_no_token_is_ever_shown(tmp_path, caplog):
-    """Not in logs, not in errors, not in any file of the store: even when the network quotes it."""
+    """No token is in logs, errors or files of the store, even when the network quotes it."""
     caplog.set_level(logging.DEBUG)
     world, clock = FakeWorld.tiny(2, 3, random.Random(0)), JumpingClock()
     async with FakeNetwork(world, now=clock.now) as fake:
         db, vault = store(tmp_path), vault_of(tmp_path, fake)
         await run(db, fake, vault, clock)
         secret = vault.tokens()[0].secret.reveal()
-        fake.office.tokens.clear()  # from now on every answer quotes the token as malformed
+        fake.office.tokens.clear()  # every further answer quotes the token as malformed
         with pytest.raises(NetworkError) as caught:
             await run(db, fake, vault, clock, changes={"refresh_days": 0})
         assert fake.graph.tokens_in_urls == 0
@@ -286,7 +286,7 @@ async def test_no_token_is_ever_shown(tmp_path, caplog):
         assert not path.is_file() or secret.encode() not in path.read_bytes(), path
 
 
-async def test_killed_it_goes_on_at_its_cursors(tmp_path):
+async def test_a_killed_crawl_continues_at_its_cursors(tmp_path):
     world = FakeWorld.tiny(60, 30, random.Random(4))
     rng = random.Random(0)
     async with FakeNetwork(world, budget=10_000, api_faults=Faults(latency_s=0.01)) as fake:
@@ -314,11 +314,11 @@ async def test_killed_it_goes_on_at_its_cursors(tmp_path):
     assert n_pages <= fake.graph.seen["discovery"] <= n_pages + 3 * CrawlSettings().concurrency
 
 
-async def test_names_that_cannot_be_names_are_refused_at_once(tmp_path):
+async def test_invalid_names_are_refused_at_once(tmp_path):
     db = store(tmp_path)
     with pytest.raises(InputError, match="cannot be a username"):
         crawl(Store(db), usernames=["two words"], vault=Vault(tmp_path))
-    with pytest.raises(InputError, match="nobody to crawl"):
+    with pytest.raises(InputError, match="nothing to crawl"):
         crawl(Store(db), usernames=["  "], vault=Vault(tmp_path))
     with pytest.raises(InputError, match="cannot be a username"):
         crawl(Store(db), usernames=["x){id}"], vault=Vault(tmp_path))

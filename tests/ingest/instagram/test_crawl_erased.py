@@ -1,4 +1,4 @@
-"""A crawl that meets somebody who was erased takes nothing in, and does not ask again."""
+"""A crawl stores nothing about erased people, and requests their accounts only once."""
 
 from __future__ import annotations
 
@@ -37,4 +37,4 @@ async def test_accounts_and_posts_of_erased_people_are_refused(tmp_path):
         assert {one: files for one, files in found(again.layout.root, needles).items() if files} == {}
 
         third = await run(again, fake, vault, clock, changes={"refresh_days": 0})
-        assert third.n_skipped == 1, "their account is known by now, and left alone"
+        assert third.n_skipped == 1, "the account is known as erased by now, and is skipped"

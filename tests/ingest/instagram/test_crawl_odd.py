@@ -1,4 +1,4 @@
-"""What the network answers may be anything: one account is lost by it, never the crawl, and never a later one."""
+"""Invalid answers of the network: they end one account, never the crawl, and never a later crawl."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from photogenic.ingest.instagram.api import Page, Target, read_account, read_hashtag, read_media
 from photogenic.ingest.instagram.client import Refusal
 from photogenic.ingest.instagram.cursors import Walk, record
-from photogenic.ingest.instagram.loop_guard import MOST_BARREN
-from photogenic.ingest.instagram.rate_headers import judged, usage
-from photogenic.ingest.instagram.responses import LONGEST_ANSWER, OddAnswerError
+from photogenic.ingest.instagram.loop_guard import MOST_WITHOUT_NEWS
+from photogenic.ingest.instagram.rate_headers import check_answer, usage
+from photogenic.ingest.instagram.responses import LONGEST_ANSWER, InvalidAnswerError
 from photogenic.ingest.journal.journal import Journal
 from photogenic.synthetic.network import FakeNetwork, FakeWorld
 from photogenic.warehouse.storage.layout import Layout
@@ -129,7 +129,7 @@ FINE = {
     "no address": page([post(1, media_url=...)]),
     "likes in digits": page([post(1, like_count="12")]),
     "the most likes": page([post(1, like_count=2**63 - 1)]),
-    "a time that is none": page([post(1, timestamp="bad"), post(2, timestamp="0001-01-01T00:00:00+1400")]),
+    "a text that is not a time": page([post(1, timestamp="bad"), post(2, timestamp="0001-01-01T00:00:00+1400")]),
     "a whole number as an id": page([post(1, id=17)]),
     "an empty cursor": page([post(1)], ""),
     "a long caption": page([post(1, caption="#" + "x" * 1_000_000)]),
@@ -137,7 +137,7 @@ FINE = {
 }
 
 
-async def test_an_odd_answer_costs_one_account_and_no_later_crawl(tmp_path):
+async def test_an_invalid_answer_ends_one_account_and_no_later_crawl(tmp_path):
     world, clock = FakeWorld.tiny(2, 3, random.Random(0)), JumpingClock()
     odd = {f"odd_{n}": answer for n, answer in enumerate(ODD.values())}
     passing = {f"passing_{n}": answer for n, answer in enumerate(PASSING.values())}
@@ -147,9 +147,9 @@ async def test_an_odd_answer_costs_one_account_and_no_later_crawl(tmp_path):
         db, vault = store(tmp_path), vault_of(tmp_path, fake)
         names = [*odd, "person_0", *passing, *fine, "person_1"]
         report = await run(db, fake, vault, clock, usernames=names, changes={"attempts": 2, "concurrency": 4})
-        assert fake.graph.seen["discovery"] == len(odd) + len(fine) + 2 * len(passing) + 2, "none is asked twice"
+        assert fake.graph.seen["discovery"] == len(odd) + len(fine) + 2 * len(passing) + 2, "none is requested twice"
         again = await run(db, fake, vault, clock, usernames=names, changes={"attempts": 1})
-    assert again.n_skipped == len(odd) + len(fine) + 2, "what is odd is not asked for again at once"
+    assert again.n_skipped == len(odd) + len(fine) + 2, "accounts with invalid answers are not requested again at once"
     ended = dict(rows(db, "select target, status from crawl_targets"))
     wanted = dict.fromkeys(odd, "api_error") | dict.fromkeys(passing, "unavailable")
     wanted |= dict.fromkeys([*fine, "person_0", "person_1"], "done")
@@ -172,7 +172,7 @@ async def test_an_odd_answer_costs_one_account_and_no_later_crawl(tmp_path):
         (b"[]", "api_error"),
     ],
 )
-async def test_an_odd_answer_about_a_hashtag(tmp_path, body, status):
+async def test_an_invalid_answer_about_a_hashtag(tmp_path, body, status):
     clock = JumpingClock()
     async with FakeNetwork(FakeWorld.tiny(1, 1, random.Random(0)), now=clock.now) as fake:
         fake.graph.odd = {"odd": raw(body)}
@@ -181,14 +181,14 @@ async def test_an_odd_answer_about_a_hashtag(tmp_path, body, status):
 
 
 def circle(*cursors: str):
-    """Pages that hand out these cursors in turn, for ever."""
+    """Pages that return these cursors in turn, without end."""
     after = dict(zip((None, *cursors), (*cursors, cursors[0]), strict=True))
     place = {cursor: n for n, cursor in enumerate(after)}
     return lambda cursor: (200, body_of([post(place[cursor])], after[cursor]))
 
 
 def row_of_empty_pages(n: int):
-    """So many pages without a post, and then one with one."""
+    """n pages without a post, and then one with a post."""
 
     def answer(cursor):
         at = int(cursor or 0)
@@ -218,14 +218,20 @@ def odd_later(cursor):
         (refused, "api_error", 4, 2, "a cursor refused twice (code 100)"),
         (odd_later, "api_error", 2, 1, "an answer without an account"),
         (row_of_empty_pages(1), "done", 2, 1, None),
-        (row_of_empty_pages(MOST_BARREN - 1), "done", MOST_BARREN, 1, None),
-        (row_of_empty_pages(10**9), "api_error", MOST_BARREN, 0, f"{MOST_BARREN} pages in a row without a new post"),
+        (row_of_empty_pages(MOST_WITHOUT_NEWS - 1), "done", MOST_WITHOUT_NEWS, 1, None),
+        (
+            row_of_empty_pages(10**9),
+            "api_error",
+            MOST_WITHOUT_NEWS,
+            0,
+            f"{MOST_WITHOUT_NEWS} pages in a row without a new post",
+        ),
         (
             lambda cursor: (200, body_of([post(1)], str(int(cursor or 0) + 1))),
             "api_error",
-            MOST_BARREN + 1,
+            MOST_WITHOUT_NEWS + 1,
             1,
-            f"{MOST_BARREN} pages in a row without a new post",
+            f"{MOST_WITHOUT_NEWS} pages in a row without a new post",
         ),
     ],
 )
@@ -235,13 +241,13 @@ async def test_a_walk_ends(tmp_path, answer, status, n_requests, n_posts, why):
         fake.graph.odd = {"odd": answer}
         db, vault = store(tmp_path), vault_of(tmp_path, fake)
         report = await run(db, fake, vault, clock, usernames=["odd"])
-        assert (await run(db, fake, vault, clock, usernames=["odd"])).n_requests == 0, "not again in an hour"
+        assert (await run(db, fake, vault, clock, usernames=["odd"])).n_requests == 0, "not again within an hour"
     assert report.n_requests == n_requests
     assert rows(db, "select status, detail from crawl_targets") == [(status, why)]
     assert rows(db, "select count(*) from photos") == [(n_posts,)]
 
 
-async def test_a_walk_that_was_cut_off_in_a_circle_ends_too(tmp_path):
+async def test_a_walk_that_was_interrupted_in_a_circle_ends_too(tmp_path):
     clock = JumpingClock()
     async with FakeNetwork(FakeWorld.tiny(1, 1, random.Random(0)), now=clock.now) as fake:
         fake.graph.odd = {"odd": circle("A", "B", "C")}
@@ -259,13 +265,13 @@ POISON = {
     "likes over 2^63": ("likes", 2**70),
     "likes are true": ("likes", True),
     "an address is a list": ("url", [1]),
-    "a time that is none": ("posted_at", "yesterday"),
+    "a text that is not a time": ("posted_at", "yesterday"),
     "hashtags are a text": ("hashtags", "me"),
     "no id": ("photo_id", None),
 }
 
 
-async def test_pages_of_an_earlier_version_that_cannot_be_read_are_counted_and_left_out(tmp_path):
+async def test_unreadable_pages_of_an_earlier_version_are_counted_and_left_out(tmp_path):
     clock, world = JumpingClock(), FakeWorld.tiny(1, 3, random.Random(0))
     db, journal = store(tmp_path), Journal(Layout(tmp_path / "store").crawl)
     for number, name in enumerate(("before", *POISON, "after")):
@@ -294,7 +300,7 @@ async def test_pages_of_an_earlier_version_that_cannot_be_read_are_counted_and_l
 
 @settings(deadline=None, max_examples=150)
 @given(ANYTHING, st.sampled_from([*NAMES, "post", "data", "media", "paging", "cursors", "after", "account"]))
-def test_any_json_is_a_page_or_is_odd(anything, place):
+def test_any_json_is_a_page_or_an_invalid_answer(anything, place):
     told = post(1)
     if place in NAMES:
         told = told | {place: anything}
@@ -310,7 +316,7 @@ def test_any_json_is_a_page_or_is_odd(anything, place):
     ):
         try:
             found = read()
-        except OddAnswerError:
+        except InvalidAnswerError:
             continue
         assert isinstance(found, (Page, Refusal, str))
         if isinstance(found, Page):
@@ -319,20 +325,20 @@ def test_any_json_is_a_page_or_is_odd(anything, place):
 
 @settings(deadline=None, max_examples=100)
 @given(st.binary() | ANYTHING.map(lambda value: json.dumps(value).encode()), st.integers(100, 599))
-def test_any_bytes_are_an_answer_or_a_complaint(told, status):
-    body, error = judged(status, told)
+def test_any_bytes_are_an_answer_or_an_error(told, status):
+    body, error = check_answer(status, told)
     assert isinstance(body, dict)
     assert error is None or error.detail
 
 
 @settings(deadline=None, max_examples=100)
 @given(ANYTHING)
-def test_any_usage_header_is_a_number_that_one_can_wait_for(anything):
+def test_any_usage_header_is_a_finite_pause(anything):
     told = json.dumps({"1": [{"estimated_time_to_regain_access": anything, "call_count": anything}], "2": anything})
     found = usage({"X-App-Usage": json.dumps(anything), "X-Business-Use-Case-Usage": told})
     assert found.percent == found.percent
     assert found.regain_s <= 86400
 
 
-def test_usage_headers_nested_deeply_say_nothing():
+def test_deeply_nested_usage_headers_are_ignored():
     assert usage({"X-App-Usage": "[" * 8000}).percent == 0

@@ -1,4 +1,4 @@
-"""Logging in against the fake network."""
+"""Login with the fake network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def app_of(fake, secret="the-secret-of-app-1000001") -> App:
 
 
 class Browser:
-    """Follows the dialog's redirect, as a person who consents would."""
+    """Follows the redirect of the dialog, as a user who consents."""
 
     def __init__(self, spoil=lambda url: url):
         self.spoil, self.seen, self.answers, self.tasks = spoil, [], [], []
@@ -71,14 +71,14 @@ async def test_the_same_person_again_replaces_the_token(tmp_path):
     assert len(vault.tokens()) == 2
 
 
-async def test_a_callback_with_another_state_is_refused_and_the_login_goes_on(tmp_path):
+async def test_a_callback_with_another_state_is_refused_and_the_login_continues(tmp_path):
     browser = Browser(spoil=lambda url: url.update_query(state="guessed", code="stolen"))
     async with FakeNetwork(WORLD) as fake:
         await login(app_of(fake), Vault(tmp_path / "vault"), now=START, show=browser, port=0)
     assert browser.answers == [400, 200]
 
 
-async def test_a_person_may_decline(tmp_path):
+async def test_a_user_may_decline(tmp_path):
     vault = Vault(tmp_path / "vault")
     async with FakeNetwork(WORLD) as fake:
         fake.login.denies = True
@@ -87,13 +87,13 @@ async def test_a_person_may_decline(tmp_path):
     assert vault.tokens() == []
 
 
-async def test_nobody_comes(tmp_path):
+async def test_a_login_without_an_answer_times_out(tmp_path):
     async with FakeNetwork(WORLD) as fake:
-        with pytest.raises(NetworkError, match="Nobody logged in"):
+        with pytest.raises(NetworkError, match="There was no login"):
             await login(app_of(fake), Vault(tmp_path), now=START, show=lambda _: None, port=0, timeout_s=0.05)
 
 
-async def test_a_wrong_app_secret_is_told_without_being_shown(tmp_path, caplog):
+async def test_a_wrong_app_secret_is_an_error_that_does_not_show_it(tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     async with FakeNetwork(WORLD) as fake:
         with pytest.raises(NetworkError) as caught:
@@ -150,7 +150,7 @@ ODD_PAGES = [
 
 
 class Noting:
-    """A listener that keeps what was said."""
+    """A progress callback that stores the notes."""
 
     def __init__(self):
         self.notes = []
@@ -160,7 +160,7 @@ class Noting:
 
 
 class Odd:
-    """A network whose token endpoint and list of pages answer with given bytes."""
+    """A network whose token endpoint and list of pages return given bytes."""
 
     def __init__(self, token: bytes, pages: bytes):
         self.said = {"oauth/access_token": token, "me/accounts": pages}
@@ -194,7 +194,7 @@ class Odd:
         *((json.dumps(GOOD).encode(), odd) for odd in (b"", b"[]", b"7", b"<html>", b'{"a":' * 100_000)),
     ],
 )
-async def test_an_odd_answer_ends_a_login_with_a_reason(tmp_path, token, pages):
+async def test_an_invalid_answer_ends_a_login_with_a_reason(tmp_path, token, pages):
     vault = Vault(tmp_path / "vault")
     async with Odd(token, pages) as base:
         app = App("1000001", Secret("the-secret"), base / "v23.0", base / "v23.0")
@@ -203,7 +203,7 @@ async def test_an_odd_answer_ends_a_login_with_a_reason(tmp_path, token, pages):
     assert vault.tokens() == []
 
 
-async def test_an_odd_answer_leaves_a_token_as_it_was(tmp_path):
+async def test_an_invalid_answer_does_not_change_a_token(tmp_path):
     vault, heard = Vault(tmp_path / "vault"), Noting()
     held = Token("k", Secret("old"), "178", "person", "1000001", START + DAY)
     vault.put(held)
@@ -215,7 +215,7 @@ async def test_an_odd_answer_leaves_a_token_as_it_was(tmp_path):
     assert len(heard.notes) == len(ODD_TOKENS)
 
 
-async def test_a_lifetime_in_digits_or_untold_is_no_odd_answer(tmp_path):
+async def test_a_lifetime_may_be_digits_or_absent(tmp_path):
     for told, expires_at in (("5184000", START + 60 * DAY), (5_184_000, START + 60 * DAY), (None, None)):
         async with Odd(json.dumps(GOOD | {"expires_in": told}).encode(), json.dumps(PAGES).encode()) as base:
             app = App("1000001", Secret("the-secret"), base / "v23.0", base / "v23.0")

@@ -1,4 +1,4 @@
-"""Tokens: kept to their owner, spent within their budgets, obeying what the network says."""
+"""Tokens: readable by their owner only, used within their budgets and the network's limits."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Notes:
         self.texts.append(text)
 
 
-def test_a_secret_shows_itself_to_nobody():
+def test_a_secret_is_never_printed():
     shown = [
         repr(Secret(TEXT)),
         str(Secret(TEXT)),
@@ -75,7 +75,7 @@ def test_only_the_owner_may_read_the_vault(vault):
     assert caught.value.remedy.startswith("chmod 600")
 
 
-def test_the_vault_is_named_by_the_environment_and_is_never_the_store(monkeypatch, tmp_path):
+def test_the_vault_folder_is_set_by_the_environment_and_is_never_in_the_store(monkeypatch, tmp_path):
     monkeypatch.setenv("FEATURES_TOKENS", str(tmp_path / "here"))
     assert Vault().folder == tmp_path / "here"
     monkeypatch.delenv("FEATURES_TOKENS")
@@ -83,7 +83,7 @@ def test_the_vault_is_named_by_the_environment_and_is_never_the_store(monkeypatc
     assert Vault().folder == tmp_path / "data" / "photogenic" / "tokens"
 
 
-def test_forgetting_and_replacing(vault):
+def test_tokens_are_removed_and_replaced(vault):
     vault.put(token())
     vault.put(token(secret=Secret("new")))
     assert [t.secret.reveal() for t in vault.tokens()] == ["new"]
@@ -92,12 +92,12 @@ def test_forgetting_and_replacing(vault):
     assert vault.tokens() == []
 
 
-def test_one_crawl_spends_at_a_time(vault):
+def test_one_crawl_uses_the_tokens_at_a_time(vault):
     with vault.in_use(), pytest.raises(LockedError), vault.in_use():
         pass
 
 
-async def test_requests_go_to_the_token_with_most_budget(vault):
+async def test_requests_use_the_token_with_the_largest_budget(vault):
     for key in "ab":
         vault.put(token(key))
     vault.spend("a", START - 50)
@@ -125,43 +125,43 @@ async def test_budgets_survive_a_restart(vault):
     for _ in range(3):
         await first.lease()
     again = pool(vault, clock)
-    assert again.standings()[0].left == 0
+    assert again.statuses()[0].left == 0
     await again.lease()
     assert clock.now() == START + 110
     clock.at += 1000
-    assert pool(vault, clock).standings()[0].left == 3
+    assert pool(vault, clock).statuses()[0].left == 3
     vault.forget_spent(clock.now() - 110)
     assert (vault.folder / "spent").read_text() == ""
 
 
-async def test_the_networks_own_count_lowers_the_budget_and_never_raises_it(vault):
+async def test_the_networks_count_only_lowers_the_budget(vault):
     vault.put(token())
     tokens = pool(vault, budget=100)
     leased = await tokens.lease()
     tokens.observe(leased, {"X-App-Usage": '{"call_count": 60, "total_time": 70, "total_cputime": 2}'})
-    assert tokens.standings()[0].left == 30
+    assert tokens.statuses()[0].left == 30
     tokens.observe(leased, {"X-App-Usage": '{"call_count": 1}'})
-    assert tokens.standings()[0].left == 30
+    assert tokens.statuses()[0].left == 30
 
 
-async def test_a_token_rests_as_long_as_the_network_says(vault):
+async def test_a_token_is_paused_as_long_as_the_network_asks(vault):
     vault.put(token())
     clock = JumpingClock()
     tokens = pool(vault, clock)
     business = '{"17841": [{"type": "instagram", "call_count": 12, "estimated_time_to_regain_access": 19}]}'
     tokens.observe(await tokens.lease(), {"X-Business-Use-Case-Usage": business})
-    assert tokens.standings()[0].state == "parked"
+    assert tokens.statuses()[0].state == "parked"
     await tokens.lease()
     assert clock.now() == START + 19 * 60
     assert vault.tokens()[0].parked_until == START + 19 * 60
 
 
-async def test_a_whole_app_can_be_parked(vault):
+async def test_a_whole_app_can_be_paused(vault):
     for key, app in [("a", "one"), ("b", "one"), ("c", "two")]:
         vault.put(token(key, app_id=app))
     tokens = pool(vault)
-    tokens.park(token("a", app_id="one"), START + 60, whole_app=True)
-    assert [s.state for s in tokens.standings()] == ["parked", "parked", "ready"]
+    tokens.pause(token("a", app_id="one"), START + 60, whole_app=True)
+    assert [s.state for s in tokens.statuses()] == ["parked", "parked", "ready"]
 
 
 async def test_expired_and_dropped_tokens_end_the_pool(vault):
@@ -172,7 +172,7 @@ async def test_expired_and_dropped_tokens_end_the_pool(vault):
     leased = await tokens.lease()
     assert leased.key == "b"
     tokens.drop(leased, "revoked")
-    assert notes.texts == ["Token b (person_b) is revoked and used no more."]
+    assert notes.texts == ["Token b (person_b) is revoked and no longer used."]
     with pytest.raises(NetworkError, match="person_a: expired, person_b: revoked") as caught:
         await tokens.lease()
     assert caught.value.remedy == "features login --app-id ID"
@@ -193,13 +193,13 @@ def test_settings_are_positive(wrong):
 
 
 @pytest.mark.parametrize("text", [None, "", "nonsense", "[1]", '{"call_count": "x"}', '{"x": [1]}', '{"x": {"y": 1}}'])
-def test_usage_headers_that_make_no_sense_say_nothing(text):
+def test_invalid_usage_headers_are_ignored(text):
     headers = {} if text is None else {"X-App-Usage": text, "X-Business-Use-Case-Usage": text}
     assert (usage(headers).percent, usage(headers).regain_s) == (0, 0)
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "trouble"),
+    ("status", "body", "kind"),
     [
         (403, {"error": {"code": 4}}, "app_rate"),
         *((400, {"error": {"code": code}}, "rate") for code in (17, 32, 613, 80002)),
@@ -217,9 +217,9 @@ def test_usage_headers_that_make_no_sense_say_nothing(text):
         (404, None, "other"),
     ],
 )
-def test_error_codes_are_understood(status, body, trouble):
-    assert api_error(status, body).trouble == trouble
+def test_error_codes_have_a_kind(status, body, kind):
+    assert api_error(status, body).kind == kind
 
 
-def test_an_answer_is_no_error():
+def test_a_valid_answer_has_no_error():
     assert api_error(200, {"data": []}) is None

@@ -1,4 +1,4 @@
-"""What the user names: odd names, globs, stdin, pipes. Printed and stored names are one line of UTF-8."""
+"""Input files: unusual names, globs, stdin, pipes. Printed and stored names are one line of UTF-8."""
 
 import io
 import os
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from photogenic.ingest.readers import input_files
-from photogenic.ingest.readers.input_files import pasted, shown
+from photogenic.ingest.readers.input_files import printable_name, shell_quoted
 from photogenic.warehouse import InputError, StoreError
 from tests.ingest.ingest_store import SWIPES, StoreWithFiles
 
@@ -99,7 +99,7 @@ def test_pictures_beside_a_list_in_a_folder_whose_name_is_not_utf8(store):
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "a/" * 3000, "nul\0", os.fsdecode(b"no\xff"), "no[1].csv", ""])
-def test_names_of_nothing_are_refused_in_utf8(store, name):
+def test_names_of_missing_files_are_refused_in_utf8(store, name):
     with pytest.raises(InputError) as caught:
         store.take("users", f"{store.folder}/there is/{name}")
     str(caught.value).encode()
@@ -108,9 +108,9 @@ def test_names_of_nothing_are_refused_in_utf8(store, name):
 def test_a_remedy_can_be_pasted():
     for name in NAMES:
         text = os.fsdecode(name)
-        done = subprocess.run(["bash", "-c", f"printf %s {pasted(text)}"], capture_output=True, check=True)
+        done = subprocess.run(["bash", "-c", f"printf %s {shell_quoted(text)}"], capture_output=True, check=True)
         assert done.stdout == name
-    assert (shown("a\tb"), shown("é b")) == ("a\\tb", "é b")
+    assert (printable_name("a\tb"), printable_name("é b")) == ("a\\tb", "é b")
 
 
 def test_stdin_and_pipes_at_the_command_line(tmp_path):
@@ -128,7 +128,7 @@ def test_stdin_and_pipes_at_the_command_line(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "form"), [("-", ".csv"), ("/dev/stdin", ".ndjson"), ("/dev/fd/0", ".parquet")])
-def test_stdin_is_read_whatever_its_format(store, monkeypatch, name, form):
+def test_stdin_is_read_in_every_format(store, monkeypatch, name, form):
     data = FORMS[form]([("a", "f"), ("b", "bad")])
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     [account] = store.take("users", name, name)
@@ -157,12 +157,12 @@ def test_every_kind_is_read_from_a_named_pipe(store, kind):
     assert (account.source, account.n_kept) == (str(pipe), 1)
 
 
-def test_a_terminal_a_device_and_a_full_disk_say_what_to_do(store, monkeypatch):
+def test_a_terminal_a_device_and_a_full_disk_are_errors_with_a_remedy(store, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(closed=False, isatty=lambda: True))
     with pytest.raises(InputError, match="stdin is a terminal") as caught:
         store.take("users", "-")
     assert caught.value.remedy == "features ingest users - < USERS.csv"
-    for data, message in {b"PK\0\0\0\0": "stdin is in no format", b"": "stdin is empty"}.items():
+    for data, message in {b"PK\0\0\0\0": "stdin has an unknown format", b"": "stdin is empty"}.items():
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
         with pytest.raises(InputError, match=message):
             store.take("users", "-")

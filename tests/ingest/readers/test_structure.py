@@ -1,4 +1,4 @@
-"""Files that are odd as files: each has a stated outcome. One literal file per case, lines counted by hand."""
+"""Unusual files, each with its expected outcome. One literal file per case, lines counted by hand."""
 
 import gzip
 
@@ -74,7 +74,7 @@ CASES = {
     "only a header": (HEAD, "", {}),
     "semicolons": (b"user_id;gender\na;f\nb;bad\n", "a", {3: "bad_gender"}),
     "tabs": (b"user_id\tgender\na\tf\nb\tbad\n", "a", {3: "bad_gender"}),
-    "names in other clothes": (b" User-ID ,GENDER \na,f\n", "a", {}),
+    "names in another spelling": (b" User-ID ,GENDER \na,f\n", "a", {}),
     "one column": (b"user_id\na\n\nb\n", "ab", {}),
     "gzip": (gzip.compress(HEAD + b"a,f,x\nb,bad,y\n"), "a", {3: "bad_gender"}),
     "two gzip members": (gzip.compress(HEAD + b"a,f,x\n") + gzip.compress(b"b,bad,y\n"), "a", {3: "bad_gender"}),
@@ -111,7 +111,7 @@ REFUSED = {
     "empty gzip": ("users.csv.gz", gzip.compress(b""), "is empty"),
     "no such column": ("users.csv", b"id,gender\na,f\n", "has no column 'user_id'"),
     "twice the same column": ("users.csv", b"user_id,gender,user_id\na,f,b\n", "has 2 columns 'user_id'"),
-    "a spreadsheet": ("users.xlsx", b"PK\x03\x04....", "in no format"),
+    "a spreadsheet": ("users.xlsx", b"PK\x03\x04....", "unknown format"),
     "a json array": ("users.json", b'[{"user_id": 1}]', "JSON array"),
     "no object": ("users.ndjson", b"1\n2\n", "no JSON object"),
     "a parquet cut short": ("users.parquet", b"PAR1" + b"\0" * 100, "cannot be read"),
@@ -129,7 +129,7 @@ def test_refused_before_the_first_write(store, name):
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstd])
-def test_a_packed_file_cut_in_the_middle_gives_nothing_but_stops_nothing_before_it(store, pack):
+def test_nothing_of_a_truncated_compressed_file_is_loaded_and_the_files_before_it_are(store, pack):
     rows = b"".join(b"user-%d,f,%d\n" % (n, n * 7919 % 1000) for n in range(400_000))
     packed = pack(HEAD + rows)
     good = store.file("good.csv", HEAD + b"a,f,\n")
@@ -143,7 +143,7 @@ def test_a_packed_file_cut_in_the_middle_gives_nothing_but_stops_nothing_before_
 
 
 @pytest.mark.parametrize("compression", ["snappy", "zstd"])
-def test_a_parquet_file_damaged_inside_gives_nothing(store, compression):
+def test_nothing_of_a_damaged_parquet_file_is_loaded(store, compression):
     path = store.parquet("users.parquet", "select 'user-' || hash(i) as user_id from range(100000) as t(i)")
     data = bytearray(path.read_bytes())
     data[1000:3000] = b"\x5a" * 2000
@@ -153,7 +153,7 @@ def test_a_parquet_file_damaged_inside_gives_nothing(store, compression):
     assert store.rows("select count(*) from facts.users") == [(0,)]
 
 
-def test_a_key_that_only_a_late_object_has_is_read(store):
+def test_a_key_that_appears_late_is_read(store):
     rows = (
         b'{"user_id": "a", "about": "%s"}\n' % (b"x" * 1000) * 3000
         + b'{"User_ID": "z"}\n{"user_id": "b", "Gender": "f"}'
@@ -163,15 +163,15 @@ def test_a_key_that_only_a_late_object_has_is_read(store):
     assert account.ignored == ("about", "User_ID")
 
 
-def test_latin1_is_noticed_and_noted(store):
+def test_latin1_is_detected_and_reported(store):
     account = store.take_text("users", "user_id,gender\nJosé,m\nZoë,bad\n".encode("latin-1"))
     assert store.rows("select user_id from facts.users") == [("José",)]
     assert store.rows("select line, raw ->> 'user_id' from facts.rejects") == [(3, "Zoë")]
     assert account.notes == ("not UTF-8: read as Latin-1",)
 
 
-def test_lines_are_true_beyond_the_first_block(store):
-    """Blocks are of 8 MiB; here a quoted field lies across the border, and breaks of every sort before it."""
+def test_line_numbers_are_right_after_the_first_block(store):
+    """A block has 8 MiB; a quoted field crosses its border, after line ends of every kind."""
     line = b'%d,f,"one\n' + b"two " * 100 + b'"\n'
     body = b"".join(line % n for n in range(30_000))
     head = HEAD + b'x,f,"open\n\n'
@@ -180,8 +180,8 @@ def test_lines_are_true_beyond_the_first_block(store):
     assert account.n_kept == 30_000
 
 
-def test_a_field_open_for_longer_than_a_record_may_be_costs_its_line(store):
-    """And one that opens behind it, across the border of a block, is read whole."""
+def test_a_field_open_for_longer_than_a_record_loses_its_line(store):
+    """A field that opens after it, across the border of a block, is read completely."""
     text = b'a,f,"' + b"no quote here\n" * 1_300_000 + b'b,f,"one\n' + b"two\n" * 300_000 + b'"\nc,bad,\n'
     account = store.take_text("users", HEAD + text)
     assert account.rejected == {"bad_quotes": 1, "too_few_columns": 1_299_999, "bad_gender": 1}
@@ -232,7 +232,7 @@ def test_ignored_columns_are_named_and_mapped_ones_win(store):
         ({"sender_id": "form"}, "has no column 'form'"),
     ],
 )
-def test_a_mapping_that_fits_nothing(store, mapping, message):
+def test_a_mapping_that_matches_nothing(store, mapping, message):
     path = store.file("swipes.csv", "from,recipient_id,liked,swiped_at\na,b,1,2024-01-01\n")
     with pytest.raises(InputError, match=message) as caught:
         store.take("swipes", path, mapping=mapping)
@@ -251,7 +251,7 @@ def test_missing_files_globs_and_folders(store):
     assert not store.db.layout.warehouse.exists()
 
 
-def test_globs_name_each_file_once_in_order_and_odd_names_are_files(store):
+def test_globs_list_each_file_once_in_order_and_unusual_names_are_files(store):
     for name in ("b.csv", "a.csv", "[x]*?.csv"):
         store.file(name, SWIPES + f"{name[0]},r,1,2024-01-01\n")
     store.parquet(

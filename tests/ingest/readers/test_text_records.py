@@ -1,4 +1,4 @@
-"""The splitter of text files against Python's own reader, and against itself with other blocks."""
+"""The splitter of text files compared with Python's csv reader, and with itself for other block sizes."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ def split(data, n_fields=3, block=8 << 20, separator=","):
 
 @QUICK
 @given(rows=st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=8), end=st.sampled_from(["\n", "\r\n", "\r"]))
-def test_what_a_writer_quotes_is_read_back_on_its_true_line(rows, end):
+def test_quoted_fields_are_read_back_with_their_line(rows, end):
     text = io.StringIO(newline="")
     csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=end).writerows(rows)
     reader = csv.reader(io.StringIO(text.getvalue(), newline=""), strict=True)
@@ -47,7 +47,7 @@ def test_the_size_of_blocks_changes_nothing(data, block):
 
 @QUICK
 @given(data=st.binary(max_size=80), block=st.integers(1, 9))
-def test_any_bytes_are_some_records(data, block):
+def test_any_bytes_are_split_into_records(data, block):
     """Each line that is not blank is in exactly one record."""
     rows = split(data, block=block)
     lines = [row[0] for row in rows]
@@ -57,7 +57,7 @@ def test_any_bytes_are_some_records(data, block):
 
 @QUICK
 @given(rows=st.lists(st.lists(st.sampled_from(["a", "5in", ""]), min_size=1, max_size=5), max_size=6))
-def test_rows_of_another_length_are_told_apart(rows):
+def test_rows_of_another_length_are_broken(rows):
     data = "".join(",".join(row) + "\n" for row in rows).encode()
     expected = {}
     for line, row in enumerate(rows, 1):

@@ -1,4 +1,4 @@
-"""Which column of a file is which of ours: clashes, odd headers, columns of nothing, JSON that is no NDJSON."""
+"""Mapping of columns: clashes, unusual headers, columns of only NULL, JSON that is not NDJSON."""
 
 import datetime as dt
 import io
@@ -52,7 +52,7 @@ FORMS = {"csv": as_csv, "ndjson": as_ndjson, "parquet": as_parquet}
 
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("form", FORMS)
-def test_no_name_of_another_column_clashes_with_ours_or_with_what_reading_adds(store, form, before):
+def test_no_name_of_another_column_clashes_with_ours_or_with_added_ones(store, form, before):
     names = [*INTERNAL, *OURS] if before else [*OURS, *INTERNAL]
     row = [OURS.get(name, f"not {name}") for name in names]
     path = store.file(f"dt=2024-01-01/sender_id=x/given.{form}", FORMS[form](names, row))
@@ -68,7 +68,7 @@ def test_no_name_of_another_column_clashes_with_ours_or_with_what_reading_adds(s
 
 
 @pytest.mark.parametrize("name", ["file_row_number", "FILE_ROW_NUMBER"])
-def test_lines_are_counted_where_a_column_is_called_like_their_number(store, name):
+def test_lines_are_counted_if_a_column_has_the_name_of_their_number(store, name):
     path = store.parquet(
         "many.parquet",
         f"""
@@ -84,7 +84,7 @@ def test_lines_are_counted_where_a_column_is_called_like_their_number(store, nam
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("turn", [1, -1])
-def test_the_exact_name_wins_and_a_name_without_an_exact_one_must_be_the_only_one(store, form, turn):
+def test_the_exact_name_wins_and_an_inexact_one_must_be_unique(store, form, turn):
     names, row = ["Sender_ID", *OURS], ["WRONG", *OURS.values()]
     account = store.take_text("swipes", FORMS[form](names[::turn], row[::turn]), f"exact.{form}")
     assert store.swipes() == HELD
@@ -99,7 +99,7 @@ def test_the_exact_name_wins_and_a_name_without_an_exact_one_must_be_the_only_on
         store.take("swipes", path, mapping={"sender_id": "sender-id"})
 
 
-def test_the_same_name_twice_is_refused_where_it_is_ours(store):
+def test_one_of_our_names_twice_is_refused(store):
     names, row = ["sender_id", *OURS], ["x", *OURS.values()]
     for form in ("csv", "parquet"):
         path = store.file(f"twice.{form}", FORMS[form](names, row))
@@ -126,7 +126,7 @@ def test_an_object_with_a_key_twice_is_refused(store):
     assert store.rows("select user_id from facts.users order by 1") == [("a",), ("e",)]
 
 
-def test_columns_of_nothing_but_null(store):
+def test_columns_of_only_null(store):
     nothing = {"user_id": ["a", "b"], "gender": [None, None], "followers": [None, None], "created_at": [None, None]}
     pq.write_table(pa.table(nothing), store.folder / "arrow.parquet")
     pl.DataFrame(nothing).write_parquet(store.folder / "polars.parquet")
@@ -158,7 +158,7 @@ HEADERS = {
     "sep tab": (b"SEP=\t\nuser_id\tgender\na\tf\nb\tbad\n", 4),
     "sep of any sign": (b"sep=^\nuser_id^gender\na^f\nb^bad\n", 4),
     "sep filled up": (b"sep=,,,\nuser_id,gender,\na,f,\nb,bad,\n", 4),
-    "sep against the look": (b"sep=;\nuser_id;a,b,c,user_id,gender;gender\na;;f\nb;;bad\n", 4),
+    "sep overrides detection": (b"sep=;\nuser_id;a,b,c,user_id,gender;gender\na;;f\nb;;bad\n", 4),
     "sep with a mark": (b"\xef\xbb\xbfsep=;\r\n\r\nuser_id;gender\r\na;f\r\nb;bad\r\n", 5),
     "sep in utf-16": (("\ufeff" + "sep=;\r\nuser_id;gender\r\na;f\r\nb;bad\r\n").encode("utf-16-le"), 4),
     "unicode text": (("\ufeff" + "user_id\tgender\tü\r\na\tf\t\r\nb\tbad\t\r\n").encode("utf-16-be"), 3),
@@ -200,7 +200,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused_for_what_it_is(store, name):
+def test_refused_with_the_reason(store, name):
     data, message = REFUSED[name]
     path = store.file("given.ndjson" if data.lstrip()[:1] in {b"{", b"["} else "given.csv", data)
     with pytest.raises(InputError, match=message) as caught:
@@ -211,7 +211,7 @@ def test_refused_for_what_it_is(store, name):
         assert not caught.value.remedy.endswith(" given.ndjson")
 
 
-def test_an_object_is_no_id_in_any_row(store):
+def test_an_object_is_refused_as_an_id_in_every_row(store):
     rows = [{"photo_id": "p", "user_id": "{a}", "path": "x"}, {"photo_id": {"id": 1}, "user_id": "a"}]
     rows += [{"photo_id": "q", "user_id": ["a"]}, {"photo_id": "r", "user_id": "a", "path": {"x": "y"}}]
     rows += [{"photo_id": "[s]", "user_id": "a", "hashtags": ["Me"]}]
@@ -241,7 +241,7 @@ def test_an_object_is_no_id_in_any_row(store):
         ("sender_id,recipient_id,liked,created_at", "--map swiped_at=THEIRS"),
     ],
 )
-def test_a_column_is_suggested_only_if_its_name_is_like_ours(store, header, remedy):
+def test_a_column_is_suggested_only_if_its_name_is_similar(store, header, remedy):
     path = store.file("swipes.csv", header + "\n")
     with pytest.raises(InputError) as caught:
         store.take("swipes", path)
@@ -249,7 +249,7 @@ def test_a_column_is_suggested_only_if_its_name_is_like_ours(store, header, reme
     assert caught.value.remedy == (remedy or f"--map sender_id={theirs}")
 
 
-def test_a_parquet_file_is_called_damaged_only_if_it_is(store, monkeypatch):
+def test_a_parquet_file_is_reported_as_damaged_only_if_it_is(store, monkeypatch):
     good = store.folder / "good.parquet"
     pq.write_table(pa.table({"user_id": ["a"] * 1000}), good)
     cases = {

@@ -1,4 +1,4 @@
-"""kill -9 at any moment of an ingest; the same command again leaves the store as if nothing had happened."""
+"""kill -9 at any moment of an ingest: the repeated command gives the same store."""
 
 import hashlib
 import random
@@ -43,7 +43,7 @@ def start(store, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trials", [2, pytest.param(8, marks=pytest.mark.thorough)])
-def test_killed_at_any_moment_and_run_again_it_is_as_if_undisturbed(tmp_path, trials):
+def test_killed_at_any_moment_and_run_again_the_result_is_the_same(tmp_path, trials):
     folder, rng = tmp_path / "given", random.Random(3)
     (folder / "images").mkdir(parents=True)
     rows = []
@@ -74,7 +74,7 @@ def test_killed_at_any_moment_and_run_again_it_is_as_if_undisturbed(tmp_path, tr
     assert n_killed > trials // 2
 
 
-def test_an_error_in_the_middle_of_a_file_leaves_nothing_of_it(tmp_path, monkeypatch):
+def test_nothing_of_a_file_is_loaded_after_an_error_in_it(tmp_path, monkeypatch):
     store = StoreWithFiles(tmp_path)
     store.take_text("swipes", SWIPES + "a,b,1,2024-01-01\n", "first.csv")
     monkeypatch.setattr("photogenic.ingest.tabular.event_rows.find_repeats", lambda *_: 1 / 0)

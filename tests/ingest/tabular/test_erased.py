@@ -1,4 +1,4 @@
-"""Whoever was erased is refused on every road, and nothing of the refused row is kept."""
+"""Rows about erased people are refused in every format, and nothing of a refused row is kept."""
 
 import json
 
@@ -77,19 +77,19 @@ def test_every_column_that_names_them(store, kind, text):
 
 
 @pytest.mark.parametrize("text", ["17.0", "17", "17.00"])
-def test_whom_an_older_store_called_by_a_number_with_a_fraction_does_not_come_back(store, text):
+def test_ids_that_an_older_store_wrote_with_a_fraction_are_refused(store, text):
     Tombstones(store.db.layout).add([("user", "17.0")])
     [account] = store.take("users", store.file("given.csv", f"user_id,gender\n{text},f\n170,f\n17.5,f\n"))
     assert (account.n_kept, account.rejected) == (2, {"erased": 1})
 
 
-def test_being_erased_comes_before_any_other_reason(store):
+def test_erased_precedes_all_other_reasons(store):
     account = store.take_text("swipes", f"{SWIPES}{GONE},b,perhaps,2024-01-01\nb,{GONE},1,never\n")
     assert account.rejected == {"erased": 2}
     nothing_is_kept(store)
 
 
-def test_a_row_that_cannot_be_read_leaves_no_text(store):
+def test_no_text_of_an_unreadable_row_is_kept(store):
     account = store.take_text("swipes", f"{SWIPES}{GONE},b,1,2024-01-01,more\nb,c,1\n")
     assert account.rejected == {"too_few_columns": 1, "too_many_columns": 1}
     assert [raw for *_, raw in rejected(store)] == [None, None]
@@ -103,29 +103,29 @@ def test_columns_that_are_not_ours_are_not_kept(store):
     nothing_is_kept(store)
 
 
-def test_their_pictures_are_not_taken_in(store):
+def test_pictures_of_erased_people_are_not_loaded(store):
     store.file(f"{GONE}.jpg", b"\xff\xd8 no picture")
     account = store.take_text("photos", f"photo_id,user_id,path\np1,{GONE},{GONE}.jpg\n")
     assert account.pictures == {}
 
 
-def test_others_are_not_concerned(store):
+def test_other_people_are_not_affected(store):
     account = store.take_text("swipes", f"{SWIPES}{GONE}-2,b,1,2024-01-01\n{GONE[:-1]},b,1,2024-01-01\n")
     assert account.n_kept == 2
 
 
-def test_a_hash_does_not_tell_whose_it_is(store, tmp_path):
+def test_a_hash_does_not_reveal_the_id(store, tmp_path):
     folder = store.db.layout.erased
     assert (folder / "salt").stat().st_mode & 0o777 == 0o600
     other = StoreWithFiles(tmp_path / "other")
     Tombstones(other.db.layout).add([("user", GONE)])
     mine, theirs = ((s.db.layout.erased / "tombstones").read_text().split() for s in (store, other))
-    assert not set(mine) & set(theirs), "every store has a salt of its own"
+    assert not set(mine) & set(theirs), "every store has its own salt"
     assert Tombstones(store.db.layout).hash("user", "x") != Tombstones(store.db.layout).hash("photo", "x")
 
 
 @pytest.mark.parametrize("salt", [None, "short"])
-def test_without_the_salt_nothing_is_taken_in(store, salt):
+def test_nothing_is_loaded_without_the_salt(store, salt):
     path = store.db.layout.erased / "salt"
     path.unlink()
     if salt:
@@ -135,7 +135,7 @@ def test_without_the_salt_nothing_is_taken_in(store, salt):
 
 
 @pytest.mark.parametrize("name", ["salt", "tombstones"])
-def test_a_flipped_bit_brings_nobody_back(store, name):
+def test_a_flipped_bit_restores_no_erased_person(store, name):
     path = store.db.layout.erased / name
     text = path.read_text()
     path.write_text(text[:5] + ("0" if text[5] != "0" else "1") + text[6:])

@@ -1,4 +1,4 @@
-"""Swipes and main-photo events: equal ones are held once, whatever the files, their order and their number."""
+"""Swipes and main-photo events: equal ones are stored once, for any order and number of files."""
 
 import contextlib
 import datetime as dt
@@ -19,7 +19,7 @@ def store(tmp_path):
     return StoreWithFiles(tmp_path)
 
 
-def test_an_equal_swipe_is_a_duplicate_within_a_file_across_files_and_against_what_is_held(store):
+def test_an_equal_swipe_is_a_duplicate_within_a_file_and_across_files(store):
     first = SWIPES + "a,b,1,2024-01-01\na,b,1,2024-01-01\na,b,0,2024-01-01\nb,a,1,2024-01-01\na,b,1,2024-01-01T00:00Z\n"
     account = store.take_text("swipes", first, "first.csv")
     assert account.rejected == {"duplicate": 2}
@@ -29,7 +29,7 @@ def test_an_equal_swipe_is_a_duplicate_within_a_file_across_files_and_against_wh
     assert len(store.swipes()) == 4
 
 
-def test_main_photos_may_be_removed_and_are_held_once(store):
+def test_main_photos_may_be_removed_and_are_stored_once(store):
     text = "user_id,photo_id,set_at\nu,p,2024-01-01\nu,,2024-01-02\nu,,2024-01-02\nu,p,2024-01-01\n,p,2024-01-01\n"
     account = store.take_text("main_photos", text)
     assert account.rejected == {"duplicate": 2, "no_user_id": 1}
@@ -40,7 +40,7 @@ def test_main_photos_may_be_removed_and_are_held_once(store):
     ]
 
 
-def test_the_same_file_again_is_a_no_op_that_says_so(store):
+def test_the_same_file_again_does_nothing_and_reports_it(store):
     text = SWIPES + "a,b,1,2024-01-01\na,b,bad,2024-01-01\n"
     assert not store.take_text("swipes", text, "one.csv").repeated
     before = store.rows("select * from facts.rejects")
@@ -55,7 +55,7 @@ def test_the_same_file_again_is_a_no_op_that_says_so(store):
     assert mapped.n_kept == 1
 
 
-def test_taking_in_stamps_every_file_later_than_all_before(store):
+def test_every_file_is_stamped_later_than_all_before(store):
     for name in "abc":
         store.now = dt.datetime(2024, 6, 1)  # the clock stands still
         store.take_text("swipes", SWIPES + f"{name},b,1,2024-01-01\n")
@@ -72,7 +72,7 @@ def test_more_rows_than_fit_one_part_of_the_hashes(store, monkeypatch):
 
 
 def test_equal_hashes_of_unequal_rows_are_no_duplicates(store, monkeypatch):
-    """With every row a candidate, the comparison by value decides alone."""
+    """Every row is a candidate, so only the comparison by value decides."""
     read = deduplicate._sorted
 
     def all_alike(*given):

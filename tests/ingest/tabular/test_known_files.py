@@ -1,4 +1,4 @@
-"""The same file again: nothing to do only where taking it in again would change nothing."""
+"""The same file again: it is skipped only if loading it again would change nothing."""
 
 import itertools
 import random
@@ -20,7 +20,7 @@ def genders(store):
     return dict(store.rows("select user_id, gender from users"))
 
 
-def test_a_snapshot_that_flips_back_is_taken_in(store):
+def test_a_file_that_restores_an_earlier_state_is_loaded(store):
     for number, day in enumerate("fmf"):
         account = store.take_text("users", DAYS[day], f"day{number}.csv")
         assert not account.repeated
@@ -45,7 +45,7 @@ def test_a_call_that_is_repeated_does_nothing_also_after_a_crash(store):
 
 @pytest.mark.parametrize("kind", ["users", "photos"])
 def test_any_order_of_files_ends_as_if_each_had_been_read(store, kind):
-    """Against a slow version: a dictionary that every file of every call is written into."""
+    """Compared with a slow version: a dictionary into which every file of every call is written."""
     if kind == "users":
         texts = list(DAYS.values())
     else:
@@ -66,7 +66,7 @@ def test_any_order_of_files_ends_as_if_each_had_been_read(store, kind):
         assert store.rows("select count(*) from facts.main_photos") == [(2,)]
 
 
-def test_what_a_crawl_wrote_in_between_counts(store):
+def test_a_file_is_loaded_again_after_a_crawl(store):
     store.take_text("users", DAYS["f"])
     with store.db.write("crawl") as con:
         con.execute(
@@ -76,7 +76,7 @@ def test_what_a_crawl_wrote_in_between_counts(store):
     assert (account.repeated, account.n_new, genders(store)) == (False, 2, {"x": "female", "y": "male"})
 
 
-def test_events_stay_as_they_are_whatever_came_in_between(store):
+def test_events_never_change(store):
     texts = {
         "swipes": [SWIPES + "a,b,1,2024-01-01\n", SWIPES + "a,b,0,2024-01-01\n"],
         "main_photos": ["user_id,photo_id,set_at\na,p,2024-01-01\n", "user_id,photo_id,set_at\na,q,2024-01-01\n"],
@@ -87,7 +87,7 @@ def test_events_stay_as_they_are_whatever_came_in_between(store):
         assert store.rows(f"select count(*) from facts.{kind}") == [(2,)]
 
 
-def test_one_file_under_two_names_in_one_call_is_taken_in_once(store):
+def test_one_file_under_two_names_in_one_call_is_loaded_once(store):
     for kind, text in {"swipes": SWIPES + "a,b,1,2024-01-01\n", "users": DAYS["f"]}.items():
         accounts = store.take(kind, store.file("a.csv", text), store.file("b.csv", text))
         assert [account.repeated for account in accounts] == [False, True]

@@ -1,4 +1,4 @@
-"""Zones are read where they name one zone, and Parquet's instants in every unit."""
+"""Times with unambiguous zones are read, and Parquet timestamps in every unit."""
 
 import datetime as dt
 import itertools
@@ -82,7 +82,7 @@ UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 JDBC_INFINITY, JDBC_MINUS_INFINITY = 9223372036825200000, -9223372036832400000
 
 
-def test_an_instant_beyond_all_calendars_costs_its_row_only(store):
+def test_a_timestamp_out_of_range_rejects_only_its_row(store):
     paths = []
     for unit, zone, statistics in itertools.product(UNITS, (None, "Europe/Berlin"), (True, False)):
         if not statistics and unit != "ms":
@@ -131,7 +131,7 @@ def test_every_type_of_time(store):
     assert [at for *_, at in store.swipes()] == [dt.datetime(2024, 1, 2)] * len(paths)
 
 
-def test_days_beyond_all_calendars_cost_their_row_only(store):
+def test_dates_out_of_range_reject_only_their_row(store):
     days = pa.array([2**31 - 1, -(2**31), 2_000_000_000, 19724], pa.int32()).cast(pa.date32())
     path = store.folder / "given.parquet"
     pq.write_table(
@@ -142,7 +142,7 @@ def test_days_beyond_all_calendars_cost_their_row_only(store):
     assert store.rejects() == [(1, "future_time"), (2, "bad_time"), (3, "future_time")]
 
 
-def test_far_instants_inside_lists_do_not_stop_a_file(store):
+def test_timestamps_out_of_range_inside_lists_do_not_stop_a_file(store):
     far = pa.array([[JDBC_INFINITY], None], pa.list_(pa.int64())).cast(pa.list_(pa.timestamp("ms")))
     first = pa.array([[-(2**63)], None], pa.list_(pa.int64())).cast(pa.list_(pa.timestamp("us")))
     path = store.folder / "users.parquet"

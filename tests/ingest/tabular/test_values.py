@@ -1,4 +1,4 @@
-"""How single values are read, and refused: one literal row each."""
+"""Accepted and refused single values: one literal row each."""
 
 import datetime as dt
 
@@ -184,7 +184,7 @@ def test_numbers_are_ids_in_parquet(store):
     assert account.rejected == {"no_recipient_id": 1}
 
 
-def test_a_column_of_nothing_is_null_whatever_its_type(store):
+def test_a_column_of_only_null_is_null_for_every_type(store):
     path = store.parquet(
         "users.parquet",
         "select 'u' as user_id, null::integer as gender, 'nan'::double as followers, null::integer as created_at",

@@ -1,4 +1,4 @@
-"""One value has one meaning, whatever column and format it comes in: stored, or refused with its reason."""
+"""One value has one meaning in every column and format: stored, or refused with its reason."""
 
 import datetime as dt
 import gzip
@@ -173,7 +173,7 @@ def test_counts_at_the_limit_are_exact(store):
     assert store.rows("select distinct user_id, followers from facts.users order by 1")[1:] == [("v0", 2**53)]
 
 
-def test_gaps_do_not_make_other_photos(store):
+def test_gaps_in_a_column_of_ids_do_not_change_the_ids(store):
     store.take_text("photos", "photo_id,user_id\n17,a\n18,a\n")
     text = "user_id,photo_id,set_at\na,17.0,2024-01-01\na,,2024-01-02\na,18.0,2024-01-03\n"
     store.take_text("main_photos", text)

@@ -1,4 +1,4 @@
-"""Users and photos: the newest description counts, history stays, a photo belongs to whom claimed it first."""
+"""Users and photos: the newest description counts, history is kept, a photo belongs to its first user."""
 
 import datetime as dt
 
@@ -12,7 +12,7 @@ def store(tmp_path):
     return StoreWithFiles(tmp_path)
 
 
-def test_only_what_is_new_becomes_a_version(store):
+def test_only_new_values_become_a_version(store):
     store.take_text("users", "user_id,gender,followers\na,f,1\nb,m,2\nc,,3\n")
     account = store.take_text("users", "user_id,gender,followers\na,f,1\nb,f,2\nc,,\nd,,\n")
     assert (account.n_kept, account.n_unchanged, account.n_new) == (4, 1, 3)
@@ -27,7 +27,7 @@ def test_only_what_is_new_becomes_a_version(store):
     assert store.rows("select gender from users where user_id = 'b'") == [("female",)]
 
 
-def test_a_column_that_the_file_does_not_have_stays_as_it_was(store):
+def test_a_column_that_is_not_in_the_file_does_not_change(store):
     store.take_text("users", "user_id,gender,created_at\na,f,2020-01-01\nb,,\n")
     account = store.take_text("users", "user_id,followers\na,7\nb,\nc,\n")
     assert (account.n_kept, account.n_unchanged) == (3, 1)
@@ -38,14 +38,14 @@ def test_a_column_that_the_file_does_not_have_stays_as_it_was(store):
     ]
 
 
-def test_of_several_lines_on_one_user_the_last_sound_one_counts(store):
+def test_the_last_valid_line_of_a_user_counts(store):
     account = store.take_text("users", "user_id,gender\na,f\na,m\na,other\na,other\na,bad\nb,f\n")
     assert store.rows("select user_id, gender from facts.users order by 1") == [("a", "other"), ("b", "female")]
     assert store.rejects() == [(2, "superseded"), (3, "superseded"), (4, "duplicate"), (6, "bad_gender")]
     assert (account.n_read, account.n_kept) == (6, 2)
 
 
-def test_a_photo_belongs_to_whom_claimed_it_first(store):
+def test_a_photo_belongs_to_its_first_user(store):
     account = store.take_text("photos", "photo_id,user_id\np,a\np,b\np,a\nq,a\n")
     assert store.rejects() == [(2, "duplicate"), (3, "photo_of_another_user")]
     assert account.n_kept == 2

@@ -1,4 +1,4 @@
-"""A store, its backup, and the store that is made of it."""
+"""A store, its backup, and the restored store."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ from tests.scanner import found
 pytestmark = pytest.mark.slow
 
 
-def test_what_comes_back_is_what_was_there(store, other, tmp_path):
+def test_the_restored_store_equals_the_original(store, other, tmp_path):
     made = store.backup(tmp_path / "kept")
     assert made.left_out == []
     assert made.n_files == made.n_copied == made.n_removed + made.n_files
@@ -32,7 +32,7 @@ def test_what_comes_back_is_what_was_there(store, other, tmp_path):
     assert answers(other) == answers(store)
     assert faults(other) == faults(store) == []
     assert other.database.is_published()
-    # A cache, what is under way, and what says so are left out; all else is there to the byte.
+    # A cache, unfinished work and its state are left out; all other files are equal.
     left_out = ("thumbnails", "lock", "run-2", "tmp", "snapshot.json", "warehouse.duckdb")
     assert files(other.layout.root, *left_out) == files(store.layout.root, *left_out)
     assert other.layout.warehouse.read_bytes() == store.layout.snapshot.read_bytes()
@@ -42,7 +42,7 @@ def test_what_comes_back_is_what_was_there(store, other, tmp_path):
     build_labels(Store(other.database))
 
 
-def test_no_path_of_the_former_place_comes_along(store, other, tmp_path):
+def test_the_restored_store_contains_no_path_of_the_original(store, other, tmp_path):
     store.backup(tmp_path / "kept")
     other.restore(tmp_path / "kept")
     places = {"store": [str(store.layout.root).encode()], "above": [str(tmp_path).encode()]}
@@ -50,7 +50,7 @@ def test_no_path_of_the_former_place_comes_along(store, other, tmp_path):
     assert not [path for path in other.layout.root.rglob("*") if path.is_symlink()]
 
 
-def test_a_second_backup_copies_what_is_new_and_drops_what_is_not_needed(store, tmp_path):
+def test_a_second_backup_copies_new_files_and_removes_unneeded_ones(store, tmp_path):
     first = store.backup(tmp_path / "kept")
     again = store.backup(tmp_path / "kept")
     assert (again.n_copied, again.bytes_copied, again.n_removed) == (0, 0, 0)
@@ -67,7 +67,7 @@ def test_backups_share_nothing_with_the_store(store, tmp_path):
     assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700
 
 
-def test_a_damaged_backup_is_named_and_nothing_is_restored(store, other, tmp_path):
+def test_a_damaged_backup_is_reported_and_nothing_is_restored(store, other, tmp_path):
     store.backup(tmp_path / "kept")
     archive, healed = Archive(tmp_path / "kept"), {}
     for ending in ("snapshot.duckdb", "run-1/weights.safetensors", ".jpg", ".parquet"):
@@ -85,19 +85,19 @@ def test_a_damaged_backup_is_named_and_nothing_is_restored(store, other, tmp_pat
             assert one.path in str(error.value)
             assert one.sha256 in str(error.value)
             assert not other.layout.root.exists()
-            shutil.rmtree(staging_of(other.layout.root), ignore_errors=True)  # what it had copied is sound
+            shutil.rmtree(staging_of(other.layout.root), ignore_errors=True)  # the copied files are undamaged
             target.write_bytes(data)
         healed[target] = flipped
     for target, flipped in healed.items():
         target.write_bytes(flipped)
-    # The store still has these files: a thorough backup heals what one that believes sizes does not see.
+    # The store still has these files: a thorough backup repairs damage that a comparison of sizes does not find.
     assert store.backup(tmp_path / "kept").n_copied == 1, "the snapshot, which is always read"
     assert store.backup(tmp_path / "kept", thorough=True).n_copied == 3
     other.restore(tmp_path / "kept")
     assert answers(other) == answers(store)
 
 
-def test_what_is_damaged_in_the_store_is_left_out_and_named(store, other, tmp_path):
+def test_damaged_files_of_the_store_are_left_out_and_reported(store, other, tmp_path):
     store.backup(tmp_path / "before")
     snapshot = store.layout.snapshot.read_bytes()
     store.layout.photo(hashlib.sha256(picture(PHOTO)).hexdigest()).write_bytes(b"not that")
@@ -118,7 +118,7 @@ def test_what_is_damaged_in_the_store_is_left_out_and_named(store, other, tmp_pa
     ]
     assert other.restore(tmp_path / "kept").left_out == made.left_out
     assert len(other.sql("from photo_labels")) == len(IDS)
-    # A former backup that has what the store has lost keeps it.
+    # An earlier backup keeps the files that the store has lost.
     again = store.backup(tmp_path / "before")
     assert [one for one in again.left_out if "photos/" in one] == []
     store.layout.snapshot.write_bytes(snapshot[:4096] + b"\1" * 100 + snapshot[4196:])
@@ -128,7 +128,7 @@ def test_what_is_damaged_in_the_store_is_left_out_and_named(store, other, tmp_pa
 
 
 @pytest.mark.parametrize("harm", [lambda text: text[:-9], lambda text: text.replace("photos/", "photoz/", 1)])
-def test_a_damaged_manifest_is_named(store, other, tmp_path, harm):
+def test_a_damaged_manifest_is_reported(store, other, tmp_path, harm):
     store.backup(tmp_path / "kept")
     manifest = tmp_path / "kept" / "manifest.json"
     manifest.write_text(harm(manifest.read_text()))
@@ -138,7 +138,7 @@ def test_a_damaged_manifest_is_named(store, other, tmp_path, harm):
     with pytest.raises(StoreError, match="no complete backup"):
         other.restore(tmp_path / "kept")
     assert not other.layout.root.exists()
-    assert store.backup(tmp_path / "kept").n_copied == 0, "what is sound is adopted"
+    assert store.backup(tmp_path / "kept").n_copied == 0, "undamaged files are used"
 
 
 def test_a_backup_from_a_newer_version_is_refused(store, other, tmp_path):
@@ -160,7 +160,7 @@ def test_a_path_that_leads_out_of_the_store_is_refused(store, other, tmp_path):
     assert not list(tmp_path.rglob("outside"))
 
 
-def test_a_store_that_is_there_is_kept_unless_it_is_given_up(store, other, tmp_path):
+def test_an_existing_store_is_kept_without_replace(store, other, tmp_path):
     store.backup(tmp_path / "kept")
     put_photos(other.database, pl.DataFrame({"photo_id": ["x"], "gender": ["male"], "n_likes": [1], "n_swipes": [2]}))
     with pytest.raises(StoreError, match="holds a store already"):
@@ -172,20 +172,20 @@ def test_a_store_that_is_there_is_kept_unless_it_is_given_up(store, other, tmp_p
     strange.mkdir()
     (strange / "mine.txt").write_text("mine")
     for anyway in (False, True):
-        with pytest.raises(StoreError, match="something that is no store"):
+        with pytest.raises(StoreError, match="something that is not a store"):
             FeatureStore(strange, settings=SETTINGS).restore(tmp_path / "kept", replace=anyway)
-    with pytest.raises(StoreError, match="no backup"):
+    with pytest.raises(StoreError, match="not a backup"):
         store.backup(strange)
     assert (strange / "mine.txt").read_text() == "mine"
 
 
-def test_places_within_each_other_are_refused(store, tmp_path):
+def test_folders_inside_each_other_are_refused(store, tmp_path):
     for folder in (store.layout.root, store.layout.root / "kept", tmp_path):
-        with pytest.raises(StoreError, match=r"within each other|no backup"):
+        with pytest.raises(StoreError, match=r"inside each other|not a backup"):
             store.backup(folder)
 
 
-def test_a_writer_is_waited_for_before_its_store_is_replaced(store, tmp_path):
+def test_restore_waits_for_a_writer_before_it_replaces_the_store(store, tmp_path):
     store.backup(tmp_path / "kept")
     before = answers(store)
     with locked(store.layout.lock, "features build", 0), pytest.raises(LockedError):
@@ -193,7 +193,7 @@ def test_a_writer_is_waited_for_before_its_store_is_replaced(store, tmp_path):
     assert answers(store) == before
 
 
-def test_who_waits_for_a_store_that_is_replaced_locks_the_new_one(tmp_path):
+def test_a_writer_that_waits_for_a_replaced_store_locks_the_new_one(tmp_path):
     path, other = tmp_path / "a" / "lock", tmp_path / "b"
     got = threading.Event()
 
@@ -237,4 +237,4 @@ def test_the_backup_of_another_store_is_not_written_over(store, other, tmp_path)
         other.backup(tmp_path / "kept")
     assert set(before.items()) <= set(files(tmp_path / "kept", "lock").items())
     other.restore(tmp_path / "kept", replace=True)
-    assert other.backup(tmp_path / "kept").n_removed, "the same store, restored; what the refused one left goes"
+    assert other.backup(tmp_path / "kept").n_removed, "the restored store; leftovers of the refused backup"

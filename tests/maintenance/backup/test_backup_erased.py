@@ -1,4 +1,4 @@
-"""Who was erased after a backup was made does not come back with it."""
+"""People who were erased after a backup are not restored from it."""
 
 import hashlib
 import stat
@@ -27,7 +27,7 @@ def test_erased_people_leave_the_backup_with_the_next_one(store, tmp_path):
     assert not any(found(tmp_path / "kept", needles).values())
 
 
-def test_a_store_keeps_who_was_erased_since_its_backup(store, tmp_path):
+def test_a_restore_erases_people_who_were_erased_since_the_backup(store, tmp_path):
     store.backup(tmp_path / "kept")
     store.erase([PERSON])
     erased, receipts = answers(store), sorted((store.layout.erased / "receipts").iterdir())
@@ -52,7 +52,7 @@ def test_a_store_keeps_who_was_erased_since_its_backup(store, tmp_path):
     assert faults(store) == []
 
 
-def test_tombstones_of_another_store_come_along_whatever_their_salt(store, other, tmp_path):
+def test_tombstones_of_another_store_are_merged_with_any_salt(store, other, tmp_path):
     store.erase(["u-photo-003"])
     store.backup(tmp_path / "kept")
     other.restore(tmp_path / "kept")
@@ -69,7 +69,7 @@ def test_tombstones_of_another_store_come_along_whatever_their_salt(store, other
     users.write_text(f"user_id\n{PERSON}\nu-photo-003\nnobody\n")
     fourth.ingest_users(users)
     assert fourth.sql("select count(*) from rejects where reason = 'erased'").item() == 2
-    # And on, through a backup of that one.
+    # The same through a backup of the restored store.
     fourth.backup(tmp_path / "kept-4")
     fifth = FeatureStore(tmp_path / "fifth", settings=SETTINGS)
     fifth.restore(tmp_path / "kept-4")
@@ -78,19 +78,19 @@ def test_tombstones_of_another_store_come_along_whatever_their_salt(store, other
         FeatureStore(tmp_path / "sixth", settings=SETTINGS).restore(tmp_path / "kept", tombstones=tmp_path)
 
 
-def test_an_erase_meanwhile_leaves_the_former_backup(store, tmp_path, monkeypatch):
+def test_an_erase_during_a_backup_keeps_the_earlier_backup(store, tmp_path, monkeypatch):
     store.backup(tmp_path / "kept")
     before = files(tmp_path / "kept", "lock")
     with store.database.write("test") as con:
         con.execute("insert into facts.users values ('new', null, null, null, timestamp '2024-05-01')")
     erased = []
 
-    def lasting(layout):
+    def immutable_files(layout):
         if not erased:
             erased.append(erase(Store(store.database), [PERSON]))
         return iter(())
 
-    monkeypatch.setattr("photogenic.maintenance.backup.backup.lasting", lasting)
+    monkeypatch.setattr("photogenic.maintenance.backup.backup.immutable_files", immutable_files)
     with pytest.raises(StoreError, match="People were erased"):
         store.backup(tmp_path / "kept")
     assert files(tmp_path / "kept", "lock") == before

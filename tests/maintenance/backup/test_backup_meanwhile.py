@@ -1,4 +1,4 @@
-"""A backup is one state, whatever happens to the store meanwhile, and whenever it is killed."""
+"""A backup is one state of the store, also while the store changes, and if the backup is killed."""
 
 import os
 import random
@@ -21,12 +21,12 @@ from tests.maintenance.kept import IDS, answers, faults, files
 pytestmark = pytest.mark.slow
 
 
-def test_a_state_of_one_instant_while_everything_is_replaced(store, other, tmp_path, monkeypatch):
+def test_one_state_while_everything_is_replaced(store, other, tmp_path, monkeypatch):
     """Between the freeze and the copying of vectors, a writer adds a photo, its vector, a new index."""
     before = answers(store)
-    true, done = backup.lasting, []
+    true, done = backup.immutable_files, []
 
-    def lasting(layout):
+    def immutable_files(layout):
         if not done:
             done.append(True)
             with store.database.write("test") as con:
@@ -35,7 +35,7 @@ def test_a_state_of_one_instant_while_everything_is_replaced(store, other, tmp_p
             index.build(Store(store.database), "toy")
         return true(layout)
 
-    monkeypatch.setattr(backup, "lasting", lasting)
+    monkeypatch.setattr(backup, "immutable_files", immutable_files)
     store.backup(tmp_path / "kept")
     monkeypatch.undo()
     other.restore(tmp_path / "kept")
@@ -44,8 +44,8 @@ def test_a_state_of_one_instant_while_everything_is_replaced(store, other, tmp_p
     assert faults(other) == []
 
 
-def test_while_a_writer_never_rests(store, other, tmp_path):
-    """Whatever instant it is, snapshot, vectors and index belong together."""
+def test_one_state_while_a_process_writes_all_the_time(store, other, tmp_path):
+    """Snapshot, vectors and index are of the same state."""
     stop = threading.Event()
 
     def write():
@@ -76,7 +76,7 @@ def test_while_a_writer_never_rests(store, other, tmp_path):
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("call", ["backup", "restore", "replace"])
-def test_killed_before_any_change_of_a_file_it_goes_on(store, tmp_path, call):
+def test_killed_before_any_change_of_a_file_it_continues(store, tmp_path, call):
     kills = 25 if os.environ.get("FAULTS_ALL") else 2
     store.backup(tmp_path / "kept")
     former = files(tmp_path / "kept", "lock")

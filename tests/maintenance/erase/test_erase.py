@@ -1,4 +1,4 @@
-"""Erase, seen from a store without pictures: what goes, what stays, and what is said."""
+"""Erase people from a store without pictures: what is removed, what is kept, and the messages."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def left(db, *texts):
     return {text: files for text, files in hits.items() if files}
 
 
-def test_rows_vectors_and_bytes_go_and_others_stay(db, made):
+def test_rows_vectors_and_bytes_are_removed_and_others_kept(db, made):
     [(sha256,)] = ask(db, f"select sha256 from photos where photo_id = '{PHOTO}'")
     needles = {"vector": patterns(made[1][7]), "id": [PERSON.encode()], "photo": [PHOTO.encode()]}
     assert all(found(db.layout.root, needles).values())
@@ -107,7 +107,7 @@ def test_rows_vectors_and_bytes_go_and_others_stay(db, made):
     }
     assert index.load(db.layout, "toy").ids.to_list() == [one for one in IDS if one != PHOTO]
     assert ask(db, "select count(*), count(distinct user_id) from photo_labels") == [(39, 39)]
-    assert ask(db, "select count(*) from neighbours") == [(39 * 3,)], "the gaps are filled"
+    assert ask(db, "select count(*) from neighbours") == [(39 * 3,)], "the neighbors are computed again"
     assert len(list(db.layout.photos.glob("*/*.jpg"))) == len(list(db.layout.thumbnails.glob("*/*/*.jpg"))) == 38
     assert db.is_published()
 
@@ -137,7 +137,7 @@ def test_labels_equal_those_of_facts_without_the_person(db, made, tmp_path):
     )
 
 
-def test_somebody_who_only_ever_swiped(db):
+def test_a_user_who_only_swiped(db):
     n = ask(db, f"select count(*) from swipes where sender_id = '{RATER}'")[0][0]
     before = ask(db, "select sum(n_swipes) from like_ratios where time_window = 'latest'")[0][0]
     [receipt] = erase(Store(db), [RATER])
@@ -146,7 +146,7 @@ def test_somebody_who_only_ever_swiped(db):
     assert left(db, f"{RATER}\0") == {}
 
 
-def test_bytes_that_another_has_stay(db):
+def test_bytes_that_another_photo_has_are_kept(db):
     [(sha256,)] = ask(db, "select distinct sha256 from photos where photo_id = 'photo-008'")
     erase(Store(db), ["u-photo-008"])
     assert db.layout.photo(sha256).exists()
@@ -155,27 +155,27 @@ def test_bytes_that_another_has_stay(db):
     assert not db.layout.photo(sha256).exists()
 
 
-def test_unknown_people_are_named_by_their_place_and_nobody_is_erased(db):
+def test_unknown_people_are_reported_by_position_and_nobody_is_erased(db):
     before = state(db)
-    with pytest.raises(InputError, match="Of 3 people named, 1 are not in the store: number 2") as error:
+    with pytest.raises(InputError, match="1 of 3 people named are not in the store: number 2") as error:
         erase(Store(db), [PERSON, "nobody-of-that-name", RATER])
     assert "nobody-of-that-name" not in str(error.value)
     assert state(db) == before
     assert not db.layout.erase_journal.exists()
-    with pytest.raises(InputError, match="Nobody was named"):
+    with pytest.raises(InputError, match="No user was named"):
         erase(Store(db))
     erase(Store(db), [PERSON])
     with pytest.raises(InputError, match="1 of these were erased before"):
         erase(Store(db), [PERSON])
 
 
-def test_no_store_is_made_by_asking(tmp_path):
+def test_no_store_is_created(tmp_path):
     with pytest.raises(StoreError, match="There is no store"):
         FeatureStore(tmp_path / "none").erase(["a"])
     assert not (tmp_path / "none").exists()
 
 
-def test_refused_rows_lose_their_text_and_paths_their_ids(db, tmp_path):
+def test_text_of_refused_rows_and_ids_in_paths_are_removed(db, tmp_path):
     path = tmp_path / f"of {PERSON}.csv"
     path.write_text(f"sender_id,recipient_id,liked,swiped_at\n{PERSON},b,perhaps,2024-01-01\nx,y,perhaps,2024-01-01\n")
     ingest(Store(db), "swipes", [path])
@@ -188,7 +188,7 @@ def test_refused_rows_lose_their_text_and_paths_their_ids(db, tmp_path):
     assert left(db, PERSON) == {}
 
 
-def test_somebody_known_from_a_refused_row_alone(db, tmp_path):
+def test_a_user_known_only_from_a_refused_row(db, tmp_path):
     path = tmp_path / "given.csv"
     path.write_text("sender_id,recipient_id,liked,swiped_at\nonly-refused,b,perhaps,2024-01-01\n")
     ingest(Store(db), "swipes", [path])
@@ -205,7 +205,7 @@ def test_ids_of_any_spelling(db, word):
     assert Tombstones(db.layout).contains("user", word)
 
 
-def test_an_id_within_another_is_told_apart(db):
+def test_an_id_inside_another_id_is_not_removed(db):
     with db.write("test") as con:
         for sender in ("person-1", "person-12"):
             con.execute(SWIPE, [sender])
@@ -214,7 +214,7 @@ def test_an_id_within_another_is_told_apart(db):
     assert receipt.looked_at["ids_sought_in_columns_only"] == 1
 
 
-def test_heads_that_learned_from_them_are_marked(db):
+def test_heads_trained_on_erased_people_are_marked(db):
     with db.write("test") as con:
         for run_id, splits in {"a": ("train", "test"), "b": ("test", "train"), "c": ("dev", None)}.items():
             con.execute(
@@ -243,7 +243,7 @@ def test_heads_that_learned_from_them_are_marked(db):
     assert receipt.runs == {"b": 1}
 
 
-def test_a_training_that_ends_after_the_erase_brings_nobody_back(db):
+def test_a_training_that_ends_after_the_erase_restores_no_data(db):
     run = run_store.Run(
         *("r", "popular", "all", "toy", "ridge", "mse", 0.1, 0.1, 0.2, 1, 1, 1, 16, "fc", "identity", {}, "", {}, {}),
         created_at="2024-06-01T00:00:00",
@@ -256,7 +256,7 @@ def test_a_training_that_ends_after_the_erase_brings_nobody_back(db):
     assert ask(db, "select results->>'trained_on_erased' from runs") == [("1",)]
 
 
-def test_what_is_made_without_the_lock_does_not_outlive_an_erase(db, tmp_path):
+def test_files_made_without_the_lock_are_removed_after_an_erase(db, tmp_path):
     path = db.layout.reports / "report.html"
 
     def write():
@@ -272,13 +272,13 @@ def test_what_is_made_without_the_lock_does_not_outlive_an_erase(db, tmp_path):
     assert not path.exists()
 
 
-def test_while_a_download_runs_nothing_is_erased(db):
+def test_nothing_is_erased_during_a_download(db):
     with locked(db.layout.fetch / "lock", "fetch", 0), pytest.raises(LockedError):
         erase(Store(db), [PERSON])
     assert ask(db, f"select count(*) from users where user_id = '{PERSON}'") == [(1,)]
 
 
-def test_a_file_that_is_not_ours_is_named_and_the_erase_waits_for_it(db):
+def test_an_unknown_file_is_reported_and_the_erase_stays_unfinished(db):
     note = db.layout.root / "notes.txt"
     note.write_text(f"ask {PERSON} about it")
     with pytest.raises(StoreError, match=r"notes\.txt"):
@@ -301,14 +301,14 @@ def test_a_file_that_is_not_ours_is_named_and_the_erase_waits_for_it(db):
         ("delete_rows", {}, r"snapshot .*user_id"),
         ("purge", 0, r"parquet column photo_id: 1"),
         ("_indexed", [], r"index of toy: 1"),
-        ("settle", None, r"fetch.*ndjson"),
+        ("merge_journals", None, r"fetch.*ndjson"),
     ],
 )
-def test_verification_does_not_trust_the_removal(db, monkeypatch, omitted, answer, found_by):
-    """Each of the four looks finds what was not removed."""
-    module = "erase" if omitted == "settle" else "staged_store"
+def test_verification_is_independent_of_the_removal(db, monkeypatch, omitted, answer, found_by):
+    """Each of the four searches finds what was not removed."""
+    module = "erase" if omitted == "merge_journals" else "staged_store"
     monkeypatch.setattr(f"photogenic.maintenance.erase.{module}.{omitted}", lambda *_: answer)
-    if omitted == "settle":
+    if omitted == "merge_journals":
         db.layout.fetch.mkdir()
         (db.layout.fetch / "left.ndjson").write_text(json.dumps({"photo_id": PHOTO}))
     with pytest.raises(StoreError, match=found_by):
@@ -317,7 +317,7 @@ def test_verification_does_not_trust_the_removal(db, monkeypatch, omitted, answe
 
 
 @pytest.mark.timeout(900)
-def test_killed_before_any_change_of_a_file_it_ends_the_same(db, tmp_path):
+def test_killed_before_any_change_of_a_file_the_result_is_the_same(db, tmp_path):
     kills = 40 if os.environ.get("FAULTS_ALL") else 4
 
     def child(store, last, *people):

@@ -1,4 +1,4 @@
-"""Places where something of an erased person could survive, one by one; the store is that of the backups' tests."""
+"""Places where data of an erased person could remain; the store is that of the backup tests."""
 
 import json
 
@@ -47,8 +47,8 @@ def left(store):
     return {name: files for name, files in hits.items() if files}
 
 
-def test_values_of_slices_that_are_ids_are_struck_out(store):
-    """`--slices` may divide photos by who took them; verification used to take such a text for somebody else's."""
+def test_ids_in_values_of_slices_are_removed(store):
+    """`--slices` may group photos by user; verification used to treat such a text as another user's."""
     results = json.dumps({"slices": [{"column": "taken_by", "value": PERSON, "n": 3}, {"value": "u-photo-0071"}]})
     with store.database.write("test") as con:
         con.execute(
@@ -64,7 +64,7 @@ def test_values_of_slices_that_are_ids_are_struck_out(store):
     assert json.loads(manifest.read_text())["results"]["slices"] == kept
 
 
-def test_what_restores_and_demos_left_beside_and_below_goes(store):
+def test_leftovers_of_restores_and_demos_are_removed(store):
     text = f"user_id\n{PERSON}\n".encode()
     places = [*store.layout.restoring, store.layout.root / "demo" / "network", store.layout.root / "demo" / "world"]
     for place in places:
@@ -74,15 +74,15 @@ def test_what_restores_and_demos_left_beside_and_below_goes(store):
     assert left(store) == {}
 
 
-def test_a_search_that_was_open_does_not_find_them_any_more(store):
+def test_an_open_search_does_not_find_erased_people(store):
     near = store.similar("photo-001", k=len(IDS))["photo_id"].to_list()
     assert PHOTO in near
     store.erase([PERSON])
     assert PHOTO not in store.similar("photo-001", k=len(IDS))["photo_id"].to_list()
 
 
-def test_an_index_whose_vectors_a_repair_took_away_goes(store):
-    """`doctor --fix` was killed between the two: nothing is there to make the index of."""
+def test_an_index_whose_vectors_a_repair_removed_is_removed(store):
+    """`doctor --fix` was killed between the two: there are no vectors for the index."""
     (store.layout.embeddings("toy") / "manifest.json").unlink()
     store.erase([PERSON])
     assert not list(store.layout.index("toy").iterdir())
@@ -92,8 +92,8 @@ def test_an_index_whose_vectors_a_repair_took_away_goes(store):
 
 
 @pytest.mark.parametrize("said_after", [True, False])
-def test_a_head_with_vectors_that_is_finished_after_the_erase_loses_them(store, said_after):
-    """Its training began before; what it says of photos was worked out before or after."""
+def test_a_head_finished_after_the_erase_loses_its_vectors(store, said_after):
+    """Its training began before; its predictions were computed before or after."""
     from safetensors.numpy import save
 
     store.erase([PERSON])
@@ -110,14 +110,14 @@ def test_a_head_with_vectors_that_is_finished_after_the_erase_loses_them(store, 
     assert store.sql("select photo_id from predictions").to_series().to_list() == ["photo-001"]
 
 
-def test_words_are_struck_out_and_parts_of_words_are_not():
+def test_words_are_removed_and_parts_of_words_are_not():
     assert IdWords(["u-1"]).redact('{"a": "u-1", "b": ["u-12", "x u-1.", "u-1u-1"]}') == (
         '{"a": "(erased)", "b": ["u-12", "x (erased).", "u-1u-1"]}'
     )
     assert IdWords(["u-1", "p(2)"]).redact("u-1 u-1 p(2)") == "(erased) (erased) (erased)"
 
 
-def test_a_word_that_begins_anothers_id_is_theirs_and_stays():
+def test_a_word_that_begins_another_id_is_kept():
     words = IdWords(["kilroy-42"], ["kilroy-42-junior", "x-kilroy-42"])
     assert words.redact("kilroy-42-junior, kilroy-42.csv, x-kilroy-42, kilroy-42-seniors") == (
         "kilroy-42-junior, (erased).csv, x-kilroy-42, (erased)-seniors"
@@ -126,7 +126,7 @@ def test_a_word_that_begins_anothers_id_is_theirs_and_stays():
     assert not words.is_one("kilroy-42-junior")
 
 
-def test_numbers_and_words_of_ours_stay_in_json():
+def test_numbers_and_our_own_words_are_kept_in_json():
     words = IdWords(["7", "log", 'say "hi"'])
     told = json.dumps({"n": 7, "scale": "log", "hashtag": "log", "who": ["7", 'x say "hi"']})
     kept = {"n": 7, "scale": "log", "hashtag": "log", "who": ["(erased)", "x (erased)"]}
@@ -136,7 +136,7 @@ def test_numbers_and_words_of_ours_stay_in_json():
 @pytest.mark.parametrize(
     ("word", "other"), [("kilroy-was-here-42", "kilroy-was-here-42-junior"), ("bob", "old-bob"), ("bob", "somebody")]
 )
-def test_an_id_among_others_hashtags_goes_and_a_longer_id_stays(store, tmp_path, word, other):
+def test_an_id_in_hashtags_of_others_is_removed_and_a_longer_id_kept(store, tmp_path, word, other):
     users, photos = tmp_path / "users.ndjson", tmp_path / "photos.ndjson"
     users.write_text("".join(json.dumps({"user_id": id_}) + "\n" for id_ in (word, other, "user-3")))
     tags = ["sun", word.upper(), word, other, f"{word}!"]
@@ -160,7 +160,7 @@ def test_an_id_among_others_hashtags_goes_and_a_longer_id_stays(store, tmp_path,
     assert receipt.left == {}
 
 
-def test_a_path_of_anothers_photo_stays_and_the_receipt_says_so(store, tmp_path):
+def test_a_path_of_another_photo_is_kept_and_is_in_the_receipt(store, tmp_path):
     with store.database.write("test") as con:
         con.execute(
             "insert into facts.photos values ('tagged', 'u-photo-001', null, $1, null, null, null, now()::timestamp)",

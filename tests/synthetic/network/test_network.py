@@ -12,8 +12,8 @@ from typing import get_args
 import aiohttp
 import pytest
 
-from photogenic.ingest.download.no_silent_retry import once
-from photogenic.ingest.images.image_header import decode, look
+from photogenic.ingest.download.no_silent_retry import send_once
+from photogenic.ingest.images.image_header import decode, inspect_file
 from photogenic.synthetic.network import FakeNetwork, FakeWorld, Faults
 from photogenic.synthetic.network.faults import LASTING, FaultKind
 from tests.ingest.network_store import START
@@ -49,7 +49,7 @@ async def test_an_account_is_read_in_pages():
     assert body["id"] == "17841400000000001"
 
 
-async def test_hidden_likes_are_left_out_and_hashtags_name_no_owner():
+async def test_hidden_likes_and_owners_of_hashtag_posts_are_left_out():
     world = FakeWorld.tiny(30, 10, random.Random(0))
     hidden = {post.media_id for account in world.accounts.values() for post in account.posts if post.likes is None}
     async with FakeNetwork(world) as fake:
@@ -60,7 +60,7 @@ async def test_hidden_likes_are_left_out_and_hashtags_name_no_owner():
     assert hidden
     for media in page["data"]:
         assert set(media) == ({"id"} if media["id"] in hidden else {"id", "like_count"})
-    assert "access_token=" in page["paging"]["next"], "as the original does: a trap for logs"
+    assert "access_token=" in page["paging"]["next"], "like the original: it must not be logged"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_faults_fall_on_the_same_keys_at_the_rates_asked_for():
         assert [faults.strikes(key, n) for n in range(3)] == ([kind] * 3 if kind in LASTING else [kind, None, None])
 
 
-async def test_pictures_are_different_and_whole(tmp_path):
+async def test_pictures_are_different_and_complete(tmp_path):
     world = FakeWorld.tiny(0, 0, random.Random(0))
     async with FakeNetwork(world, hosts=("127.0.0.1", "127.0.0.2")) as fake, aiohttp.ClientSession() as session:
         bodies = []
@@ -133,19 +133,19 @@ async def test_pictures_are_different_and_whole(tmp_path):
     path = tmp_path / "p.jpg"
     path.write_bytes(bodies[0])
     with path.open("rb") as file:
-        assert decode(path, look(file)).status == "ok"
+        assert decode(path, inspect_file(file)).status == "ok"
 
 
 @pytest.mark.parametrize("kind", ["truncated", "reset", "hang", "drip"])
-async def test_broken_answers_are_really_broken(kind):
+async def test_injected_faults_break_the_answer(kind):
     faults = Faults(rates={kind: 1.0})
     world = FakeWorld.tiny(0, 0, random.Random(0))
-    async with FakeNetwork(world, faults=faults) as fake, aiohttp.ClientSession(middlewares=(once,)) as session:
+    async with FakeNetwork(world, faults=faults) as fake, aiohttp.ClientSession(middlewares=(send_once,)) as session:
         with pytest.raises((aiohttp.ClientError, TimeoutError)):
             async with asyncio.timeout(0.3), session.get(fake.picture_url("p")) as response:
                 await response.read()
         async with session.get(fake.picture_url("p")) as response:
-            assert look(io.BytesIO(await response.read())).status == "ok"
+            assert inspect_file(io.BytesIO(await response.read())).status == "ok"
 
 
 def test_a_world_on_disk_is_served_without_invalid_rows(tmp_path):
