@@ -1,8 +1,8 @@
-"""app: the doors.
+"""Interfaces to a store: the command line, the HTTP server with its pages, the report and the demo.
 
-In: what a person types or a browser asks. Out: tables, CSV or JSON on stdout, messages on stderr,
-pages. A door opens the store, calls one function of the rooms below and shows what came back;
-nothing is decided here, and no other room imports this one.
+Input: command lines and HTTP requests. Output: tables, CSV or JSON on stdout, messages on stderr, HTML and JSON.
+An interface opens the store, calls one function of the packages below and shows the result. Only photogenic.store
+stands beside this package; no other package imports it.
 """
 
 # ruff: noqa: PTH100, PTH119, PTH120 - pathlib is not loaded yet, and might be found in that folder
@@ -13,20 +13,20 @@ import sys
 __all__: list[str] = []
 
 
-def _put_yours_last() -> None:
-    """What $PYTHONPATH adds is looked at last: your `random.py` is not Python's own, nor is your `sql.py` ours.
+def _append_pythonpath_folders() -> None:
+    """Search the folders of $PYTHONPATH last, so that a user's `random.py` or `sql.py` hides no module of the program.
 
-    With `PYTHONPATH=.` the first folder would be that where one types.
+    With `PYTHONPATH=.` the working folder would be searched first.
     """
     added = {os.path.abspath(folder) for folder in os.environ["PYTHONPATH"].split(os.pathsep)}
     home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    yours = [folder for folder in sys.path if folder != home and os.path.abspath(folder) in added]
-    sys.path[:] = [folder for folder in sys.path if folder not in yours]
+    added_folders = [folder for folder in sys.path if folder != home and os.path.abspath(folder) in added]
+    sys.path[:] = [folder for folder in sys.path if folder not in added_folders]
     from photogenic.warehouse.processes.launch import append_module_folders
 
-    append_module_folders(yours)
+    append_module_folders(added_folders)
 
 
-# Only in the program itself, and before anything is imported that Python has not loaded by itself.
+# Only in the program `features`, and before any import beyond the modules that Python loads at its start.
 if os.environ.get("PYTHONPATH") and os.path.basename(getattr(sys, "argv", [""])[0]) == "features":
-    _put_yours_last()
+    _append_pythonpath_folders()

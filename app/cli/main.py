@@ -89,7 +89,7 @@ class _InOrder(TyperGroup):
         """Note which one is called, for logs and the relation `commands`."""
         name, command, rest = super().resolve_command(ctx, args)
         below = rest[:1] if rest and rest[0] in getattr(command, "commands", ()) else []
-        logs.call(" ".join([name or "", *below]))
+        logs.set_command(" ".join([name or "", *below]))
         return name, command, rest
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -190,7 +190,7 @@ def main() -> None:
     finally:
         if (log := logs.structured()) is not None:
             log.end(code)
-        if is_over and logs.command() == "serve":
+        if is_over and logs.current_command() == "serve":
             # Everything is closed. At the interpreter's own end DuckDB's client would print what it calls leaks.
             sys.stderr.flush()
             os._exit(code if isinstance(code, int) else 0)

@@ -1,4 +1,4 @@
-"""The demonstration: a synthetic store, the whole pipeline on it, and a check of what was planted."""
+"""The demonstration: a synthetic store, the whole pipeline on it, and a comparison with the planted values."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""`features demo`: the whole road on a world whose truth is known, told as a story.
+"""`features demo`: the whole pipeline on a synthetic world whose true values are known.
 
 1. Make the world: people, drawn portraits, swipes, faults.
-2. Take its files in.
+2. Ingest its files.
 3. Build labels, faces, vectors and indices.
 4. Train heads.
-5. Print what was found beside what was planted, and write the report.
+5. Print the findings beside the planted values, and write the report.
 
-The world lies in `demo/` of the store. A demo that was killed goes on where it was; one that is finished
-does nothing again but tell its findings.
+The world is kept in `demo/` of the store. A demo that was killed continues where it stopped. A finished demo only
+prints its findings again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from photogenic import FeatureStore
 from photogenic.app.demo import planted_vs_found
 from photogenic.app.demo.demo_network import run_network_demo
 from photogenic.app.demo.planted_vs_found import Finding
-from photogenic.app.terminal.output import show
+from photogenic.app.terminal.output import print_table
 from photogenic.models.evaluation.leaderboard import Leaderboard, leaderboard
 from photogenic.models.heads.grid import Grid
 from photogenic.models.heads.train_stack import Schedule
@@ -38,7 +38,7 @@ from photogenic.warehouse.storage.layout import write_atomically
 __all__ = ["USERS", "Plan", "run_demo"]
 
 USERS = 600
-"""Enough photos for the heads to learn the rule; about 90 s on two quiet cores."""
+"""Default number of users: enough photos for the heads to learn the rule; about 90 s on two idle cores."""
 
 BOTH = "efficientnet_lite0+dlib_face"
 ENCODERS = ("efficientnet_lite0", "dlib_face", BOTH)
@@ -46,7 +46,7 @@ ENCODERS = ("efficientnet_lite0", "dlib_face", BOTH)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What decides a demo's world."""
+    """Parameters of the world of a demo."""
 
     users: int
     seed: int
@@ -59,47 +59,53 @@ def run_demo(
     seed: int = 0,
     network: bool = False,
     progress: Progress = no_progress,
-    tell: Callable[[str], None] = print,
+    print_line: Callable[[str], None] = print,
 ) -> list[Finding]:
-    """Walk the whole road; tell the story line by line, tables on stdout.
+    """Run the whole pipeline and print its findings; tables go to stdout.
 
     Args:
-        root: the store; absent, empty, or one of a demo with the same plan.
-        users: people in the world; at least 200, or there is too little to learn from.
-        seed: another number, another world.
-        network: the road of posts instead: log in, crawl and download from a network on this machine.
-        progress: hears of everything that takes long.
-        tell: what is done with a line of the story.
+        root: Folder of the store: absent, empty, or the store of a demo with the same parameters.
+        users: Number of people in the world, at least 200.
+        seed: Seed of the world.
+        network: Run the pipeline of posts instead: log in, crawl and download from a simulated network.
+        progress: Callback for progress updates.
+        print_line: Function that prints a line of text.
 
     Raises:
-        InputError: the store is not a demo's, or of a demo with another plan; too few users.
+        InputError: The store belongs to no demo or to one with other parameters, or there are too few users.
     """
     check(users=users, seed=seed)
     if network:
-        return run_network_demo(root, users=users, seed=seed, progress=progress, tell=tell)
+        return run_network_demo(root, users=users, seed=seed, progress=progress, print_line=print_line)
     started = time.monotonic()
     _claim(root, Plan(users, seed))
     world = _world(root / "demo" / "world", users, seed, progress)
     with FeatureStore(root, progress=progress) as store:
-        _introduce(world, tell)
+        _introduce(world, print_line)
         _ingest(store, world)
-        told = [_told(planted_vs_found.accounts(store, world), tell)]
+        findings = [_print_finding(planted_vs_found.accounts(store, world), print_line)]
         _build(store)
-        told += [_told(find(store, world), tell) for find in (planted_vs_found.pictures, planted_vs_found.faces)]
-        told += [_told(find(store, world), tell) for find in (planted_vs_found.swipes, planted_vs_found.table_1)]
-        board = _train(store)
-        told += [
-            _told(planted_vs_found.popularity(store, world, board), tell),
-            _told(planted_vs_found.gender(board), tell),
+        findings += [
+            _print_finding(find(store, world), print_line)
+            for find in (planted_vs_found.pictures, planted_vs_found.faces)
         ]
-        told += [_told(planted_vs_found.alike(store, world, "dlib_face"), tell)]
+        findings += [
+            _print_finding(find(store, world), print_line)
+            for find in (planted_vs_found.swipes, planted_vs_found.table_1)
+        ]
+        board = _train(store)
+        findings += [
+            _print_finding(planted_vs_found.popularity(store, world, board), print_line),
+            _print_finding(planted_vs_found.gender(board), print_line),
+        ]
+        findings += [_print_finding(planted_vs_found.alike(store, world, "dlib_face"), print_line)]
         report = store.report()
-    _conclude(root, told, report, time.monotonic() - started, tell)
-    return told
+    _conclude(root, findings, report, time.monotonic() - started, print_line)
+    return findings
 
 
 def _claim(root: Path, plan: Plan) -> None:
-    """Mark the store as this demo's, before anything is in it."""
+    """Mark the store as the store of this demo before any data is written."""
     mark = root / "demo" / "plan.json"
     if mark.exists():
         former = Plan(**json.loads(mark.read_text()))
@@ -113,7 +119,7 @@ def _claim(root: Path, plan: Plan) -> None:
     if root.exists() and any(path != mark.parent for path in root.iterdir()):
         raise InputError(
             f"{root} is in use, and not by a demo.",
-            "an empty or absent folder: a demo does not mix its people with yours",
+            "an empty or absent folder, because a demo does not add its people to other data",
             f"features demo --store {root.with_name(root.name + '-demo')}",
         )
     write_atomically(mark, json.dumps(asdict(plan)).encode())
@@ -127,14 +133,14 @@ def _world(folder: Path, users: int, seed: int, progress: Progress) -> World:
         return make_world(folder, users=users, seed=seed, progress=progress)
 
 
-def _introduce(world: World, tell: Callable[[str], None]) -> None:
+def _introduce(world: World, print_line: Callable[[str], None]) -> None:
     truth = world.truth
-    tell(
-        f"A made-up world: {truth.n_users:,} people, {truth.n_photos:,} drawn portraits, {truth.n_swipes:,} swipes "
-        "in a year. Nobody in it exists."
+    print_line(
+        f"A synthetic world: {truth.n_users:,} people, {truth.n_photos:,} drawn portraits, {truth.n_swipes:,} swipes "
+        "in a year. None of these people exist."
     )
     weights = ", ".join(f"{trait} {weight:+.1f}" for trait, weight in truth.rule.items())
-    tell(f"What makes a photo popular is planted (log-odds): {weights}.\n")
+    print_line(f"Planted effects on the popularity of a photo (log-odds): {weights}.\n")
 
 
 def _ingest(store: FeatureStore, world: World) -> None:
@@ -145,35 +151,37 @@ def _ingest(store: FeatureStore, world: World) -> None:
 
 
 def _build(store: FeatureStore) -> None:
-    """Every photo that was ever shown gets a label: twice as many to learn from as the newest alone."""
+    """Label every photo that was ever a main photo, which gives twice as many labels as the newest photos alone."""
     store.build(labels=LabelOptions(window="every"))
 
 
 def _train(store: FeatureStore) -> Leaderboard:
 
-    # A third of the published updates and one learning rate: what a demo has time for, and enough here.
+    # A third of the published updates and one learning rate keep the demo short, and are enough for this world.
     grid = Grid(learning_rates=(1e-3,), schedule=Schedule(least_updates=1_500, evaluations=30))
     train(store.store, TrainOptions(target="gender", encoders=ENCODERS[:2]), grid=grid)
     train(store.store, TrainOptions(encoders=ENCODERS, setup=["all", "one_face"]), grid=grid)
     return leaderboard(store.database)
 
 
-def _told(finding: Finding, tell: Callable[[str], None]) -> Finding:
-    show(finding.table, title=finding.title)
+def _print_finding(finding: Finding, print_line: Callable[[str], None]) -> Finding:
+    print_table(finding.table, title=finding.title)
     verdict = {True: "As planted. ", False: "NOT as planted. ", None: ""}[finding.agrees]
-    tell(f"{verdict}{finding.remark}\n")
+    print_line(f"{verdict}{finding.remark}\n")
     return finding
 
 
-def _conclude(root: Path, told: list[Finding], report: Path, seconds: float, tell: Callable[[str], None]) -> None:
-    wrong = [finding.title for finding in told if finding.agrees is False]
-    tell(f"The report, to open in a browser: {report}")
-    tell(f"Done in {seconds:.0f} s. " + (f"NOT as planted: {', '.join(wrong)}." if wrong else "All as planted."))
-    tell("Go on with:")
+def _conclude(
+    root: Path, findings: list[Finding], report: Path, seconds: float, print_line: Callable[[str], None]
+) -> None:
+    wrong = [finding.title for finding in findings if finding.agrees is False]
+    print_line(f"The report, to open in a browser: {report}")
+    print_line(f"Done in {seconds:.0f} s. " + (f"NOT as planted: {', '.join(wrong)}." if wrong else "All as planted."))
+    print_line("Next commands:")
     for command in (
         'sql "from gender_breakdown"',
         "similar p000123 --popular",
         "train --target popular",
         "status",
     ):
-        tell(f"  features {command} --store {root}")
+        print_line(f"  features {command} --store {root}")

@@ -1,10 +1,10 @@
-"""`features demo --network`: the road of posts, from a login to labels, over a network on this machine.
+"""`features demo --network`: the pipeline of posts, from a login to labels, with a simulated network on this machine.
 
-1. Make a world of people, posts and drawn portraits, and a network that serves it, with faults.
-2. Log in three accounts by OAuth; their tokens are gone when the demo ends.
-3. Crawl everybody's posts and follower counts; download the pictures.
+1. Make a world of people, posts and drawn portraits, and a network that serves it with faults.
+2. Log in three accounts by OAuth; their tokens are deleted when the demo ends.
+3. Crawl the posts and follower counts of all accounts; download the pictures.
 4. Build labels from likes per follower, faces and vectors.
-5. Print what arrived beside what the network has, and what it counted meanwhile.
+5. Print the contents of the store beside those of the network, and the request counts of the network.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from photogenic import FeatureStore
 from photogenic.app.demo.planted_vs_found import Finding
-from photogenic.app.terminal.output import Table, show
+from photogenic.app.terminal.output import Table, print_table
 from photogenic.ingest.config import CrawlSettings, Limits
 from photogenic.ingest.download.fetch import FetchReport
 from photogenic.ingest.instagram import oauth
@@ -47,7 +47,7 @@ _RATES: dict[FaultKind, float] = {
     "noai": 0.01,
 }
 _EXPECTED = {"html": "not_an_image", "noai": "opted_out"}
-"""Fault -> status that its pictures must end in; those of all other faults must arrive."""
+"""Fault -> expected status of its pictures. Pictures with other faults must be downloaded."""
 
 
 def run_network_demo(
@@ -56,19 +56,19 @@ def run_network_demo(
     users: int = USERS,
     seed: int = 0,
     progress: Progress = no_progress,
-    tell: Callable[[str], None] = print,
+    print_line: Callable[[str], None] = print,
 ) -> list[Finding]:
-    """Walk the road of posts; tell the story line by line, tables on stdout.
+    """Run the pipeline of posts and print its findings; tables go to stdout.
 
     Args:
-        root: the store; absent or empty.
-        users: people in the world; at least 200.
-        seed: another number, another world.
-        progress: hears of everything that takes long.
-        tell: what is done with a line of the story.
+        root: Folder of the store, absent or empty.
+        users: Number of people in the world, at least 200.
+        seed: Seed of the world.
+        progress: Callback for progress updates.
+        print_line: Function that prints a line of text.
 
     Raises:
-        InputError: the store is in use; too few users.
+        InputError: The store is in use, or there are too few users.
     """
     check(users=users, seed=seed)
     if root.exists() and any(root.iterdir()):
@@ -86,23 +86,23 @@ def run_network_demo(
         tempfile.TemporaryDirectory() as vault,
         FeatureStore(root, progress=progress) as store,
     ):
-        tell(f"A network of {len(world.accounts):,} people is at {fake.base}. Nobody in it exists.")
+        print_line(f"A network of {len(world.accounts):,} people is at {fake.base}. None of these people exist.")
         keys = [_log_in(fake, Vault(Path(vault)), number) for number in range(_LOGINS)]
-        tell(f"{_LOGINS} accounts have logged in; their tokens are called {', '.join(keys)}.\n")
-        told = [_told(_crawl(store, fake, Vault(Path(vault))), tell)]
-        told.append(_told(_fetch(store, fake), tell))
+        print_line(f"{_LOGINS} accounts have logged in. The names of their tokens: {', '.join(keys)}.\n")
+        findings = [_print_finding(_crawl(store, fake, Vault(Path(vault))), print_line)]
+        findings.append(_print_finding(_fetch(store, fake), print_line))
     with FeatureStore(root, progress=progress) as store:
         store.build(encoders=["dlib_face"])
-        told.append(_told(_labels(store), tell))
-    agreed = all(finding.agrees is not False for finding in told)
-    verdict = "Everything that could arrive did." if agreed else "NOT everything is as it should be."
-    tell(f"{verdict} {time.monotonic() - started:.0f} s.")
-    tell(f"Ask on: features sql 'select * from follower_ratios' --store {root}")
-    return told
+        findings.append(_print_finding(_labels(store), print_line))
+    agreed = all(finding.agrees is not False for finding in findings)
+    verdict = "Everything that can be downloaded was downloaded." if agreed else "NOT everything is as expected."
+    print_line(f"{verdict} {time.monotonic() - started:.0f} s.")
+    print_line(f"Next command: features sql 'select * from follower_ratios' --store {root}")
+    return findings
 
 
 def _log_in(fake: FakeNetwork, vault: Vault, number: int) -> str:
-    """One person's login, consenting as a browser would."""
+    """Log in one account; a thread gives the consent that a user gives in a browser."""
     fake.login.person = f"1784140000000{number:04d}"
     base = fake.base / "v23.0"
     app = oauth.App("1000001", Secret(fake.office.apps["1000001"]), base, base)
@@ -114,7 +114,7 @@ def _log_in(fake: FakeNetwork, vault: Vault, number: int) -> str:
 
 
 def _crawl(store: FeatureStore, fake: FakeNetwork, vault: Vault) -> Finding:
-    """Everybody, with every post and the follower count that the network has."""
+    """Crawl all accounts, and compare accounts, followers, posts and likes with the network."""
     world = fake.world
     settings = CrawlSettings(api=str(fake.base), budget=_BUDGET)
     crawl(store.store, usernames=list(world.accounts), vault=vault, settings=settings)
@@ -141,7 +141,7 @@ def _crawl(store: FeatureStore, fake: FakeNetwork, vault: Vault) -> Finding:
 
 
 def _fetch(store: FeatureStore, fake: FakeNetwork) -> Finding:
-    """Every picture that can arrive did, whatever went wrong first; every other one has its word."""
+    """Download all pictures, and compare the final status of each with the status that its fault must lead to."""
     limits = Limits(allow_private=True, read_s=5, backoff_s=0.1)
     report = store.fetch(limits=limits)
     settled = dict(
@@ -171,24 +171,24 @@ def _by_fault(world: FakeWorld, fake: FakeNetwork, settled: dict[str, str], repo
 
 
 def _fits(expected: str, found: str) -> bool:
-    """The world itself holds some damaged files, which a good host serves as they are."""
+    """Compare two statuses. The world holds some damaged files, which a host without faults serves unchanged."""
     damaged = {"not_an_image", "truncated", "unreadable", "empty"}
     return found == expected or (expected == "ok" and found in damaged)
 
 
 def _labels(store: FeatureStore) -> Finding:
-    """What became of the posts on the way to a label."""
+    """Count the posts with and without a label, by reason."""
     table = Table.of(
         store.sql(
             "select coalesce(dropped, 'kept') as post, count(*) as n_posts, median(ratio) as median_likes_per_follower"
             " from follower_ratios group by all order by n_posts desc, post"
         )
     )
-    return Finding("Labelled", table, None, "Likes per follower; why each of the other posts has no label.")
+    return Finding("Labelled", table, None, "Likes per follower, and the reason why a post has no label.")
 
 
-def _told(finding: Finding, tell: Callable[[str], None]) -> Finding:
-    show(finding.table, title=finding.title)
-    mark = {True: "As it should be. ", False: "NOT as it should be. ", None: ""}[finding.agrees]
-    tell(f"{mark}{finding.remark}\n")
+def _print_finding(finding: Finding, print_line: Callable[[str], None]) -> Finding:
+    print_table(finding.table, title=finding.title)
+    mark = {True: "As expected. ", False: "NOT as expected. ", None: ""}[finding.agrees]
+    print_line(f"{mark}{finding.remark}\n")
     return finding

@@ -1,4 +1,4 @@
-"""What the demo found in its store, set beside what was planted in its world: one table each."""
+"""Findings of the demo: one table each that compares the store with the values planted in the world."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ PAPER = {("female", "female"): 0.33, ("female", "male"): 0.24, ("male", "female"
 """Bogatyy & Tom, table 1: (sender, recipient) -> like ratio."""
 
 SURE = 4.0
-"""Standard errors that no honest sample is away from its chance."""
+"""Largest deviation of a ratio from its planted chance, in standard errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A table and what it says.
+    """A table with a remark.
 
     Attributes:
-        agrees: whether what was found is what was planted; None where only an estimate could be made.
+        agrees: Whether the store agrees with the planted values; None for an estimate.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Finding:
 
 
 def accounts(store: FeatureStore, world: World) -> Finding:
-    """Every row read was kept, or rejected for the reason it was spoiled with."""
+    """Compare the rows kept and rejected, by file and reason."""
     found = {PurePath(row["source"]).name: row for row in store.sql("from facts.ingests").to_dicts()}
     rejects = {
         (PurePath(row["source"]).name, row["reason"]): row["n"]
@@ -53,16 +53,16 @@ def accounts(store: FeatureStore, world: World) -> Finding:
         "Files taken in",
         Table(("file", "read", "kept", "rejected", "planted faults", "reasons"), rows),
         agrees,
-        "Each faulty row was refused for its own reason, and no other row was.",
+        "Each faulty row was refused for the expected reason, and no other row was refused.",
     )
 
 
 def swipes(store: FeatureStore, world: World) -> Finding:
-    """Every swipe under the one reason that it was drawn for."""
+    """Compare the number of swipes by reason."""
     found = dict(store.sql("select reason, n_swipes from swipe_audit").iter_rows())
     rows = [(reason, found.get(reason, 0), n) for reason, n in world.truth.audit.items()]
     return Finding(
-        "What became of the swipes",
+        "Swipes by reason",
         Table(("reason", "found", "planted"), rows),
         all(n == planted for _, n, planted in rows) and set(found) <= set(world.truth.audit),
         "`kept` counts for the newest photo, as published; `stale_photo` for the photo that was shown then.",
@@ -70,7 +70,7 @@ def swipes(store: FeatureStore, world: World) -> Finding:
 
 
 def table_1(store: FeatureStore, world: World) -> Finding:
-    """Who likes whom, from swipes on the newest photos."""
+    """Compare the like ratios by the genders of sender and recipient, from swipes on the newest photos."""
     cells = store.sql("from gender_breakdown where time_window = 'latest'").to_dicts()
     found = {(cell["sender_gender"], cell["recipient_gender"]): cell for cell in cells}
     rows, agrees = [], True
@@ -87,27 +87,27 @@ def table_1(store: FeatureStore, world: World) -> Finding:
             )
     columns = ("sender", "recipient", "swipes", "paper", "planted", "found", "standard errors off")
     return Finding(
-        "Table 1: who likes whom",
+        "Table 1: like ratio by gender of sender and recipient",
         Table(columns, rows),
         agrees,
-        "Planted is the mean chance behind these very swipes; found scatters around it as coins do.",
+        "Planted: mean like probability of these swipes. Found: observed ratio, which varies by chance.",
     )
 
 
 def pictures(store: FeatureStore, world: World) -> Finding:
-    """Damaged pictures have a status; they stop nothing."""
+    """Compare the number of pictures by status."""
     found = dict(store.sql("select status, count(*) as n from photos group by all").iter_rows())
     rows = [(status, found.get(status, 0), n) for status, n in world.truth.media.items()]
     return Finding(
         "Pictures",
         Table(("status", "found", "planted"), rows),
         all(n == planted for _, n, planted in rows) and set(found) <= set(world.truth.media),
-        "A picture that cannot be read is a status of its photo.",
+        "A damaged picture sets the status of its photo; it does not stop the ingest.",
     )
 
 
 def faces(store: FeatureStore, world: World) -> Finding:
-    """The detector against what was drawn, on readable pictures."""
+    """Compare the number of detected faces with the number of drawn people, on readable pictures."""
     drawn = _truth(world).select("photo_id", "n_people")
     seen = store.sql(
         """
@@ -126,15 +126,15 @@ def faces(store: FeatureStore, world: World) -> Finding:
         "Faces",
         Table(("people drawn", "pictures", "as many faces found"), rows),
         None,
-        f"The detector counted right in {right:.1%} of the pictures.",
+        f"The number of faces is correct in {right:.1%} of the pictures.",
     )
 
 
 def popularity(store: FeatureStore, world: World, board: Leaderboard) -> Finding:
-    """Of each encoder and setup the head that dev chose, beside the best that can be reached.
+    """Compare the best head on dev of each encoder and setup with the planted rule.
 
-    What can be explained is what the constant misses and the planted rule does not: the rest is luck of the
-    swipes and of who looked.
+    The explicable error is the error of the constant minus the error of the planted rule. The rest is the noise of
+    the swipes.
     """
     rows, most = [], 0.0
     for run in _chosen(board, "like_ratio"):
@@ -147,12 +147,12 @@ def popularity(store: FeatureStore, world: World, board: Leaderboard) -> Finding
         "Like ratio from the picture: mean squared error on test",
         Table(("setup", "encoder", "head", "photos", "constant", "head's", "rule's", "explained"), rows),
         None,
-        f"The best head explains {most:.0%} of what a picture can tell.",
+        f"The best head explains {most:.0%} of the explicable variance.",
     )
 
 
 def gender(board: Leaderboard) -> Finding:
-    """As `popularity`, for the gender of the owner."""
+    """Compare the best head on dev of each encoder and setup with the constant, for the gender of the owner."""
     rows = [
         (run["setup"], run["encoder"], run["head"], run["n_test"], run["baseline"], run["test"])
         for run in _chosen(board, "gender")
@@ -161,12 +161,12 @@ def gender(board: Leaderboard) -> Finding:
         "Gender from the picture: accuracy on test",
         Table(("setup", "encoder", "head", "photos", "constant", "head's"), rows),
         None,
-        "Each head is the one that dev chose.",
+        "Each head is the best one on dev.",
     )
 
 
 def alike(store: FeatureStore, world: World, encoder: str) -> Finding:
-    """For one woman's photo that few like: who looks alike, and is liked."""
+    """Search popular photos of others that are similar to a woman's photo with a like ratio near 0.5."""
     query = store.sql(
         """
         select photo_labels.photo_id, user_id, value
@@ -184,21 +184,21 @@ def alike(store: FeatureStore, world: World, encoder: str) -> Finding:
         for row in found.to_dicts()
     ]
     return Finding(
-        f"{query['photo_id']} is liked by {query['value']:.0%}: popular photos of others that are most like it",
+        f"{query['photo_id']} is liked by {query['value']:.0%}: the most similar popular photos of other users",
         Table(("rank", "photo_id", "distance", "like_ratio", "planted", "swipes"), rows),
         None,
-        f"By {encoder}: how alike the faces are.",
+        f"Distances between faces by {encoder}.",
     )
 
 
 def _chosen(board: Leaderboard, target: str) -> list[dict[str, Any]]:
-    """The first run of each setup and encoder: the leaderboard has the best on dev first."""
+    """Return the best run on dev of each setup and encoder, which the leaderboard lists first."""
     chosen = board.frame.unique(["target", "setup", "encoder"], keep="first", maintain_order=True)
     return [run for run in chosen.to_dicts() if run["target"] == target]
 
 
 def _mse_of_rule(store: FeatureStore, world: World, run_id: str) -> float:
-    """Of the planted chance as a prediction, on the test photos of a run, weighted by swipes."""
+    """Return the mean squared error of the planted chance on the test photos of a run, weighted by swipes."""
     tested = store.sql(
         f"""
         select photo_id, value, weight

@@ -1,4 +1,4 @@
-"""The photos of a report: each read from the store once, shown as a card with what is known of it."""
+"""Photos of a report: each is read from the store once, and shown as a card with a caption."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from photogenic.warehouse import Layout
 __all__ = ["Album", "Mosaic"]
 
 _CELL = 48
-"""Side of a picture on a map, pixels."""
+"""Side of a picture on a map, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mosaic:
-    """Many small pictures as one: `base64` a JPEG for the page, `png` for the folder."""
+    """Many small pictures in one: `base64` is a JPEG for the page, `png` a file for the folder."""
 
     base64: str
     png: bytes
 
 
 class Album:
-    """Small pictures of a store's photos, by their bytes."""
+    """Small pictures of the photos of a store, cached by digest."""
 
     CROWD = (26, 16)
-    """Columns and rows of a map of pictures."""
+    """Columns and rows of the grid of a photo map."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -38,7 +38,7 @@ class Album:
         self._jpegs: dict[str, str] = {}
 
     def cards(self, shown: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Each photo with its JPEG and its caption; those whose bytes are gone or broken are left out."""
+        """Return each photo with JPEG and caption; photos without a readable file are left out."""
         found = []
         for photo in shown:
             square = self._square(photo["sha256"])
@@ -50,7 +50,7 @@ class Album:
         return found
 
     def sheet(self, title: str, lines: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> bytes:
-        """The same as one PNG: (heading, photos) below each other."""
+        """Return a PNG with rows of (heading, photos)."""
         made = []
         for heading, shown in lines:
             pairs = [
@@ -61,7 +61,7 @@ class Album:
         return contact_sheets.sheet(title, made)
 
     def mosaic(self, cells: Sequence[tuple[Mapping[str, Any], int, int]]) -> Mosaic:
-        """Photos on the grid `CROWD`: (photo, column, row)."""
+        """Return photos on the grid `CROWD`, given as (photo, column, row)."""
         pictures = [
             (contact_sheets.square(self._layout.photo(p["sha256"]), _CELL), column, row) for p, column, row in cells
         ]

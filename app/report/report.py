@@ -1,11 +1,11 @@
-"""One HTML file that shows what a store knows: tables 1 to 3, the papers' figures, curves, slices, similar photos.
+"""Report of a store in one HTML file: tables 1 to 3, the figures of the papers, curves, slices, similar photos.
 
-    1. gather    the runs, and what the best of each target says of test
+    1. gather    the runs, and the test predictions of the best run of each target
     2. draw      every figure, as SVG for the file and as PNG for the folder beside it
     3. write     the PNGs, then the file
 
-Nothing is loaded from elsewhere: styles and drawings are in the file, and pictures are small JPEGs inside it. Of what
-the store does not have yet, the file says which command makes it.
+The file loads no other files: it contains its styles, its figures and small JPEGs of the photos. Where a part is
+missing in the store, the report names the command that makes it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from photogenic.app.report.figures import (
     photo_selection,
     run_selection,
 )
-from photogenic.app.report.figures.head_comparison import duels
+from photogenic.app.report.figures.head_comparison import head_comparisons
 from photogenic.app.report.photo_cards import Album
 from photogenic.features.search.searcher import Searcher
 from photogenic.features.vectors.reader import opened
@@ -42,22 +42,23 @@ from photogenic.warehouse.storage.layout import write_atomically
 __all__ = ["write_report"]
 
 QUERIES = 3
-"""Photos beside which popular ones are shown."""
+"""Number of photos for which similar popular photos are shown."""
 
 TARGETS = ("like_ratio", "popular", "gender")
 
 
 def write_report(store: Store, output: str | Path | None = None, *, slices: str | Path | None = None) -> Path:
-    """Write the report, and its figures as PNG into a folder beside it; returns where the file lies.
+    """Write the report, and its figures as PNG into a folder beside it; return the path of the report.
 
     Args:
-        store: with labels.
-        output: None: `reports/report.html` of the store. The folder is called like the file, with `-figures`.
-        slices: file of columns by photo_id or user_id, as for `train`: the best heads on each of their values.
+        store: Store with labels.
+        output: Path of the report. Default: `reports/report.html` of the store. The folder has the name of the file
+            with the suffix `-figures`.
+        slices: File of columns by photo_id or user_id, as for `train`. The best heads are evaluated on each value.
 
     Raises:
-        InputError: the slices cannot be read.
-        StoreError: there is no store, or it was never built.
+        InputError: The slices cannot be read.
+        StoreError: There is no store, or it was never built.
     """
     path = store.layout.reports / "report.html" if output is None else Path(output)
     folder = path.with_name(f"{path.stem}-figures")
@@ -76,7 +77,7 @@ def _write(store: Store, path: Path, folder: Path, slices: str | Path | None) ->
     if slices is not None:
         columns = read_columns(slices)
     report = _Report(store, columns)
-    text = page.render(report.gathered())
+    text = page.render(report.template_values())
     for name, data in report.pngs.items():
         write_atomically(folder / f"{name}.png", data)
     for stale in folder.glob("*.png") if folder.parent == store.layout.reports else ():
@@ -87,7 +88,7 @@ def _write(store: Store, path: Path, folder: Path, slices: str | Path | None) ->
 
 
 class _Report:
-    """What the page shows; `pngs` has every figure by name, once `gathered`."""
+    """Contents of the report. `pngs` has every figure by name after `template_values` was called."""
 
     def __init__(self, store: Store, columns: Any) -> None:
         self.store, self.columns, self.pngs = store, columns, dict[str, bytes]()
@@ -95,10 +96,10 @@ class _Report:
         self.runs = run_selection.ordered(
             sql(store.database, "from runs").to_dicts(), run_selection.answering(store.layout, asked_of(store.database))
         )
-        self._said: dict[str, list[dict[str, Any]]] = {}
+        self._test_rows: dict[str, list[dict[str, Any]]] = {}
 
-    def gathered(self) -> dict[str, Any]:
-        """Every name that the template knows."""
+    def template_values(self) -> dict[str, Any]:
+        """Return the variables of the template."""
         pairs = gender_table(self.store.database)
         return {
             "counts": self._counts(),
@@ -106,11 +107,11 @@ class _Report:
             "pairs": pairs,
             "heat": self._heat(pairs),
             "tables": self._tables(),
-            "duels": duels(self.runs, self._test),
-            "learning": self._drawn(
+            "comparisons": head_comparisons(self.runs, self._test),
+            "learning": self._add_figure(
                 "learning-curves", curves.learning_curves(self.runs), "loss by epoch on train and dev"
             ),
-            "penalty": self._drawn(
+            "penalty": self._add_figure(
                 "c-curves", curves.penalty_curves(self.runs), "average precision by C of linear SVMs"
             ),
             "calibration": self._calibration(),
@@ -121,7 +122,7 @@ class _Report:
             "alike": self._alike(),
         }
 
-    def _drawn(self, name: str, figure: matplotlib.figure.Figure | None, says: str) -> str | None:
+    def _add_figure(self, name: str, figure: matplotlib.figure.Figure | None, says: str) -> str | None:
         if figure is None:
             return None
         self.pngs[name] = drawing.png(figure)
@@ -135,25 +136,30 @@ class _Report:
         return {name: f"{n:,}" for name, n in zip(names, counts.row(0), strict=True)}
 
     def _heat(self, pairs: list[Pair]) -> str | None:
-        return self._drawn(
+        return self._add_figure(
             "table-1", gender_heatmap.heat_map(pairs), "like ratio by the genders of sender and recipient"
         )
 
     def _tables(self) -> list[dict[str, Any]]:
-        """Tables 2 and 3 and whatever else was trained; none before the first head."""
+        """Return tables 2 and 3 and those of other targets; empty if no head was trained."""
         return [run_selection.table(each) for each in leaderboard(self.store.database).tables] if self.runs else []
 
     def _calibration(self) -> dict[str, Any] | None:
-        chosen = [run for target in TARGETS if (run := run_selection.champion(self.runs, target))]
-        made = calibration.calibration([(run, calibration.judged(run["target"], self._test(run))) for run in chosen])
+        chosen = [run for target in TARGETS if (run := run_selection.best_run(self.runs, target))]
+        made = calibration.calibration(
+            [(run, calibration.with_labels(run["target"], self._test(run))) for run in chosen]
+        )
         if made is None:
             return None
         figure, remarks = made
-        return {"svg": self._drawn("calibration", figure, "predicted beside observed, in bins"), "remarks": remarks}
+        return {
+            "svg": self._add_figure("calibration", figure, "predicted beside observed, in bins"),
+            "remarks": remarks,
+        }
 
     def _galleries(self) -> dict[str, Any] | None:
-        """Figure 1, top and bottom, by the best head."""
-        run = run_selection.champion(self.runs, "like_ratio", "popular")
+        """Return figure 1 and the highest and lowest predictions of the best head."""
+        run = run_selection.best_run(self.runs, "like_ratio", "popular")
         ranked = self._test(run) if run else []
         ends = photo_selection.extremes(ranked)
         if run is None or not ends.top:
@@ -180,7 +186,7 @@ class _Report:
         }
 
     def _mistakes(self) -> list[dict[str, Any]]:
-        """Figures 2 and 3: of each encoder the gender head that dev prefers."""
+        """Return figures 2 and 3: errors of the best gender head on dev, for each encoder."""
         found = []
         for encoder, own in run_selection.by_encoder(self.runs, "gender").items():
             worst = photo_selection.mistakes(self._test(own[0]))
@@ -204,10 +210,10 @@ class _Report:
             if places is not None:
                 ids[encoder] = chosen
                 made[encoder] = places, [known[photo_id]["like_ratio"] for photo_id in chosen]
-        svg = self._drawn("map", maps.embedding_maps(made), "photos that look alike to an encoder lie side by side")
+        svg = self._add_figure("map", maps.embedding_maps(made), "map of the photos by similarity of their embeddings")
         if svg is None:
             return None
-        best = run_selection.champion(self.runs, *TARGETS)
+        best = run_selection.best_run(self.runs, *TARGETS)
         encoder = next(
             (name for name in (best["encoder"].split("+") if best else ()) if name in made), next(iter(made))
         )
@@ -217,14 +223,18 @@ class _Report:
         return {"svg": svg, "encoder": encoder, "mosaic": mosaic.base64, "n_shown": len(cells)}
 
     def _slices(self) -> list[dict[str, Any]]:
-        """Of the best head of each target: gender, and the columns that were given."""
+        """Return the slices of the best head of each target: gender and the columns of the user."""
         found = []
         for target in TARGETS:
-            run = run_selection.champion(self.runs, target)
-            made = calibration.slices(run, calibration.judged(target, self._test(run)), self.columns) if run else None
+            run = run_selection.best_run(self.runs, target)
+            made = (
+                calibration.slices(run, calibration.with_labels(target, self._test(run)), self.columns) if run else None
+            )
             if run and made:
                 figure, warnings = made
-                svg = self._drawn(f"slices-{target}", figure, f"error, bias and rank correlation by group, {target}")
+                svg = self._add_figure(
+                    f"slices-{target}", figure, f"error, bias and rank correlation by group, {target}"
+                )
                 found.append(
                     {
                         "title": f"{run_selection.WORDS[target].capitalize()}: {run['encoder']}, {run['head']}",
@@ -235,7 +245,7 @@ class _Report:
         return found
 
     def _alike(self) -> dict[str, Any] | None:
-        """For photos in the middle of the field: popular ones of others that look like them."""
+        """Search popular photos of other users that are similar to photos near the median."""
         encoders = self._encoders()
         if not encoders:
             return None
@@ -270,11 +280,11 @@ class _Report:
         return dict(known.filter(known["photo_id"].is_in(photo_ids)).iter_rows())
 
     def _test(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Rows of `judged.sql`, read once a run."""
+        """Return the rows of `predictions_with_labels.sql` for a run, read once per run."""
         run_id = str(run["run_id"])
-        if run_id not in self._said:
+        if run_id not in self._test_rows:
             with self.store.database.read() as con:
-                self._said[run_id] = (
+                self._test_rows[run_id] = (
                     con.sql(photo_selection.query("predictions_with_labels"), params={"run": run_id}).pl().to_dicts()
                 )
-        return self._said[run_id]
+        return self._test_rows[run_id]

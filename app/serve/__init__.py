@@ -1,8 +1,8 @@
-"""The pages and the HTTP API: the same store, for people who look and for programs that ask.
+"""HTTP server of a store: web pages and a JSON API.
 
-A request becomes one call of the rooms below, on the newest snapshot. What strangers wrote never runs
-in this process: SQL is answered by a child that can reach nothing (`sandboxed`), pictures are held in
-memory only (`uploads`), and no part of a request is ever used as a path.
+A request becomes one call of the packages below, on the newest snapshot. SQL of clients never runs in this process:
+a child process without access to files or the network evaluates it (`sql_sandbox`). Uploaded pictures are kept in
+memory only (`http.uploads`). No part of a request is ever used as a path.
 """
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What there is to ask about: the relations, their columns, and how each is computed."""
+"""The relations of a store: their columns, and the SQL that computes each."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.duckdb_store.database import Database
 from photogenic.warehouse.errors import QueryError
 
-__all__ = ["Catalogue", "contents", "definition"]
+__all__ = ["Catalog", "list_relations", "relation_sql"]
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
-    """The names that completion offers: a store's relations with their columns, and SQL's keywords."""
+class Catalog:
+    """The names that completion offers: the relations of a store with their columns, and the keywords of SQL."""
 
     columns: dict[str, tuple[str, ...]]
     keywords: tuple[str, ...]
 
     @classmethod
-    def of(cls, db: Database) -> Catalogue:
+    def of(cls, db: Database) -> Catalog:
         columns: dict[str, list[str]] = {}
         with db.read() as con:
             for name, column in con.execute(
@@ -36,19 +36,19 @@ class Catalogue:
         return cls({name: tuple(found) for name, found in columns.items()}, tuple(name for (name,) in keywords))
 
 
-def contents() -> Table:
-    """Every relation and what a row of it is."""
+def list_relations() -> Table:
+    """List every relation with the meaning and the grain of its rows."""
     return Table(
         ("relation", "what a row is", "grain"),
         [(name, relation(name).summary, relation(name).grain) for name in sorted((*sql.VIEWS, *sql.RELATIONS))],
     )
 
 
-def definition(name: str) -> str:
-    """The SQL of a relation as it runs, below its contract.
+def relation_sql(name: str) -> str:
+    """Return the contract and the SQL of a relation.
 
     Raises:
-        QueryError: no relation is called so.
+        QueryError: No relation has this name.
     """
     known = (*sql.VIEWS, *sql.RELATIONS)
     if name not in known:

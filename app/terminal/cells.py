@@ -1,4 +1,4 @@
-"""One value of an answer, as JSON, CSV and tables show it."""
+"""Conversion of one value of a result for JSON, CSV and tables."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 
-__all__ = ["plain"]
+__all__ = ["to_plain"]
 
 
-def plain(value: object) -> object:
-    """A value as JSON has it, to the last digit: times as ISO 8601 in UTC, bytes as hexadecimal.
+def to_plain(value: object) -> object:
+    """Convert a value to JSON types without loss of digits: times as ISO 8601 in UTC, bytes as hexadecimal.
 
-    JSON has no NaN and no infinity: they are the texts NaN, Infinity and -Infinity, so that null means NULL alone.
-    A decimal is a number where a double holds it, else text.
+    JSON has no NaN and no infinity. They become the texts NaN, Infinity and -Infinity, so that null means only NULL.
+    A decimal becomes a number if a double holds it exactly, otherwise text.
     """
     match value:
         case None | bool() | int() | str():
@@ -31,9 +31,9 @@ def plain(value: object) -> object:
         case bytes():
             return value.hex()
         case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
+            return {str(key): to_plain(item) for key, item in value.items()}
         case list() | tuple():
-            return [plain(item) for item in value]
+            return [to_plain(item) for item in value]
         case _:
             return str(value)
 

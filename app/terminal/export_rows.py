@@ -1,7 +1,7 @@
-"""What SQL answers: fetched as far as it is wanted, written where it is wanted.
+"""Read the rows of a query, and export them to a file.
 
-Rows come straight from DuckDB while it computes them, so the first ones do not wait for the last,
-and an export of millions takes no more memory than one of ten.
+Rows are read from DuckDB while it computes them. The first rows do not wait for the last ones, and the memory that
+an export takes does not depend on the number of rows.
 """
 
 from __future__ import annotations
@@ -15,31 +15,33 @@ from photogenic.app.terminal.output import Table, write_csv, write_json, write_p
 from photogenic.warehouse.duckdb_store.query import Cursor
 from photogenic.warehouse.errors import InputError
 
-__all__ = ["every_row", "export", "first_rows"]
+__all__ = ["all_rows", "export", "first_rows"]
 
 
-def every_row(cursor: Cursor) -> Table:
-    """The whole answer, to be walked once."""
+def all_rows(cursor: Cursor) -> Table:
+    """Return all rows as a table that can be iterated once."""
     return Table(cursor.columns, cursor.rows())
 
 
 def first_rows(cursor: Cursor, limit: int) -> tuple[Table, bool]:
-    """At most `limit` rows, and whether there are more."""
+    """Return at most `limit` rows, and whether there are more."""
     found = list(itertools.islice(cursor.rows(), limit + 1))
     return Table(cursor.columns, found[:limit]), len(found) > limit
 
 
 def export(cursor: Cursor, path: Path) -> int:
-    """Write the whole answer to a .csv, .json or .parquet file, which appears when it is complete.
+    """Write all rows to a .csv, .json or .parquet file. The file appears when it is complete.
 
     Returns: the number of rows.
 
     Raises:
-        InputError: another ending, or a folder that cannot be written to.
+        InputError: The file name has another ending, or the folder cannot be written to.
     """
     write = {".csv": _to_csv, ".json": _to_json, ".parquet": _to_parquet}.get(path.suffix.lower())
     if write is None:
-        raise InputError(f"An export cannot be called {path.name}.", "a name that ends in .csv, .json or .parquet")
+        raise InputError(
+            f"The file name {path.name} has no known ending.", "a name that ends in .csv, .json or .parquet"
+        )
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         n = write(cursor, temporary)

@@ -1,10 +1,10 @@
-"""Tables 1 to 3 in print: ours with intervals, beside what the papers have."""
+"""Print tables 1 to 3: results of this store with intervals, beside the published figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from photogenic.app.terminal.output import Format, Table, show
+from photogenic.app.terminal.output import Format, Table, print_table
 from photogenic.models.evaluation.comparison import HeadComparison
 from photogenic.models.evaluation.gender_table import Pair
 from photogenic.models.evaluation.leaderboard import Cell, Figure, Leaderboard
@@ -13,19 +13,19 @@ from photogenic.models.evaluation.leaderboard import Table as Ranking
 __all__ = ["print_leaderboard"]
 
 SETUPS = {"all": "ALL", "one_face": "1BBOX"}
-"""Ours -> the papers' words, which head the columns."""
+"""Setup -> its name in the papers, used as a column heading."""
 
 
 def print_leaderboard(board: Leaderboard, pairs: Sequence[Pair], form: Format) -> None:
-    """Tables 1 to 3 for people; one row per run for programs.
+    """Print tables 1 to 3; as CSV or JSON, print one row per run.
 
     Args:
-        board: of `train`.
-        pairs: of `gender_table`; none: no table 1.
-        form: how it is printed.
+        board: Leaderboard that `train` returns.
+        pairs: Rows of `gender_table`. If empty, table 1 is left out.
+        form: Output format.
     """
     if form != "table":
-        show(Table.of(board.frame), form)
+        print_table(Table.of(board.frame), form)
         return
     if pairs:
         _print_breakdown(pairs)
@@ -44,27 +44,27 @@ def _print_breakdown(pairs: Sequence[Pair]) -> None:
         for p in pairs
     ]
     columns = ("sender", "recipient", "recipients", "swipes", "like ratio", "95 %", "mean of recipients", "printed")
-    show(Table(columns, rows), title="Table 1. Like ratio by the genders of sender and recipient, newest photos")
+    print_table(Table(columns, rows), title="Table 1. Like ratio by the genders of sender and recipient, newest photos")
     print()
 
 
 def _print_figures(table: Ranking) -> None:
-    """Table 2 or 3 as printed: rows are encoder and head, columns the setups."""
+    """Print table 2 or 3: one row per encoder and head, columns by setup."""
     rows = []
     for row in table.rows:
         ours = [part for cell in row.cells for part in _parts(cell)]
         rows.append((row.encoder, row.head, *ours, *row.published))
     names = [name for setup in SETUPS.values() for name in (setup, "95 %", "n")]
     printed = [f"{setup} printed" for setup in SETUPS.values()]
-    show(Table(("encoder", "head", *names, *printed), rows), title=table.title)
+    print_table(Table(("encoder", "head", *names, *printed), rows), title=table.title)
     for setup, floor in zip(SETUPS.values(), table.floor, strict=True):
         if floor is not None:
-            print(f"{setup}: of this, {floor:.4f} is the noise of the labels themselves: no head can have less.")
+            print(f"{setup}: {floor:.4f} is the noise of the labels, the lowest error that a head can reach.")
     print()
 
 
 def _print_explained(table: Ranking) -> None:
-    """The same heads by what they explain, in the setups that were trained."""
+    """Print the explained variance and the rank correlation of the same heads, for the setups that were trained."""
     places = [place for place in range(len(SETUPS)) if any(row.cells[place] is not None for row in table.rows)]
     rows = []
     for row in table.rows:
@@ -77,15 +77,15 @@ def _print_explained(table: Ranking) -> None:
         for setup in setups
         for name in (f"{setup} R2", "95 %", "of explicable", f"{setup} rank correlation", "95 %", "n")
     ]
-    show(
+    print_table(
         Table(("encoder", "head", *names), rows),
-        title="The same heads: share of variance explained, share of what noise leaves to explain, Spearman",
+        title="The same heads: share of variance explained, share of explicable variance explained, Spearman",
     )
     print()
 
 
 def _print_comparison(found: HeadComparison) -> None:
-    """What dev prefers against all others, on test."""
+    """Compare the best head on dev with all others, on the test photos."""
     if len(found.comparisons) < 2:
         return
     winner = found.winner
@@ -104,12 +104,12 @@ def _print_comparison(found: HeadComparison) -> None:
     ]
     columns = ("against", "head", "photos", "its figure", "theirs", "error / theirs", "95 %", "surely")
     title = f"{found.target}, {SETUPS[found.setup]}: dev prefers {winner.encoder} {winner.head}. On test, pairwise"
-    show(Table(columns, rows), title=title)
+    print_table(Table(columns, rows), title=title)
     print()
 
 
 def _print_slices(board: Leaderboard) -> None:
-    """How the winners treat groups of people, and a warning of every head that treats one much worse."""
+    """Print the error of the winning heads by group of people, and warn of groups with a much larger error."""
     winners = {found.winner.run_id for found in board.comparisons}
     rows = [
         (
@@ -130,12 +130,12 @@ def _print_slices(board: Leaderboard) -> None:
     ]
     if rows:
         columns = ("target", "setup", "slice", "is", "photos", "error", "95 %", "bias", "95 %", "Spearman", "95 %")
-        show(Table(columns, rows), title="The winners on groups of people. Bias: prediction less label")
+        print_table(Table(columns, rows), title="Winning heads by group of people. Bias: prediction minus label")
         print()
     for run, slice_ in board.slices:
         if slice_.warning:
             print(
-                f"Warning: {run.target} {SETUPS[run.setup]} {run.encoder} {run.head} makes {slice_.ratio[0]:.1f} x "
+                f"Warning: {run.target} {SETUPS[run.setup]} {run.encoder} {run.head} has {slice_.ratio[0]:.1f} x "
                 f"(95 % {_between(*slice_.ratio[1:])}) the error of all others where {slice_.column} is {slice_.value} "
                 f"({slice_.n_photos} photos)."
             )

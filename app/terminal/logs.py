@@ -1,9 +1,9 @@
 """Structured logs: with `--log-format json` every line on stderr is one JSON object.
 
-    time, level, event, command; stage, n, seconds where there is a stage; text where there is something to read
+    time, level, event, command; stage, n and seconds for events of a stage; text for messages
 
-Records of the module `logging` and whatever else is written to stderr (warnings, a traceback) become events `message`.
-Names of pictures are struck out; ids of people and tokens are in no message to begin with.
+Records of the module `logging` and all other output to stderr (warnings, tracebacks) become events `message`.
+Names of image files are redacted. Messages never contain ids of people or tokens.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Literal, TextIO
 
 from photogenic.warehouse.errors import PhotogenicError
 
-__all__ = ["LogFormat", "Structured", "begin", "call", "command", "structured"]
+__all__ = ["LogFormat", "Structured", "begin", "current_command", "set_command", "structured"]
 
 LogFormat = Literal["text", "json"]
 
@@ -32,25 +32,25 @@ _PICTURE = re.compile(r"[^\s'\"`]*\.(?:jpe?g|png|webp|gif|bmp|tiff?|heic)\b", re
 
 
 class _JsonLines(logging.Formatter):
-    """A log record as one line of JSON."""
+    """Format a log record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """With the fields of one of our events, else with the text and the logger of any other record."""
-        told = {
+        """Return the fields of an event of this program, or the text and the logger name of any other record."""
+        values = {
             "time": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
             "level": record.levelname.lower(),
             "event": "message",
-            "command": command(),
+            "command": current_command(),
             **(getattr(record, "fields", None) or {"logger": record.name, "text": super().format(record)}),
         }
         line = {
-            key: _PICTURE.sub("(picture)", value) if isinstance(value, str) else value for key, value in told.items()
+            key: _PICTURE.sub("(picture)", value) if isinstance(value, str) else value for key, value in values.items()
         }
         return json.dumps(line, ensure_ascii=False)
 
 
 class Structured(io.TextIOBase):
-    """A stderr that turns lines into events, and a listener that tells stages."""
+    """Stream for stderr that turns lines into events, and progress callback that logs stages."""
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._out, self._clock, self._rest, self._started = out, clock, "", clock()
@@ -58,11 +58,11 @@ class Structured(io.TextIOBase):
         self.handler.setFormatter(_JsonLines())
 
     def event(self, event: str, level: str = "info", **fields: object) -> None:
-        """Write one event, whatever level and filters loggers have."""
+        """Write one event, regardless of the levels and filters of loggers."""
         self.handler.handle(logging.makeLogRecord({"levelname": level, "fields": {"event": event, **fields}}))
 
     def write(self, text: str) -> int:
-        """Every whole line is a message."""
+        """Write each complete line as a message event."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             if line.strip():
@@ -73,16 +73,16 @@ class Structured(io.TextIOBase):
         return True
 
     def isatty(self) -> bool:
-        """No bars here."""
+        """Return False, so that no progress bars are drawn."""
         return False
 
     def fileno(self) -> int:
-        """Of what is behind, for child processes."""
+        """Return the file descriptor of the underlying stream, for child processes."""
         return self._out.fileno()
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
-        """Tell when it began and ended."""
+        """Log the beginning and the end of a stage."""
         done, started = 0, self._clock()
 
         def advance(n: int) -> None:
@@ -94,29 +94,29 @@ class Structured(io.TextIOBase):
         self.event("stage ended", stage=name, n=done, unit=unit, seconds=round(self._clock() - started, 3))
 
     def note(self, text: str) -> None:
-        """A message."""
+        """Log a message."""
         self.event("message", text=text)
 
     def fail(self, error: PhotogenicError) -> None:
-        """An error of ours, in its three parts."""
+        """Log an error of this program with its three parts."""
         self.flush_line()
         beats = {"text": error.what, "expected": error.expected, "remedy": error.remedy}
         self.event("error", "error", error=type(error).__name__, **beats)
 
     def flush_line(self) -> None:
-        """What is left of a line is one."""
+        """Write an incomplete line as a message."""
         if self._rest:
             self.write("\n")
 
     def end(self, code: object) -> None:
-        """How the command ended."""
+        """Log the exit code and the duration of the command."""
         self.flush_line()
         level = "info" if code in (0, None) else "error"
         self.event("ended", level, exit=code or 0, seconds=round(self._clock() - self._started, 3))
 
 
 def begin(form: LogFormat) -> None:
-    """From here on stderr is structured, if asked for."""
+    """Replace stderr by a structured stream if `form` is json."""
     if form == "json" and structured() is None:
         sys.stderr = log = Structured(sys.stderr)
         logging.basicConfig(handlers=[log.handler])
@@ -124,15 +124,15 @@ def begin(form: LogFormat) -> None:
 
 
 def structured() -> Structured | None:
-    """The structured stderr, or None where it is plain."""
+    """Return the structured stderr, or None if stderr is plain text."""
     return sys.stderr if isinstance(sys.stderr, Structured) else None
 
 
-def call(name: str) -> None:
-    """From here on that command runs."""
+def set_command(name: str) -> None:
+    """Set the name of the command that runs."""
     _running.set(name)
 
 
-def command() -> str:
-    """The name of the command that runs, without arguments: `ingest swipes`."""
+def current_command() -> str:
+    """Return the name of the command that runs, without arguments: `ingest swipes`."""
     return _running.get()

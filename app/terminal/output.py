@@ -1,8 +1,8 @@
-"""One renderer for everything that is printed: a table to read, or CSV and JSON to process.
+"""Output of tables: an aligned table to read, or CSV and JSON to process.
 
-Data goes to stdout and nothing else does. Times are UTC and say so in CSV and JSON (`...Z`), unknown
-is an empty field, null or ∅. A table never loses a column: what does not fit the terminal is shown
-as records, one column a line, and a pipe or a file gets the full width.
+Only data is written to stdout. Times are in UTC and are marked so in CSV and JSON (`...Z`). NULL is an empty field,
+null or ∅. Every column is printed: a table that is wider than the terminal is printed as records with one column per
+line, and a pipe or a file receives the full width.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from dataclasses import dataclass
 from typing import IO, Literal, TextIO
 
 from photogenic._lazy import pa, pl, pq
-from photogenic.app.terminal.cells import plain
+from photogenic.app.terminal.cells import to_plain
 
-__all__ = ["Format", "Table", "say", "show", "write_csv", "write_json", "write_parquet"]
+__all__ = ["Format", "Table", "print_message", "print_table", "write_csv", "write_json", "write_parquet"]
 
 Format = Literal["table", "csv", "json"]
 
-# A row group of Parquet: whichever comes first.
+# Limits of a Parquet row group, in rows and in bytes.
 _GROUP_ROWS, _GROUP_BYTES = 100_000, 64 * 10**6
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Named columns and rows in their order. `rows` may be an iterator; it is walked once."""
+    """Named columns and rows in order. `rows` may be an iterator; it is iterated once."""
 
     columns: tuple[str, ...]
     rows: Iterable[Sequence[object]]
@@ -39,19 +39,19 @@ class Table:
 
     @classmethod
     def of_records(cls, records: Sequence[Mapping[str, object]]) -> Table:
-        """From dictionaries with the same keys; the first one gives the order."""
+        """Make a table from dictionaries with the same keys. The first one gives the order of the columns."""
         columns = tuple(records[0]) if records else ()
         return cls(columns, ([record[name] for name in columns] for record in records))
 
 
-def show(table: Table, form: Format = "table", *, title: str | None = None, file: TextIO | None = None) -> None:
+def print_table(table: Table, form: Format = "table", *, title: str | None = None, file: TextIO | None = None) -> None:
     """Print a table on stdout, or on `file`.
 
     Args:
-        table: what to print.
-        form: `table` for people, `csv` with a header line, `json` as one array of objects.
-        title: a line above; for people only.
-        file: instead of stdout.
+        table: Table to print.
+        form: `table` for an aligned table, `csv` with a header line, `json` for one array of objects.
+        title: Line above an aligned table.
+        file: Stream to write to. Default: stdout.
     """
     out = file or sys.stdout
     if form == "json":
@@ -65,31 +65,31 @@ def show(table: Table, form: Format = "table", *, title: str | None = None, file
     out.flush()
 
 
-def say(text: str) -> None:
-    """A line for the person, on stderr: never part of the data."""
+def print_message(text: str) -> None:
+    """Print a message on stderr, apart from the data on stdout."""
     print(text, file=sys.stderr, flush=True)
 
 
 def write_csv(table: Table, out: TextIO) -> None:
-    """RFC 4180 with a header line and plain newlines."""
+    """Write CSV after RFC 4180 with a header line; lines end with a line feed."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(table.columns)
-    writer.writerows([_csv_field(plain(value)) for value in row] for row in table.rows)
+    writer.writerows([_csv_field(to_plain(value)) for value in row] for row in table.rows)
 
 
 def write_json(table: Table, out: TextIO) -> None:
-    """One array, one object a line; a column name that comes twice gets a number, so that none is lost."""
+    """Write one JSON array with one object per line. Repeated column names get a number, so that no column is lost."""
     names, is_ascii = _distinct(table.columns), not _shows_everything(out)
     separator = "[\n"
     for row in table.rows:
-        values = dict(zip(names, map(plain, row), strict=True))
+        values = dict(zip(names, map(to_plain, row), strict=True))
         out.write(separator + json.dumps(values, ensure_ascii=is_ascii, allow_nan=False))
         separator = ",\n"
     out.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
 def write_parquet(batches: pa.RecordBatchReader, out: IO[bytes] | io.RawIOBase) -> int:
-    """As Parquet, a row group in memory at a time.
+    """Write Parquet with one row group in memory at a time.
 
     Returns: the number of rows.
     """
@@ -111,7 +111,7 @@ def write_parquet(batches: pa.RecordBatchReader, out: IO[bytes] | io.RawIOBase) 
 
 
 def _shows_everything(out: TextIO) -> bool:
-    """Whether there is a byte sequence for each character; JSON has escapes of its own for where there is none."""
+    """Return whether the encoding of a stream has every character. JSON escapes characters for other encodings."""
     return (getattr(out, "encoding", None) or "utf-8").lower().startswith("utf")
 
 

@@ -1,6 +1,6 @@
-"""Where long work is: bars on a terminal, plain lines everywhere else. Always on stderr.
+"""Progress on stderr: bars on a terminal, plain lines everywhere else.
 
-Both are `warehouse.progress.Progress`; the rooms below never learn which one listens.
+Both implement `warehouse.progress.Progress`, so the packages below do not depend on the kind of output.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from photogenic._lazy import rich
 from photogenic.app.terminal import logs
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
 
-__all__ = ["Bars", "Lines", "listener"]
+__all__ = ["Bars", "Lines", "console_progress"]
 
 _SHORT_S = 2.0
-"""A stage that ends within this many seconds leaves no line in a log."""
+"""Seconds. A stage that is shorter prints no line."""
 
 _EVERY_S = 30.0
-"""How often a long stage says in a log that it is alive."""
+"""Seconds between two lines of a long stage."""
 
 
-def listener() -> RecordingProgress:
-    """Bars where a person watches stderr, lines where it goes to a file or a pipe, events where logs are structured.
+def console_progress() -> RecordingProgress:
+    """Return the progress output for stderr: bars on a terminal, lines in a file or a pipe, events in structured logs.
 
-    It remembers the stages of the command that runs, for the relation `commands`.
+    It also records the stages of the running command for the relation `commands`.
     """
     shown = logs.structured() or (Bars() if sys.stderr.isatty() else Lines())
-    return RecordingProgress(shown, History(logs.command()))
+    return RecordingProgress(shown, History(logs.current_command()))
 
 
 class Bars:
-    """One bar per open stage; they vanish when the stage ends, notes stay."""
+    """Progress bars, one per open stage. A bar is removed when its stage ends; notes remain."""
 
     def __init__(self) -> None:
         self._open: rich.progress.Progress | None = None
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
-        """Draw a bar of `total` units, with the rate so far and the time left."""
+        """Draw a bar of `total` units with the elapsed and the remaining time."""
         if self._open is not None:
             yield from _task(self._open, name, total, unit)
             return
@@ -60,23 +60,23 @@ class Bars:
 
 
 class Lines:
-    """A line when a stage that took a while ends, and now and then before."""
+    """Progress lines: one at the end of each long stage, and one every half minute before."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
-        """Count quietly; speak every half minute and at the end."""
-        started = spoken = self._clock()
+        """Count the units of a stage, and print a line every half minute and at the end."""
+        started = printed = self._clock()
         done = 0
 
         def advance(n: int) -> None:
-            nonlocal done, spoken
+            nonlocal done, printed
             done += n
             now = self._clock()
-            if now - spoken >= _EVERY_S:
-                spoken = now
+            if now - printed >= _EVERY_S:
+                printed = now
                 self.note(f"{name}: {_amount(done, total, unit)} after {now - started:.0f} s")
 
         yield advance

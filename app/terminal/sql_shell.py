@@ -1,6 +1,6 @@
-"""The SQL prompt: history, completion from the snapshot, and results that say when they were cut.
+"""SQL prompt with history, completion from the snapshot, and a row limit.
 
-A statement ends with `;` and may span lines. Ctrl-C cancels the query or clears the line, Ctrl-D leaves.
+A statement ends with `;` and may span lines. Ctrl-C cancels the query or clears the line; Ctrl-D leaves the prompt.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from prompt_toolkit.history import FileHistory, History
 from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
-from photogenic.app.terminal.catalog import Catalogue, contents, definition
+from photogenic.app.terminal.catalog import Catalog, list_relations, relation_sql
 from photogenic.app.terminal.export_rows import export, first_rows
-from photogenic.app.terminal.output import say, show
+from photogenic.app.terminal.output import print_message, print_table
 from photogenic.warehouse.duckdb_store.database import Database
 from photogenic.warehouse.duckdb_store.query import stream
 from photogenic.warehouse.errors import PhotogenicError
@@ -30,23 +30,23 @@ __all__ = ["SqlCompleter", "prompt"]
 
 HELP = """\
 End a statement with ; to run it. Ctrl-C cancels, Ctrl-D leaves.
-.tables          the relations, and what a row of each is
-.show RELATION   what a relation is, and the SQL that computes it
-.export FILE     all rows of the last query, as .csv, .json or .parquet
-.help            this
+.tables          list the relations and what their rows are
+.show RELATION   print the contract and the SQL of a relation
+.export FILE     write all rows of the last query to a .csv, .json or .parquet file
+.help            print this help
 .quit            leave"""
 
 _WORD = re.compile(r"[.\w]+$")
 
 
 class SqlCompleter(Completer):
-    """Offers columns of the relations that the statement names, then relations, then keywords."""
+    """Completion of the columns of the relations in the statement, then of relations, then of keywords."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:  # noqa: ARG002
-        """The names that begin as the word before the cursor does."""
+        """Yield the names that begin with the word before the cursor."""
         before = document.text_before_cursor
         match = _WORD.search(before)
         word = match[0] if match else ""
@@ -55,7 +55,7 @@ class SqlCompleter(Completer):
                 yield Completion(name, start_position=-len(word), display_meta=kind)
 
     def _candidates(self, text: str, before: str, word: str) -> Iterable[tuple[str, str]]:
-        relations = self._catalogue.columns
+        relations = self._catalog.columns
         if before.startswith("."):
             if before.startswith(".show "):
                 return [(name, "relation") for name in relations]
@@ -70,29 +70,29 @@ class SqlCompleter(Completer):
         return [
             *sorted(columns.items()),
             *((name, "relation") for name in relations),
-            *((name, "keyword") for name in self._catalogue.keywords),
+            *((name, "keyword") for name in self._catalog.keywords),
         ]
 
 
 def prompt(db: Database, *, limit: int, history: History | None = None, **terminal: Any) -> None:
-    """Read statements until the person leaves; print at most `limit` rows of each answer.
+    """Read and run statements until the user leaves; print at most `limit` rows of each result.
 
     Args:
-        db: the store.
-        limit: rows shown of one answer.
-        history: where former statements are kept; None: a file in the user's state folder.
+        db: Database of the store.
+        limit: Largest number of rows to print of one result.
+        history: History of statements. Default: a file in the user's state folder.
         terminal: `input` and `output` of prompt_toolkit, for tests.
     """
     session: PromptSession[str] = PromptSession(
         history=history or _history(),
-        completer=SqlCompleter(Catalogue.of(db)),
+        completer=SqlCompleter(Catalog.of(db)),
         complete_while_typing=False,
         lexer=PygmentsLexer(SqlLexer),
         multiline=Condition(lambda: not _is_complete(session.default_buffer.text)),
         prompt_continuation=lambda width, *_: " " * (width - 2) + "| ",
         **terminal,
     )
-    say("SQL on the published snapshot; .help shows the commands.")
+    print_message("SQL on the published snapshot; .help shows the commands.")
     last = ""
     while True:
         try:
@@ -106,38 +106,40 @@ def prompt(db: Database, *, limit: int, history: History | None = None, **termin
         try:
             last = _respond(db, text, last, limit)
         except PhotogenicError as error:
-            say(str(error))
+            print_message(str(error))
         except KeyboardInterrupt:
-            say("Cancelled.")
+            print_message("Cancelled.")
 
 
 def _respond(db: Database, text: str, last: str, limit: int) -> str:
-    """Answer one line of the person; returns the query that `.export` would write."""
+    """Run one line of input; return the query whose rows `.export` writes."""
     word, _, argument = text.partition(" ")
     argument = argument.strip().rstrip(";")
     match word:
         case "":
             pass
         case ".help":
-            say(HELP)
+            print_message(HELP)
         case ".tables":
-            show(contents())
+            print_table(list_relations())
         case ".show":
-            print(definition(argument), flush=True)
+            print(relation_sql(argument), flush=True)
         case ".export" if last and argument:
             path = Path(argument).expanduser()
             with stream(db, last) as cursor:
-                say(f"{export(cursor, path):,} rows are in {path}.")
+                print_message(f"{export(cursor, path):,} rows are in {path}.")
         case ".export":
-            say(".export FILE writes the rows of the last query; there is none yet." if not last else ".export FILE")
+            print_message(
+                ".export FILE writes the rows of the last query; there is none yet." if not last else ".export FILE"
+            )
         case _ if word.startswith("."):
-            say(f"{word} is no command here; .help shows them.")
+            print_message(f"{word} is not a command; .help lists the commands.")
         case _:
             with stream(db, text, limit=limit + 1) as cursor:
                 table, cut = first_rows(cursor, limit)
-            show(table)
+            print_table(table)
             if cut:
-                say(f"Cut at {limit:,} rows; .export FILE writes all of them.")
+                print_message(f"Cut at {limit:,} rows; .export FILE writes all of them.")
             return text
     return last
 

@@ -1,10 +1,10 @@
-r"""The standard streams of the program: what happens when they are closed, full, cut off or of a small character set.
+r"""Standard streams of the program when they are closed, full, disconnected or of a small character set.
 
-stdin closed                     empty
-stdout closed, or its disk full  OutputError, once, and exit code 1
-stdout's reader has left         a quiet end, with the exit code of SIGPIPE (141)
-stderr closed, full or cut off   messages are dropped; the exit code still tells
-a character that it cannot show  a backslash escape, such as \u2192
+stdin closed                         empty
+stdout closed, or its disk full      OutputError, once, and exit code 1
+stdout closed by its reader          no message, and the exit code of SIGPIPE (141)
+stderr closed, full or disconnected  messages are dropped; the exit code is kept
+a character outside the encoding     a backslash escape, such as \u2192
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["BROKEN_PIPE", "begin", "flush", "read_stdin"]
 
 BROKEN_PIPE = 141
-"""128 + SIGPIPE: as a shell shows it for `cat` or `git`."""
+"""Exit code 128 + SIGPIPE, as a shell reports it for `cat` or `git`."""
 
 
 class _Stdout(io.FileIO):
-    """Data that cannot be written is an error of ours, and not one of the store that was being read."""
+    """Stdout whose failures are OutputErrors, not errors of the store that is being read."""
 
     def write(self, data: Any) -> int:
         try:
@@ -38,13 +38,13 @@ class _Stdout(io.FileIO):
                 raise SystemExit(BROKEN_PIPE) from None
             raise OutputError(
                 f"The output could not be written: {error.strerror}.",
-                "a stdout that is open and has room; what the command had done before stands",
+                "a stdout that is open and has room; the work that the command has finished is kept",
                 "send stdout to a terminal, to a program, or to a file on a disk with free space",
             ) from error
 
 
 class _Stderr(io.FileIO):
-    """There is nowhere to tell that nothing can be told."""
+    """Stderr that drops what it cannot write, because no stream is left to report the failure on."""
 
     def write(self, data: Any) -> int:
         try:
@@ -54,22 +54,22 @@ class _Stderr(io.FileIO):
 
 
 def begin() -> None:
-    """Take the streams over. Streams that a caller has put in their place, as tests do, stay as they are."""
-    _fill_gaps()
+    """Replace the standard streams. Streams that a caller has already replaced, as tests do, are kept."""
+    _open_closed_descriptors()
     if sys.stdin is None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8")
     if sys.stdout is None or sys.stdout is sys.__stdout__:
-        sys.stdout = _taken_over(_Stdout(1, "w", closefd=False), sys.stdout)
+        sys.stdout = _replacement(_Stdout(1, "w", closefd=False), sys.stdout)
     if sys.stderr is None or sys.stderr is sys.__stderr__:
-        sys.stderr = _taken_over(_Stderr(2, "w", closefd=False), sys.stderr)
+        sys.stderr = _replacement(_Stderr(2, "w", closefd=False), sys.stderr)
 
 
 def flush() -> None:
-    """Write what stdout still holds.
+    """Write the buffer of stdout.
 
     Raises:
-        OutputError: it cannot be written.
-        SystemExit: who read it has left.
+        OutputError: It cannot be written.
+        SystemExit: The reader of a pipe has closed it.
     """
     try:
         sys.stdout.flush()
@@ -79,7 +79,7 @@ def flush() -> None:
 
 
 def discard() -> None:
-    """Give up what stdout still holds: the interpreter would try again, and fail again, when it ends."""
+    """Discard the buffer of stdout, because the interpreter would fail again to write it at exit."""
     with contextlib.suppress(OSError, ValueError):
         fd = os.open(os.devnull, os.O_WRONLY)
         os.dup2(fd, 1)
@@ -87,10 +87,10 @@ def discard() -> None:
 
 
 def read_stdin() -> str:
-    """All of stdin, as UTF-8 whatever the locale is.
+    """Read all of stdin as UTF-8, regardless of the locale.
 
     Raises:
-        InputError: it cannot be read, or is no text.
+        InputError: It cannot be read, or is not text.
     """
     try:
         buffer = getattr(sys.stdin, "buffer", None)
@@ -99,10 +99,10 @@ def read_stdin() -> str:
         raise InputError(f"Stdin cannot be read: {error}.", "text in UTF-8") from error
 
 
-def _fill_gaps() -> None:
-    """A descriptor that is closed would be taken by the next file that is opened, such as a database.
+def _open_closed_descriptors() -> None:
+    """Open closed standard descriptors, because the next open file, such as a database, would get their numbers.
 
-    What is opened for stdout cannot be written to, so that nothing is lost without a word.
+    The file opened for stdout is read-only, so that a write to it fails instead of losing data silently.
     """
     for fd, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -116,15 +116,15 @@ def _fill_gaps() -> None:
                 os.set_inheritable(fd, True)
 
 
-def _taken_over(raw: io.FileIO, former: TextIO | None) -> io.TextIOWrapper:
-    """With the settings of the stream in whose place it comes."""
+def _replacement(raw: io.FileIO, former: TextIO | None) -> io.TextIOWrapper:
+    """Wrap a raw stream with the settings of the stream that it replaces."""
     encoding = getattr(former, "encoding", None) or "utf-8"
     errors = getattr(former, "errors", None) or "strict"
     utf8 = encoding.lower().replace("-", "").replace("_", "") == "utf8"
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=encoding,
-        # Under the locale C, names of files that are no UTF-8 leave as the bytes that they are.
+        # Under the locale C, file names that are not UTF-8 are written as their original bytes.
         errors=errors
         if errors not in ("strict", "surrogateescape") or (utf8 and errors != "strict")
         else "backslashreplace",

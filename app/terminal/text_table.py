@@ -1,7 +1,7 @@
-"""Tables for people: aligned columns, steady decimals, and records where a row is wider than the screen.
+"""Aligned tables with the same decimals in a column, and records for rows that are wider than the terminal.
 
-rich measures, aligns, folds and colors; what a value looks like is decided here. Only code that prints a table imports
-this module, because rich takes 20 ms to load.
+rich measures, aligns, folds and colors; this module formats the values. Only code that prints a table imports it,
+because rich takes 20 ms to load.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from photogenic.app.terminal.cells import plain
+from photogenic.app.terminal.cells import to_plain
 
 __all__ = ["write_grid"]
 
 _LONGEST_CELL = 400
-"""Characters of one value that a person is shown; CSV and JSON have all of them."""
+"""Largest number of characters printed of one value; CSV and JSON have all of them."""
 
 _WIDEST = 10**9
-"""Columns of a pipe or a file: no line is cut or folded."""
+"""Width of a pipe or a file in columns, so that no line is cut or folded."""
 
 _GAP = Text("   ")
 
@@ -36,7 +36,7 @@ _GAP = Text("   ")
 def write_grid(
     columns: Sequence[str], rows: Sequence[Sequence[object]], out: TextIO, *, title: str | None = None
 ) -> None:
-    """Write rows as an aligned table; as records, one value a line, where the terminal is too narrow."""
+    """Write rows as an aligned table, or as records with one value per line if the terminal is too narrow."""
     console = _console(out)
     null, rule = ("NULL", "-") if console.options.ascii_only else ("∅", "─")
     names = [Text(_printable(name, console.encoding), "bold") for name in columns]
@@ -62,7 +62,7 @@ def write_grid(
 
 
 def _console(out: TextIO) -> Console:
-    """Colors on a terminal only and never where NO_COLOR is set; nothing in the data is markup."""
+    """Make a console with colors on a terminal unless NO_COLOR is set. Data is never read as markup."""
     return Console(
         file=out,
         force_terminal=out.isatty(),
@@ -74,7 +74,7 @@ def _console(out: TextIO) -> Console:
 
 
 def _line(texts: Sequence[Text]) -> Text:
-    """A row of the table. Why not by rich.table.Table: docs/decisions/terminal-tables.md."""
+    """Join the cells of a row. docs/decisions/terminal-tables.md explains why this is not a rich.table.Table."""
     line = _GAP.join(texts)
     line.rstrip()
     return line
@@ -91,7 +91,7 @@ def _print_records(console: Console, names: Sequence[Text], rows: Sequence[Seque
 
 
 def _texts(cells: Sequence[object], null: str, encoding: str) -> list[Text]:
-    """One column as text, with the same number of decimals from top to bottom."""
+    """Format one column with the same number of decimals in every row."""
     pattern = _pattern([abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)])
     seconds = all(not cell.microsecond for cell in cells if isinstance(cell, dt.datetime))
     return [
@@ -110,22 +110,22 @@ def _text(cell: object, pattern: str, seconds: bool) -> str:
             utc = cell.astimezone(dt.UTC).replace(tzinfo=None) if cell.tzinfo else cell
             return utc.isoformat(sep=" ", timespec="seconds" if seconds else "microseconds")
         case Mapping() | list() | tuple():
-            return json.dumps(plain(cell), ensure_ascii=False)
+            return json.dumps(to_plain(cell), ensure_ascii=False)
         case _:
-            return str(plain(cell))
+            return str(to_plain(cell))
 
 
 def _pattern(sizes: Sequence[float]) -> str:
-    """Four digits that matter for the largest value: 0.3312, 27.41, 1503.2; powers of ten at the far ends."""
+    """Return a format with four significant digits for the largest value: 0.3312, 27.41, 1503.2, 2.000e-05."""
     largest = max(sizes, default=0.0)
     if largest and not 1e-3 <= largest < 1e9:
         return ".3e"
-    whole_digits = len(str(int(largest))) if largest > 1 else 0  # ratios go up to 1 and look alike
+    whole_digits = len(str(int(largest))) if largest > 1 else 0  # ratios up to 1 have the same format
     return f".{max(4 - whole_digits, 1)}f"
 
 
 def _printable(text: str, encoding: str) -> str:
-    """Without line breaks, control codes and what the stream cannot show: a value must not steer the terminal."""
+    """Escape line breaks, control codes and unsupported characters, so that data cannot control the terminal."""
     if len(text) > _LONGEST_CELL:
         text = f"{text[:_LONGEST_CELL]}… ({len(text)} characters)"
     if not text.isprintable():

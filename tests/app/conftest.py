@@ -7,8 +7,8 @@ from tests.faults.zygote import Zygote
 
 
 @pytest.fixture(scope="session")
-def asked(tmp_path_factory):
-    """A store of 5,000 swipes, to ask questions of."""
+def swipes_db(tmp_path_factory):
+    """A store of 5,000 swipes for queries."""
     db = Database(Layout(tmp_path_factory.mktemp("asked") / "store"), Settings("500MB", threads=1))
     with db.write("test") as con:
         con.execute(

@@ -1,4 +1,4 @@
-"""The commands of the program by their whole names, such as `ingest swipes`."""
+"""The commands of the program by their full names, such as `ingest swipes`."""
 
 from typer.main import get_command
 

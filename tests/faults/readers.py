@@ -38,10 +38,10 @@ def answers(root: str) -> dict[str, Any]:
 
 def served_answers(root: str) -> dict[str, Any]:
     """Return the answers of the API; an error is its status and code."""
-    from tests.app.serve.here import served
+    from tests.app.serve.live_server import live_server
 
-    def ask(here: Any, method: str, path: str, body: Any = None) -> Any:
-        told = here.ask(method, path) if body is None else here.post(path, body)
+    def ask(server: Any, method: str, path: str, body: Any = None) -> Any:
+        told = server.ask(method, path) if body is None else server.post(path, body)
         answer = told.json
         if told.status < 400:
             answer.pop("seconds", None)
@@ -52,13 +52,15 @@ def served_answers(root: str) -> dict[str, Any]:
     try:
         with FeatureStore(root) as store:
             first = store.sql("select photo_id from photos order by photo_id limit 1").item()
-        with served(Path(root)) as here:
+        with live_server(Path(root)) as server:
             features = {"photo_ids": [first], "encoder": "mean_colour"}
             return {
-                "sql": ask(here, "POST", "/api/v1/sql", {"query": "select * from photo_labels order by all"}),
-                "similar": ask(here, "POST", "/api/v1/similar", {"photo_id": first, "k": 5, "encoder": "mean_colour"}),
-                "features": ask(here, "POST", "/api/v1/features", features),
-                "photo": ask(here, "GET", f"/api/v1/photos/{first}"),
+                "sql": ask(server, "POST", "/api/v1/sql", {"query": "select * from photo_labels order by all"}),
+                "similar": ask(
+                    server, "POST", "/api/v1/similar", {"photo_id": first, "k": 5, "encoder": "mean_colour"}
+                ),
+                "features": ask(server, "POST", "/api/v1/features", features),
+                "photo": ask(server, "GET", f"/api/v1/photos/{first}"),
             }
     except PhotogenicError as error:
         return {"server": {"refused": [error.what, error.expected, error.remedy]}}

@@ -8,8 +8,8 @@ import typer
 
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import Table, say, show
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import Table, print_message, print_table
+from photogenic.app.terminal.progress import console_progress
 from photogenic.warehouse.errors import InputError
 
 __all__ = ["backup", "restore"]
@@ -28,14 +28,14 @@ def backup(
     form: FormatOption = "table",
 ) -> None:
     """Copy new files of the store into a backup while it is in use. Exit code 1 if files of the store are damaged."""
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         made = opened.backup(folder, thorough=thorough)
     columns = ("n_files", "n_bytes", "n_copied", "bytes_copied", "n_removed", "n_left_out", "seconds")
     row = (made.n_files, made.n_bytes, made.n_copied, made.bytes_copied, made.n_removed, len(made.left_out))
-    show(Table(columns, [(*row, round(made.seconds, 1))]), form)
+    print_table(Table(columns, [(*row, round(made.seconds, 1))]), form)
     if made.left_out:
-        say(_left_out(made.left_out, "in this store, and not in the backup"))
-        say(f"Expected: every file as it was written\nTry: features doctor --thorough --store {store}")
+        print_message(_left_out(made.left_out, "in this store, and not in the backup"))
+        print_message(f"Expected: every file as it was written\nTry: features doctor --thorough --store {store}")
         raise typer.Exit(1)
 
 
@@ -60,16 +60,16 @@ def restore(
         if not sys.stdin.isatty():
             raise InputError("Nobody is here to be asked, and nothing was replaced.", "--yes", "--replace --yes")
         typer.confirm(f"Give up what {store} holds?", abort=True, err=True)
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         made = opened.restore(folder, replace=replace, tombstones=tombstones)
     n_erased = sum(len(receipt.people) for receipt in made.erased)
     columns = ("made_at", "n_files", "n_bytes", "n_adopted", "n_erased", "n_left_out", "seconds")
     row = (made.made_at, made.n_files, made.n_bytes, made.n_adopted, n_erased, len(made.left_out))
-    show(Table(columns, [(*row, round(made.seconds, 1))]), form)
+    print_table(Table(columns, [(*row, round(made.seconds, 1))]), form)
     if n_erased:
-        say(f"{n_erased} people who had been erased since the backup was made were erased again.")
+        print_message(f"{n_erased} people who had been erased since the backup was made were erased again.")
     if made.left_out:
-        say(_left_out(made.left_out, "when the backup was made"))
+        print_message(_left_out(made.left_out, "when the backup was made"))
 
 
 def _left_out(files: list[str], when: str) -> str:

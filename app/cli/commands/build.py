@@ -11,8 +11,8 @@ from photogenic import FeatureStore
 from photogenic._lazy import pl
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import Format, Table, say, show
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import Format, Table, print_message, print_table
+from photogenic.app.terminal.progress import console_progress
 from photogenic.features.build_options import BuildOptions
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def run(
     form: FormatOption = "table",
 ) -> None:
     """Bring labels, faces, embeddings and indices up to date. Only missing or outdated results are computed."""
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         if plan:
             _print_plan(opened.plan(options), form)
         else:
@@ -53,13 +53,13 @@ def _print_plan(plan: BuildPlan, form: Format) -> None:
         if n:
             rows.append(("embeddings", name, n, plan.seconds.get(name), plan.n_bytes[name]))
     rows += [("index", name, None, None, None) for name in (*plan.indices, *plan.likeness)]
-    show(Table(("step", "what", "n_rows", "seconds", "bytes"), rows), form)
+    print_table(Table(("step", "what", "n_rows", "seconds", "bytes"), rows), form)
     if plan.labels:
-        say(str(plan.labels))
+        print_message(str(plan.labels))
     for note in plan.notes:
-        say(note)
+        print_message(note)
     if not plan.changes:
-        say("There is nothing to do.")
+        print_message("There is nothing to do.")
 
 
 def _print_report(report: BuildReport, form: Format) -> None:
@@ -68,7 +68,7 @@ def _print_report(report: BuildReport, form: Format) -> None:
     if form == "table":
         if relations:
             rows = [(b.name, b.action, b.n_rows, b.checksum, b.seconds) for b in relations]
-            show(Table(("relation", "action", "n_rows", "checksum", "seconds"), rows), title="Relations")
+            print_table(Table(("relation", "action", "n_rows", "checksum", "seconds"), rows), title="Relations")
         made = report.computed
         if made is not None:
             vectors = ", ".join(f"{n:,} by {name}" for name, n in made.computed.items()) or "none"
@@ -82,9 +82,9 @@ def _print_report(report: BuildReport, form: Format) -> None:
                 print(f"Near-duplicates: {report.likeness.n_near_duplicates:,} pairs.")
         print()
     if report.funnel is not None:
-        show(Table.of(_told(report.funnel, form)), form, title="What is left after each step")
+        print_table(Table.of(_told(report.funnel, form)), form, title="What is left after each step")
     steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in report.seconds.items())
-    say(f"Built in {report.total_s:.1f} s: {steps}.")
+    print_message(f"Built in {report.total_s:.1f} s: {steps}.")
 
 
 def _told(funnel: pl.DataFrame, form: Format) -> pl.DataFrame:

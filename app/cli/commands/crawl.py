@@ -15,8 +15,8 @@ from photogenic.app.cli.checked_command import Checked
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.cli.examples import epilog
-from photogenic.app.terminal.output import Format, Table, say, show
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import Format, Table, print_message, print_table
+from photogenic.app.terminal.progress import console_progress
 from photogenic.ingest.config import CrawlSettings
 from photogenic.warehouse.errors import InputError
 
@@ -58,7 +58,7 @@ def instagram(
     form: FormatOption = "table",
 ) -> None:
     """Read posts of Instagram accounts and hashtags. An interrupted crawl goes on where it stopped."""
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         report = opened.crawl(usernames=_lines(usernames), hashtags=hashtags or (), top=top, settings=settings)
     _print(report, form)
 
@@ -88,7 +88,7 @@ def login(
     app = oauth.App(app_id, Secret(secret), URL(dialog) / version, URL(api) / version)
 
     def visit(address: str) -> None:
-        say(f"Log in at {address}")
+        print_message(f"Log in at {address}")
         if browser:
             import webbrowser
 
@@ -96,7 +96,7 @@ def login(
 
     vault = Vault()
     token = asyncio.run(oauth.login(app, vault, now=time.time(), show=visit, port=port))
-    say(f"Token {token.key} of {token.username} is kept in {vault.folder}.")
+    print_message(f"Token {token.key} of {token.username} is kept in {vault.folder}.")
 
 
 def tokens(
@@ -131,7 +131,7 @@ def tokens(
         )
         for status in TokenPool(vault, SystemClock(), budget=budget, window_s=window_s).statuses()
     ]
-    show(Table(columns, rows), form)
+    print_table(Table(columns, rows), form)
 
 
 def _lines(path: Path | None) -> list[str]:
@@ -152,7 +152,9 @@ def _print(report: CrawlReport, form: Format) -> None:
     from photogenic.ingest.instagram.client import CRAWL_STATUSES
 
     rows = [(s, report.statuses[s], text) for s, text in CRAWL_STATUSES.items() if report.statuses[s]]
-    show(Table(("status", "n_walks", "meaning"), rows), form)
-    say(f"{report.n_posts:,} pictures seen, {report.n_others:,} videos left, {report.n_requests:,} requests.")
+    print_table(Table(("status", "n_walks", "meaning"), rows), form)
+    print_message(f"{report.n_posts:,} pictures seen, {report.n_others:,} videos left, {report.n_requests:,} requests.")
     if report.n_skipped:
-        say(f"{report.n_skipped:,} of {report.n_targets:,} were walked before; `--refresh-days` walks them again.")
+        print_message(
+            f"{report.n_skipped:,} of {report.n_targets:,} were walked before; `--refresh-days` walks them again."
+        )

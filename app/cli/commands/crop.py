@@ -8,8 +8,8 @@ import typer
 
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.options import Device, FormatOption, Store
-from photogenic.app.terminal.output import Table, show
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import Table, print_table
+from photogenic.app.terminal.progress import console_progress
 
 __all__ = ["run"]
 
@@ -44,8 +44,8 @@ def run(
     form: FormatOption = "table",
 ) -> None:
     """Find the crop with the highest prediction; every face stays in it."""
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         found = opened.crop(
             files, aspect=aspect, smallest=smallest, output=output, run=run, target=target, device=device
         )
-    show(Table.of_records([asdict(one) for one in found]), form)
+    print_table(Table.of_records([asdict(one) for one in found]), form)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from photogenic.app.cli.commands.options import Store
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.progress import console_progress
 
 __all__ = ["run"]
 
@@ -26,4 +26,4 @@ def run(
     """Make a synthetic world, run the whole pipeline on it, and print what was found beside what was planted."""
     from photogenic.app.demo.demo import run_demo
 
-    run_demo(store, users=users, seed=seed, network=network, progress=listener())
+    run_demo(store, users=users, seed=seed, network=network, progress=console_progress())

@@ -7,7 +7,7 @@ import typer
 
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import Table, show
+from photogenic.app.terminal.output import Table, print_table
 
 __all__ = ["run"]
 
@@ -27,6 +27,6 @@ def run(
     with FeatureStore(store) as opened:
         found = opened.doctor(thorough=thorough, fix=fix)
     rows = [(one.check, one.state, one.found, one.remedy) for one in found]
-    show(Table(("check", "state", "found", "remedy"), rows), form)
+    print_table(Table(("check", "state", "found", "remedy"), rows), form)
     if any(one.state == "fault" for one in found):
         raise typer.Exit(1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import Table, say, show
+from photogenic.app.terminal.output import Table, print_message, print_table
 
 __all__ = ["run"]
 
@@ -16,12 +16,14 @@ def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
     with FeatureStore(store) as opened:
         known = opened.encoders()
         rows = [(e.name, e.input, e.size, e.dim, e.metric, e.available, e.licence, e.source) for e in known]
-    show(Table(("encoder", "input", "pixels", "dim", "metric", "available", "licence", "source"), rows), form)
+    print_table(Table(("encoder", "input", "pixels", "dim", "metric", "available", "licence", "source"), rows), form)
     files = {entry.name: entry for entry in (e.backbone.weights for e in known) if entry is not None}
     for error in filter(None, map(refusal, files.values())):
-        say(str(error))
+        print_message(str(error))
     for name, own in {e.backbone.weights.name: e.own_weights for e in known if e.backbone.weights}.items():
         if own is not None:
-            say(f"Weights of your own stand in for the published {name}: SHA-256 {own}.")
+            print_message(f"Weights of your own stand in for the published {name}: SHA-256 {own}.")
     if form == "table":
-        say("timm:NAME is any image model of timm (timm:resnet50.a1_in1k); without its weights: features weights list")
+        print_message(
+            "timm:NAME is any image model of timm (timm:resnet50.a1_in1k); without its weights: features weights list"
+        )

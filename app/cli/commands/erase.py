@@ -11,8 +11,8 @@ import typer
 
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import Table, show
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import Table, print_table
+from photogenic.app.terminal.progress import console_progress
 from photogenic.warehouse.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ def run(
 ) -> None:
     """Remove users from everything: rows, photos, embeddings, indices, heads. Prints a receipt."""
     _confirm(len(user_ids or ()), yes=yes)
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         receipts = opened.erase(user_ids or [])
     if form == "table":
         for receipt in receipts:
             _print(receipt)
     else:
-        show(Table.of_records([asdict(receipt) for receipt in receipts]), form)
+        print_table(Table.of_records([asdict(receipt) for receipt in receipts]), form)
 
 
 def _confirm(n_people: int, *, yes: bool) -> None:
@@ -53,11 +53,11 @@ def _confirm(n_people: int, *, yes: bool) -> None:
 
 
 def _print(receipt: Receipt) -> None:
-    show(Table(("removed from", "n"), [*receipt.counts.items()]))
+    print_table(Table(("removed from", "n"), [*receipt.counts.items()]))
     if receipt.runs:
         rows = [(run, n, "removed" if run in receipt.runs_removed else "kept") for run, n in receipt.runs.items()]
         print()
-        show(Table(("run", "erased people it learned from", "weights"), rows))
+        print_table(Table(("run", "erased people it learned from", "weights"), rows))
     looked = receipt.looked_at
     print(f"\nErased {len(receipt.people)} people, receipt {receipt.erase_id}.")
     found = "Nothing" if not receipt.left else "Nothing else"

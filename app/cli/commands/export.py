@@ -7,8 +7,8 @@ import typer
 
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import Table, say, show
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import Table, print_message, print_table
+from photogenic.app.terminal.progress import console_progress
 
 __all__ = ["run"]
 
@@ -20,8 +20,8 @@ def run(
     form: FormatOption = "table",
 ) -> None:
     """Write the ingested rows as partitioned Parquet files, in place of an earlier export there."""
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         done = opened.export(uri)
     rows = [(one.table, one.n_rows, one.n_files, one.bytes) for one in done]
-    show(Table(("table", "n_rows", "n_files", "bytes"), rows), form)
-    say(f"features build --engine spark --facts {uri} computes labels from these.")
+    print_table(Table(("table", "n_rows", "n_files", "bytes"), rows), form)
+    print_message(f"features build --engine spark --facts {uri} computes labels from these.")

@@ -8,8 +8,8 @@ import typer
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import Table, say, show
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import Table, print_message, print_table
+from photogenic.app.terminal.progress import console_progress
 from photogenic.ingest.config import Limits
 
 __all__ = ["run"]
@@ -32,15 +32,15 @@ def run(
     """Download the photos that are known by URL only. An interrupted fetch goes on where it stopped."""
     from photogenic.ingest.download.statuses import STATUSES
 
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         report = opened.fetch(retry=tuple(retry or ()), limits=limits)
     rows = [(name, report.statuses[name], text.sentence) for name, text in STATUSES.items() if report.statuses[name]]
-    show(Table(("status", "n_photos", "meaning"), rows), form)
-    say(
+    print_table(Table(("status", "n_photos", "meaning"), rows), form)
+    print_message(
         f"{report.n_pending:,} pending, {report.n_attempts:,} attempts, {report.n_bytes / 1e6:,.1f} MB"
         f" in {report.duration_s:.1f} s; {report.n_left:,} left for the next run."
     )
     if report.statuses["blocked_address"]:
-        say("If those hosts are in your own network: features fetch --allow-private --retry blocked_address")
+        print_message("If those hosts are in your own network: features fetch --allow-private --retry blocked_address")
     if report.hosts_down:
-        say(f"Hosts given up: {', '.join(report.hosts_down)}.")
+        print_message(f"Hosts given up: {', '.join(report.hosts_down)}.")

@@ -5,8 +5,8 @@ from pathlib import Path
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import say
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import print_message
+from photogenic.app.terminal.progress import console_progress
 from photogenic.models.options import FinetuneOptions
 
 __all__ = ["run"]
@@ -17,8 +17,8 @@ def run(*, options: FinetuneOptions, store: Store = Path("store"), form: FormatO
     """Train a network on the photos, and compare it with the heads. An interrupted run goes on where it stopped."""
     from photogenic.app.terminal.leaderboard import print_leaderboard
 
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         board = opened.finetune(options)
     print_leaderboard(board, [], form)
     name = board.frame.filter(head="finetuned").sort("created_at", descending=True)["encoder"][0]
-    say(f"Encoder {name}: features train --encoder {name}, features similar FILE --encoder {name}.")
+    print_message(f"Encoder {name}: features train --encoder {name}, features similar FILE --encoder {name}.")

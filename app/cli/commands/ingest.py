@@ -11,8 +11,8 @@ from photogenic import FeatureStore
 from photogenic.app.cli.checked_command import Checked
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.cli.examples import epilog
-from photogenic.app.terminal.output import Format, Table, show
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import Format, Table, print_table
+from photogenic.app.terminal.progress import console_progress
 
 if TYPE_CHECKING:
     from photogenic.ingest.tabular.report import IngestReport
@@ -49,7 +49,7 @@ Mapping = Annotated[
 @commands.command("users", cls=Checked, epilog=epilog("ingest users"))
 def users(files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table") -> None:
     """Columns: user_id, gender, followers, created_at."""
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         _print(opened.ingest_users(*files, mapping=_named(mapping)), form)
 
 
@@ -69,7 +69,7 @@ def photos(
     form: FormatOption = "table",
 ) -> None:
     """Columns: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at."""
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         _print(opened.ingest_photos(*files, mapping=_named(mapping), images=images), form)
 
 
@@ -78,7 +78,7 @@ def main_photos(
     files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
 ) -> None:
     """Columns: user_id, photo_id (empty: removed), set_at."""
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         _print(opened.ingest_main_photos(*files, mapping=_named(mapping)), form)
 
 
@@ -87,7 +87,7 @@ def swipes(
     files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
 ) -> None:
     """Columns: sender_id, recipient_id, liked, swiped_at."""
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         _print(opened.ingest_swipes(*files, mapping=_named(mapping)), form)
 
 
@@ -100,7 +100,7 @@ def _print(reports: list[IngestReport], form: Format) -> None:
         for report in reports:
             print(report)
         return
-    show(
+    print_table(
         Table.of_records(
             [
                 {

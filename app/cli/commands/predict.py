@@ -8,8 +8,8 @@ import typer
 
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.options import Device, FormatOption, Store
-from photogenic.app.terminal.output import Table, show
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import Table, print_table
+from photogenic.app.terminal.progress import console_progress
 from photogenic.warehouse.errors import ConflictError
 
 __all__ = ["run"]
@@ -48,9 +48,9 @@ def run(
     form: FormatOption = "table",
 ) -> None:
     """Predict the popularity of pictures with a trained head."""
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         try:
             scored = opened.predict(files or None, run=run, target=target, sender=sender, keep=keep, device=device)
         except ConflictError as error:
             raise typer.BadParameter(str(error)) from error
-    show(Table.of_records([asdict(one) for one in scored]), form)
+    print_table(Table.of_records([asdict(one) for one in scored]), form)

@@ -33,7 +33,7 @@ def run(
 ) -> None:
     """Serve web pages and a JSON API under /api/v1, both read-only."""
     from photogenic.app.serve.http.server import serve
-    from photogenic.app.terminal.output import say
+    from photogenic.app.terminal.output import print_message
 
     with FeatureStore(store) as opened:
-        serve(opened, host=host, port=port, token=token, name=tuple(name or ()), tell=say)
+        serve(opened, host=host, port=port, token=token, name=tuple(name or ()), print_line=print_message)

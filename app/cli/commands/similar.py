@@ -7,8 +7,8 @@ import typer
 
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.options import AsOf, Encoder, FormatOption, Store
-from photogenic.app.terminal.output import Table, show
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import Table, print_table
+from photogenic.app.terminal.progress import console_progress
 
 __all__ = ["run"]
 
@@ -41,7 +41,7 @@ def run(
 ) -> None:
     """Find the photos most similar to one, nearest first, with their labels."""
     file = Path(query)
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         found = opened.similar(
             file if file.is_file() else query,
             k=k,
@@ -51,4 +51,4 @@ def run(
             as_of=as_of,
             exact=exact or None,
         )
-    show(Table.of(found), form)
+    print_table(Table.of(found), form)

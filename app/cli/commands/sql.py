@@ -9,8 +9,8 @@ import typer
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal import output as out
-from photogenic.app.terminal.export_rows import every_row, export, first_rows
-from photogenic.app.terminal.output import Format, say
+from photogenic.app.terminal.export_rows import all_rows, export, first_rows
+from photogenic.app.terminal.output import Format, print_message
 from photogenic.app.terminal.streams import read_stdin
 from photogenic.warehouse.errors import InputError
 
@@ -46,9 +46,9 @@ def run(
     if output is not None and (limit is not None or show is not None or form != "table"):
         raise typer.BadParameter("--output writes all rows, in the form that its ending names; give it alone")
     if show is not None:
-        from photogenic.app.terminal.catalog import definition
+        from photogenic.app.terminal.catalog import relation_sql
 
-        print(definition(show))
+        print(relation_sql(show))
         return
     with FeatureStore(store) as opened:
         if query is not None or file is not None or not sys.stdin.isatty():
@@ -76,15 +76,15 @@ def _answer(opened: FeatureStore, query: str, limit: int | None, output: Path | 
     shown = SHOWN if limit is None and form == "table" else limit
     with opened.stream(query, limit=None if shown is None or output is not None else shown + 1) as cursor:
         if output is not None:
-            say(f"{export(cursor, output):,} rows are in {output}.")
+            print_message(f"{export(cursor, output):,} rows are in {output}.")
             return
         if limit is None and form != "table":
-            out.show(every_row(cursor), form)
+            out.print_table(all_rows(cursor), form)
             return
         table, cut = first_rows(cursor, SHOWN if limit is None else limit)
-        out.show(table, form)
+        out.print_table(table, form)
         if cut:
-            say(
+            print_message(
                 f"Cut at {SHOWN:,} rows; --limit shows more, --output FILE.csv writes all."
                 if limit is None
                 else "There are more."

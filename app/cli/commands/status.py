@@ -5,7 +5,7 @@ from typing import Any
 
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import Table, show
+from photogenic.app.terminal.output import Table, print_table
 
 __all__ = ["run"]
 
@@ -17,7 +17,7 @@ def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
     if form == "table":
         _print(found)
     else:
-        show(Table.of_records([found]), form)
+        print_table(Table.of_records([found]), form)
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -30,17 +30,17 @@ def _print(found: dict[str, Any]) -> None:
     for stage in found["underway"]:
         print(f"           {_underway(stage)}")
     print()
-    show(Table(("relation", "n_rows"), list(found["relations"].items())))
+    print_table(Table(("relation", "n_rows"), list(found["relations"].items())))
     if found["photos"]:
         print()
-        show(Table(("pictures", "n_photos"), list(found["photos"].items())))
+        print_table(Table(("pictures", "n_photos"), list(found["photos"].items())))
     if found["embeddings"]:
         print()
-        show(Table.of_records([_encoder(name, facts) for name, facts in found["embeddings"].items()]))
+        print_table(Table.of_records([_encoder(name, facts) for name, facts in found["embeddings"].items()]))
     refused = [(kind, reason, n) for kind, reasons in found["rejects"].items() for reason, n in reasons.items()]
     if refused:
         print()
-        show(Table(("refused", "reason", "n_rows"), refused))
+        print_table(Table(("refused", "reason", "n_rows"), refused))
 
 
 def _underway(stage: dict[str, Any]) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 from photogenic import FeatureStore
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import say
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import print_message
+from photogenic.app.terminal.progress import console_progress
 from photogenic.models.options import TrainOptions
 
 __all__ = ["run"]
@@ -18,8 +18,8 @@ def run(*, options: TrainOptions, store: Store = Path("store"), form: FormatOpti
     from photogenic.app.terminal.leaderboard import print_leaderboard
     from photogenic.models.evaluation.gender_table import gender_table
 
-    with FeatureStore(store, progress=listener()) as opened:
+    with FeatureStore(store, progress=console_progress()) as opened:
         board = opened.train(options)
         pairs = gender_table(opened.database) if form == "table" else []
     print_leaderboard(board, pairs, form)
-    say(f"Trained {board.n_trained:,} heads.")
+    print_message(f"Trained {board.n_trained:,} heads.")

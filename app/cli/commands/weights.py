@@ -8,8 +8,8 @@ import typer
 from photogenic.app.cli.checked_command import Checked
 from photogenic.app.cli.commands.options import FormatOption
 from photogenic.app.cli.examples import epilog
-from photogenic.app.terminal.output import Table, say, show
-from photogenic.app.terminal.progress import listener
+from photogenic.app.terminal.output import Table, print_message, print_table
+from photogenic.app.terminal.progress import console_progress
 
 __all__ = ["commands"]
 
@@ -24,7 +24,7 @@ def list_(*, form: FormatOption = "table") -> None:
     rows = [
         (entry.name, entry.file, entry.licence, found and str(found)) for entry in WEIGHTS for found in [located(entry)]
     ]
-    show(Table(("weights", "file", "licence", "path"), rows), form)
+    print_table(Table(("weights", "file", "licence", "path"), rows), form)
 
 
 @commands.command("add", cls=Checked, epilog=epilog("weights add"))
@@ -45,8 +45,8 @@ def add(
     entry = weights(name)
     check_own_weights(entry, file)
     path = added(entry, file)
-    say(f"{path} stands in for the published {name}: SHA-256 {digest(path)}.")
-    say(f"To go back to the published weights: rm {path} {path}.sha256")
+    print_message(f"{path} stands in for the published {name}: SHA-256 {digest(path)}.")
+    print_message(f"To go back to the published weights: rm {path} {path}.sha256")
     print(path)
 
 
@@ -59,5 +59,5 @@ def fetch(
     """Download weights now, so that later work needs no network."""
     from photogenic.features.encoders.weights import fetch as fetched
 
-    for path in fetched(names, listener()):
+    for path in fetched(names, console_progress()):
         print(path)

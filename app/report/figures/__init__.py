@@ -1,7 +1,7 @@
-"""The figures of report and pages: what each shows, worked out once, and the drawing of it.
+"""Figures of the report and of the pages: their data and their drawing.
 
-In: rows of `runs`, and what a run says of test beside the labels. Out: photos to lay out as a gallery, and drawings
-that come as SVG for a page and as PNG for a folder. Read by the report and by `features serve`.
+Input: rows of `runs`, and test predictions of a run with the labels. Output: photos for galleries, and figures as SVG
+for pages and as PNG for files. Used by the report and by `features serve`.
 """
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Does a prediction mean what it says? Predicted beside observed, what bounds hold, and groups of people apart."""
+"""Calibration figures: predicted against observed values, coverage of bounds, and errors by group of people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from photogenic._lazy import matplotlib, pl
-from photogenic.app.report.figures.drawing import COLOURS, DIM, INK, LINE, MARKERS, panels, titled
+from photogenic.app.report.figures.drawing import COLORS, DIM, INK, LINE, MARKERS, panels, titled
 from photogenic.app.report.figures.run_selection import WORDS
 from photogenic.models.compare_runs import by_photo
 from photogenic.models.data.targets import target as target_named
@@ -18,12 +18,12 @@ from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import Slice, by_value
 from photogenic.models.evaluation.wilson import per_user, voices, wilson
 
-__all__ = ["Bin", "bins", "calibration", "coverage", "judged", "slices"]
+__all__ = ["Bin", "bins", "calibration", "coverage", "slices", "with_labels"]
 
 Interval = tuple[float | None, float | None, float | None]
 
 _MOST, _PER_BIN = 10, 12
-"""Bins, and photos that each should have."""
+"""Largest number of bins, and smallest number of photos per bin."""
 
 _AXES = {
     "like_ratio": ("predicted like ratio", "observed like ratio"),
@@ -34,15 +34,18 @@ _AXES = {
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Photos with about the same prediction. `observed` has its 95 % interval over users."""
+    """Photos with similar predictions. `observed` is the mean with its 95 % interval over users."""
 
     n_photos: int
     predicted: float
     observed: Interval
 
 
-def judged(target: str, rows: Sequence[Mapping[str, Any]]) -> Predictions:
-    """Rows of `judged.sql` as predictions beside labels, weighted as the target is; unknown labels left out."""
+def with_labels(target: str, rows: Sequence[Mapping[str, Any]]) -> Predictions:
+    """Convert rows of `predictions_with_labels.sql` to predictions with labels and weights of the target.
+
+    Rows with unknown labels are left out.
+    """
     known = [(row, y) for row in rows if (y := _label(target, row)) is not None]
     weight = [row["weight"] if target == "like_ratio" else 1.0 for row, _ in known]
     p = np.array([row["prediction"] for row, _ in known], np.float64)
@@ -65,7 +68,7 @@ def _label(target: str, row: Mapping[str, Any]) -> float | None:
 
 
 def bins(of: Predictions, *, seed: int = 0) -> list[Bin]:
-    """As many photos in each, by prediction."""
+    """Divide photos by prediction into bins of equal size."""
     n = min(_MOST, max(len(of.y) // _PER_BIN, 1))
     found = []
     for rows in np.array_split(np.argsort(of.p, kind="stable"), n):
@@ -76,7 +79,7 @@ def bins(of: Predictions, *, seed: int = 0) -> list[Bin]:
         draws = bootstrap(sums, np.random.default_rng(seed))
         low, high = interval(draws[:, 1] / draws[:, 0]) if len(sums) > 1 else (None, None)
         share = float(np.average(of.y[rows], weights=weight))
-        if np.isin(of.y, (0, 1)).all():  # of a yes or no: a bin of equal answers is not sure of the next one
+        if np.isin(of.y, (0, 1)).all():  # binary labels: the bootstrap has no width for a bin with equal labels
             low, high = wilson(share, voices(weight, of.user_ids[rows]))
         observed = share, low, high
         found.append(Bin(len(rows), float(np.average(of.p[rows], weights=weight)), observed))
@@ -84,7 +87,7 @@ def bins(of: Predictions, *, seed: int = 0) -> list[Bin]:
 
 
 def coverage(of: Predictions, reach: float) -> Interval:
-    """The share of photos within `reach` of their prediction, with its 95 % interval over users."""
+    """Return the share of photos within `reach` of their prediction, with its 95 % interval over users."""
     held = (np.abs(of.y - of.p) <= reach).astype(np.float64)
     low, high = wilson(float(held.mean()), voices(np.ones_like(held), of.user_ids))
     return float(held.mean()), low, high
@@ -93,14 +96,14 @@ def coverage(of: Predictions, reach: float) -> Interval:
 def calibration(
     found: Sequence[tuple[Mapping[str, Any], Predictions]],
 ) -> tuple[matplotlib.figure.Figure, list[str]] | None:
-    """A panel per run, and a sentence on each: bins on the diagonal mean what they say. None: nothing to show."""
+    """Draw a calibration panel per run, and return a sentence on each; None without predictions."""
     found = [(run, of) for run, of in found if len(of.y)]
     if not found:
         return None
     figure, axes = panels(1, len(found), width=3.7, height=3.4)
     says = []
     for at, (panel, (run, of)) in enumerate(zip(axes[0], found, strict=True)):
-        colour, made = COLOURS[at], bins(of)
+        color, made = COLORS[at], bins(of)
         panel.plot([0, 1], [0, 1], color=DIM, linewidth=1, linestyle="--")
         whose = f"{WORDS[run['target']].capitalize()}, {run['encoder']} {run['head']}"
         says.append(f"{whose}: {len(of.y):,} test photos in {len(made)} bins.")
@@ -112,34 +115,34 @@ def calibration(
             )
             share, low, high = coverage(of, reach)
             between = "" if low is None or high is None else f" (95 % {low:.1%} to {high:.1%})"
-            held = f"Bounds of {limit['level']:.0%}, in grey, hold {share:.1%}{between} of them."
+            held = f"Bounds of {limit['level']:.0%}, in gray, contain {share:.1%}{between} of them."
             says[-1] += " " + held.replace("%", " %").replace("  %", " %")
         if run["target"] == "like_ratio":
             panel.plot(of.p, of.y, ".", color=DIM, alpha=0.55, markersize=4, markeredgewidth=0)
-        _with_bars(panel, [b.predicted for b in made], [b.observed for b in made], colour, MARKERS[at])
+        _with_bars(panel, [b.predicted for b in made], [b.observed for b in made], color, MARKERS[at])
         across, up = _AXES[run["target"]]
         panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel=across, ylabel=up)
         titled(panel, f"{WORDS[run['target']]}: {run['encoder']}, {run['head']}")
     return figure, says
 
 
-def _with_bars(panel: Any, x: Sequence[float], y: Sequence[Interval], colour: str, marker: str) -> None:
+def _with_bars(panel: Any, x: Sequence[float], y: Sequence[Interval], color: str, marker: str) -> None:
     down = [0 if low is None else max(value - low, 0) for value, low, _ in y if value is not None]
     above = [0 if high is None else max(high - value, 0) for value, _, high in y if value is not None]
     panel.errorbar(
-        x, [value for value, _, _ in y], [down, above], fmt=marker, color=colour, markersize=5, linewidth=1.5, capsize=2
+        x, [value for value, _, _ in y], [down, above], fmt=marker, color=color, markersize=5, linewidth=1.5, capsize=2
     )
 
 
 def slices(
     run: Mapping[str, Any], of: Predictions, columns: pl.DataFrame | None
 ) -> tuple[matplotlib.figure.Figure, list[str]] | None:
-    """Groups below each other: error, bias and rank correlation with intervals; a sentence on each much worse one.
+    """Draw error, bias and rank correlation by group, and return a sentence on each group with a much larger error.
 
     Args:
-        run: whose test photos these are.
-        of: the photos.
-        columns: of the user's slices; None: only gender.
+        run: Row of `runs`.
+        of: Test predictions of the run with labels.
+        columns: Columns of the user's slices; None: only gender.
     """
     kind = target_named(run["target"])
     values = {"gender": np.where(of.gender == "", "unknown", of.gender)}
@@ -163,9 +166,9 @@ def slices(
 
 
 def _forest(found: Sequence[Slice], whole: Mapping[str, float | None], wrong: str) -> matplotlib.figure.Figure:
-    """A line per group, a panel per figure; dashed: all photos."""
+    """Draw one line per group and one panel per metric; dashed lines are the values of all photos."""
     figure, axes = panels(1, 3, height=0.55 + 0.34 * len(found), sharey=True)
-    titles = {"error": wrong, "bias": "bias: predicted less observed", "spearman": "rank correlation"}
+    titles = {"error": wrong, "bias": "bias: predicted minus observed", "spearman": "rank correlation"}
     for panel, (name, title) in zip(axes[0], titles.items(), strict=True):
         for place, one in enumerate(found):
             value, low, high = getattr(one, name)
@@ -173,10 +176,10 @@ def _forest(found: Sequence[Slice], whole: Mapping[str, float | None], wrong: st
                 where = ("axes fraction", "data")
                 panel.annotate("too few", (0.02, place), xycoords=where, fontsize=8, color=DIM, va="center")
                 continue
-            colour = COLOURS[1] if one.warning else COLOURS[0]
+            color = COLORS[1] if one.warning else COLORS[0]
             if low is not None and high is not None:
-                panel.plot([low, high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
-            panel.plot(value, place, "D" if one.warning else "o", color=colour, markersize=6)
+                panel.plot([low, high], [place, place], color=color, linewidth=2, solid_capstyle="butt")
+            panel.plot(value, place, "D" if one.warning else "o", color=color, markersize=6)
         if (middle := whole[name]) is not None:
             panel.axvline(middle, color=DIM, linewidth=1, linestyle="--")
         panel.set_xlabel(title)

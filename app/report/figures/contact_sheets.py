@@ -1,6 +1,6 @@
-"""Contact sheets: photos with their captions in one picture, for those who show a figure elsewhere.
+"""Contact sheets: photos with captions in one picture, to use a figure outside the report.
 
-And the small pictures that galleries are made of: squares of one size, upright.
+The module also makes the small pictures of galleries: upright squares of one size.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from photogenic._lazy import Image, ImageDraw, ImageFont, ImageOps
 __all__ = ["SIDE", "Line", "jpeg", "mosaic", "sheet", "square"]
 
 SIDE = 168
-"""Of a picture in a gallery, pixels: half as much again as it is shown, for sharp screens."""
+"""Side of a gallery picture in pixels: 1.5 times the displayed side, for high-resolution screens."""
 
 _GAP, _TEXT = 10, 13
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of a sheet: a heading, and pictures with what stands below each."""
+    """A row of a sheet: a heading, and pictures with their captions."""
 
     heading: str
     pictures: list[tuple[Image.Image, list[str]]]
 
 
 def square(path: Path, side: int = SIDE) -> Image.Image | None:
-    """The middle square of a picture, RGB; None where there is no picture."""
+    """Return the central square of a picture as RGB, or None if the file is not a readable picture."""
     try:
         with Image.open(path) as picture:
             picture.draft("RGB", (side * 2, side * 2))
@@ -40,14 +40,14 @@ def square(path: Path, side: int = SIDE) -> Image.Image | None:
 
 
 def jpeg(picture: Image.Image, quality: int = 80) -> bytes:
-    """As small as may be."""
+    """Encode a picture as a small JPEG."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality, optimize=True)
     return buffer.getvalue()
 
 
 def sheet(title: str, lines: Sequence[Line]) -> bytes:
-    """A PNG: the title, then each line, its pictures side by side."""
+    """Return a PNG with the title and the lines, each with its pictures side by side."""
     side = max(picture.width for line in lines for picture, _ in line.pictures)
     wide = max(len(line.pictures) for line in lines)
     tall = [side + _GAP + (_TEXT + 3) * max(len(says) for _, says in line.pictures) for line in lines]
@@ -71,7 +71,7 @@ def sheet(title: str, lines: Sequence[Line]) -> bytes:
 
 
 def mosaic(cells: Sequence[tuple[Image.Image, int, int]], columns: int, rows: int, side: int) -> Image.Image:
-    """Pictures on a grid: (picture, column, row). What is free is grey, which light and dark pages bear alike."""
+    """Place pictures, given as (picture, column, row), on a grid. Free cells are gray to suit light and dark pages."""
     page = Image.new("RGB", (columns * side, rows * side), "#8a8f96")
     for picture, column, row in cells:
         page.paste(picture, (column * side, row * side))

@@ -1,4 +1,4 @@
-"""How heads were trained: loss by epoch on train and dev, and what the folds of train said of each penalty."""
+"""Training curves of heads: loss by epoch on train and dev, and average precision by penalty on folds of train."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from photogenic._lazy import matplotlib
-from photogenic.app.report.figures.drawing import COLOURS, DIM, INK, MARKERS, key, panels, titled
+from photogenic.app.report.figures.drawing import COLORS, DIM, INK, MARKERS, key, panels, titled
 from photogenic.app.report.figures.run_selection import WORDS, Run, by_encoder
 from photogenic.models.heads.registry import head as head_named
 
@@ -19,7 +19,10 @@ _LOSS = {"like_ratio": "mean squared error", "popular": "log-loss", "gender": "l
 
 
 def learning_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
-    """A row per target, a panel per encoder, a colour per head; the look that was kept is marked. None: no looks."""
+    """Draw losses with a row per target, a panel per encoder and a color per head; None without curves.
+
+    The evaluation whose weights were kept is marked.
+    """
     rows = []
     for target in _LOSS:
         own = [(encoder, of) for encoder, found in by_encoder(runs, target).items() if (of := _with_looks(found))]
@@ -32,9 +35,9 @@ def learning_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
     for line, (target, own) in zip(axes, rows, strict=True):
         for panel, (encoder, found) in zip(line, own, strict=False):
             for run in found:
-                colour = COLOURS[heads.setdefault(run["head"], len(heads)) % len(COLOURS)]
+                color = COLORS[heads.setdefault(run["head"], len(heads)) % len(COLORS)]
                 for part in _folds(run):
-                    _looks(panel, run, part, colour)
+                    _looks(panel, run, part, color)
             titled(panel, encoder)
             panel.set_xlabel("epochs" if _per_epoch(found[0]) else "updates")
         for panel in line[len(own) :]:
@@ -42,26 +45,26 @@ def learning_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
         line[0].set_ylabel(f"{WORDS[target]}: {_LOSS[target]}")
         _zoom(line[: len(own)])
     entries: list[tuple[str, dict[str, Any]]] = [
-        (head, {"color": COLOURS[at % len(COLOURS)], "linewidth": 3}) for head, at in heads.items()
+        (head, {"color": COLORS[at % len(COLORS)], "linewidth": 3}) for head, at in heads.items()
     ]
     entries += [("dev", {}), ("train", {"linestyle": ":"}), ("kept", {"marker": "o", "linestyle": "", "markersize": 5})]
     key(figure, entries)
     return figure
 
 
-def _looks(panel: matplotlib.axes.Axes, run: Run, part: dict[str, Any], colour: str) -> None:
+def _looks(panel: matplotlib.axes.Axes, run: Run, part: dict[str, Any], color: str) -> None:
     scale = _per_epoch(run) or 1.0
     faint = 0.45 if len(_folds(run)) > 1 else 1.0
     for name, style in (("train_curve", ":"), ("curve", "-")):
         if looks := part.get(name):
             x, y = np.array(looks).T
-            panel.plot(x / scale, y, style, color=colour, linewidth=1.4, alpha=faint)
+            panel.plot(x / scale, y, style, color=color, linewidth=1.4, alpha=faint)
     step, loss = min(part["curve"], key=lambda look: look[1])
-    panel.plot(step / scale, loss, "o", color=colour, markersize=4)
+    panel.plot(step / scale, loss, "o", color=color, markersize=4)
 
 
 def _zoom(line: Sequence[matplotlib.axes.Axes]) -> None:
-    """One scale for a target, in which the start, far above, does not flatten the rest."""
+    """Set one scale per target that cuts off the high losses at the start."""
     drawn = [np.asarray(own.get_ydata(), float) for panel in line for own in panel.get_lines()]
     low, start = min(y.min() for y in drawn), max(y[0] for y in drawn)
     settled = max(float(np.max(y[len(y) // 4 :])) for y in drawn)
@@ -77,21 +80,21 @@ def _with_looks(found: Sequence[Run]) -> list[Run]:
 
 
 def _folds(run: Run) -> list[dict[str, Any]]:
-    """The results of each fold; of one division, those of the run."""
+    """Return the results of each fold, or of the run if it has no folds."""
     return list(run["results"].get("folds") or [run["results"]])
 
 
 def _per_epoch(run: Run) -> float | None:
-    """Updates that an epoch takes; None where the run does not say."""
+    """Return the number of updates per epoch, or None if the run has not recorded it."""
     chosen = _chosen(run)[0]
     most = chosen.get("most_epochs")
     return chosen["most_updates"] / most if most else None
 
 
 def penalty_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
-    """Average precision by C of linear SVMs, a panel per encoder: the folds' mean and range, the choice marked.
+    """Draw average precision by C of linear SVMs: mean and range over folds, with the chosen C marked.
 
-    Of several targets one colour each. None: no SVM was trained.
+    There is a panel per encoder and a color per target. None: no SVM was trained.
     """
     found: dict[str, list[tuple[str, Run]]] = {}
     targets = []
@@ -109,7 +112,7 @@ def penalty_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
     for panel, (encoder, own) in zip(shown, sorted(found.items()), strict=False):
         for target, run in own:
             place = targets.index(target)
-            _by_penalty(panel, run, COLOURS[place], MARKERS[place])
+            _by_penalty(panel, run, COLORS[place], MARKERS[place])
         titled(panel, encoder)
         panel.set_xscale("log")
         panel.xaxis.set_major_formatter(lambda c, _: f"{c:g}")
@@ -120,7 +123,7 @@ def penalty_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
     for line in axes:
         line[0].set_ylabel("average precision, folds of train")
     entries: list[tuple[str, dict[str, Any]]] = [
-        (WORDS[target], {"color": COLOURS[at], "marker": MARKERS[at], "markersize": 4})
+        (WORDS[target], {"color": COLORS[at], "marker": MARKERS[at], "markersize": 4})
         for at, target in enumerate(targets)
     ]
     shade: dict[str, Any] = {"color": DIM, "linewidth": 7, "alpha": 0.3}
@@ -128,7 +131,7 @@ def penalty_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
     return figure
 
 
-def _by_penalty(panel: matplotlib.axes.Axes, run: Run, colour: str, marker: str) -> None:
+def _by_penalty(panel: matplotlib.axes.Axes, run: Run, color: str, marker: str) -> None:
     scores: dict[float, list[float]] = {}
     for part in _folds(run):
         for point in part["penalty_curve"]:
@@ -136,17 +139,17 @@ def _by_penalty(panel: matplotlib.axes.Axes, run: Run, colour: str, marker: str)
     x = sorted(scores)
     means = [float(np.mean(scores[c])) for c in x]
     panel.fill_between(
-        x, [min(scores[c]) for c in x], [max(scores[c]) for c in x], color=colour, alpha=0.18, linewidth=0
+        x, [min(scores[c]) for c in x], [max(scores[c]) for c in x], color=color, alpha=0.18, linewidth=0
     )
-    panel.plot(x, means, marker=marker, color=colour, markersize=3.5, linewidth=1.4)
+    panel.plot(x, means, marker=marker, color=color, markersize=3.5, linewidth=1.4)
     for c in sorted({part["C"] for part in _chosen(run)}):
-        panel.axvline(c, color=colour, linestyle="--", linewidth=1)
+        panel.axvline(c, color=color, linestyle="--", linewidth=1)
     top = max(x, key=lambda c: means[x.index(c)])
     at = top, means[x.index(top)]
     panel.annotate(f"{at[1]:.3f}", at, xytext=(4, -12), textcoords="offset points", fontsize=8, color=INK)
 
 
 def _chosen(run: Run) -> list[dict[str, Any]]:
-    """The hyperparameters of each fold; of one division, those of the run."""
+    """Return the hyperparameters of each fold, or of the run if it has no folds."""
     own = run["hyperparameters"]
     return own["folds"] if isinstance(own.get("folds"), list) else [own]

@@ -1,7 +1,7 @@
-"""A drawing: panels in one style, as SVG that takes the colours of the page around it, or as PNG on white.
+"""Figures of panels in one style, as SVG in the text color of the page around it, or as PNG on white.
 
-Colours are told apart by people who see few of them (after Okabe & Ito), and stand out from white as from black;
-what is ink here is `currentColor` there. No state of matplotlib's own is used: threads may draw side by side.
+The colors can be distinguished by color-blind people (after Okabe & Ito), and have contrast to white and to black. Ink
+becomes `currentColor` in SVG. No global state of matplotlib is used, so that threads can draw at the same time.
 
 Source: Okabe & Ito 2008, Color Universal Design.
 """
@@ -15,34 +15,34 @@ from xml.etree import ElementTree
 
 from photogenic._lazy import matplotlib
 
-__all__ = ["COLOURS", "DIM", "INK", "LINE", "MARKERS", "RAMP", "key", "panels", "png", "svg", "titled"]
+__all__ = ["COLORS", "DIM", "INK", "LINE", "MARKERS", "RAMP", "key", "panels", "png", "svg", "titled"]
 
 INK, DIM, LINE = "#1f2328", "#62676e", "#d9dbdd"
-COLOURS = ("#1f7fb8", "#d06a0b", "#12946f", "#b5599c", "#8a7a12", "#6f74c9")
+COLORS = ("#1f7fb8", "#d06a0b", "#12946f", "#b5599c", "#8a7a12", "#6f74c9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 RAMP = "cividis"
-"""From little to much: even for all eyes, and in grey."""
+"""Color map from low to high, uniform for color-blind people and in gray."""
 
 _FONT = 9.0
 _PAGE_WIDTH, _WIDEST = 11.4, 5.0
-"""Inches."""
+"""Width of a page, and largest width of a panel, in inches."""
 _PAGE = {INK: 1.0, DIM: 0.68, LINE: 0.2}
-"""Ink -> its opacity on a page."""
+"""Color of ink -> its opacity on a page."""
 _DRAWING = threading.Lock()
-"""Settings of the file formats are global to matplotlib."""
+"""Lock for saving, because the settings of file formats are global in matplotlib."""
 
 
 def panels(
     rows: int, columns: int, *, width: float | None = None, height: float = 2.5, **shared: Any
 ) -> tuple[matplotlib.figure.Figure, list[list[matplotlib.axes.Axes]]]:
-    """A figure of `rows` x `columns` panels.
+    """Make a figure of `rows` x `columns` panels.
 
     Args:
-        rows: below each other.
-        columns: side by side.
-        width: of a panel, inches; None: so that all fill a page, as far as one may grow.
-        height: likewise.
-        shared: sharex, sharey.
+        rows: Number of rows.
+        columns: Number of columns.
+        width: Width of a panel in inches. Default: the columns fill a page, up to a largest width.
+        height: Height of a panel in inches.
+        shared: Options sharex and sharey of matplotlib.
     """
     width = min(_PAGE_WIDTH / columns, _WIDEST) if width is None else width
     figure = matplotlib.figure.Figure(figsize=(width * columns, height * rows + 0.35), layout="constrained")
@@ -59,12 +59,12 @@ def panels(
 
 
 def titled(panel: matplotlib.axes.Axes, title: str) -> None:
-    """Above the panel, at its left."""
+    """Set the title above the panel, aligned left."""
     panel.set_title(title, fontsize=_FONT + 0.5, fontweight="bold", color=INK, loc="left")
 
 
 def key(figure: matplotlib.figure.Figure, entries: list[tuple[str, dict[str, Any]]], columns: int = 6) -> None:
-    """One legend for all panels, above them: (name, how its line looks)."""
+    """Draw one legend above all panels; entries are (name, properties of the line)."""
     lines = [matplotlib.lines.Line2D([], [], **({"color": INK} | looks)) for _, looks in entries]
     names = [name for name, _ in entries]
     figure.legend(
@@ -81,13 +81,13 @@ def key(figure: matplotlib.figure.Figure, entries: list[tuple[str, dict[str, Any
 
 
 def svg(figure: matplotlib.figure.Figure, says: str) -> str:
-    """One `<svg>` to stand in a page: no style and no identifier that could meet another's.
+    """Return an `<svg>` to embed in a page, without styles and without ids that could collide with others.
 
     Args:
-        figure: of `panels`.
-        says: what is to be seen, for those who do not.
+        figure: Figure made by `panels`.
+        says: Description of the figure for screen readers.
     """
-    root = ElementTree.fromstring(_saved(figure, "svg", salt=says).decode())  # noqa: S314  matplotlib has written it
+    root = ElementTree.fromstring(_saved(figure, "svg", salt=says).decode())  # noqa: S314  written by matplotlib
     for parent in list(root.iter()):
         for child in list(parent):
             if _name(child) in ("metadata", "style"):
@@ -100,7 +100,7 @@ def svg(figure: matplotlib.figure.Figure, says: str) -> str:
         part.tag = _name(part)
         looks = dict(pair.split(": ", 1) for pair in part.attrib.pop("style", "").split("; ") if pair)
         looks.pop("font-family", None)
-        for name, value in sorted(looks.items(), key=lambda pair: pair[1] in _PAGE):  # their opacities come last
+        for name, value in sorted(looks.items(), key=lambda pair: pair[1] in _PAGE):  # opacities of ink are set last
             part.set(name, "currentColor" if value in _PAGE else value)
             if value in _PAGE and name in ("fill", "stroke"):
                 part.set(f"{name}-opacity", f"{_PAGE[value] * float(looks.get(f'{name}-opacity', 1)):.3g}")
@@ -115,15 +115,13 @@ def svg(figure: matplotlib.figure.Figure, says: str) -> str:
 
 
 def png(figure: matplotlib.figure.Figure) -> bytes:
-    """On white, twice as fine as a screen of old."""
+    """Return a PNG on white with 192 dots per inch."""
     return _saved(figure, "png")
 
 
 def _saved(figure: matplotlib.figure.Figure, form: str, *, salt: str = "") -> bytes:
 
-    for text in figure.findobj(
-        matplotlib.text.Text
-    ):  # names are anybody's: no formulas, no bytes that a file may not hold
+    for text in figure.findobj(matplotlib.text.Text):  # names are user data: no formulas and no control characters
         if isinstance(text, matplotlib.text.Text):
             text.set_parse_math(False)
             text.set_text("".join(c if c.isprintable() or c == "\n" else " " for c in text.get_text()))

@@ -1,4 +1,4 @@
-"""Table 1 as a heat map: who likes whom."""
+"""Table 1 as a heat map: like ratio by the genders of sender and recipient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GENDERS = ("female", "male", "other", "unknown")
 
 
 def heat_map(pairs: Sequence[Pair]) -> matplotlib.figure.Figure | None:
-    """Like ratio by the genders of sender (rows) and recipient (columns), from 0 to 1. None: no swipes."""
+    """Draw the like ratio, 0 to 1, by gender of sender (rows) and recipient (columns); None without swipes."""
     cells = {(pair.sender or "unknown", pair.recipient or "unknown"): pair for pair in pairs}
     senders = [name for name in _GENDERS if any(key[0] == name for key in cells)]
     recipients = [name for name in _GENDERS if any(key[1] == name for key in cells)]

@@ -1,6 +1,6 @@
-"""Which head wins, and by how much: of each target the one that dev prefers, against every other, on the same photos.
+"""Comparison of the best head on dev of each target with every other head, on the same test photos.
 
-The same comparison as after `features train` (models/evaluation/comparison.py), from what the store holds of each run.
+It is the comparison that `features train` prints (models/evaluation/comparison.py), made from the stored runs.
 """
 
 from __future__ import annotations
@@ -8,36 +8,40 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from photogenic.app.report.figures.calibration import judged
-from photogenic.app.report.figures.run_selection import SETUPS, WORDS, Run, champion
+from photogenic.app.report.figures.calibration import with_labels
+from photogenic.app.report.figures.run_selection import SETUPS, WORDS, Run, best_run
 from photogenic.models.data.targets import target as target_named
 from photogenic.models.evaluation.comparison import Comparison, Entry, compare_heads
 
-__all__ = ["duels"]
+__all__ = ["head_comparisons"]
 
 MOST = 12
-"""Rivals that are shown, best on dev first."""
+"""Largest number of other heads to show, best on dev first."""
 
 
-def duels(runs: Sequence[Run], test_of: Callable[[Run], Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Of each target with two heads or more: title, and a row per rival of the best one's setup and division.
+def head_comparisons(
+    runs: Sequence[Run], test_of: Callable[[Run], Sequence[Mapping[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return a title and a row per other head for each target with at least two heads.
+
+    Only heads with the setup and split of the best head are compared.
 
     Args:
-        runs: as `standing.ordered` gives them.
-        test_of: a run -> its rows of `judged.sql`.
+        runs: Runs in the order of `run_selection.ordered`.
+        test_of: Function from a run to its rows of `predictions_with_labels.sql`.
     """
     found = []
     for target, words in WORDS.items():
-        best = champion(runs, target)
+        best = best_run(runs, target)
         alike = [run for run in runs if best and all(run[k] == best[k] for k in ("target", "setup", "division"))]
-        said = [
+        entries = [
             Entry(run["run_id"], run["encoder"], run["head"], run["dev"], own)
             for run in alike[: MOST + 1]
-            if run["dev"] is not None and len((own := judged(target, test_of(run))).photo_ids)
+            if run["dev"] is not None and len((own := with_labels(target, test_of(run))).photo_ids)
         ]
-        if best is None or len(said) < 2:
+        if best is None or len(entries) < 2:
             continue
-        made = compare_heads(target_named(target), best["setup"], said)
+        made = compare_heads(target_named(target), best["setup"], entries)
         rows = [_row(rival) for rival in made.comparisons if rival.run_id]
         if not rows:
             continue

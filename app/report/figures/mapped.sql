@@ -1,4 +1,4 @@
--- Photos that a map may show, with their like ratio where there is one.
+-- Photos for the map, with their like ratio if known.
 --
 -- grain: photo_id
 -- reads: photos, photo_labels

@@ -1,6 +1,7 @@
-"""A map of the photos: those that an encoder sees as alike lie side by side.
+"""Map of the photos, on which photos with similar embeddings are near each other.
 
-Two numbers stand for hundreds, by t-SNE with a seed: who is near whom is kept, distances between islands mean nothing.
+Embeddings are projected to two dimensions by t-SNE with a fixed seed. Neighborhoods are kept; distances between
+clusters have no meaning.
 
 Source: van der Maaten & Hinton 2008; the map of Karpathy's selfies.
 """
@@ -20,14 +21,14 @@ from photogenic.models.data.array_types import Array
 __all__ = ["MOST", "crowd", "embedding_maps", "laid_out", "sample"]
 
 MOST = 800
-"""Photos on a map; of more, a sample: a map is made in seconds."""
+"""Largest number of photos on a map; larger stores are sampled, so that a map takes seconds."""
 
 _FEWEST = 10
-_AXIS_OF_COLOUR = "like ratio"
+_COLOR_LABEL = "like ratio"
 
 
 def laid_out(X: Array, *, seed: int = 0) -> Array | None:
-    """Vectors (n, d) -> places (n, 2) in 0..1; None of too few."""
+    """Project vectors (n, d) to places (n, 2) in 0..1; None for fewer than 10 vectors."""
     if len(X) < _FEWEST:
         return None
     spread = X.std(0)
@@ -43,10 +44,12 @@ def laid_out(X: Array, *, seed: int = 0) -> Array | None:
 
 
 def embedding_maps(maps: Mapping[str, tuple[Array, Sequence[float | None]]]) -> matplotlib.figure.Figure | None:
-    """A panel per encoder: places, coloured by like ratio; photos without one in outline. None: no map.
+    """Draw a panel per encoder with the places in the color of the like ratio; None without maps.
+
+    Photos without a like ratio are drawn as outlines.
 
     Args:
-        maps: encoder -> (places (n, 2), like ratio of each).
+        maps: Encoder -> (places (n, 2), like ratio of each photo).
     """
     if not maps:
         return None
@@ -58,14 +61,14 @@ def embedding_maps(maps: Mapping[str, tuple[Array, Sequence[float | None]]]) -> 
     drawn = None
     for panel, (encoder, (places, ratios)) in zip(shown, maps.items(), strict=False):
         known = np.array([ratio is not None for ratio in ratios])
-        colour = np.array([ratio for ratio in ratios if ratio is not None], np.float64)
+        color = np.array([ratio for ratio in ratios if ratio is not None], np.float64)
         panel.scatter(places[~known, 0], places[~known, 1], s=9, facecolors="none", edgecolors=DIM, linewidths=0.5)
         drawn = panel.scatter(
-            places[known, 0], places[known, 1], s=13, c=colour, cmap=RAMP, vmin=0, vmax=1, linewidths=0
+            places[known, 0], places[known, 1], s=13, c=color, cmap=RAMP, vmin=0, vmax=1, linewidths=0
         )
         titled(panel, f"{encoder} (n = {len(places):,})")
     if drawn is not None:
-        bar = figure.colorbar(drawn, ax=shown, shrink=0.7, label=_AXIS_OF_COLOUR)
+        bar = figure.colorbar(drawn, ax=shown, shrink=0.7, label=_COLOR_LABEL)
         bar.outline.set_visible(False)
         bar.ax.tick_params(length=0, labelsize=8, colors=INK)
         bar.ax.yaxis.label.set(fontsize=8.5, color=INK)
@@ -73,12 +76,14 @@ def embedding_maps(maps: Mapping[str, tuple[Array, Sequence[float | None]]]) -> 
 
 
 def crowd(places: Array, columns: int, rows: int) -> list[tuple[int, int, int]]:
-    """Photos on a grid, each near its place, one a cell: (photo, column, row). Those that find none near are left out.
+    """Assign photos to the nearest free cells of a grid; photos without a free cell nearby are left out.
+
+    Returns: (photo, column, row) of each assigned photo.
 
     Args:
-        places: (n, 2) in 0..1.
-        columns: of the grid.
-        rows: likewise.
+        places: Places (n, 2) in 0..1.
+        columns: Number of columns of the grid.
+        rows: Number of rows of the grid.
     """
     taken: set[tuple[int, int]] = set()
     found = []
@@ -93,5 +98,5 @@ def crowd(places: Array, columns: int, rows: int) -> list[tuple[int, int, int]]:
 
 
 def sample(n: int, *, seed: int = 0) -> Any:
-    """Which of `n` photos are on the map, in order."""
+    """Return the sorted indices of a random sample of at most `MOST` of `n` photos."""
     return np.sort(np.random.default_rng(seed).permutation(n)[:MOST])

@@ -1,4 +1,4 @@
--- Photos in the middle of the field, to look for popular ones beside them.
+-- Photos near percentile 35, as queries for similar popular photos.
 --
 -- grain: photo_id
 -- reads: photo_labels, photos, photo_setups

@@ -1,8 +1,8 @@
-"""Which photos a figure shows: rows of `judged.sql` in, the same rows chosen and laid out.
+"""Selection of the photos that a figure shows, from rows of `predictions_with_labels.sql`.
 
-fig. 1        quantiles of the prediction, one row each; in a row, photos that are said to be alike
+fig. 1        quantiles of the prediction; each row has photos with similar predictions
 top, bottom   the photos with the highest and with the lowest prediction
-figs. 2, 3    the photos whose owner's gender a head was most surely wrong about
+figs. 2, 3    the photos with the highest log-loss of the gender of the owner
 
 Source: Bogatyy & Tom, figs. 1 to 3; the university project on likability, its galleries.
 """
@@ -39,7 +39,7 @@ WORST = 8
 
 @dataclass(frozen=True, slots=True)
 class Quantile:
-    """One row of figure 1. `share`: of test photos with a lower prediction than the middle of the row."""
+    """One row of figure 1. `share`: share of test photos with a lower prediction than the middle of the row."""
 
     share: float
     low: float
@@ -52,7 +52,7 @@ class Extremes:
     """Highest predictions, highest first, and lowest, lowest first.
 
     Attributes:
-        further: what comes after `top`, up to 100; nothing where the two ends would meet.
+        further: Photos after `top`, up to rank 100; empty if they would overlap with `bottom`.
     """
 
     n_photos: int
@@ -63,7 +63,7 @@ class Extremes:
 
 @dataclass(frozen=True, slots=True)
 class Mistakes:
-    """Photos with the highest log-loss of gender, worst first. `n_wrong`: on the wrong side of a half."""
+    """Photos with the highest log-loss of gender, highest first. `n_wrong`: number of wrong predictions."""
 
     n_photos: int
     n_wrong: int
@@ -71,15 +71,15 @@ class Mistakes:
 
 
 def query(name: str) -> str:
-    """The SQL of this folder."""
+    """Read a SQL file of this folder."""
     return files("photogenic.app.report.figures").joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
 def quantiles(ranked: Sequence[Photo]) -> list[Quantile]:
-    """`ROWS` rows of neighbours in the order of predictions, no photo twice.
+    """Select `ROWS` rows of consecutive photos in the order of predictions, without repeats.
 
     Args:
-        ranked: best prediction first; those without a picture are left out.
+        ranked: Photos, highest prediction first. Photos without a file are left out.
     """
     shown = _with_bytes(ranked)
     wide = min(COLUMNS, len(shown) // ROWS)
@@ -96,17 +96,17 @@ def quantiles(ranked: Sequence[Photo]) -> list[Quantile]:
 
 
 def extremes(ranked: Sequence[Photo]) -> Extremes:
-    """Both ends of the order; of few photos, no more than half on either side."""
+    """Select both ends of the order, each with at most half of the photos."""
     shown = _with_bytes(ranked)
     n = min(TOP, len(shown) // 2)
     many = min(MANY, len(shown) - n)
     return Extremes(len(shown), shown[:n], shown[n:many] if n == TOP else [], shown[::-1][:n])
 
 
-def mistakes(judged: Sequence[Photo]) -> Mistakes:
-    """The `WORST` photos of a gender head, each with `loss`, in nats, and `wrong`."""
+def mistakes(rows: Sequence[Photo]) -> Mistakes:
+    """Select the `WORST` photos of a gender head, each with `loss` in nats and `wrong`."""
     losses = []
-    for photo in judged:
+    for photo in rows:
         if photo["gender"] not in ("female", "male"):
             continue
         right = photo["prediction"] if photo["gender"] == "female" else 1 - photo["prediction"]
@@ -118,7 +118,7 @@ def mistakes(judged: Sequence[Photo]) -> Mistakes:
 
 
 def caption(photo: Photo) -> list[str]:
-    """What stands below a photo, in two or three short lines."""
+    """Return the caption of a photo, two or three short lines."""
     gender = photo.get("gender") or "gender unknown"
     if "loss" in photo:
         verdict = "wrong" if photo["wrong"] else "right"
@@ -134,7 +134,7 @@ def caption(photo: Photo) -> list[str]:
 
 
 def in_lines(shown: Sequence[Photo], wide: int = 10) -> list[tuple[str, list[Photo]]]:
-    """Lines of a sheet, without headings."""
+    """Arrange photos in the lines of a sheet, without headings."""
     return [("", list(shown[at : at + wide])) for at in range(0, len(shown), wide)]
 
 

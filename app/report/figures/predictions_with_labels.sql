@@ -1,10 +1,10 @@
--- Test photos of a run, best prediction first, with what is known of them.
+-- Test predictions of a run with the labels of the photos, highest prediction first.
 --
 -- grain: photo_id
 -- reads: predictions, photo_labels, photos
 -- parameters: $run, a run_id
 --
--- A photo with labels of both sources has that of swipes, as in training.
+-- If a photo has labels of both sources, the label from swipes is used, as in training.
 select
     predictions.photo_id,
     photo_labels.user_id,

@@ -1,6 +1,6 @@
-"""Which runs a figure speaks of, and tables 1 to 3 as a page lays them out.
+"""Selection of the runs that figures show, and tables 2 and 3 for templates.
 
-Of a target, the run that answers for pictures, by the one rule of `models.runs.run_selection`.
+The run of a target that scores pictures is chosen by `models.runs.run_selection`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from photogenic.models.evaluation.leaderboard import Cell, Table, in_order, unpa
 from photogenic.models.runs.run_selection import Ask, shown
 from photogenic.warehouse import Layout
 
-__all__ = ["SETUPS", "WORDS", "Run", "answering", "by_encoder", "champion", "ordered", "table"]
+__all__ = ["SETUPS", "WORDS", "Run", "answering", "best_run", "by_encoder", "ordered", "table"]
 
 SETUPS = {"all": "ALL", "one_face": "1BBOX"}
-"""Ours -> the papers' words, which head the columns."""
+"""Setup -> its name in the papers, used as a column heading."""
 
 WORDS = {"like_ratio": "like ratio", "popular": "popular or not", "gender": "gender"}
 
@@ -23,18 +23,18 @@ Run = dict[str, Any]
 
 
 def answering(layout: Layout, ask: Ask) -> set[str]:
-    """The run_id of each target that answers for pictures."""
+    """Return the run_ids that score pictures, one per target."""
     return {found.run_id for target in WORDS if (found := shown(layout, ask, target))}
 
 
 def ordered(rows: Iterable[Mapping[str, Any]], answering: Collection[str] = ()) -> list[Run]:
-    """Rows of `runs`, unpacked; those that answer first, then one face before all, then best on dev first."""
+    """Unpack and sort rows of `runs`: runs that score pictures first, then setup one_face, then the best on dev."""
     runs = in_order([unpacked(row) for row in rows])
     return sorted(runs, key=lambda run: (run["run_id"] not in answering, run["setup"] != "one_face"))
 
 
-def champion(runs: Sequence[Run], *targets: str) -> Run | None:
-    """The first run of the first of these targets that has any."""
+def best_run(runs: Sequence[Run], *targets: str) -> Run | None:
+    """Return the first run of the first of these targets that has runs."""
     for target in targets:
         for run in runs:
             if run["target"] == target:
@@ -43,7 +43,7 @@ def champion(runs: Sequence[Run], *targets: str) -> Run | None:
 
 
 def by_encoder(runs: Sequence[Run], target: str, heads: Sequence[str] | None = None) -> dict[str, list[Run]]:
-    """Encoder -> its runs of a target, best first, one of each head: of the setup and division of the best of all."""
+    """Return the runs of a target by encoder, best first, one per head, with the setup and split of the best run."""
     found: dict[str, list[Run]] = {}
     best = next((run for run in runs if run["target"] == target and (heads is None or run["head"] in heads)), None)
     for run in runs if best else []:
@@ -56,7 +56,7 @@ def by_encoder(runs: Sequence[Run], target: str, heads: Sequence[str] | None = N
 
 
 def table(ranked: Table) -> dict[str, Any]:
-    """Table 2 or 3: ours, the interval, and what the paper printed; columns that were trained only."""
+    """Convert table 2 or 3 for a template: result, interval and published figure of each trained setup."""
     better = max if ranked.metric == "accuracy" else min
     used = [at for at in range(len(SETUPS)) if any(row.cells[at] is not None for row in ranked.rows)]
     best: dict[int, tuple[str, int]] = {}
@@ -74,7 +74,7 @@ def table(ranked: Table) -> dict[str, Any]:
         for row in ranked.rows
     ]
     floors = [f"{names[at]} {floor:.4f}" for at in used if (floor := ranked.floor[at]) is not None]
-    noise = f"Of the error, the labels' own noise, which no head can undercut: {', '.join(floors)}." if floors else ""
+    noise = f"Noise of the labels, the lowest error that a head can reach: {', '.join(floors)}." if floors else ""
     return {
         "title": ranked.title,
         "columns": [names[at] for at in used],
@@ -85,7 +85,7 @@ def table(ranked: Table) -> dict[str, Any]:
 
 
 def _cell(cell: Cell | None, best: tuple[str, int]) -> dict[str, Any]:
-    """`best`: the best value of the column, as it is shown, and how many have it."""
+    """Convert a cell. `best` is the best value of the column as text, and the number of cells with this value."""
     if cell is None:
         empty = dict.fromkeys(("value", "interval", "n", "r2", "explained", "spearman"), "")
         return empty | {"best": False, "tied": False}

@@ -1,6 +1,6 @@
-"""Nearest photos, for many who ask at once: indices stay mapped, and so do the photos that a predicate picked.
+"""Search for the nearest photos in concurrent requests: indices and selections of photos stay in memory.
 
-Predicates are SQL that strangers wrote, so the sandbox evaluates them; here only arrays are searched.
+Predicates are SQL of clients and are evaluated by the sandbox. This module only searches arrays.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from photogenic.app.serve.http.errors import ApiError, translated
-from photogenic.app.serve.http.uploads import Upload, in_memory
+from photogenic.app.serve.http.errors import ApiError, to_api_error
+from photogenic.app.serve.http.uploads import Upload, as_memory_files
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.app.serve.sql_sandbox.pool import Sandbox
 from photogenic.features.search import index as indices
@@ -38,15 +38,15 @@ class Nearest:
     """Search in one store.
 
     Args:
-        db: the warehouse.
-        sandbox: evaluates predicates.
-        work: threads that search.
-        networks: the one thread in which networks run.
+        db: Database of the store.
+        sandbox: Processes that evaluate predicates.
+        work: Threads that search.
+        networks: The one thread in which neural networks run.
     """
 
     def __init__(self, db: Database, sandbox: Sandbox, work: Executor, networks: Executor) -> None:
         self._sandbox, self._work, self._networks = sandbox, work, networks
-        # Two, for the one that embeds is locked while it does.
+        # Two caches, because the one that embeds is locked meanwhile.
         self._indices, self._embedders = SearchCache(db), SearchCache(db)
         self._held: OrderedDict[tuple[Any, ...], asyncio.Future[PhotoFilter]] = OrderedDict()
 
@@ -55,14 +55,16 @@ class Nearest:
         self._embedders.close()
 
     def encoders(self) -> list[str]:
-        """Those that have an index."""
+        """Return the names of the encoders that have an index."""
         return [known.encoder for known in indices.manifests(self._indices.layout)]
 
-    def usable(self, encoder: str | None) -> str | None:
-        """The encoder by whose vectors photos are told; None: the default one, or none where none has any.
+    def encoder_with_vectors(self, encoder: str | None) -> str | None:
+        """Return the name of an encoder that has vectors; None stands for the default encoder.
+
+        Returns None if no encoder has vectors.
 
         Raises:
-            ApiError: it has no vectors.
+            ApiError: The encoder has no vectors.
         """
         folder = self._indices.layout.embeddings("any").parent
         if encoder is not None and folder.is_dir() and encoder in {held.name for held in folder.iterdir()}:
@@ -72,15 +74,15 @@ class Nearest:
             return self._indices.default_encoder() if known else None
         raise ApiError(
             "not_usable",
-            f"{encoder!r} has no vectors here. Expected: {', '.join(known) or 'a store with vectors'}",
+            f"{encoder!r} has no vectors. Expected: {', '.join(known) or 'a store with vectors'}",
             f"features build --encoder {encoder}",
         )
 
     def index(self, encoder: str | None) -> Index:
-        """The index of an encoder; None: of the default one.
+        """Return the index of an encoder; None stands for the default encoder.
 
         Raises:
-            ApiError: there is none.
+            ApiError: There is no index.
         """
         try:
             name = encoder or self._indices.default_encoder()
@@ -92,11 +94,11 @@ class Nearest:
                 )
             return self._indices.index(name)
         except PhotogenicError as error:
-            raise translated(error) from error
+            raise to_api_error(error) from error
 
-    async def of_photo(self, snapshot: Snapshot, photo_id: str, **asked: Any) -> dict[str, Any]:
-        """The photos nearest to one of the store. `asked` as in `_find`."""
-        index = self.index(asked.pop("encoder"))
+    async def of_photo(self, snapshot: Snapshot, photo_id: str, **options: Any) -> dict[str, Any]:
+        """Search the photos nearest to a photo of the store. `options` are those of `_find`."""
+        index = self.index(options.pop("encoder"))
         if snapshot.photo(photo_id) is None:
             raise ApiError(
                 "not_found",
@@ -112,13 +114,13 @@ class Nearest:
                 f"Photo {photo_id!r} has no {name} vector. Expected: {wants}",
                 f"another encoder, or features build --encoder {name}",
             )
-        return await self._find(snapshot, index, index.vectors[row : row + 1], int(row), **asked)
+        return await self._find(snapshot, index, index.vectors[row : row + 1], int(row), **options)
 
-    async def of_upload(self, snapshot: Snapshot, picture: Upload, **asked: Any) -> dict[str, Any]:
-        """The photos nearest to a picture. `asked` as in `_find`."""
-        index = self.index(asked.pop("encoder"))
-        vector = await self._in(self._networks, lambda: self._embedded(index, picture))
-        return await self._find(snapshot, index, vector, -1, **asked)
+    async def of_upload(self, snapshot: Snapshot, picture: Upload, **options: Any) -> dict[str, Any]:
+        """Search the photos nearest to an uploaded picture. `options` are those of `_find`."""
+        index = self.index(options.pop("encoder"))
+        vector = await self._run_in(self._networks, lambda: self._embedded(index, picture))
+        return await self._find(snapshot, index, vector, -1, **options)
 
     async def _find(
         self,
@@ -148,14 +150,14 @@ class Nearest:
             recall = 1.0 if plan.way == "exact" else index.manifest.recall_at_10
             return {"encoder": index.manifest.encoder, "recall": recall, "n_matching": len(selection), "photos": photos}
 
-        return await self._in(self._work, search)
+        return await self._run_in(self._work, search)
 
     async def _selection(self, snapshot: Snapshot, index: Index, where: str | None, popular: bool) -> PhotoFilter:
-        """The photos that may be an answer; whoever asks first works it out, the others wait for it."""
+        """Return the photos that match a predicate, evaluated once for concurrent requests."""
         key = (snapshot.key, index.manifest.encoder, index.manifest.generation, where, popular)
         held = self._held.get(key)
         if held is None:
-            for old, done in list(self._held.items()):  # what an older snapshot said is not asked for again
+            for old, done in list(self._held.items()):  # selections of an older snapshot are not used again
                 if old[0] != snapshot.key and done.done():
                     del self._held[old]
             held = self._held[key] = asyncio.ensure_future(self._select(snapshot, index, where, popular))
@@ -172,10 +174,10 @@ class Nearest:
             photos = snapshot.photos.select(COLUMNS)
         else:
             photos = await self._sandbox.select(index.manifest.encoder, where, popular=popular)
-        return await self._in(self._work, lambda: self._prepared(PhotoFilter(index, photos)))
+        return await self._run_in(self._work, lambda: self._prepared(PhotoFilter(index, photos)))
 
     def _prepared(self, selection: PhotoFilter) -> PhotoFilter:
-        """Its vectors side by side where there is room; older ones make it."""
+        """Copy the vectors of a selection to one array if memory allows, and drop old selections."""
         done = [future.result() for future in list(self._held.values()) if future.done() and not future.exception()]
         if selection.n_bytes + sum(held.n_bytes for held in done if not held.every) <= _PREPARED_BYTES:
             selection.prepare()
@@ -188,9 +190,9 @@ class Nearest:
         if picture.status != "ok":
             raise ApiError("not_usable", f"{picture.name} is {picture.status}: {picture.detail}", "another picture")
         name = index.manifest.encoder
-        with in_memory([picture]) as paths:
+        with as_memory_files([picture]) as paths:
             try:
-                asked = resolve(
+                query = resolve(
                     self._embedders.cursor(),
                     index,
                     lambda files: self._embedders.embed(name, files),
@@ -198,9 +200,9 @@ class Nearest:
                     models=self._embedders.layout.models,
                 )
             except PhotogenicError as error:
-                made = translated(error)
+                made = to_api_error(error)
                 raise ApiError(made.code, made.message.replace(str(paths[0]), picture.name), made.remedy) from error
-        return asked.vectors
+        return query.vectors
 
-    async def _in(self, executor: Executor, call: Callable[[], T]) -> T:
+    async def _run_in(self, executor: Executor, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, call)

@@ -1,4 +1,4 @@
-"""The description of the API, made of the schemas that requests are held against."""
+"""OpenAPI description of the API, made from the schemas that validate requests."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _ALWAYS = ("unauthorized", "foreign_origin", "wrong_host", "unknown_expectation"
 
 
 def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
-    """OpenAPI 3.1.
+    """Return the description in OpenAPI 3.1.
 
     Args:
-        limits: of the server.
-        token: whether requests need one.
+        limits: Limits of the server.
+        token: Whether requests need a token.
     """
-    takes, gives = schemas.requests(limits), schemas.responses()
+    request_schemas, response_schemas = schemas.requests(limits), schemas.responses()
     photo_id = {
         "name": "photo_id",
         "in": "path",
@@ -33,23 +33,23 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
         "info": {
             "title": "Photogenic",
             "version": version("photogenic"),
-            "description": "Labels, vectors, neighbours and scores of photos, from the newest snapshot of a store.",
+            "description": "Labels, vectors, neighbors and scores of photos, from the newest snapshot of a store.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/api/v1"}],
         "paths": {
             "/sql": {
-                "post": _asks(
+                "post": _post(
                     "Answer SQL, reading only",
-                    _json(takes["sql"]),
-                    gives["sql"],
+                    _json(request_schemas["sql"]),
+                    response_schemas["sql"],
                     ("query_refused", "time_limit", "memory_limit", "busy"),
                 )
             },
             "/sql/export": {
-                "get": _looks(
+                "get": _get(
                     "All rows of a query, as a file",
-                    _parameters(takes["export"]),
+                    _parameters(request_schemas["export"]),
                     {
                         "text/csv": {"schema": {"type": "string"}},
                         "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
@@ -58,59 +58,66 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
                 )
             },
             "/photos/{photo_id}": {
-                "get": _looks(
-                    "Everything about a photo", [photo_id], _body(gives["photo"]), ("bad_request", "not_found")
+                "get": _get(
+                    "Everything about a photo",
+                    [photo_id],
+                    _body(response_schemas["photo"]),
+                    ("bad_request", "not_found"),
                 )
             },
             "/features": {
-                "post": _asks(
+                "post": _post(
                     "Vectors and labels of many photos at once",
-                    _json(takes["features"]),
-                    gives["features"],
+                    _json(request_schemas["features"]),
+                    response_schemas["features"],
                     ("not_usable", "not_ready"),
                 )
             },
             "/similar": {
-                "post": _asks(
+                "post": _post(
                     "The photos nearest to one of the store, or to a picture",
-                    _json(takes["similar"]) | _form(takes["similar_form"]),
-                    gives["similar"],
+                    _json(request_schemas["similar"]) | _form(request_schemas["similar_form"]),
+                    response_schemas["similar"],
                     ("not_found", "query_refused", "not_usable", "time_limit", "memory_limit", "busy", "not_ready"),
                 )
             },
             "/predict": {
-                "post": _asks(
+                "post": _post(
                     "What pictures are likely to earn",
-                    _form(takes["predict_form"]),
-                    gives["predict"],
+                    _form(request_schemas["predict_form"]),
+                    response_schemas["predict"],
                     ("not_found", "not_usable", "not_ready"),
                 )
             },
             "/breakdown": {
-                "get": _looks(
+                "get": _get(
                     "Who likes whom",
-                    _parameters(takes["breakdown"]),
-                    _body(gives["breakdown"]),
+                    _parameters(request_schemas["breakdown"]),
+                    _body(response_schemas["breakdown"]),
                     ("bad_request", "not_ready"),
                 )
             },
-            "/runs": {"get": _looks("Every trained head", [], _body(gives["runs"]), ("bad_request",))},
+            "/runs": {"get": _get("Every trained head", [], _body(response_schemas["runs"]), ("bad_request",))},
             "/gallery": {
-                "get": _looks(
+                "get": _get(
                     "Photos in order",
-                    _parameters(takes["gallery"]),
-                    _body(gives["gallery"]),
+                    _parameters(request_schemas["gallery"]),
+                    _body(response_schemas["gallery"]),
                     ("bad_request", "not_found", "not_ready"),
                 )
             },
             "/store": {
-                "get": _looks("Counts, freshness, who writes", [], _body(gives["store"]), ("bad_request", "not_ready"))
+                "get": _get(
+                    "Counts, freshness, who writes", [], _body(response_schemas["store"]), ("bad_request", "not_ready")
+                )
             },
             "/health": {
-                "get": _looks("Whether it answers, and from when", [], _body(gives["health"]), ("bad_request",))
+                "get": _get(
+                    "Whether it answers, and from when", [], _body(response_schemas["health"]), ("bad_request",)
+                )
             },
             "/metrics": {
-                "get": _looks(
+                "get": _get(
                     "Figures for Prometheus", [], {"text/plain": {"schema": {"type": "string"}}}, ("bad_request",)
                 )
             },
@@ -123,23 +130,27 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
     return described
 
 
-def _asks(summary: str, content: dict[str, Any], answer: dict[str, Any], codes: tuple[str, ...]) -> dict[str, Any]:
+def _post(summary: str, content: dict[str, Any], answer: dict[str, Any], codes: tuple[str, ...]) -> dict[str, Any]:
     codes = ("bad_request", "too_slow", "too_large", "unsupported_type", *codes)
-    return _looks(summary, [], _body(answer), codes) | {"requestBody": {"required": True, "content": content}}
+    return _get(summary, [], _body(answer), codes) | {"requestBody": {"required": True, "content": content}}
 
 
-def _looks(
+def _get(
     summary: str, parameters: list[dict[str, Any]], content: dict[str, Any], codes: tuple[str, ...]
 ) -> dict[str, Any]:
     answers: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     for code in (*codes, *_ALWAYS):
         status, meaning = CODES[code]
-        told = answers.setdefault(
+        entry = answers.setdefault(
             str(status), {"description": "", "content": _body({"$ref": "#/components/schemas/Error"})}
         )
-        told["description"] = f"{told['description']} {code}: {meaning}".strip()
-    made = {"summary": summary, "operationId": summary.lower().replace(",", "").replace(" ", "_"), "responses": answers}
-    return made | ({"parameters": parameters} if parameters else {})
+        entry["description"] = f"{entry['description']} {code}: {meaning}".strip()
+    operation = {
+        "summary": summary,
+        "operationId": summary.lower().replace(",", "").replace(" ", "_"),
+        "responses": answers,
+    }
+    return operation | ({"parameters": parameters} if parameters else {})
 
 
 def _body(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is known of photos: one with everything, many with label and vector, all in an order."""
+"""Queries on photos: all details of one, labels and vectors of many, and pages of the sorted gallery."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photogenic._lazy import pl
-from photogenic.app.serve.http.errors import ApiError, translated
+from photogenic.app.serve.http.errors import ApiError, to_api_error
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Layout, PhotogenicError
 
-__all__ = ["everything", "in_order", "looked_up"]
+__all__ = ["gallery_page", "labels_and_vectors", "photo_details"]
 
 _OWN = ("photo_id", "user_id", "gender", "width", "height", "status", "split_all", "split_one_face")
 _SHOWN = ("photo_id", "user_id", "gender", "like_ratio", "weight", "percentile", "popular")
 
 
-def everything(snapshot: Snapshot, photo_id: str) -> dict[str, Any]:
-    """One photo, with what swipes, faces and heads say of it.
+def photo_details(snapshot: Snapshot, photo_id: str) -> dict[str, Any]:
+    """Return one photo with its label, like ratios, periods, faces, predictions and near duplicates.
 
     Raises:
-        ApiError: there is none.
+        ApiError: There is no such photo.
     """
     photo = snapshot.photo(photo_id)
     if photo is None:
@@ -51,28 +51,28 @@ def everything(snapshot: Snapshot, photo_id: str) -> dict[str, Any]:
     }
     for name, query in asked.items():
         there = ("photo_periods" if name == "periods" else name) in snapshot.relations
-        known[name] = snapshot.ask(query, {"id": photo_id}).to_dicts() if there else []
+        known[name] = snapshot.query(query, {"id": photo_id}).to_dicts() if there else []
     return known
 
 
-def looked_up(
+def labels_and_vectors(
     snapshot: Snapshot, layout: Layout, photo_ids: list[str], encoder: str | None, most: int
 ) -> tuple[list[dict[str, Any]], NDArray[np.float32] | None]:
-    """Label and vector of many photos, in the order asked.
+    """Return labels and vectors of many photos, in the order of `photo_ids`.
 
     Args:
-        snapshot: where labels are.
-        layout: where vectors are.
-        photo_ids: whose.
-        encoder: None: labels only.
-        most: numbers in one answer.
+        snapshot: Snapshot with the labels.
+        layout: Folders of the store with the vectors.
+        photo_ids: Ids of the photos.
+        encoder: Name of the encoder; None: labels only.
+        most: Largest number of values in the vectors.
 
     Returns:
-        Of each photo its id, status, label, and as `embedding` its row in the vectors, or None; and the vectors,
-        float32 (n, dim), None without an encoder.
+        Id, status, label and `embedding` of each photo, where `embedding` is a row of the vectors or None; and the
+        vectors, float32 (n, dim), or None without an encoder.
 
     Raises:
-        ApiError: too many numbers, or the encoder has no vectors.
+        ApiError: The vectors have too many values, or the encoder has no vectors.
     """
     rows = snapshot.rows(photo_ids)
     known, found = rows >= 0, None
@@ -81,7 +81,7 @@ def looked_up(
         try:
             held = reader.opened(layout, encoder)
         except PhotogenicError as error:
-            raise translated(error) from error
+            raise to_api_error(error) from error
         positions = held.positions(photo_ids)
         there = known & (positions >= 0)
         n = int(there.sum())
@@ -89,7 +89,7 @@ def looked_up(
             raise ApiError(
                 "not_usable",
                 f"{n} vectors of {held.dim} numbers are too many. Expected: at most {most // held.dim} photos",
-                "ask in several requests",
+                "send several requests",
             )
         found = held.at(positions[there])
         places = np.where(there, np.cumsum(there) - 1, -1).tolist()
@@ -102,18 +102,18 @@ def looked_up(
     return photos, found
 
 
-def in_order(snapshot: Snapshot, asked: dict[str, Any], run_id: str | None) -> dict[str, Any]:
-    """A stretch of all photos that match, best first or last."""
-    order = _Order(run_id=run_id, **{name: asked[name] for name in _Order.__slots__ if name in asked})
-    ordered = snapshot.kept(order, lambda: _ordered(snapshot, order))
-    shown = ordered.slice(asked["offset"], asked["limit"])
+def gallery_page(snapshot: Snapshot, params: dict[str, Any], run_id: str | None) -> dict[str, Any]:
+    """Return one page of the photos that match the filters, and the number of all that match."""
+    order = _GalleryOrder(run_id=run_id, **{name: params[name] for name in _GalleryOrder.__slots__ if name in params})
+    ordered = snapshot.cached(order, lambda: _ordered(snapshot, order))
+    shown = ordered.slice(params["offset"], params["limit"])
     columns = [*_SHOWN, "prediction"] if run_id is not None else list(_SHOWN)
     return {"n_photos": len(ordered), "photos": shown.select(columns).to_dicts()}
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """Which photos, in which order; as the request says."""
+class _GalleryOrder:
+    """Filters and order of a gallery request."""
 
     by: str
     order: str
@@ -126,8 +126,8 @@ class _Order:
     run_id: str | None
 
 
-def _ordered(snapshot: Snapshot, wanted: _Order) -> pl.DataFrame:
-    """Photos with a picture, filtered and sorted."""
+def _ordered(snapshot: Snapshot, wanted: _GalleryOrder) -> pl.DataFrame:
+    """Return the photos that have a picture, filtered and sorted."""
     photos = snapshot.photos.filter(pl.col("sha256").is_not_null() & (pl.col("status") == "ok"))
     if wanted.population == "gender":
         photos = photos.with_columns(popular="gender_popular", percentile="gender_percentile")
@@ -135,7 +135,7 @@ def _ordered(snapshot: Snapshot, wanted: _Order) -> pl.DataFrame:
         photos = photos.filter(pl.col("gender").is_null())
     elif wanted.gender is not None:
         photos = photos.filter(pl.col("gender") == wanted.gender)
-    split = pl.col(f"split_{wanted.setup}")  # each setup is divided by itself
+    split = pl.col(f"split_{wanted.setup}")  # each setup has its own split
     if wanted.split is not None:
         photos = photos.filter(split == wanted.split)
     elif wanted.setup == "one_face":
@@ -145,7 +145,7 @@ def _ordered(snapshot: Snapshot, wanted: _Order) -> pl.DataFrame:
     if wanted.least:
         photos = photos.filter(pl.col("weight") >= wanted.least)
     if wanted.run_id is not None:
-        said = snapshot.predictions(wanted.run_id)
-        photos = photos.join(said, on="photo_id", how="inner" if wanted.by == "prediction" else "left")
+        predictions = snapshot.predictions(wanted.run_id)
+        photos = photos.join(predictions, on="photo_id", how="inner" if wanted.by == "prediction" else "left")
     down = [wanted.order == "desc", False]
     return photos.sort([wanted.by, "photo_id"], descending=down, nulls_last=True)

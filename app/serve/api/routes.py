@@ -1,4 +1,4 @@
-"""The endpoints under /api/v1: each reads its request, calls one function, and sends what came back."""
+"""Endpoints under /api/v1: each reads its request, calls one function, and sends the result."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from numpy.typing import NDArray
 
 from photogenic.app.serve.api import schemas
 from photogenic.app.serve.api.openapi import describe
-from photogenic.app.serve.api.photo_queries import everything, in_order, looked_up
-from photogenic.app.serve.http.context import Site
-from photogenic.app.serve.http.errors import ApiError, translated
+from photogenic.app.serve.api.photo_queries import gallery_page, labels_and_vectors, photo_details
+from photogenic.app.serve.http.context import AppContext
+from photogenic.app.serve.http.errors import ApiError, to_api_error
 from photogenic.app.serve.http.photo_urls import PHOTO, photo_id
-from photogenic.app.serve.http.uploads import in_time, received, whole_body
+from photogenic.app.serve.http.uploads import read_body, read_form, within_time_limit
 from photogenic.app.serve.http.validation import from_json, from_text
 from photogenic.models.runs.run_store import described
 from photogenic.warehouse import PhotogenicError
 from photogenic.warehouse.duckdb_store.query import no_labels_error
 
-__all__ = ["Api", "sent"]
+__all__ = ["Api", "json_response"]
 
 T = TypeVar("T")
 
 
-def sent(value: object) -> web.Response:
-    """Any value as JSON; times are naive UTC and say so."""
+def json_response(value: object) -> web.Response:
+    """Return a JSON response. Naive times are UTC and get the suffix Z."""
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
     return web.Response(body=orjson.dumps(value, option=options), content_type="application/json")
 
 
 class Api:
-    """The handlers, and their addresses."""
+    """Handlers of the API and their routes."""
 
-    def __init__(self, site: Site) -> None:
-        self.site, self.takes = site, schemas.requests(site.limits)
-        self._described = orjson.dumps(describe(site.limits, token=site.guard.token is not None))
+    def __init__(self, context: AppContext) -> None:
+        self.context, self.request_schemas = context, schemas.requests(context.limits)
+        self._described = orjson.dumps(describe(context.limits, token=context.guard.token is not None))
 
     def routes(self) -> list[web.RouteDef]:
-        """Everything under /api."""
+        """Return the routes under /api."""
         return [
             web.post("/api/v1/sql", self.sql),
             web.get("/api/v1/sql/export", self.export),
@@ -64,15 +64,15 @@ class Api:
         ]
 
     async def sql(self, request: web.Request) -> web.Response:
-        asked = await self._body(request, "sql")
-        body = await self.site.sandbox.rows(asked["query"], asked["limit"], asked["sample"])
+        params = await self._read_json(request, "sql")
+        body = await self.context.sandbox.rows(params["query"], params["limit"], params["sample"])
         return web.Response(body=body, content_type="application/json")
 
     async def export(self, request: web.Request) -> web.StreamResponse:
-        asked = from_text(request.query, self.takes["export"])
-        async with contextlib.aclosing(self.site.exports.export(asked["query"], asked["format"])) as chunks:
-            first = await anext(chunks, b"")  # an error still has its own status
-            return await self._sent_on(request, asked["format"], first, chunks)
+        params = from_text(request.query, self.request_schemas["export"])
+        async with contextlib.aclosing(self.context.exports.export(params["query"], params["format"])) as chunks:
+            first = await anext(chunks, b"")  # an error before the first bytes gets its own status
+            return await self._sent_on(request, params["format"], first, chunks)
 
     async def _sent_on(
         self, request: web.Request, form: str, first: bytes, chunks: AsyncIterator[bytes]
@@ -80,7 +80,7 @@ class Api:
         response = web.StreamResponse()
         response.content_type = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}[form]
         response.headers["Content-Disposition"] = f'attachment; filename="result.{form}"'
-        self.site.guard.protect(response)
+        self.context.guard.protect(response)
         await response.prepare(request)
         if request.method == "HEAD":
             return response
@@ -88,7 +88,7 @@ class Api:
         try:
             async for chunk in chunks:
                 await response.write(chunk)
-        except ApiError:  # too late for a status: whoever reads must see that this is not all
+        except ApiError:  # the status is already sent: abort, so that the client sees an incomplete download
             if request.transport is not None:
                 request.transport.abort()
             raise ConnectionResetError from None
@@ -96,79 +96,86 @@ class Api:
         return response
 
     async def photo(self, request: web.Request) -> web.Response:
-        from_text(request.query, self.takes["nothing" if "photo_id" in request.match_info else "photo"])
-        return sent(await self._work(everything, self.site.snapshot, photo_id(request)))
+        from_text(request.query, self.request_schemas["nothing" if "photo_id" in request.match_info else "photo"])
+        return json_response(await self._in_thread(photo_details, self.context.snapshot, photo_id(request)))
 
     async def features(self, request: web.Request) -> web.Response:
-        asked, site = await self._body(request, "features"), self.site
-        encoder = site.nearest.usable(asked["encoder"])
-        # A hundred ids take less than a hop to another thread.
-        photos, found = looked_up(site.snapshot, site.store.layout, asked["photo_ids"], encoder, site.limits.vectors)
+        params, context = await self._read_json(request, "features"), self.context
+        encoder = context.nearest.encoder_with_vectors(params["encoder"])
+        # A hundred ids take less time than a switch to another thread.
+        photos, found = labels_and_vectors(
+            context.snapshot, context.store.layout, params["photo_ids"], encoder, context.limits.vectors
+        )
         if found is not None:
-            told = _in_base64(found) if asked["vectors"] == "base64" else found
+            vectors = _in_base64(found) if params["vectors"] == "base64" else found
             for photo in photos:
                 if photo["embedding"] is not None:
-                    photo["embedding"] = told[photo["embedding"]]
-        return sent({"encoder": encoder, "dim": None if found is None else found.shape[1], "photos": photos})
+                    photo["embedding"] = vectors[photo["embedding"]]
+        return json_response({"encoder": encoder, "dim": None if found is None else found.shape[1], "photos": photos})
 
     async def similar(self, request: web.Request) -> web.Response:
-        site = self.site
+        context = self.context
         if request.content_type == "application/json":
-            asked = await self._body(request, "similar")
-            return sent(await site.nearest.of_photo(site.snapshot, asked.pop("photo_id"), **asked))
-        (picture,), fields = await self._received(request, most=1)
-        asked = from_text(fields, self.takes["similar_upload"])
-        return sent(await site.nearest.of_upload(site.snapshot, picture, **asked))
+            params = await self._read_json(request, "similar")
+            return json_response(await context.nearest.of_photo(context.snapshot, params.pop("photo_id"), **params))
+        (picture,), fields = await self._read_form(request, most=1)
+        params = from_text(fields, self.request_schemas["similar_upload"])
+        return json_response(await context.nearest.of_upload(context.snapshot, picture, **params))
 
     async def predict(self, request: web.Request) -> web.Response:
-        pictures, fields = await self._received(request, most=self.site.limits.uploads)
-        asked = from_text(fields, self.takes["predict"])
-        scorer, snapshot = self.site.scorer, self.site.snapshot
-        names, notes = await self._work(scorer.answering, snapshot, asked["run"], asked["target"])
-        target = described(self.site.store.layout, names[0]).target
+        pictures, fields = await self._read_form(request, most=self.context.limits.uploads)
+        params = from_text(fields, self.request_schemas["predict"])
+        scorer, snapshot = self.context.scorer, self.context.snapshot
+        names, notes = await self._in_thread(scorer.runs_for, snapshot, params["run"], params["target"])
+        target = described(self.context.store.layout, names[0]).target
         scored = await scorer.score(names, pictures)
-        return sent({"run_id": names[0], "target": target, "photos": scored, "notes": notes})
+        return json_response({"run_id": names[0], "target": target, "photos": scored, "notes": notes})
 
     async def breakdown(self, request: web.Request) -> web.Response:
-        asked = from_text(request.query, self.takes["breakdown"])
-        snapshot = self.site.snapshot
+        params = from_text(request.query, self.request_schemas["breakdown"])
+        snapshot = self.context.snapshot
         if "gender_breakdown" not in snapshot.relations:
-            raise translated(no_labels_error())
+            raise to_api_error(no_labels_error())
         query = (
             "select * exclude (time_window) from gender_breakdown where time_window = $window"
             " order by n_swipes desc, sender_gender, recipient_gender"
         )
-        rows = await self._work(snapshot.ask, query, {"window": asked["window"]})
-        return sent({"window": asked["window"], "rows": rows.to_dicts()})
+        rows = await self._in_thread(snapshot.query, query, {"window": params["window"]})
+        return json_response({"window": params["window"], "rows": rows.to_dicts()})
 
     async def runs(self, request: web.Request) -> web.Response:
-        self._nothing(request)
+        self._refuse_parameters(request)
         unpacked = [
             row | {name: orjson.loads(row[name]) for name in ("hyperparameters", "results")}
-            for row in self.site.snapshot.runs
+            for row in self.context.snapshot.runs
         ]
-        return sent({"runs": unpacked})
+        return json_response({"runs": unpacked})
 
     async def gallery(self, request: web.Request) -> web.Response:
-        asked, site = from_text(request.query, self.takes["gallery"]), self.site
-        if site.snapshot.photos["source"].null_count() == len(site.snapshot.photos) and asked["by"] != "prediction":
-            raise translated(no_labels_error())
+        params, context = from_text(request.query, self.request_schemas["gallery"]), self.context
+        if (
+            context.snapshot.photos["source"].null_count() == len(context.snapshot.photos)
+            and params["by"] != "prediction"
+        ):
+            raise to_api_error(no_labels_error())
         run_id = None
-        if asked["by"] == "prediction" or asked["run"] is not None:
-            run_id = (await self._work(site.scorer.shown, site.snapshot, asked["run"], "like_ratio"))["run_id"]
-        return sent(await self._work(in_order, site.snapshot, asked, run_id))
+        if params["by"] == "prediction" or params["run"] is not None:
+            run_id = (await self._in_thread(context.scorer.shown_run, context.snapshot, params["run"], "like_ratio"))[
+                "run_id"
+            ]
+        return json_response(await self._in_thread(gallery_page, context.snapshot, params, run_id))
 
     async def store(self, request: web.Request) -> web.Response:
-        self._nothing(request)
+        self._refuse_parameters(request)
         try:
-            return sent(await self._work(self.site.status))
+            return json_response(await self._in_thread(self.context.status))
         except PhotogenicError as error:
-            raise translated(error) from error
+            raise to_api_error(error) from error
 
     async def health(self, request: web.Request) -> web.Response:
-        self._nothing(request)
-        snapshot = self.site.snapshot
-        return sent(
+        self._refuse_parameters(request)
+        snapshot = self.context.snapshot
+        return json_response(
             {
                 "status": "ok",
                 "snapshot_at": snapshot.published_at.isoformat(timespec="milliseconds") + "Z",
@@ -178,51 +185,53 @@ class Api:
         )
 
     async def metrics(self, request: web.Request) -> web.Response:
-        self._nothing(request)
-        site = self.site
-        age_s = time.time() - site.snapshot.key[1] / 1e9
+        self._refuse_parameters(request)
+        context = self.context
+        age_s = time.time() - context.snapshot.key[1] / 1e9
         gauges = {
-            "photogenic_snapshot_age_seconds": ("Since the snapshot was published.", age_s),
-            "photogenic_photos": ("Photos in the snapshot.", len(site.snapshot.photos)),
-            "photogenic_sql_running": ("Queries that run now.", site.sandbox.n_running),
-            "photogenic_sql_waiting": ("Queries that wait for their turn.", site.sandbox.n_waiting),
-            "photogenic_exports_running": ("Downloads that run now.", site.exports.n_running),
+            "photogenic_snapshot_age_seconds": ("Seconds since the snapshot was published.", age_s),
+            "photogenic_photos": ("Photos in the snapshot.", len(context.snapshot.photos)),
+            "photogenic_sql_running": ("Queries that run now.", context.sandbox.n_running),
+            "photogenic_sql_waiting": ("Queries that wait for their turn.", context.sandbox.n_waiting),
+            "photogenic_exports_running": ("Downloads that run now.", context.exports.n_running),
             "photogenic_sql_ended": (
-                "Queries that were ended by force.",
-                site.sandbox.n_killed + site.exports.n_killed,
+                "Queries that were stopped by force.",
+                context.sandbox.n_killed + context.exports.n_killed,
             ),
-            "photogenic_thumbnails_made": ("Small pictures made since the start.", site.pictures.n_made),
-            "photogenic_scored_pictures": ("Pictures scored since the start.", site.scorer.n_pictures),
-            "photogenic_scored_batches": ("Batches in which they were scored.", site.scorer.n_batches),
+            "photogenic_thumbnails_made": ("Thumbnails made since the start.", context.pictures.n_made),
+            "photogenic_scored_pictures": ("Pictures scored since the start.", context.scorer.n_pictures),
+            "photogenic_scored_batches": ("Batches in which they were scored.", context.scorer.n_batches),
         }
-        return web.Response(text=site.metrics.text(gauges), headers={"Content-Type": "text/plain; version=0.0.4"})
+        return web.Response(text=context.metrics.text(gauges), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def openapi(self, request: web.Request) -> web.Response:
-        self._nothing(request)
+        self._refuse_parameters(request)
         return web.Response(body=self._described, content_type="application/json")
 
-    async def _body(self, request: web.Request, name: str) -> dict[str, Any]:
+    async def _read_json(self, request: web.Request, name: str) -> dict[str, Any]:
         if request.content_type != "application/json":
             raise ApiError(
                 "unsupported_type", f"The request is {request.content_type}. Expected: application/json", "curl --json"
             )
-        self._nothing(request)
-        return from_json(await whole_body(request, self.site.limits, self.site.limits.body_bytes), self.takes[name])
+        self._refuse_parameters(request)
+        return from_json(
+            await read_body(request, self.context.limits, self.context.limits.body_bytes), self.request_schemas[name]
+        )
 
-    async def _received(self, request: web.Request, most: int) -> Any:
-        self._nothing(request)
-        async with in_time(self.site.limits):
-            return await received(request, "image", self.site.limits, most=most)
+    async def _read_form(self, request: web.Request, most: int) -> Any:
+        self._refuse_parameters(request)
+        async with within_time_limit(self.context.limits):
+            return await read_form(request, "image", self.context.limits, most=most)
 
-    def _nothing(self, request: web.Request) -> None:
-        """No parameters in the address are known."""
-        from_text(request.query, self.takes["nothing"])
+    def _refuse_parameters(self, request: web.Request) -> None:
+        """Refuse a request with parameters in its address."""
+        from_text(request.query, self.request_schemas["nothing"])
 
-    async def _work(self, call: Callable[..., T], *given: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self.site.work, call, *given)
+    async def _in_thread(self, call: Callable[..., T], *given: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.context.work, call, *given)
 
 
 def _in_base64(vectors: NDArray[np.float32]) -> list[orjson.Fragment]:
-    """Each row, little-endian, as a JSON text; there is nothing in base64 that JSON escapes."""
+    """Encode each row as a JSON string of base64 of little-endian float32. JSON escapes no character of base64."""
     rows = vectors.astype("<f4", copy=False)
     return [orjson.Fragment(b'"%b"' % pybase64.b64encode(row)) for row in rows]

@@ -1,4 +1,4 @@
-"""What requests and answers of the API look like, in JSON Schema: shown to people, and held against requests."""
+"""JSON Schemas of the requests and answers of the API, for the description and for validation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": 1_024}
 
 
-def _maybe(schema: Schema) -> Schema:
+def _nullable(schema: Schema) -> Schema:
     return schema | {"type": [schema["type"], "null"]}
 
 
@@ -35,23 +35,23 @@ ERROR: Schema = _object({"code": {"type": "string", "enum": list(CODES)}, "messa
 
 
 def requests(limits: Limits) -> dict[str, Schema]:
-    """By endpoint."""
+    """Return the schemas of requests by endpoint."""
     nearest = {
         "k": {"type": "integer", "minimum": 1, "maximum": 1_000, "default": 10},
-        "encoder": {**_ID, "description": "In whose eyes; the first default encoder that has an index otherwise."},
+        "encoder": {**_ID, "description": "Name of the encoder. Default: the first default encoder that has an index."},
         "where": {
             "type": "string",
             "minLength": 1,
             "maxLength": 10_000,
-            "description": "Predicate in SQL over photo_labels, such as gender = 'female'.",
+            "description": "SQL predicate over photo_labels, such as gender = 'female'.",
         },
-        "popular": {"type": "boolean", "default": False, "description": "Only photos above the median."},
+        "popular": {"type": "boolean", "default": False, "description": "Return only photos above the median."},
     }
     chosen = {
-        "run": {**_ID, "description": "A run_id; the best run of the target on dev otherwise."},
+        "run": {**_ID, "description": "A run_id. Default: the best run of the target on dev."},
         "target": {"type": "string", "enum": list(TARGETS), "default": "like_ratio"},
     }
-    query = {"type": "string", "minLength": 1, "maxLength": 100_000, "description": "One statement that reads."}
+    query = {"type": "string", "minLength": 1, "maxLength": 100_000, "description": "One statement that only reads."}
     image = {"type": "string", "format": "binary"}
     return {
         "sql": _object(
@@ -62,7 +62,7 @@ def requests(limits: Limits) -> dict[str, Schema]:
                     "type": "integer",
                     "minimum": 1,
                     "maximum": limits.sql_rows,
-                    "description": "So many rows drawn at random from all, in place of the first ones.",
+                    "description": "Number of rows to draw at random from all rows, instead of the first rows.",
                 },
             },
             "limit",
@@ -75,12 +75,12 @@ def requests(limits: Limits) -> dict[str, Schema]:
         "features": _object(
             {
                 "photo_ids": {"type": "array", "items": _ID, "minItems": 1, "maxItems": 1_000},
-                "encoder": {**_ID, "description": "Whose vectors; the default encoder's otherwise."},
+                "encoder": {**_ID, "description": "Name of the encoder. Default: the default encoder."},
                 "vectors": {
                     "type": "string",
                     "enum": ["numbers", "base64"],
                     "default": "numbers",
-                    "description": "As JSON numbers, or as base64 of little-endian float32: fewer bytes, less work.",
+                    "description": "JSON numbers, or base64 of little-endian float32, which is smaller and faster.",
                 },
             },
             "encoder",
@@ -114,10 +114,16 @@ def _gallery() -> dict[str, Schema]:
             "type": "string",
             "enum": ["all", "gender"],
             "default": "all",
-            "description": "With whom percentile and popular compare: everybody's photos, or those of one's gender.",
+            "description": "Photos that percentile and popular compare with: all photos, or photos of the same gender.",
         },
-        "least": {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0, "description": "Swipes, at least."},
-        "run": {**_ID, "description": "Whose predictions; otherwise those of the run that answers for pictures."},
+        "least": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 10**9,
+            "default": 0,
+            "description": "Smallest number of swipes.",
+        },
+        "run": {**_ID, "description": "A run_id for predictions. Default: the run that scores pictures."},
         "offset": {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0},
         "limit": {"type": "integer", "minimum": 1, "maximum": 500, "default": 60},
     }
@@ -130,29 +136,29 @@ _FACE = _object(dict.fromkeys(("x0", "y0", "x1", "y1", "confidence"), _NUMBER))
 _PHOTO: dict[str, Schema] = {
     "photo_id": _TEXT,
     "user_id": _TEXT,
-    "gender": _maybe(_TEXT),
-    "width": _maybe(_COUNT),
-    "height": _maybe(_COUNT),
-    "status": _maybe(_TEXT),
-    "split_all": _maybe(_TEXT),
-    "split_one_face": _maybe(_TEXT),
+    "gender": _nullable(_TEXT),
+    "width": _nullable(_COUNT),
+    "height": _nullable(_COUNT),
+    "status": _nullable(_TEXT),
+    "split_all": _nullable(_TEXT),
+    "split_one_face": _nullable(_TEXT),
 }
-_SCORED = {name: _maybe(_NUMBER) for name in ("prediction", "low", "high")}
-_ASKED = {name: _maybe(_TEXT) for name in ("run_id", "head", "encoder", "setup")}
+_SCORED = {name: _nullable(_NUMBER) for name in ("prediction", "low", "high")}
+_ASKED = {name: _nullable(_TEXT) for name in ("run_id", "head", "encoder", "setup")}
 
 
 def responses() -> dict[str, Schema]:
-    """By endpoint."""
+    """Return the schemas of answers by endpoint."""
     found = {
         "rank": _COUNT,
         "photo_id": _TEXT,
         "user_id": _TEXT,
         "distance": _NUMBER,
-        "like_ratio": _maybe(_NUMBER),
-        "weight": _maybe(_NUMBER),
-        "percentile": _maybe(_NUMBER),
-        "popular": _maybe({"type": "boolean"}),
-        "path": _maybe(_TEXT),
+        "like_ratio": _nullable(_NUMBER),
+        "weight": _nullable(_NUMBER),
+        "percentile": _nullable(_NUMBER),
+        "popular": _nullable({"type": "boolean"}),
+        "path": _nullable(_TEXT),
     }
     anything = {"type": "object"}
     return {
@@ -160,7 +166,7 @@ def responses() -> dict[str, Schema]:
             {
                 "columns": _list(_object({"name": _TEXT, "type": _TEXT})),
                 "n_rows": _COUNT,
-                "cut": {"type": "boolean", "description": "There are more rows than these."},
+                "cut": {"type": "boolean", "description": "Whether there are more rows."},
                 "seconds": _NUMBER,
                 "rows": _list(_list({})),
             }
@@ -168,7 +174,7 @@ def responses() -> dict[str, Schema]:
         "photo": _object(
             _PHOTO
             | {
-                "label": _maybe(_LABEL),
+                "label": _nullable(_LABEL),
                 "like_ratios": _list(anything),
                 "periods": _list(anything),
                 "faces": _list(_FACE),
@@ -178,15 +184,15 @@ def responses() -> dict[str, Schema]:
         ),
         "features": _object(
             {
-                "encoder": _maybe(_TEXT),
-                "dim": _maybe(_COUNT),
+                "encoder": _nullable(_TEXT),
+                "dim": _nullable(_COUNT),
                 "photos": _list(
                     _object(
                         {
                             "photo_id": _TEXT,
                             "status": {"type": "string", "enum": ["ok", "no_vector", "unknown_photo"]},
                             "embedding": {"type": ["array", "string", "null"], "items": _NUMBER},
-                            "label": _maybe(_LABEL),
+                            "label": _nullable(_LABEL),
                         }
                     )
                 ),
@@ -200,7 +206,7 @@ def responses() -> dict[str, Schema]:
                 "run_id": _TEXT,
                 "target": _TEXT,
                 "photos": _list(_object({"file": _TEXT, **_SCORED, **_ASKED, "status": _TEXT})),
-                "notes": {**_list(_TEXT), "description": "Runs that cannot answer here, and what brings them back."},
+                "notes": {**_list(_TEXT), "description": "Runs that cannot be used, and how to make them usable."},
             }
         ),
         "breakdown": _object({"window": _TEXT, "rows": _list(anything)}),

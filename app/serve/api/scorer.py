@@ -1,4 +1,4 @@
-"""Scores for pictures, several requests at a time: what arrives while the networks work is their next batch."""
+"""Scores of pictures, batched across requests: pictures that arrive while the networks run form the next batch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from photogenic import FeatureStore
-from photogenic.app.serve.http.errors import ApiError, translated
-from photogenic.app.serve.http.uploads import Upload, in_memory
+from photogenic.app.serve.http.errors import ApiError, to_api_error
+from photogenic.app.serve.http.uploads import Upload, as_memory_files
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.features.compute.embed_files import Embedded, FileEmbedder
 from photogenic.features.faces.detector import FaceSettings
@@ -27,29 +27,29 @@ from photogenic.warehouse import InputError, Layout, PhotogenicError
 __all__ = ["Scorer"]
 
 _BATCH = 64
-_SAID = ("prediction", "low", "high", "run_id", "head", "encoder", "setup")
+_FIELDS = ("prediction", "low", "high", "run_id", "head", "encoder", "setup")
 _TRUSTED_S = 10.0
-"""How long a choice stands without another look at the encoders that are here."""
+"""Seconds for which a choice of runs is kept before the encoders are checked again."""
 
 _log = logging.getLogger(__name__)
 
-Order = tuple[Sequence[Upload], "asyncio.Future[list[Scored]]"]
+ScoreRequest = tuple[Sequence[Upload], "asyncio.Future[list[Scored]]"]
 
 
 class Scorer:
-    """Predictions of one store's heads.
+    """Predictions of the heads of one store.
 
     Args:
-        store: where runs are.
-        networks: the one thread in which networks run.
+        store: Store with the runs.
+        networks: The one thread in which neural networks run.
     """
 
     def __init__(self, store: FeatureStore, networks: Executor) -> None:
         self._store, self._networks = store, networks
         self._embedders: dict[str, FileEmbedder] = {}
-        self._orders: dict[str, list[Order]] = {}
+        self._requests: dict[str, list[ScoreRequest]] = {}
         self._working: asyncio.Task[None] | None = None
-        self._told = set[str]()
+        self._logged = set[str]()
         self._choices: dict[str, tuple[object, float, run_selection.Choice]] = {}
         self.n_batches = self.n_pictures = 0
 
@@ -57,16 +57,16 @@ class Scorer:
         for embedder in self._embedders.values():
             embedder.close()
 
-    def answering(self, snapshot: Snapshot, run: str | None, target: str) -> tuple[list[str], list[str]]:
-        """The runs that are asked for pictures, one after the other, and a line on each that cannot be.
+    def runs_for(self, snapshot: Snapshot, run: str | None, target: str) -> tuple[list[str], list[str]]:
+        """Return the runs that score pictures, in order, and a note on each run that cannot be used.
 
         Args:
-            snapshot: where `runs` are.
-            run: the only one; None: those that `models.runs.run_selection` finds for the target.
-            target: like_ratio, popular, gender.
+            snapshot: Snapshot with `runs`.
+            run: The run to use; None: the runs that `models.runs.run_selection` chooses for the target.
+            target: like_ratio, popular or gender.
 
         Raises:
-            ApiError: there is none.
+            ApiError: There is no such run.
         """
         layout = self._store.layout
         try:
@@ -75,24 +75,24 @@ class Scorer:
                 return [run], []
             found = self._choice(snapshot, target)
         except PhotogenicError as error:
-            raise self._told_of(error, "not_ready" if run is None else "not_found") from error
-        for note in set(found.notes) - self._told:
-            self._told.add(note)
+            raise self._to_api_error(error, "not_ready" if run is None else "not_found") from error
+        for note in set(found.notes) - self._logged:
+            self._logged.add(note)
             _log.warning("%s", note)
         names = [one.run_id for one in (found.run, found.fallback) if one is not None]
         return names, [self._without_paths(note) for note in found.notes]
 
-    def shown(self, snapshot: Snapshot, run: str | None, target: str) -> dict[str, Any]:
-        """The row of the run whose predictions are shown: the one that is named, or that answers for pictures.
+    def shown_run(self, snapshot: Snapshot, run: str | None, target: str) -> dict[str, Any]:
+        """Return the row of the run whose predictions are shown: `run`, or the run that scores pictures.
 
         Raises:
-            ApiError: there is none.
+            ApiError: There is no such run.
         """
         if run is None:
             try:
                 found: run_selection.Candidate | None = self._choice(snapshot, target).run
             except PhotogenicError:
-                found = run_selection.shown(self._store.layout, snapshot.ask, target)
+                found = run_selection.shown(self._store.layout, snapshot.query, target)
             if found is None:
                 raise ApiError(
                     "not_ready", f"No head for {target} was trained yet.", f"features train --target {target}"
@@ -101,37 +101,37 @@ class Scorer:
         for row in snapshot.runs:
             if row["run_id"] == run:
                 return row
-        raise ApiError("not_found", f"There is no run {run[:80]!r}.", "GET /api/v1/runs lists those that there are")
+        raise ApiError("not_found", f"There is no run {run[:80]!r}.", "GET /api/v1/runs lists all runs")
 
-    def all_shown(self, snapshot: Snapshot) -> frozenset[str]:
-        """The run_id of every target whose predictions are shown."""
+    def shown_runs(self, snapshot: Snapshot) -> frozenset[str]:
+        """Return the run_ids whose predictions are shown, one per trained target."""
         found = set()
         for target in TARGETS:
-            with contextlib.suppress(ApiError):  # none was trained
-                found.add(self.shown(snapshot, None, target)["run_id"])
+            with contextlib.suppress(ApiError):  # no head was trained for this target
+                found.add(self.shown_run(snapshot, None, target)["run_id"])
         return frozenset(found)
 
     def _choice(self, snapshot: Snapshot, target: str) -> run_selection.Choice:
-        """What the rule says, as long as neither the snapshot nor the folder of a run is another one."""
+        """Return the chosen runs of a target, cached until the snapshot or the folder of a run changes."""
         layout = self._store.layout
         state = snapshot.key, [_state(layout, row["run_id"]) for row in snapshot.runs if row["target"] == target]
         known = self._choices.get(target)
         if known is None or known[0] != state or time.monotonic() - known[1] > _TRUSTED_S:
             fits = partial(check_encoders, faces=FaceSettings(), models=layout.models)
-            known = state, time.monotonic(), run_selection.choose(layout, snapshot.ask, target, fits=fits)
+            known = state, time.monotonic(), run_selection.choose(layout, snapshot.query, target, fits=fits)
             self._choices[target] = known
         return known[2]
 
-    async def score(self, asked: Sequence[str], pictures: Sequence[Upload]) -> list[dict[str, Any]]:
-        """One answer per picture, in order.
+    async def score(self, run_ids: Sequence[str], pictures: Sequence[Upload]) -> list[dict[str, Any]]:
+        """Return one score per picture, in order.
 
         Args:
-            asked: runs; the second one answers where the first finds no face, or several.
-            pictures: as they came.
+            run_ids: Runs to use. The second one scores pictures in which the first finds no face or several.
+            pictures: Uploaded pictures.
         """
         scored: dict[int, Scored] = {}
         left = [at for at, picture in enumerate(pictures) if picture.status == "ok"]
-        for run_id in asked if left else ():
+        for run_id in run_ids if left else ():
             for at, one in zip(left, await self._scored(run_id, [pictures[at] for at in left]), strict=True):
                 if at not in scored or one.status == "ok":
                     scored[at] = one
@@ -142,31 +142,31 @@ class Scorer:
 
     async def _scored(self, run_id: str, pictures: Sequence[Upload]) -> list[Scored]:
         answer: asyncio.Future[list[Scored]] = asyncio.get_running_loop().create_future()
-        self._orders.setdefault(run_id, []).append((pictures, answer))
+        self._requests.setdefault(run_id, []).append((pictures, answer))
         if self._working is None or self._working.done():
             self._working = asyncio.ensure_future(self._work())
         return await answer
 
     async def _work(self) -> None:
-        """Batch after batch, until nobody waits."""
-        while self._orders:
-            run_id, orders = next(iter(self._orders.items()))
-            batch: list[Order] = []
-            while orders and sum(len(pictures) for pictures, _ in batch) < _BATCH:
-                batch.append(orders.pop(0))
-            if not orders:
-                del self._orders[run_id]
-            batch = [order for order in batch if not order[1].cancelled()]
-            pictures = [picture for order in batch for picture in order[0]]
+        """Process batches until no request is waiting."""
+        while self._requests:
+            run_id, requests = next(iter(self._requests.items()))
+            batch: list[ScoreRequest] = []
+            while requests and sum(len(pictures) for pictures, _ in batch) < _BATCH:
+                batch.append(requests.pop(0))
+            if not requests:
+                del self._requests[run_id]
+            batch = [request for request in batch if not request[1].cancelled()]
+            pictures = [picture for request in batch for picture in request[0]]
             try:
                 scored = await asyncio.get_running_loop().run_in_executor(
                     self._networks, self._predict, run_id, pictures
                 )
-            except Exception as error:  # passed on to each who waits, not swallowed
-                told = self._told_of(error) if isinstance(error, PhotogenicError) else error
+            except Exception as error:  # passed on to every waiting request
+                answer_error = self._to_api_error(error) if isinstance(error, PhotogenicError) else error
                 for _, answer in batch:
                     if not answer.done():
-                        answer.set_exception(told)
+                        answer.set_exception(answer_error)
                 continue
             self.n_batches, self.n_pictures = self.n_batches + 1, self.n_pictures + len(pictures)
             for its, answer in batch:
@@ -174,19 +174,19 @@ class Scorer:
                 if not answer.done():
                     answer.set_result(mine)
 
-    def _told_of(self, error: PhotogenicError, missing: str = "not_usable") -> ApiError:
-        """As an answer: `missing` is its code where the request names what is not there."""
-        told = translated(error)
-        code = missing if isinstance(error, InputError) else told.code
-        return ApiError(code, self._without_paths(told.message), self._without_paths(told.remedy))
+    def _to_api_error(self, error: PhotogenicError, missing: str = "not_usable") -> ApiError:
+        """Convert an error; `missing` is the code if the request names something that does not exist."""
+        answer_error = to_api_error(error)
+        code = missing if isinstance(error, InputError) else answer_error.code
+        return ApiError(code, self._without_paths(answer_error.message), self._without_paths(answer_error.remedy))
 
     def _without_paths(self, text: str) -> str:
-        """Where the store lies on this machine is nobody's business."""
+        """Remove the path of the store, which clients must not learn."""
         return text.replace(f"{self._store.layout.root}/", "")
 
     def _predict(self, run_id: str, pictures: Sequence[Upload]) -> list[Scored]:
 
-        with in_memory(pictures) as paths:
+        with as_memory_files(pictures) as paths:
             return predict(self._store.store, paths, run=run_id, embed=self._embed)
 
     def _embed(self, paths: Sequence[str | Path], name: str) -> list[Embedded]:
@@ -197,7 +197,7 @@ class Scorer:
 
 
 def _state(layout: Layout, run_id: str) -> list[tuple[int, int] | None]:
-    """Changes when somebody removes the folder of a run, or puts it back."""
+    """Return a value that changes when the folder of a run is removed or restored."""
     found: list[tuple[int, int] | None] = []
     for name in ("manifest.json", "weights.safetensors"):
         try:
@@ -210,5 +210,5 @@ def _state(layout: Layout, run_id: str) -> list[tuple[int, int] | None]:
 
 
 def _answer(picture: Upload, scored: Scored | None) -> dict[str, Any]:
-    said = {name: getattr(scored, name, None) for name in _SAID}
-    return {"file": picture.name} | said | {"status": picture.status if scored is None else scored.status}
+    fields = {name: getattr(scored, name, None) for name in _FIELDS}
+    return {"file": picture.name} | fields | {"status": picture.status if scored is None else scored.status}

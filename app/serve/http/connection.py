@@ -1,4 +1,4 @@
-"""One connection: what aiohttp refuses by itself is told in our shape; who neither sends nor reads is cut off."""
+"""HTTP connections: errors of aiohttp as JSON of the API, and timeouts for clients that do not send or read."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from aiohttp.web_protocol import RequestHandler
 from photogenic.app.serve.http.errors import ApiError, error_response
 from photogenic.app.serve.http.limits import Limits
 
-__all__ = ["Connection", "connections"]
+__all__ = ["Connection", "connection_factory"]
 
 LEAST_BYTES = 1 << 15
-"""That a client must take within `Limits.unread_s`, while more waits for it."""
+"""Bytes that a client must read within `Limits.unread_s` while more are waiting."""
 
 
 class Connection(RequestHandler):
     """Attributes:
-    heard: whether a whole request head has arrived.
+    has_request_head: Whether a complete request head has arrived.
     """
 
-    __slots__ = ("_checks", "_limits", "_protect", "heard")
+    __slots__ = ("_checks", "_limits", "_protect", "has_request_head")
 
     def __init__(
         self, server: Any, limits: Limits, protect: Callable[[web.StreamResponse], None], **settings: Any
     ) -> None:
         super().__init__(server, **settings)
-        self._limits, self._protect, self.heard = limits, protect, False
+        self._limits, self._protect, self.has_request_head = limits, protect, False
         self._checks: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connections that send no whole request head in time would be held open for ever."""
+        """Start the timeout for the first request head."""
         super().connection_made(transport)
-        self._loop.call_later(self._limits.body_s, self._look)
+        self._loop.call_later(self._limits.body_s, self._abort_without_head)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_checking()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """More was written than the client has taken: from here on it must take some, every few seconds."""
+        """Start to check that the client reads, because the write buffer is full."""
         super().pause_writing()
         self._check_later(self._waiting())
 
@@ -58,20 +58,20 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """A request that cannot be read. What is wrong with it is the sender's; it goes into no log."""
+        """Answer a request that cannot be parsed. Faults of the client are not logged."""
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             super().handle_error(request, status, exc, message)
-            error = ApiError("internal", "Something went wrong that should not.", "see the server's log")
+            error = ApiError("internal", "The server failed to answer the request.", "see the server's log")
         else:
-            said = " ".join((message or HTTPStatus(status).phrase).split())[:200]
-            error = ApiError("bad_request", f"The request cannot be read: {said}", "send HTTP/1.1, as /api describes")
+            reason = " ".join((message or HTTPStatus(status).phrase).split())[:200]
+            error = ApiError("bad_request", f"The request cannot be read: {reason}", "send HTTP/1.1, as /api describes")
         response = error_response(error)
         self._protect(response)
         response.force_close()
         return response
 
-    def _look(self) -> None:
-        if not self.heard and self.transport is not None:
+    def _abort_without_head(self) -> None:
+        if not self.has_request_head and self.transport is not None:
             self.transport.abort()
 
     def _waiting(self) -> int:
@@ -93,23 +93,23 @@ class Connection(RequestHandler):
             self._checks = None
 
 
-def connections(
+def connection_factory(
     server: web.Server, limits: Limits, protect: Callable[[web.StreamResponse], None]
 ) -> Callable[[], asyncio.BaseProtocol]:
-    """What makes a connection of this server."""
+    """Return the protocol factory of the server."""
     inner: Callable[[Any], Awaitable[web.StreamResponse]] = server.request_handler
     loop = asyncio.get_running_loop()
 
-    async def answered(request: Any) -> web.StreamResponse:
-        # aiohttp looks at this before any handler of ours, and answers in a text of its own.
+    async def check_expect(request: Any) -> web.StreamResponse:
+        # aiohttp checks this header before any handler, and answers in plain text.
         expected = request.headers.get("Expect", "100-continue")
         if expected.lower() in ("", "100-continue"):
             return await inner(request)
-        said = f"Nobody here knows what Expect: {expected[:80]!r} is. Expected: 100-continue"
-        response = error_response(ApiError("unknown_expectation", said, "send it without"))
+        reason = f"The server does not support Expect: {expected[:80]!r}. Expected: 100-continue"
+        response = error_response(ApiError("unknown_expectation", reason, "send the request without this header"))
         protect(response)
         response.force_close()
         return response
 
-    server.request_handler = answered
+    server.request_handler = check_expect
     return lambda: Connection(server, limits, protect, loop=loop, **server._kwargs)

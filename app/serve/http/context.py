@@ -1,4 +1,4 @@
-"""All that one server holds, made once and handed to every handler."""
+"""State of one server, made once and passed to every handler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiohttp import web
 from photogenic import FeatureStore
 from photogenic.app.serve.api.nearest import Nearest
 from photogenic.app.serve.api.scorer import Scorer
-from photogenic.app.serve.http.errors import hide
+from photogenic.app.serve.http.errors import hide_folders
 from photogenic.app.serve.http.guard import Guard
 from photogenic.app.serve.http.limits import Limits
 from photogenic.app.serve.http.metrics import Metrics
@@ -22,16 +22,16 @@ from photogenic.app.serve.pages.thumbnails import Pictures
 from photogenic.app.serve.snapshot import Follower, Snapshot
 from photogenic.app.serve.sql_sandbox.pool import Sandbox
 
-__all__ = ["SITE", "Site"]
+__all__ = ["APP_CONTEXT", "AppContext"]
 
 
 @dataclass(slots=True)
-class Site:
+class AppContext:
     """Attributes:
-    sandbox: answers queries.
-    exports: likewise, for downloads: a slow reader must not hold up whoever asks.
-    work: threads for what takes milliseconds: searches, thumbnails, queries of ours.
-    networks: the one thread in which networks run.
+    sandbox: Processes that run queries.
+    exports: Processes that run downloads, separate so that a slow reader does not block queries.
+    work: Threads for tasks of milliseconds: searches, thumbnails, trusted queries.
+    networks: The one thread in which neural networks run.
     """
 
     store: FeatureStore
@@ -48,10 +48,14 @@ class Site:
     metrics: Metrics = field(default_factory=Metrics)
 
     @classmethod
-    def open(cls, store: FeatureStore, guard: Guard, limits: Limits) -> Site:
-        """Raises: StoreError, there is no store."""
+    def open(cls, store: FeatureStore, guard: Guard, limits: Limits) -> AppContext:
+        """Open the state of a server.
+
+        Raises:
+            StoreError: There is no store.
+        """
         db, n_threads = store.database, store.database.settings.threads
-        hide(str(store.layout.root.absolute()), str(store.layout.root.resolve()))
+        hide_folders(str(store.layout.root.absolute()), str(store.layout.root.resolve()))
         follower = Follower(db)
         sandbox, exports = (Sandbox(store.layout.root.absolute(), limits, n_threads) for _ in range(2))
         work = ThreadPoolExecutor(n_threads + 2, "work")
@@ -72,15 +76,15 @@ class Site:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The newest there is."""
+        """The newest snapshot."""
         return self.follower.current
 
     def status(self) -> dict[str, Any]:
-        """What `features status` says; of the machine's folders only the last name."""
+        """Return the values of `features status`, with the name of the store's folder in place of its path."""
         return self.store.status() | {"store": self.store.layout.root.absolute().name}
 
-    async def live(self, _: web.Application) -> AsyncIterator[None]:
-        """From the first request to the last."""
+    async def lifespan(self, _: web.Application) -> AsyncIterator[None]:
+        """Start the background tasks before the first request, and close everything after the last."""
         await self.sandbox.start()
         watching = asyncio.ensure_future(self._watch())
         yield
@@ -101,4 +105,4 @@ class Site:
             await asyncio.to_thread(self.pictures.prune, snapshot)
 
 
-SITE: web.AppKey[Site] = web.AppKey("site", Site)
+APP_CONTEXT: web.AppKey[AppContext] = web.AppKey("site", AppContext)

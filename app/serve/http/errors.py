@@ -1,4 +1,4 @@
-"""What went wrong, as an answer: a status, and one JSON shape of code, message and remedy."""
+"""Errors of the API: an HTTP status, and a JSON object with code, message and remedy."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ from photogenic.warehouse import (
 )
 from photogenic.warehouse.processes import launch
 
-__all__ = ["CODES", "ApiError", "error_response", "hide", "translated"]
+__all__ = ["CODES", "ApiError", "error_response", "hide_folders", "to_api_error"]
 
 CODES: dict[str, tuple[int, str]] = {
-    "bad_request": (400, "The request is not as described."),
+    "bad_request": (400, "The request does not match its description."),
     "query_refused": (400, "The database refused the query."),
     "unauthorized": (401, "A token is needed."),
     "foreign_origin": (403, "The request comes from another site."),
-    "not_found": (404, "There is no such thing."),
-    "method_not_allowed": (405, "The address takes another method."),
+    "not_found": (404, "The resource does not exist."),
+    "method_not_allowed": (405, "The address does not support this method."),
     "too_slow": (408, "The request took too long to arrive."),
     "too_large": (413, "The request has too many bytes."),
-    "unknown_expectation": (417, "The request expects what nobody knows here."),
-    "unsupported_type": (415, "The request is in another form than described."),
+    "unknown_expectation": (417, "The server does not support the Expect header of the request."),
+    "unsupported_type": (415, "The content type of the request is not supported."),
     "wrong_host": (421, "The request is meant for another host."),
-    "not_usable": (422, "What was sent cannot be used."),
-    "time_limit": (422, "The query took too long, and was ended."),
-    "memory_limit": (422, "The query took too much memory, and was ended."),
-    "busy": (429, "Too many queries at once."),
-    "internal": (500, "A fault of ours."),
-    "not_ready": (409, "The store lacks what is needed."),
+    "not_usable": (422, "The values of the request cannot be used."),
+    "time_limit": (422, "The query exceeded the time limit and was stopped."),
+    "memory_limit": (422, "The query exceeded the memory limit and was stopped."),
+    "busy": (429, "Too many queries are waiting."),
+    "internal": (500, "The server failed."),
+    "not_ready": (409, "The store lacks data that the request needs."),
 }
-"""code -> status and meaning; the whole vocabulary."""
+"""Code -> HTTP status and meaning, for all codes of the API."""
 
 
 class ApiError(Exception):
-    """An answer that is no success.
+    """An error that the server answers with.
 
     Args:
-        code: one of `CODES`.
-        message: what happened, and what was expected.
-        remedy: what to do now.
-        headers: further ones.
+        code: One of `CODES`.
+        message: What happened, and what was expected.
+        remedy: What to do.
+        headers: Additional response headers.
     """
 
     def __init__(self, code: str, message: str, remedy: str = "", headers: Mapping[str, str] | None = None) -> None:
-        # A header's bytes need not be UTF-8; what is told must be.
+        # The bytes of a request header need not be UTF-8, but the bytes of the answer must be.
         message = message.encode("utf-8", "backslashreplace").decode()
         self.code, self.message, self.remedy, self.headers = code, message, remedy, headers
         super().__init__(code, message, remedy)
@@ -69,8 +69,8 @@ class ApiError(Exception):
         return CODES[self.code][0]
 
 
-def translated(error: PhotogenicError, missing: str = "not_ready") -> ApiError:
-    """An error of the rooms below as an answer."""
+def to_api_error(error: PhotogenicError, missing: str = "not_ready") -> ApiError:
+    """Convert an error of the packages below to an error of the API."""
     if isinstance(error, QueryError):
         code = "memory_limit" if error.expected == "an answer that fits the memory limit" else "query_refused"
     elif isinstance(error, InputError):
@@ -86,14 +86,14 @@ def translated(error: PhotogenicError, missing: str = "not_ready") -> ApiError:
 _hidden: set[str] = set()
 
 
-def hide(*folders: str) -> None:
-    """From here on no error tells where these folders are."""
+def hide_folders(*folders: str) -> None:
+    """Remove the paths of these folders from all later error messages."""
     _hidden.update(folders)
 
 
 @functools.cache
 def _always_hidden() -> frozenset[str]:
-    """Folders of this machine that messages of the rooms below name."""
+    """Return folders of this machine that error messages can contain."""
     named = [weights.cache(), Path(os.environ.get("FEATURES_WEIGHTS") or weights.cache()).absolute()]
     return frozenset(map(str, [*named, Path.home(), Path(sys.prefix), Path(tempfile.gettempdir()), Path(launch.HOME)]))
 
@@ -105,6 +105,6 @@ def _without_folders(text: str) -> str:
 
 
 def error_response(error: ApiError) -> web.Response:
-    """In JSON."""
+    """Return an error as a JSON response."""
     body = orjson.dumps({"code": error.code, "message": error.message, "remedy": error.remedy})
     return web.Response(body=body, status=error.status, content_type="application/json", headers=error.headers)

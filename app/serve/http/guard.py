@@ -1,8 +1,8 @@
-"""Who may ask: the host and origin of a request, its token; and what every answer tells a browser to refuse.
+"""Access control: checks of the host, origin and token of a request, and the security headers of every answer.
 
-A page of another site can make a browser send requests here, or point its own name at this address (DNS
-rebinding). So the Host must be one of ours, an Origin must be that same host, and a browser that says that a
-request comes from another site is believed.
+A page of another site can make a browser send requests to this server, or point its own name at this address (DNS
+rebinding). Therefore the Host must be a name of this server, an Origin must be the same host, and a request that a
+browser marks as cross-site is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aiohttp import web
 
 from photogenic.app.serve.http.errors import ApiError
 from photogenic.app.serve.http.limits import Limits
-from photogenic.app.serve.http.login_throttle import Patience
+from photogenic.app.serve.http.login_throttle import LoginThrottle
 
 __all__ = ["COOKIE", "FOR_PROGRAMS", "Guard", "is_loopback"]
 
@@ -26,7 +26,7 @@ COOKIE = "photogenic"
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _OPEN = ("/login", "/static/")
 FOR_PROGRAMS = ("/api/", "/thumbs/", "/pictures/", "/static/")
-"""Addresses that no link of another site leads to: what is no page."""
+"""Path prefixes of addresses that are not pages. Links of other sites to them are refused."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -42,21 +42,26 @@ _HEADERS = {
 @dataclass(frozen=True, slots=True)
 class Guard:
     """Attributes:
-    names: hosts under which the server may be reached.
-    token: what a request must show; None: nothing (only on loopback).
-    patience: with wrong tokens.
+    names: Host names of the server.
+    token: Token that requests must send; None: no token is required (only on loopback).
+    throttle: Delays of answers to wrong tokens.
     """
 
     names: frozenset[str]
     token: str | None
-    patience: Patience = field(default_factory=lambda: Patience(Limits().wrong_token_s), compare=False)
+    throttle: LoginThrottle = field(default_factory=lambda: LoginThrottle(Limits().wrong_token_s), compare=False)
 
     @classmethod
     def of(cls, host: str, token: str | None, names: tuple[str, ...] = ()) -> Guard:
         return cls(_LOCAL | {host.lower().strip("[]")} | {name.lower() for name in names}, token)
 
     async def check(self, request: web.Request) -> None:
-        """Raises: ApiError, for whoever may not ask. A wrong token is told so after a while."""
+        """Check a request. The answer to a wrong token is delayed.
+
+        Raises:
+            ApiError: The request is not allowed.
+            HTTPSeeOther: A page was requested without a valid token; leads to the login page.
+        """
         host = _name(request.headers.get("Host", ""))
         if host not in self.names and not (self.token is not None and _is_address(host)):
             raise ApiError(
@@ -67,53 +72,57 @@ class Guard:
         origin = request.headers.get("Origin")
         if origin is not None and _netloc(origin) != request.headers["Host"]:
             raise ApiError(
-                "foreign_origin", f"The request comes from {origin[:200]!r}.", "ask from a page of this server"
+                "foreign_origin",
+                f"The request comes from {origin[:200]!r}.",
+                "send the request from a page of this server",
             )
         if _crossed(request):
-            raise ApiError("foreign_origin", "The request comes from another site.", "ask from a page of this server")
-        if self.token is not None and not request.path.startswith(_OPEN) and not self.knows(request):
+            raise ApiError(
+                "foreign_origin", "The request comes from another site.", "send the request from a page of this server"
+            )
+        if self.token is not None and not request.path.startswith(_OPEN) and not self.is_authorized(request):
             if request.headers.get("Authorization") or request.cookies.get(COOKIE):
-                await self.wait(request)
+                await self.delay_wrong_token(request)
             if request.path.startswith(FOR_PROGRAMS):
                 raise ApiError(
                     "unauthorized",
-                    "The request shows no valid token.",
+                    "The request has no valid token.",
                     "Authorization: Bearer TOKEN",
                     {"WWW-Authenticate": "Bearer"},
                 )
             raise web.HTTPSeeOther(f"/login?next={quote(str(request.rel_url))}")
 
-    def knows(self, request: web.Request) -> bool:
-        """Whether it shows the token, as a bearer, or the cookie that was given for it. In constant time."""
+    def is_authorized(self, request: web.Request) -> bool:
+        """Return whether a request has the token as a bearer, or its cookie. Compares in constant time."""
         assert self.token is not None
         kind, _, shown = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() == "bearer" and self.accepts(shown.strip()):
+        if kind.lower() == "bearer" and self.is_token(shown.strip()):
             return True
         return hmac.compare_digest(_bytes(request.cookies.get(COOKIE, "")), self.cookie().encode())
 
-    def accepts(self, shown: str) -> bool:
+    def is_token(self, shown: str) -> bool:
         assert self.token is not None
         return hmac.compare_digest(_bytes(shown), self.token.encode())
 
-    async def wait(self, request: web.Request) -> None:
-        """What guesses tokens learns little by the hour. Who waits holds up nobody, whatever they show next."""
-        await asyncio.sleep(self.patience.wrong(request.remote))
+    async def delay_wrong_token(self, request: web.Request) -> None:
+        """Delay the answer to a wrong token. The delay slows down guessing, and does not block other requests."""
+        await asyncio.sleep(self.throttle.record_failure(request.remote))
 
     def cookie(self) -> str:
-        """Says that its holder knew the token, and does not tell it."""
+        """Return the value of the login cookie: a keyed hash, from which the token cannot be computed."""
         assert self.token is not None
         return hmac.new(self.token.encode(), b"photogenic cookie", hashlib.sha256).hexdigest()
 
     @staticmethod
     def protect(response: web.StreamResponse) -> None:
-        """The headers of every answer."""
+        """Set the security headers of an answer."""
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server there."""
+    """Return whether only this machine can connect to a host."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -121,7 +130,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """Without the port."""
+    """Return the host name without the port."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
@@ -129,7 +138,7 @@ def _name(host: str) -> str:
 
 
 def _netloc(origin: str) -> str | None:
-    """Host and port; None: that is no address."""
+    """Return host and port, or None if the origin is not a URL."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
@@ -137,11 +146,11 @@ def _netloc(origin: str) -> str | None:
 
 
 def _crossed(request: web.Request) -> bool:
-    """Whether a page of another site asks, and not by a link that a person follows to a page of ours.
+    """Return whether another site caused the request, other than by a link to a page that a user follows.
 
-    Browsers that do not say so (Sec-Fetch-Site) still say from which page a link was followed, unless that page
-    forbids it; what asks for a page of text then is no program, and comes to the one address that computes what
-    the link says only from our own pages.
+    Browsers without Sec-Fetch-Site still send the Referer of a followed link, unless the other page forbids it.
+    Without both headers, a request that accepts HTML comes from a browser. It is refused at /api/v1/sql/export, the
+    one address where a link alone starts a query.
     """
     headers = request.headers
     site = headers.get("Sec-Fetch-Site")
@@ -163,7 +172,7 @@ def _crossed(request: web.Request) -> bool:
 
 
 def _bytes(shown: str) -> bytes:
-    """As it came: headers are bytes, of which some are no UTF-8."""
+    """Return the original bytes of a header, which need not be UTF-8."""
     return shown.encode("utf-8", "surrogateescape")
 
 

@@ -1,4 +1,4 @@
-"""What a request may take, in one frozen object: time, memory, rows, bytes, pixels."""
+"""Limits of requests: time, memory, rows, bytes, pixels."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ __all__ = ["Limits"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one server.
+    """Limits of one server.
 
     Attributes:
-        sql_s: seconds for one query, from its start to its last row.
-        sql_rows: rows of one answer in JSON; a download has all of them.
-        sql_bytes: of one answer in JSON.
-        sql_memory: DuckDB's memory limit for one query.
-        sql_process_bytes: of the process that answers queries, everything included.
-        sql_at_once: queries that run side by side.
-        sql_waiting: queries that may wait for their turn; further ones are turned away.
-        export_s: seconds for one download, a slow reader included.
-        unread_s: seconds in which a client must take some of what waits for it.
-        body_bytes: of a JSON request.
-        body_s: seconds in which a request must have arrived.
-        drain_s: seconds that what is being answered has when the server is to end.
-        wrong_token_s: seconds that the answer to a wrong token waits, at most.
-        upload_bytes: of one picture.
-        upload_pixels: of one picture.
-        uploads: pictures in one request.
-        vectors: numbers in one answer of embeddings.
+        sql_s: Seconds for one query, from its start to its last row.
+        sql_rows: Rows of one answer in JSON. Downloads have no limit of rows.
+        sql_bytes: Bytes of one answer in JSON.
+        sql_memory: Memory limit of DuckDB for one query.
+        sql_process_bytes: Memory limit of a process that runs queries, in bytes.
+        sql_at_once: Number of queries that run at the same time.
+        sql_waiting: Number of queries that may wait. Further queries are refused.
+        export_s: Seconds for one download, including the time that the client takes to read it.
+        unread_s: Seconds within which a client must read a part of the data that waits for it.
+        body_bytes: Bytes of a JSON request.
+        body_s: Seconds within which a request must arrive.
+        drain_s: Seconds that running requests get to finish when the server is stopped.
+        wrong_token_s: Longest delay of the answer to a wrong token, in seconds.
+        upload_bytes: Bytes of one picture.
+        upload_pixels: Pixels of one picture.
+        uploads: Number of pictures in one request.
+        vectors: Number of values in one answer with embeddings.
     """
 
     sql_s: float = 30.0

@@ -1,4 +1,4 @@
-"""How long the answer to a wrong token waits: longer with each from the same place. A right one never waits."""
+"""Delays of answers to wrong tokens, which double with each wrong token of a client. Right tokens are not delayed."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-__all__ = ["Patience"]
+__all__ = ["LoginThrottle"]
 
 _FIRST_S, _FORGOTTEN_S, _PLACES = 0.1, 60.0, 1_024
 
 
-class Patience:
-    """Counts wrong tokens by the place that they come from; the last 1,024 places are known.
+class LoginThrottle:
+    """Counter of wrong tokens by network address, for the last 1,024 addresses.
 
     Args:
-        most_s: that an answer waits.
-        clock: seconds.
+        most_s: Longest delay in seconds.
+        clock: Function that returns the time in seconds.
     """
 
     def __init__(self, most_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._most, self._clock = most_s, clock
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    def wrong(self, remote: str | None) -> float:
-        """Seconds that the answer to one more wrong token from this address waits."""
+    def record_failure(self, remote: str | None) -> float:
+        """Count a wrong token of an address; return the delay of its answer in seconds."""
         now, place = self._clock(), _place(remote or "")
         n, last = self._wrong.pop(place, (0, now))
         n = 1 if now - last > _FORGOTTEN_S else n + 1
@@ -36,7 +36,7 @@ class Patience:
 
 
 def _place(remote: str) -> str:
-    """An address; of IPv6 the 64 bits that one line has for itself."""
+    """Return an IPv4 address, or the /64 network of an IPv6 address, which one subscriber has."""
     try:
         address = ipaddress.ip_address(remote.partition("%")[0])
     except ValueError:

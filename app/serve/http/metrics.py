@@ -1,4 +1,4 @@
-"""Figures about the server itself, in the text form that Prometheus reads."""
+"""Metrics of the server in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BOUNDS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.
 
 
 class Metrics:
-    """Counts answers by route and status, and how long they took."""
+    """Counts and durations of answers by route and status."""
 
     def __init__(self) -> None:
         self._answers: Counter[tuple[str, str, int]] = Counter()
@@ -20,14 +20,18 @@ class Metrics:
         self._seconds: Counter[str] = Counter()
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One answer."""
+        """Count one answer."""
         self._answers[method, route, status] += 1
         buckets = self._buckets.setdefault(route, [0] * (len(_BOUNDS_S) + 1))
         buckets[bisect_left(_BOUNDS_S, seconds)] += 1
         self._seconds[route] += seconds  # type: ignore[assignment]
 
     def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
-        """All of them, beside what is true now: name -> (help, value)."""
+        """Return all metrics as text.
+
+        Args:
+            gauges: Current values: name -> (help, value).
+        """
         lines = ["# HELP photogenic_requests_total Answers sent.", "# TYPE photogenic_requests_total counter"]
         for (method, route, status), n in sorted(self._answers.items()):
             lines.append(f'photogenic_requests_total{{method="{method}",route="{route}",status="{status}"}} {n}')

@@ -1,4 +1,4 @@
-"""The address of a photo: its id as the last part of a path, or where no path can end so, as `?photo_id=`."""
+"""Addresses of photos: the id is the last part of the path, or `?photo_id=` for the ids `.` and `..`."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from photogenic.app.serve.http.errors import ApiError
 __all__ = ["PHOTO", "address", "photo_id"]
 
 PHOTO = (r"{photo_id:[\s\S]+}", "")
-"""Ends of routes that lead to one photo. An id may hold anything, line breaks and slashes too."""
+"""Ends of the routes of one photo. An id may contain any character, including line breaks and slashes."""
 
 
 def address(photo_id: str) -> str:
-    """What comes after `/photos/`. Browsers take `.` and `..` for folders, however they are written."""
+    """Return the part of an address after `/photos/`. Browsers resolve `.` and `..` as folders even if encoded."""
     return f"?photo_id={photo_id}" if photo_id in (".", "..") else quote(photo_id, safe="")
 
 
 def photo_id(request: web.Request) -> str:
-    """The photo that a request is about.
+    """Return the photo id in the address of a request.
 
     Raises:
-        ApiError: none is named.
+        ApiError: The address has no photo id.
     """
     named = request.match_info.get("photo_id") or request.query.get("photo_id")
     if not named:
-        raise ApiError("not_found", "No photo is named.", "/photos/PHOTO_ID")
+        raise ApiError("not_found", "The address has no photo id.", "/photos/PHOTO_ID")
     return named

@@ -1,7 +1,7 @@
-"""Pictures that came with a request: read piece by piece, judged by their own bytes, never stored.
+"""Uploaded pictures: read in pieces, checked by their content, and never stored.
 
-The networks read files, so a picture becomes one that exists in memory alone (memfd_create) and is gone when
-the `with` ends.
+The networks read files. A picture is therefore copied to an in-memory file (memfd_create) that is closed at the end of
+the `with` block.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from photogenic.app.serve.http.errors import ApiError
 from photogenic.app.serve.http.limits import Limits
 from photogenic.ingest.images.image_header import inspect_bytes
 
-__all__ = ["Upload", "in_memory", "in_time", "received", "whole_body"]
+__all__ = ["Upload", "as_memory_files", "read_body", "read_form", "within_time_limit"]
 
 _PIECE = 1 << 16
 
@@ -30,8 +30,10 @@ class Upload:
     """One picture.
 
     Attributes:
-        name: as the sender calls it; shown, never opened.
-        status: as `photos.status`; only `ok` is worth decoding.
+        name: File name that the client sent. It is only shown, never opened.
+        data: Bytes of the file.
+        status: Status as in `photos.status`; only `ok` is decoded.
+        detail: Detail of the status.
     """
 
     name: str
@@ -40,13 +42,13 @@ class Upload:
     detail: str
 
 
-async def received(
+async def read_form(
     request: web.Request, field: str, limits: Limits, *, most: int
 ) -> tuple[list[Upload], dict[str, str]]:
-    """The pictures of a multipart request, and its plain fields.
+    """Read the pictures of a multipart request and its other fields.
 
     Raises:
-        ApiError: too many, too large, no picture, or no multipart form at all.
+        ApiError: There are too many pictures or none, one is too large, or the request is not a multipart form.
     """
     if request.content_type != "multipart/form-data":
         raise ApiError(
@@ -60,15 +62,19 @@ async def received(
         reader = await request.multipart()
         while (part := await reader.next()) is not None:
             if not isinstance(part, BodyPartReader) or part.name is None:
-                raise ApiError("bad_request", "A part of the form has no name.", f"call it {field}")
+                raise ApiError("bad_request", "A part of the form has no name.", f"name it {field}")
             if part.name == field:
                 if len(pictures) == most:
                     raise ApiError(
                         "bad_request", f"There are more than {most} pictures.", "send them in several requests"
                     )
-                pictures.append(_judged(part.filename or "picture", await _read(part, limits.upload_bytes), limits))
+                pictures.append(
+                    _check_upload(part.filename or "picture", await _read(part, limits.upload_bytes), limits)
+                )
             elif part.name in fields or len(fields) >= 16:
-                raise ApiError("bad_request", f"The field {part.name[:80]!r} comes twice, or too many do.", "")
+                raise ApiError(
+                    "bad_request", f"The field {part.name[:80]!r} is repeated, or the form has too many fields.", ""
+                )
             else:
                 fields[part.name] = (await _read(part, 20_000)).decode("utf-8", "strict")
     except (HttpProcessingError, ValueError, AssertionError, LookupError) as error:
@@ -78,30 +84,36 @@ async def received(
     return pictures, fields
 
 
-async def whole_body(request: web.Request, limits: Limits, most: int) -> bytes:
-    """All bytes of a request.
+async def read_body(request: web.Request, limits: Limits, most: int) -> bytes:
+    """Read the body of a request.
 
     Raises:
-        ApiError: there are more than `most`, or they do not come in time.
+        ApiError: The body has more than `most` bytes, or does not arrive in time.
     """
     data = bytearray()
-    async with in_time(limits):
+    async with within_time_limit(limits):
         async for piece in request.content.iter_chunked(_PIECE):
             data += piece
             if len(data) > most:
-                raise ApiError("too_large", f"The request has more than {most:,} bytes.", "ask in several requests")
+                raise ApiError("too_large", f"The request has more than {most:,} bytes.", "send several requests")
     return bytes(data)
 
 
 @contextlib.asynccontextmanager
-async def in_time(limits: Limits) -> AsyncIterator[None]:
-    """Raises: ApiError, the request has not arrived when its time is over."""
+async def within_time_limit(limits: Limits) -> AsyncIterator[None]:
+    """Limit the time for reading a request.
+
+    Raises:
+        ApiError: The request does not arrive in time.
+    """
     try:
         async with asyncio.timeout(limits.body_s):
             yield
     except TimeoutError:
         raise ApiError(
-            "too_slow", f"The request did not arrive within {limits.body_s:g} s.", "send it again, faster"
+            "too_slow",
+            f"The request did not arrive within {limits.body_s:g} s.",
+            "send it again over a faster connection",
         ) from None
 
 
@@ -114,15 +126,15 @@ async def _read(part: BodyPartReader, most: int) -> bytes:
     return bytes(data)
 
 
-def _judged(name: str, data: bytes, limits: Limits) -> Upload:
+def _check_upload(name: str, data: bytes, limits: Limits) -> Upload:
     header = inspect_bytes(data, max_pixels=limits.upload_pixels)
     plain = Path(name).name[:200].encode("utf-8", "replace").decode()
     return Upload(plain, data, header.status, header.detail)
 
 
 @contextlib.contextmanager
-def in_memory(pictures: Sequence[Upload]) -> Iterator[list[Path]]:
-    """The pictures as files that are on no disk."""
+def as_memory_files(pictures: Sequence[Upload]) -> Iterator[list[Path]]:
+    """Yield the paths of in-memory files with the pictures."""
     held: list[int] = []
     try:
         for picture in pictures:

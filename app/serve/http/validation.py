@@ -1,7 +1,7 @@
-"""A request against its description: the same schema that the OpenAPI page shows decides what is taken.
+"""Validation of requests against the schemas of the OpenAPI description.
 
-The part of JSON Schema that the description uses: type, enum, minimum, maximum, minLength, maxLength, minItems,
-maxItems, items, properties, required, additionalProperties.
+It supports the keywords of JSON Schema that the description uses: type, enum, minimum, maximum, minLength, maxLength,
+minItems, maxItems, items, properties, required, additionalProperties.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from aiohttp import web
 
 from photogenic.app.serve.http.errors import ApiError
 
-__all__ = ["filled", "from_json", "from_text"]
+__all__ = ["from_json", "from_text", "non_empty_query"]
 
 Schema = Mapping[str, Any]
 
 
 def from_json(data: bytes, schema: Schema) -> dict[str, Any]:
-    """The body of a request, checked, with defaults in place.
+    """Parse and check the body of a request, and fill in defaults.
 
     Raises:
-        ApiError: it is no JSON, or not as described.
+        ApiError: The body is not JSON, or does not match the schema.
     """
     try:
         value = orjson.loads(data)
     except ValueError as error:
         raise ApiError(
-            "bad_request", f"The body is no JSON: {error}", "send a JSON object, as /api describes"
+            "bad_request", f"The body is not JSON: {error}", "send a JSON object, as /api describes"
         ) from error
     _check(value, schema, "the body")
     _refuse_repeated(data, value)
@@ -38,25 +38,25 @@ def from_json(data: bytes, schema: Schema) -> dict[str, Any]:
 
 
 def _refuse_repeated(data: bytes, value: dict[str, Any]) -> None:
-    """A name that comes twice has two values, of which any reader takes another one."""
-    if data.count(b":") == len(value):  # a colon each: no need to look closer
+    """Refuse repeated names in an object, because parsers differ in which of the values they use."""
+    if data.count(b":") == len(value):  # one colon per name: no name can be repeated
         return
 
     def once(pairs: list[tuple[str, Any]]) -> None:
         names = [name for name, _ in pairs]
         for name in names:
             if names.count(name) > 1:
-                raise ApiError("bad_request", f"The name {name[:80]!r} comes twice in the body.", "send it once")
+                raise ApiError("bad_request", f"The name {name[:80]!r} is repeated in the body.", "send it once")
 
     json.loads(data, object_pairs_hook=once)
 
 
 def from_text(fields: Mapping[str, str], schema: Schema) -> dict[str, Any]:
-    """The same of texts: the query of an address, the plain fields of a form."""
+    """Parse and check text values, such as the query of an address or the fields of a form, and fill in defaults."""
     value: dict[str, Any] = {}
     for name, text in fields.items():
         if name in value:
-            raise ApiError("bad_request", f"{name[:80]!r} comes twice in the request.", "send it once")
+            raise ApiError("bad_request", f"{name[:80]!r} is repeated in the request.", "send it once")
         kind = schema["properties"].get(name, {}).get("type")
         value[name] = _parsed(text, kind)
     _check(value, schema, "the request")
@@ -78,32 +78,32 @@ def _with_defaults(value: dict[str, Any], schema: Schema) -> dict[str, Any]:
 
 def _check(value: Any, schema: Schema, where: str) -> None:
     kind = schema["type"]
-    if not _is(value, kind):
-        raise _not(where, f"of type {kind}")
+    if not _has_type(value, kind):
+        raise _mismatch(where, f"of type {kind}")
     if "enum" in schema and value not in schema["enum"]:
-        raise _not(where, f"one of {', '.join(map(str, schema['enum']))}")
+        raise _mismatch(where, f"one of {', '.join(map(str, schema['enum']))}")
     if kind in ("integer", "number") and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
-        raise _not(where, f"from {schema.get('minimum', '-')} to {schema.get('maximum', '-')}")
+        raise _mismatch(where, f"from {schema.get('minimum', '-')} to {schema.get('maximum', '-')}")
     if kind == "string" and not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
-        raise _not(where, f"of {schema.get('minLength', 0)} to {schema.get('maxLength', '-')} characters")
+        raise _mismatch(where, f"of {schema.get('minLength', 0)} to {schema.get('maxLength', '-')} characters")
     if kind == "array":
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
-            raise _not(where, f"of {schema.get('minItems', 0)} to {schema.get('maxItems', '-')} items")
+            raise _mismatch(where, f"of {schema.get('minItems', 0)} to {schema.get('maxItems', '-')} items")
         if not _all_texts(value, schema["items"]):
             for at, item in enumerate(value):
                 _check(item, schema["items"], f"{where}[{at}]")
     if kind == "object":
         known = schema["properties"]
         if missing := [name for name in schema.get("required", ()) if name not in value]:
-            raise _not(where, f"an object with {', '.join(missing)}")
+            raise _mismatch(where, f"an object with {', '.join(missing)}")
         for name, item in value.items():
             if name not in known:
-                raise _not(f"{where}.{name[:80]}", f"absent; known are {', '.join(known) or 'no fields'}")
+                raise _mismatch(f"{where}.{name[:80]}", f"absent; known are {', '.join(known) or 'no fields'}")
             _check(item, known[name], name)
 
 
 def _all_texts(value: list[Any], schema: Schema) -> bool:
-    """Whether all are texts as described: hundreds of ids at a glance."""
+    """Return whether all values are strings that match the schema; a fast check for hundreds of ids."""
     if schema["type"] != "string" or "enum" in schema or set(map(type, value)) != {str}:
         return False
     lengths = list(map(len, value))
@@ -111,7 +111,7 @@ def _all_texts(value: list[Any], schema: Schema) -> bool:
     return bool(min(lengths) >= least and (most is None or max(lengths) <= most))
 
 
-def _is(value: Any, kind: str) -> bool:
+def _has_type(value: Any, kind: str) -> bool:
     if isinstance(value, bool):
         return kind == "boolean"
     kinds: dict[str, type | tuple[type, ...]] = {
@@ -124,10 +124,10 @@ def _is(value: Any, kind: str) -> bool:
     return kind in kinds and isinstance(value, kinds[kind])
 
 
-def _not(where: str, expected: str) -> ApiError:
-    return ApiError("bad_request", f"{where} is not as described. Expected: {expected}", "see /api")
+def _mismatch(where: str, expected: str) -> ApiError:
+    return ApiError("bad_request", f"{where} does not match its description. Expected: {expected}", "see /api")
 
 
-def filled(request: web.Request) -> dict[str, str]:
-    """The parameters of the address that say something: an empty choice of a form is none."""
+def non_empty_query(request: web.Request) -> dict[str, str]:
+    """Return the parameters of the address that are not empty. Forms send unset choices as empty values."""
     return {name: value for name, value in request.query.items() if value}

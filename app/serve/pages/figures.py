@@ -1,4 +1,4 @@
-"""The figures of the page of models: those of the report, drawn once for each snapshot."""
+"""Figures of the models page: the figures of the report, drawn once per snapshot."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from photogenic.app.report.figures import (
     photo_selection,
     run_selection,
 )
-from photogenic.app.report.figures.head_comparison import duels
+from photogenic.app.report.figures.head_comparison import head_comparisons
 from photogenic.app.serve.snapshot import Snapshot
 
 __all__ = ["Figures"]
 
 
 class Figures:
-    """Keeps what it drew until the snapshot changes. May be shared between threads."""
+    """Cache of the figures of one snapshot. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,7 +31,7 @@ class Figures:
         self._drawn: dict[str, Any] = {}
 
     def of(self, snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
-        """Drawings as SVG and photos as rows, by the names of the template; None or empty where there is nothing."""
+        """Return figures as SVG and photos as rows, by template variable; None or empty if there is no data."""
         with self._lock:
             if self._key != (snapshot.key, answering):
                 self._drawn, self._key = _drawn(snapshot, answering), (snapshot.key, answering)
@@ -40,18 +40,20 @@ class Figures:
 
 def _drawn(snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
     runs = run_selection.ordered(snapshot.runs, answering)
-    said: dict[str, list[dict[str, Any]]] = {}
+    test_rows: dict[str, list[dict[str, Any]]] = {}
 
     def test_of(run: Mapping[str, Any]) -> list[dict[str, Any]]:
         run_id = str(run["run_id"])
-        if run_id not in said:
-            said[run_id] = snapshot.ask(photo_selection.query("predictions_with_labels"), {"run": run_id}).to_dicts()
-        return said[run_id]
+        if run_id not in test_rows:
+            test_rows[run_id] = snapshot.query(
+                photo_selection.query("predictions_with_labels"), {"run": run_id}
+            ).to_dicts()
+        return test_rows[run_id]
 
-    best = run_selection.champion(runs, "like_ratio", "popular")
+    best = run_selection.best_run(runs, "like_ratio", "popular")
     ranked = test_of(best) if best else []
-    chosen = [run for target in run_selection.WORDS if (run := run_selection.champion(runs, target))]
-    beside = [(run, honesty.judged(run["target"], test_of(run))) for run in chosen]
+    chosen = [run for target in run_selection.WORDS if (run := run_selection.best_run(runs, target))]
+    beside = [(run, honesty.with_labels(run["target"], test_of(run))) for run in chosen]
     calibration = honesty.calibration(beside)
     groups = [(run, made) for run, of in beside if (made := honesty.slices(run, of, None))]
     errors = [
@@ -60,7 +62,7 @@ def _drawn(snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
     ]
     return {
         "best": best,
-        "duels": duels(runs, test_of),
+        "comparisons": head_comparisons(runs, test_of),
         "learning": _svg(curves.learning_curves(runs), "loss by epoch on train and dev"),
         "penalty": _svg(curves.penalty_curves(runs), "average precision by C of linear SVMs"),
         "calibration": _svg(calibration[0], "predicted beside observed, in bins") if calibration else None,

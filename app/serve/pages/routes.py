@@ -1,4 +1,4 @@
-"""The pages: each asks what the API would, and comes as one document that needs no script to be read."""
+"""Routes of the web pages. Each page is one document that can be read without scripts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from photogenic.app.report.figures import photo_selection, run_selection
 from photogenic.app.serve.api import schemas
-from photogenic.app.serve.api.photo_queries import everything, in_order
-from photogenic.app.serve.http.context import Site
-from photogenic.app.serve.http.errors import ApiError, translated
+from photogenic.app.serve.api.photo_queries import gallery_page, photo_details
+from photogenic.app.serve.http.context import AppContext
+from photogenic.app.serve.http.errors import ApiError, to_api_error
 from photogenic.app.serve.http.guard import COOKIE
 from photogenic.app.serve.http.photo_urls import PHOTO, address
 from photogenic.app.serve.http.photo_urls import photo_id as photo_of
-from photogenic.app.serve.http.uploads import whole_body
-from photogenic.app.serve.http.validation import filled, from_text
+from photogenic.app.serve.http.uploads import read_body
+from photogenic.app.serve.http.validation import from_text, non_empty_query
 from photogenic.app.serve.pages import views
 from photogenic.app.serve.pages.figures import Figures
 from photogenic.app.serve.pages.sql_vocabulary import EXAMPLES, PAGES, dictionary, words
@@ -38,10 +38,10 @@ T = TypeVar("T")
 
 
 class Pages:
-    """The handlers, and their addresses."""
+    """Handlers of the pages and their routes."""
 
-    def __init__(self, site: Site) -> None:
-        self.site, self.takes = site, schemas.requests(site.limits)
+    def __init__(self, context: AppContext) -> None:
+        self.context, self.request_schemas = context, schemas.requests(context.limits)
         self._figures = Figures()
         self._templates = Environment(
             loader=PackageLoader("photogenic.app.serve.pages"),
@@ -50,17 +50,17 @@ class Pages:
             trim_blocks=True,
         )
         self._templates.filters["path"] = address
-        # The folder's name alone: where it lies is nobody's business who only sees the page.
-        name = site.store.layout.root.absolute().name
+        # Only the name of the folder, because clients must not learn its path.
+        name = context.store.layout.root.absolute().name
         self._templates.filters["with_store"] = lambda command: views.with_store(command, name)
         self._templates.filters["instant"] = lambda text: text.replace("T", " ").removesuffix("Z")
         self._templates.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
-        # All that is served from the disk of the program: read once, found by name in this dictionary only.
+        # Static files are read once and looked up by name, so that no request reads from disk.
         folder = files("photogenic.app.serve.pages").joinpath("static")
         self._static = {entry.name: entry.read_bytes() for entry in folder.iterdir()}
 
     def routes(self) -> list[web.RouteDef]:
-        """Every page, and what pages load."""
+        """Return the routes of the pages and of the files that they load."""
         return [
             web.get("/", self.gallery),
             *(web.get(f"/photos/{named}", self.photo) for named in PHOTO),
@@ -71,36 +71,39 @@ class Pages:
             web.get("/store", self.store),
             web.get("/api", self.api),
             web.get("/login", self.login),
-            web.post("/login", self.let_in),
+            web.post("/login", self.login_post),
             web.get("/static/{name}", self.static),
             *(web.get(f"/{{kind:thumbs|pictures}}/{named}", self.picture) for named in PHOTO),
         ]
 
     async def gallery(self, request: web.Request) -> web.Response:
-        site = self.site
-        # A like ratio of two swipes says little; posts have no swipes to count.
-        asked = from_text(({"least": "20"} if self._rated() else {}) | filled(request), self.takes["gallery"])
+        context = self.context
+        # Like ratios of few swipes are hidden by default; posts have no swipes.
+        params = from_text(
+            ({"least": "20"} if self._has_swipe_labels() else {}) | non_empty_query(request),
+            self.request_schemas["gallery"],
+        )
         run, problem = None, None
         found: dict[str, Any] = {"n_photos": 0, "photos": []}
         try:
-            if asked["by"] == "prediction" or asked["run"] is not None:
-                run = await self._work(site.scorer.shown, site.snapshot, asked["run"], "like_ratio")
-            elif site.snapshot.photos["source"].null_count() == len(site.snapshot.photos):
-                raise translated(_UNBUILT)
-            found = await self._work(in_order, site.snapshot, asked, run and run["run_id"])
+            if params["by"] == "prediction" or params["run"] is not None:
+                run = await self._in_thread(context.scorer.shown_run, context.snapshot, params["run"], "like_ratio")
+            elif context.snapshot.photos["source"].null_count() == len(context.snapshot.photos):
+                raise to_api_error(_UNBUILT)
+            found = await self._in_thread(gallery_page, context.snapshot, params, run and run["run_id"])
         except ApiError as error:
             problem = error
-        kept = {name: str(value).lower() if isinstance(value, bool) else value for name, value in asked.items()}
+        kept = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
         query = urlencode({n: v for n, v in kept.items() if v is not None and n not in ("offset", "limit")})
-        more = f"/?{query}&offset={asked['offset'] + len(found['photos'])}"
+        more = f"/?{query}&offset={params['offset'] + len(found['photos'])}"
         return self._page(
-            "gallery", "/", "Gallery", asked=asked, run=run, problem=problem, query=query, more=more, **found
+            "gallery", "/", "Gallery", params=params, run=run, problem=problem, query=query, more=more, **found
         )
 
     async def photo(self, request: web.Request) -> web.Response:
-        site, photo_id = self.site, photo_of(request)
-        photo = await self._work(everything, site.snapshot, photo_id)
-        weeks = await self._work(views.weeks, site.snapshot, photo_id)
+        context, photo_id = self.context, photo_of(request)
+        photo = await self._in_thread(photo_details, context.snapshot, photo_id)
+        weeks = await self._in_thread(views.weeks, context.snapshot, photo_id)
         intervals = {row["time_window"]: row for row in photo["like_ratios"]}
         mine = [row for row in intervals.values() if photo["label"] and row["like_ratio"] == photo["label"]["value"]]
         source = (photo["label"] or {}).get("source", "swipes")
@@ -110,7 +113,7 @@ class Pages:
             "",
             photo_id,
             photo=photo,
-            within=site.snapshot.photo(photo_id) or {},
+            within=context.snapshot.photo(photo_id) or {},
             weeks=weeks,
             interval=mine[0] if mine else None,
             has_picture=photo["status"] == "ok",
@@ -121,11 +124,11 @@ class Pages:
         )
 
     async def similar(self, request: web.Request) -> web.Response:
-        known = from_text(filled(request), self._only("photo_id"))
-        site = self.site
-        encoders = site.nearest.encoders()
-        encoder = site.nearest.index(None).manifest.encoder if encoders else ""
-        some = site.snapshot.photos["photo_id"]
+        known = from_text(non_empty_query(request), self._one_parameter("photo_id"))
+        context = self.context
+        encoders = context.nearest.encoders()
+        encoder = context.nearest.index(None).manifest.encoder if encoders else ""
+        some = context.snapshot.photos["photo_id"]
         return self._page(
             "similar",
             "/similar",
@@ -134,11 +137,11 @@ class Pages:
             encoder=encoder,
             photo_id=known["photo_id"] or "",
             example=some[0] if len(some) else "",
-            where="source = 'swipes' and weight >= 20" if self._rated() else "",
+            where="source = 'swipes' and weight >= 20" if self._has_swipe_labels() else "",
         )
 
     async def sql(self, request: web.Request) -> web.Response:
-        known = from_text(filled(request), self._only("q"))
+        known = from_text(non_empty_query(request), self._one_parameter("q"))
         query = known["q"] or EXAMPLES[0][1]
         described = dictionary()
         return self._page(
@@ -146,29 +149,29 @@ class Pages:
         )
 
     async def breakdown(self, request: web.Request) -> web.Response:
-        asked = from_text(filled(request), self.takes["breakdown"])
-        shown: dict[str, Any] = {"problem": None, "window": asked["window"]}
-        if "gender_breakdown" in self.site.snapshot.relations:
-            shown |= await self._work(views.breakdown, self.site.snapshot, asked["window"])
+        params = from_text(non_empty_query(request), self.request_schemas["breakdown"])
+        shown: dict[str, Any] = {"problem": None, "window": params["window"]}
+        if "gender_breakdown" in self.context.snapshot.relations:
+            shown |= await self._in_thread(views.breakdown, self.context.snapshot, params["window"])
         else:
-            shown["problem"] = translated(_UNBUILT)
+            shown["problem"] = to_api_error(_UNBUILT)
         return self._page("breakdown", "/breakdown", "Breakdown", **shown)
 
     async def models(self, _: web.Request) -> web.Response:
-        site = self.site
+        context = self.context
         return self._page(
             "models",
             "/models",
             "Models",
-            n_runs=len(site.snapshot.runs),
-            tables=await self._work(self._tables),
+            n_runs=len(context.snapshot.runs),
+            tables=await self._in_thread(self._tables),
             alike=await self._alike(),
-            **await self._work(self._drawn, site.snapshot),
+            **await self._in_thread(self._drawn, context.snapshot),
         )
 
     async def store(self, _: web.Request) -> web.Response:
-        status = await self._work(self.site.status)
-        builds = await self._work(self.site.snapshot.ask, "from builds order by started_at desc limit 10")
+        status = await self._in_thread(self.context.status)
+        builds = await self._in_thread(self.context.snapshot.query, "from builds order by started_at desc limit 10")
 
         def count(name: str) -> str:
             n = status["relations"].get(name)
@@ -190,20 +193,20 @@ class Pages:
     async def login(self, request: web.Request) -> web.Response:
         return self._login(request.query.get("next", "/"), wrong=False)
 
-    async def let_in(self, request: web.Request) -> web.Response:
+    async def login_post(self, request: web.Request) -> web.Response:
         if request.content_type != "application/x-www-form-urlencoded":
             raise ApiError("unsupported_type", f"The form is {request.content_type}.", "open /login in a browser")
-        sent = await whole_body(request, self.site.limits, 50_000)
+        sent = await read_body(request, self.context.limits, 50_000)
         form = parse_qs(sent.decode("utf-8", "replace"), max_num_fields=16)
         (shown, *_), (target, *_) = form.get("token", [""]), form.get("next", ["/"])
-        if self.site.guard.token is None or not self.site.guard.accepts(shown):
-            await self.site.guard.wait(request)
+        if self.context.guard.token is None or not self.context.guard.is_token(shown):
+            await self.context.guard.delay_wrong_token(request)
             return self._login(target, wrong=True)
         inside = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
         answer = web.Response(status=303, headers={"Location": target if inside else "/"})
         secure = request.headers.get("X-Forwarded-Proto") == "https"
         answer.set_cookie(
-            COOKIE, self.site.guard.cookie(), httponly=True, samesite="Strict", secure=secure, max_age=30 * 86_400
+            COOKIE, self.context.guard.cookie(), httponly=True, samesite="Strict", secure=secure, max_age=30 * 86_400
         )
         return answer
 
@@ -216,7 +219,7 @@ class Pages:
         return web.Response(body=data, content_type=kind, charset="utf-8", headers={"Cache-Control": "no-cache"})
 
     async def picture(self, request: web.Request) -> web.Response:
-        photo = self.site.snapshot.photo(photo_of(request))
+        photo = self.context.snapshot.photo(photo_of(request))
         if photo is None:
             raise ApiError(
                 "not_found", "There is no such photo.", 'features sql "select photo_id from photos limit 10"'
@@ -228,16 +231,14 @@ class Pages:
         headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers=headers)
-        data = await self.site.pictures.of(photo["sha256"], kind)
+        data = await self.context.pictures.of(photo["sha256"], kind)
         if data is None:
             return web.Response(body=self._static["absent.svg"], content_type="image/svg+xml")
         return web.Response(body=data, content_type="image/jpeg", headers=headers)
 
     def problem(self, error: ApiError) -> web.Response:
-        """An error as a page."""
-        heading = {404: "Nothing here", 403: "Not from there", 421: "Another host"}.get(
-            error.status, "That did not work"
-        )
+        """Return an error as a page."""
+        heading = {404: "Not found", 403: "Not allowed", 421: "Unknown host"}.get(error.status, "The request failed")
         return self._page("problem", "", heading, code=error.status, problem=error)
 
     def _login(self, target: str, *, wrong: bool) -> web.Response:
@@ -245,30 +246,34 @@ class Pages:
         values = {"wrong": wrong, "next": target[:2_000], "pages": (), "snapshot_at": ""}
         return self._page("login", "", "Photogenic", code=status, **values)
 
-    def _page(self, template: str, here: str, heading: str, *, code: int = 200, **values: Any) -> web.Response:
-        at = self.site.snapshot.published_at.isoformat(timespec="milliseconds") + "Z"
-        shown = {"pages": PAGES, "here": here, "heading": heading, "snapshot_at": at} | values
+    def _page(self, template: str, current_page: str, heading: str, *, code: int = 200, **values: Any) -> web.Response:
+        at = self.context.snapshot.published_at.isoformat(timespec="milliseconds") + "Z"
+        shown = {"pages": PAGES, "current_page": current_page, "heading": heading, "snapshot_at": at} | values
         text = self._templates.get_template(f"{template}.html").render(**shown)
         return web.Response(text=text, content_type="text/html", status=code)
 
     async def _similar_popular(self, photo_id: str, source: str, k: int = 8) -> tuple[list[dict[str, Any]], str, str]:
-        """Photos, by which encoder, or why there are none."""
-        site = self.site
+        """Return similar popular photos, the encoder, and the reason if there are none."""
+        context = self.context
         where = f"source = '{source}'" + (" and weight >= 20" if source == "swipes" else "")
         try:
-            found = await site.nearest.of_photo(site.snapshot, photo_id, encoder=None, k=k, where=where, popular=True)
+            found = await context.nearest.of_photo(
+                context.snapshot, photo_id, encoder=None, k=k, where=where, popular=True
+            )
         except ApiError as error:
             return [], "", f"{error.message} {error.remedy}"
-        genders = site.snapshot.photos["gender"][site.snapshot.rows([one["photo_id"] for one in found["photos"]])]
+        genders = context.snapshot.photos["gender"][context.snapshot.rows([one["photo_id"] for one in found["photos"]])]
         photos = [one | {"gender": gender} for one, gender in zip(found["photos"], genders, strict=True)]
-        return photos, found["encoder"], "No popular photo is known yet."
+        return photos, found["encoder"], "There are no popular photos yet."
 
     async def _alike(self) -> list[dict[str, Any]]:
-        """For photos in the middle of the field, popular ones of others that look like them."""
-        if not self.site.nearest.encoders() or "photo_setups" not in self.site.snapshot.relations:
+        """Search popular photos of other users that are similar to photos near the median."""
+        if not self.context.nearest.encoders() or "photo_setups" not in self.context.snapshot.relations:
             return []
         pairs = []
-        for query in (await self._work(self.site.snapshot.ask, photo_selection.query("median_photos"))).to_dicts():
+        for query in (
+            await self._in_thread(self.context.snapshot.query, photo_selection.query("median_photos"))
+        ).to_dicts():
             found, _, _ = await self._similar_popular(query["photo_id"], "swipes", photo_selection.COLUMNS + 5)
             others = [one for one in found if one["user_id"] != query["user_id"]][: photo_selection.COLUMNS - 1]
             if others:
@@ -276,24 +281,24 @@ class Pages:
         return pairs
 
     def _drawn(self, snapshot: Snapshot) -> dict[str, Any]:
-        return self._figures.of(snapshot, self.site.scorer.all_shown(snapshot))
+        return self._figures.of(snapshot, self.context.scorer.shown_runs(snapshot))
 
     def _tables(self) -> list[dict[str, Any]]:
 
         try:
-            return [run_selection.table(ranked) for ranked in leaderboard(self.site.store.database).tables]
+            return [run_selection.table(ranked) for ranked in leaderboard(self.context.store.database).tables]
         except InputError:
             return []
         except PhotogenicError as error:
-            raise translated(error) from error
+            raise to_api_error(error) from error
 
-    def _rated(self) -> bool:
-        """Whether labels come from swipes."""
-        return bool((self.site.snapshot.photos["source"] == "swipes").any())
+    def _has_swipe_labels(self) -> bool:
+        """Return whether labels come from swipes."""
+        return bool((self.context.snapshot.photos["source"] == "swipes").any())
 
-    def _only(self, name: str) -> dict[str, Any]:
+    def _one_parameter(self, name: str) -> dict[str, Any]:
         text = {"type": "string", "maxLength": 100_000}
         return {"type": "object", "properties": {name: text}, "required": []}
 
-    async def _work(self, call: Callable[..., T], *given: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self.site.work, call, *given)
+    async def _in_thread(self, call: Callable[..., T], *given: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.context.work, call, *given)

@@ -1,4 +1,4 @@
-"""The words of the SQL page: relations with their columns, keywords, and examples to click."""
+"""Contents of the SQL page: relations with their columns, keywords, and example queries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGES = (
     ("Store", "/store"),
     ("API", "/api"),
 )
-"""The pages, by name and address."""
+"""Names and addresses of the pages."""
 
 EXAMPLES = (
     (
@@ -57,7 +57,7 @@ EXAMPLES = (
     ("Same picture", "select photo_id, other_id, reason, bits, distance from near_duplicates limit 100"),
     ("Heads", "select target, setup, encoder, head, dev, test, baseline, n_test from runs order by target, dev"),
 )
-"""Name and query."""
+"""Names and queries of the examples."""
 
 _KEYWORDS = (
     "select from where group by order limit inner join left using on having with as distinct qualify over partition"
@@ -68,7 +68,7 @@ _KEYWORDS = (
 
 @cache
 def dictionary() -> tuple[Relation, ...]:
-    """What can be asked about: facts first, then what is computed from them."""
+    """Return the relations, the most used ones first."""
     return tuple(relation(name) for name in dict.fromkeys((*_FIRST, *sql.VIEWS, *sql.RELATIONS)))
 
 
@@ -76,6 +76,6 @@ _FIRST = ("photo_labels", "like_ratios", "gender_breakdown", "photos", "users", 
 
 
 def words(described: tuple[Relation, ...]) -> dict[str, Any]:
-    """What completion offers."""
+    """Return the names that completion offers."""
     columns = {one.name: [column.name for column in one.columns] for one in described}
     return {"relations": columns, "keywords": _KEYWORDS.split()}

@@ -1,7 +1,7 @@
-"""Small pictures of known photos, each made once: upright, re-encoded, without what a camera wrote into the file.
+"""Thumbnails of photos, each made once: upright, re-encoded, without the metadata of the camera.
 
-They lie in the store's `thumbnails/`, named by the digest of the original's bytes. A digest comes from the snapshot,
-never from a request, so no request names a file. Those of photos that are gone are removed.
+They are kept in `thumbnails/` of the store, named by the digest of the original file. Digests come from the snapshot
+and never from a request, so that no request can name a file. Thumbnails of removed photos are deleted.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from photogenic.warehouse import Layout
 __all__ = ["SIDES", "Pictures"]
 
 SIDES = {"thumb": 240, "picture": 1080}
-"""kind -> pixels: of the square that a thumbnail is, of the box that a picture fits in."""
+"""Kind -> side in pixels of the square thumbnail, or of the box that a picture fits in."""
 
 
 class Pictures:
-    """May be asked for the same picture by many at once; it is made once."""
+    """Thumbnails and pictures of a store. Concurrent requests for the same picture make it once."""
 
     def __init__(self, layout: Layout, work: Executor) -> None:
         self._layout, self._work = layout, work
@@ -34,7 +34,7 @@ class Pictures:
         self.n_made = 0
 
     async def of(self, sha256: str, kind: str) -> bytes | None:
-        """A JPEG; None where the bytes are gone or broken."""
+        """Return a JPEG, or None if the file is missing or damaged."""
         key = (sha256, kind)
         made = self._making.get(key)
         if made is None:
@@ -44,7 +44,7 @@ class Pictures:
         return await asyncio.shield(made)
 
     def prune(self, snapshot: Snapshot) -> None:
-        """Remove those of photos that the store no longer has."""
+        """Delete the thumbnails of photos that are not in the snapshot."""
         known = set(snapshot.photos["sha256"].drop_nulls())
         for path in self._layout.thumbnails.glob("*/*/*"):
             if path.stem not in known:
@@ -65,7 +65,7 @@ class Pictures:
         made = _small(data, kind)
         if made is not None:
             self.n_made += 1
-            with contextlib.suppress(OSError):  # a full or read-only disk: it is made again next time
+            with contextlib.suppress(OSError):  # full or read-only disk: the thumbnail is made again next time
                 _write(path, made)
                 if not self._layout.photo(sha256).exists():  # erased meanwhile
                     path.unlink()
@@ -80,7 +80,7 @@ def _small(data: bytes, kind: str) -> bytes | None:
         return None
     picture = Image.fromarray(found.pixels)
     if kind == "thumb":
-        # The upper part of a portrait is where the face is.
+        # The face is in the upper part of a portrait.
         picture = ImageOps.fit(picture, (side, side), centering=(0.5, 0.3))
     else:
         picture.thumbnail((side, side))
@@ -90,7 +90,7 @@ def _small(data: bytes, kind: str) -> bytes | None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all; not synced, for it is a cache."""
+    """Write a file atomically. It is not synced, because it is a cache."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(data + hashlib.sha256(data).digest())
@@ -98,6 +98,6 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _whole(data: bytes) -> bytes | None:
-    """What was written, less the digest that follows the picture; None: something else is there."""
+    """Return the picture without the digest that follows it, or None if the digest does not match."""
     picture, digest = data[:-32], data[-32:]
     return picture if hashlib.sha256(picture).digest() == digest else None

@@ -1,4 +1,4 @@
-"""What the pages about everything show: breakdown, photo, store. Queries of ours, laid out for charts and tables."""
+"""Data of the pages breakdown, photo and store, arranged for charts and tables."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ __all__ = ["absent", "breakdown", "relations", "weeks", "with_store"]
 
 _GENDERS = ("female", "male", "other", "unknown")
 STEPS = 20
-"""Shades of the heat map between 0 and 1: cividis, as in the report (static/style.css, .h0 to .h19)."""
+"""Number of colors of the heat map from 0 to 1: cividis, as in the report (static/style.css, .h0 to .h19)."""
 
 _ABSENT = {
-    "missing": "The picture could not be had: its file or address leads to nothing.",
+    "missing": "The picture is missing: its file or URL does not exist.",
     "empty": "The file of the picture is empty.",
-    "not_an_image": "The file is no picture.",
-    "truncated": "The file of the picture ends too early.",
+    "not_an_image": "The file is not a picture.",
+    "truncated": "The file of the picture is truncated.",
     "unreadable": "The picture cannot be read.",
-    "too_large": "The picture is too large to be read.",
+    "too_large": "The picture is too large.",
 }
-"""What `photos.status` says, for people."""
+"""Value of `photos.status` -> sentence for the photo page."""
 
 _BRANCHES = {"every": "on every main photo", "latest": "on the newest one"}
 
 
 def absent(status: str | None) -> tuple[str, str]:
-    """Why a photo has no picture, and the command that can change it; an empty one where none can."""
+    """Return why a photo has no picture, and the command that fetches it, or an empty text."""
     if status is None:
         return "The picture was not fetched yet.", "features fetch"
     return _ABSENT.get(status, f"The picture cannot be shown: {status.replace('_', ' ')}."), ""
 
 
 def with_store(command: str, name: str) -> str:
-    """A command for the shell, of this store."""
+    """Add the option --store to a shell command."""
     if not command.startswith("features ") or "--store" in command:
         return command
     return f"{command} --store {shlex.quote(name)}"
 
 
 def weeks(snapshot: Snapshot, photo_id: str) -> dict[str, Any] | None:
-    """Swipes that a photo received, as a chart; None where there were none."""
+    """Return the swipes that a photo received per week, as chart data; None without swipes."""
     if "photo_periods" not in snapshot.relations:
         return None
-    found = snapshot.asked("weeks", {"id": photo_id})
+    found = snapshot.query_file("weeks", {"id": photo_id})
     if not len(found):
         return None
     series = [
@@ -59,8 +59,10 @@ def weeks(snapshot: Snapshot, photo_id: str) -> dict[str, Any] | None:
 
 
 def breakdown(snapshot: Snapshot, window: str) -> dict[str, Any]:
-    """Table 1 as a heat map, with the numbers and the scale of the report's; and what else the page shows."""
-    rows = snapshot.kept(("table 1", window), lambda: snapshot.ask(sql.read("training/breakdown"), {"window": window}))
+    """Return the data of the breakdown page: the heat map of table 1 and its charts."""
+    rows = snapshot.cached(
+        ("table 1", window), lambda: snapshot.query(sql.read("training/breakdown"), {"window": window})
+    )
     by_pair = {
         (pair.sender or "unknown", pair.recipient or "unknown"): {
             "step": min(int(pair.like_ratio * STEPS), STEPS - 1),
@@ -77,19 +79,19 @@ def breakdown(snapshot: Snapshot, window: str) -> dict[str, Any]:
         "steps": STEPS,
         "recipients": recipients,
         "funnel": _funnel(snapshot),
-        "histogram": _histogram(snapshot.asked("histogram", {"window": window})),
-        "months": _months(snapshot.asked("months")),
+        "histogram": _histogram(snapshot.query_file("histogram", {"window": window})),
+        "months": _months(snapshot.query_file("months")),
     }
 
 
 def _funnel(snapshot: Snapshot) -> list[tuple[str, str, list[dict[str, Any]]]]:
-    """By source: what the bars are shares of, and the steps.
+    """Return the steps of the funnel by source, and the column that its bars are shares of.
 
-    Of swipes, `every` and `latest` are two ways to count what has a photo, and labels stand on one of them: they
-    are branches, and neither is a step to the other.
+    For swipes, `every` and `latest` are two alternative counts of swipes with a photo. The labels are based on one of
+    them, so they are branches and not consecutive steps.
     """
     found: dict[str, list[dict[str, Any]]] = {}
-    for step in snapshot.ask("from funnel order by source desc, step_no").to_dicts():
+    for step in snapshot.query("from funnel order by source desc, step_no").to_dicts():
         found.setdefault(step["source"], []).append(step)
     shown = []
     for source, steps in found.items():
@@ -127,7 +129,7 @@ def _months(found: pl.DataFrame) -> dict[str, Any]:
 
 
 def _most(found: pl.DataFrame, column: str) -> list[str]:
-    """Genders that a chart is not too full of: those with a hundredth of all or more."""
+    """Return the genders with at least 1 % of the total."""
     totals: dict[str, int] = {}
     for name, n in found.select("gender", column).iter_rows():
         totals[name] = totals.get(name, 0) + n
@@ -135,5 +137,5 @@ def _most(found: pl.DataFrame, column: str) -> list[str]:
 
 
 def relations(status: dict[str, Any]) -> list[tuple[str, str, int | None]]:
-    """Name, what a row is, and how many there are."""
+    """Return name, meaning of a row and number of rows of each relation."""
     return [(name, relation(name).summary, n) for name, n in status["relations"].items()]

@@ -1,4 +1,4 @@
--- How many photos have a like ratio in each twentieth, by the owner's gender.
+-- Histogram of like ratios with 20 bins, by gender of the owner.
 --
 -- grain: bin, gender
 -- reads: like_ratios, user_genders

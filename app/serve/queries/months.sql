@@ -1,4 +1,4 @@
--- Like ratio by month and gender of the recipient, of every swipe.
+-- Like ratio of all swipes by month and gender of the recipient.
 --
 -- grain: month, gender
 -- reads: swipes, user_genders

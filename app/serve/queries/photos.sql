@@ -1,4 +1,4 @@
--- Every photo as pages and answers show it, with its label when it has one: that of swipes before that of posts.
+-- All photos with the columns that pages and answers show. A label from swipes has precedence over one from posts.
 --
 -- grain: photo_id
 -- reads: photos, users, photo_labels, photo_setups

@@ -1,4 +1,4 @@
--- As photos.sql, before labels were first computed.
+-- The columns of photos.sql for a store without labels.
 --
 -- grain: photo_id
 -- reads: photos, users

@@ -1,4 +1,4 @@
--- Swipes that a photo received, week by week, while it was its owner's main photo.
+-- Swipes that a photo received per week while it was the main photo of its owner.
 --
 -- grain: week
 -- reads: photo_periods, swipes

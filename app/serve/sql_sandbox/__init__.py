@@ -1,4 +1,4 @@
-"""SQL of web users in processes of their own, with limits on time and memory."""
+"""Processes that run SQL of clients, with limits on time and memory."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""SQL that strangers wrote, answered at arm's length: by processes that are killed when they take too long.
+"""Pool of processes that run SQL of clients, and are killed when a query exceeds a limit.
 
     rows      the first rows, as the JSON body of an answer
-    export    all rows as CSV or Parquet, chunk by chunk
-    select    which photos a predicate of search picks
+    export    all rows as CSV or Parquet, in chunks
+    select    the photos that match a search predicate
 
-A few processes (`sandboxed`) wait warm. Each answers one query at a time, on the newest snapshot. Past its time,
-or when whoever asked has gone, a process is killed and another takes its place.
+A few processes (`worker`) are started in advance. Each runs one query at a time, on the newest snapshot. After the
+time limit, or when the client disconnects, a process is killed and replaced.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from photogenic._lazy import pl
-from photogenic.app.serve.http.errors import ApiError, translated
+from photogenic.app.serve.http.errors import ApiError, to_api_error
 from photogenic.app.serve.http.limits import Limits
 from photogenic.warehouse import InputError, PhotogenicError, QueryError, StoreError
 from photogenic.warehouse.processes import launch
@@ -33,12 +33,12 @@ _START_S = 60.0
 
 
 class Sandbox:
-    """The pool. Start it, and close it, in the loop that asks it.
+    """The pool of processes. It must be started, used and closed in the same event loop.
 
     Args:
-        store: its folder.
-        limits: of one query.
-        threads: that one query may use.
+        store: Folder of the store.
+        limits: Limits of the server.
+        threads: Number of threads of one query.
     """
 
     def __init__(self, store: Path, limits: Limits, threads: int) -> None:
@@ -54,72 +54,79 @@ class Sandbox:
         self.n_running = self.n_waiting = self.n_killed = 0
 
     async def start(self) -> None:
-        """Let every process of the pool get warm."""
+        """Start all processes of the pool."""
         self._idle = list(await asyncio.gather(*(self._spawn() for _ in range(self.limits.sql_at_once))))
 
     async def close(self) -> None:
-        """Kill them all."""
+        """Kill all processes."""
         await asyncio.gather(*self._tasks)
         for process in list(self._all):
             await self._kill(process)
 
     async def rows(self, query: str, limit: int, sample: int | None = None) -> bytes:
-        """The answer in JSON: columns, n_rows, cut, seconds, rows; of `sample` rows drawn at random where it is given.
+        """Return a JSON object with columns, n_rows, cut, seconds and rows.
+
+        Args:
+            query: SQL statement.
+            limit: Largest number of rows.
+            sample: Number of rows to draw at random instead of the first rows.
 
         Raises:
-            ApiError: the query was refused, or went over a limit.
+            ApiError: The query was refused, or exceeded a limit.
         """
-        asked = {"do": "rows", "query": query, "limit": limit, "sample": sample, "bytes": self.limits.sql_bytes}
-        return b"".join([data async for data in self._frames(asked, self.limits.sql_s)])
+        request = {"do": "rows", "query": query, "limit": limit, "sample": sample, "bytes": self.limits.sql_bytes}
+        return b"".join([data async for data in self._frames(request, self.limits.sql_s)])
 
     def export(self, query: str, form: str) -> AsyncGenerator[bytes, None]:
-        """All rows, as the bytes of a file. Errors as in `rows`."""
+        """Yield all rows as the bytes of a file. Raises the same errors as `rows`."""
         return self._frames({"do": "export", "query": query, "format": form}, self.limits.export_s)
 
     async def select(self, encoder: str, where: str | None, *, popular: bool) -> pl.DataFrame:
-        """The photos with a vector of `encoder` that match. Errors as in `rows`."""
-        asked = {"do": "select", "encoder": encoder, "where": where, "popular": popular}
-        data = b"".join([data async for data in self._frames(asked, self.limits.sql_s)])
+        """Return the photos with a vector of `encoder` that match. Raises the same errors as `rows`."""
+        request = {"do": "select", "encoder": encoder, "where": where, "popular": popular}
+        data = b"".join([data async for data in self._frames(request, self.limits.sql_s)])
         return pl.read_ipc_stream(data)
 
-    async def _frames(self, asked: dict[str, Any], seconds: float) -> AsyncGenerator[bytes, None]:
-        """What a process says to one question, in its turn and within its time."""
+    async def _frames(self, request: dict[str, Any], seconds: float) -> AsyncGenerator[bytes, None]:
+        """Send one request to a free process, and yield the data of its answer within the time limit."""
         if self.n_waiting >= self.limits.sql_waiting:
-            raise ApiError("busy", "Too many queries wait already.", "try again in a moment", {"Retry-After": "2"})
+            raise ApiError("busy", "Too many queries are waiting.", "try again in a moment", {"Retry-After": "2"})
         self.n_waiting += 1
         try:
             await self._turns.acquire()
         finally:
             self.n_waiting -= 1
         self.n_running += 1
-        process, sound = None, False
+        process, is_healthy = None, False
         try:
             process = self._idle.pop() if self._idle else await self._spawn()
             try:
                 async with asyncio.timeout(seconds):
-                    async for data in _asked(process, asked):
+                    async for data in _exchange(process, request):
                         yield data
-                sound = True
+                is_healthy = True
             except TimeoutError:
                 raise ApiError(
-                    "time_limit", f"The query did not end within {seconds:g} s.", "ask for less: a filter, a sample"
+                    "time_limit",
+                    f"The query did not end within {seconds:g} s.",
+                    "add a filter or a sample to the query",
                 ) from None
             except (asyncio.IncompleteReadError, ConnectionError):
-                # A process that is refused memory ends by a signal; one that ends by itself met an error of ours.
+                # A process without memory ends by a signal; one that exits by itself has met a fault of the program.
                 if await process.wait() < 0:
                     raise _over_memory() from None
-                raise ApiError("internal", "Something went wrong that should not.", "see the server's log") from None
+                raise ApiError("internal", "The server failed to answer the request.", "see the server's log") from None
             except ApiError:
-                sound = True  # it said so itself
+                is_healthy = True  # the process reported the error itself
                 raise
         finally:
             self.n_running -= 1
             self._turns.release()
             if process is not None:
-                self._put_back(process, sound)
+                self._put_back(process, is_healthy)
 
-    def _put_back(self, process: asyncio.subprocess.Process, sound: bool) -> None:
-        if sound and process.returncode is None:
+    def _put_back(self, process: asyncio.subprocess.Process, is_healthy: bool) -> None:
+        if is_healthy and process.returncode is None:
             self._idle.append(process)
             return
         self.n_killed += 1
@@ -141,23 +148,23 @@ class Sandbox:
             async with asyncio.timeout(_START_S):
                 await _frame(process)
         except BaseException as error:
-            self._put_back(process, sound=False)
+            self._put_back(process, is_healthy=False)
             if isinstance(error, (asyncio.IncompleteReadError, TimeoutError)):
                 raise StoreError(
                     "A process that answers SQL did not start.",
                     f"enough memory for it, and {_START_S:g} s",
-                    "features serve says above what it lacked",
+                    "the output of features serve names the cause",
                 ) from error
             raise
         return process
 
     async def _kill(self, process: asyncio.subprocess.Process) -> None:
         self._all.discard(process)
-        # Not `process.kill()`: that takes away the exit code for which asyncio waits, and asyncio complains.
+        # Not `process.kill()`: it takes the exit code that asyncio waits for, and asyncio logs a warning.
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
-        # What it had written and nobody read would hold up the end of `wait` for ever.
+        # Unread output in the pipes would block `wait` forever.
         for pipe in (0, 1):
             process._transport.get_pipe_transport(pipe).close()  # type: ignore[attr-defined]
         await process.wait()
@@ -165,23 +172,25 @@ class Sandbox:
 
 
 def _over_memory() -> ApiError:
-    return ApiError("memory_limit", "The query took more memory than it may, and was ended.", "ask for less at once")
+    return ApiError(
+        "memory_limit", "The query exceeded the memory limit and was stopped.", "query fewer rows or columns"
+    )
 
 
-async def _asked(process: asyncio.subprocess.Process, asked: dict[str, Any]) -> AsyncIterator[bytes]:
+async def _exchange(process: asyncio.subprocess.Process, request: dict[str, Any]) -> AsyncIterator[bytes]:
     assert process.stdin is not None
-    process.stdin.write(json.dumps(asked).encode() + b"\n")
+    process.stdin.write(json.dumps(request).encode() + b"\n")
     await process.stdin.drain()
     while True:
         kind, data = await _frame(process)
         if kind == b"Z":
             return
         if kind == b"E":
-            said = json.loads(data)
-            if said["kind"] == "MemoryError":
+            error_values = json.loads(data)
+            if error_values["kind"] == "MemoryError":
                 raise _over_memory()
-            error = _KINDS.get(said["kind"], QueryError)
-            raise translated(error(said["what"], said["expected"], said["remedy"]))
+            error = _KINDS.get(error_values["kind"], QueryError)
+            raise to_api_error(error(error_values["what"], error_values["expected"], error_values["remedy"]))
         if kind == b"D":
             yield data
 

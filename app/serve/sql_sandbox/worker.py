@@ -1,12 +1,12 @@
-"""The process that answers other people's SQL. It holds one snapshot at a time and can do nothing else.
+"""Process that runs SQL of clients on one snapshot at a time.
 
-Before DuckDB runs it: one statement that reads (warehouse/sql_guard). Inside DuckDB: no files, no network, settings
-locked (`Database.open_snapshot`). Around it: the kernel lets this process write to no file, take only so much memory,
-and live no longer than the server. One function call of a query can run for hours and cannot be interrupted; a process
-can be killed.
+A query passes three barriers. The SQL guard accepts one statement that reads (warehouse/sql_guard). DuckDB has no
+access to files and the network, and its settings are locked (`Database.open_snapshot`). The kernel forbids this
+process to write to files, limits its memory, and ends it with the server. The work is done in a process because one
+function call in a query can run for hours and cannot be interrupted, but a process can be killed.
 
-In, on stdin: one request a line, in JSON. Out, on stdout: frames of a kind (1 byte), a length (4 bytes, big-endian)
-and so many bytes: `H` a header in JSON, `D` data, `E` an error in JSON, `Z` the end.
+Input on stdin: one request per line, in JSON. Output on stdout: frames of a kind (1 byte), a length (4 bytes,
+big-endian) and data of this length: `H` a header in JSON, `D` data, `E` an error in JSON, `Z` the end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from photogenic._lazy import duckdb
-from photogenic.app.terminal.cells import plain
+from photogenic.app.terminal.cells import to_plain
 from photogenic.app.terminal.output import Table, write_csv, write_parquet
 from photogenic.features.search import filters, index
 from photogenic.warehouse import Database, Layout, PhotogenicError, QueryError, Settings
@@ -39,10 +39,10 @@ _CHUNK = 1 << 18
 
 
 def main() -> None:
-    """Serve until stdin ends. Arguments: store, DuckDB's memory limit, threads, bytes of the process."""
+    """Answer requests until stdin ends. Arguments: store, memory limit of DuckDB, threads, bytes of the process."""
     root, memory, threads, n_bytes = sys.argv[1:]
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing that a library prints gets among the frames
+    os.dup2(2, 1)  # output of libraries must not mix with the frames
     _confine(int(n_bytes))
     db = Database(Layout(Path(root)), Settings(memory, int(threads)))
     _warm()
@@ -52,7 +52,9 @@ def main() -> None:
 
 
 def _confine(n_bytes: int) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all of a service: the server answers, and ends this
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN
+    )  # a service manager sends it to all processes; the server ends this one
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, n_bytes))
@@ -61,24 +63,24 @@ def _confine(n_bytes: int) -> None:
 
 
 def _warm() -> None:
-    """Load what the first question would wait for."""
+    """Load the libraries that the first request needs."""
     duckdb.connect().close()
 
 
-def _answer(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
+def _answer(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
     try:
-        if asked["do"] == "rows":
-            _rows(db, asked, out)
-        elif asked["do"] == "export":
-            _export(db, asked, out)
+        if request["do"] == "rows":
+            _rows(db, request, out)
+        elif request["do"] == "export":
+            _export(db, request, out)
         else:
-            _select(db, asked, out)
+            _select(db, request, out)
     except PhotogenicError as error:
         kind = type(error).__name__
-        said = {"kind": kind, "what": error.what, "expected": error.expected, "remedy": error.remedy}
-        root = str(db.layout.root)  # where it lies is nobody's business
-        said = {name: text.replace(root, "STORE") for name, text in said.items()}
-        _frame(out, b"E", json.dumps(said).encode())
+        error_values = {"kind": kind, "what": error.what, "expected": error.expected, "remedy": error.remedy}
+        root = str(db.layout.root)  # clients must not learn the path of the store
+        error_values = {name: text.replace(root, "STORE") for name, text in error_values.items()}
+        _frame(out, b"E", json.dumps(error_values).encode())
     except MemoryError:
         _frame(out, b"E", json.dumps({"kind": "MemoryError"}).encode())
     else:
@@ -91,14 +93,14 @@ def _frame(out: BinaryIO, kind: bytes, data: bytes | bytearray | memoryview) -> 
     out.flush()
 
 
-def _rows(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
-    """The first rows, as the body of an answer of the API."""
+def _rows(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
+    """Send the first rows, as the body of an answer of the API."""
     started = time.perf_counter()
-    with stream(db, asked["query"], limit=asked["limit"] + 1, sample=asked["sample"]) as cursor:
+    with stream(db, request["query"], limit=request["limit"] + 1, sample=request["sample"]) as cursor:
         columns = [{"name": name, "type": kind} for name, kind in zip(cursor.columns, cursor.types, strict=True)]
         rows, n_rows, cut = bytearray(), 0, False
         for row in _plain_rows(cursor):
-            if n_rows == asked["limit"] or len(rows) + len(row) > asked["bytes"]:
+            if n_rows == request["limit"] or len(rows) + len(row) > request["bytes"]:
                 cut = True
                 break
             rows += (b"," if n_rows else b"") + row
@@ -111,15 +113,15 @@ def _rows(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
 
 def _plain_rows(cursor: Cursor) -> Iterator[bytes]:
     for row in cursor.rows():
-        values = [plain(value) for value in row]
+        values = [to_plain(value) for value in row]
         try:
             yield orjson.dumps(values, option=orjson.OPT_STRICT_INTEGER)
-        except TypeError:  # an integer of more than 53 bits, which JavaScript would round
+        except TypeError:  # JavaScript rounds integers of more than 53 bits
             yield json.dumps(_in_digits(values), ensure_ascii=False).encode()
 
 
 def _in_digits(value: object) -> object:
-    """With text in place of the integers that a double does not hold."""
+    """Replace integers that a double cannot hold by text."""
     if isinstance(value, int) and abs(value) >= 2**53:
         return str(value)
     if isinstance(value, list):
@@ -129,11 +131,11 @@ def _in_digits(value: object) -> object:
     return value
 
 
-def _export(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
+def _export(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
     sink = _Sink(out)
-    with stream(db, asked["query"]) as cursor:
+    with stream(db, request["query"]) as cursor:
         _frame(out, b"H", json.dumps({"columns": cursor.columns}).encode())
-        if asked["format"] == "parquet":
+        if request["format"] == "parquet":
             write_parquet(cursor.batches(), sink)
         else:
             with io.TextIOWrapper(io.BufferedWriter(sink), encoding="utf-8", newline="") as text:
@@ -142,7 +144,7 @@ def _export(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
 
 
 class _Sink(io.RawIOBase):
-    """A file whose bytes leave as frames. After a failure nobody finishes it, and what it still holds goes nowhere."""
+    """File that sends its bytes as frames. After a failure `finish` is not called, and the rest is dropped."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out, self._held, self._n = out, bytearray(), 0
@@ -162,18 +164,18 @@ class _Sink(io.RawIOBase):
         return self._n
 
     def finish(self) -> None:
-        """Send what is held."""
+        """Send the buffered bytes."""
         if self._held:
             _frame(self._out, b"D", bytes(self._held))
             self._held.clear()
 
 
-def _select(db: Database, asked: dict[str, Any], out: BinaryIO) -> None:
-    """Which photos a predicate of search picks, with what a result says of each, as Arrow."""
+def _select(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
+    """Send the photos that match a search predicate, with the columns of a result, as Arrow."""
     with db.read() as con:
         try:
             chosen = filters.select(
-                con, index.load(db.layout, asked["encoder"]), asked["where"], popular=asked["popular"]
+                con, index.load(db.layout, request["encoder"]), request["where"], popular=request["popular"]
             )
         except duckdb.OutOfMemoryException as error:
             raise QueryError(str(error), "an answer that fits the memory limit") from error

@@ -283,9 +283,9 @@ def test_doctor_ends_with_one_where_a_fault_is_left(store, tmp_path):
 def test_erase_asks_first_and_prints_its_receipt(store, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(store, copy)
-    asked = run("erase", "u000003", "--store", copy)
-    assert isinstance(asked.exception, InputError)
-    assert asked.exception.remedy == "features erase USER_ID --yes"
+    swipes_db = run("erase", "u000003", "--store", copy)
+    assert isinstance(swipes_db.exception, InputError)
+    assert swipes_db.exception.remedy == "features erase USER_ID --yes"
     done = run("erase", "u000003", "u000004", "--yes", "--store", copy, "--format", "json")
     assert done.exit_code == 0, done.exception
     [receipt] = json.loads(done.stdout)

@@ -19,7 +19,7 @@ ENDLESS = "select count(*) from range(1000000000) a, range(1000) b where (a.rang
 
 
 @pytest.fixture
-def features(asked):
+def features(swipes_db):
     def run(*arguments, **options):
         return subprocess.run(
             [FEATURES, *arguments],
@@ -27,7 +27,7 @@ def features(asked):
             capture_output=True,
             text=True,
             timeout=60,
-            env=os.environ | {"FEATURES_STORE": str(asked.layout.root), **options.pop("env", {})},
+            env=os.environ | {"FEATURES_STORE": str(swipes_db.layout.root), **options.pop("env", {})},
             **options,
         )
 
@@ -78,15 +78,15 @@ def reads(pid, root):
     [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, "Ended by SIGTERM.")],
     ids=["Ctrl-C", "SIGTERM"],
 )
-def test_130_when_interrupted_and_143_when_terminated(asked, asks, code, said):
+def test_130_when_interrupted_and_143_when_terminated(swipes_db, asks, code, said):
     process = subprocess.Popen(
-        [FEATURES, "sql", ENDLESS, "--store", asked.layout.root],
+        [FEATURES, "sql", ENDLESS, "--store", swipes_db.layout.root],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
-    while not reads(process.pid, asked.layout.root):
+    while not reads(process.pid, swipes_db.layout.root):
         assert process.poll() is None
         time.sleep(0.05)
     time.sleep(0.5)
@@ -97,10 +97,10 @@ def test_130_when_interrupted_and_143_when_terminated(asked, asks, code, said):
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "table"])
-def test_a_reader_that_leaves_early_hears_no_complaint(asked, form):
+def test_a_reader_that_leaves_early_hears_no_complaint(swipes_db, form):
     query = "select range, 'x' || range from range(200000)"
     with subprocess.Popen(
-        [FEATURES, "sql", query, "--format", form, "--limit", "200000", "--store", asked.layout.root],
+        [FEATURES, "sql", query, "--format", form, "--limit", "200000", "--store", swipes_db.layout.root],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -50,8 +50,8 @@ def ran(tmp_path, monkeypatch):
     return ran
 
 
-async def test_the_cage_of_sql_runs_none_of_them(ran, asked):
-    sandbox = Sandbox(asked.layout.root.absolute(), Limits(sql_at_once=1), 1)
+async def test_the_cage_of_sql_runs_none_of_them(ran, swipes_db):
+    sandbox = Sandbox(swipes_db.layout.root.absolute(), Limits(sql_at_once=1), 1)
     try:
         await sandbox.start()
         assert b'"rows":[[1]]' in await sandbox.rows("select 1", 1)

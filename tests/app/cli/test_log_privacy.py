@@ -154,7 +154,7 @@ async def test_the_server(world, tmp_path):
                             if answer.status == 200:
                                 break
                     await asyncio.sleep(0.2)
-                asked = [
+                swipes_db = [
                     ("GET", "/photos/p000001", None, 200),
                     ("GET", "/api/v1/photos/p000001", None, 200),
                     ("GET", "/api/v1/photos/p999999", None, 404),
@@ -162,7 +162,7 @@ async def test_the_server(world, tmp_path):
                     ("POST", "/api/v1/sql", {"query": "select * from users where user_id = 'u000001'"}, 200),
                     ("POST", "/api/v1/sql", {"query": "select broken from users where user_id = 'u000001'"}, 400),
                 ]
-                for method, path, body, status in asked:
+                for method, path, body, status in swipes_db:
                     async with session.request(method, path, json=body) as answer:
                         await answer.read()
                         assert answer.status == status, path

@@ -12,10 +12,10 @@ from photogenic.warehouse import InputError, QueryError, StoreError
 
 
 @pytest.fixture
-def run(asked):
+def run(swipes_db):
     def invoke(*arguments, stdin=None):
         return CliRunner().invoke(
-            program, ["sql", *map(str, arguments)], input=stdin, env={"FEATURES_STORE": str(asked.layout.root)}
+            program, ["sql", *map(str, arguments)], input=stdin, env={"FEATURES_STORE": str(swipes_db.layout.root)}
         )
 
     return invoke

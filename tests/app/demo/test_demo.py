@@ -1,4 +1,4 @@
-"""`features demo`: what it refuses, what its findings notice, and the whole road once."""
+"""`features demo`: refused stores, findings that report deviations, and one complete run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def world(tmp_path_factory) -> World:
 
 @pytest.fixture(scope="module")
 def store(world, tmp_path_factory):
-    """Labels only: what the quick findings read."""
+    """A store with labels only, which the quick findings read."""
     with FeatureStore(tmp_path_factory.mktemp("store") / "store") as store:
         store.ingest_users(world.users)
         store.ingest_photos(world.photos, images=world.images)
@@ -39,7 +39,7 @@ def test_what_was_planted_is_found(find, store, world):
     assert find(store, world).agrees is True
 
 
-def test_pictures_have_the_status_that_their_damage_deserves(store, world):
+def test_damaged_pictures_have_the_expected_status(store, world):
     rows = {status: (found, planted) for status, found, planted in planted_vs_found.pictures(store, world).table.rows}
     assert set(rows) == {"ok", "missing", "empty", "not_an_image", "truncated"}
     assert rows["missing"][0] == rows["missing"][1] == 1
@@ -49,25 +49,25 @@ def _changed(world: World, **changes) -> World:
     return World(world.folder, dataclasses.replace(world.truth, **changes))
 
 
-def test_one_row_kept_that_should_not_be_is_noticed(store, world):
+def test_a_kept_row_too_many_is_reported(store, world):
     first, *rest = world.truth.accounts
     more = dataclasses.replace(first, n_kept=first.n_kept + 1)
     assert planted_vs_found.accounts(store, _changed(world, accounts=[more, *rest])).agrees is False
 
 
-def test_another_reason_for_a_reject_is_noticed(store, world):
+def test_another_reason_for_a_reject_is_reported(store, world):
     first, *rest = world.truth.accounts
     reasons = {("no_time" if reason == "bad_time" else reason): n for reason, n in first.rejected.items()}
     other = dataclasses.replace(first, rejected=reasons)
     assert planted_vs_found.accounts(store, _changed(world, accounts=[other, *rest])).agrees is False
 
 
-def test_one_swipe_under_another_reason_is_noticed(store, world):
+def test_a_swipe_with_another_reason_is_reported(store, world):
     audit = world.truth.audit | {"kept": world.truth.audit["kept"] + 1, "no_photo": world.truth.audit["no_photo"] - 1}
     assert planted_vs_found.swipes(store, _changed(world, audit=audit)).agrees is False
 
 
-def test_a_ratio_far_from_its_chance_is_noticed(store, world):
+def test_a_ratio_far_from_its_chance_is_reported(store, world):
     pairs = [
         dataclasses.replace(pair, chance=pair.chance + 10 * pair.error) if number == 0 else pair
         for number, pair in enumerate(world.truth.breakdown)
@@ -75,7 +75,7 @@ def test_a_ratio_far_from_its_chance_is_noticed(store, world):
     assert planted_vs_found.table_1(store, _changed(world, breakdown=pairs)).agrees is False
 
 
-def test_a_store_in_use_is_refused_and_left_alone(tmp_path):
+def test_a_store_in_use_is_refused_and_unchanged(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="in use, and not by a demo"):
         run_demo(tmp_path)
@@ -96,17 +96,17 @@ def test_too_small_a_world_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_whole_road_finds_what_was_planted_and_the_second_time_does_nothing(tmp_path):
-    told: list[str] = []
-    first = run_demo(tmp_path / "store", users=200, seed=1, tell=told.append)
+def test_the_demo_finds_the_planted_values_and_a_second_run_changes_nothing(tmp_path):
+    lines: list[str] = []
+    first = run_demo(tmp_path / "store", users=200, seed=1, print_line=lines.append)
     assert [finding.title for finding in first if finding.agrees is False] == []
     assert sum(finding.agrees is True for finding in first) == 4
     best = next(finding for finding in first if finding.title.startswith("Like ratio"))
     explained = [int(row[-1].rstrip("%")) for row in best.table.rows]
-    assert max(explained) >= 60  # a third of the default world; there it is 90
-    assert f"--store {tmp_path / 'store'}" in told[-1]
+    assert max(explained) >= 60  # a third of the default world, where it is 90
+    assert f"--store {tmp_path / 'store'}" in lines[-1]
 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.parquet")}
-    again = run_demo(tmp_path / "store", users=200, seed=1, tell=told.append)
+    again = run_demo(tmp_path / "store", users=200, seed=1, print_line=lines.append)
     assert [finding.table.rows for finding in again] == [finding.table.rows for finding in first]
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.parquet")} == before

@@ -1,4 +1,4 @@
-"""Figures: which photos they show, what their numbers are, and drawings that fit any page."""
+"""Figures: selection of photos, numbers, and SVG and PNG output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from photogenic.app.report.figures import (
     photo_selection,
     run_selection,
 )
-from photogenic.app.report.figures.head_comparison import MOST, duels
+from photogenic.app.report.figures.head_comparison import MOST, head_comparisons
 from photogenic.models.evaluation.gender_table import Pair
 from photogenic.models.evaluation.leaderboard import Cell, Row, Table
 
@@ -39,7 +39,7 @@ def run(run_id="r", target="like_ratio", encoder="e", head="0fc", dev=0.1, setup
     }
 
 
-def test_rows_of_figure_1_are_neighbours_in_the_order_and_no_photo_comes_twice():
+def test_rows_of_figure_1_have_consecutive_photos_without_repeats():
     ranked = [photo(n, 1 - n / 200) for n in range(200)]
     rows = photo_selection.quantiles(ranked)
     assert [round(row.share, 1) for row in rows] == [0.9, 0.7, 0.5, 0.3, 0.1]
@@ -55,7 +55,7 @@ def test_rows_of_figure_1_are_neighbours_in_the_order_and_no_photo_comes_twice()
     assert photo_selection.quantiles(ranked[:4]) == []
 
 
-def test_top_and_bottom_never_meet():
+def test_top_and_bottom_do_not_overlap():
     ranked = [photo(n, 1 - n / 300) for n in range(300)]
     ends = photo_selection.extremes(ranked)
     assert [one["photo_id"] for one in ends.top] == [f"p{n:03}" for n in range(25)]
@@ -87,7 +87,7 @@ def test_the_worst_gender_errors_are_those_with_the_highest_log_loss():
     assert photo_selection.caption(found.photos[0]) == ["female", "P(female) 0.050", "wrong, loss 3.00"]
 
 
-def test_dev_chooses_of_photos_of_one_face_and_the_published_division_first():
+def test_the_best_run_on_dev_has_one_face_and_the_published_split_first():
     rows = [
         run("all", setup="all", dev=0.001),
         run("folds", dev=0.01, division="5 folds"),
@@ -97,21 +97,21 @@ def test_dev_chooses_of_photos_of_one_face_and_the_published_division_first():
         run("better gender", target="gender", dev=0.95, head="1fc"),
     ]
     runs = run_selection.ordered(rows)
-    assert run_selection.champion(runs, "like_ratio")["run_id"] == "best"
-    assert run_selection.champion(runs, "popular", "gender")["run_id"] == "better gender"
-    assert run_selection.champion(runs, "popular") is None
+    assert run_selection.best_run(runs, "like_ratio")["run_id"] == "best"
+    assert run_selection.best_run(runs, "popular", "gender")["run_id"] == "better gender"
+    assert run_selection.best_run(runs, "popular") is None
     chosen = run_selection.by_encoder(runs, "like_ratio")
     assert {name: [own["run_id"] for own in found] for name, found in chosen.items()} == {"e": ["worse"], "f": ["best"]}
 
 
-def test_bins_hold_as_many_photos_and_the_weighted_share_that_was_observed():
+def test_bins_have_equal_size_and_a_weighted_mean():
     rng = np.random.default_rng(0)
     said = rng.random(120)
     rows = [
         photo(n, p, like_ratio=float(y), weight=float(w), user_id=f"u{n // 2}")
         for n, (p, y, w) in enumerate(zip(said, rng.random(120), rng.integers(1, 50, 120), strict=True))
     ]
-    found = calibration.bins(calibration.judged("like_ratio", rows))
+    found = calibration.bins(calibration.with_labels("like_ratio", rows))
     assert [one.n_photos for one in found] == [12] * 10
     lowest = sorted(rows, key=lambda one: one["prediction"])[:12]
     total = sum(one["weight"] for one in lowest)
@@ -119,33 +119,33 @@ def test_bins_hold_as_many_photos_and_the_weighted_share_that_was_observed():
     assert all(one.observed[1] < one.observed[0] < one.observed[2] for one in found)
 
 
-def test_an_honest_probability_lies_within_its_bins_intervals_and_a_boast_does_not():
+def test_calibrated_probabilities_are_within_the_intervals_and_overconfident_ones_are_not():
     rng = np.random.default_rng(1)
     p = rng.random(4_000)
     women = rng.random(4_000) < p
     rows = [photo(n, float(x), gender="female" if w else "male") for n, (x, w) in enumerate(zip(p, women, strict=True))]
     rows.append(photo(5_000, 0.3, gender=None))
-    of = calibration.judged("gender", rows)
+    of = calibration.with_labels("gender", rows)
     assert len(of.y) == 4_000
     inside = [low <= one.predicted <= high for one in calibration.bins(of) for _, low, high in [one.observed]]
     assert sum(inside) >= 8
     boast = [row | {"prediction": 0.5 + np.sign(row["prediction"] - 0.5) * 0.49} for row in rows]
     outside = [
         low <= one.predicted <= high
-        for one in calibration.bins(calibration.judged("gender", boast))
+        for one in calibration.bins(calibration.with_labels("gender", boast))
         for _, low, high in [one.observed]
     ]
     assert sum(outside) <= 2
 
 
-def test_what_bounds_hold_is_counted_with_an_interval_over_users():
+def test_coverage_of_bounds_has_an_interval_over_users():
     rows = [photo(n, 0.5, like_ratio=0.5 + (0.3 if n < 40 else 0.05), user_id=f"u{n // 4}") for n in range(200)]
-    share, low, high = calibration.coverage(calibration.judged("like_ratio", rows), 0.1)
+    share, low, high = calibration.coverage(calibration.with_labels("like_ratio", rows), 0.1)
     assert share == 0.8
     assert 0.65 < low < 0.8 < high < 0.95
 
 
-def test_learning_curves_count_epochs_and_mark_the_look_that_was_kept():
+def test_learning_curves_count_epochs_and_mark_the_kept_evaluation():
     results = {"curve": [[4, 0.3], [8, 0.1], [12, 0.2]], "train_curve": [[4, 0.25], [8, 0.15], [12, 0.05]]}
     runs = run_selection.ordered(
         [run("a", results=results), run("b", head="kernel"), run("c", head="1fc", results={"folds": [results] * 2})]
@@ -160,7 +160,7 @@ def test_learning_curves_count_epochs_and_mark_the_look_that_was_kept():
     assert curves.learning_curves(runs[1:2]) is None
 
 
-def test_c_curves_stand_side_by_side_with_the_folds_and_the_choice():
+def test_c_curves_have_a_panel_per_encoder_with_folds_and_choice():
     points = [{"C": c, "score": s, "folds": [s - 0.1, s, s + 0.1]} for c, s in ((1e-6, 0.5), (1e-3, 0.8), (1e5, 0.6))]
     rows = [
         run(name, "popular", encoder=name, head="linear_svm", C=1e-3, results={"penalty_curve": points})
@@ -173,28 +173,28 @@ def test_c_curves_stand_side_by_side_with_the_folds_and_the_choice():
         assert list(curve.get_ydata()) == pytest.approx([0.5, 0.8, 0.6])
         assert list(chosen.get_xdata()) == [1e-3, 1e-3]
         assert panel.get_xscale() == "log"
-    assert "$" not in drawing.svg(figure, "C curves"), "a formula that nobody typesets"
+    assert "$" not in drawing.svg(figure, "C curves"), "math text is not rendered in SVG"
     assert curves.penalty_curves(run_selection.ordered([run(head="ridge")])) is None
 
 
-def test_groups_are_drawn_with_their_figures_and_the_much_worse_are_named():
+def test_slices_are_drawn_and_groups_with_large_errors_are_named():
     rng = np.random.default_rng(2)
     rows = [
         photo(n, 0.5, gender=gender, like_ratio=0.5 + rng.normal() * (0.05 if gender == "male" else 0.25))
         for n, gender in enumerate(["male", "female"] * 100)
     ]
     one = run_selection.ordered([run()])[0]
-    figure, warnings = calibration.slices(one, calibration.judged("like_ratio", rows), None)
+    figure, warnings = calibration.slices(one, calibration.with_labels("like_ratio", rows), None)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
         "gender: female (n = 100)",
         "gender: male (n = 100)",
     ]
     (warning,) = warnings
     assert "gender is female (100 photos)" in warning
-    assert calibration.slices(one, calibration.judged("like_ratio", rows[::2]), None) is None
+    assert calibration.slices(one, calibration.with_labels("like_ratio", rows[::2]), None) is None
 
 
-def test_vectors_that_are_alike_lie_side_by_side_on_the_map():
+def test_similar_vectors_are_near_each_other_on_the_map():
     rng = np.random.default_rng(3)
     kinds = np.repeat([0, 1, 2], 20)
     X = (np.eye(3)[kinds] @ rng.normal(size=(3, 40)) * 5 + rng.normal(size=(60, 40))).astype(np.float32)
@@ -208,7 +208,7 @@ def test_vectors_that_are_alike_lie_side_by_side_on_the_map():
     assert maps.laid_out(X[:5]) is None
 
 
-def test_a_drawing_stands_in_any_page():
+def test_an_svg_can_be_embedded_in_any_page():
     pair = Pair("female", "male", 3, 40, 0.25, 0.1, 0.4, 0.3, 0.24)
     figure = gender_heatmap.heat_map([pair])
     text = drawing.svg(figure, '<who> likes & "whom"')
@@ -224,7 +224,7 @@ def test_a_drawing_stands_in_any_page():
         assert picture.format == "PNG"
 
 
-def test_names_that_would_be_formulas_or_markup_are_drawn_as_they_are():
+def test_names_with_formulas_or_markup_are_drawn_unchanged():
     figure = maps.embedding_maps({"$x_1</svg><b>\x00": (np.random.default_rng(0).random((12, 2)), [0.5] * 11 + [None])})
     text = drawing.svg(figure, "map")
     assert "$x_1&lt;/svg&gt;&lt;b&gt;  (n = 12)" in text
@@ -244,14 +244,14 @@ def test_sheets_are_as_wide_as_their_photos_and_broken_pictures_are_left_out(tmp
     assert contact_sheets.square(path) is None
 
 
-def test_the_head_that_dev_prefers_is_told_apart_from_the_others_on_the_same_photos():
+def test_the_best_head_on_dev_is_compared_with_others_on_the_same_photos():
     rng = np.random.default_rng(0)
     labels = rng.uniform(0.3, 0.7, 200)
 
     def said(off):
         return [photo(n, y + off * (-1) ** n, like_ratio=y) for n, y in enumerate(labels)]
 
-    told = {"best": said(0.1), "twice": said(0.2), "same": said(-0.1), "none": []}
+    rows_of_run = {"best": said(0.1), "twice": said(0.2), "same": said(-0.1), "none": []}
     runs = run_selection.ordered(
         [
             *(run(name, dev=dev, head=name) for name, dev in (("twice", 0.2), ("best", 0.01), ("same", 0.02))),
@@ -260,7 +260,7 @@ def test_the_head_that_dev_prefers_is_told_apart_from_the_others_on_the_same_pho
             run("divided", dev=0.001, division="3:1"),
         ]
     )
-    (found,) = duels(runs, lambda one: told[one["run_id"]])
+    (found,) = head_comparisons(runs, lambda one: rows_of_run[one["run_id"]])
     assert found["title"] == "Like ratio, 1BBOX: dev prefers e best"
     assert found["left_out"] == 1
     same, twice = found["rows"]
@@ -273,15 +273,15 @@ def test_the_head_that_dev_prefers_is_told_apart_from_the_others_on_the_same_pho
     )
     assert (twice["own"], twice["other"], twice["n_photos"]) == ("0.0100", "0.0400", "200")
     many = run_selection.ordered([run(f"r{n:02}", dev=0.1 + n / 1000, head=f"h{n:02}") for n in range(MOST + 4)])
-    (found,) = duels(many, lambda one: told["best"])
+    (found,) = head_comparisons(many, lambda one: rows_of_run["best"])
     assert [row["head"] for row in found["rows"]] == [f"h{n:02}" for n in range(1, MOST + 1)]
     assert found["left_out"] == 3
-    assert duels(many[:1], lambda one: told["best"]) == []
-    strangers = [photo(n, 0.5, photo_id=f"q{n}") for n in range(9)]  # of a store that has changed since
-    assert duels(many[:2], lambda one: told["best"] if one["run_id"] == "r00" else strangers) == []
+    assert head_comparisons(many[:1], lambda one: rows_of_run["best"]) == []
+    strangers = [photo(n, 0.5, photo_id=f"q{n}") for n in range(9)]  # photos of a store that was changed later
+    assert head_comparisons(many[:2], lambda one: rows_of_run["best"] if one["run_id"] == "r00" else strangers) == []
 
 
-def test_a_best_figure_that_several_heads_share_is_tied_and_every_cell_has_its_n():
+def test_equal_best_results_are_tied_and_every_cell_has_its_n():
     rows = [Row("e", str(n), (None, Cell(value, 0.7, 1.0, n=9)), (None, None)) for n, value in enumerate((1, 1, 0.5))]
     shown = run_selection.table(Table("Table 3", "gender", "accuracy", rows, (None, None)))
     assert [(row["cells"][0]["best"], row["cells"][0]["tied"], row["cells"][0]["n"]) for row in shown["rows"]] == [

@@ -1,4 +1,4 @@
-"""The report: one file that needs nothing else, with what the store has and without what it lacks."""
+"""The report: one self-contained file, complete or with missing parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Photo ids that would be markup if nobody took care."""
+    """A store whose photo ids contain markup."""
     world = make_world(tmp_path_factory.mktemp("world"), users=60, swipes=20_000, seed=2, picture_size=160)
     for path in (world.photos, world.main_photos):
         path.write_text(re.sub(r"\bp(\d{6})(?!\.jpg)", r"<i>p\1", path.read_text()))
@@ -39,7 +39,7 @@ CURVES = ("Table 2", "Which head wins", "Learning curves", "C curves")
 HEADINGS = (*CURVES, "Calibration", "Figure 1", "Top and bottom", "Slices", "Map of")
 
 
-def test_of_what_a_store_with_labels_only_lacks_the_report_names_the_command(store):
+def test_the_report_names_the_command_for_each_missing_part(store):
     page = store.report().read_text()
     assert "Table 1. Who likes whom" in page
     assert page.count("features train") >= 7
@@ -50,7 +50,7 @@ def test_of_what_a_store_with_labels_only_lacks_the_report_names_the_command(sto
 def test_the_whole_report_is_one_file_with_its_pictures(store, tmp_path):
     store.build(encoders=["dlib_face"])
     grid = Grid(learning_rates=(1e-3,), penalties=(0.1,), schedule=Schedule(least_updates=100, evaluations=5))
-    folds = SplitConfig(folds=3)  # every photo is tested: enough for each figure
+    folds = SplitConfig(folds=3)  # every photo is a test photo, which is enough for each figure
     targets = ["like_ratio", "popular", "gender"]
     board = train(store, targets, ["dlib_face"], ["0fc", "svm"], "one_face", division=folds, grid=grid)
     slices = tmp_path / "slices.csv"
@@ -89,7 +89,7 @@ def test_the_whole_report_is_one_file_with_its_pictures(store, tmp_path):
     }
 
 
-def test_a_report_elsewhere_has_its_figures_beside_it_and_takes_no_strangers_away(store, tmp_path):
+def test_a_report_elsewhere_has_its_figures_beside_it_and_deletes_no_other_files(store, tmp_path):
     folder = tmp_path / "ours-figures"
     folder.mkdir()
     (folder / "mine.png").write_bytes(b"x")
@@ -97,7 +97,7 @@ def test_a_report_elsewhere_has_its_figures_beside_it_and_takes_no_strangers_awa
     assert {"mine.png", "table-1.png"} <= {each.name for each in folder.iterdir()}
 
 
-def test_neither_report_nor_figures_outlive_an_erase_meanwhile(store, monkeypatch):
+def test_a_report_made_during_an_erase_is_deleted(store, monkeypatch):
     from photogenic.app.report import report
 
     write, receipts = report._write, store.layout.erased / "receipts"
@@ -113,13 +113,13 @@ def test_neither_report_nor_figures_outlive_an_erase_meanwhile(store, monkeypatc
     assert list(store.layout.reports.iterdir()) == []
 
 
-def test_no_store_no_report(tmp_path):
+def test_a_report_needs_a_store(tmp_path):
     with pytest.raises(StoreError, match="no store"):
         FeatureStore(tmp_path / "none").report()
     assert not (tmp_path / "none").exists()
 
 
-def test_no_labels_no_report(tmp_path):
+def test_a_report_needs_labels(tmp_path):
     (tmp_path / "users.csv").write_text("user_id,gender\nu1,f\n")
     with FeatureStore(tmp_path / "store") as store:
         store.ingest_users(tmp_path / "users.csv")

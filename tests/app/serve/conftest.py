@@ -8,7 +8,7 @@ from photogenic.app.serve.http.limits import Limits
 from photogenic.models.heads.grid import Grid
 from photogenic.models.heads.train_stack import Schedule
 from photogenic.synthetic.swipes.world import make_world
-from tests.app.serve.here import served
+from tests.app.serve.live_server import live_server
 from tests.models.planted import train
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -38,15 +38,15 @@ def root(tmp_path_factory, prepared):
 
 
 @pytest.fixture(scope="session")
-def here(root):
-    """A server that takes little at once, for all tests that leave the store as it is."""
-    with served(root, limits=SMALL) as here:
-        yield here
+def server(root):
+    """A server with small limits, for all tests that do not change the store."""
+    with live_server(root, limits=SMALL) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def portrait(root):
-    """The bytes of a photo in which one face was found, and its id."""
+    """Id and bytes of a photo with one face."""
     with FeatureStore(root) as store:
         photo_id, sha256 = store.sql(
             "select photo_id, sha256 from photo_setups inner join photos using (photo_id)"
@@ -57,10 +57,10 @@ def portrait(root):
 
 @pytest.fixture(scope="module")
 def browser():
-    """Debian's chromium, headless; tests of pages are left out where it is not installed.
+    """Headless Chromium of Debian. Without it the browser tests are skipped.
 
-    Playwright keeps an event loop running in this thread until it ends: no test with a loop of its own may come
-    between.
+    Playwright keeps an event loop running in this thread until it ends, so no test with its own event loop can run
+    in between.
     """
     if not CHROMIUM.exists():
         pytest.skip(f"{CHROMIUM} is not on this machine: sudo apt-get install chromium")
@@ -74,10 +74,10 @@ def browser():
 
 
 @pytest.fixture(params=[DESKTOP, pytest.param(PHONE, marks=pytest.mark.thorough)], ids=["desktop", "phone"])
-def look(request, browser, here):
-    """Opens a page of the server; fails where the browser complains."""
+def open_page(request, browser, server):
+    """Return a function that opens a page; fail if the browser logs a warning or an error."""
     width, height = request.param
-    context = browser.new_context(viewport={"width": width, "height": height}, base_url=here.url)
+    context = browser.new_context(viewport={"width": width, "height": height}, base_url=server.url)
     complaints = []
     context.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     context.on("weberror", lambda error: complaints.append(str(error.error)))

@@ -1,4 +1,4 @@
-"""What people see of a leaderboard."""
+"""Printed leaderboards."""
 
 import polars as pl
 
@@ -17,7 +17,7 @@ ROWS = [
 ]
 
 
-def test_tables_stand_under_each_other_with_what_the_papers_print(capsys):
+def test_tables_are_printed_with_the_published_figures(capsys):
     board = Leaderboard(pl.DataFrame({"run_id": ["r"]}), [Table("Table 2", "like_ratio", "mse", ROWS, (None, 0.006))])
     print_leaderboard(board, [Pair("male", "female", 5, 50, 0.7, 0.6, 0.8, 0.71, 0.75)], "table")
     one, two, explained = capsys.readouterr().out.strip().split("\n\n")
@@ -33,6 +33,6 @@ def test_tables_stand_under_each_other_with_what_the_papers_print(capsys):
     )
 
 
-def test_programs_get_one_row_per_run(capsys):
+def test_json_has_one_row_per_run(capsys):
     print_leaderboard(Leaderboard(pl.DataFrame({"run_id": ["r"]}), []), [], "json")
     assert capsys.readouterr().out == '[\n{"run_id": "r"}\n]\n'

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, whatever is written, and nothing of a picture's name."""
+"""Structured logs: one JSON object per line for all output, without names of pictures."""
 
 import io
 import json
@@ -23,17 +23,17 @@ def log():
     return Structured(out, clock=lambda: next(now)), out
 
 
-def told(out):
+def events_of(out):
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-def test_a_stage_tells_its_beginning_and_its_end(log):
+def test_a_stage_logs_its_beginning_and_its_end(log):
     log, out = log
-    logs.call("build")
+    logs.set_command("build")
     with log.stage("photos", 10, "photos") as advance:
         advance(4)
         advance(6)
-    began, ended = told(out)
+    began, ended = events_of(out)
     assert {key: began[key] for key in ("event", "command", "stage", "n")} == {
         "event": "stage began",
         "command": "build",
@@ -44,21 +44,21 @@ def test_a_stage_tells_its_beginning_and_its_end(log):
     assert ended["time"].endswith("Z")
 
 
-def test_a_stage_that_failed_does_not_say_it_ended(log):
+def test_a_failed_stage_does_not_report_an_end(log):
     log, out = log
     with pytest.raises(ZeroDivisionError), log.stage("labels"):
         raise ZeroDivisionError
-    assert [one["event"] for one in told(out)] == ["stage began"]
+    assert [one["event"] for one in events_of(out)] == ["stage began"]
 
 
-def test_whatever_is_printed_becomes_events(log, monkeypatch):
+def test_printed_lines_become_events(log, monkeypatch):
     log, out = log
     monkeypatch.setattr(sys, "stderr", log)
     print("one\ntwo", file=sys.stderr)
     print("half", end="", file=sys.stderr)
     log.fail(InputError("No face in /home/me/me and you.jpg", "a face", "features predict OTHER.PNG"))
     log.end(1)
-    events = told(out)
+    events = events_of(out)
     assert [one.get("text") for one in events[:2]] == ["one", "two"]
     assert "jpg" not in out.getvalue()
     assert "PNG" not in out.getvalue()
@@ -74,7 +74,7 @@ def test_records_of_libraries_keep_their_level_logger_and_traceback(log):
         raise ValueError("on\ntwo lines, of me.jpg")
     except ValueError:
         logger.exception("a handler of %s failed", "mine")
-    (event,) = told(out)
+    (event,) = events_of(out)
     assert (event["level"], event["event"], event["logger"]) == ("error", "message", "aiohttp.server")
     text = event["text"].splitlines()
     assert (text[0], text[1], text[-1]) == (
@@ -84,9 +84,9 @@ def test_records_of_libraries_keep_their_level_logger_and_traceback(log):
     )
 
 
-def test_a_library_that_logs_is_heard_once(tmp_path):
+def test_a_record_of_a_library_is_logged_once(tmp_path):
     program = (
-        "import logging, sys; from photogenic.app.terminal import logs; logs.begin('json'); logs.call('build');"
+        "import logging, sys; from photogenic.app.terminal import logs; logs.begin('json'); logs.set_command('build');"
         "logging.getLogger('a.b').warning('beware of %s', 'dogs'); logging.getLogger('a.b').info('never mind');"
         "logging.disable(); sys.stderr.end(0)"
     )
@@ -99,7 +99,7 @@ def test_a_library_that_logs_is_heard_once(tmp_path):
     ]
 
 
-def test_stderr_holds_nothing_else(tmp_path):
+def test_stderr_has_json_lines_only(tmp_path):
     def run(*arguments):
         command = [FEATURES, "--log-format", "json", *arguments, "--store", tmp_path / "store"]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)

@@ -8,8 +8,8 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from photogenic.app.terminal.cells import plain
-from photogenic.app.terminal.output import Table, show
+from photogenic.app.terminal.cells import to_plain
+from photogenic.app.terminal.output import Table, print_table
 
 NOON = dt.datetime(2024, 2, 1, 12, 0, 0)
 ROWS = [
@@ -35,7 +35,7 @@ class Terminal(io.StringIO):
 
 def printed(table, form="table", out=None, **options):
     out = out or io.StringIO()
-    show(table, form, file=out, **options)
+    print_table(table, form, file=out, **options)
     return out.getvalue()
 
 
@@ -54,21 +54,21 @@ def test_json_is_one_array_of_objects_and_nothing_else():
     assert found[1]["at"] == "2024-02-01T12:00:00.000006Z"
 
 
-def test_no_rows_are_an_empty_array_and_a_lone_header():
+def test_no_rows_are_an_empty_array_and_only_a_header():
     empty = Table(("a", "b"), [])
     assert json.loads(printed(empty, "json")) == []
     assert printed(empty, "csv") == "a,b\n"
     assert "no rows" in printed(empty)
 
 
-def test_csv_survives_its_own_reader():
+def test_csv_can_be_read_back():
     header, first, second = csv.reader(io.StringIO(printed(TABLE, "csv")))
     assert header == list(TABLE.columns)
     assert first == ["a", "12", "0.5", "2024-02-01T12:00:00Z", "", "true", "[1, null]"]
     assert second[0] == "b,\n"
 
 
-def test_a_name_that_comes_twice_loses_nothing_in_json():
+def test_repeated_column_names_keep_all_values_in_json():
     assert json.loads(printed(Table(("a", "a", "a_1"), [(1, 2, 3)]), "json")) == [{"a": 1, "a_1": 2, "a_1_1": 3}]
 
 
@@ -86,9 +86,9 @@ def test_a_name_that_comes_twice_loses_nothing_in_json():
         (Decimal("12345678901234567890.123456789"), "12345678901234567890.123456789"),
     ],
 )
-def test_values_as_json_has_them(value, expected):
-    assert plain(value) == expected
-    assert json.loads(json.dumps(plain(value), allow_nan=False)) == expected
+def test_values_are_converted_to_json(value, expected):
+    assert to_plain(value) == expected
+    assert json.loads(json.dumps(to_plain(value), allow_nan=False)) == expected
 
 
 def test_a_pipe_gets_every_column_at_full_width():
@@ -107,7 +107,7 @@ def test_a_narrow_terminal_gets_records_with_every_column(monkeypatch):
     assert "row 2" not in printed(TABLE, out=Terminal())
 
 
-def test_numbers_stand_right_with_the_same_decimals():
+def test_numbers_are_aligned_right_with_the_same_decimals():
     lines = printed(TABLE).splitlines()
     assert "  12   0.5000   2024-02-01 12:00:00.000000" in lines[2]
     assert "  -3   0.3123   2024-02-01 12:00:00.000006" in lines[3]
@@ -124,19 +124,19 @@ def test_numbers_stand_right_with_the_same_decimals():
         ([math.nan, 0.25], ["nan", "0.2500"]),
     ],
 )
-def test_four_digits_matter(values, expected):
+def test_numbers_have_four_significant_digits(values, expected):
     assert [line.strip() for line in printed(Table(("x",), [[v] for v in values])).splitlines()[2:]] == expected
 
 
-def test_null_is_told_from_an_empty_string():
+def test_null_differs_from_an_empty_string():
     line = printed(Table(("a", "b", "c"), [(None, "", "x")])).splitlines()[2]
     assert line.split() == ["∅", "x"]
 
 
-def test_an_old_terminal_gets_letters_it_has():
+def test_an_ascii_terminal_gets_ascii_only():
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii", errors="strict")
-    show(Table(("a", "b"), [(None, "é")]), file=out)
+    print_table(Table(("a", "b"), [(None, "é")]), file=out)
     assert raw.getvalue().split()[-2:] == [b"NULL", b"\\xe9"]
 
 
@@ -146,7 +146,7 @@ def test_wide_characters_keep_the_columns_aligned():
     assert lines[3] == "abc    20"
 
 
-def test_colours_on_a_terminal_unless_refused(monkeypatch):
+def test_colors_on_a_terminal_unless_no_color_is_set(monkeypatch):
     table = Table(("a", "b"), [(None, 1)])
     assert "\x1b[2m∅" in printed(table, out=Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
@@ -154,7 +154,7 @@ def test_colours_on_a_terminal_unless_refused(monkeypatch):
     assert "\x1b" not in printed(table)
 
 
-def test_a_value_cannot_steer_the_terminal():
+def test_a_value_cannot_control_the_terminal():
     shown = printed(Table(("a",), [("\x1b[2Jred\n\u202e",)]), out=Terminal())
     assert "\\x1b[2Jred\\n\\u202e" in shown
 
@@ -170,7 +170,7 @@ def test_markup_and_emoji_codes_in_data_are_printed_as_they_are():
 def test_escapes_of_a_small_character_set_keep_the_columns_aligned():
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="latin-1", errors="strict")
-    show(Table(("a", "→"), [("é→", 1), ("x", 20)]), file=out)
+    print_table(Table(("a", "→"), [("é→", 1), ("x", 20)]), file=out)
     assert raw.getvalue().decode("latin-1").splitlines() == [
         "a         \\u2192",
         "----------------",
@@ -179,7 +179,7 @@ def test_escapes_of_a_small_character_set_keep_the_columns_aligned():
     ]
 
 
-def test_a_pipe_stays_plain_where_colours_are_forced(monkeypatch):
+def test_a_pipe_has_no_colors_even_if_forced(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "10")
     assert printed(Table(("a", "b"), [("x" * 30, None)]), title="t" * 60).splitlines() == [
@@ -202,7 +202,7 @@ def test_wide_characters_fold_at_the_edge_of_the_terminal(monkeypatch):
     ]
 
 
-def test_a_huge_value_is_cut_for_people_only():
+def test_a_long_value_is_cut_in_tables_only():
     table = Table(("a",), [["y" * 5000]])
     assert "… (5000 characters)" in printed(table)
     assert json.loads(printed(table, "json"))[0]["a"] == "y" * 5000

@@ -2,10 +2,10 @@ import sys
 
 import pytest
 
-from photogenic.app.terminal.progress import Bars, Lines, listener
+from photogenic.app.terminal.progress import Bars, Lines, console_progress
 
 
-def test_lines_speak_of_long_stages_only(capsys):
+def test_lines_are_printed_for_long_stages_only(capsys):
     now = 0.0
     lines = Lines(clock=lambda: now)
     with lines.stage("short", 3, "files") as advance:
@@ -30,7 +30,7 @@ def test_lines_without_a_total(capsys):
     assert capsys.readouterr().err == "labels: 3.0 s\n"
 
 
-def test_a_stage_that_failed_does_not_say_it_ended(capsys):
+def test_a_failed_stage_does_not_report_an_end(capsys):
     now = 0.0
     with pytest.raises(ZeroDivisionError), Lines(clock=lambda: now).stage("labels"):
         now += 3
@@ -57,6 +57,6 @@ def test_bars_nest_keep_notes_and_stay_off_stdout(capsys):
 
 
 def test_bars_on_a_terminal_only(monkeypatch):
-    assert isinstance(listener()._listener, Lines)
+    assert isinstance(console_progress()._listener, Lines)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert isinstance(listener()._listener, Bars)
+    assert isinstance(console_progress()._listener, Bars)

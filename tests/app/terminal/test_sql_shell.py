@@ -16,39 +16,39 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from photogenic.app.terminal.catalog import Catalogue
+from photogenic.app.terminal.catalog import Catalog
 from photogenic.app.terminal.sql_shell import SqlCompleter, prompt
 
 
 @pytest.fixture
-def type_in(asked, capsys):
-    """A function: what stdout and stderr hold after keys were typed and the prompt was left by Ctrl-D."""
+def type_in(swipes_db, capsys):
+    """Return a function that types keys and Ctrl-D at the prompt, and returns stdout and stderr."""
 
     def run(keys, limit=10, history=None):
         with create_pipe_input() as pipe:
             pipe.send_text(keys + "\x04")
-            prompt(asked, limit=limit, history=history or InMemoryHistory(), input=pipe, output=DummyOutput())
+            prompt(swipes_db, limit=limit, history=history or InMemoryHistory(), input=pipe, output=DummyOutput())
         return capsys.readouterr()
 
     return run
 
 
-def test_a_statement_runs_at_its_semicolon_however_many_lines_it_takes(type_in):
+def test_a_statement_of_several_lines_runs_at_its_semicolon(type_in):
     out, err = type_in("select count(*) as n\rfrom swipes\rwhere liked;\r")
     assert out.split()[-1] == "1667"
     assert "Cut" not in err
 
 
-def test_the_limit_is_said(type_in):
+def test_the_row_limit_is_reported(type_in):
     out, err = type_in("select * from swipes;\r", limit=3)
     assert out.count("sender-") == 3
     assert "Cut at 3 rows" in err
     assert "Cut" not in type_in("select * from swipes limit 3;\r", limit=3).err
 
 
-def test_what_does_more_than_read_is_refused_and_the_prompt_goes_on(type_in, asked):
-    before = asked.layout.snapshot.read_bytes()
-    copy = f"copy (select 1) to '{asked.layout.snapshot}' (format csv, use_tmp_file false);\r"
+def test_statements_that_do_not_only_read_are_refused(type_in, swipes_db):
+    before = swipes_db.layout.snapshot.read_bytes()
+    copy = f"copy (select 1) to '{swipes_db.layout.snapshot}' (format csv, use_tmp_file false);\r"
     out, err = type_in(f"{copy}set variable x = 1;\rselect 1; select 2;\rselect 42 as answer;\r")
     assert ("COPY is not allowed here" in err, "SET is not allowed here" in err, "2 statements" in err) == (
         True,
@@ -56,16 +56,16 @@ def test_what_does_more_than_read_is_refused_and_the_prompt_goes_on(type_in, ask
         True,
     )
     assert out.split()[-1] == "42"
-    assert asked.layout.snapshot.read_bytes() == before
+    assert swipes_db.layout.snapshot.read_bytes() == before
 
 
-def test_an_error_is_one_message_and_the_prompt_goes_on(type_in):
+def test_the_prompt_continues_after_an_error(type_in):
     out, err = type_in("select * from swipez;\rselect 42 as answer;\r")
     assert "There is no relation swipez." in err
     assert "42" in out
 
 
-def test_the_last_answer_can_be_exported_whole(type_in, tmp_path):
+def test_export_writes_all_rows_of_the_last_query(type_in, tmp_path):
     err = type_in(f"select * from swipes;\r.export {tmp_path / 'all.parquet'}\r", limit=3).err
     assert "5,000 rows are in" in err
     assert pq.read_table(tmp_path / "all.parquet").num_rows == 5000
@@ -74,7 +74,7 @@ def test_the_last_answer_can_be_exported_whole(type_in, tmp_path):
 def test_export_before_a_query_and_unknown_commands_say_what_to_do(type_in):
     err = type_in(".export x.csv\r.wat\r.show nothing\r").err
     assert "there is none yet" in err
-    assert ".wat is no command" in err
+    assert ".wat is not a command" in err
     assert "There is no relation 'nothing'." in err
 
 
@@ -86,7 +86,7 @@ def test_tables_show_and_help(type_in):
 
 
 @pytest.mark.parametrize("leave", [".quit\r", ".exit\r"])
-def test_quit_leaves(type_in, leave):
+def test_quit_leaves_the_prompt(type_in, leave):
     assert "1" not in type_in(f"{leave}select 1;\r").out
 
 
@@ -101,32 +101,32 @@ def test_history_keeps_whole_statements(type_in):
     assert list(history.load_history_strings())[::-1] == ["select 1\n+ 1;", ".help"]
 
 
-def offered(asked, text, cursor=None):
+def offered(swipes_db, text, cursor=None):
     document = Document(text, len(text) if cursor is None else cursor)
-    completer = SqlCompleter(Catalogue.of(asked))
+    completer = SqlCompleter(Catalog.of(swipes_db))
     return [completion.text for completion in completer.get_completions(document, CompleteEvent())]
 
 
-def test_completion_of_relations_and_keywords(asked):
-    assert "swipes" in offered(asked, "select * from swi")
-    assert "select" in offered(asked, "SEL")
-    assert offered(asked, "") == []
+def test_completion_of_relations_and_keywords(swipes_db):
+    assert "swipes" in offered(swipes_db, "select * from swi")
+    assert "select" in offered(swipes_db, "SEL")
+    assert offered(swipes_db, "") == []
 
 
-def test_columns_of_the_relations_named_come_first_even_when_named_later(asked):
-    assert offered(asked, "select se from swipes", cursor=len("select se"))[0] == "sender_id"
-    assert "set_at" not in offered(asked, "select se from swipes", cursor=len("select se"))
-    assert "set_at" in offered(asked, "select se")
+def test_columns_of_relations_in_the_statement_come_first(swipes_db):
+    assert offered(swipes_db, "select se from swipes", cursor=len("select se"))[0] == "sender_id"
+    assert "set_at" not in offered(swipes_db, "select se from swipes", cursor=len("select se"))
+    assert "set_at" in offered(swipes_db, "select se")
 
 
-def test_columns_after_a_relation_and_its_dot(asked):
-    assert offered(asked, "select swipes.li") == ["swipes.liked"]
+def test_columns_after_a_relation_and_its_dot(swipes_db):
+    assert offered(swipes_db, "select swipes.li") == ["swipes.liked"]
 
 
-def test_completion_of_commands(asked):
-    assert offered(asked, ".ex") == [".export"]
-    assert "like_ratios" not in offered(asked, ".show li")  # the store was never built
-    assert offered(asked, ".show swi") == ["swipes"]
+def test_completion_of_commands(swipes_db):
+    assert offered(swipes_db, ".ex") == [".export"]
+    assert "like_ratios" not in offered(swipes_db, ".show li")  # the store was never built
+    assert offered(swipes_db, ".show swi") == ["swipes"]
 
 
 def cpu_s(pid):
@@ -135,11 +135,11 @@ def cpu_s(pid):
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def test_ctrl_c_cancels_a_running_query_and_history_is_on_disk(asked, tmp_path):
+def test_ctrl_c_cancels_a_running_query_and_history_is_on_disk(swipes_db, tmp_path):
     ours, theirs = pty.openpty()
     environment = os.environ | {"XDG_STATE_HOME": str(tmp_path), "PROMPT_TOOLKIT_NO_CPR": "1", "TERM": "xterm"}
     process = subprocess.Popen(
-        [Path(sys.executable).with_name("features"), "sql", "--store", asked.layout.root],
+        [Path(sys.executable).with_name("features"), "sql", "--store", swipes_db.layout.root],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -162,7 +162,7 @@ def test_ctrl_c_cancels_a_running_query_and_history_is_on_disk(asked, tmp_path):
         until("features>")
         before = cpu_s(process.pid)
         os.write(ours, b"select count(*) from range(1000000000) a, range(1000) b where (a.range * b.range) % 7 = 3;\r")
-        while cpu_s(process.pid) < before + 0.7:  # until it computes
+        while cpu_s(process.pid) < before + 0.7:  # until the query runs
             time.sleep(0.05)
         os.write(ours, b"\x03")
         until("Cancelled.")

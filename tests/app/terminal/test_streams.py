@@ -1,4 +1,4 @@
-"""Streams that are closed, full, cut off or of a small character set, and store paths that no store can have."""
+"""Standard streams that are closed, full, disconnected or of a small character set, and invalid store paths."""
 
 import json
 import os
@@ -17,7 +17,7 @@ FEATURES = Path(sys.executable).with_name("features")
 
 
 @pytest.fixture
-def shell(asked, tmp_path):
+def shell(swipes_db, tmp_path):
     def run(line, **environment):
         return subprocess.run(
             ["bash", "-c", line.replace("features ", f"{FEATURES} ")],
@@ -25,7 +25,7 @@ def shell(asked, tmp_path):
             capture_output=True,
             timeout=60,
             cwd=tmp_path,
-            env=os.environ | {"FEATURES_STORE": str(asked.layout.root)} | environment,
+            env=os.environ | {"FEATURES_STORE": str(swipes_db.layout.root)} | environment,
         )
 
     return run
@@ -43,7 +43,7 @@ def test_output_that_cannot_be_written_is_one_message(line, shell):
     assert remedy.startswith("Try: ")
 
 
-def test_rows_that_were_taken_in_stand(shell, tmp_path):
+def test_ingested_rows_are_kept_when_stdout_is_full(shell, tmp_path):
     (tmp_path / "u.csv").write_text("user_id,gender\na,f\n")
     done = shell("features ingest users u.csv --store new >/dev/full")
     assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
@@ -63,12 +63,12 @@ def test_a_closed_stdin_is_empty(shell):
     assert (done.returncode, b"Traceback" in done.stderr, b"Expected" in done.stderr) == (1, False, True)
 
 
-def test_bytes_on_stdin_that_are_no_text(shell):
+def test_bytes_on_stdin_that_are_not_text(shell):
     done = shell("printf 'select \\377' | features sql")
     assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
 
 
-def test_who_leaves_a_pipe_ends_it_quietly(shell):
+def test_a_closed_pipe_ends_the_program_without_a_message(shell):
     done = shell(
         "features sql 'select * from range(1000000)' --format csv | head -1; exit ${PIPESTATUS[0]}",
     )
@@ -92,7 +92,7 @@ def test_an_argument_that_is_not_utf8(shell):
         assert (done.returncode, b"Traceback" in done.stderr) == (1, False), done.stderr
 
 
-def test_a_working_folder_that_was_removed(shell, asked):
+def test_a_working_folder_that_was_removed(shell, swipes_db):
     done = shell("mkdir gone; cd gone; rmdir ../gone; features status --store ../ok")
     assert done.returncode == 1
     assert b"working folder" in done.stderr
@@ -114,7 +114,7 @@ NAMES = ["file", "file/x", "pipe", "dangling", "loop", "z" * 300, "a?b", "a\\b",
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name[:10]))
-def test_no_store_can_lie_there(name, places):
+def test_a_store_cannot_be_made_at(name, places):
     from photogenic import FeatureStore
     from photogenic.warehouse import Database, Settings
 
@@ -126,7 +126,7 @@ def test_no_store_can_lie_there(name, places):
 
 
 @pytest.mark.parametrize("name", ["st*r[ab]{x}", "qu'ote\"s", "new\nline ", "sqlite:x", ":memory:", "#;%20&é→😀"])
-def test_a_store_of_an_odd_name_works(name, tmp_path, monkeypatch):
+def test_a_store_with_an_unusual_name_works(name, tmp_path, monkeypatch):
     from photogenic import FeatureStore
 
     monkeypatch.chdir(tmp_path)

@@ -20,7 +20,7 @@ from photogenic.models.predict import predict
 from photogenic.models.runs import run_store
 from photogenic.models.runs.run_selection import asked_of, choose
 from photogenic.warehouse import EncoderError, InputError, StoreError
-from tests.app.serve.here import served
+from tests.app.serve.live_server import live_server
 from tests.features.gallery import portrait
 from tests.models.put_heads import Head, put_encoder, put_heads
 
@@ -74,8 +74,8 @@ def at_every_door(store, picture):
     assert typed.exit_code == 0, typed.output
     (theirs,) = json.loads(typed.stdout)
     told.append(typed.stderr)
-    with served(store.layout.root) as here:
-        answer = here.form("/api/v1/predict", [("a.jpg", picture.read_bytes())])
+    with live_server(store.layout.root) as server:
+        answer = server.form("/api/v1/predict", [("a.jpg", picture.read_bytes())])
         assert answer.status == 200, answer.body
     (sent,) = answer.json["photos"]
     told.append("\n".join(answer.json["notes"]))
@@ -84,7 +84,7 @@ def at_every_door(store, picture):
     assert answer.json["run_id"] == mine.run_id
     assert theirs["prediction"] == pytest.approx(mine.prediction)
     assert sent["prediction"] == pytest.approx(mine.prediction)
-    assert run_selection.answering(store.layout, asked_of(store.database)) == {mine.run_id}
+    assert run_selection.runs_for(store.layout, asked_of(store.database)) == {mine.run_id}
     return mine.run_id, round(mine.prediction, 3), told
 
 
@@ -127,8 +127,8 @@ def test_faces_that_are_none_or_several_are_answered_by_the_head_on_all_photos(s
     assert [one.setup for one in found] == ["one_face", "all", "all", "one_face"]
     named = predict(store, names, run="faces")
     assert [one.status for one in named] == ["ok", "several_faces", "no_face", "missing"]
-    with served(store.layout.root) as here:
-        told = here.form("/api/v1/predict", [(path.name, path.read_bytes()) for path in names[:3]]).json["photos"]
+    with live_server(store.layout.root) as server:
+        told = server.form("/api/v1/predict", [(path.name, path.read_bytes()) for path in names[:3]]).json["photos"]
     assert [one["run_id"] for one in told] == ["faces", "any", "any"]
     (of_group,) = crop(store, [pictures / "group.jpg"])
     assert (of_group.run_id, of_group.prediction) == ("any", pytest.approx(0.6))
@@ -227,12 +227,12 @@ def test_where_nothing_is_left_the_error_says_of_each_what_is_missing(store, pic
         predict(store, [pictures / "face.jpg"])
     typed = CliRunner().invoke(program, ["predict", "x.jpg", "--store", str(store.layout.root)])
     assert isinstance(typed.exception, StoreError)
-    with served(store.layout.root) as here:
-        answer = here.form("/api/v1/predict", [("a.jpg", b"x")])
+    with live_server(store.layout.root) as server:
+        answer = server.form("/api/v1/predict", [("a.jpg", b"x")])
         assert (answer.status, answer.code) == (409, "not_ready")
         assert str(store.layout.root) not in answer.json["message"]
         # What is written down can still be looked at.
-        assert here.get("/api/v1/gallery?by=prediction").status == 200
+        assert server.get("/api/v1/gallery?by=prediction").status == 200
 
 
 def test_a_run_that_is_not_there_is_refused_and_those_that_are_are_named(store):
@@ -244,8 +244,8 @@ def test_a_run_that_is_not_there_is_refused_and_those_that_are_are_named(store):
         assert "no run" in error.value.what
         assert "here" in error.value.expected
         assert "from runs" not in error.value.remedy
-    with served(store.layout.root) as here:
-        answer = here.form("/api/v1/predict", [("a.jpg", b"x")], run="gone")
+    with live_server(store.layout.root) as server:
+        answer = server.form("/api/v1/predict", [("a.jpg", b"x")], run="gone")
         assert (answer.status, answer.code) == (404, "not_found")
         assert "gone" in answer.json["message"]
 
@@ -253,10 +253,10 @@ def test_a_run_that_is_not_there_is_refused_and_those_that_are_are_named(store):
 def test_a_server_follows_when_a_folder_goes_and_comes_back(store):
     put_heads(store, Head("first", 0.4, dev=0.01), Head("second", 0.9))
     folder, away = store.layout.models / "first", store.layout.root / "away"
-    with served(store.layout.root) as here:
+    with live_server(store.layout.root) as server:
 
         def answers():
-            told = here.form("/api/v1/predict", [("a.jpg", b"x")]).json
+            told = server.form("/api/v1/predict", [("a.jpg", b"x")]).json
             return told["run_id"]
 
         assert answers() == "first"

@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from photogenic.app.terminal.output import Table, show, write_parquet
+from photogenic.app.terminal.output import Table, print_table, write_parquet
 from photogenic.warehouse.duckdb_store.exact_values import Rows, project
 from photogenic.warehouse.duckdb_store.query import sql, stream
 from tests.warehouse.small import add_facts, store
@@ -90,7 +90,7 @@ def test_every_type_of_duckdb_is_printed_and_exported():
         rows = con.execute(query if how is None else project(query, 1, how.expressions)).fetchall()
         values = [row[0] for row in (rows if how is None else how.restore(rows))]
         for form in ("csv", "json", "table"):
-            show(Table(("v",), [(value,) for value in values]), form, file=io.StringIO())
+            print_table(Table(("v",), [(value,) for value in values]), form, file=io.StringIO())
         assert values[-1] is None, name
 
 
@@ -163,5 +163,5 @@ def test_json_holds_what_sql_answered(db):
         db, "select 'nan'::double a, '-inf'::double b, null c, 9007199254740993 d, 0.1::decimal(3, 1) e"
     ) as cursor:
         out = io.StringIO()
-        show(Table(cursor.columns, cursor.rows()), "json", file=out)
+        print_table(Table(cursor.columns, cursor.rows()), "json", file=out)
     assert json.loads(out.getvalue()) == [{"a": "NaN", "b": "-Infinity", "c": None, "d": 9007199254740993, "e": 0.1}]

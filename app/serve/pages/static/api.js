@@ -1,4 +1,4 @@
-// The description of the API, and a form to try each address.
+// Show the description of the API with a form to try each endpoint.
 import { ask, el, shown } from "./common.js";
 
 const place = document.getElementById("api");

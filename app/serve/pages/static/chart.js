@@ -1,11 +1,11 @@
-// Bars, lines and points as SVG, drawn from {labels|x, series: [{name, values}]}. No style is set, only classes.
+// Draw bars, lines and points as SVG from {labels|x, series: [{name, values}]}. Styles are set by classes only.
 import { el, svg } from "./common.js";
 
 const R = 14, T = 10;
-let L = 46, B = 30;  // room for ticks, and for the titles of axes where there are any
-let W = 640, H = 260;  // of the chart that is being drawn: pixels, so that text has its size on a phone too
+let L = 46, B = 30;  // left and bottom margin for ticks and axis titles, in pixels
+let W = 640, H = 260;  // size of the current chart in pixels, so that text has its normal size on a phone
 
-// Round numbers from below `low` to above `high`, so that nothing is drawn past the last one; whole ones for counts.
+// Return round numbers from below `low` to above `high`; integers for counts. No value is outside of them.
 function ticks(low, high, whole = false) {
   const rough = (high - low) / 4 || Math.abs(high) / 4 || 1;
   const power = 10 ** Math.floor(Math.log10(rough));

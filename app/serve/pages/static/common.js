@@ -1,4 +1,4 @@
-// What every page needs: elements without markup strings, answers of the API, cards of photos.
+// Functions for all pages: make elements without markup strings, call the API, make photo cards.
 
 export function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);

@@ -1,4 +1,4 @@
-// Completion in a textarea: relations, the columns of those that the query names, keywords.
+// Completion in a textarea: columns of the relations in the query, relations, keywords.
 import { el } from "./common.js";
 
 export function completing(area, list, words, run) {

@@ -1,16 +1,16 @@
-// Notices a newer snapshot. A page that waits for one is loaded again; on any other, a line offers it.
+// Check for a newer snapshot. A page that waits for data is reloaded; other pages show a line with a reload button.
 import { ask, el } from "./common.js";
 
 const EVERY_MS = 4000;
 const shown = document.body.dataset.snapshot;
 
 async function look() {
-  if (document.hidden || document.getElementById("live")) return;  // the store's page follows by itself: store.js
+  if (document.hidden || document.getElementById("live")) return;  // store.js updates the store page
   let now;
   try {
     now = (await ask("/api/v1/health")).snapshot_at;
   } catch {
-    return;  // the server is away; the page stays as it was
+    return;  // the server does not answer; the page is kept
   }
   if (now === shown) return;
   if (document.querySelector("[data-waits]")) return location.reload();

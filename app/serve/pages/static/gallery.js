@@ -1,5 +1,5 @@
-// The next stretch of photos when the end comes into sight. A stretch far off screen gives its cards back, and fetches
-// them again when it comes near: the page holds some hundreds, however many were scrolled past.
+// Load the next chunk of photos near the end of the page. Chunks far off screen are emptied and loaded again when they
+// come near, so that the page holds only some hundreds of cards.
 import { ask, card, el, shown } from "./common.js";
 
 const more = document.getElementById("more");
@@ -35,7 +35,7 @@ async function fill(chunk) {
     chunk.replaceChildren(...cards(photos));
     chunk.style.height = "";
   } catch {
-    // the server is away; scrolling here again asks again
+    // the server does not answer; the next scroll to this chunk tries again
   }
   delete chunk.dataset.busy;
 }

@@ -1,7 +1,7 @@
-// Search by a photo of the store or by a picture that is dropped, chosen or pasted.
+// Search by a photo of the store, or by a picture that is chosen, dropped or pasted.
 import { ask, at, card, el, percent, post, shown } from "./common.js";
 
-// Above the median of the photos of the same gender, where `popular` is above that of everybody's.
+// Predicate for photos above the median of their gender; `popular` compares with the median of all photos.
 const WITHIN_GENDER = "photo_id in (select photo_id from photo_labels qualify value > median(value) over (partition by source, gender))";
 
 const filters = document.getElementById("filters");
@@ -55,7 +55,7 @@ if (filters) {
       if (one.prediction === null) scored.textContent = `No prediction: ${one.status.replaceAll("_", " ")}.`;
       else scored.replaceChildren("Likely to be liked by ", el("b", {}, percent(one.prediction)), one.low === null ? "" : ` (${percent(one.low)} to ${percent(one.high)})`);
     } catch {
-      scored.textContent = "";  // a store without heads still finds similar photos
+      scored.textContent = "";  // a store without heads has no predictions
     }
   }
 

@@ -1,4 +1,4 @@
-// Ask in SQL: completion, a grid with pictures, charts of a result, an address that can be shared, downloads.
+// SQL page: completion, results as a grid with pictures, charts, a link to share the query, downloads.
 import { at, el, post, shown } from "./common.js";
 import { draw } from "./chart.js";
 import { completing } from "./complete.js";
@@ -38,7 +38,7 @@ async function go() {
 function show() {
   for (const button of views.children) button.setAttribute("aria-pressed", String(button.dataset.view === view));
   if (view === "table") return answer.replaceChildren(table());
-  if (result.cut && view !== "points") return answer.replaceChildren(notice("The result is longer than what is shown here.", `${view === "bars" ? "Bars" : "A line"} of its first ${result.n_rows.toLocaleString("en")} rows would mislead: group the query, or add a limit. Points draws a random sample.`));
+  if (result.cut && view !== "points") return answer.replaceChildren(notice("The result has more rows than are shown here.", `${view === "bars" ? "Bars" : "A line"} of its first ${result.n_rows.toLocaleString("en")} rows would be misleading: group the query, or add a limit. Points shows a random sample.`));
   chart(result.cut ? null : result, result.cut ? `a random sample of ${SAMPLE.toLocaleString("en")} rows of the result` : "the result");
 }
 
@@ -80,7 +80,7 @@ function chosen(name, options, value, says, take) {
   return el("label", { class: "field" }, el("span", {}, name), select);
 }
 
-// What to run in a shell is of no use here: the dictionary stands beside.
+// A shell command does not help on this page; point to the dictionary instead.
 function problem(error) {
   if (error.remedy?.startsWith("features sql")) error.remedy = "";
   const made = shown(error);
@@ -92,7 +92,7 @@ function table() {
   const numeric = result.columns.map((column) => NUMBERS.test(column.type));
   const head = el("tr", {}, ...result.columns.map((column, i) => el("th", { scope: "col", class: numeric[i] ? null : "text", title: column.type }, column.name)));
   const rows = result.rows.map((row) => el("tr", {}, ...row.map((value, i) => cell(value, result.columns[i], numeric[i]))));
-  if (!rows.length) return el("div", { class: "empty" }, el("b", {}, "No rows."), "The query is sound; nothing matches.");
+  if (!rows.length) return el("div", { class: "empty" }, el("b", {}, "No rows."), "The query is valid, but no row matches.");
   return el("div", { class: "grid", tabindex: 0, role: "region", "aria-label": "Result" }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows)));
 }
 

@@ -1,4 +1,4 @@
-// Shows the page anew when a snapshot was published, or when a writer came or went; meanwhile, what the writer is at.
+// Reload the page when a snapshot is published or a writer starts or ends; show the progress of the writer.
 import { ask, el } from "./common.js";
 
 const live = document.getElementById("live");
@@ -20,7 +20,7 @@ async function look() {
     if (now.snapshot_at !== live.dataset.at || (now.writer ?? "") !== live.dataset.writer) location.reload();
     underway?.replaceChildren(...now.underway.map(line));
   } catch {
-    // the server is away; the page stays as it was
+    // the server does not answer; the page is kept
   }
 }
 

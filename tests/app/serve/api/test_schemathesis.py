@@ -1,4 +1,4 @@
-"""Requests that a machine makes up from the description, right and wrong: each gets an answer that is described."""
+"""Valid and invalid requests generated from the description: each gets a described answer."""
 
 import os
 
@@ -18,15 +18,16 @@ CASES = [
     for path, methods in describe(Limits(), token=False)["paths"].items()
     for method, told in methods.items()
     for mode in (RIGHT, WRONG)
-    if mode == RIGHT or {"parameters", "requestBody"} & told.keys()  # else there is nothing to be wrong about
+    if mode == RIGHT
+    or {"parameters", "requestBody"} & told.keys()  # other endpoints have no input that could be invalid
 ]
 
 MEANING = ("/sql", "/sql/export", "/features", "/similar", "/predict")
 
 
 @pytest.fixture(scope="module")
-def described(here):
-    return schemathesis.openapi.from_url(f"{here.url}/api/openapi.json")
+def described(server):
+    return schemathesis.openapi.from_url(f"{server.url}/api/openapi.json")
 
 
 @pytest.mark.parametrize(("path", "method", "mode"), CASES)
@@ -37,9 +38,9 @@ def test_answers_are_as_described(described, path, method, mode):
     @given(operation.as_strategy(generation_mode=mode))
     def answers(case):
         response = case.call(timeout=30)
-        # A text of the right type may still be no SQL, no encoder, no face; a body may be too long to look at.
+        # A text of the right type can still be invalid SQL or an unknown encoder; a body can be too long.
         left_out = [positive_data_acceptance] if path in MEANING else []
-        # Nor has a form types: an empty list is no field at all.
+        # A form has no types: an empty list is an absent field.
         form = case.media_type == "multipart/form-data"
         left_out += [negative_data_rejection] if form or response.status_code == 413 else []
         case.validate_response(response, excluded_checks=left_out)

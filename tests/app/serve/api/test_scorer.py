@@ -1,4 +1,4 @@
-"""Requests for predictions that come while the networks work are one batch; each gets what is its own."""
+"""Requests for predictions that arrive while the networks run form one batch; each gets its own scores."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ class Said:
 
 @pytest.fixture
 def scorer(monkeypatch):
-    """One whose network says the number that a picture's bytes are, once it may."""
+    """A scorer whose network returns the number in the bytes of a picture, after a signal."""
     with ThreadPoolExecutor(1) as networks:
         made = Scorer(SimpleNamespace(layout=Layout(Path("store"))), networks)
         made.may, made.batches = threading.Event(), []
@@ -51,13 +51,13 @@ async def asked(scorer, requests):
     for run_id, some in requests:
         tasks.append(asyncio.ensure_future(scorer.score([run_id], some)))
         await asyncio.sleep(0)
-        while not scorer.batches:  # the first is at work before the others come
+        while not scorer.batches:  # the first batch runs before the other requests arrive
             await asyncio.sleep(0.01)
     scorer.may.set()
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def test_what_comes_meanwhile_is_the_next_batch(scorer):
+def test_requests_during_a_batch_form_the_next_batch(scorer):
     requests = [("a", pictures(n, n + 100)) for n in range(10)]
     answers = asyncio.run(asked(scorer, requests))
     assert [[one["prediction"] for one in answer] for answer in answers] == [[n, n + 100] for n in range(10)]
@@ -65,7 +65,7 @@ def test_what_comes_meanwhile_is_the_next_batch(scorer):
     assert (scorer.n_batches, scorer.n_pictures) == (2, 20)
 
 
-def test_a_batch_is_of_one_run_and_bounded(scorer):
+def test_a_batch_has_one_run_and_a_limited_size(scorer):
     requests = [("a", pictures(1)), *(("b", pictures(*range(16))) for _ in range(5)), ("a", pictures(2))]
     answers = asyncio.run(asked(scorer, requests))
     assert [len(answer) for answer in answers] == [1, 16, 16, 16, 16, 16, 1]
@@ -77,7 +77,7 @@ def test_a_batch_is_of_one_run_and_bounded(scorer):
     ]
 
 
-def test_one_that_fails_tells_those_who_wait_for_it_and_nobody_else(scorer):
+def test_a_failed_batch_fails_only_its_own_requests(scorer):
     requests = [("a", pictures(1)), ("broken", pictures(2)), ("broken", pictures(3)), ("a", pictures(4))]
     first, second, third, last = asyncio.run(asked(scorer, requests))
     assert isinstance(second, ApiError)
@@ -86,7 +86,7 @@ def test_one_that_fails_tells_those_who_wait_for_it_and_nobody_else(scorer):
     assert (first[0]["prediction"], last[0]["prediction"]) == (1, 4)
 
 
-def test_what_is_no_picture_never_reaches_a_network(scorer):
+def test_a_file_that_is_not_a_picture_is_not_scored(scorer):
     scorer.batches.append("nothing will come")
     (answer,) = asyncio.run(asked(scorer, [("a", pictures(1, status="truncated"))]))
     nothing = dict.fromkeys(("prediction", "low", "high", "run_id", "head", "encoder", "setup"))

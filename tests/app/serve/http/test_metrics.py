@@ -1,4 +1,4 @@
-"""The text for Prometheus: counters by label, buckets that add up, gauges of the moment."""
+"""Metrics in the text format of Prometheus: counters, histograms and gauges."""
 
 from photogenic.app.serve.http.metrics import Metrics
 

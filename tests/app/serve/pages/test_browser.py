@@ -1,4 +1,4 @@
-"""The pages in a real browser, at the size of a desk and of a phone: nothing to complain about, and they work."""
+"""The pages in a browser, in the sizes of a desktop and of a phone."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -11,14 +11,14 @@ at_every_size = pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop"
 
 
 def fits(page):
-    """Nothing sticks out of the window sideways."""
+    """Return whether the page is not wider than the window."""
     return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @at_every_size
 @pytest.mark.parametrize("path", [*(path for _, path in PAGES), "photo", "/login", "/nothing"])
-def test_pages_fit_and_can_be_used_by_everybody(look, portrait, path):
-    page = look(f"/photos/{portrait[0]}" if path == "photo" else path)
+def test_pages_fit_the_window_and_are_accessible(open_page, portrait, path):
+    page = open_page(f"/photos/{portrait[0]}" if path == "photo" else path)
     assert fits(page)
     found = Axe().run(page).response["violations"]
     serious = [
@@ -29,14 +29,14 @@ def test_pages_fit_and_can_be_used_by_everybody(look, portrait, path):
     ]
     assert serious == []
     if path == "/nothing":
-        assert any("404" in text for text in look.complaints)
-        look.complaints.clear()
+        assert any("404" in text for text in open_page.complaints)
+        open_page.complaints.clear()
 
 
 @at_every_size
 @pytest.mark.parametrize("path", ["/", "/models", "photo"])
-def test_a_long_name_does_not_widen_a_page(look, portrait, path):
-    page = look(f"/photos/{portrait[0]}" if path == "photo" else path)
+def test_a_long_name_does_not_widen_a_page(open_page, portrait, path):
+    page = open_page(f"/photos/{portrait[0]}" if path == "photo" else path)
     name = "photo-of-somebody-" * 9
     assert page.evaluate(
         "name => { const all = document.querySelectorAll('.card .more, h1');"
@@ -47,9 +47,9 @@ def test_a_long_name_does_not_widen_a_page(look, portrait, path):
 
 
 @at_every_size
-def test_the_gallery_goes_on_by_itself(look, here):
-    page = look("/?least=0")
-    n_photos = here.get("/api/v1/gallery").json["n_photos"]
+def test_the_gallery_loads_more_photos_when_scrolled(open_page, server):
+    page = open_page("/?least=0")
+    n_photos = server.get("/api/v1/gallery").json["n_photos"]
     assert n_photos > 60
     for _ in range(30):
         page.mouse.wheel(0, 4000)
@@ -60,8 +60,8 @@ def test_the_gallery_goes_on_by_itself(look, here):
     assert page.locator("#more").count() == 0
 
 
-def test_a_filter_takes_effect_at_once(look):
-    page = look("/")
+def test_a_filter_takes_effect_at_once(open_page):
+    page = open_page("/")
     with page.expect_navigation():
         page.select_option("select[name=gender]", "male")
     assert "gender=male" in page.url
@@ -69,9 +69,9 @@ def test_a_filter_takes_effect_at_once(look):
     assert all(text.endswith("male") for text in page.locator(".card .more").all_inner_texts())
 
 
-def test_a_search_by_upload(look, portrait):
+def test_a_search_by_upload(open_page, portrait):
     photo_id, data = portrait
-    page = look("/similar")
+    page = open_page("/similar")
     page.select_option("[name=popular]", "")
     page.locator("[name=where]").fill("")
     page.set_input_files("#file", files=[{"name": "me.jpg", "mimeType": "image/jpeg", "buffer": data}])
@@ -81,16 +81,16 @@ def test_a_search_by_upload(look, portrait):
     assert page.locator("#preview").is_visible()
 
 
-def test_a_search_by_photo_has_an_address(look, portrait):
-    page = look("/similar")
+def test_a_search_by_photo_has_an_address(open_page, portrait):
+    page = open_page("/similar")
     page.locator("[name=photo_id]").fill(portrait[0])
     page.locator("[name=photo_id]").press("Enter")
     page.locator("#answer .card").first.wait_for()
     assert page.url.endswith(f"?photo_id={portrait[0]}")
 
 
-def test_a_query_shows_pictures_charts_and_has_an_address(look):
-    page = look("/sql")
+def test_a_query_shows_pictures_charts_and_has_an_address(open_page):
+    page = open_page("/sql")
     page.locator("#query").fill("select photo_id, value from photo_labels order by value desc limit 5")
     page.locator("#query").press("Control+Enter")
     page.get_by_text("5 rows").wait_for()
@@ -106,8 +106,8 @@ def test_a_query_shows_pictures_charts_and_has_an_address(look):
     assert len(download.value.path().read_text().splitlines()) == 6
 
 
-def test_completion_by_keyboard(look):
-    page = look("/sql")
+def test_completion_by_keyboard(open_page):
+    page = open_page("/sql")
     page.locator("#query").fill("")
     page.locator("#query").press_sequentially("from gender_br")
     page.get_by_role("option", name="gender_breakdown").wait_for()
@@ -117,8 +117,8 @@ def test_completion_by_keyboard(look):
     page.get_by_text("rows ·").wait_for()
 
 
-def test_a_query_that_is_refused_says_why_and_what_to_do(look):
-    page = look("/sql")
+def test_a_refused_query_shows_the_reason_and_a_remedy(open_page):
+    page = open_page("/sql")
     page.locator("#query").fill("from photo_label")
     page.get_by_role("button", name="Run").click()
     alert = page.get_by_role("alert")
@@ -127,12 +127,12 @@ def test_a_query_that_is_refused_says_why_and_what_to_do(look):
     assert "photo_labels" in alert.inner_text()
     assert "features sql" not in alert.inner_text(), "a command for the shell is of no use on this page"
     assert "dictionary on this page" in alert.inner_text()
-    assert any("400" in text for text in look.complaints)
-    look.complaints.clear()
+    assert any("400" in text for text in open_page.complaints)
+    open_page.complaints.clear()
 
 
-def test_a_running_query_can_be_stopped(look):
-    page = look("/sql")
+def test_a_running_query_can_be_stopped(open_page):
+    page = open_page("/sql")
     page.locator("#query").fill("select count(*) from range(1000000000000) as a, range(1000000) as b")
     page.get_by_role("button", name="Run").click()
     page.get_by_role("button", name="Stop").click()
@@ -140,8 +140,8 @@ def test_a_running_query_can_be_stopped(look):
 
 
 @at_every_size
-def test_all_is_reached_by_keyboard(look):
-    page = look("/")
+def test_all_controls_are_reached_by_keyboard(open_page):
+    page = open_page("/")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to content"
     names = []
@@ -151,8 +151,8 @@ def test_all_is_reached_by_keyboard(look):
     assert names[1:8] == [name for name, _ in PAGES]
 
 
-def test_an_address_of_the_api_can_be_tried(look):
-    page = look("/api")
+def test_an_address_of_the_api_can_be_tried(open_page):
+    page = open_page("/api")
     page.get_by_text("Whether it answers").click()
     page.locator("details[open] button").click()
     page.locator("details[open] pre").wait_for()

@@ -1,4 +1,4 @@
-"""Pages of a store that is large, or being written: scrolled a long way, watched while a writer is at work."""
+"""Pages of a large store, and of a store that is being written."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from photogenic import FeatureStore
-from tests.app.serve.here import served
+from tests.app.serve.live_server import live_server
 from tests.features.gallery import portrait as drawn
 from tests.features.toy import database, put_photos
 
@@ -17,7 +17,7 @@ N = 100_000
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """A hundred thousand photos, of four pictures."""
+    """A store of 100,000 photos with four pictures."""
     db = database(tmp_path_factory.mktemp("many"))
     photos = pl.DataFrame({"n": range(N)}).select(
         photo_id=pl.format("p{}", "n"), gender=pl.lit("female"), n_swipes=pl.lit(1), n_likes=pl.col("n") % 2
@@ -30,12 +30,12 @@ def many(tmp_path_factory):
         path.write_bytes(data)
     with db.write("test") as con:
         con.execute("update facts.photo_files set sha256 = format('{:064x}', hash(photo_id) % 4)")
-    with served(db.layout.root) as here:
-        yield here
+    with live_server(db.layout.root) as server:
+        yield server
 
 
 def until(page, holds):
-    """Wait for an expression; the pages' policy lets none be evaluated by `wait_for_function`."""
+    """Wait until an expression is true. The content security policy of the pages forbids `wait_for_function`."""
     for _ in range(100):
         if page.evaluate(holds):
             return
@@ -50,7 +50,7 @@ def page(browser, many):
     context.close()
 
 
-def test_a_long_way_down_the_page_holds_no_more_cards_than_at_the_top(page, many):
+def test_a_long_gallery_keeps_a_limited_number_of_cards(page, many):
     page.goto("/?least=0")
     assert page.locator("#count").inner_text() == f"{N:,}"
     page.locator(".card").nth(59).wait_for(state="attached")
@@ -72,13 +72,13 @@ def test_a_long_way_down_the_page_holds_no_more_cards_than_at_the_top(page, many
     assert page.evaluate("document.documentElement.scrollHeight") == pytest.approx(height, rel=0.02)
 
 
-def test_the_last_stretch_of_all_is_as_near_as_the_first(many):
+def test_the_last_page_of_the_gallery_is_as_fast_as_the_first(many):
     answer = many.get(f"/api/v1/gallery?least=0&offset={N - 10}&limit=60").json
     assert len(answer["photos"]) == 10
     assert len({photo["photo_id"] for photo in answer["photos"]}) == 10
 
 
-def test_a_card_that_has_the_focus_stays(page):
+def test_a_card_with_the_focus_is_kept(page):
     page.goto("/?least=0")
     page.locator(".card").nth(3).focus()
     focused = page.evaluate("document.activeElement.href")
@@ -90,7 +90,7 @@ def test_a_card_that_has_the_focus_stays(page):
 
 @pytest.fixture
 def writer(root):
-    """Another process that holds the store: 3 of 10 photos are done, and one more at each line it is told."""
+    """Another process that writes the store: 3 of 10 photos are done, and one more after each line of its stdin."""
     script = textwrap.dedent(
         f"""
         import sys
@@ -114,8 +114,8 @@ def writer(root):
         process.stdin.close()
 
 
-def test_the_store_page_shows_what_a_build_is_at(look, writer):
-    page = look("/store")
+def test_the_store_page_shows_the_progress_of_a_build(open_page, writer):
+    page = open_page("/store")
     bar = page.get_by_role("progressbar", name="faces")
     bar.wait_for()
     page.get_by_text("faces: 0 of 10 photos").or_(page.get_by_text("faces: 3 of 10 photos")).wait_for()
@@ -127,7 +127,7 @@ def test_the_store_page_shows_what_a_build_is_at(look, writer):
     page.get_by_text("Being written now.").wait_for(state="detached")
 
 
-def test_a_build_in_another_process_is_seen(root):
+def test_a_build_in_another_process_is_shown(root):
     held = textwrap.dedent(
         """
         import sys

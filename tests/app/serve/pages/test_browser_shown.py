@@ -1,4 +1,4 @@
-"""What the pages show is so: exact numbers, charts of the whole result, one Table 1, pages that notice new data."""
+"""Contents of the pages: exact numbers, charts of the whole result, table 1 as in the report, new data."""
 
 import pytest
 
@@ -6,13 +6,13 @@ from photogenic import FeatureStore
 from photogenic.models.evaluation.gender_table import gender_table
 from photogenic.warehouse import Store
 from photogenic.warehouse.labels.build import build_labels
-from tests.app.serve.here import served
+from tests.app.serve.live_server import live_server
 from tests.warehouse.small import add_facts
 from tests.warehouse.small import store as new_store
 
 
-def asked(look, query):
-    page = look("/sql")
+def asked(open_page, query):
+    page = open_page("/sql")
     page.locator("#query").fill(query)
     with page.expect_response("**/api/v1/sql"):
         page.get_by_role("button", name="Run").click()
@@ -20,9 +20,9 @@ def asked(look, query):
     return page
 
 
-def test_the_grid_shows_every_digit_and_tells_nan_from_null(look):
+def test_the_grid_shows_every_digit_and_distinguishes_nan_from_null(open_page):
     numbers = "9007199254740993::bigint, 170141183460469231731687303715884105727::hugeint, -9007199254740993::bigint"
-    page = asked(look, f"select {numbers}, 'nan'::double, 'inf'::double, '-inf'::double, null")
+    page = asked(open_page, f"select {numbers}, 'nan'::double, 'inf'::double, '-inf'::double, null")
     page.locator(".grid td").first.wait_for()
     assert page.locator(".grid td").all_inner_texts() == [
         "9,007,199,254,740,993",
@@ -35,8 +35,8 @@ def test_the_grid_shows_every_digit_and_tells_nan_from_null(look):
     ]
 
 
-def test_a_chart_of_a_cut_result_is_drawn_of_a_sample_of_all_or_not_at_all(look):
-    page = asked(look, "select i, i * 2 as twice from range(100000) as t(i)")
+def test_a_chart_of_a_cut_result_uses_a_random_sample(open_page):
+    page = asked(open_page, "select i, i * 2 as twice from range(100000) as t(i)")
     page.get_by_role("button", name="Bars").click()
     page.get_by_text("would mislead").wait_for()
     assert page.locator("#answer svg").count() == 0
@@ -50,11 +50,11 @@ def test_a_chart_of_a_cut_result_is_drawn_of_a_sample_of_all_or_not_at_all(look)
     assert 180 < last_quarter < 320
 
 
-def test_each_number_has_an_axis_of_its_own_with_its_name(look):
+def test_each_number_has_an_axis_of_its_own_with_its_name(open_page):
     query = (
         "select gender, avg(value) as ratio, count(*) as photos from photo_labels where gender is not null group by all"
     )
-    page = asked(look, query)
+    page = asked(open_page, query)
     page.get_by_role("button", name="Bars").click()
     page.locator("#answer svg rect").first.wait_for()
     assert page.locator("#answer svg").count() == 2
@@ -72,8 +72,8 @@ def test_each_number_has_an_axis_of_its_own_with_its_name(look):
 
 
 @pytest.mark.parametrize("window", ["latest", "every"])
-def test_the_page_and_the_report_show_the_same_table_1(look, root, window):
-    page = look(f"/breakdown?window={window}")
+def test_the_page_and_the_report_show_the_same_table_1(open_page, root, window):
+    page = open_page(f"/breakdown?window={window}")
     with FeatureStore(root) as store:
         pairs = gender_table(store.database, window=window)
     shown = page.locator("table.heat td > div:not(.dim)").all_inner_texts()
@@ -82,14 +82,14 @@ def test_the_page_and_the_report_show_the_same_table_1(look, root, window):
     assert page.locator(".scale i").count() == 20
 
 
-def test_the_funnel_names_its_branches(look):
-    page = look("/breakdown")
+def test_the_funnel_marks_its_branches(open_page):
+    page = open_page("/breakdown")
     rows = page.locator("td.branch")
     assert rows.count() == 2
     assert rows.locator(".badge").count() == 1
 
 
-def test_popular_can_be_asked_within_gender(look, here, root):
+def test_search_can_filter_by_popularity_within_gender(open_page, server, root):
     with FeatureStore(root) as store:
         query = (
             "with above as (from photo_labels qualify value > median(value) over (partition by source, gender)), "
@@ -98,22 +98,22 @@ def test_popular_can_be_asked_within_gender(look, here, root):
             "where status = 'ok'"
         )
         expected = set(store.sql(query)["photo_id"])
-    found = here.get("/api/v1/gallery?population=gender&popular=true&limit=500").json["photos"]
+    found = server.get("/api/v1/gallery?population=gender&popular=true&limit=500").json["photos"]
     assert {photo["photo_id"] for photo in found} == expected
-    page = look("/?population=gender&by=percentile")
+    page = open_page("/?population=gender&by=percentile")
     assert "same gender" in page.locator(".head").inner_text()
-    page = look(f"/photos/{found[0]['photo_id']}")
-    assert "percentile among everybody" in page.locator("dl").inner_text().lower()
+    page = open_page(f"/photos/{found[0]['photo_id']}")
+    assert "percentile among all photos" in page.locator("dl").inner_text().lower()
     assert f"percentile within {found[0]['gender']}" in page.locator("dl").inner_text().lower()
 
 
-def test_a_page_that_waits_shows_new_data_and_any_other_offers_it(browser, tmp_path):
+def test_a_waiting_page_is_reloaded_and_others_offer_a_reload(browser, tmp_path):
     db = new_store(tmp_path)
     add_facts(
         db, users=[("ann", "female"), ("bob", "male")], main_photos=[("ann", "p", 1)], swipes=[("bob", "ann", True, 2)]
     )
-    with served(db.layout.root) as here:
-        context = browser.new_context(base_url=here.url)
+    with live_server(db.layout.root) as server:
+        context = browser.new_context(base_url=server.url)
         waiting, other = context.new_page(), context.new_page()
         waiting.goto("/breakdown")
         assert "features build --store" in waiting.locator(".empty").inner_text()

@@ -1,4 +1,4 @@
-"""The same rule at every door: the command line, Python, HTTP, and the predicates of search at each."""
+"""The SQL guard at every interface: command line, Python and HTTP, with the predicates of search."""
 
 import datetime as dt
 import hashlib
@@ -64,7 +64,7 @@ def store(root):
 
 @pytest.fixture
 def untouched(root):
-    """What lies in the store is byte for byte what it was."""
+    """Check that no byte of the store has changed."""
     before = _bytes_of(root)
     yield
     assert _bytes_of(root) == before
@@ -80,10 +80,10 @@ def _filled(query, root):
 
 
 class Doors:
-    """Each method answers something, or raises QueryError. Three of Python, six of the command line, three of HTTP."""
+    """Interfaces for SQL: three of Python, six of the command line, three of HTTP. Each may raise QueryError."""
 
-    def __init__(self, store, here, folder):
-        self.store, self.here, self.folder = store, here, folder
+    def __init__(self, store, server, folder):
+        self.store, self.here, self.folder = store, server, folder
 
     def python(self, query):
         return self.store.sql(query).rows()
@@ -156,8 +156,8 @@ class Doors:
 
 
 @pytest.fixture(scope="module")
-def doors(store, here, tmp_path_factory):
-    found = Doors(store, here, tmp_path_factory.mktemp("answers"))
+def doors(store, server, tmp_path_factory):
+    found = Doors(store, server, tmp_path_factory.mktemp("answers"))
     return {name: getattr(found, name) for name in vars(Doors) if not name.startswith("_")}
 
 
@@ -169,7 +169,7 @@ EVERYWHERE = (
     "a function that reads",
     "pivot",
 )
-"""Kinds tried at every door; others at one of Python, two of the command line and one of HTTP, in turn."""
+"""Kinds tested at every interface; others at one of Python, two of the command line and one of HTTP in turn."""
 
 
 def _in_turn(kinds):
@@ -180,7 +180,7 @@ def _in_turn(kinds):
 
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(("kind", "names"), list(_in_turn(KINDS)))
-def test_what_does_more_than_read_is_refused_at_every_door(doors, root, kind, names):
+def test_statements_that_do_not_only_read_are_refused_at_every_interface(doors, root, kind, names):
     for name in names:
         with pytest.raises(QueryError, match=r"statements|is not allowed here|would change data") as caught:
             doors[name](_filled(KINDS[kind], root))
@@ -191,18 +191,18 @@ def test_what_does_more_than_read_is_refused_at_every_door(doors, root, kind, na
 
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(("kind", "names"), list(_in_turn(READS)))
-def test_what_reads_is_answered_at_every_door(doors, kind, names):
+def test_statements_that_read_are_answered_at_every_interface(doors, kind, names):
     for name in names:
         assert doors[name](READS[kind]), name
 
 
 @pytest.mark.usefixtures("untouched")
-def test_predicates_that_do_more_than_read_are_refused_at_every_door(store, here, portrait, root):
+def test_predicates_that_do_not_only_read_are_refused_at_every_interface(store, server, portrait, root):
     photo_id, environment = portrait[0], {"FEATURES_STORE": str(root)}
     for predicate in (_filled(predicate, root) for predicate in PREDICATES):
         with pytest.raises(QueryError, match="cannot be evaluated"):
             store.similar(photo_id, where=predicate)
-        answer = here.post("/api/v1/similar", {"photo_id": photo_id, "where": predicate})
+        answer = server.post("/api/v1/similar", {"photo_id": photo_id, "where": predicate})
         assert (answer.status, answer.code) == (400, "query_refused")
         done = CliRunner().invoke(program, ["similar", photo_id, "--where", predicate], env=environment)
         assert (type(done.exception), done.stdout) == (QueryError, "")
@@ -211,17 +211,17 @@ def test_predicates_that_do_more_than_read_are_refused_at_every_door(store, here
             store.similar(photo_id, where=_filled(predicate, root), as_of=dt.datetime(2100, 1, 1))
 
 
-def test_predicates_that_read_are_answered_at_every_door(store, here, portrait, root):
+def test_predicates_that_read_are_answered_at_every_interface(store, server, portrait, root):
     photo_id = portrait[0]
     for where in ("popular -- those", "percentile > 10 and gender in (select gender from users)", "photo_id like 'p%'"):
         n = store.similar(photo_id, where=where).height
-        assert len(here.post("/api/v1/similar", {"photo_id": photo_id, "where": where}).json["photos"]) == n > 0
+        assert len(server.post("/api/v1/similar", {"photo_id": photo_id, "where": where}).json["photos"]) == n > 0
         arguments = ["similar", photo_id, "--where", where, "--format", "json"]
         done = CliRunner().invoke(program, arguments, env={"FEATURES_STORE": str(root)})
         assert len(json.loads(done.stdout)) == n
 
 
-def test_a_refusal_tells_nobody_where_the_store_lies(here, root):
+def test_a_refusal_does_not_contain_the_path_of_the_store(server, root):
     for query in (
         "from nothing",
         "pragma database_list",
@@ -229,4 +229,4 @@ def test_a_refusal_tells_nobody_where_the_store_lies(here, root):
         "from 'x.csv'",
         "select error('x')",
     ):
-        assert str(root.parent) not in here.sql(query).body.decode()
+        assert str(root.parent) not in server.sql(query).body.decode()

@@ -1,4 +1,4 @@
-"""A server of this test run: in a thread of its own, asked over real sockets."""
+"""A server in a thread of the test run, with a client over real sockets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from photogenic import FeatureStore
 from photogenic.app.serve.http.limits import Limits
-from photogenic.app.serve.http.server import checked, running
+from photogenic.app.serve.http.server import make_guard, running_server
 
 
 @dataclass
@@ -29,16 +29,16 @@ class Answer:
 
     @property
     def code(self):
-        """Of an error, whose shape is checked on the way."""
-        told = self.json
-        assert set(told) == {"code", "message", "remedy"}
-        assert all(isinstance(text, str) for text in told.values())
-        assert told["message"]
-        return told["code"]
+        """Check the shape of an error, and return its code."""
+        state = self.json
+        assert set(state) == {"code", "message", "remedy"}
+        assert all(isinstance(text, str) for text in state.values())
+        assert state["message"]
+        return state["code"]
 
 
 @dataclass
-class Here:
+class LiveServer:
     url: str
 
     @property
@@ -69,7 +69,7 @@ class Here:
         return self.ask("POST", path, data, {"Content-Type": kind})
 
     def until(self, path, holds, seconds=30.0):
-        """Ask again until the answer is as expected."""
+        """Repeat a request until its answer meets a condition."""
         for _ in range(int(seconds / 0.1)):
             answer = self.get(path)
             if holds(answer):
@@ -79,7 +79,7 @@ class Here:
 
 
 def form(pictures, **fields):
-    """Name and bytes of pictures, and plain fields, as a multipart body and its content type."""
+    """Return a multipart body of pictures, given as name and bytes, and fields; and its content type."""
     mark = uuid.uuid4().hex
     parts = []
     for name, data in pictures:
@@ -92,22 +92,24 @@ def form(pictures, **fields):
 
 
 @contextlib.contextmanager
-def served(root: Path, *, limits: Limits | None = None, token: str | None = None) -> Iterator[Here]:
-    """A server on this store until the block ends; with no limits said, one query at a time."""
-    ready, told = threading.Event(), {}
+def live_server(root: Path, *, limits: Limits | None = None, token: str | None = None) -> Iterator[LiveServer]:
+    """Run a server on a store inside the `with` block. By default it runs one query at a time."""
+    ready, state = threading.Event(), {}
 
     async def live():
         with FeatureStore(root) as store:
-            async with running(store, checked("127.0.0.1", token), limits=limits or Limits(sql_at_once=1)) as url:
-                told["url"], told["end"], told["loop"] = url, asyncio.Event(), asyncio.get_running_loop()
+            async with running_server(
+                store, make_guard("127.0.0.1", token), limits=limits or Limits(sql_at_once=1)
+            ) as url:
+                state["url"], state["end"], state["loop"] = url, asyncio.Event(), asyncio.get_running_loop()
                 ready.set()
-                await told["end"].wait()
+                await state["end"].wait()
 
     def run():
         try:
             asyncio.run(live())
         except BaseException as error:
-            told["error"] = error
+            state["error"] = error
             raise
         finally:
             ready.set()
@@ -116,10 +118,10 @@ def served(root: Path, *, limits: Limits | None = None, token: str | None = None
     thread.start()
     try:
         assert ready.wait(120)
-        assert "error" not in told, told.get("error")
-        yield Here(told["url"])
+        assert "error" not in state, state.get("error")
+        yield LiveServer(state["url"])
     finally:
-        if "end" in told:
-            told["loop"].call_soon_threadsafe(told["end"].set)
+        if "end" in state:
+            state["loop"].call_soon_threadsafe(state["end"].set)
         thread.join(30)
         assert not thread.is_alive()
