@@ -1,7 +1,7 @@
-"""features: what do photos look like as vectors, and which are alike?
+"""features: compute faces and embeddings of photos, and search for similar photos.
 
-In: pictures and labels that the warehouse knows. Out: faces and embeddings in Parquet, a search index per
-encoder, training sets joined by id. Read next by models (what to learn from) and app (similar photos).
+Input: the photos and labels of the warehouse. Output: faces and embeddings in Parquet, a search index per encoder,
+training sets joined by photo_id. Used by models (training data), maintenance (backup, erase) and app (similar photos).
 """
 
 from __future__ import annotations

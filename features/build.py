@@ -1,14 +1,14 @@
-"""Bring a store up to date: the story of `features build`.
+"""Bring a store up to date: the steps of `features build`.
 
-1. Labels, from what was ingested (warehouse/labels/build.py).
-2. Faces and vectors of the photos that have none yet (pipeline.py).
-3. Labels again, as far as they look at faces: which photos show exactly one.
-4. The search index of each encoder (index.py); where they are wanted, the neighbours of every photo
-   and the photos that show the same picture (likeness.py).
-5. What was made of each encoder is told to the warehouse: the relation `embeddings`.
+1. Compute labels from the ingested data (warehouse/labels/build.py).
+2. Compute missing faces and vectors of photos (compute/pipeline.py).
+3. Compute the labels that depend on faces again, such as photos with exactly one face.
+4. Build the search index of each encoder (search/index.py) and, if requested, the relations `neighbours` and
+   `near_duplicates` (similarity/relations.py).
+5. Write the relation `embeddings`.
 
-Each step does only what is missing or stale and publishes what it did, under one writer's lock. A build
-that is killed loses at most a batch of photos; the next one goes on from there.
+Each step computes only missing or stale results and publishes them, under one writer's lock. A killed build loses at
+most the batches in progress; the next build continues from there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from photogenic.features.encoders.registry import DEFAULT, encoder
 from photogenic.features.previous_build import chosen_cluster, former_choices
 from photogenic.features.search import index, index_files
 from photogenic.features.search.index_files import IndexManifest
-from photogenic.features.similarity.relations import Likeness, update_likeness
+from photogenic.features.similarity.relations import SimilarityReport, update_similarity
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Database, EncoderError, Layout, Store, StoreError
 from photogenic.warehouse.labels.build import BuildReport as LabelReport
@@ -44,22 +44,22 @@ _NO_PICTURES = (
 
 @dataclass(slots=True)
 class BuildReport:
-    """What a build did.
+    """Results and timings of a build.
 
     Attributes:
-        labels: of each relation, whether it was computed; None when labels were not asked for.
-        computed: faces and vectors; None when there was nothing to look at.
-        indices: by encoder.
-        likeness: neighbours and near-duplicates, as far as they were made now; None when indices were not asked for.
-        seconds: by step, in order.
-        notes: what one should know.
-        funnel: how many users, photos, swipes and posts are left after each step; None before the first label build.
+        labels: action for each label relation; None when the step did not run.
+        computed: faces and vectors; None without photos to process.
+        indices: manifest of each index, by encoder.
+        likeness: computed `neighbours` and `near_duplicates`; None when the step did not run.
+        seconds: wall time by step, in order.
+        notes: notes and warnings.
+        funnel: number of users, photos, swipes and posts after each step; None before the first label build.
     """
 
     labels: LabelReport | None = None
     computed: ComputeReport | None = None
     indices: dict[str, IndexManifest] = field(default_factory=dict)
-    likeness: Likeness | None = None
+    likeness: SimilarityReport | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     funnel: pl.DataFrame | None = None
@@ -70,19 +70,19 @@ class BuildReport:
 
 
 def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
-    """Do what is missing or stale.
+    """Compute everything that is missing or stale.
 
     Args:
-        store: the store; it need not exist where Spark reads the facts from elsewhere.
-        options: what to do, and how; None: the defaults.
+        store: the open store; it need not exist where Spark reads facts from outside the store.
+        options: options of the build; None takes the defaults.
 
     Raises:
-        AuditError: a relation broke its contract, or an index its promise; the former state stands.
-        EncoderError, WeightsError: an unknown encoder, or one whose weights are not on this machine.
+        AuditError: a relation breaks its contract, or an index has too low a recall; the former state is kept.
+        EncoderError, WeightsError: an encoder is unknown, or its weights are not on this machine.
         InputError: Spark has no facts, or cannot be reached.
         LockedError: another process writes.
-        MissingPartError: pyspark or Java is absent.
-        StoreError: there is no store.
+        MissingPartError: pyspark or Java is missing.
+        StoreError: the store does not exist.
     """
     options = options or BuildOptions()
     db, layout = store.database, store.layout
@@ -116,7 +116,7 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
                 with _timed(report, f"index {name}"):
                     report.indices[name] = index.build(store, name, recall=options.recall, memory=options.index_memory)
             with _timed(report, "likeness"):
-                report.likeness = update_likeness(
+                report.likeness = update_similarity(
                     store, list(report.indices), k=options.neighbours, duplicates=options.near_duplicates
                 )
         tell(store)
@@ -129,17 +129,17 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
 def prepare(
     store: Store, options: BuildOptions, *, notes: list[str], elsewhere: bool = False
 ) -> tuple[list[str], dt.datetime | None, LabelOptions]:
-    """Which encoders, as of when, and with which labels: what `build` makes of its options.
+    """Resolve the options of a build: names of the encoders, instant, and label options.
 
     Args:
-        store: the store; it need not exist where facts come from `elsewhere`.
-        options: as given to the build.
-        notes: gets what one should know.
+        store: the open store; it need not exist where facts come from `elsewhere`.
+        options: options of the build.
+        notes: list to which notes are added.
         elsewhere: whether Spark computes labels from facts outside the store.
 
     Raises:
-        EncoderError: an unknown encoder.
-        StoreError: there is no store.
+        EncoderError: an encoder is unknown.
+        StoreError: the store does not exist.
     """
     layout, as_of, labels = store.layout, options.as_of, options.labels
     if not (layout.warehouse.exists() or layout.snapshot.exists() or elsewhere):
@@ -158,13 +158,13 @@ def prepare(
 
 
 def held_encoders(layout: Layout) -> list[str]:
-    """The encoders that the store has vectors of, by name."""
+    """The encoders with vectors in the store, sorted by name."""
     found = (parquet_parts.read_manifest(folder) for folder in layout.embeddings("any").parent.glob("*/"))
     return sorted(facts["encoder"] for facts in found if facts is not None and isinstance(facts.get("encoder"), str))
 
 
 def _usual(layout: Layout, notes: list[str]) -> list[str]:
-    """The default pair and what the store holds, as far as this process knows it."""
+    """The default encoders and the registered encoders with vectors in the store."""
     names = list(DEFAULT)
     for name in held_encoders(layout):
         try:
@@ -175,7 +175,7 @@ def _usual(layout: Layout, notes: list[str]) -> list[str]:
 
 
 def _merged(first: LabelReport | None, second: LabelReport) -> LabelReport:
-    """Of each relation, the last word: what step 3 computed again, else what step 1 did."""
+    """Merge the reports of steps 1 and 3: for each relation, step 3 if it computed the relation again, else step 1."""
     if first is None:
         return second
     pairs = zip(first.relations, second.relations, strict=True)
@@ -184,7 +184,7 @@ def _merged(first: LabelReport | None, second: LabelReport) -> LabelReport:
 
 
 def tell(store: Store) -> None:
-    """Step 5: the relation `embeddings`. Writes only what changed."""
+    """Step 5: write the relation `embeddings`, if it changed."""
     rows = [_row(store.layout, name) for name in held_encoders(store.layout)]
     with store.database.read() as con:
         known = con.execute("select * from facts.embeddings order by encoder").fetchall()
@@ -201,7 +201,7 @@ def tell(store: Store) -> None:
 def _row(layout: Layout, name: str) -> tuple[object, ...]:
     made, held = reader.manifest(layout, name), index_files.read_manifest(layout, name)
     if held is not None and held.vectors_content != made.content:
-        held = None  # of former vectors
+        held = None  # an index of former vectors
     return (
         made.encoder,
         made.dim,

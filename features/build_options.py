@@ -1,10 +1,10 @@
-"""The options of a build: what `features build` and `FeatureStore.build` take, declared once.
+"""Options of a build, declared once for `features build` and `FeatureStore.build`.
 
     build(store, BuildOptions(encoders=["dlib_face"], only="embeddings"))
     store.build(encoders=["dlib_face"], only="embeddings")
 
-`BuildArguments` repeats names and types, so that editors and type checkers know the keyword arguments; a test holds
-the two together.
+`BuildArguments` repeats names and types, so that editors and type checkers know the keyword arguments; a test keeps
+both equal.
 """
 
 import datetime as dt
@@ -26,11 +26,11 @@ Engine = Literal["duckdb", "spark"]
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What a build does, and how.
+    """Options of a build.
 
     Raises:
-        InputError: a word or number that an option does not take; labels that ask for faces below those that count.
-        ConflictError: options that mean nothing beside the one step that is asked for.
+        InputError: an option has an invalid value, or labels need faces below the stored confidence.
+        ConflictError: an option has no effect on the only step that runs.
     """
 
     encoders: Annotated[
@@ -67,8 +67,8 @@ class BuildOptions:
     neighbours: Annotated[
         int | None,
         Help(
-            "Number of nearest photos of each photo to keep in the relation neighbours. Default: as many as in the "
-            "last build, which is none at first.",
+            "Number of nearest photos of each photo to keep in the relation neighbours. Default: the number of the "
+            "last build, or none.",
             metavar="K",
         ),
     ] = None
@@ -100,7 +100,7 @@ class BuildOptions:
         ),
     ] = None
     labels: Annotated[LabelOptions | None, Help("Labels")] = None
-    """None: the defaults; with `only` faces or embeddings: the labels of the last build, as of the same moment."""
+    """None takes the defaults or, with `only` faces or embeddings, the label options and instant of the last build."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -108,7 +108,7 @@ class BuildOptions:
         self._check_step()
         if self.engine != "spark" and (self.master is not None or self.facts is not None):
             raise InputError(
-                "Only Spark has a master and facts of its own.", "--engine spark beside them", "--engine spark"
+                "Only Spark has a master and facts of its own.", "--engine spark together with them", "--engine spark"
             )
         if self.labels is not None:
             _check_confidences(self.labels, self.faces or FaceSettings())
@@ -119,7 +119,7 @@ class BuildOptions:
         return self.only in (None, "labels")
 
     def _check_step(self) -> None:
-        """Refuse options about steps that do not run."""
+        """Refuse options of steps that do not run."""
         if self.only in ("labels", "faces") and (self.encoders or self.flip):
             raise _conflict(self.only, "embeddings", "--encoder and --flip")
         if self.only not in (None, "index") and (self.index_memory or self.neighbours or self.near_duplicates):
@@ -157,10 +157,10 @@ def _conflict(only: Step, needed: Step, options: str) -> ConflictError:
 
 
 def _check_confidences(labels: LabelOptions, faces: FaceSettings) -> None:
-    """Refuse labels that ask for faces below those that count: they would get other faces than they ask for.
+    """Refuse labels that need faces of a lower confidence than the stored ones.
 
     Raises:
-        InputError: a confidence that was chosen, or that the filter uses, is lower than that of faces which count.
+        InputError: a confidence that was chosen, or that the filter uses, is below the stored confidence.
     """
     least = faces.confidence
     for kind in ("lenient", "strict"):
@@ -170,7 +170,7 @@ def _check_confidences(labels: LabelOptions, faces: FaceSettings) -> None:
         if chosen and asked < least:
             option = f"--{kind}-confidence"
             raise InputError(
-                f"{option} {asked:g} is below {least:g}, the confidence from which on faces are kept.",
+                f"{option} {asked:g} is below {least:g}, the smallest confidence of stored faces.",
                 f"{least:g} to 1 with --face-confidence {least:g}",
                 f"{option} {least:g}" + (f", or --face-confidence {asked:g} as well" if 0 < asked < 1 else ""),
             )

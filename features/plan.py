@@ -1,6 +1,7 @@
-"""Say what a build would do, and do nothing: the other side of features/build.py, step by step.
+"""Plan a build without any change to the store: the same steps as features/build.py.
 
-Labels are rehearsed, pictures and vectors counted, indices compared with the vectors that there would be.
+Labels are computed in temporary tables, pending pictures and vectors are counted, and indices are compared with the
+vectors that the build would have.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from photogenic.features.faces.detections import FaceDetections
 from photogenic.features.faces.settings import FaceSettings
 from photogenic.features.previous_build import chosen_cluster
 from photogenic.features.search import index
-from photogenic.features.similarity.relations import stale_likeness
+from photogenic.features.similarity.relations import stale_similarity
 from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import Store
 from photogenic.warehouse.labels.plan import LabelPlan, plan_labels
@@ -33,21 +34,21 @@ __all__ = ["BuildPlan", "plan"]
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What a build would do.
+    """The work of a build.
 
     Attributes:
-        labels: what would change among them, without what follows from new faces; None: not asked for.
-        n_decoded: pictures that would be decoded, to look for faces or to compute vectors.
-        n_pictures: pictures that would be looked at for the first time.
-        n_vectors: vectors that would be computed, by encoder, those of mirror images as `ENCODER|flip`; of
-            encoders of faces at most so many, for not every picture shows exactly one.
-        seconds: `decode`, `faces`, and as n_vectors: how long, going by when each was last done; a step is missing
-            while it was never measured. They add up to the time that passes.
-        n_bytes: of the new vectors, as n_vectors.
-        indices: encoders whose index would be made anew.
-        likeness: what would be made from indices: `neighbours ENCODER`, `near_duplicates`; as far as can be
-            told before new vectors are there.
-        notes: what one should know.
+        labels: changes of label relations, without those that depend on new faces; None when the step does not run.
+        n_decoded: pictures to decode, for face detection or for vectors.
+        n_pictures: pictures to decode for the first time.
+        n_vectors: vectors to compute, by encoder, those of mirror images as `ENCODER|flip`; an upper bound for
+            encoders of faces, because not every picture has exactly one face.
+        seconds: estimated wall time of `decode`, `faces` and each key of n_vectors, from the latest measurements; a
+            step that was never measured is absent.
+        n_bytes: size of the new vectors, by the keys of n_vectors.
+        indices: encoders whose index would be built again.
+        likeness: relations to compute from indices: `neighbours ENCODER`, `near_duplicates`; those that depend on
+            new vectors may be absent.
+        notes: notes and warnings.
     """
 
     labels: LabelPlan | None = None
@@ -62,23 +63,23 @@ class BuildPlan:
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether the build has any work."""
         labels = self.labels is not None and self.labels.changes
         return bool(labels or self.n_decoded or any(self.n_vectors.values()) or self.indices or self.likeness)
 
 
 def plan(store: Store, options: BuildOptions | None = None) -> BuildPlan:
-    """Rehearse `build` with the same options. Needs no lock and writes nothing.
+    """Plan `build` with the same options. It needs no lock and writes nothing.
 
     Args:
-        store: the store.
-        options: as for the build.
+        store: the open store.
+        options: options of the build; None takes the defaults.
 
     Raises:
         AuditError: the build would fail.
-        EncoderError, WeightsError: an unknown encoder, or one whose weights are not on this machine.
+        EncoderError, WeightsError: an encoder is unknown, or its weights are not on this machine.
         InputError: Spark has no facts.
-        StoreError: there is no store.
+        StoreError: the store does not exist.
     """
     options = options or BuildOptions()
     layout = store.layout
@@ -87,7 +88,7 @@ def plan(store: Store, options: BuildOptions | None = None) -> BuildPlan:
     labels = None
     cluster = chosen_cluster(store.database, options)
     if cluster is not None and cluster.facts is not None:
-        notes.append("What Spark would do about labels is not rehearsed: it takes as long as the build.")
+        notes.append("The plan leaves out labels on Spark, because to compute them takes as long as the build.")
     elif options.asks_labels:
         labels = plan_labels(store, as_of=as_of, options=choices, anew=options.force)
     found = BuildPlan(labels, notes=tuple(notes))
@@ -104,12 +105,12 @@ def plan(store: Store, options: BuildOptions | None = None) -> BuildPlan:
             for name in considered
             if name in fresh or not index.is_current(layout, name, recall=options.recall, memory=options.index_memory)
         ]
-        likeness = stale_likeness(store, considered, k=options.neighbours, duplicates=options.near_duplicates)
+        likeness = stale_similarity(store, considered, k=options.neighbours, duplicates=options.near_duplicates)
     return replace(found, indices=tuple(indices), likeness=likeness)
 
 
 def _photos(so_far: BuildPlan, store: Store, names: Sequence[str], options: BuildOptions) -> BuildPlan:
-    """Count the rows of `missing`, as `compute` would see them, and what they take."""
+    """Count the rows of `missing` as in `compute`, and estimate their time and size."""
     faces = options.faces or FaceSettings()
     photos = photo_bytes(store.database).filter(status="ok").drop("status")
     writers = [
@@ -119,8 +120,8 @@ def _photos(so_far: BuildPlan, store: Store, names: Sequence[str], options: Buil
     wanted = {name: writer for writer in writers for name in writer.columns if name in work}
     counts = {"decode": {"decode": len(work), "cut": len(work)}}
     of_faces = [work[name] for name, writer in wanted.items() if writer.encoder.input == "face"]
-    counts["faces"] = {"faces": int(reduce(operator.or_, of_faces, work["look"]).sum())}
-    # Layers of one network share its pass, which is counted with the first; each side of a photo is a pass of its own.
+    counts["faces"] = {"faces": int(reduce(operator.or_, of_faces, work["detect"]).sum())}
+    # Layers of one network share a pass, which is counted with the first layer; mirror images are a second pass.
     passed: dict[tuple[str, bool], pl.Series] = {}
     for name, writer in wanted.items():
         key = writer.encoder.backbone.name, name == writer.columns[1]
@@ -132,7 +133,7 @@ def _photos(so_far: BuildPlan, store: Store, names: Sequence[str], options: Buil
     return replace(
         so_far,
         n_decoded=len(work),
-        n_pictures=int(work["look"].sum()),
+        n_pictures=int(work["detect"].sum()),
         n_vectors={name: int(work[name].sum()) for name in wanted},
         seconds={step: seconds for step, seconds in estimates.items() if seconds is not None},
         n_bytes={

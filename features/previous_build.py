@@ -1,4 +1,4 @@
-"""What a build goes by where it is not told: who computed labels last, and with which options."""
+"""Defaults of a build from the previous one: the engine of the labels and their options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["chosen_cluster", "former_choices"]
 
 
 def former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
-    """Of the last label build: a step that is about pictures leaves them as they are."""
+    """Instant and label options of the last label build, which steps for faces and embeddings keep."""
     with db.read() as con:
         rows = con.execute("select as_of, options from facts.builds order by rowid desc").fetchall()
     for as_of, recorded in rows:
@@ -28,14 +28,14 @@ def former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
 
 
 def chosen_cluster(db: Database, options: BuildOptions) -> Cluster | None:
-    """The Spark that computes; None: DuckDB does. Its `facts` are None where it only reads photos.
+    """The Spark cluster of a build; None for DuckDB. Its `facts` are None where Spark only processes photos.
 
     Args:
-        db: the store, of whose last build the engine, master and facts are taken where they are not given.
-        options: of the build.
+        db: database of the store; its last build gives the default engine, master and facts.
+        options: options of the build.
 
     Raises:
-        InputError: no facts for labels that Spark computes.
+        InputError: Spark computes labels, but no facts are given.
     """
     former = None
     if options.engine != "duckdb" and db.layout.snapshot.exists():
@@ -46,7 +46,7 @@ def chosen_cluster(db: Database, options: BuildOptions) -> Cluster | None:
     facts = options.facts or (former.facts if former else None)
     if facts is None and options.asks_labels:
         raise InputError(
-            "Spark was told no facts to compute labels from.",
+            "Spark has no facts to compute labels from.",
             "the folder or address that `features export` wrote",
             "features export FOLDER, then features build --engine spark --facts FOLDER",
         )

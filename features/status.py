@@ -1,4 +1,4 @@
-"""What a store holds, and whether it is up to date: counts, rejects, freshness, who writes."""
+"""Report the contents of a store: counts, rejects, freshness, and the process that writes to it."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ __all__ = ["freshness", "status"]
 
 
 def status(store: Store) -> dict[str, Any]:
-    """One object, fit for JSON.
+    """Report the state of a store as one object that JSON can hold.
 
     Returns:
-        store: its folder.
-        snapshot_at: when the snapshot that everybody reads was published; UTC, ISO 8601.
-        relations: rows by relation; None for one that was never computed.
+        store: folder of the store.
+        snapshot_at: time at which the current snapshot was published; UTC, ISO 8601.
+        relations: rows by relation; None for a relation that was never computed.
         rejects: refused rows by kind of file and reason.
-        photos: by status; `not looked at` where no bytes were sought yet.
-        labels: ingested_at (newest arrival), built_at (when a label relation last changed), stale (whether a build
-            would change any), changed (the sources that differ from what labels were made of).
-        embeddings: by encoder: n_photos, n_pictures (photos that could have a vector, faces permitting),
-            index (kind, recall_at_10, p50_ms; None: there is none), index_stale.
-        writer: who holds the lock now, or None.
-        underway: the stages that the writer is at, see `warehouse.duckdb_store.live_status.read_live_status`.
+        photos: photos by status; `not looked at` where no bytes were fetched or ingested yet.
+        labels: ingested_at (newest arrival), built_at (last change of a label relation), stale (whether a build
+            would change a label relation), changed (sources that changed since the labels were computed).
+        embeddings: by encoder: n_photos, n_pictures (photos with readable bytes, the upper bound of n_photos),
+            index (kind, recall_at_10, p50_ms; None without an index), index_stale.
+        writer: process that holds the lock now, or None.
+        underway: current stages of the writer, see `warehouse.duckdb_store.live_status.read_live_status`.
 
     Raises:
-        StoreError: there is no store.
+        StoreError: the store does not exist.
     """
     layout = store.layout
     with store.database.read() as con:
-        there = {name for (name,) in con.execute("select table_name from information_schema.tables").fetchall()}
+        existing = {name for (name,) in con.execute("select table_name from information_schema.tables").fetchall()}
         relations = {
-            name: con.execute(f"select count(*) from {name}").fetchall()[0][0] if name in there else None
+            name: con.execute(f"select count(*) from {name}").fetchall()[0][0] if name in existing else None
             for name in sorted((*sql.VIEWS, *sql.RELATIONS))
             if name != "clock"
         }
@@ -65,7 +65,7 @@ def status(store: Store) -> dict[str, Any]:
 
 
 def freshness(db: Database) -> dict[str, Any]:
-    """The part `labels` of `status`."""
+    """The `labels` entry of `status`."""
     with db.read() as con:
         changed = _changed(con)
         ((ingested_at, built_at),) = con.execute(sql.read("status/times")).fetchall()
@@ -78,24 +78,24 @@ def freshness(db: Database) -> dict[str, Any]:
 
 
 def _changed(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """The sources whose rows are no longer those that labels were computed from."""
+    """The sources whose rows changed since the labels were computed."""
     ((as_of,),) = con.execute("select as_of from clock").fetchall()
     changed = Computation(con, as_of, LabelOptions(), rehearsal=True).changed_sources()
-    # Spark's swipes lie elsewhere: whether there are more by now is known when it looks at them.
+    # Swipes of a Spark build are outside the store, so only the next Spark build can detect a change.
     return [source for source in changed if source != "swipes" or last_cluster(con) is None]
 
 
 def _vectors(layout: Layout, name: str, n_pictures: int) -> dict[str, Any]:
-    made, held = reader.manifest(layout, name), index_files.read_manifest(layout, name)
+    made, index = reader.manifest(layout, name), index_files.read_manifest(layout, name)
     return {
         "n_photos": made.n_photos,
         "n_pictures": n_pictures,
         "dim": made.dim,
         "input": made.input,
         "index": None
-        if held is None
-        else {"kind": held.kind, "recall_at_10": held.recall_at_10, "p50_ms": round(held.p50_ms, 3)},
-        "index_stale": held is None or held.vectors_content != made.content,
+        if index is None
+        else {"kind": index.kind, "recall_at_10": index.recall_at_10, "p50_ms": round(index.p50_ms, 3)},
+        "index_stale": index is None or index.vectors_content != made.content,
     }
 
 

@@ -30,10 +30,10 @@ from photogenic.features.encoders import device as devices
 from photogenic.features.encoders.base import Encoder
 from photogenic.features.encoders.batch_embedder import Embedder
 from photogenic.features.encoders.registry import encoder
-from photogenic.features.faces.crop_windows import Box, candidates, room_of
+from photogenic.features.faces.crop_windows import Box, box_with_margin, candidates
 from photogenic.features.faces.detector import Detector, DetectorFailed, FaceSettings
 from photogenic.features.images.decode import Decoded, decode, reduction
-from photogenic.features.images.resize import centre
+from photogenic.features.images.resize import center_crop
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.targets import target as target_named
 from photogenic.models.heads.model import Model
@@ -165,7 +165,7 @@ class _Judge:
         if any(made is None for made in whole.values()):
             return _none(path, "several_faces" if seen else "no_face")
         factor = photo.width / photo.pixels.shape[1]
-        keep = [room_of(face.scaled(factor), photo.width, photo.height) for face in seen]
+        keep = [box_with_margin(face.scaled(factor), photo.width, photo.height) for face in seen]
         boxes = candidates(photo.width, photo.height, aspect, keep, smallest=smallest)
         kind = _FORMATS[output.suffix.lower()] if output is not None else ""
         said = self._scores(whole, _all_pixels(photo, data), boxes, kind)
@@ -208,7 +208,7 @@ def _cut(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[
     part = pixels[box.y0 : box.y1, box.x0 : box.x1]
     if kind == "JPEG" and (by := reduction(box.x1 - box.x0, box.y1 - box.y0, e.size)) > 1:
         part = np.array(Image.fromarray(np.ascontiguousarray(part)).reduce(by))
-    return centre(part, e.size, e.backbone.crop_pct)
+    return center_crop(part, e.size, e.backbone.crop_pct)
 
 
 def _chosen(store: Store, target: str, settings: FaceSettings) -> list[str]:

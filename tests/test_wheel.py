@@ -50,7 +50,7 @@ def installed(wheel, tmp_path_factory):
 
 @pytest.fixture
 def run(installed, tmp_path):
-    """Runs a command in a user's folder: each of their modules ends the program if it is imported in place of ours."""
+    """Runs a command in a user's folder, whose modules end the program if they are imported in place of the package."""
     for name in THEIRS:
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py of the user ran')\n", encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

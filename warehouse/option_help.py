@@ -29,7 +29,7 @@ class Help:
 
     Attributes:
         text: whole sentences that read alone: the thing, its unit or values and, where the default is None, what None
-            does. Other defaults are added by the command line. Of a field that is itself an options class: the
+            does. Other defaults are added by the command line. For a field that is itself an options class, the
             heading above its options.
         metavar: placeholder of the value, such as URL; None: the type.
         option: name on the command line, without dashes, where it differs from the field: `encoder` for `encoders`,

@@ -30,7 +30,7 @@ def import_user_modules(error: type[PhotogenicError] = InputError) -> None:
     """Import them; a module that was imported before is not run again.
 
     Args:
-        error: what to raise, so that whoever looks up an encoder gets an `EncoderError`.
+        error: class of the error to raise; a lookup of an encoder passes `EncoderError`.
 
     Raises:
         PhotogenicError: of the class `error`: a module, or one that it imports, is not there.

@@ -29,7 +29,7 @@ from photogenic.app.report.figures import (
 from photogenic.app.report.figures.head_comparison import head_comparisons
 from photogenic.app.report.photo_cards import Album
 from photogenic.features.search.searcher import Searcher
-from photogenic.features.vectors.reader import opened
+from photogenic.features.vectors.reader import open_vectors
 from photogenic.models.evaluation.gender_table import Pair, gender_table
 from photogenic.models.evaluation.leaderboard import leaderboard
 from photogenic.models.evaluation.slices import read_columns
@@ -203,7 +203,7 @@ class _Report:
         made: dict[str, tuple[Any, list[float | None]]] = {}
         ids: dict[str, list[str]] = {}
         for encoder in encoders:
-            vectors = opened(self.store.layout, encoder)
+            vectors = open_vectors(self.store.layout, encoder)
             there = [photo_id for photo_id in vectors.ids() if photo_id in known]
             chosen = [there[at] for at in maps.sample(len(there))]
             places = maps.laid_out(vectors.read(chosen)[1]) if chosen else None

@@ -1,4 +1,4 @@
-"""Compute embeddings: preparation in processes, the networks in batches, on one machine or on Spark."""
+"""Compute embeddings: preprocess in processes, run the networks in batches, on one machine or on Spark."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Files that are not in the store, as vectors: for `similar FILE` and `predict FILE`.
+"""Embed files that are not in the store, for `similar FILE` and `predict FILE`.
 
-A folder stands for the pictures in it, a glob for the files that match.
+A folder is replaced by the pictures in it, a glob by the files that match.
 
-The same decoding, faces, cuts and network as in a build, so a file that is in the store too gets the vector
-it has there (to 1e-5: one question does not pay for padding).
+Decoding, face detection, crops and network are those of a build, so a file that is also in the store gets the same
+vector (to 1e-5, because batches of files are not padded).
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from photogenic.features.images.decode import decode
 __all__ = ["Embedded", "FileEmbedder", "embed_files", "picture_files", "read_file"]
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mpo"}
-"""Of the files in a folder that count as pictures; a file that is named is looked at whatever it is called."""
+"""Suffixes of pictures in a folder; a file that is given by name may have any suffix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """One file.
+    """The result for one file.
 
     Attributes:
         status: ok; missing, empty, not_an_image, unsupported_format, truncated, unreadable, too_large; detector_failed,
-            no_face, several_faces; bad_vector: the network gave numbers that are not finite.
+            no_face, several_faces; bad_vector where the network returned numbers that are not finite.
         embedding: float32 (dim,); None unless the status is ok.
     """
 
@@ -55,42 +55,42 @@ def embed_files(
     faces: FaceSettings | None = None,
     device: str | None = None,
 ) -> list[Embedded]:
-    """One answer per path, in order; a bad file is a status, not an error.
+    """Embed files: one result per path, in order; a bad file has a status and raises no error.
 
     Args:
         paths: picture files.
-        name: of the encoder.
-        models: folder of the store in which fine-tuned networks are looked up; None: there are none.
-        faces: the detector and the confidence that counts, for encoders of faces.
-        device: as torch calls it.
+        name: name of the encoder.
+        models: folder of the store with fine-tuned networks, if any.
+        faces: options of the face detector, for encoders of faces.
+        device: device for the networks: cpu, cuda, cuda:1.
 
     Raises:
-        EncoderError: an encoder nobody knows.
-        WeightsError: weights that cannot be found.
+        EncoderError: the encoder is unknown.
+        WeightsError: the weights are not found.
     """
     with FileEmbedder(name, models=models, faces=faces, device=device) as embedder:
         return embedder(paths)
 
 
 def picture_files(paths: Sequence[Path | str]) -> list[Path | str]:
-    """The files that are meant, in order: of a folder its pictures at any depth, of a glob its matches.
+    """Expand folders to their pictures at any depth, and globs to their matches, in order.
 
-    What leads nowhere stays in the list, so that its status can be told.
+    A path without files stays in the list, so that it gets a status.
     """
     found: list[Path | str] = []
     for path in paths:
-        many: list[Path | str] = []
+        expanded: list[Path | str] = []
         if Path(path).is_dir():
             files = sorted(Path(path).rglob("*"))
-            many = [file for file in files if file.suffix.lower() in _SUFFIXES and file.is_file()]
+            expanded = [file for file in files if file.suffix.lower() in _SUFFIXES and file.is_file()]
         elif isinstance(path, str) and glob.has_magic(path) and not Path(path).exists():
-            many = [Path(name) for name in sorted(glob.glob(path, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
-        found += many or [path]
+            expanded = [Path(name) for name in sorted(glob.glob(path, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
+        found += expanded or [path]
     return found
 
 
 def read_file(path: Path) -> tuple[str, str, bytes]:
-    """(status, detail, bytes) of a file: ok, missing, empty (a folder without pictures too), unreadable."""
+    """Read a file: (status, detail, bytes). Status: ok, missing, empty (also a folder without pictures), unreadable."""
     try:
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
@@ -105,7 +105,7 @@ def read_file(path: Path) -> tuple[str, str, bytes]:
 
 
 class FileEmbedder:
-    """`embed_files` with network and detector loaded once; for servers. Close it, or use it in a `with`."""
+    """`embed_files` with the network and the detector loaded once, for servers. Close it, or use it in a `with`."""
 
     def __init__(
         self,
@@ -124,10 +124,10 @@ class FileEmbedder:
         answers: list[Embedded] = []
         width = self._embedder.device.batch
         for at in range(0, len(paths), width):
-            cut = [self._cut(Path(path)) for path in paths[at : at + width]]
-            pictures = [made for _, made in cut if made is not None]
+            prepared = [self._preprocess(Path(path)) for path in paths[at : at + width]]
+            pictures = [made for _, made in prepared if made is not None]
             vectors = iter(self._embedder(pictures)[self.encoder.name])
-            for answer, made in cut:
+            for answer, made in prepared:
                 embedding = next(vectors) if made is not None else None
                 if embedding is None or np.isfinite(embedding).all():
                     answers.append(Embedded(answer.path, answer.status, answer.detail, embedding))
@@ -135,8 +135,8 @@ class FileEmbedder:
                     answers.append(Embedded(answer.path, "bad_vector", "numbers that are not finite", None))
         return answers
 
-    def _cut(self, path: Path) -> tuple[Embedded, NDArray[np.uint8] | None]:
-        """The file's status, and what its network is to be shown."""
+    def _preprocess(self, path: Path) -> tuple[Embedded, NDArray[np.uint8] | None]:
+        """Status of a file, and the input of its network, uint8 (size, size, 3)."""
         status, detail, data = read_file(path)
         if status != "ok":
             return Embedded(path, status, detail, None), None

@@ -1,4 +1,4 @@
-"""A batch of photos through all that comes before a network: read, decode, find faces, cut."""
+"""Preprocess a batch of photos for the networks: read, decode, detect faces, crop."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from photogenic.features.faces.align import DLIB, FACENET, ChipRule, chip, shrin
 from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import DetectorFailed, Face
 from photogenic.features.images.decode import MIN_SIDE, Decoded, decode
-from photogenic.features.images.decode_batch import decoded
-from photogenic.features.images.resize import centre
+from photogenic.features.images.decode_batch import decode_photos
+from photogenic.features.images.resize import center_crop
 from photogenic.warehouse import Layout, StoreError
 
 __all__ = ["BATCH", "PhotoTask", "PreparedBatch", "Preprocessor", "crop_for_encoder", "loader"]
 
 BATCH = 64
-"""Photos that a worker takes at a time, and that a killed run may lose per worker; on a GPU, a pass's."""
+"""Photos per batch, which is also what a killed run may lose per worker; a GPU uses its own batch size."""
 
 Pictures = Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
 
@@ -34,15 +34,15 @@ _RULES: Mapping[str, ChipRule] = {"dlib": DLIB, "facenet": FACENET}
 
 @dataclass(frozen=True, slots=True)
 class PhotoTask:
-    """What is wanted of one photo.
+    """Results to compute for one photo.
 
     Attributes:
-        look: whether its faces are unknown yet.
+        detect: whether to return its status and faces.
         wanted: (encoder, flip) pairs to compute.
     """
 
     sha256: str
-    look: bool
+    detect: bool
     wanted: frozenset[tuple[str, bool]]
 
 
@@ -52,12 +52,13 @@ def _nothing() -> None:
 
 @dataclass(slots=True)
 class PreparedBatch:
-    """What a batch gives to the networks, and what was seen on the way.
+    """Input of the networks for one batch, with the detections and timings of its preprocessing.
 
     Attributes:
-        pictures: by backbone: digests, and as many pictures uint8 (size, size, 3).
-        seconds: by step, and `counts` of the photos that went through it.
-        done: to be called when the pictures were used: their memory may be another batch's then.
+        pictures: backbone -> digests, and as many pictures uint8 (size, size, 3).
+        seconds: step -> seconds of work.
+        counts: step -> photos that passed it.
+        done: function to call after use of the pictures, which releases their memory to another batch.
     """
 
     detections: list[DetectionResult] = field(default_factory=list)
@@ -68,7 +69,7 @@ class PreparedBatch:
 
     @contextlib.contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Count one photo, and its seconds."""
+        """Count one photo and its seconds for a step."""
         start = time.perf_counter()
         yield
         self.seconds[step] += time.perf_counter() - start
@@ -76,14 +77,14 @@ class PreparedBatch:
 
 
 class Preprocessor:
-    """Turns tasks into pictures; any number of threads may call it.
+    """Compute network inputs from tasks. It is thread-safe.
 
     Args:
-        load: digest -> bytes of the photo.
-        detector: finds faces.
-        confidence: faces below do not count.
-        input_specs: by backbone's name: how its picture is cut, and the encoders that are its layers.
-        device: where photos are decoded if it can do that.
+        load: function from a digest to the bytes of the photo.
+        detector: function that finds the faces in pixels.
+        confidence: lowest confidence of a face.
+        input_specs: name of the backbone -> its input, and the encoders that are its layers.
+        device: device that decodes JPEGs if it is a GPU.
     """
 
     def __init__(
@@ -98,10 +99,10 @@ class Preprocessor:
         self._input_specs, self._device = dict(input_specs), device
 
     def __call__(self, tasks: Sequence[PhotoTask]) -> PreparedBatch:
-        # Only the small pictures are kept: the photos themselves live one at a time.
+        # Only the small pictures are kept in memory; photos are decoded one at a time.
         made = PreparedBatch()
         kept: dict[str, dict[str, NDArray[np.uint8]]] = {name: {} for name in self._input_specs}
-        photos = decoded((self._load(task.sha256) for task in tasks), self._device)
+        photos = decode_photos((self._load(task.sha256) for task in tasks), self._device)
         for task in tasks:
             with made.timed("decode"):
                 data, photo = next(photos)
@@ -117,17 +118,17 @@ class Preprocessor:
         made: PreparedBatch,
         kept: Mapping[str, dict[str, NDArray[np.uint8]]],
     ) -> None:
-        """Look for one photo's faces, cut the pictures that its networks want."""
+        """Detect the faces of one photo, and crop the pictures for its networks."""
         names = {name for name, _ in task.wanted}
         input_specs = {name: spec for name, (spec, encoders) in self._input_specs.items() if names & encoders}
         faces: list[Face] = []
-        if photo.pixels is not None and (task.look or any(spec.input == "face" for spec in input_specs.values())):
+        if photo.pixels is not None and (task.detect or any(spec.input == "face" for spec in input_specs.values())):
             with made.timed("faces"):
                 try:
                     faces = self._detector(photo.pixels)
                 except DetectorFailed as failed:
                     photo = replace(photo, status="detector_failed", detail=str(failed), pixels=None)
-        if task.look:
+        if task.detect:
             factor = photo.width / photo.pixels.shape[1] if photo.pixels is not None else 1.0
             found = [face.scaled(factor) for face in faces]
             made.detections.append(
@@ -141,13 +142,13 @@ class Preprocessor:
 
 
 def crop_for_encoder(spec: InputSpec, data: bytes, photo: Decoded, faces: Sequence[Face]) -> NDArray[np.uint8] | None:
-    """What the network is shown, uint8 (size, size, 3); None without pixels, or without the one face it wants.
+    """Crop the network's input, uint8 (size, size, 3); None without pixels, or for faces without exactly one face.
 
     Args:
-        spec: the picture that the network takes.
-        data: the photo's file.
-        photo: as decoded.
-        faces: those that count, in `photo.pixels`.
+        spec: input of the network.
+        data: bytes of the photo's file.
+        photo: decoded photo.
+        faces: its faces above the confidence, in pixels of `photo.pixels`.
     """
     if photo.pixels is None:
         return None
@@ -155,41 +156,41 @@ def crop_for_encoder(spec: InputSpec, data: bytes, photo: Decoded, faces: Sequen
     if spec.input == "photo":
         if spec.size > MIN_SIDE // 2 and pixels.shape[1] < photo.width:
             pixels = _whole(data, spec.size * 2)
-        return centre(pixels, spec.size, spec.crop_pct)
+        return center_crop(pixels, spec.size, spec.crop_pct)
     if len(faces) != 1:
         return None
     keypoints, rule = faces[0].keypoints, _RULES[spec.crop]
     if pixels.shape[1] < photo.width and shrinkage(keypoints, rule) < 1:
-        # The photo was reduced while decoding, and its face is too small for that.
+        # The photo was reduced while decoding, and its face is smaller than the chip.
         pixels = _whole(data, None)
         keypoints = faces[0].scaled(photo.width / photo.pixels.shape[1]).keypoints
     return chip(pixels, keypoints, rule)
 
 
 def _whole(data: bytes, min_side: int | None) -> NDArray[np.uint8]:
-    """A photo that was decoded before, larger."""
+    """Decode a valid photo again, at a larger size."""
     pixels = decode(data, min_side=min_side).pixels
     assert pixels is not None
     return pixels
 
 
 def loader(layout: Layout) -> Callable[[str], bytes]:
-    """Gives the bytes of a photo of the store by their digest; refuses others."""
+    """Return a function from a digest to the bytes of the photo, which verifies the digest."""
 
     def load(digest: str) -> bytes:
         try:
             data = layout.photo(digest).read_bytes()
         except FileNotFoundError:
             raise StoreError(
-                f"{layout.photo(digest)} is not there, and the warehouse says it is.",
+                f"{layout.photo(digest)} is missing, although the warehouse lists it.",
                 "the bytes of every photo whose status is ok",
                 "features ingest photos FILE --images DIR",
             ) from None
         if hashlib.sha256(data).hexdigest() != digest:
             raise StoreError(
-                f"{layout.photo(digest)} is damaged: it is not what was received.",
+                f"{layout.photo(digest)} is damaged: its bytes have changed.",
                 "bytes with the SHA-256 that is their name",
-                f"rm {layout.photo(digest)}, then features ingest photos FILE --images DIR takes it in again",
+                f"rm {layout.photo(digest)}, then features ingest photos FILE --images DIR",
             )
         return data
 

@@ -1,4 +1,4 @@
-"""What each step cost per photo when photos were last looked at, so that `--plan` can say how long it will take."""
+"""Record the time of each step per photo, so that `--plan` can estimate the time of the next build."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Rates", "last", "record"]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Of one build that looked at photos.
+    """Measured rates of the latest builds that processed photos.
 
     Attributes:
-        work_s: decode, faces, cut, each backbone -> seconds of work a photo.
-        wall_per_work: seconds that passed for each second of work: less than 1 where several cores worked.
+        work_s: step (decode, faces, cut, each backbone) -> seconds of work per photo.
+        wall_per_work: wall time per second of work, less than 1 on several cores.
     """
 
     work_s: Mapping[str, float] = field(default_factory=dict)
     wall_per_work: float = 1.0
 
     def seconds(self, counts: Mapping[str, int]) -> float | None:
-        """How long so many photos through each step would take; None where a step was never measured."""
+        """Estimate the wall time in seconds for these photos by step; None where a step was never measured."""
         if any(n and step not in self.work_s for step, n in counts.items()):
             return None
         return self.wall_per_work * sum(n * self.work_s[step] for step, n in counts.items() if n)
@@ -36,14 +36,14 @@ class Rates:
 def record(
     db: Database, started_at: dt.datetime, seconds: Mapping[str, float], counts: Mapping[str, int], wall_s: float
 ) -> None:
-    """Put a build that looked at photos on record, in the relation `builds`.
+    """Record a build that processed photos in the relation `builds`.
 
     Args:
-        db: the warehouse, its lock held.
-        started_at: UTC, naive.
-        seconds: of work, by step.
-        counts: photos, by step.
-        wall_s: seconds that passed.
+        db: the warehouse; the caller holds its lock.
+        started_at: start of the build, UTC, naive.
+        seconds: step -> seconds of work.
+        counts: step -> photos.
+        wall_s: wall time of the build in seconds.
     """
     steps = {step: [counts[step], round(spent, 6)] for step, spent in seconds.items()}
     stages = {"photos": {"wall_s": round(wall_s, 3), "steps": steps}}
@@ -56,7 +56,7 @@ def record(
 
 
 def last(db: Database) -> Rates:
-    """What each step cost when it was last done; nothing of steps that never were."""
+    """Read the latest rate of each step; steps that were never measured are absent."""
     work_s: dict[str, float] = {}
     wall_s = spent_s = 0.0
     with db.read() as con:

@@ -1,9 +1,9 @@
-"""Pictures to train a network on: cut once, kept side by side in one file that is mapped, not read.
+"""Crop the pictures for fine-tuning once, into one file that is memory-mapped.
 
-    pictures.npy   uint8 (n, side, side, 3), RGB; appears whole
-    sound.npy      bool (n,): which could be decoded; written before
+    pictures.npy   uint8 (n, side, side, 3), RGB; published atomically
+    sound.npy      bool (n,), whether each picture could be decoded; written first
 
-76,000 pictures of 256 px are 15 GB; they are the run's own and go when it is finished.
+76,000 pictures of 256 px take 15 GB; the run removes them when it is finished.
 """
 
 from __future__ import annotations
@@ -21,46 +21,48 @@ from numpy.typing import NDArray
 from photogenic.features.compute.preprocess import crop_for_encoder
 from photogenic.features.encoders.base import Backbone
 from photogenic.features.images.decode import decode
-from photogenic.features.images.resize import centre
+from photogenic.features.images.resize import center_crop
 from photogenic.warehouse import Progress, StoreError, no_progress
 from photogenic.warehouse.storage.layout import sync_directory
 
-__all__ = ["cut_pictures", "roomy_side"]
+__all__ = ["crop_pictures", "side_with_margin"]
 
 _BLOCK = 256
 _SHARE = 0.875
 
 
-def roomy_side(backbone: Backbone) -> int:
-    """Side of a picture that leaves room for crops of the network's own size: 256 for 224 px, 342 for 299 px."""
+def side_with_margin(backbone: Backbone) -> int:
+    """Side in pixels of a picture with room for random crops of the network's input size: 256 for 224, 342 for 299."""
     return round(backbone.size / min(backbone.crop_pct, _SHARE))
 
 
-def cut_pictures(
+def crop_pictures(
     path: Path,
     photos: Sequence[str],
     load: Callable[[str], bytes],
     backbone: Backbone,
     *,
-    roomy: bool,
+    with_margin: bool,
     n_threads: int = 1,
     progress: Progress = no_progress,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The pictures of `photos`, and which are sound. A file that is there already is taken as it is.
+    """Crop the pictures of `photos`, and return them with a mask of those that could be decoded.
+
+    An existing file is returned unchanged.
 
     Args:
-        path: of the .npy file; named after all that decides its content by whoever calls.
-        photos: digests of their bytes.
-        load: digest -> bytes.
-        backbone: that will look at them.
-        roomy: the whole middle square, `roomy_side` wide; else exactly what the encoder sees.
-        n_threads: that decode side by side.
-        progress: hears of every photo.
+        path: path of the .npy file; the caller names it after everything that decides its content.
+        photos: digests of the photos' bytes.
+        load: function from a digest to the bytes of the photo.
+        backbone: network to fine-tune.
+        with_margin: whether to keep the center square, `side_with_margin` wide; else exactly the encoder's crop.
+        n_threads: number of threads.
+        progress: callback for progress updates.
 
     Raises:
-        StoreError: the disk has no room for them.
+        StoreError: the disk has too little free space.
     """
-    side = roomy_side(backbone) if roomy else backbone.size
+    side = side_with_margin(backbone) if with_margin else backbone.size
     sound_path = path.with_name(f"{path.stem}.sound.npy")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,11 +70,11 @@ def cut_pictures(
         if size > free:
             raise StoreError(
                 f"{len(photos):,} pictures of {side} px take {size / 1e9:.1f} GB; {path.parent} has {free / 1e9:.1f}.",
-                "room for them while the network is trained",
+                "enough free space while the network is trained",
                 "free some space, or put the store on a larger disk",
             )
-        make = functools.partial(_picture, backbone, side if roomy else None)
-        _cut_all(
+        make = functools.partial(_picture, backbone, side if with_margin else None)
+        _write_crops(
             path,
             sound_path,
             photos,
@@ -86,7 +88,7 @@ def cut_pictures(
     return found, sound
 
 
-def _cut_all(
+def _write_crops(
     path: Path,
     sound_path: Path,
     photos: Sequence[str],
@@ -101,7 +103,7 @@ def _cut_all(
     try:
         pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(photos), side, side, 3))
         with progress.stage("pictures", len(photos), "photos") as advance, ThreadPoolExecutor(n_threads) as pool:
-            for place, made in enumerate(_ahead(pool, make, photos)):
+            for place, made in enumerate(_map_in_blocks(pool, make, photos)):
                 if made is not None:
                     pixels[place], sound[place] = made, True
                 advance(1)
@@ -115,17 +117,17 @@ def _cut_all(
     sync_directory(path.parent)
 
 
-def _ahead(
+def _map_in_blocks(
     pool: ThreadPoolExecutor, make: Callable[[str], NDArray[np.uint8] | None], photos: Sequence[str]
 ) -> Iterator[NDArray[np.uint8] | None]:
-    """Results in order, a bounded number of them waiting."""
+    """Yield results in order, with a bounded number of them in memory."""
     for at in range(0, len(photos), _BLOCK):
         yield from pool.map(make, photos[at : at + _BLOCK])
 
 
 def _picture(backbone: Backbone, side: int | None, data: bytes) -> NDArray[np.uint8] | None:
-    """The middle square of `side` pixels; None: what the encoder sees."""
+    """Crop the center square of `side` pixels; None takes the encoder's crop."""
     photo = decode(data)
     if side is None or photo.pixels is None:
         return crop_for_encoder(backbone.input_spec, data, photo, [])
-    return centre(photo.pixels, side)
+    return center_crop(photo.pixels, side)

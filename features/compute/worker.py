@@ -1,4 +1,4 @@
-"""A batch of photos, prepared and embedded. And the threads that do this side by side."""
+"""Preprocess and embed batches of photos, in parallel threads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """Of one encoder, one row per digest; `flip`: of the mirror images."""
+    """Vectors of one encoder, one row per digest; of the mirror images where `flip` is set."""
 
     encoder: str
     flip: bool
@@ -33,7 +33,7 @@ class Vectors:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a batch. `seconds`, and `counts` of photos: by step."""
+    """Results of a batch of `n` photos; `seconds` of work and `counts` of photos by step."""
 
     n: int
     detections: list[DetectionResult]
@@ -43,11 +43,11 @@ class Outcome:
 
 
 class Worker:
-    """Turns tasks into outcomes; any number of threads may call it.
+    """Compute outcomes from tasks. It is thread-safe.
 
     Args:
-        prepare: tasks -> what the networks are shown.
-        embedders: one per backbone.
+        prepare: function from tasks to the input of the networks.
+        embedders: one embedder per backbone.
     """
 
     def __init__(self, prepare: Callable[[Sequence[PhotoTask]], PreparedBatch], embedders: Sequence[Embedder]) -> None:
@@ -75,10 +75,11 @@ def _embed(
     *,
     flip: bool,
 ) -> None:
-    """The vectors that are wanted of one backbone's layers, of the pictures or of their mirrors."""
-    of = {task.sha256: task.wanted for task in tasks}
+    """Compute the wanted vectors of one backbone's layers, for the pictures or their mirror images."""
+    wanted_of = {task.sha256: task.wanted for task in tasks}
     wanted = {
-        e.name: [at for at, digest in enumerate(digests) if (e.name, flip) in of[digest]] for e in embedder.encoders
+        e.name: [at for at, digest in enumerate(digests) if (e.name, flip) in wanted_of[digest]]
+        for e in embedder.encoders
     }
     rows = sorted({at for some in wanted.values() for at in some})
     if not rows:
@@ -97,7 +98,7 @@ def _embed(
 
 
 def in_parallel(work: Callable[[T], R], batches: Iterable[T], n_threads: int) -> Iterator[R]:
-    """Results in the order they are ready; at most two batches per thread are under way or waiting to be taken."""
+    """Yield results as they are ready; at most two batches per thread are in progress or wait to be consumed."""
     with ThreadPoolExecutor(n_threads, thread_name_prefix="features") as pool:
         pending: set[Future[R]] = set()
         try:

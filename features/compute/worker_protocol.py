@@ -1,4 +1,4 @@
-"""One process that prepares photos, as both ends see it: its task, the line to it, the memory it leaves pictures in."""
+"""Both ends of a preprocessing process: its configuration, its connection, and the shared memory for pictures."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from photogenic._lazy import torch
 from photogenic.features.compute.preprocess import PhotoTask, PreparedBatch, Preprocessor, loader
 from photogenic.features.encoders.base import InputSpec
 from photogenic.features.faces.blazeface import BlazeFace
-from photogenic.features.faces.detector import DetectorFailed, Face, looked, nobody
+from photogenic.features.faces.detector import DetectorFailed, Face, detect_faces, refuse_detection
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.processes.child import Child, ChildDiedError
 
-__all__ = ["Line", "WorkerConfig", "laid_out", "serve"]
+__all__ = ["WorkerConfig", "WorkerProcess", "picture_views", "serve"]
 
 CALL = "photogenic.features.compute.worker_protocol:serve"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What a child is to do for as long as it lives.
+    """Configuration of a child process.
 
     Attributes:
-        root: of the store.
-        faces: the detector's model and floor, and the confidence that counts; None: nobody will ask for faces.
-        input_specs: as of a `Preprocessor`.
+        root: folder of the store.
+        faces: the detector's model and threshold, and the lowest confidence of a face; None for whole photos only.
+        input_specs: like those of `Preprocessor`.
         slots: file descriptors of shared memory, each of `width` bytes.
     """
 
@@ -48,20 +48,20 @@ class WorkerConfig:
     width: int
 
 
-class Line:
-    """A child and the line to it; a child that died is followed by another at the next task."""
+class WorkerProcess:
+    """A child process and the connection to it; the next request after an unexpected end starts a new child."""
 
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
         self._line, self.child = _start(config)
         self._ready = False
 
-    def ask(self, tasks: Sequence[PhotoTask], slot: int) -> Any:
-        """What `serve` answers.
+    def request(self, tasks: Sequence[PhotoTask], slot: int) -> Any:
+        """Send tasks to the child and return its answer: digests with a `PreparedBatch`, or an exception.
 
         Raises:
-            ChildDiedError: it ended before its answer.
-            StoreError: it does not start.
+            ChildDiedError: the child ended before its answer.
+            StoreError: the child does not start.
         """
         if self._line.closed:
             self._line, self.child = _start(self._config)
@@ -72,7 +72,7 @@ class Line:
             self._line.send((tasks, slot))
             return self._line.recv()
         except (EOFError, ConnectionError) as error:
-            died = self._died()
+            died = self._exit_error()
             if self._ready:
                 raise died from error
             raise StoreError(
@@ -81,7 +81,7 @@ class Line:
                 "FEATURES_THREADS=4 features build",
             ) from error
 
-    def _died(self) -> ChildDiedError:
+    def _exit_error(self) -> ChildDiedError:
         self._line.close()
         died = self.child.exit_error()
         self.child.close()
@@ -94,69 +94,69 @@ class Line:
 
 
 def _start(config: WorkerConfig) -> tuple[Connection, Child]:
-    """A child that waits for tasks, and the line to it."""
+    """Start a child that waits for tasks, and return the connection to it."""
     ours, theirs = Pipe()
-    # Not multiprocessing's own: that would run the user's script again in each child.
+    # multiprocessing.Process would run the user's script again in each child.
     child = Child(CALL, [theirs.fileno(), *config.slots], {"CUDA_VISIBLE_DEVICES": ""})
     theirs.close()
-    with contextlib.suppress(ConnectionError):  # `ask` hears of it
+    with contextlib.suppress(ConnectionError):  # the next `request` fails and reports it
         ours.send(config)
     return ours, child
 
 
 def serve() -> None:
-    """What a child does: answer until the line breaks.
+    """Answer requests in a child until the connection closes.
 
-    In `sys.argv` it finds file descriptors: the line to the parent, then the slots.
+    `sys.argv` holds file descriptors: the connection to the parent, then the slots.
     """
     handles = [int(word) for word in sys.argv[1:]]
 
     for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, signal.SIG_IGN)  # the parent hears of it, and ends the line
+        signal.signal(asked, signal.SIG_IGN)  # the parent receives it too, and closes the connection
     torch.set_num_threads(1)
     line = Connection(handles[0])
     with contextlib.suppress(EOFError, ConnectionError):
         config: WorkerConfig = line.recv()
         slots = [np.frombuffer(mmap.mmap(slot, config.width), np.uint8) for slot in config.slots]
-        detect, confidence = nobody, 1.0
+        detect, confidence = refuse_detection, 1.0
         if config.faces is not None:
             model, floor, confidence = config.faces
-            detect = functools.partial(_seen, BlazeFace(model, floor))
+            detect = functools.partial(_detect, BlazeFace(model, floor))
         prepare = Preprocessor(loader(Layout(config.root)), detect, confidence, config.input_specs)
         line.send(True)
         while True:
             tasks, slot = line.recv()
             try:
-                line.send(_handed_over(prepare(tasks), slots[slot], config.input_specs))
+                line.send(_copy_pictures(prepare(tasks), slots[slot], config.input_specs))
             except Exception as error:
                 line.send(error)
-    os._exit(0)  # mediapipe's finalisers fail when the interpreter ends
+    os._exit(0)  # mediapipe's finalizers fail when the interpreter ends
 
 
-def _seen(detector: BlazeFace, pixels: NDArray[np.uint8]) -> list[Face]:
+def _detect(detector: BlazeFace, pixels: NDArray[np.uint8]) -> list[Face]:
     try:
-        return looked(detector, pixels)
-    except (RuntimeError, ValueError, TypeError) as error:  # of mediapipe; where it aborts, the parent hears of that
+        return detect_faces(detector, pixels)
+    except (RuntimeError, ValueError, TypeError) as error:  # raised by mediapipe; the parent detects an abort
         raise DetectorFailed(f"{type(error).__name__}: {error}"[:300]) from error
 
 
-def _handed_over(
+def _copy_pictures(
     prepared: PreparedBatch, memory: NDArray[np.uint8], input_specs: Mapping[str, tuple[InputSpec, frozenset[str]]]
 ) -> tuple[dict[str, list[str]], PreparedBatch]:
-    """The digests of each backbone, and all but the pictures: these go into `memory`."""
+    """Copy the pictures into `memory`; return the digests by backbone, and the batch without pictures."""
     digests = {name: some for name, (some, _) in prepared.pictures.items()}
-    for name, place in laid_out(memory, input_specs, digests):
+    for name, place in picture_views(memory, input_specs, digests):
         for at, shown in enumerate(prepared.pictures[name][1]):
             place[at] = shown
     return digests, PreparedBatch(prepared.detections, {}, dict(prepared.seconds), dict(prepared.counts))
 
 
-def laid_out(
+def picture_views(
     memory: NDArray[np.uint8],
     input_specs: Mapping[str, tuple[InputSpec, frozenset[str]]],
     digests: Mapping[str, Sequence[str]],
 ) -> list[tuple[str, NDArray[np.uint8]]]:
-    """By backbone, the part of `memory` that holds its pictures: (n, size, size, 3)."""
+    """Views of `memory` for the pictures of each backbone: (name, uint8 (n, size, size, 3))."""
     found, start = [], 0
     for name, (spec, _) in input_specs.items():
         shape = (len(digests[name]), spec.size, spec.size, 3)

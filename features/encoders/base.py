@@ -38,7 +38,7 @@ class InputSpec:
         input: `photo` (the whole photo) or `face` (the aligned crop of its only face).
         size: Side of the square picture in pixels.
         crop: `centre` (the middle square), `dlib` or `facenet` (alignments of features/faces/align.py).
-        crop_pct: Side of a centre crop as a share of the photo's short side.
+        crop_pct: Side of a center crop as a share of the photo's short side.
     """
 
     input: Literal["photo", "face"]
@@ -61,7 +61,7 @@ class Backbone:
         build: Function from the weights file to a module. The module's forward takes float32 (n, 3, size, size),
             normalized, and returns the layers by name, each (n, d).
         weights: The weights file; None if `build` needs no file.
-        crop_pct: Side of a centre crop as a share of the photo's short side.
+        crop_pct: Side of a center crop as a share of the photo's short side.
         version: Increase it when the same weights give other vectors than before.
     """
 

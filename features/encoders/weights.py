@@ -114,7 +114,7 @@ def resolve(entry: Weights) -> Path:
         f"The weights {entry.name!r} ({entry.file}) are not on this machine. Looked in: "
         + "; ".join([*_places(entry), *tried]),
         f"{entry.file}" + (f" with SHA-256 {entry.sha256}" if entry.sha256 else ""),
-        f"put that file into {cache()}, or into a folder of yours and set FEATURES_WEIGHTS to it",
+        f"put that file into {cache()}, or into a folder of your own and set FEATURES_WEIGHTS to it",
     )
 
 

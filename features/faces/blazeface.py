@@ -1,9 +1,9 @@
-"""BlazeFace itself, and the process that it runs in: native code can end its process, and that must not be ours.
+"""Run BlazeFace in a child process, because a crash of its native code ends the process.
 
-    parent (faces.py)                        child (this file)
+    parent (detector_process.py)             child (this file)
     picture into shared memory, its size  -> the faces in it: x, y, width, height, confidence, keypoints
 
-The child has one thread per line, and a detector for each. It ends when the lines break, so with its parent.
+The child has one thread and one detector per connection. It ends when the connections close, so with its parent.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ Box = tuple[float, float, float, float, float, list[tuple[float, float]]]
 """x, y, width and height in pixels, the confidence, and the keypoints as shares of width and height."""
 
 _FAILED = 70
-"""Exit code after an exception of mediapipe's; EX_SOFTWARE of sysexits.h."""
+"""Exit code after an exception in mediapipe; EX_SOFTWARE of sysexits.h."""
 
 
 class BlazeFace:
-    """The detector in this process. One thread at a time may call it.
+    """The detector in this process. It is not thread-safe.
 
     Args:
         model: bytes of the .tflite file.
-        floor: faces that score less are not told.
+        floor: lowest confidence of a returned face, 0 to 1.
     """
 
     def __init__(self, model: bytes, floor: float) -> None:
@@ -54,7 +54,7 @@ class BlazeFace:
         self(np.zeros((128, 128, 3), np.uint8))
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Box]:
-        """The faces in uint8 (h, w, 3), RGB, C-contiguous."""
+        """Find the faces in uint8 (h, w, 3), RGB, C-contiguous."""
         found = self._detector.detect(self._image(image_format=self._format, data=pixels)).detections
         boxes = []
         for one in found:
@@ -66,13 +66,13 @@ class BlazeFace:
 
 
 def serve() -> None:
-    """Answer until the lines break; does not return.
+    """Answer requests until the connections close; never return.
 
-    In `sys.argv` it finds file descriptors, alternately of a line and of the memory in which its pictures lie.
+    `sys.argv` holds file descriptors, alternately of a connection and of the shared memory for its pictures.
     """
     handles = [int(word) for word in sys.argv[1:]]
     for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, signal.SIG_IGN)  # the parent hears of it, and breaks the lines
+        signal.signal(asked, signal.SIG_IGN)  # the parent receives it too, and closes the connections
     lines = [Connection(handle) for handle in handles[::2]]
     try:
         model, floor = lines[0].recv()
@@ -88,7 +88,7 @@ def serve() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    os._exit(0)  # mediapipe's finalisers fail when the interpreter ends
+    os._exit(0)  # mediapipe's finalizers fail when the interpreter ends
 
 
 def _answer(line: Connection, memory: int, detector: BlazeFace) -> None:
@@ -102,6 +102,6 @@ def _answer(line: Connection, memory: int, detector: BlazeFace) -> None:
             line.send(detector(np.frombuffer(held, np.uint8, size).reshape(height, width, 3)))
     except (EOFError, ConnectionError):
         return
-    except BaseException:  # whatever mediapipe raises is a death of the detector, as an abort would be
+    except BaseException:  # any exception of mediapipe ends the detector, as an abort would
         traceback.print_exc()
         os._exit(_FAILED)

@@ -1,9 +1,9 @@
-"""What was seen in each photo: one row per photo bytes, with the faces that the detector found there.
+"""Store detection results: one row per photo bytes, with the faces that the detector found.
 
     sha256, status, detail, width, height, faces: list of {x0, y0, x1, y1, confidence, keypoints}
 
-In the pixels of the upright original, faces by falling confidence. A photo that could not be decoded has its
-row too, with the reason, and so is not tried again until its bytes change.
+Coordinates are pixels of the upright original; faces are sorted by descending confidence. A photo that cannot be
+decoded has a row with the reason, so it is not tried again until its bytes change.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FULL = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class DetectionResult:
-    """One photo, looked at."""
+    """The result of decoding one photo and detecting its faces."""
 
     sha256: str
     status: str
@@ -37,11 +37,11 @@ class DetectionResult:
 
 
 class FaceDetections:
-    """The detections of one store by one detector.
+    """The stored detections of one detector.
 
     Args:
-        layout: the store.
-        settings: the detector, and the confidence that counts.
+        layout: paths of the store.
+        settings: detector and lowest confidence of a face.
     """
 
     def __init__(self, layout: Layout, settings: FaceSettings) -> None:
@@ -49,7 +49,7 @@ class FaceDetections:
         self.parts = Parts(layout.faces / settings.digest, settings.digest)
 
     def append(self, detections: Sequence[DetectionResult]) -> None:
-        """Keep some, durably."""
+        """Write a durable part with these results."""
         rows = [
             {
                 "sha256": s.sha256,
@@ -74,7 +74,7 @@ class FaceDetections:
         self.parts.append(pa.Table.from_pylist(rows, schema=_schema()))
 
     def overview(self) -> pl.DataFrame:
-        """sha256, status, detail, width, height and `n_faces`: those that count under the settings."""
+        """One row per photo: sha256, status, detail, width, height, and `n_faces` with at least the confidence set."""
         paths = self.parts.verified_paths()
         if not paths:
             names = {"sha256": pl.String, "status": pl.String, "detail": pl.String}
@@ -90,12 +90,12 @@ class FaceDetections:
         )
 
     def state(self) -> str:
-        """Names what is stored, and what of it counts."""
+        """Digest of the stored parts and of the lowest confidence, 16 hex digits."""
         names = " ".join(path.name for path in self.parts.paths())
         return hashlib.sha256(f"{names} {self.settings.confidence}".encode()).hexdigest()[:16]
 
     def commit(self, current: pl.Series) -> None:
-        """Forget the photos that are not among `current` (digests), merge small parts, publish."""
+        """Keep only the photos whose digest is in `current`, merge small parts, and publish the manifest."""
         kept, rewritten = [], []
         seen: set[str] = set()
         wanted = set(current)

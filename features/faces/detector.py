@@ -1,7 +1,7 @@
-"""Faces in a photo: boxes, six keypoints and a confidence each, by BlazeFace through mediapipe.
+"""Detect faces with BlazeFace from mediapipe: a box, six keypoints and a confidence for each.
 
-The detector runs at a low threshold (`FLOOR`) and keeps everything above it; a stricter threshold is a
-filter over what was kept, so changing it costs no second look at the pictures.
+The detector runs at a low threshold (`FLOOR`) and stores every face above it. A stricter threshold filters the stored
+faces, so a change of it decodes no photo again.
 
 Source: Bazarevsky et al. 2019, "BlazeFace: sub-millisecond neural face detection on mobile GPUs".
 """
@@ -24,7 +24,7 @@ from photogenic.features.encoders import weights
 from photogenic.features.faces.blazeface import Box
 from photogenic.features.faces.detector_process import DetectorProcess
 from photogenic.features.faces.settings import FLOOR, FaceSettings
-from photogenic.features.images.resize import resized
+from photogenic.features.images.resize import resize
 from photogenic.warehouse import MissingPartError, StoreError
 from photogenic.warehouse.processes.child import ChildDiedError
 
@@ -35,18 +35,18 @@ __all__ = [
     "DetectorFailed",
     "Face",
     "FaceSettings",
-    "looked",
-    "nobody",
+    "detect_faces",
+    "refuse_detection",
     "require_libraries",
 ]
 
 LONGEST = 32_766
-"""Pixels of a side: OpenCV counts them in 16 bits, and aborts the process at one more."""
+"""Largest side in pixels: OpenCV counts them in 16 bits and aborts the process above this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face, in pixels of the image it was found in; the box may reach beyond it.
+    """One face, in pixels of its image; the box may extend beyond the image.
 
     Attributes:
         keypoints: float64 (6, 2): the person's right eye, left eye, nose, mouth, right ear, left ear.
@@ -60,28 +60,28 @@ class Face:
     keypoints: NDArray[np.float64]
 
     def scaled(self, factor: float) -> Face:
-        """The same face in an image of `factor` times the size."""
+        """The same face in an image scaled by `factor`."""
         box = (self.x0 * factor, self.y0 * factor, self.x1 * factor, self.y1 * factor)
         return Face(*box, self.confidence, self.keypoints * factor)
 
 
 class DetectorFailed(Exception):  # noqa: N818  # not an error of the program: the photo gets it as its status
-    """The detector died of this picture, twice. `str` of it: of what."""
+    """The detector process ended twice on this picture; `str` gives the reason."""
 
 
 class Detector:
-    """BlazeFace, in a process of its own. Call it from any thread; close it, or use it in a `with`.
+    """BlazeFace in a child process. It is thread-safe. Close it, or use it in a `with` statement.
 
-    A process that dies is started again, and the picture that it was given is tried once more with no other beside
-    it: so the one that kills it is known.
+    If the process ends unexpectedly, a new one is started and each affected picture is tried once more alone, which
+    identifies the picture that ends it.
 
     Args:
-        settings: which model, which threshold.
-        n: how many threads may look at once; mediapipe gives each instance one.
+        settings: model and threshold.
+        n: number of threads that may detect at once; the child has one mediapipe instance for each.
 
     Raises:
-        MissingPartError: a system library of mediapipe is absent, or mediapipe does not start.
-        WeightsError: the model cannot be found.
+        MissingPartError: a system library of mediapipe is missing, or mediapipe does not start.
+        WeightsError: the model file is not found.
     """
 
     def __init__(self, settings: FaceSettings, n: int = 1) -> None:
@@ -91,24 +91,24 @@ class Detector:
         self._starting = threading.Lock()
         self._turn = threading.Condition()
         self._n_inside = self._n_alone = 0
-        self._dead: list[DetectorProcess] = []
+        self._ended: list[DetectorProcess] = []
         self._child: DetectorProcess | None = DetectorProcess(self._setup, n)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Face]:
-        """Faces in uint8 (h, w, 3), RGB; the most confident first.
+        """Find the faces in uint8 (h, w, 3), RGB, sorted by descending confidence.
 
         Raises:
-            DetectorFailed: the detector died of this picture.
-            StoreError: something else ended it, twice: the system, for want of memory.
+            DetectorFailed: the detector process ended twice on this picture.
+            StoreError: the system killed the process twice, probably because memory ran out.
         """
-        return looked(self._found, pixels)
+        return detect_faces(self._detect_with_retry, pixels)
 
     def close(self) -> None:
         """End the process."""
-        for child in (self._child, *self._dead):
+        for child in (self._child, *self._ended):
             if child is not None:
                 child.close()
-        self._child, self._dead = None, []
+        self._child, self._ended = None, []
 
     def __enter__(self) -> Detector:
         return self
@@ -118,28 +118,28 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _found(self, pixels: NDArray[np.uint8]) -> list[Box]:
+    def _detect_with_retry(self, pixels: NDArray[np.uint8]) -> list[Box]:
         try:
-            return self._asked(pixels, alone=False)
+            return self._request(pixels, alone=False)
         except ChildDiedError:
-            pass  # of this picture or of one beside it
+            pass  # this picture or one in another thread was the cause
         try:
-            return self._asked(pixels, alone=True)
-        except ChildDiedError as died:
-            if died.killed:
+            return self._request(pixels, alone=True)
+        except ChildDiedError as error:
+            if error.killed:
                 raise StoreError(
-                    "The process that finds faces was killed, twice.",
+                    "The process that finds faces was killed twice.",
                     "enough memory for it, some 0.5 GB",
                     "free some memory, then run the same command again",
-                ) from died
-            raise DetectorFailed(str(died)) from died
+                ) from error
+            raise DetectorFailed(str(error)) from error
 
-    def _asked(self, pixels: NDArray[np.uint8], *, alone: bool) -> list[Box]:
+    def _request(self, pixels: NDArray[np.uint8], *, alone: bool) -> list[Box]:
         with self._inside(alone=alone):
             with self._starting:
                 if alone:
-                    while self._dead:
-                        self._dead.pop().close()
+                    while self._ended:
+                        self._ended.pop().close()
                 if self._child is None:
                     self._child = DetectorProcess(self._setup, self._n)
                 child = self._child
@@ -149,12 +149,12 @@ class Detector:
                 with self._starting:
                     if self._child is child:
                         self._child = None
-                        self._dead.append(child)
+                        self._ended.append(child)
                 raise
 
     @contextlib.contextmanager
     def _inside(self, *, alone: bool) -> Iterator[None]:
-        """Any number of threads at a time, or one alone; who wants to be alone goes first."""
+        """Allow any number of threads at a time, or one thread alone; a thread that waits to be alone goes first."""
         with self._turn:
             self._n_alone += alone
             self._turn.wait_for(lambda: not self._n_inside if alone else not self._n_alone)
@@ -168,39 +168,39 @@ class Detector:
                 self._turn.notify_all()
 
 
-def looked(detect: Callable[[NDArray[np.uint8]], list[Box]], pixels: NDArray[np.uint8]) -> list[Face]:
-    """The faces of a picture by a `BlazeFace`, the most confident first."""
+def detect_faces(detect: Callable[[NDArray[np.uint8]], list[Box]], pixels: NDArray[np.uint8]) -> list[Face]:
+    """Find the faces of a picture with `detect`, such as a `BlazeFace`, sorted by descending confidence."""
     height, width = pixels.shape[:2]
-    shown = _within(pixels)
-    fx, fy = width / shown.shape[1], height / shown.shape[0]
+    limited = _shrink_to_limit(pixels)
+    fx, fy = width / limited.shape[1], height / limited.shape[0]
     scale = np.array([width, height], np.float64)
     faces = [
         Face(x * fx, y * fy, (x + w) * fx, (y + h) * fy, score, np.array(keypoints, np.float64) * scale)
-        for x, y, w, h, score, keypoints in detect(shown)
+        for x, y, w, h, score, keypoints in detect(limited)
     ]
     return sorted(faces, key=lambda face: (-face.confidence, face.x0, face.y0))
 
 
-def nobody(_: NDArray[np.uint8]) -> list[Face]:
-    """The detector of encoders of whole photos, which is never to be asked."""
-    raise AssertionError("an encoder of whole photos asked for faces")
+def refuse_detection(_: NDArray[np.uint8]) -> list[Face]:
+    """Placeholder detector for encoders of whole photos, which must not be called."""
+    raise AssertionError("An encoder of whole photos called the face detector.")
 
 
-def _within(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture that OpenCV takes: smaller where a side is too long for it, else as it is."""
+def _shrink_to_limit(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Shrink a picture with a side that is too long for OpenCV; return others unchanged."""
     height, width = pixels.shape[:2]
     if max(height, width) <= LONGEST:
         return pixels
-    share = LONGEST / max(height, width)
-    return np.ascontiguousarray(resized(pixels, max(round(width * share), 1), max(round(height * share), 1)))
+    scale_by = LONGEST / max(height, width)
+    return np.ascontiguousarray(resize(pixels, max(round(width * scale_by), 1), max(round(height * scale_by), 1)))
 
 
 @functools.cache
 def require_libraries() -> None:
-    """Check once that the system libraries are there which mediapipe loads without asking.
+    """Check once that the system libraries that mediapipe loads are installed.
 
     Raises:
-        MissingPartError: with the command that installs them.
+        MissingPartError: a library is missing; the message has the command that installs it.
     """
     if sys.platform != "linux":
         return
@@ -212,7 +212,7 @@ def require_libraries() -> None:
             absent.append(name)
     if absent:
         raise MissingPartError(
-            f"mediapipe, which finds faces, needs {', '.join(absent)}: not on this machine.",
+            f"mediapipe, which finds faces, needs {', '.join(absent)}, which this machine does not have.",
             "the OpenGL libraries of the system (no graphics card needed)",
             "sudo apt-get install --yes libgl1 libegl1 libgles2",
         )

@@ -1,4 +1,4 @@
-"""A process that finds faces, as this process holds it: its lines, and the memory in which pictures go to it."""
+"""Client of the face detection process: its connections, and the shared memory that passes pictures to it."""
 
 from __future__ import annotations
 
@@ -19,67 +19,67 @@ __all__ = ["DetectorProcess"]
 
 CALL = "photogenic.features.faces.blazeface:serve"
 
-_KEPT = 1 << 26
-"""Bytes of a line's memory that stay after a picture; what a larger one took is given back."""
+_KEPT_BYTES = 1 << 26
+"""Bytes of shared memory that a connection keeps after a picture; memory of larger pictures is released."""
 
 
 class DetectorProcess:
-    """Call it from any thread, until it dies; `n` at a time.
+    """A face detection process that `n` threads may call at once, until it ends.
 
     Args:
-        setup: what `BlazeFace` wants.
-        n: lines.
+        setup: arguments of `BlazeFace`.
+        n: number of connections.
 
     Raises:
-        MissingPartError: it does not start.
+        MissingPartError: the process does not start.
     """
 
     def __init__(self, setup: tuple[bytes, float], n: int) -> None:
         pairs = [Pipe() for _ in range(n)]
-        seats = [_Seat(ours) for ours, _ in pairs]
+        slots = [_Slot(ours) for ours, _ in pairs]
         theirs = [other for _, other in pairs]
-        handles = [handle for pair in zip(theirs, seats, strict=True) for handle in (pair[0].fileno(), pair[1].handle)]
+        handles = [handle for pair in zip(theirs, slots, strict=True) for handle in (pair[0].fileno(), pair[1].handle)]
         self._child = Child(CALL, handles)
         for line in theirs:
             line.close()
-        self._all, self._free = seats, queue.SimpleQueue[_Seat]()
+        self._all, self._free = slots, queue.SimpleQueue[_Slot]()
         try:
-            seats[0].line.send(setup)
-            seats[0].line.recv()
+            slots[0].line.send(setup)
+            slots[0].line.recv()
         except (EOFError, ConnectionError) as error:
             died = self._child.exit_error()
             self.close()
             raise MissingPartError(
                 f"mediapipe, which finds faces, does not start: {died}.",
-                "mediapipe as this package's requirements name it, and 0.5 GB of memory",
+                "the version of mediapipe that this package requires, and 0.5 GB of memory",
                 "pip install --force-reinstall mediapipe",
             ) from error
-        for seat in seats:
-            self._free.put(seat)
+        for slot in slots:
+            self._free.put(slot)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Box]:
-        """The faces in uint8 (h, w, 3), as of `BlazeFace`.
+        """Find the faces in uint8 (h, w, 3), like `BlazeFace`.
 
         Raises:
-            ChildDiedError: it died meanwhile, of this picture or of another.
+            ChildDiedError: the process ended before its answer, because of this picture or another one.
         """
-        seat = self._free.get()
+        slot = self._free.get()
         try:
-            return seat(pixels)
+            return slot(pixels)
         except (EOFError, ConnectionError) as error:
             raise self._child.exit_error() from error
         finally:
-            self._free.put(seat)
+            self._free.put(slot)
 
     def close(self) -> None:
-        """End it, and give back what it held."""
-        for seat in self._all:
-            seat.close()
+        """End the process and release its memory."""
+        for slot in self._all:
+            slot.close()
         self._child.close()
 
 
-class _Seat:
-    """A line and its memory, for one picture at a time."""
+class _Slot:
+    """A connection and its shared memory, for one picture at a time."""
 
     def __init__(self, line: Connection) -> None:
         self.line, self.handle = line, shared_memory(1)
@@ -93,7 +93,7 @@ class _Seat:
         self._view[: pixels.size].reshape(pixels.shape)[...] = pixels
         self.line.send((height, width))
         found: list[Box] = self.line.recv()
-        if len(self._view) > _KEPT:
+        if len(self._view) > _KEPT_BYTES:
             self._view = np.empty(0, np.uint8)
             os.truncate(self.handle, 1)
         return found

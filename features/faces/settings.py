@@ -1,4 +1,4 @@
-"""Which faces count: the face model and its least confidence, a value that the options of a build hold."""
+"""Options of the face detector, as a value of the build options."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from photogenic.warehouse.option_ranges import check
 __all__ = ["FLOOR", "SUPPRESSION", "FaceSettings"]
 
 FLOOR = 0.5
-"""The confidence at which BlazeFace was tuned; what scores less is seldom a face."""
+"""Confidence at which BlazeFace was tuned; a box with a lower one is rarely a face."""
 
 SUPPRESSION = 0.3
-"""Boxes that overlap more than this are one face."""
+"""Overlap (intersection over union) above which two boxes are one face."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceSettings:
-    """Which faces count."""
+    """Options of the face detector."""
 
     model: Annotated[
         Literal["short", "full"],
@@ -35,16 +35,16 @@ class FaceSettings:
 
     @property
     def floor(self) -> float:
-        """The threshold at which the detector itself runs."""
+        """Confidence threshold of the detector itself."""
         return min(self.confidence, FLOOR)
 
     @property
     def weights(self) -> Weights:
-        """The file of the detector's weights."""
+        """Weights file of the detector."""
         return weights(f"blazeface_{self.model}")
 
     @property
     def digest(self) -> str:
-        """Names everything that decides which faces are found, in 16 hex digits."""
+        """Digest of everything that decides which faces are found, 16 hex digits."""
         text = f"blazeface 1 {self.weights.sha256} {self.floor:g} {SUPPRESSION:g}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Images: decode, resize and orient them."""
+"""Decode, orient and resize images."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Bytes become pixels: upright RGB, whatever the file was, or a status that says why not.
+"""Decode image files to upright RGB pixels, or to a status with the reason why not.
 
-A large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, which the format does almost for free, as long as
-its short side keeps `min_side` pixels. That rule looks at the photo alone, so a photo has the same pixels,
-and the same vectors, whoever asks together with whom.
+A large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, which is fast, as long as its short side keeps `min_side`
+pixels. This rule depends on the photo alone, so its pixels and vectors are the same in every batch.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from photogenic.ingest.images.image_header import is_bomb, orientation, too_larg
 __all__ = ["MIN_SIDE", "Decoded", "Status", "decode", "reduction"]
 
 MIN_SIDE = 640
-"""Twice the input of every network up to 320 px: the resize that follows hides how the pixels were halved."""
+"""Twice the input of every network up to 320 px, so that the later resize hides the method of reduction."""
 
 Status = Literal[
     "ok", "empty", "not_an_image", "unsupported_format", "truncated", "unreadable", "too_large", "detector_failed"
@@ -32,7 +31,7 @@ _MALFORMED = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError),
     *(ArithmeticError, MemoryError, struct.error, zlib.error),
 )
-"""What Pillow's decoders raise for bytes that are not what they claim to be."""
+"""Exceptions that Pillow's decoders raise for malformed files."""
 
 _UPRIGHT = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
 """EXIF orientation -> (quarter turns counter-clockwise, mirror left-right afterwards)."""
@@ -40,12 +39,12 @@ _UPRIGHT = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, Fals
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One photo.
+    """A decoded photo, or the status of a file that cannot be decoded.
 
     Attributes:
         pixels: uint8 (h, w, 3), RGB, upright; None unless the status is ok.
-        width: of the upright original, pixels; `pixels` may be smaller, by one factor for both sides.
-        height: likewise.
+        width: width in pixels of the upright original; `pixels` may be smaller, by one factor for both sides.
+        height: height in pixels of the upright original.
     """
 
     status: Status
@@ -56,11 +55,11 @@ class Decoded:
 
 
 def decode(data: bytes, *, min_side: int | None = MIN_SIDE) -> Decoded:
-    """The first frame of an image file as RGB; alpha lies on white, 16 bits become 8.
+    """Decode the first frame of an image file to RGB; transparency is blended on white, 16 bits are reduced to 8.
 
     Args:
-        data: the file.
-        min_side: a JPEG may be reduced while its short side keeps this many pixels; None: never.
+        data: bytes of the file.
+        min_side: smallest short side in pixels to which a JPEG may be reduced; None decodes it at full size.
     """
     if not data:
         return Decoded("empty")
@@ -92,13 +91,13 @@ def decode(data: bytes, *, min_side: int | None = MIN_SIDE) -> Decoded:
 
 
 def reduction(width: int, height: int, size: int) -> int:
-    """By how much a JPEG of that size is reduced for a network of `size` pixels: 1, 2, 4 or 8."""
+    """Factor by which a JPEG of that size is reduced for a network of `size` pixels: 1, 2, 4 or 8."""
     by = min(width, height) // max(MIN_SIDE, 2 * size)
     return next((step for step in (8, 4, 2) if by >= step), 1)
 
 
 def _draft(image: Image.Image, min_side: int) -> None:
-    """Let the JPEG decoder reduce, if the short side stays at least `min_side`."""
+    """Set the JPEG decoder to reduce, if the short side stays at least `min_side`."""
     width, height = image.size
     short = min(width, height)
     if short >= 2 * min_side:
@@ -117,7 +116,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits (mode I as well: Pillow's older way to hold them) or of floats between 0 and 1."""
+    """Convert gray of 16 bits (also mode I, which older Pillow versions use for them) or of floats between 0 and 1."""
     values = np.asarray(image)
     grey = values * 255.0 if image.mode == "F" else values / 257.0
     return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")

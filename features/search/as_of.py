@@ -1,8 +1,8 @@
-"""The store as it was at an instant, to search in: the photos there were, with the labels they would have had.
+"""Search the store as of an instant: the photos that existed then, with the labels of that time.
 
-Labels are computed as in warehouse/labels/plan.py: on the snapshot, in temporary tables, which stand
-before those of the same name. Nothing is written. Vectors are those of today, so a photo whose bytes have changed
-since, or had not arrived yet, is left out: of what it showed then there is no vector.
+Labels are computed as in warehouse/labels/plan.py: on the snapshot, in temporary tables, which hide the tables of the
+same name. Nothing is written. Vectors are the current ones, so a photo whose bytes arrived or changed since then is
+left out: there is no vector of its former bytes.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ __all__ = ["open_past"]
 
 
 def open_past(db: Database, as_of: dt.datetime) -> duckdb.DuckDBPyConnection:
-    """A reading connection on the newest snapshot as it would be if it had been built as of then.
+    """Open a reading connection on the newest snapshot, with its relations computed as of an instant.
 
     Args:
         db: the warehouse.
-        as_of: UTC; only what happened and had arrived before. The choices behind labels are those of the last build.
+        as_of: UTC instant; later events and arrivals are ignored. Label options are those of the last build.
 
     Raises:
-        AuditError: a relation would break its contract.
-        InputError: no instant that a clock can show; Spark computed the labels.
-        StoreError: there is no store.
+        AuditError: a relation breaks its contract.
+        InputError: the instant is out of range, or Spark computed the labels.
+        StoreError: the store does not exist.
     """
     clock, (_, options) = as_clock(as_of), former_choices(db)
     con = db.open_snapshot(labelling=True)
     try:
         if last_cluster(con) is not None:
             raise InputError(
-                "Spark computed the labels of this store from swipes that lie elsewhere.",
-                "a store that holds its own, to see labels as of another instant",
-                "features build --only labels --as-of TIME, then ask without --as-of",
+                "Spark computed the labels of this store from swipes outside the store.",
+                "a store with its own swipes, for labels as of another instant",
+                "features build --only labels --as-of TIME, then search without --as-of",
             )
         con.execute("create temp table photos_now as select photo_id, sha256 from photos")
         Computation(con, clock, options, rehearsal=True).run(no_progress)
@@ -46,7 +46,7 @@ def open_past(db: Database, as_of: dt.datetime) -> duckdb.DuckDBPyConnection:
             "create temp table photos as select photos.* from photos inner join photos_now"
             " on photos.photo_id = photos_now.photo_id and photos.sha256 is not distinct from photos_now.sha256"
         )
-        con.execute("set lock_configuration = true")  # what follows was written by others
+        con.execute("set lock_configuration = true")  # the next statements contain a predicate of the user
     except BaseException:
         con.close()
         raise

@@ -1,6 +1,6 @@
-"""What a searcher keeps between questions: the snapshot, indices, frequent selections, loaded networks.
+"""Cache of a searcher: the snapshot, indices, recent filters and loaded networks.
 
-Everything is checked against the store at each question: a new index or a new snapshot replaces what was kept.
+Each query compares the cache with the store: a new index or snapshot replaces the cached one.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from photogenic.features.compute.embed_files import Embedded, FileEmbedder
 from photogenic.features.encoders.registry import DEFAULT
 from photogenic.features.search import index as indices
 from photogenic.features.search.as_of import open_past
-from photogenic.features.search.filters import PhotoFilter, select
+from photogenic.features.search.filters import PhotoFilter, select_photos
 from photogenic.features.search.index_files import Index
 from photogenic.warehouse import Database, StoreError
 
 __all__ = ["CACHE_BYTES", "SearchCache"]
 
 CACHE_BYTES = 512 * 10**6
-"""Vectors of frequent selections that are kept side by side."""
+"""Largest total size of the cached vectors of filters, in bytes."""
 
-_MOST = 64
+_MAX_FILTERS = 64
 
 
 class SearchCache:
-    """May be shared between threads.
+    """Cache of the parts of a store that searches need. It is thread-safe.
 
     Args:
         db: the warehouse.
-        n_bytes: most memory for the vectors of selections.
+        n_bytes: largest total size of the cached vectors of filters, in bytes.
     """
 
     def __init__(self, db: Database, n_bytes: int = CACHE_BYTES) -> None:
@@ -44,7 +44,7 @@ class SearchCache:
         self._indices: dict[str, Index] = {}
         self._embedders: dict[str, FileEmbedder] = {}
         self._past: tuple[dt.datetime, duckdb.DuckDBPyConnection] | None = None
-        self._selections: OrderedDict[tuple[str, str | None, bool, dt.datetime | None], PhotoFilter] = OrderedDict()
+        self._filters: OrderedDict[tuple[str, str | None, bool, dt.datetime | None], PhotoFilter] = OrderedDict()
 
     def close(self) -> None:
         with self._lock:
@@ -56,31 +56,31 @@ class SearchCache:
             self._con = self._snapshot = None
             self._embedders.clear()
             self._indices.clear()
-            self._selections.clear()
+            self._filters.clear()
 
     def default_encoder(self) -> str:
-        """The first of the default encoders that has an index, else the first there is."""
-        made = [known.encoder for known in indices.manifests(self.layout)]
+        """The first default encoder that has an index, else the first encoder with an index."""
+        made = [manifest.encoder for manifest in indices.manifests(self.layout)]
         for name in (*DEFAULT, *made):
             if name in made:
                 return name
         raise StoreError(f"There is no search index in {self.layout.root}.", "a store that was built", "features build")
 
     def index(self, encoder: str) -> Index:
-        """The index of an encoder as it is now.
+        """The current index of an encoder.
 
         Raises:
-            StoreError: there is none.
+            StoreError: the encoder has no index.
         """
-        known = indices.manifest(self.layout, encoder)
+        manifest = indices.manifest(self.layout, encoder)
         with self._lock:
-            held = self._indices.get(encoder)
-            if held is None or held.manifest.generation != known.generation:
-                held = self._indices[encoder] = indices.load(self.layout, encoder)
-            return held
+            cached = self._indices.get(encoder)
+            if cached is None or cached.manifest.generation != manifest.generation:
+                cached = self._indices[encoder] = indices.load(self.layout, encoder)
+            return cached
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """On the newest snapshot; what was selected from an older one is dropped."""
+        """Open a cursor on the newest snapshot; filters on an older snapshot are dropped."""
         with self._lock:
             state = _state(self.layout.snapshot)
             if self._con is None or state != self._snapshot:
@@ -88,27 +88,27 @@ class SearchCache:
                     self._con.close()
                 self._close_past()
                 self._con, self._snapshot = self.db.open_snapshot(), state
-                self._selections.clear()
+                self._filters.clear()
             cursor = self._con.cursor()
         cursor.execute("use store")
         return cursor
 
-    def selection(
+    def photo_filter(
         self, encoder: str, where: str | None = None, *, popular: bool = False, as_of: dt.datetime | None = None
     ) -> PhotoFilter:
-        """The photos that match, of those in the snapshot (as of an instant, UTC) and in the index."""
+        """The matching photos that are in the snapshot (as of an instant, UTC) and in the index."""
         index, cursor, key = self.index(encoder), self.cursor(), (encoder, where, popular, as_of)
         with self._lock:
-            held = self._selections.pop(key, None)
-            if held is None or held.index is not index:
+            cached = self._filters.pop(key, None)
+            if cached is None or cached.index is not index:
                 con = cursor if as_of is None else self._as_of(as_of)
-                held = select(con, index, where, popular=popular)
-            self._selections[key] = held
-            self._make_room()
-            return held
+                cached = select_photos(con, index, where, popular=popular)
+            self._filters[key] = cached
+            self._evict()
+            return cached
 
     def _as_of(self, instant: dt.datetime) -> duckdb.DuckDBPyConnection:
-        """The snapshot as of then. The last instant that was asked for is kept: its labels took a while."""
+        """The snapshot as of an instant. The last one is cached, because its labels take long to compute."""
         if self._past is None or self._past[0] != instant:
             self._close_past()
             self._past = instant, open_past(self.db, instant)
@@ -120,22 +120,22 @@ class SearchCache:
             self._past = None
 
     def embed(self, encoder: str, paths: Sequence[Path]) -> list[Embedded]:
-        """Vectors of files, by a network that stays loaded."""
+        """Compute the vectors of files with a network that stays loaded."""
         with self._lock:
             if encoder not in self._embedders:
                 self._embedders[encoder] = FileEmbedder(encoder, models=self.layout.models)
             return self._embedders[encoder](paths)
 
-    def _make_room(self) -> None:
-        """Newest first: lay the vectors of a selection side by side while there is room, forget the rest."""
+    def _evict(self) -> None:
+        """Keep the vectors of the newest filters in contiguous memory within the limit, and drop the other filters."""
         left = self.n_bytes
-        for age, key in enumerate(reversed(list(self._selections))):
-            held = self._selections[key]
-            if held.n_bytes <= left and age < _MOST:
-                held.prepare()
-                left -= 0 if held.every else held.n_bytes
+        for age, key in enumerate(reversed(list(self._filters))):
+            cached = self._filters[key]
+            if cached.n_bytes <= left and age < _MAX_FILTERS:
+                cached.prepare()
+                left -= 0 if cached.has_all_rows else cached.n_bytes
             elif age:
-                del self._selections[key]
+                del self._filters[key]
 
 
 def _state(snapshot: Path) -> tuple[int, int] | None:

@@ -1,7 +1,7 @@
-"""Which photos a search may answer with: all there are, or those that a predicate in SQL picks.
+"""Filter the photos of a search: all photos, or those that match a predicate in SQL.
 
-A predicate speaks of labels: it names columns of photo_labels, and of the photo and its owner beside them
-(sql/search/labelled.sql). It is evaluated on the snapshot, read-only, in one SELECT.
+A predicate is over labels: it names columns of photo_labels, of the photo and of its owner (sql/search/labelled.sql).
+It is evaluated on the snapshot, read-only, in one SELECT.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from photogenic.warehouse.duckdb_store.query import require_labels
 from photogenic.warehouse.errors import QueryError
 from photogenic.warehouse.sql_guard.guard import parse_read_only
 
-__all__ = ["COLUMNS", "PhotoFilter", "select"]
+__all__ = ["COLUMNS", "PhotoFilter", "select_photos"]
 
 COLUMNS = ("photo_id", "user_id", "like_ratio", "weight", "percentile", "popular", "path")
-"""What a search result says about a photo."""
+"""Columns of a search result that describe a photo."""
 
 _BLOCK_BYTES = 64 * 10**6
 
 
 class PhotoFilter:
-    """Rows of an index, ascending, and what is known about their photos.
+    """The rows of an index that a search may return, with the labels of their photos.
 
     Attributes:
         rows: int64 (m,), ascending.
         photos: `COLUMNS` of those rows, in the same order.
-        every: whether these are all rows of the index.
+        has_all_rows: whether these are all rows of the index.
     """
 
     def __init__(self, index: Index, photos: pl.DataFrame) -> None:
@@ -39,8 +39,8 @@ class PhotoFilter:
         order = np.argsort(rows, kind="stable")
         order = order[rows[order] >= 0]
         self.index, self.rows, self.photos = index, rows[order], photos[order]
-        self.every = len(self.rows) == len(index)
-        self._matrix: NDArray[np.float32] | None = index.vectors if self.every else None
+        self.has_all_rows = len(self.rows) == len(index)
+        self._matrix: NDArray[np.float32] | None = index.vectors if self.has_all_rows else None
         self._squares: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
@@ -48,22 +48,22 @@ class PhotoFilter:
 
     @property
     def n_bytes(self) -> int:
-        """Of the vectors of these rows."""
+        """Size of the vectors of these rows."""
         return len(self.rows) * self.index.manifest.dim * 4
 
     def prepare(self) -> None:
-        """Lay the vectors side by side, so that the next search reads them in one sweep."""
+        """Copy the vectors to contiguous memory, so that the next search reads them sequentially."""
         if self._matrix is None:
             self._matrix = np.ascontiguousarray(self.index.vectors[self.rows])
             if self.index.manifest.metric == "l2":
                 self._squares = np.einsum("nd,nd->n", self._matrix, self._matrix)
 
     def nearest(self, Q: NDArray[np.float32], k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """The min(k, m) selected rows truly nearest to each query; equal distances in order of photo_id.
+        """Find the exact min(k, m) selected rows nearest to each query; equal distances in order of photo_id.
 
         Args:
             Q: float32 (q, d).
-            k: how many.
+            k: number of rows.
 
         Returns:
             distances float64 (q, k) and rows of the index int64 (q, k).
@@ -74,22 +74,22 @@ class PhotoFilter:
             return distances, self.rows[found]
         return self._in_blocks(Q, k, metric)
 
-    def keep(self) -> NDArray[np.bool_] | None:
-        """Bool (n,) over the rows of the index; None when all are selected."""
-        if self.every:
+    def row_mask(self) -> NDArray[np.bool_] | None:
+        """Mask of the selected rows, bool (n,) over the rows of the index; None when all are selected."""
+        if self.has_all_rows:
             return None
         mask = np.zeros(len(self.index), np.bool_)
         mask[self.rows] = True
         return mask
 
-    def places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where these selected rows stand in `photos`."""
-        return rows if self.every else np.searchsorted(self.rows, rows)
+    def positions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Positions of these selected rows in `photos`."""
+        return rows if self.has_all_rows else np.searchsorted(self.rows, rows)
 
     def _in_blocks(
         self, Q: NDArray[np.float32], k: int, metric: Metric
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Gather and search a bounded number of rows at a time, and merge."""
+        """Gather and search a bounded number of rows at a time, and merge the results."""
         size = max(_BLOCK_BYTES // (4 * self.index.manifest.dim), 1)
         distances, rows = np.empty((len(Q), 0)), np.empty((len(Q), 0), np.int64)
         for start in range(0, len(self.rows), size):
@@ -101,19 +101,19 @@ class PhotoFilter:
         return distances, rows
 
 
-def select(
+def select_photos(
     con: duckdb.DuckDBPyConnection, index: Index, where: str | None = None, *, popular: bool = False
 ) -> PhotoFilter:
-    """The photos of the index that are in the snapshot, and match.
+    """Select the photos of the index that are in the snapshot and match.
 
     Args:
         con: a reading connection on the snapshot.
-        index: whose rows.
-        where: SQL predicate over `sql/search/labelled.sql`; None: every photo, labelled or not.
-        popular: only those above the median of their label set.
+        index: index whose rows are selected.
+        where: SQL predicate over `sql/search/labelled.sql`; None selects every photo, labeled or not.
+        popular: whether to select only photos above the median of their label set.
 
     Raises:
-        QueryError: the predicate is not one, or names what is not there.
+        QueryError: the predicate is invalid, or names an unknown column or relation.
         StoreError: labels were never built.
     """
     require_labels(con)
@@ -121,7 +121,7 @@ def select(
         return PhotoFilter(index, con.sql(sql.read("search/photos")).pl().select(COLUMNS))
     predicate = "true" if where is None else where
     if not predicate.strip():
-        raise _refused(con, predicate, "It is empty.")
+        raise _predicate_error(con, predicate, "It is empty.")
     query = (
         f"select * from ({sql.read('search/labelled')}) as labelled where (\n{predicate}\n)"
         f"{' and popular' if popular else ''}"
@@ -130,12 +130,12 @@ def select(
     try:
         return PhotoFilter(index, con.sql(parse_read_only(con, query)).pl().select(COLUMNS))
     except QueryError as error:
-        raise _refused(con, predicate, f"{error.what.partition(':')[0]}.") from error
+        raise _predicate_error(con, predicate, f"{error.what.partition(':')[0]}.") from error
     except duckdb.Error as error:
-        raise _refused(con, predicate, str(error).partition("\n")[0]) from error
+        raise _predicate_error(con, predicate, str(error).partition("\n")[0]) from error
 
 
-def _refused(con: duckdb.DuckDBPyConnection, predicate: str, why: str) -> QueryError:
+def _predicate_error(con: duckdb.DuckDBPyConnection, predicate: str, why: str) -> QueryError:
     columns = con.sql(sql.read("search/labelled")).columns
     return QueryError(
         f"The predicate {predicate!r} cannot be evaluated: {why}",

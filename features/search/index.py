@@ -1,13 +1,13 @@
-"""The search index of one encoder: made from its vectors alone, measured, and replaced as a whole.
+"""Build the search index of one encoder from its vectors, measure it, and publish it.
 
-It is a cache (generation.py has the files): deleting it loses nothing. A generation is named by a digest
-of the vectors and the options, so a build that has nothing to do finds its result already there.
+The index is a cache (index_files.py describes the files): it can be deleted and built again. The name of a generation
+is a digest of the vectors and the options, so a build without changes finds its result.
 
-1. Choose the kind: exact search up to a size, above it an IVF index (ivf.py) that fits the memory.
+1. Choose the kind: exact search up to a size, above it an IVF index (ivf.py) within the memory limit.
 2. Write ids and matrix, in the order of photo_id.
-3. Take over the former IVF index, with photos put in and taken out (ivf_update.py), or train a new one.
-4. Measure recall and latency. Below the wanted recall, refuse and keep the former index.
-5. Rename the folder, then write the manifest: from here on readers use it.
+3. Update the former IVF index with added and removed photos (ivf_update.py), or train a new one.
+4. Measure recall and latency. If the recall is too low, stop and keep the former index.
+5. Rename the folder, then write the manifest, which makes the index current.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from photogenic.warehouse.errors import AuditError, StoreError
 from photogenic.warehouse.storage.checksum import checksum
 from photogenic.warehouse.storage.layout import Layout
 
-__all__ = ["build", "is_current", "limit_of", "load", "manifest", "manifests", "vectors_content", "verify"]
+__all__ = ["build", "is_current", "load", "manifest", "manifests", "memory_limit_of", "vectors_content", "verify"]
 
 _SAMPLE = 50
 
@@ -50,19 +50,19 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
 
     Args:
         store: the open store.
-        encoder: whose vectors.
-        recall: wanted recall@10 against exact search, 0 to 1.
-        memory: most bytes that the index may take; None: no limit.
+        encoder: name of the encoder.
+        recall: lowest recall@10 against exact search, 0 to 1.
+        memory: largest size of the index in memory, in bytes; None sets no limit.
 
     Raises:
-        AuditError: no index within `memory` reaches `recall`; the former one was kept.
-        StoreError: there are no vectors, they are not fit for search, or the disk is full.
+        AuditError: no index within `memory` reaches `recall`; the former index is kept.
+        StoreError: the encoder has no vectors, they are damaged, or the disk is full.
     """
     layout = store.layout
-    source = reader.opened(layout, encoder)
+    source = reader.open_vectors(layout, encoder)
     generation = _generation(source.manifest.content, recall, memory)
     former = read_manifest(layout, encoder)
-    if former is not None and former.generation == generation and _former(layout, former) is not None:
+    if former is not None and former.generation == generation and _open_former(layout, former) is not None:
         return former
     n, dim, metric = source.manifest.n_photos, source.dim, source.manifest.metric
     kind = kind_for(n, dim, memory)
@@ -80,15 +80,15 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
         ids, matrix = write_rows(folder, source, advance)
         n_bad, n = n - len(ids), len(ids)
         if metric == "l2" and is_extreme(matrix):
-            kind = "Flat"  # the cells of an IVF index are learnt in float32
+            kind = "Flat"  # the cells of an IVF index are trained in float32
         ivf, n_trained, n_drifted, reached = None, 0, 0, 1.0
         if kind != "Flat":
-            ivf, n_trained, n_drifted = update_ivf(_former(layout, former), kind, metric, ids, matrix)
+            ivf, n_trained, n_drifted = update_ivf(_open_former(layout, former), kind, metric, ids, matrix)
             reached = ivf.tune(matrix, metric, recall)
             ivf.write(folder / "ivf.faiss")
         if reached < recall:
             raise AuditError(
-                f"The index {kind} of {encoder} finds {reached:.1%} of the true ten nearest, at most.",
+                f"The index {kind} of {encoder} reaches a recall@10 of at most {reached:.1%}.",
                 f"at least {recall:.1%}",
                 _remedy(kind, n, dim, reached),
             )
@@ -121,18 +121,18 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
 
 def is_current(layout: Layout, encoder: str, *, recall: float = 0.99, memory: int | None = None) -> bool:
     """Whether `build` with the same arguments would leave the index as it is."""
-    former, content = read_manifest(layout, encoder), reader.opened(layout, encoder).manifest.content
+    former, content = read_manifest(layout, encoder), reader.open_vectors(layout, encoder).manifest.content
     return former is not None and former.generation == _generation(content, recall, memory)
 
 
-def limit_of(made: IndexManifest) -> int | None:
-    """A limit of memory under which `build` chooses the same kind of index again; None: it had none."""
+def memory_limit_of(made: IndexManifest) -> int | None:
+    """A memory limit in bytes with which `build` chooses the same kind of index again; None means no limit."""
     unlimited = made.kind == kind_for(made.n_photos, made.dim)
     return None if unlimited else made.index_bytes
 
 
 def vectors_content(layout: Layout, encoder: str) -> str:
-    """Names the vectors that an index made now would hold; empty when there are none yet."""
+    """Digest of the vectors that a new index would contain; empty when the encoder has no vectors."""
     try:
         return reader.manifest(layout, encoder).content
     except StoreError:
@@ -140,39 +140,39 @@ def vectors_content(layout: Layout, encoder: str) -> str:
 
 
 def manifest(layout: Layout, encoder: str) -> IndexManifest:
-    """What is known about the index of `encoder`, without opening it.
+    """Read the manifest of the index of `encoder`, without opening the index.
 
     Raises:
-        StoreError: there is none.
+        StoreError: the encoder has no index.
     """
-    held = read_manifest(layout, encoder)
-    if held is None:
+    found = read_manifest(layout, encoder)
+    if found is None:
         others = [known.encoder for known in manifests(layout)]
         raise StoreError(
             f"There is no search index for {encoder} in {layout.root}.",
             f"one of: {', '.join(others)}" if others else "an index, made by features build",
             f"features build --encoder {encoder}",
         )
-    return held
+    return found
 
 
 def manifests(layout: Layout) -> list[IndexManifest]:
-    """Of every index in the store, by encoder."""
+    """Read the manifests of all indices in the store, sorted by encoder."""
     folders = layout.index("any").parent.glob("*/")
-    held = (read_manifest(layout, folder.name) for folder in sorted(folders))
-    return [known for known in held if known is not None]
+    found = (read_manifest(layout, folder.name) for folder in sorted(folders))
+    return [known for known in found if known is not None]
 
 
 def load(layout: Layout, encoder: str) -> Index:
-    """Open the index of `encoder`: the matrix is mapped, not read.
+    """Open the index of `encoder`; the matrix is memory-mapped.
 
     Raises:
-        StoreError: there is none, or its parts do not belong together.
+        StoreError: the encoder has no index, or its files do not match its manifest.
     """
     try:
         return open_generation(layout, manifest(layout, encoder))
     except FileNotFoundError:
-        pass  # a build has just replaced the generation, or a file is truly gone
+        pass  # a build has just replaced the generation, or a file is missing
     try:
         return open_generation(layout, manifest(layout, encoder))
     except FileNotFoundError as error:
@@ -180,10 +180,10 @@ def load(layout: Layout, encoder: str) -> Index:
 
 
 def verify(layout: Layout, encoder: str) -> IndexManifest:
-    """Read every byte of the index again and compare with the manifest.
+    """Read every byte of the index and compare its digests with the manifest.
 
     Raises:
-        StoreError: a file is missing or differs.
+        StoreError: a file is missing or has changed.
     """
     index = load(layout, encoder)
     for name, expected in index.manifest.files.items():
@@ -197,8 +197,8 @@ def _generation(content: str, recall: float, memory: int | None) -> str:
     return hashlib.sha256(f"{FORMAT} {content} {recall!r} {memory}".encode()).hexdigest()[:16]
 
 
-def _former(layout: Layout, known: IndexManifest | None) -> Index | None:
-    """The index that counts until now, if it can be opened: a damaged cache is no loss."""
+def _open_former(layout: Layout, known: IndexManifest | None) -> Index | None:
+    """The former index if it can be opened; a damaged one is built again."""
     if known is None:
         return None
     try:
@@ -216,7 +216,7 @@ def _remedy(kind: str, n: int, dim: int, reached: float) -> str:
 
 
 def _p50_ms(X: NDArray[np.float32], ivf: IvfIndex | None, metric: Metric) -> float:
-    """Median time of a query for ten, over a sample of the rows."""
+    """Median time of a query with k = 10 over a sample of the rows, in ms."""
     times = []
     for row in np.random.default_rng(2).permutation(len(X))[:_SAMPLE]:
         start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""One generation of a search index on disk: what it says about itself, and how it is opened.
+"""Files of a search index: the manifest, and one generation of ids, vectors and IVF index.
 
 indices/<encoder>/
-  manifest.json             written last; names the generation that counts
+  manifest.json             written last; names the current generation
   <generation>/ids.parquet  photo_id, sorted: row i of everything below is photo i
   <generation>/vectors.npy  float32 (n, dim), memory-mapped by readers; unit rows where the metric is cosine
   <generation>/ivf.faiss    only above the size where exact search is fast enough (ivf.py)
@@ -51,32 +51,32 @@ __all__ = [
 ]
 
 FORMAT = 1
-"""Of the folder; a manifest of another format counts as no index, and is built anew."""
+"""Version of the folder format; an index of another format is ignored and built again."""
 
 _BLOCK = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class IndexManifest:
-    """What an index is made of, and how well it was seen to answer.
+    """Origin and measurements of an index.
 
     Attributes:
         generation: folder name, a digest of the vectors and of the options.
-        encoder, dim, n_photos, input, metric, weights_sha256: as the vectors' own manifest says.
-        vectors_digest: of what made the vectors (encoder, weights, crop).
-        vectors_content: of the Parquet parts it was made from.
+        encoder, dim, n_photos, input, metric, weights_sha256: as in the manifest of the vectors.
+        vectors_digest: digest of encoder, weights and crop rule.
+        vectors_content: digest of the Parquet parts.
         kind: `Flat` (exact) or the FAISS factory string of the IVF index, such as `IVF4096,SQ8`.
         nprobe: cells of the IVF index that a query visits; 0 for `Flat`.
-        n_trained: photos that the cells of the IVF index were learnt from; 0 for `Flat`.
-        n_drifted: photos added, changed or removed since then.
-        wanted_recall: below which the build would have been refused.
-        recall_at_10: measured against exact search at build time, over a sample of the photos.
-        p50_ms: median time of one query, measured at build time.
-        index_bytes: memory of the IVF index, or of the matrix where there is none.
+        n_trained: photos that the cells of the IVF index were trained on; 0 for `Flat`.
+        n_drifted: photos added, changed or removed since the training.
+        wanted_recall: lowest recall@10 that the build accepts.
+        recall_at_10: recall against exact search, measured at build time over a sample of the photos.
+        p50_ms: median time of one query in ms, measured at build time.
+        index_bytes: size in memory of the IVF index, or of the matrix for `Flat`.
         files: SHA-256 by file name.
-        checksums: by file name, as warehouse/storage/checksum.py has them; looked at whenever the index is opened.
+        checksums: checksum by file name (warehouse/storage/checksum.py), verified whenever the index is opened.
         created_at: ISO 8601, UTC.
-        n_bad: photos left out, since their stored vector is not finite.
+        n_bad: photos left out because their stored vector is not finite.
     """
 
     generation: str
@@ -130,31 +130,31 @@ class Index:
 
 
 def read_manifest(layout: Layout, encoder: str) -> IndexManifest | None:
-    """The manifest of the index of `encoder`; None when there is none of this format."""
+    """Read the manifest of the index of `encoder`; None without one of this format."""
     try:
-        held = _manifest(read_limited(layout.index(encoder) / "manifest.json"))
+        manifest = _manifest(read_limited(layout.index(encoder) / "manifest.json"))
     except (OSError, ValueError):
         return None
-    if "ids.parquet" not in held.files or not 0 < held.dim < 1 << 20:
+    if "ids.parquet" not in manifest.files or not 0 < manifest.dim < 1 << 20:
         return None
-    return held if held.format == FORMAT else None
+    return manifest if manifest.format == FORMAT else None
 
 
 @lru_cache(maxsize=64)
 def _manifest(data: bytes) -> IndexManifest:
-    """Checked once for the same bytes: each search looks whether there is a newer one."""
-    held = to_dataclass(IndexManifest, load_with_digest(data))
-    for name in (held.generation, *held.files, *held.checksums):
+    """Parse and check a manifest; cached, because each search reads the manifest to detect a newer index."""
+    manifest = to_dataclass(IndexManifest, load_with_digest(data))
+    for name in (manifest.generation, *manifest.files, *manifest.checksums):
         checked_file_name(name)
-    return held
+    return manifest
 
 
 @contextlib.contextmanager
 def temporary_folder(layout: Layout, encoder: str, generation: str, n_bytes: int) -> Iterator[Path]:
-    """A folder that takes the generation's name when all went well, durably, and vanishes otherwise.
+    """Provide a folder that is durably renamed to the generation on success, and removed otherwise.
 
     Raises:
-        StoreError: what was to be written, about `n_bytes` or twice that, could not be.
+        StoreError: the files, `n_bytes` to twice that, cannot be written.
     """
     root = layout.index(encoder)
     root.mkdir(parents=True, exist_ok=True)
@@ -184,13 +184,13 @@ def temporary_folder(layout: Layout, encoder: str, generation: str, n_bytes: int
 def write_rows(
     folder: Path, source: VectorSet, advance: Callable[[int], None]
 ) -> tuple[pl.Series, NDArray[np.float32]]:
-    """Write ids and matrix of all photos; hand back both, the matrix mapped. Vectors that are not finite, as former
-    versions stored them, are left out.
+    """Write ids and matrix of all photos, and return both, the matrix memory-mapped.
 
-    Blocks are written, not mapped: on a full disk a mapping would kill the process.
+    Vectors that are not finite, which former versions stored, are left out. Blocks are written instead of mapped,
+    because a mapping would end the process on a full disk.
 
     Raises:
-        StoreError: there are not as many as the manifest says.
+        StoreError: the number of vectors differs from the manifest.
     """
     known = source.manifest
     ids = pl.Series("photo_id", source.ids(), dtype=pl.String)
@@ -209,7 +209,7 @@ def write_rows(
         ids = ids.filter(pl.Series(kept))
         file.seek(0)
         _write_header(file, len(ids), known.dim)  # as long as before: numpy leaves room for a growing number
-    names = io.BytesIO()  # polars has an exception of its own for a full disk; a file gives the usual one
+    names = io.BytesIO()  # polars raises its own exception on a full disk; a write in Python raises OSError
     pl.DataFrame([ids]).write_parquet(names)
     (folder / "ids.parquet").write_bytes(names.getbuffer())
     return ids, _matrix(folder, len(ids), known.dim)
@@ -220,7 +220,7 @@ def _write_header(file: BinaryIO, n: int, dim: int) -> None:
 
 
 def publish(layout: Layout, made: IndexManifest) -> None:
-    """Make a finished generation the one that counts, and remove the others."""
+    """Make a finished generation the current one, and remove the others."""
     root = layout.index(made.encoder)
     write_atomically(root / "manifest.json", dump_with_digest(asdict(made)))
     for old in root.iterdir():
@@ -229,11 +229,11 @@ def publish(layout: Layout, made: IndexManifest) -> None:
 
 
 def open_generation(layout: Layout, known: IndexManifest) -> Index:
-    """Open the generation that `known` names; the matrix is mapped, not read.
+    """Open the generation that `known` names; the matrix is memory-mapped.
 
     Raises:
-        FileNotFoundError: a newer generation has taken its place.
-        StoreError: its parts do not belong together.
+        FileNotFoundError: a newer generation replaced it.
+        StoreError: its files do not match its manifest.
     """
     folder = layout.index(known.encoder) / known.generation
     vectors = _matrix(folder, known.n_photos, known.dim)
@@ -252,7 +252,7 @@ def open_generation(layout: Layout, known: IndexManifest) -> Index:
 
 
 def _matrix(folder: Path, n: int, dim: int) -> NDArray[np.float32]:
-    """The matrix of a generation, mapped; an empty file cannot be."""
+    """Map the matrix of a generation; an empty file cannot be mapped."""
     if n == 0:
         return np.empty((0, dim), np.float32)
     try:
@@ -268,7 +268,7 @@ def digest_of_file(path: Path) -> str:
 
 
 def mismatch(encoder: str, found: str, expected: str) -> StoreError:
-    """The error of an index whose parts do not belong together."""
+    """The error of an index whose files do not match its manifest."""
     return StoreError(
         f"The search index of {encoder} is damaged: {found}.",
         expected,

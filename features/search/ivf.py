@@ -1,11 +1,11 @@
-"""The IVF index of a large index: visit a few cells of an inverted file, then measure what was found there.
+"""IVF index for large sets of vectors: search a few cells of an inverted file, then rank by true distance.
 
-Vectors are grouped into about 4 sqrt(n) cells and kept in few bytes each: SQ8 (one byte a number), or PQ
-(fewer) when memory is short. A query visits `nprobe` cells and fetches more candidates than asked for;
-their true distances, from the matrix, decide. So the compression costs no recall, only the cells not
-visited do, and `nprobe` is raised until the recall that was asked for is measured.
+Vectors are grouped into about 4 sqrt(n) cells and compressed: SQ8 (one byte per number), or PQ (fewer bytes) for a low
+memory limit. A query visits `nprobe` cells, fetches more than k candidates and ranks them by their distances to the
+vectors of the matrix. So compression costs hardly any recall; only unvisited cells do. `nprobe` is raised until the
+measured recall reaches the wanted one.
 
-Source: Jegou, Douze and Schmid 2011 (inverted file, product quantisation); Douze et al. 2024 (FAISS).
+Source: Jegou, Douze and Schmid 2011 (inverted file, product quantization); Douze et al. 2024 (FAISS).
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from photogenic.features.search.exact import Metric, distances, nearest, on_gpu,
 __all__ = ["EXACT_BYTES", "IvfIndex", "ivf_bytes", "kind_for"]
 
 EXACT_BYTES = 256 * 10**6
-"""A matrix up to this size is searched whole: about 20 ms a query on two cores."""
+"""Size of a matrix up to which search is exact: about 20 ms per query on two cores."""
 
-_LEAST = 10_000
+_MIN_PHOTOS = 10_000
 _PER_CELL = 50
 _REFINE = {"SQ8": 1.5, "PQ": 10.0}
-"""Candidates measured for each answer: SQ8 misplaces few, and each costs a random read of its vector."""
+"""Candidates per result: SQ8 misorders few vectors, and each candidate costs a random read."""
 
-_SPARE = 4
+_EXTRA = 4
 _QUERIES = 1000
 
 
 def kind_for(n: int, dim: int, memory: int | None = None) -> str:
-    """The FAISS factory string for n vectors: `Flat`, or the most accurate IVF index that fits `memory` bytes.
+    """The FAISS factory string for n vectors: `Flat`, or the most accurate IVF index within `memory` bytes.
 
-    When nothing fits, the smallest one is named: compare its `ivf_bytes`.
+    Where no kind fits, return the smallest one; the caller compares its `ivf_bytes`.
     """
     matrix = n * dim * 4
-    if n < _LEAST or (matrix <= EXACT_BYTES and (memory is None or matrix <= memory)):
+    if n < _MIN_PHOTOS or (matrix <= EXACT_BYTES and (memory is None or matrix <= memory)):
         return "Flat"
     cells = 2 ** round(math.log2(min(4 * math.sqrt(n), n / _PER_CELL)))
     kinds = [f"IVF{cells},SQ8", *(f"IVF{cells},PQ{dim // s}" for s in (4, 8, 16, 32) if dim % s == 0 and dim // s)]
@@ -50,7 +50,7 @@ def kind_for(n: int, dim: int, memory: int | None = None) -> str:
 
 
 def ivf_bytes(kind: str, n: int, dim: int) -> int:
-    """Memory that an index of this kind takes; for `Flat`, the matrix."""
+    """Size in memory of an index of this kind; for `Flat`, of the matrix."""
     if kind == "Flat":
         return n * dim * 4
     cells, code = kind.removeprefix("IVF").split(",")
@@ -74,7 +74,7 @@ class IvfIndex:
 
     @classmethod
     def train(cls, X: NDArray[np.float32], kind: str) -> IvfIndex:
-        """Learn the cells from a sample of X, float32 (n, d), and put every row in its cell."""
+        """Train the cells on a sample of X, float32 (n, d), and add every row."""
         index = faiss.index_factory(X.shape[1], kind)
         index.cp.niter = 10
         index.cp.max_points_per_centroid = _PER_CELL
@@ -96,13 +96,13 @@ class IvfIndex:
         faiss.write_index(self.index, str(path))
 
     def add(self, X: NDArray[np.float32], rows: NDArray[np.int64], block: int = 65_536) -> None:
-        """Put these rows of X in their cells."""
+        """Add these rows of X to their cells."""
         for start in range(0, len(rows), block):
             part = rows[start : start + block]
             self.index.add_with_ids(np.ascontiguousarray(X[part]), part)
 
     def renumber(self, new_rows: NDArray[np.int64]) -> None:
-        """Row i becomes row new_rows[i]; where that is -1 it is removed."""
+        """Renumber row i to new_rows[i], or remove it where that is -1."""
         gone = np.flatnonzero(new_rows < 0)
         if len(gone):
             self.index.remove_ids(faiss.IDSelectorBatch(gone))
@@ -121,17 +121,17 @@ class IvfIndex:
         metric: Metric,
         keep: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """About the k nearest rows of each query, nearest first, by true distance in float32.
+        """Find approximately the k nearest rows of each query, nearest first, by true distance in float32.
 
         Args:
-            X: float32 (n, d), the matrix this IVF index was made from.
+            X: float32 (n, d), the matrix of this IVF index.
             Q: float32 (q, d).
-            k: how many.
+            k: number of rows.
             metric: see `features.search.exact.Metric`.
-            keep: bool (n,), the rows that count; None: all. The more are left out, the more cells are visited.
+            keep: bool (n,), the rows that may be results; None allows all. Fewer rows need a visit to more cells.
 
         Returns:
-            distances float64 (q, k) and rows int64 (q, k); where fewer were found, infinity and -1.
+            distances float64 (q, k) and rows int64 (q, k), padded with infinity and -1.
         """
         if metric == "cosine":
             Q = unit_rows(Q)
@@ -140,23 +140,23 @@ class IvfIndex:
             nprobe = math.ceil(nprobe * len(keep) / max(int(keep.sum()), 1))
             options["sel"] = faiss.IDSelectorBitmap(np.packbits(keep, bitorder="little"))
         parameters = faiss.SearchParametersIVF(nprobe=min(nprobe, self.index.nlist), **options)
-        fetch = max(k + _SPARE, math.ceil(k * _REFINE["SQ8" if self.kind.endswith("SQ8") else "PQ"]))
+        fetch = max(k + _EXTRA, math.ceil(k * _REFINE["SQ8" if self.kind.endswith("SQ8") else "PQ"]))
         _, rows = self.index.search(Q, fetch, params=parameters)
         scores = _scores(X, rows, Q, metric)
         best = np.argsort(scores, axis=1, kind="stable")[:, :k]
         found = np.take_along_axis(scores, best, 1).astype(np.float64)
         np.maximum(found, 0.0, out=found)
         near = np.take_along_axis(rows, best, 1)
-        if metric == "l2" and not np.isfinite(found[near >= 0]).all():  # squares beyond float32
+        if metric == "l2" and not np.isfinite(found[near >= 0]).all():  # squares out of the range of float32
             true = distances(X, rows, Q, metric)
             best = np.argsort(true, axis=1, kind="stable")[:, :k]
             return np.take_along_axis(true, best, 1), np.take_along_axis(rows, best, 1)
         return (np.sqrt(found) if metric == "l2" else found), near
 
     def tune(self, X: NDArray[np.float32], metric: Metric, recall: float) -> float:
-        """Raise `nprobe` until recall@10 over a sample of the rows reaches `recall` with a margin; return it.
+        """Raise `nprobe` until recall@10 over a sample of the rows reaches `recall` with a margin; return the recall.
 
-        Where even a quarter of the cells does not reach it, that is the answer.
+        Stop at a quarter of the cells, even if the recall is lower.
         """
         rows = np.sort(np.random.default_rng(1).permutation(len(X))[:_QUERIES])
         truth = _without_self(nearest(X, X[rows], 11, metric)[1], rows)
@@ -171,17 +171,17 @@ class IvfIndex:
 
 
 def _without_self(found: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The first ten of each line that are not the query itself."""
+    """The first ten rows of each query that are not the query itself."""
     return [line[line != row][:10] for line, row in zip(found, rows, strict=True)]
 
 
 def _scores(
     X: NDArray[np.float32], rows: NDArray[np.int64], Q: NDArray[np.float32], metric: Metric
 ) -> NDArray[np.float32]:
-    """Squared distances (l2) or 1 - cos (cosine) of each query to its candidates. float32 (q, c)."""
+    """Compute squared distances (l2) or 1 - cos (cosine) of each query to its candidates. float32 (q, c)."""
     out, (n, d) = np.empty(rows.shape, np.float32), Q.shape
     compare = faiss.fvec_L2sqr_by_idx if metric == "l2" else faiss.fvec_inner_products_by_idx
-    # On all cores, each vector read where it lies: gathering them first took nearly three times as long.
+    # FAISS reads each vector in place, on all cores: gathering them first took nearly three times as long.
     arrays = out, np.ascontiguousarray(Q), np.ascontiguousarray(X), np.ascontiguousarray(rows)
     compare(*map(faiss.swig_ptr, arrays), d, n, rows.shape[1])
     if metric == "cosine":

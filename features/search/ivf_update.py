@@ -1,7 +1,6 @@
-"""An IVF index outlives small changes: photos that came, changed or went are put in and taken out.
+"""Update an IVF index: add and remove the photos that changed, and keep its cells.
 
-The cells were learnt from the photos of their day. When a quarter of them has changed since, they are
-learnt anew.
+When changes since the training exceed a quarter of the photos trained on, train a new index.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from photogenic.warehouse.errors import StoreError
 __all__ = ["DRIFT", "update_ivf"]
 
 DRIFT = 0.25
-"""Changes since training, as a share of the photos trained on, after which the cells are learnt anew."""
+"""Changes since the training, as a share of the photos trained on, above which a new index is trained."""
 
 _BLOCK = 16_384
 
@@ -26,30 +25,30 @@ _BLOCK = 16_384
 def update_ivf(
     former: Index | None, kind: str, metric: Metric, ids: pl.Series, X: NDArray[np.float32]
 ) -> tuple[IvfIndex, int, int]:
-    """The former IVF index brought up to date, or a new one.
+    """Update the former IVF index, or train a new one.
 
     Args:
-        former: the index that counted until now.
-        kind: what is wanted now; cells may differ in number, the code may not.
-        metric: what is wanted now.
+        former: former index, if any.
+        kind: kind of the new index; the former one may differ in the number of cells, but not in the code.
+        metric: metric of the new index.
         ids: sorted photo ids.
-        X: float32 (n, d), their vectors as the index keeps them.
+        X: float32 (n, d), vectors of the new index.
 
     Returns:
-        The IVF index, photos it was trained on, and changes since.
+        The IVF index, the number of photos it was trained on, and the number of changes since then.
     """
-    anew = len(ids), 0
+    all_new = len(ids), 0
     ivf = _usable(former, kind, metric)
     if former is None or ivf is None:
-        return IvfIndex.train(X, kind), *anew
-    was = former.rows(ids)
-    same = np.flatnonzero(was >= 0)
-    same = same[_equal_rows(X, same, former.vectors, was[same])]
+        return IvfIndex.train(X, kind), *all_new
+    former_rows = former.rows(ids)
+    same = np.flatnonzero(former_rows >= 0)
+    same = same[_equal_rows(X, same, former.vectors, former_rows[same])]
     n_changed = former.manifest.n_drifted + (len(ids) - len(same)) + (len(former) - len(same))
     if n_changed > DRIFT * former.manifest.n_trained:
-        return IvfIndex.train(X, kind), *anew
+        return IvfIndex.train(X, kind), *all_new
     new_rows = np.full(len(former), -1)
-    new_rows[was[same]] = same
+    new_rows[former_rows[same]] = same
     ivf.renumber(new_rows)
     ivf.add(X, np.setdiff1d(np.arange(len(ids)), same))
     return ivf, former.manifest.n_trained, n_changed
@@ -61,7 +60,7 @@ def _usable(former: Index | None, kind: str, metric: Metric) -> IvfIndex | None:
     try:
         return former.ivf
     except (OSError, RuntimeError, StoreError):
-        return None  # damaged: it is a cache, and made anew
+        return None  # damaged: the index is a cache and is built again
 
 
 def _code(kind: str) -> str:
@@ -71,7 +70,7 @@ def _code(kind: str) -> str:
 def _equal_rows(
     X: NDArray[np.float32], rows: NDArray[np.int64], Y: NDArray[np.float32], others: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Whether X[rows] equals Y[others], row by row."""
+    """Whether X[rows] equals Y[others], per row. bool (len(rows),)."""
     equal = np.empty(len(rows), np.bool_)
     for start in range(0, len(rows), _BLOCK):
         part = slice(start, start + _BLOCK)

@@ -1,8 +1,8 @@
-"""How a search is carried out: exactly, over the rows that match, unless that would take too long.
+"""Choose how to search: exact over the matching rows, unless that takes too long.
 
-Approximate indexes collapse under a filter: at 1 % of 200,000 vectors an inverted file finds 22 % of the true
-neighbours, a graph 15-60 %. Exact search over the matching rows is both true and fast, so it is the rule; the
-IVF index answers only when nearly everything matches and there is much of it, or many queries come at once.
+Approximate indexes lose recall under a filter: at 1 % of 200,000 vectors an inverted file finds 22 % of the true
+neighbors, a graph 15-60 %. Exact search over few matching rows is fast, so it is the default. The IVF index answers
+only when a large share of many photos matches, or for many queries at once.
 """
 
 from __future__ import annotations
@@ -13,46 +13,48 @@ from typing import Literal
 __all__ = ["Plan", "choose"]
 
 SCAN_BYTES = 10**9
-"""Vectors that one query may read: about 0.1 s on two cores."""
+"""Bytes of vectors that one query may read: about 0.1 s on two cores."""
 
 BATCH = 16
-"""From so many queries on, what each costs counts, not how long the first one waits."""
+"""Number of queries from which throughput matters more than latency."""
 
 BATCH_SCAN_BYTES = 20 * 10**6
-"""Vectors that each query of a batch may be compared with: about 0.2 ms on two cores."""
+"""Bytes of vectors that each query of a batch may read: about 0.2 ms on two cores."""
 
 SPARSE = 8
-"""Below one in so many photos, an IVF index would visit most of its cells to find the matching ones."""
+"""If fewer than one in this many photos match, an IVF search would visit most of the cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Attributes:
-    way: exact (every matching row is measured), shortcut, or selector (the IVF index, told which rows count).
-    why: one line, for people.
+    """How a search is carried out.
+
+    Attributes:
+        way: exact (compare every matching row), ivf, or selector (the IVF index with a mask of the matching rows).
+        why: reason in one line.
     """
 
-    way: Literal["exact", "shortcut", "selector"]
+    way: Literal["exact", "ivf", "selector"]
     why: str
 
 
 def choose(
-    n_queries: int, n_matching: int, n_photos: int, dim: int, *, shortcut: bool, exact: bool | None = None
+    n_queries: int, n_matching: int, n_photos: int, dim: int, *, has_ivf: bool, exact: bool | None = None
 ) -> Plan:
-    """The way to search.
+    """Choose the way to search.
 
     Args:
-        n_queries: that come at once.
-        n_matching: photos that may be an answer.
+        n_queries: number of queries at once.
+        n_matching: photos that may be results.
         n_photos: photos in the index.
         dim: numbers per vector.
-        shortcut: whether the index has one.
-        exact: True: whatever it costs; False: the IVF index wherever there is one; None: by cost.
+        has_ivf: whether the index has an IVF index.
+        exact: True forces exact search, False the IVF index where there is one; None chooses by cost.
     """
-    if not shortcut:
+    if not has_ivf:
         return Plan("exact", "the index is exact")
     if exact:
-        return Plan("exact", "as asked")
+        return Plan("exact", "as requested")
     size = n_matching * dim * 4
     if exact is None:
         if n_matching * SPARSE <= n_photos:
@@ -60,5 +62,5 @@ def choose(
         if size <= (BATCH_SCAN_BYTES if n_queries >= BATCH else SCAN_BYTES):
             return Plan("exact", f"{size / 1e6:.0f} MB are read for a query")
     if n_matching == n_photos:
-        return Plan("shortcut", f"{n_queries:,} queries over {size / 1e6:.0f} MB")
+        return Plan("ivf", f"{n_queries:,} queries over {size / 1e6:.0f} MB")
     return Plan("selector", f"{n_queries:,} queries over {n_matching:,} of {n_photos:,} photos")

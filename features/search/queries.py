@@ -1,4 +1,4 @@
-"""What people search by, turned into vectors: photo ids, picture files, vectors."""
+"""Resolve queries to vectors: photo ids, picture files, or vectors."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ __all__ = ["Queries", "resolve"]
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """Attributes:
-    vectors: float32 (q, d).
-    rows: int64 (q,), the index row of a query that is a photo of the store; -1 for others.
+    """Resolved queries.
+
+    Attributes:
+        vectors: float32 (q, d).
+        rows: int64 (q,), the index row of a query that is a photo of the store; -1 for others.
     """
 
     vectors: NDArray[np.float32]
@@ -41,46 +43,46 @@ def resolve(
     *,
     models: Path,
 ) -> Queries:
-    """The vector of each query, in order.
+    """Resolve each query to its vector, in order.
 
-    A text is a photo id if there is such a photo, else the path of a file.
+    A string is a photo id if there is such a photo, else the path of a file.
 
     Args:
         con: a reading connection on the snapshot.
-        index: of the encoder.
-        embed: turns files into vectors of that encoder.
-        queries: photo ids, paths and vectors float (d,), mixed; or vectors float (q, d).
-        models: Folder of the store in which fine-tuned encoders are looked up.
+        index: index of the encoder.
+        embed: function from files to vectors of that encoder.
+        queries: mix of photo ids, paths and vectors float (d,); or vectors float (q, d).
+        models: folder of the store with fine-tuned encoders.
 
     Raises:
-        InputError: a photo that is unknown or has no vector, a file that cannot be embedded, a wrong shape.
+        InputError: a photo is unknown or has no vector, a file cannot be embedded, or a vector has a wrong shape.
     """
     dim = index.manifest.dim
     if isinstance(queries, np.ndarray):
-        return Queries(_checked(queries, dim), np.full(len(queries), -1))
+        return Queries(_check_vectors(queries, dim), np.full(len(queries), -1))
     vectors, rows = np.empty((len(queries), dim), np.float32), np.full(len(queries), -1)
     texts = [at for at, query in enumerate(queries) if isinstance(query, str)]
     rows[texts] = _rows(con, index, [str(queries[at]) for at in texts])
     files = []
     for at, query in enumerate(queries):
         if isinstance(query, np.ndarray):
-            vectors[at] = _checked(query[None] if query.ndim == 1 else query, dim)[0]
+            vectors[at] = _check_vectors(query[None] if query.ndim == 1 else query, dim)[0]
         elif rows[at] >= 0:
             vectors[at] = index.vectors[rows[at]]
         elif isinstance(query, Path) or Path(query).is_file():
             files.append(at)
         else:
-            raise _unknown(con, index, query)
+            raise _not_found_error(con, index, query)
     if files:
-        vectors[files] = _embedded([Path(str(queries[at])) for at in files], index, embed, models)
+        vectors[files] = _embed_files([Path(str(queries[at])) for at in files], index, embed, models)
     return Queries(vectors, rows)
 
 
 def _rows(con: duckdb.DuckDBPyConnection, index: Index, photo_ids: list[str]) -> NDArray[np.int64]:
-    """Index rows of the photos; -1 for those without a vector, or that are no longer in the store."""
+    """Index rows of the photos; -1 for photos without a vector or no longer in the store."""
     if not photo_ids:
         return np.empty(0, np.int64)
-    if len(photo_ids) == 1:  # DuckDB takes a constant to the base table, a list not
+    if len(photo_ids) == 1:  # DuckDB pushes a constant down to the base table, but not a list
         answer = con.execute("select photo_id from photos where photo_id = $1", photo_ids)
     else:
         answer = con.execute("select photo_id from photos where photo_id in (select unnest($1))", [photo_ids])
@@ -89,17 +91,17 @@ def _rows(con: duckdb.DuckDBPyConnection, index: Index, photo_ids: list[str]) ->
     return np.where([photo_id in known for photo_id in photo_ids], rows, -1)
 
 
-def _checked(X: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
+def _check_vectors(X: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
     if X.ndim != 2 or X.shape[1] != dim:
         raise InputError(f"The query vector has shape {X.shape[-1:]}.", f"({dim},)", "embed it with the same encoder")
     with np.errstate(over="ignore"):
         X = np.ascontiguousarray(X, np.float32)
     if not np.isfinite(X).all():
-        raise InputError("The query vector is not finite.", "finite numbers of float32", "look at what made it")
+        raise InputError("The query vector is not finite.", "finite numbers of float32", "compute the vector again")
     return X
 
 
-def _embedded(paths: list[Path], index: Index, embed: Embed, models: Path) -> NDArray[np.float32]:
+def _embed_files(paths: list[Path], index: Index, embed: Embed, models: Path) -> NDArray[np.float32]:
 
     known = index.manifest
     now = encoder(known.encoder, models).backbone.weights_sha256()
@@ -121,14 +123,14 @@ def _embedded(paths: list[Path], index: Index, embed: Embed, models: Path) -> ND
     return vectors
 
 
-def _unknown(con: duckdb.DuckDBPyConnection, index: Index, query: str | Path) -> InputError:
+def _not_found_error(con: duckdb.DuckDBPyConnection, index: Index, query: str | Path) -> InputError:
     known, text = index.manifest, str(query)
     found = con.execute(
         "select status, (select count(*) from faces where photo_id = $1) from photos where photo_id = $1", [text]
     ).fetchall()
     for status, n_faces in found:
         if status != "ok":
-            why = f"its file is {status or 'not there yet'}"
+            why = f"its file is {status or 'not in the store yet'}"
         elif known.input == "face" and n_faces != 1:
             why = f"it shows {n_faces} faces"
         elif known.n_bad:

@@ -1,12 +1,12 @@
-"""Nearest photos: by photo, by file, by vector, one or many at once, among all photos or those that match.
+"""Find the nearest photos of photos, files or vectors, among all photos or those that match a predicate.
 
-1. Turn each query into a vector (a photo's own, a file's by its encoder).
-2. Find which photos may be an answer (filters.py).
-3. Choose the way (planner.py) and search.
-4. Drop the query photo itself, and say of each neighbour what the store knows.
+1. Resolve each query to a vector: the stored one of a photo, or the embedding of a file (queries.py).
+2. Select the photos that may be results (filters.py).
+3. Choose how to search (planner.py), and search.
+4. Remove the query photo itself, and join labels to the results.
 
-The distance is the encoder's own (features/search/exact.py): Euclidean, or 1 - cos. Equal distances come in order of
-photo_id. There are always exactly k answers, or all that match.
+The distance depends on the encoder (features/search/exact.py): Euclidean, or 1 - cos. Equal distances are in order of
+photo_id. There are always exactly k results, or all matching photos if they are fewer.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ __all__ = ["Found", "Searcher", "answer", "similar"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer to a search.
+    """The result of a search.
 
     Attributes:
-        photos: `query` (its number), `rank`, then what is known: photo_id, user_id, distance, like_ratio,
-            weight, percentile, popular, path.
-        n_matching: photos that could be an answer.
+        photos: `query` (its number), `rank`, photo_id, user_id, distance, like_ratio, weight, percentile, popular,
+            path.
+        n_matching: photos that match the predicate.
         plan: how the search was carried out.
         recall: 1 when exact, else the index's measured recall@10.
     """
@@ -60,19 +60,17 @@ def similar(
     as_of: dt.datetime | None = None,
     exact: bool | None = None,
 ) -> pl.DataFrame:
-    """The k photos most similar to one. See `Searcher.similar`, which also keeps what it read."""
+    """Find the k photos most similar to one. `Searcher.similar` does the same with a cache between calls."""
     with Searcher(store) as searcher:
         return searcher.similar(query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact)
 
 
 class Searcher:
-    """Search in one store. Keeps indices and selections between questions, until the store changes.
-
-    May be shared between threads.
+    """Search in one store, with a cache of indices and filters until the store changes. It is thread-safe.
 
     Args:
         store: the open store.
-        cache_bytes: most memory for the vectors of frequent selections.
+        cache_bytes: largest total size of the cached vectors of filters, in bytes.
     """
 
     def __init__(self, store: Store, *, cache_bytes: int = CACHE_BYTES) -> None:
@@ -85,7 +83,7 @@ class Searcher:
         self.close()
 
     def close(self) -> None:
-        """Let go of the snapshot and of all that was kept."""
+        """Close the snapshot and clear the cache."""
         self.cache.close()
 
     def similar(
@@ -99,30 +97,31 @@ class Searcher:
         as_of: dt.datetime | None = None,
         exact: bool | None = None,
     ) -> pl.DataFrame:
-        """The k photos most similar to one, nearest first; the query photo itself is not among them.
+        """Find the k photos most similar to one, nearest first, without the query photo itself.
+
+        Note to the progress callback when fewer than k photos match, or when the result may not be exact.
 
         Args:
-            query: a photo id, the path of a picture, or a vector float (d,).
-            k: how many.
-            encoder: in whose eyes; None: the first of the default encoders that has an index, else any.
-            where: SQL predicate over photo_labels and what belongs to them; None: all photos, labelled or not.
-            popular: only photos above the median of their label set.
-            as_of: UTC; only photos that had arrived before, with the labels they would have had.
-                None: as of the last build.
-            exact: True: the true nearest whatever it costs; None: unless the planner finds that too slow.
-            progress: hears when fewer than k match, or when the answer is not certainly exact.
+            query: photo id, path of a picture, or vector float (d,).
+            k: number of photos.
+            encoder: name of the encoder; None takes the first default encoder with an index, else any.
+            where: SQL predicate over the columns of `sql/search/labelled.sql`; None: all photos, labeled or not.
+            popular: whether to search only photos above the median of their label set.
+            as_of: UTC instant; only photos that had arrived by then, with the labels of that time.
+                None searches as of the last build.
+            exact: True forces exact search; None lets the planner choose by cost.
 
         Returns:
             rank (from 1), photo_id, user_id, distance, like_ratio, weight, percentile, popular, path.
 
         Raises:
-            InputError: an unknown photo, a file that cannot be embedded, a vector of another shape, k < 1.
+            InputError: the photo is unknown, the file cannot be embedded, the vector has a wrong shape, or k < 1.
             QueryError: `where` cannot be evaluated.
-            StoreError: there is no index.
+            StoreError: the encoder has no index.
         """
         found = self.find([query], k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact)
         if len(found.photos) < k:
-            self.progress.note(f"{len(found.photos)} photos match; {k} were asked for.")
+            self.progress.note(f"{len(found.photos)} photos match; {k} were requested.")
         if found.recall < 1:
             self.progress.note(f"Searched by the index: about {found.recall:.1%} of the true nearest.")
         return found.photos.drop("query")
@@ -138,23 +137,23 @@ class Searcher:
         as_of: dt.datetime | None = None,
         exact: bool | None = None,
     ) -> Found:
-        """As `similar`, for many queries at once, with an account of how they were answered."""
+        """Do the same as `similar` for many queries at once, and report how the search was carried out."""
         check(k=k)
         name = encoder or self.cache.default_encoder()
         with map_engine_errors(self.cache.layout):
             index = self.cache.index(name)
-            asked = resolve(
+            resolved = resolve(
                 self.cache.cursor(),
                 index,
                 lambda paths: self.cache.embed(name, paths),
                 queries,
                 models=self.cache.layout.models,
             )
-            selection = self.cache.selection(name, where, popular=popular, as_of=as_of)
-        plan, distances, rows = answer(asked.vectors, selection, k, exclude=asked.rows, exact=exact)
+            candidates = self.cache.photo_filter(name, where, popular=popular, as_of=as_of)
+        plan, distances, rows = answer(resolved.vectors, candidates, k, exclude=resolved.rows, exact=exact)
         return Found(
-            _table(selection, distances, rows),
-            n_matching=len(selection),
+            _table(candidates, distances, rows),
+            n_matching=len(candidates),
             plan=plan,
             recall=1.0 if plan.way == "exact" else index.manifest.recall_at_10,
         )
@@ -162,61 +161,61 @@ class Searcher:
 
 def answer(
     Q: NDArray[np.float32],
-    selection: PhotoFilter,
+    candidates: PhotoFilter,
     k: int,
     *,
     exclude: NDArray[np.int64] | None = None,
     exact: bool | None = None,
 ) -> tuple[Plan, NDArray[np.float64], NDArray[np.int64]]:
-    """Steps 3 and 4 on arrays.
+    """Carry out steps 3 and 4 on arrays.
 
     Args:
         Q: float32 (q, d).
-        selection: which photos may be an answer.
-        k: how many.
-        exclude: int64 (q,), for each query the row that is no answer; -1: none.
+        candidates: photos that may be results.
+        k: number of photos.
+        exclude: int64 (q,), the row to leave out of each query's results; -1 leaves out none.
         exact: as in `Searcher.similar`.
 
     Returns:
-        The plan, distances float64 (q, k), rows of the index int64 (q, k); where there are fewer, infinity and -1.
+        The plan, distances float64 (q, k), rows of the index int64 (q, k), padded with infinity and -1.
     """
-    index, dim = selection.index, selection.index.manifest.dim
+    index, dim = candidates.index, candidates.index.manifest.dim
     own = np.full(len(Q), -1) if exclude is None else exclude
-    more = k + bool((own >= 0).any())
-    plan = choose(len(Q), len(selection), len(index), dim, shortcut=index.manifest.kind != "Flat", exact=exact)
+    n_wanted = k + bool((own >= 0).any())
+    plan = choose(len(Q), len(candidates), len(index), dim, has_ivf=index.manifest.kind != "Flat", exact=exact)
     if plan.way == "exact" or index.ivf is None:
-        return plan, *_without(*selection.nearest(Q, more), own, k)
+        return plan, *_without(*candidates.nearest(Q, n_wanted), own, k)
     metric = index.manifest.metric
-    distances, rows = index.ivf.search(index.vectors, Q, more, metric, selection.keep())
-    if len(selection) < more:
-        distances, rows = selection.nearest(Q, more)
+    distances, rows = index.ivf.search(index.vectors, Q, n_wanted, metric, candidates.row_mask())
+    if len(candidates) < n_wanted:
+        distances, rows = candidates.nearest(Q, n_wanted)
     elif (short := rows[:, -1] < 0).any():
-        distances[short], rows[short] = selection.nearest(Q[short], more)
+        distances[short], rows[short] = candidates.nearest(Q[short], n_wanted)
     return plan, *_without(distances, rows, own, k)
 
 
 def _without(
     distances: NDArray[np.float64], rows: NDArray[np.int64], own: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The first k of each line that are not the query's own row."""
-    mine = (rows == own[:, None]) & (own >= 0)[:, None]
-    if mine.any():
-        order = np.argsort(mine, axis=1, kind="stable")
-        distances = np.take_along_axis(np.where(mine, np.inf, distances), order, 1)
-        rows = np.take_along_axis(np.where(mine, -1, rows), order, 1)
+    """The first k results of each query without its own row."""
+    is_own = (rows == own[:, None]) & (own >= 0)[:, None]
+    if is_own.any():
+        order = np.argsort(is_own, axis=1, kind="stable")
+        distances = np.take_along_axis(np.where(is_own, np.inf, distances), order, 1)
+        rows = np.take_along_axis(np.where(is_own, -1, rows), order, 1)
     return distances[:, :k], rows[:, :k]
 
 
-def _table(selection: PhotoFilter, distances: NDArray[np.float64], rows: NDArray[np.int64]) -> pl.DataFrame:
-    """One line per answer, in order of query and rank."""
-    there = rows >= 0
-    query, place = np.nonzero(there)
-    frame = selection.photos[selection.places(rows[there])]
+def _table(candidates: PhotoFilter, distances: NDArray[np.float64], rows: NDArray[np.int64]) -> pl.DataFrame:
+    """One row per result, in order of query and rank."""
+    is_found = rows >= 0
+    query, place = np.nonzero(is_found)
+    frame = candidates.photos[candidates.positions(rows[is_found])]
     return frame.select(
         pl.Series("query", query, pl.Int64),
         pl.Series("rank", place + 1, pl.Int64),
         "photo_id",
         "user_id",
-        pl.Series("distance", distances[there], pl.Float64),
+        pl.Series("distance", distances[is_found], pl.Float64),
         *COLUMNS[2:],
     )

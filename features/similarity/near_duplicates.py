@@ -1,14 +1,13 @@
-"""Which photos show the same picture: equal bytes, equal looks, or nearly one place among embeddings.
+"""Find photos that show the same picture: equal bytes, similar perceptual hashes, or similar embeddings.
 
-A link joins two photos; photos that links connect are one cluster, named by the least of their ids. Clusters
-keep copies of one picture on one side of a split.
+A link joins two photos. Photos that links connect form one cluster, named by its smallest photo id. Clusters keep
+copies of one picture in one split.
 
 1. Bytes: photos with the same SHA-256.
-2. Hash: perceptual hashes within `bits` of each other, of the picture or of its mirror image (hashes.py).
-   Exact, without comparing all pairs: two hashes of 256 bits that differ in at most 15 are equal in one of
-   16 groups of 16 bits.
-3. Embedding: neighbours by an encoder of whole photos within `distance`; sees crops and overlays that no
-   hash does.
+2. Hash: perceptual hashes of the picture or of its mirror image that differ in at most `bits` (perceptual_hash.py).
+   The search is exact without comparing all pairs: two hashes of 256 bits that differ in at most 15 are equal in at
+   least one of 16 groups of 16 bits.
+3. Embedding: neighbors by an encoder of whole photos within `distance`; finds crops and overlays that hashes miss.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ __all__ = ["DuplicateSettings", "find", "stale", "update"]
 _GROUPS = 16
 _QUERIES = 8192
 _NEAR = 10
-"""Neighbours of a photo that may be the same picture by their embeddings."""
+"""Number of neighbors of a photo that are tested by embedding."""
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateSettings:
-    """What counts as the same picture.
+    """Thresholds for near-duplicates.
 
     Attributes:
-        bits: most bits of 256 in which two hashes may differ, 0 to 15.
-        distance: greatest cosine distance of two embeddings of whole photos; None: embeddings do not count.
+        bits: largest number of differing bits of two hashes, 0 to 15 of 256.
+        distance: largest cosine distance of two embeddings of whole photos; None ignores embeddings.
     """
 
     bits: int = 15
@@ -56,17 +55,17 @@ class DuplicateSettings:
 
 
 def find(store: Store, near: Graph | None = None, *, settings: DuplicateSettings | None = None) -> pl.DataFrame:
-    """Links between photos that show the same picture.
+    """Find links between photos that show the same picture.
 
     Args:
         store: the open store.
-        near: neighbours by an encoder of whole photos; None: embeddings do not count.
-        settings: what counts.
+        near: neighbors by an encoder of whole photos; None ignores embeddings.
+        settings: thresholds.
 
     Returns:
-        photo_id < other_id, cluster_id, reason (bytes, hash, mirror, embedding: the first that holds), bits
-        (between the hashes; NULL for embedding), distance (of the embeddings; NULL for others). Photos with
-        equal bytes are linked to the first of them.
+        photo_id < other_id, cluster_id, reason (bytes, hash, mirror, embedding: the first that applies), bits
+        (differing bits; NULL for embedding), distance (between embeddings; NULL for others). Photos with equal
+        bytes are linked to the first of them.
     """
     chosen = settings or DuplicateSettings()
     photos = _pictures(store.database)
@@ -76,8 +75,8 @@ def find(store: Store, near: Graph | None = None, *, settings: DuplicateSettings
     hashes = photo_hashes(store).drop_nulls().join(firsts, on="sha256").sort("first")
     names = hashes["first"]
     stored = _matrix(hashes["hash"])
-    for reason, asked in (("hash", stored), ("mirror", _matrix(hashes["mirror"]))):
-        for left, right, bits in _close_hashes(stored, asked, chosen.bits):
+    for reason, queries in (("hash", stored), ("mirror", _matrix(hashes["mirror"]))):
+        for left, right, bits in _close_hashes(stored, queries, chosen.bits):
             links.append(_links(names.gather(left), names.gather(right), reason, bits=bits))
     if near is not None and chosen.distance is not None:
         own, place = np.nonzero((near.rows >= 0) & (near.distances <= chosen.distance))
@@ -96,15 +95,15 @@ def find(store: Store, near: Graph | None = None, *, settings: DuplicateSettings
 def update(
     store: Store, settings: DuplicateSettings | None = None, *, graphs: Mapping[str, Graph] | None = None
 ) -> int | None:
-    """Bring `near_duplicates` up to date, if photos or vectors have changed.
+    """Bring `near_duplicates` up to date if photos or vectors have changed.
 
     Args:
         store: the open store.
-        settings: what counts; None: as last time, and nothing is done where there was none.
-        graphs: neighbours that were just made, by encoder.
+        settings: thresholds; None takes those of the last time, and does nothing if there were none.
+        graphs: new neighbors, by encoder.
 
     Returns:
-        Links found; None when nothing was done.
+        Number of links; None when nothing was done.
     """
     state = stale(store, settings)
     if state is None:
@@ -124,12 +123,12 @@ def update(
 
 
 def stale(store: Store, settings: DuplicateSettings | None = None) -> dict[str, Any] | None:
-    """What `update` would make the links from; None when it would do nothing."""
+    """The inputs from which `update` would compute the links; None when it would do nothing."""
     with store.database.read() as con:
-        ((said,),) = con.execute(
+        ((recorded,),) = con.execute(
             "select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
         ).fetchall()
-    last = json.loads(said) if said else None
+    last = json.loads(recorded) if recorded else None
     if settings is None:
         if last is None:
             return None
@@ -145,7 +144,7 @@ def stale(store: Store, settings: DuplicateSettings | None = None) -> dict[str, 
 
 
 def _pictures(db: Database) -> pl.DataFrame:
-    """photo_id, sha256 of the photos that can be looked at, by id."""
+    """photo_id, sha256 of the readable photos, by id."""
     return photo_bytes(db).filter(status="ok").select("photo_id", "sha256").sort("photo_id")
 
 
@@ -175,20 +174,20 @@ def _links(
 
 
 def _matrix(hashes: pl.Series) -> NDArray[np.uint8]:
-    """uint8 (n, 32), bits dealt out so that each group of 16 takes some of every frequency."""
+    """uint8 (n, 32), with bits permuted so that each group of 16 has bits of all frequencies."""
     packed = np.frombuffer(b"".join(hashes.to_list()), np.uint8).reshape(len(hashes), BITS // 8)
     bits = np.unpackbits(packed, axis=1).reshape(-1, BITS // _GROUPS, _GROUPS).transpose(0, 2, 1)
     return np.packbits(bits.reshape(-1, BITS), axis=1)
 
 
 def _close_hashes(
-    stored: NDArray[np.uint8], asked: NDArray[np.uint8], most: int
+    stored: NDArray[np.uint8], queries: NDArray[np.uint8], most: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
-    """Rows left < right whose hashes differ in at most `most` bits, with how many."""
+    """Yield rows left < right whose hashes differ in at most `most` bits, and the number of those bits."""
     index = faiss.IndexBinaryMultiHash(BITS, _GROUPS, BITS // _GROUPS)
     index.add(stored)
-    for start in range(0, len(asked), _QUERIES):
-        part = asked[start : start + _QUERIES]
+    for start in range(0, len(queries), _QUERIES):
+        part = queries[start : start + _QUERIES]
         limits, bits, right = index.range_search(part, most + 1)
         left = np.repeat(np.arange(start, start + len(part)), np.diff(limits.astype(np.int64)))
         keep = left < right
@@ -196,7 +195,7 @@ def _close_hashes(
 
 
 def _clusters(left: pl.Series, right: pl.Series) -> pl.DataFrame:
-    """photo_id, cluster_id: the least id among the photos that links connect."""
+    """photo_id, and cluster_id: the smallest id among the connected photos."""
     ids = pl.concat([left.rename("photo_id"), right.rename("photo_id")]).unique().sort()
     ends = ids.search_sorted(left).to_numpy(), ids.search_sorted(right).to_numpy()
     graph = scipy.sparse.coo_array((np.ones(len(left), np.int8), ends), shape=(len(ids), len(ids)))

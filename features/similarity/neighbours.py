@@ -1,7 +1,7 @@
-"""The nearest photos of every photo, as a relation: `neighbours`, a graph that SQL can walk.
+"""Compute the relation `neighbours`: the nearest photos of every photo, for queries in SQL.
 
-Made from an encoder's index, by exact search where that is affordable and by the IVF index elsewhere. It is
-made anew when the vectors change, and left alone when they did not.
+It is computed from the index of an encoder, by exact search or by the IVF index, as the planner chooses. It is
+computed again only when the vectors change.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _INSERT = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The k nearest photos of every photo by one encoder, itself left out.
+    """The k nearest photos of every photo by one encoder, without the photo itself.
 
     Attributes:
-        index: whose rows are meant.
-        rows: int32 (n, k'), nearest first; -1 where there are fewer.
-        distances: float32 (n, k'), infinite there.
-        recall: 1 when exact, else that of the index.
+        index: index that `rows` refers to.
+        rows: int32 (n, k'), nearest first, padded with -1.
+        distances: float32 (n, k'), padded with infinity.
+        recall: 1 when exact, else the recall@10 of the index.
     """
 
     index: Index
@@ -48,11 +48,11 @@ def graph(store: Store, encoder: str, k: int) -> Graph:
 
     Args:
         store: the open store.
-        encoder: that has an index.
-        k: how many neighbours of each.
+        encoder: name of an encoder with an index.
+        k: number of neighbors of each photo.
 
     Raises:
-        StoreError: there is no index.
+        StoreError: the encoder has no index.
     """
     index = indices.load(store.layout, encoder)
     n, width = len(index), max(min(k, len(index) - 1), 0)
@@ -71,15 +71,15 @@ def graph(store: Store, encoder: str, k: int) -> Graph:
 
 
 def update(store: Store, encoders: Sequence[str], k: int | None = None) -> dict[str, Graph]:
-    """Bring `neighbours` up to date: k of each photo, or as many as there were, where vectors have changed.
+    """Bring `neighbours` up to date for the encoders whose vectors or number of neighbors changed.
 
     Args:
         store: the open store.
-        encoders: that have an index.
-        k: None: only encoders that have neighbours already.
+        encoders: encoders with an index.
+        k: number of neighbors of each photo; None keeps the number, and skips encoders without neighbors.
 
     Returns:
-        What was made, by encoder.
+        The new graphs, by encoder.
     """
     made = {}
     for encoder, wanted in stale(store, encoders, k).items():
@@ -89,7 +89,7 @@ def update(store: Store, encoders: Sequence[str], k: int | None = None) -> dict[
 
 
 def stale(store: Store, encoders: Sequence[str], k: int | None = None) -> dict[str, int]:
-    """Which of them `update` would make anew, and with how many neighbours."""
+    """The encoders that `update` would compute, with the number of neighbors."""
     with store.database.read() as con:
         rows = con.execute("select encoder, k, vectors_content from facts.neighbour_sets").fetchall()
     held = {encoder: (size, content) for encoder, size, content in rows}
@@ -102,7 +102,7 @@ def stale(store: Store, encoders: Sequence[str], k: int | None = None) -> dict[s
 
 
 def publish(db: Database, made: Graph) -> None:
-    """Make it the content of `neighbours` for its encoder."""
+    """Write the graph to `neighbours`, in place of the former rows of its encoder."""
     ids, known = made.index.ids, made.index.manifest
     n, width = made.rows.shape
     with db.write("features build --neighbours") as con:

@@ -1,11 +1,11 @@
-"""Perceptual hashes: 256 bits of a picture that survive another size, quality, format or brightness.
+"""Compute perceptual hashes: 256 bits that hardly change with size, quality, format or brightness.
 
-The picture, grey and 64 x 64, is taken apart into frequencies; a bit says whether one of the 256 lowest is
-above their median. Copies of a picture differ in a few bits, different pictures in about half of them. The
-mirror image has the same frequencies with every second sign turned, so its hash costs nothing.
+The picture is converted to gray, 64 x 64, and to its discrete cosine transform; a bit is set where one of the 256
+lowest frequencies is above their median. Copies of a picture differ in a few bits, different pictures in about half of
+them. The mirror image has the same frequencies with every second sign flipped, so its hash needs no second transform.
 
-On 354 studio portraits, the worst case there is: recompressed, halved or grey copies differ in at most 6 bits,
-much brighter ones in 14 (median); two photos of one person taken in a row in 30 or more, two people in 42.
+On 354 studio portraits, which are a hard case, recompressed, halved or gray copies differ in at most 6 bits, much
+brighter ones in 14 (median); two consecutive photos of one person in 30 or more, two people in 42.
 
 Source: the DCT hash of Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010,
 with 256 bits instead of 64.
@@ -34,59 +34,59 @@ BITS = 256
 _SIDE = 64
 _KEPT = 16
 _FLAT = 4.0
-"""Grey levels: a picture whose standard deviation is below has no shape to be recognised by."""
+"""Gray levels: a picture with a lower standard deviation is too uniform for a hash."""
 
 _BATCH = 1024
 _VERSION = hashlib.sha256(f"dct {_SIDE} {_KEPT} {_FLAT} 1".encode()).hexdigest()[:16]
 
 
 def perceptual_hash(pixels: NDArray[np.uint8]) -> tuple[bytes, bytes] | None:
-    """The hash of a picture and of its mirror image, 32 bytes each; None when it is one plain colour.
+    """Compute the hash of a picture and of its mirror image, 32 bytes each; None for a uniform picture.
 
     Args:
         pixels: uint8 (h, w, 3), RGB.
     """
-    grey = Image.fromarray(pixels).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    values = np.asarray(grey, np.float64)
+    gray = Image.fromarray(pixels).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    values = np.asarray(gray, np.float64)
     if values.std() < _FLAT:
         return None
     waves = scipy.fft.dctn(values, norm="ortho")[:_KEPT, :_KEPT]
-    waves[0, 0] = 0  # brightness is no shape
+    waves[0, 0] = 0  # ignore the mean brightness
     mirrored = waves * np.where(np.arange(_KEPT) % 2, -1, 1)
     return _bits(waves), _bits(mirrored)
 
 
 def photo_hashes(store: Store) -> pl.DataFrame:
-    """The hashes of all photos whose bytes are held; those not known yet are computed, and kept in Parquet.
+    """The hashes of all photos whose bytes are in the store; missing ones are computed and stored in Parquet.
 
     Returns:
-        sha256, hash, mirror (32 bytes each; NULL where there is no shape), one row per photo bytes.
+        sha256, hash, mirror (32 bytes each; NULL for a uniform picture), one row per photo bytes.
     """
     parts = Parts(store.layout.hashes, _VERSION)
     wanted = photo_bytes(store.database).filter(status="ok").select("sha256").unique().sort("sha256")
-    held = _held(parts)
-    missing = wanted.join(held, on="sha256", how="anti")["sha256"].to_list()
+    stored = _stored(parts)
+    missing = wanted.join(stored, on="sha256", how="anti")["sha256"].to_list()
     if missing:
         with store.progress.stage("hashes", len(missing), "photos") as advance:
             for batch in _computed(store.layout, missing, store.database.settings.threads):
                 parts.append(batch.to_arrow())
                 advance(len(batch))
     _commit(parts, wanted)
-    return _held(parts).join(wanted, on="sha256", how="semi").unique("sha256").sort("sha256")
+    return _stored(parts).join(wanted, on="sha256", how="semi").unique("sha256").sort("sha256")
 
 
 def _bits(waves: NDArray[np.float64]) -> bytes:
     return np.packbits(waves > np.median(waves)).tobytes()
 
 
-def _held(parts: Parts) -> pl.DataFrame:
+def _stored(parts: Parts) -> pl.DataFrame:
 
     nothing = pl.DataFrame(schema={"sha256": pl.String, "hash": pl.Binary, "mirror": pl.Binary})
     return pl.concat([nothing, *(pl.read_parquet(path, glob=False) for path in parts.verified_paths())])
 
 
 def _computed(layout: Layout, digests: list[str], n_threads: int) -> Iterator[pl.DataFrame]:
-    """Batch by batch; Pillow decodes outside of Python's lock."""
+    """Yield the hashes in batches. Threads suffice, because Pillow releases Python's lock while it decodes."""
     load = loader(layout)
 
     def one(digest: str) -> tuple[bytes, bytes] | None:
@@ -108,11 +108,11 @@ def _computed(layout: Layout, digests: list[str], n_threads: int) -> Iterator[pl
 
 
 def _commit(parts: Parts, wanted: pl.DataFrame) -> None:
-    """One part, of exactly the photos whose bytes are held."""
+    """Publish one part with exactly the photos whose bytes are in the store."""
     paths = parts.paths()
-    held = _held(parts).unique("sha256").sort("sha256")
-    live = held.join(wanted, on="sha256", how="semi")
-    if len(paths) > 1 or len(live) < len(held):
-        paths = [parts.append(live.to_arrow())]
+    stored = _stored(parts).unique("sha256").sort("sha256")
+    current = stored.join(wanted, on="sha256", how="semi")
+    if len(paths) > 1 or len(current) < len(stored):
+        paths = [parts.append(current.to_arrow())]
     if not parts.are_published([path.name for path in paths]):
-        parts.publish({"digest": parts.digest, "bits": BITS, "n_photos": len(live)}, paths)
+        parts.publish({"digest": parts.digest, "bits": BITS, "n_photos": len(current)}, paths)

@@ -1,6 +1,6 @@
-"""The relations that are made from indices: `neighbours` and `near_duplicates`.
+"""Update the relations that are computed from indices: `neighbours` and `near_duplicates`.
 
-Both are made when they are asked for, and from then on kept up to date by every build.
+Both are optional. Once requested, every build keeps them up to date.
 """
 
 from __future__ import annotations
@@ -12,44 +12,44 @@ from photogenic.features.similarity import near_duplicates, neighbours
 from photogenic.warehouse import Store
 from photogenic.warehouse.option_ranges import check
 
-__all__ = ["Likeness", "stale_likeness", "update_likeness"]
+__all__ = ["SimilarityReport", "stale_similarity", "update_similarity"]
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
-    """What was made now.
+class SimilarityReport:
+    """The relations that an update computed.
 
     Attributes:
-        neighbours: encoder -> how many of each photo.
-        n_near_duplicates: pairs of photos; None when they were not sought, or nothing had changed.
+        neighbours: encoder -> number of neighbors of each photo.
+        n_near_duplicates: pairs of photos; None when they were not requested, or nothing had changed.
     """
 
     neighbours: dict[str, int]
     n_near_duplicates: int | None
 
 
-def update_likeness(
+def update_similarity(
     store: Store, encoders: Sequence[str], *, k: int | None = None, duplicates: bool = False
-) -> Likeness:
-    """Bring both up to date.
+) -> SimilarityReport:
+    """Bring both relations up to date.
 
     Args:
         store: the open store.
-        encoders: that have an index.
-        k: neighbours of each photo; None: as many as last time, none if there were none.
-        duplicates: seek them; False: only if they were sought before.
+        encoders: encoders with an index.
+        k: number of neighbors of each photo; None keeps the number of the last time, if any.
+        duplicates: whether to compute near-duplicates; False updates them only if they were computed before.
     """
     check(neighbours=k)
     made = neighbours.update(store, encoders, k)
     wanted = near_duplicates.DuplicateSettings() if duplicates else None
     n_links = near_duplicates.update(store, wanted, graphs=made)
-    return Likeness({name: graph.k for name, graph in made.items()}, n_links)
+    return SimilarityReport({name: graph.k for name, graph in made.items()}, n_links)
 
 
-def stale_likeness(
+def stale_similarity(
     store: Store, encoders: Sequence[str], *, k: int | None = None, duplicates: bool = False
 ) -> tuple[str, ...]:
-    """What `update_likeness` would make, as `neighbours ENCODER` and `near_duplicates`."""
+    """What `update_similarity` would compute, as `neighbours ENCODER` and `near_duplicates`."""
     stale = [f"neighbours {name}" for name in neighbours.stale(store, encoders, k)]
     wanted = near_duplicates.DuplicateSettings() if duplicates else None
     if near_duplicates.stale(store, wanted) is not None:

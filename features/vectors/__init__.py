@@ -1,4 +1,4 @@
-"""Embeddings on disk: write, read and join them with labels."""
+"""Embeddings on disk: write them, read them, and join them with labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which trained heads hold vectors of photos, and so must go when a person is erased."""
+"""Find trained heads that contain vectors of photos, which an erase must remove."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ __all__ = ["holds_vectors"]
 
 
 def holds_vectors(run: Path) -> bool:
-    """Whether a head keeps vectors that it learned from, as `kernel` does and ensembles with it."""
+    """Whether a head contains training vectors, as `kernel` and ensembles with it do.
+
+    Args:
+        run: folder of the training run.
+    """
     path = run / "weights.safetensors"
     if not path.exists():
         return False

@@ -1,12 +1,12 @@
-"""Vectors at rest: Parquet parts of photo_id, sha256, flip, embedding (fixed-size list), under a manifest.
+"""Read embeddings: Parquet parts with photo_id, sha256, flip, embedding (fixed-size list), listed in a manifest.
 
-Parts are sorted by photo_id and the floats of a row group lie in one uncompressed page, so that reading maps
-the file and copies each vector once, straight to its place: faster than reading the bytes of the file. For
-everybody else (DuckDB, polars, Spark) they are ordinary Parquet.
+Parts are sorted by photo_id. The floats of a row group are one uncompressed page, so the reader maps the file and
+copies each vector once, which is faster than a read of the whole file. DuckDB, polars and Spark read the parts as
+ordinary Parquet.
 
     read(layout, "dlib_face")                  -> ids sorted, X float32 (n, 128)
     read(layout, "dlib_face", ["p7", "p2"])    -> in that order
-    opened(layout, "dlib_face")                -> the same without opening it for every question
+    open_vectors(layout, "dlib_face")          -> a VectorSet, cached between calls
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.storage.manifest import to_dataclass
 from photogenic.warehouse.storage.parquet_parts import MANIFEST, Part, read_manifest, verify_quickly
 
-__all__ = ["Manifest", "VectorSet", "manifest", "mapped", "opened", "read"]
+__all__ = ["Manifest", "VectorSet", "manifest", "map_row_groups", "open_vectors", "read"]
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What made a set of vectors, and which parts hold them.
+    """Origin and parts of a set of vectors.
 
     Attributes:
-        digest: of encoder, weights, crop rule and, for faces, the detector.
-        content: of the parts; two manifests with equal contents hold the same vectors.
-        n_photos: photos that have a vector (photos with equal bytes count each).
-        n_flips: of these, how many have the vector of their mirror image too.
+        digest: digest of the encoder, its weights, its crop rule and, for faces, the detector.
+        content: digest of the parts; manifests with equal contents list the same vectors.
+        n_photos: photos with a vector; photos with equal bytes are counted separately.
+        n_flips: photos that also have a vector of their mirror image.
     """
 
     encoder: str
@@ -55,10 +55,10 @@ class Manifest:
 
 
 def manifest(layout: Layout, encoder: str) -> Manifest:
-    """The manifest of an encoder's vectors.
+    """Read the manifest of an encoder's vectors.
 
     Raises:
-        StoreError: there are none, or the manifest does not fit what lies beside it.
+        StoreError: the store has no such vectors, or the manifest is of another version.
     """
     folder = layout.embeddings(encoder)
     facts = read_manifest(folder)
@@ -79,36 +79,36 @@ def manifest(layout: Layout, encoder: str) -> Manifest:
 def read(
     layout: Layout, encoder: str, photo_ids: Sequence[str] | None = None, flip: bool = False
 ) -> tuple[list[str], NDArray[np.float32]]:
-    """Ids and vectors, float32 (n, dim): all, sorted by id, or those asked for, in the order asked.
+    """Read ids and vectors, float32 (n, dim): all of them sorted by id, or those of `photo_ids` in that order.
 
     Args:
-        layout: the store.
-        encoder: its name.
-        photo_ids: whose vectors; None for all there are.
-        flip: those of the mirror images.
+        layout: paths of the store.
+        encoder: name of the encoder.
+        photo_ids: photos to read; None reads all.
+        flip: whether to read the vectors of the mirror images.
 
     Raises:
-        StoreError: there are no such vectors; an id has none.
+        StoreError: the store has no such vectors, or a photo has no vector.
     """
-    return opened(layout, encoder).read(photo_ids, flip=flip)
+    return open_vectors(layout, encoder).read(photo_ids, flip=flip)
 
 
-def opened(layout: Layout, encoder: str) -> VectorSet:
-    """The encoder's vectors, mapped. Kept between calls while the manifest is the same."""
+def open_vectors(layout: Layout, encoder: str) -> VectorSet:
+    """Map the vectors of an encoder; the result is cached until the manifest changes."""
     path = layout.embeddings(encoder) / MANIFEST
     for attempt in range(3):
         try:
             stat = path.stat()
-            return _opened(layout, encoder, (stat.st_ino, stat.st_mtime_ns))
+            return _open_cached(layout, encoder, (stat.st_ino, stat.st_mtime_ns))
         except (FileNotFoundError, StoreError):
-            # A build may publish the next manifest, and remove parts of this one, between two looks.
+            # A build may publish the next manifest and remove parts of this one between the two reads.
             if attempt == 2 or not path.exists():
                 break
     return VectorSet(layout, encoder)
 
 
 class VectorSet:
-    """The vectors of one encoder as one manifest lists them. Stays readable when newer ones replace them."""
+    """The vectors of one encoder that one manifest lists. It stays readable after newer vectors replace them."""
 
     def __init__(self, layout: Layout, encoder: str) -> None:
         self.manifest = manifest(layout, encoder)
@@ -118,7 +118,7 @@ class VectorSet:
         self._groups = [
             group
             for part in self.manifest.parts
-            for group in mapped(folder / part.file, self.manifest.digest, self.dim, self.manifest.dtype)
+            for group in map_row_groups(folder / part.file, self.manifest.digest, self.dim, self.manifest.dtype)
         ]
 
     @property
@@ -126,28 +126,28 @@ class VectorSet:
         return self.manifest.dim
 
     def ids(self, *, flip: bool = False) -> list[str]:
-        """The photos that have a vector, sorted."""
+        """Photos with a vector, sorted by id."""
         return self._sorted(flip)[0]
 
     def read(
         self, photo_ids: Sequence[str] | None = None, *, flip: bool = False
     ) -> tuple[list[str], NDArray[np.float32]]:
-        """As the module's `read`."""
+        """Read ids and vectors like the function `read` of this module."""
         ids, rows = self._sorted(flip)
         if photo_ids is None:
-            return list(ids), self._gathered(rows)
-        return list(photo_ids), self._gathered(rows[self._positions(photo_ids, flip)])
+            return list(ids), self._gather(rows)
+        return list(photo_ids), self._gather(rows[self._positions(photo_ids, flip)])
 
     def positions(self, photo_ids: Sequence[str], *, flip: bool = False) -> NDArray[np.int64]:
-        """Of each photo its place in `ids`; -1 where it has no vector. int64 (len(photo_ids),)."""
+        """Position of each photo in `ids`; -1 where it has no vector. int64 (len(photo_ids),)."""
         place = self._index(flip).get
         return np.fromiter((place(photo_id, -1) for photo_id in photo_ids), np.int64, len(photo_ids))
 
     def at(self, positions: NDArray[np.int64], *, flip: bool = False) -> NDArray[np.float32]:
-        """The vectors at these places of `ids`. float32 (len(positions), dim)."""
-        return self._gathered(self._sorted(flip)[1][positions])
+        """The vectors at these positions of `ids`. float32 (len(positions), dim)."""
+        return self._gather(self._sorted(flip)[1][positions])
 
-    def _gathered(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         out = np.empty((len(rows), self.dim), np.float32)
         starts = np.cumsum([0, *(len(vectors) for _, vectors in self._groups)])
         for (_, vectors), start, end in zip(self._groups, starts[:-1], starts[1:], strict=True):
@@ -162,7 +162,7 @@ class VectorSet:
         return out
 
     def batches(self, *, flip: bool = False, rows: int = 65_536) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-        """All of them, in order of id, a bounded number at a time."""
+        """Yield all ids and vectors in order of id, at most `rows` at a time."""
         ids, _ = self._sorted(flip)
         for at in range(0, len(ids), rows):
             yield self.read(ids[at : at + rows], flip=flip)
@@ -181,7 +181,7 @@ class VectorSet:
 
     @functools.cache  # noqa: B019  lives as long as the set
     def _sorted(self, flip: bool) -> tuple[list[str], NDArray[np.int64]]:
-        """Ids in order, and the row of each, counted through all groups."""
+        """Sorted ids, and the row of each, counted over all row groups."""
         if not self._groups:
             return [], np.empty(0, np.int64)
         keys = pa.concat_tables([keys for keys, _ in self._groups])
@@ -196,23 +196,23 @@ class VectorSet:
 
 
 @functools.lru_cache(maxsize=16)
-def _opened(layout: Layout, encoder: str, _state: tuple[int, int]) -> VectorSet:
+def _open_cached(layout: Layout, encoder: str, _state: tuple[int, int]) -> VectorSet:
     return VectorSet(layout, encoder)
 
 
-def mapped(path: Path, digest: str, dim: int, dtype: str) -> Iterator[tuple[pa.Table, NDArray[np.floating]]]:
-    """Keys and vectors (rows, dim) of each row group of a part; the vectors are a view of the mapped file.
+def map_row_groups(path: Path, digest: str, dim: int, dtype: str) -> Iterator[tuple[pa.Table, NDArray[np.floating]]]:
+    """Yield the keys and vectors (rows, dim) of each row group of a part; the vectors are a view of the mapped file.
 
-    A column without nulls, uncompressed, plain, in one page: its values are the last bytes of its chunk.
+    The column has no nulls and one uncompressed, plain-encoded page, so its values are the last bytes of its chunk.
 
     Raises:
-        StoreError: something else made the part.
+        StoreError: the part has another digest.
     """
     with pq.ParquetFile(path) as file:
-        said = (file.schema_arrow.metadata or {}).get(b"digest", b"").decode()
-        if said != digest:
+        recorded = (file.schema_arrow.metadata or {}).get(b"digest", b"").decode()
+        if recorded != digest:
             raise StoreError(
-                f"{path} was made by {said or 'nobody known'}, and is listed as made by {digest}.",
+                f"{path} was made by {recorded or 'an unknown program'}, and is listed as made by {digest}.",
                 "parts and manifest of one encoder",
                 f"remove {path.parent} and run `features build`",
             )

@@ -1,4 +1,4 @@
-"""What a model learns from: vectors and labels of the same photos, joined by photo_id, one row each."""
+"""Training data: vectors and labels of the same photos, joined by photo_id, one row per photo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from photogenic.warehouse.duckdb_store.query import require_labels
 __all__ = ["Setup", "Source", "Split", "Target", "TrainingSet", "labelled", "training_set"]
 
 Target = Literal["like_ratio", "popular", "gender"]
-"""like_ratio: likes per swipe (of posts: likes per follower). popular: 1 above the median. gender: 1 female, 0 male."""
+"""like_ratio: likes per swipe (for posts: per follower). popular: 1 above the median. gender: 1 female, 0 male."""
 
 Setup = Literal["all", "one_face"]
 Split = Literal["train", "dev", "test"]
@@ -30,15 +30,15 @@ class TrainingSet:
     """Rows in order of photo_id.
 
     Attributes:
-        target, encoders, setup: what was asked for.
+        target, encoders, setup: the arguments of `training_set`.
         photo_ids: str (n,).
-        user_ids: str (n,), the owners.
-        X: float32 (n, d); of several encoders, their vectors side by side in the order asked.
+        user_ids: str (n,), owners of the photos.
+        X: float32 (n, d); vectors of several encoders are concatenated in the order of `encoders`.
         y: float32 (n,).
-        weight: float32 (n,), the swipes behind a label; 1 for posts.
-        gender: str or None (n,), of the owner.
+        weight: float32 (n,), number of swipes behind a label; 1 for posts.
+        gender: str or None (n,), gender of the owner.
         split: str (n,), train, dev or test.
-        n_without_vector: photos with a label that were left out because an encoder has no vector of them.
+        n_without_vector: labeled photos that were left out because an encoder has no vector for them.
     """
 
     target: Target
@@ -67,23 +67,23 @@ def training_set(
     source: Source | None = None,
     flip: bool = False,
 ) -> TrainingSet:
-    """The labelled photos of a setup that every encoder has a vector of.
+    """Join the labeled photos of a setup with the vectors of every encoder.
 
-    For `gender`, photos whose owner's gender is unknown or `other` are left out; the others are the same
-    photos as for the other targets, so that results can be set side by side.
+    For `gender`, photos whose owner's gender is unknown or `other` are left out. The rest are the same photos as for
+    the other targets, so results can be compared.
 
     Args:
         store: the open store.
-        target: what is to be predicted.
-        encoder: one, several, or `a+b`: their vectors side by side.
-        setup: all photos, or those with exactly one face.
-        split: only these rows; None: all, with their split.
-        source: whose labels; None: those of swipes if there are any, else those of posts.
-        flip: the vectors of the mirror images instead.
+        target: quantity to predict.
+        encoder: one encoder, several, or `a+b` for concatenated vectors.
+        setup: all photos, or photos with exactly one face.
+        split: split to return; None returns all rows.
+        source: source of the labels; None takes swipes if there are labels from swipes, else posts.
+        flip: whether to use the vectors of the mirror images.
 
     Raises:
-        InputError: a target, setup, split or source that does not exist.
-        StoreError: the store has no labels, or no vectors by an encoder.
+        InputError: the target, setup, split or source does not exist.
+        StoreError: the store has no labels, or no vectors of an encoder.
     """
     names = tuple(encoder.split("+")) if isinstance(encoder, str) else tuple(encoder)
     if not names:
@@ -95,7 +95,7 @@ def training_set(
         rows = rows.filter(rows["split"] == split)
     n_labelled = len(rows)
     for name in names:
-        rows = rows.filter(rows["photo_id"].is_in(reader.opened(store.layout, name).ids(flip=flip)))
+        rows = rows.filter(rows["photo_id"].is_in(reader.open_vectors(store.layout, name).ids(flip=flip)))
     ids = rows["photo_id"].to_list()
     return TrainingSet(
         target=target,
@@ -113,10 +113,10 @@ def training_set(
 
 
 def labelled(db: Database, target: Target, setup: Setup, source: Source | None = None) -> pl.DataFrame:
-    """photo_id, user_id, gender, y, weight, split of the photos of a setup that `target` is known of, by photo_id.
+    """List the photos of a setup with a known `target`: photo_id, user_id, gender, y, weight, split; by photo_id.
 
     Raises:
-        InputError: a target or setup that does not exist.
+        InputError: the target or setup does not exist.
         StoreError: the store has no labels.
     """
     for name, value, kind in (("target", target, Target), ("setup", setup, Setup)):

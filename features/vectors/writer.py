@@ -1,8 +1,7 @@
-"""Where new vectors are put: appended batch by batch while computing, put in order at the end.
+"""Write embeddings: append them batch by batch during a run, then commit them under a manifest.
 
-`seal` makes the vectors those of the photos that are there now: photos that vanished or changed lose
-theirs, a photo with the bytes of another gets a copy, small parts are merged, and the manifest is written.
-Only parts that something happened to are rewritten.
+`commit` keeps exactly the vectors of the current photos: it removes vectors of photos that vanished or changed, copies
+the vector of a photo with equal bytes, merges small parts and writes the manifest. It rewrites changed parts only.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from photogenic._lazy import pa, pl, pq
 from photogenic.features.encoders.base import Encoder
-from photogenic.features.vectors.reader import mapped
+from photogenic.features.vectors.reader import map_row_groups
 from photogenic.warehouse import Layout
 from photogenic.warehouse.storage.parquet_parts import ROW_GROUP, Parts, changed_part_error, read_manifest, verify
 
@@ -28,20 +27,20 @@ _FULL = 65_536
 """Rows of a finished part."""
 
 _SMALL = ROW_GROUP
-"""Rows of a part that is merged whenever there is another, so that small stores look the same however they grew."""
+"""Rows of a part that is always merged with another, so small stores have the same parts whatever their history."""
 
 PLAIN = "embedding.list.element"
-"""The leaf column that is mapped, not read."""
+"""Leaf column that readers map instead of reading."""
 
 
 class VectorWriter:
-    """The vectors of one encoder, for writing.
+    """Writer of the vectors of one encoder.
 
     Args:
-        layout: the store.
-        encoder: whose vectors.
-        faces: the digest of the face detector.
-        dtype: how the numbers are stored; None: as they are, float32 where there are none.
+        layout: paths of the store.
+        encoder: encoder that computes the vectors.
+        faces: digest of the face detector.
+        dtype: storage type; None keeps the type of the stored vectors, float32 for new ones.
     """
 
     def __init__(
@@ -53,16 +52,16 @@ class VectorWriter:
 
     @property
     def columns(self) -> tuple[str, str]:
-        """What its vectors are called in a table of work: those of the photos, those of their mirror images."""
+        """Names of its two columns in the table of pending work: for the photos, and for their mirror images."""
         return self.encoder.name, f"{self.encoder.name}|flip"
 
     def stored(self) -> pl.DataFrame:
-        """photo_id, sha256, flip, part, row: every vector in a complete part.
+        """List every vector in a complete part: photo_id, sha256, flip, part, row.
 
         Raises:
             StoreError: a part cannot be read.
         """
-        frames = [_nothing()]
+        frames = [_no_rows()]
         for number, path in enumerate(self.parts.paths()):
             try:
                 keys = pl.DataFrame(pq.read_table(path, columns=["photo_id", "sha256", "flip"]))
@@ -72,7 +71,7 @@ class VectorWriter:
         return pl.concat(frames, how="diagonal_relaxed")
 
     def storable(self, X: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which vectors are finite numbers as they would be stored. Float16 ends at 65,504."""
+        """Whether each vector is finite in the storage type; the largest float16 is 65,504. bool (n,)."""
         with np.errstate(over="ignore"):
             kept: NDArray[np.bool_] = np.isfinite(X.astype(self.dtype, copy=False)).all(axis=1)
         return kept
@@ -80,25 +79,25 @@ class VectorWriter:
     def append(
         self, photo_ids: Sequence[str], sha256s: Sequence[str], flips: Sequence[bool], X: NDArray[np.float32]
     ) -> None:
-        """Keep some, durably; not those that are not `storable`."""
-        fit = np.flatnonzero(self.storable(X)).tolist()
-        if not len(fit):
+        """Write a durable part with the vectors that are `storable`, and skip the others."""
+        finite = np.flatnonzero(self.storable(X)).tolist()
+        if not len(finite):
             return
-        if len(fit) < len(X):
-            photo_ids, sha256s = [photo_ids[at] for at in fit], [sha256s[at] for at in fit]
-            flips, X = [flips[at] for at in fit], X[fit]
-        # In order, so that a part merged with none looks as if it had been.
+        if len(finite) < len(X):
+            photo_ids, sha256s = [photo_ids[at] for at in finite], [sha256s[at] for at in finite]
+            flips, X = [flips[at] for at in finite], X[finite]
+        # Sorted, so that a part that is never merged has the same order as a merged one.
         order = sorted(range(len(photo_ids)), key=lambda at: (photo_ids[at], flips[at]))
         ids, digests = [photo_ids[at] for at in order], [sha256s[at] for at in order]
         self.parts.append(self._table(ids, digests, [flips[at] for at in order], X[order]))
 
     def commit(self, wanted: pl.DataFrame) -> None:
-        """Hold exactly the vectors of `wanted` (photo_id, sha256), as far as they were computed; publish."""
+        """Keep exactly the computed vectors of `wanted` (photo_id, sha256), and publish the manifest."""
         paths = self.parts.paths()
         stored = self.stored()
         current = stored.join(wanted, on=["photo_id", "sha256"], how="semi").unique(["photo_id", "flip"], keep="first")
-        # A photo whose bytes another one has: its vectors are there under the other's name.
-        twins = (
+        # Vectors of a photo with equal bytes may be stored under the id of the other photo.
+        copies = (
             wanted.join(stored.unique(["sha256", "flip"], keep="first").drop("photo_id"), on="sha256")
             .join(current, on=["photo_id", "flip"], how="anti")
             .select(current.columns)
@@ -106,23 +105,25 @@ class VectorWriter:
         sizes = dict(stored.group_by("part").len().iter_rows())
         n_current = dict(current.group_by("part").len().iter_rows())
         untouched = {part for part, n in sizes.items() if n_current.get(part) == n}
-        fresh = len(twins) + sum(n_current.get(part, 0) for part in sizes if part not in untouched)
-        moved = _mergeable({part: sizes[part] for part in untouched}, fresh)
+        n_new = len(copies) + sum(n_current.get(part, 0) for part in sizes if part not in untouched)
+        moved = _mergeable({part: sizes[part] for part in untouched}, n_new)
         kept = [paths[part] for part in untouched - moved]
-        rows = pl.concat([current.filter(~pl.col("part").is_in(list(untouched - moved))), twins]).sort(
+        rows = pl.concat([current.filter(~pl.col("part").is_in(list(untouched - moved))), copies]).sort(
             "photo_id", "flip"
         )
-        kept += [self._gathered(paths, rows.slice(at, _FULL)) for at in range(0, len(rows), _FULL)]
-        self._publish(kept, current["flip"].append(twins["flip"]))
+        kept += [self._rewrite(paths, rows.slice(at, _FULL)) for at in range(0, len(rows), _FULL)]
+        self._publish(kept, current["flip"].append(copies["flip"]))
 
-    def _gathered(self, paths: list[Path], rows: pl.DataFrame) -> Path:
-        """One new part with these rows of the old ones."""
+    def _rewrite(self, paths: list[Path], rows: pl.DataFrame) -> Path:
+        """Write one new part with these rows of existing parts."""
         X = np.empty((len(rows), self.encoder.dim), np.float32)
         part, row = rows["part"].to_numpy(), rows["row"].to_numpy()
         for number in np.unique(part):
-            verify(paths[number])  # or damage would be copied, and believed
+            verify(paths[number])  # a copy of damaged bytes would get a valid checksum
             (places,) = np.nonzero(part == number)
-            groups = [vectors for _, vectors in mapped(paths[number], self.digest, self.encoder.dim, self.dtype)]
+            groups = [
+                vectors for _, vectors in map_row_groups(paths[number], self.digest, self.encoder.dim, self.dtype)
+            ]
             for at, vectors in enumerate(groups):
                 inside = places[row[places] // ROW_GROUP == at]
                 X[inside] = vectors[row[inside] - at * ROW_GROUP]
@@ -172,7 +173,7 @@ class VectorWriter:
 
 
 def content_of(digest: str, names: Sequence[str]) -> str:
-    """Names the vectors in these parts."""
+    """Digest of the vectors in these parts, 16 hex digits."""
     return hashlib.sha256(" ".join([digest, *sorted(names)]).encode()).hexdigest()[:16]
 
 
@@ -181,23 +182,27 @@ def _stored_dtype(layout: Layout, encoder: Encoder) -> Literal["float32", "float
     return "float16" if facts is not None and facts.get("dtype") == "float16" else "float32"
 
 
-def _mergeable(sizes: dict[int, int], fresh: int) -> set[int]:
-    """Which untouched parts join the rewritten rows: smallest first, while they do not outweigh what they join.
+def _mergeable(sizes: dict[int, int], n_new: int) -> set[int]:
+    """Choose the untouched parts to merge with the rewritten rows: smallest first, up to a multiple of those rows.
 
-    Every row is so rewritten a logarithmic number of times, however many small builds there are.
+    This bounds how often a row is rewritten by the logarithm of the number of builds.
+
+    Args:
+        sizes: part number -> rows of the untouched parts.
+        n_new: rows that are written anyway.
     """
     moved: set[int] = set()
     small = sorted((rows, part) for part, rows in sizes.items() if rows < _FULL)
-    total = fresh
+    total = n_new
     for rows, part in small:
         if total and rows > max(4 * total, _SMALL):
             break
         moved.add(part)
         total += rows
-    return moved if fresh or len(moved) > 1 else set()
+    return moved if n_new or len(moved) > 1 else set()
 
 
-def _nothing() -> pl.DataFrame:
+def _no_rows() -> pl.DataFrame:
 
     return pl.DataFrame(
         schema={"photo_id": pl.String, "sha256": pl.String, "flip": pl.Boolean, "part": pl.Int64, "row": pl.UInt32}

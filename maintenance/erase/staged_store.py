@@ -15,7 +15,7 @@ from photogenic._lazy import duckdb
 from photogenic.features.build import tell
 from photogenic.features.previous_build import former_choices
 from photogenic.features.search import index, index_files
-from photogenic.features.similarity.relations import update_likeness
+from photogenic.features.similarity.relations import update_similarity
 from photogenic.maintenance.erase.journal import Journal
 from photogenic.maintenance.erase.parquet_rows import link_tree, purge
 from photogenic.warehouse import Database, Layout, Store
@@ -66,14 +66,14 @@ def prepare(store: Store, journal: Journal) -> Journal:
             former = index_files.read_manifest(layout, encoder)
             assert former is not None
             if (work.embeddings(encoder) / MANIFEST).exists():
-                limit = index.limit_of(former)
+                limit = index.memory_limit_of(former)
                 index.build(staged, encoder, recall=former.wanted_recall, memory=limit)
             else:  # its vectors were removed by an interrupted repair: a build makes both again
                 work.index(encoder).mkdir(parents=True)
             folders.add(f"indices/{work.index(encoder).name}")
         advance(1)
         _link_untouched(layout, work)
-        update_likeness(staged, [made.encoder for made in index.manifests(work)])
+        update_similarity(staged, [made.encoder for made in index.manifests(work)])
         tell(staged)
         advance(1)
         database.compact()

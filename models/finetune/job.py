@@ -13,7 +13,7 @@ import numpy as np
 from photogenic._lazy import torch
 from photogenic.features.compute.pipeline import photo_bytes
 from photogenic.features.compute.preprocess import loader
-from photogenic.features.compute.training_images import cut_pictures
+from photogenic.features.compute.training_images import crop_pictures
 from photogenic.features.encoders.base import Encoder
 from photogenic.features.encoders.device import choose
 from photogenic.features.encoders.finetuned import base_encoder, publish_encoder, trainable
@@ -182,12 +182,12 @@ class Tuning:
     def _data(self, store: Store, folder: Path, n_threads: int) -> FinetuneData:
         cut = {}
         for split in ("train", "dev"):
-            pictures, sound = cut_pictures(
+            pictures, sound = crop_pictures(
                 folder / f"{split}.npy",
                 self.sha256s[self.samples.split == split].tolist(),
                 loader(store.layout),
                 self.start.backbone,
-                roomy=split == "train",
+                with_margin=split == "train",
                 n_threads=n_threads,
                 progress=store.progress,
             )

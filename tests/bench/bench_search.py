@@ -82,7 +82,7 @@ def filtered(searcher: Searcher, X: np.ndarray, ids: list[str], asked: np.ndarra
     """Measure single filtered queries with known ids: on contiguous vectors, and on vectors gathered each time."""
     where = f"photo_id < '{ids[int(len(X) * share)]}'"
     start = time.perf_counter()
-    selection = searcher.cache.selection("bench", where)
+    selection = searcher.cache.photo_filter("bench", where)
     first_ms = 1e3 * (time.perf_counter() - start)
     bare = PhotoFilter(selection.index, selection.photos)  # the same rows, with vectors that are not contiguous
     times: dict[str, list[float]] = {"prepared": [], "gathered": [], "whole": []}
@@ -143,7 +143,7 @@ def _on_cores(X: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def batches(searcher: Searcher, held: Any, ids: list[str], asked: np.ndarray, rounds: int) -> dict[str, Any]:
     """Measure queries per second of a batch, in alternation with bare FAISS."""
-    X, selection = held.vectors, searcher.cache.selection("bench")
+    X, selection = held.vectors, searcher.cache.photo_filter("bench")
     Q, own = np.ascontiguousarray(X[asked]), asked.astype(np.int64)
     truth = _exact(X, asked, np.arange(len(X)))
     name, nprobe, bare = _bare(held, Q, asked, truth)

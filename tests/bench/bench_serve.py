@@ -69,7 +69,7 @@ def similar(db: Database, ids: list[str], port: int, n: int) -> dict[str, Any]:
     times: dict[str, list[float]] = {"bare": [], "http": []}
     connection = http.client.HTTPConnection("127.0.0.1", port)
     with Searcher(Store(db)) as searcher:
-        held, selection = searcher.cache.index("bench"), searcher.cache.selection("bench")
+        held, selection = searcher.cache.index("bench"), searcher.cache.photo_filter("bench")
         for block in (asked[at : at + BLOCK] for at in range(0, len(asked), BLOCK)):
             found = []
             for row in block:

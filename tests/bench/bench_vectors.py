@@ -42,7 +42,7 @@ from photogenic.features.encoders.registry import encoder, register
 from photogenic.features.faces.align import DLIB, chip
 from photogenic.features.faces.detector import Detector, FaceSettings
 from photogenic.features.images.decode import decode
-from photogenic.features.images.resize import centre
+from photogenic.features.images.resize import center_crop
 from photogenic.features.vectors import reader
 from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import Layout
@@ -95,7 +95,7 @@ def decoding(files: Sequence[bytes], rounds: int) -> dict[str, Any]:
     def ours(data: bytes) -> None:
         pixels = decode(data).pixels
         assert pixels is not None
-        centre(pixels, 224, 0.875)
+        center_crop(pixels, 224, 0.875)
 
     def bare(data: bytes) -> None:
         side, rest = round(SIDE * 0.875), round(SIDE * 0.0625)
@@ -179,16 +179,16 @@ def _prepared(
         start = time.thread_time()
         pixels = decode(data).pixels
         assert pixels is not None
-        decoded = time.thread_time()
+        decode_photos = time.thread_time()
         (face, *_) = detector(pixels)
         looked = time.thread_time()
         for e in chosen:
             if e.input == "photo":
-                cut[e.name].append(centre(pixels, e.size, e.backbone.crop_pct))
+                cut[e.name].append(center_crop(pixels, e.size, e.backbone.crop_pct))
             else:
                 cut[e.name].append(chip(pixels, face.keypoints, DLIB))
         end = time.thread_time()
-        for name, seconds in zip(spent, (decoded - start, looked - decoded, end - looked), strict=True):
+        for name, seconds in zip(spent, (decode_photos - start, looked - decode_photos, end - looked), strict=True):
             spent[name] += seconds
     return spent, cut
 

@@ -176,4 +176,4 @@ def test_a_damaged_image_is_not_used_by_a_build(zygote, copy, ingested):
     ended = zygote.run(*BUILD, "--store", store)
     assert plain(ended)
     assert ended.code == 1
-    assert "not what was received" in ended.err
+    assert "its bytes have changed" in ended.err

@@ -1,4 +1,4 @@
-"""A store with drawn photos in it, made without ingest, and the pictures to put there."""
+"""A store with drawn photos, built without ingest."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from photogenic.warehouse import Database, Layout, Settings, Store
 
 @functools.cache
 def portrait(seed: int, people: int = 1, size: int = 256) -> bytes:
-    """A JPEG of so many people."""
+    """A JPEG with this number of people."""
     looks = tuple(Person(skin=(seed * 0.37 + i * 0.2) % 1, hair=(seed * 0.61) % 1) for i in range(people))
     traits = Traits(people=looks, smile=(seed * 0.29) % 1, hue=(seed * 0.17) % 1)
     return encode_jpeg(draw_portrait(traits, seed, size))
 
 
 class Gallery:
-    """Photos in a store; `put` may be called again with other bytes, as a later ingest would."""
+    """A store with photos; `put` replaces their bytes, as a later ingest does."""
 
     report: ComputeReport
-    """Of the build that a fixture made."""
+    """Report of the build that a fixture ran."""
 
     def __init__(self, root: Path, photos: Mapping[str, bytes] | None = None, threads: int = 2) -> None:
         self.layout = Layout(root)

@@ -1,4 +1,4 @@
-"""What a build would look at, how long that would take, and how many bytes it would keep."""
+"""A plan lists the photos that a build would process, with its estimated time and size."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def planned(gallery, **arguments):
     return plan(gallery.store, BuildOptions(encoders=PAIR, only="embeddings", **arguments))
 
 
-def test_before_anything_was_measured_there_are_counts_and_bytes(gallery):
+def test_a_plan_without_measurements_has_counts_and_bytes(gallery):
     found = planned(gallery)
     assert (found.n_decoded, found.n_pictures) == (4, 4)
     assert found.n_vectors == dict.fromkeys(PAIR, 4)
@@ -36,7 +36,7 @@ def test_before_anything_was_measured_there_are_counts_and_bytes(gallery):
     assert half.n_bytes == {f"{name}{side}": 4 * encoder(name).dim * 2 for name in PAIR for side in ("", "|flip")}
 
 
-def test_a_build_measures_what_the_next_plan_says(gallery):
+def test_a_build_measures_the_rates_of_the_next_plan(gallery):
     report = compute(gallery.store, PAIR)
     assert report.counts == {"decode": 4, "faces": 4, "cut": 4, **dict.fromkeys(PAIR, 4)}
     assert not planned(gallery).changes
@@ -46,7 +46,7 @@ def test_a_build_measures_what_the_next_plan_says(gallery):
     known = throughput.last(gallery.db)
     per_photo = {step: spent / report.counts[step] for step, spent in report.seconds.items()}
     assert known.work_s == pytest.approx(per_photo, rel=1e-3)
-    # Half as many photos take half as long as the build took, everything it did included.
+    # Half as many photos take half the time of the whole build.
     assert sum(found.seconds.values()) == pytest.approx(report.wall_s / 2, rel=0.2)
 
 

@@ -1,4 +1,4 @@
-"""A store without pictures: vectors written directly, labels made from swipes by the real build."""
+"""A store without pictures: vectors are written directly, labels are built from swipes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def toy_encoder(
 def put_vectors(
     layout: Layout, name: str, ids: Sequence[str], X: np.ndarray, *, metric: Literal["l2", "cosine"] = "l2"
 ) -> None:
-    """Make these the vectors of the encoder: those held already stay, those not named go."""
+    """Make these the vectors of the encoder: stored ones stay, and those of other photos are removed."""
     writer = VectorWriter(layout, toy_encoder(name, X.shape[1], metric), "")
     sha256s = [_sha256(i, x) for i, x in zip(ids, X, strict=True)]
     held = set(writer.stored().select("photo_id", "sha256").iter_rows())
@@ -44,7 +44,7 @@ def put_vectors(
 
 
 def put_photos(db: Database, rows: pl.DataFrame) -> None:
-    """Users, photos and swipes of `rows`: photo_id, gender, n_likes, n_swipes; the owner of `p7` is `u-p7`."""
+    """Add users, photos and swipes of `rows`: photo_id, gender, n_likes, n_swipes; the owner of `p7` is `u-p7`."""
     from photogenic.warehouse.labels.build import build_labels
 
     with db.write("test") as con:
@@ -69,7 +69,7 @@ def put_photos(db: Database, rows: pl.DataFrame) -> None:
 
 
 def clustered(rng: np.random.Generator, n: int, dim: int, n_clusters: int) -> np.ndarray:
-    """Unit vectors around cluster centres. float32 (n, dim)."""
+    """Unit vectors around cluster centers. float32 (n, dim)."""
     centres = rng.normal(size=(n_clusters, dim))
     X = centres[rng.integers(0, n_clusters, n)] + 0.7 * rng.normal(size=(n, dim))
     return (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)

@@ -18,7 +18,7 @@ class Inner:
 
 @dataclass(frozen=True)
 class Outer:
-    colour: Annotated[Literal["red", "blue"] | None, Help("Colour of the frame.", option="hue")] = None
+    colour: Annotated[Literal["red", "blue"] | None, Help("Color of the frame.", option="hue")] = None
     size: Annotated[Literal["small", "large"], Help("Size of the frame.")] = "small"
     inner: Annotated[Inner | None, Help("Details", prefix="in_")] = None
 
@@ -33,7 +33,7 @@ def test_fields_have_their_type_default_and_help():
     assert (colour.kind, colour.default, colour.help.text) == (
         Literal["red", "blue"] | None,
         None,
-        "Colour of the frame.",
+        "Color of the frame.",
     )
     assert (size.default, size.nested) == ("small", None)
     assert (inner.nested, inner.help.prefix) == (Inner, "in_")

@@ -72,7 +72,7 @@ def _print_report(report: BuildReport, form: Format) -> None:
         made = report.computed
         if made is not None:
             vectors = ", ".join(f"{n:,} by {name}" for name, n in made.computed.items()) or "none"
-            print(f"Photos: {made.n_photos:,} with a picture, {made.n_looked:,} looked at; new vectors: {vectors}.")
+            print(f"Photos: {made.n_photos:,} with a picture, {made.n_decoded:,} looked at; new vectors: {vectors}.")
         for name, index in report.indices.items():
             print(f"Index {name}: {index.kind}, recall@10 {index.recall_at_10:.4f}.")
         if report.likeness is not None:

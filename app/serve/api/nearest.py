@@ -141,7 +141,7 @@ class Nearest:
         def search() -> dict[str, Any]:
             plan, distances, rows = answer(np.ascontiguousarray(vector), selection, k, exclude=exclude, exact=exact)
             there = rows[0] >= 0
-            found = selection.photos[selection.places(rows[0][there])].to_dicts()
+            found = selection.photos[selection.positions(rows[0][there])].to_dicts()
             photos = [
                 {"rank": rank, "photo_id": photo["photo_id"], "user_id": photo["user_id"], "distance": float(distance)}
                 | {name: photo[name] for name in COLUMNS[2:]}
@@ -179,7 +179,7 @@ class Nearest:
     def _prepared(self, selection: PhotoFilter) -> PhotoFilter:
         """Copy the vectors of a selection to one array if memory allows, and drop old selections."""
         done = [future.result() for future in list(self._held.values()) if future.done() and not future.exception()]
-        if selection.n_bytes + sum(held.n_bytes for held in done if not held.every) <= _PREPARED_BYTES:
+        if selection.n_bytes + sum(held.n_bytes for held in done if not held.has_all_rows) <= _PREPARED_BYTES:
             selection.prepare()
         while len(self._held) > _MOST:
             self._held.popitem(last=False)

@@ -79,7 +79,7 @@ def labels_and_vectors(
     places = [-1] * len(photo_ids)
     if encoder is not None:
         try:
-            held = reader.opened(layout, encoder)
+            held = reader.open_vectors(layout, encoder)
         except PhotogenicError as error:
             raise to_api_error(error) from error
         positions = held.positions(photo_ids)

@@ -174,7 +174,7 @@ def _select(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
     """Send the photos that match a search predicate, with the columns of a result, as Arrow."""
     with db.read() as con:
         try:
-            chosen = filters.select(
+            chosen = filters.select_photos(
                 con, index.load(db.layout, request["encoder"]), request["where"], popular=request["popular"]
             )
         except duckdb.OutOfMemoryException as error:

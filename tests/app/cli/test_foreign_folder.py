@@ -11,7 +11,7 @@ import pytest
 
 from photogenic.app.serve.http.limits import Limits
 from photogenic.app.serve.sql_sandbox.pool import Sandbox
-from photogenic.features.compute.process_pool import Processes
+from photogenic.features.compute.process_pool import PreprocessorPool
 from photogenic.ingest.download.writer_process import WriterProcess
 from photogenic.warehouse import Layout
 from photogenic.warehouse.processes import launch
@@ -73,7 +73,7 @@ async def test_the_process_beside_downloads_runs_none_of_them(ran, tmp_path):
 
 
 def test_processes_that_prepare_photos_run_none_of_them(ran, tmp_path):
-    with Processes(Layout(tmp_path / "store"), None, {}, batch=1, n=1, n_slots=1) as prepare:
+    with PreprocessorPool(Layout(tmp_path / "store"), None, {}, batch=1, n=1, n_slots=1) as prepare:
         assert prepare([]).detections == []
     assert ran() == ""
 

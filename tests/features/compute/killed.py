@@ -26,7 +26,7 @@ CALLS = {
 
 
 def killed(moment: int, call: str, *folders: Path) -> subprocess.CompletedProcess[str]:
-    """Run it in a process of its own."""
+    """Run the call in a child process."""
     command = [sys.executable, "-m", "tests.features.compute.killed", str(moment), call, *map(str, folders)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 

@@ -1,4 +1,4 @@
-"""From bytes to vectors: only what is missing, one status per bad photo, the same rows however often it was cut off."""
+"""A run computes only missing results, gives bad photos a status, and has the same rows after interruptions."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def _same(one: Gallery, other: Gallery) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, loaded_networks) -> Gallery:
-    """A mixed gallery, computed in one undisturbed run."""
+    """A mixed gallery, computed in one run without interruption."""
     gallery, gallery.heard = Gallery(tmp_path_factory.mktemp("whole") / "store", _mixed()), Heard()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "_SAY_S", 0.0)
+        patch.setattr(pipeline, "_NOTE_RATES_S", 0.0)
         gallery.report = compute(Store(gallery.db, gallery.heard), PAIR)
     return gallery
 
 
 class Heard:
-    """A listener that keeps what was said."""
+    """A progress callback that records its notes."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -79,7 +79,7 @@ def _mixed() -> dict[str, bytes]:
 
 def test_every_photo_gets_its_faces_and_vectors(whole):
     report = whole.report
-    assert (report.n_photos, report.n_looked) == (14, 13)  # twins are looked at once
+    assert (report.n_photos, report.n_decoded) == (14, 13)  # equal bytes are decoded once
     assert report.computed == {"efficientnet_lite0": 11, "dlib_face": 9}
     assert report.unreadable == {"truncated": 1, "unreadable": 1}
     everyone, X = reader.read(whole.layout, "efficientnet_lite0")
@@ -93,22 +93,22 @@ def test_every_photo_gets_its_faces_and_vectors(whole):
     assert len(np.unique(F, axis=0)) == 9
 
 
-def test_it_says_while_it_works_how_fast_each_step_is(whole):
+def test_the_rate_of_each_step_is_noted_during_a_run(whole):
     assert len(whole.heard.notes) > 1
-    said = re.fullmatch(r"13 photos looked at; photos/s of each step alone: (.+)", whole.heard.notes[-1])
-    rates = dict(pair.rsplit(" ", 1) for pair in said[1].split(", "))
+    noted = re.fullmatch(r"13 photos processed; photos/s of each step alone: (.+)", whole.heard.notes[-1])
+    rates = dict(pair.rsplit(" ", 1) for pair in noted[1].split(", "))
     assert set(rates) == {"decode", "faces", "cut", *PAIR}
     assert float(rates["decode"].replace(",", "")) > float(rates["dlib_face"])
 
 
 def test_the_rate_of_a_step_is_that_of_all_threads_at_it():
     heard = Heard()
-    report = ComputeReport(8, n_looked=8, seconds={"decode": 2.0, "faces": 4.0}, counts={"decode": 8, "faces": 2})
-    report.say(heard, n_threads=2)
-    assert heard.notes == ["8 photos looked at; photos/s of each step alone: decode 8, faces 1"]
+    report = ComputeReport(8, n_decoded=8, seconds={"decode": 2.0, "faces": 4.0}, counts={"decode": 8, "faces": 2})
+    report.note_rates(heard, n_threads=2)
+    assert heard.notes == ["8 photos processed; photos/s of each step alone: decode 8, faces 1"]
 
 
-def test_the_warehouse_hears_of_faces_and_bad_photos(whole):
+def test_faces_and_bad_photos_are_written_to_the_warehouse(whole):
     counts = dict(whole.sql("select photo_id, count(*) from faces group by all"))
     assert counts == {**dict.fromkeys(_people(9), 1), "twin": 1, "crowd": 3}
     [(width, confidence, n)] = whole.sql("select x1 - x0, confidence, len(keypoints) from faces where photo_id = 'p00'")
@@ -123,10 +123,10 @@ def test_the_warehouse_hears_of_faces_and_bad_photos(whole):
 
 
 def test_a_second_build_computes_nothing_and_writes_nothing(whole, monkeypatch):
-    monkeypatch.setattr(process_pool, "Detector", lambda *_: pytest.fail("nothing is to be looked at"))
+    monkeypatch.setattr(process_pool, "Detector", lambda *_: pytest.fail("no photo is to be decoded"))
     before = whole.layout.snapshot.stat()
     report = compute(whole.store, PAIR)
-    assert (report.n_photos, report.n_looked, report.computed, report.unreadable) == (12, 0, {}, {})
+    assert (report.n_photos, report.n_decoded, report.computed, report.unreadable) == (12, 0, {}, {})
     assert whole.layout.snapshot.stat().st_ino == before.st_ino
 
 
@@ -135,12 +135,12 @@ def test_a_new_photo_computes_one_and_changed_bytes_another(tmp_path):
     compute(gallery.store, PAIR)
     gallery.put({"new": portrait(7)})
     report = compute(gallery.store, PAIR)
-    assert (report.n_looked, report.computed) == (1, {"efficientnet_lite0": 1, "dlib_face": 1})
+    assert (report.n_decoded, report.computed) == (1, {"efficientnet_lite0": 1, "dlib_face": 1})
     gallery.put({"p01": portrait(8)})
     report = compute(gallery.store, PAIR)
-    assert (report.n_looked, report.computed) == (1, {"efficientnet_lite0": 1, "dlib_face": 1})
+    assert (report.n_decoded, report.computed) == (1, {"efficientnet_lite0": 1, "dlib_face": 1})
     gallery.drop("p00")
-    assert compute(gallery.store, PAIR).n_looked == 0
+    assert compute(gallery.store, PAIR).n_decoded == 0
     fresh = Gallery(tmp_path / "fresh", {"p01": portrait(8), "p02": portrait(2), "new": portrait(7)})
     compute(fresh.store, PAIR)
     for name in PAIR:
@@ -153,16 +153,16 @@ def test_a_new_photo_computes_one_and_changed_bytes_another(tmp_path):
 def test_an_encoder_asked_for_later_is_added_to_the_same_photos(whole, tmp_path):
     gallery = Gallery(tmp_path / "store", _mixed())
     report = compute(gallery.store, ())
-    assert (report.n_looked, report.n_faces, report.computed) == (13, 12, {})
+    assert (report.n_decoded, report.n_faces, report.computed) == (13, 12, {})
     report = compute(gallery.store, ["dlib_face"])
-    assert (report.n_looked, report.computed) == (9, {"dlib_face": 9})
+    assert (report.n_decoded, report.computed) == (9, {"dlib_face": 9})
     compute(gallery.store, ["efficientnet_lite0"])
     for name in PAIR:
         assert reader.manifest(gallery.layout, name).content == reader.manifest(whole.layout, name).content
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
-def test_a_run_cut_off_loses_what_was_under_way_and_nothing_else(whole, tmp_path, monkeypatch, batch):
+def test_an_interrupted_run_loses_only_unfinished_batches(whole, tmp_path, monkeypatch, batch):
     gallery = Gallery(tmp_path / "store", _mixed())
     work, calls = Worker.__call__, []
 
@@ -178,11 +178,11 @@ def test_a_run_cut_off_loses_what_was_under_way_and_nothing_else(whole, tmp_path
         with pytest.raises(KeyboardInterrupt):
             compute(gallery.store, PAIR)
     report = compute(gallery.store, PAIR)
-    assert 0 < report.n_looked <= 13
+    assert 0 < report.n_decoded <= 13
     _same(gallery, whole)
 
 
-def test_a_stricter_confidence_looks_at_no_photo_again(tmp_path):
+def test_a_stricter_confidence_decodes_no_photo_again(tmp_path):
     gallery = Gallery(tmp_path / "store", {**_people(3), "crowd": portrait(40, people=3)})
     compute(gallery.store, ["dlib_face"])
     scores = sorted(row[0] for row in gallery.sql("select confidence from faces where photo_id = 'crowd'"))
@@ -191,7 +191,7 @@ def test_a_stricter_confidence_looks_at_no_photo_again(tmp_path):
     assert gallery.sql("select count(*) from faces where photo_id = 'crowd'") == [(1,)]
     alone = {row[0] for row in gallery.sql("select photo_id from faces group by all having count(*) = 1")}
     assert set(reader.read(gallery.layout, "dlib_face")[0]) == alone
-    assert report.n_looked == 1  # the face that now stands alone in the crowd
+    assert report.n_decoded == 1  # the group photo that has one face above the new confidence
     compute(gallery.store, ["dlib_face"])
     assert reader.read(gallery.layout, "dlib_face")[0] == ["p00", "p01", "p02"]
 
@@ -205,8 +205,8 @@ def test_flips_are_the_vectors_of_mirrored_photos(tmp_path):
         _, mirrored = reader.read(gallery.layout, name, flip=True)
         cosine = (plain * mirrored).sum(1) / np.linalg.norm(plain, axis=1) / np.linalg.norm(mirrored, axis=1)
         assert np.all((cosine > 0.7) & (cosine < 0.9999))
-    assert compute(gallery.store, PAIR, flip=True).n_looked == 0
-    assert compute(gallery.store, PAIR).n_looked == 0
+    assert compute(gallery.store, PAIR, flip=True).n_decoded == 0
+    assert compute(gallery.store, PAIR).n_decoded == 0
     assert reader.manifest(gallery.layout, "dlib_face").n_flips == 2
 
 
@@ -277,7 +277,7 @@ def test_killed_at_random_and_run_again_gives_the_same_rows(whole, tmp_path):
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 63, 100, 1000, 100_001])
 @pytest.mark.parametrize("n_workers", [1, 2, 16])
-def test_batches_shrink_to_the_end_and_lose_nothing(n, n_workers):
+def test_batches_shrink_towards_the_end_and_hold_every_photo(n, n_workers):
     found = list(sizes(n, width=8, most=64, n_workers=n_workers))
     assert sum(found) == n
     assert all(size % 8 == 0 for size in found[:-1])

@@ -1,4 +1,4 @@
-"""Photos prepared in other processes: the same vectors and faces as in threads; nobody waits for a dead one."""
+"""Preprocessing in child processes: the same vectors and faces as in threads, and no wait for a dead process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from photogenic.features.compute import process_pool, worker_protocol
 from photogenic.features.compute.embed_store import embed_photos
 from photogenic.features.compute.pipeline import compute
 from photogenic.features.compute.preprocess import PhotoTask
-from photogenic.features.compute.process_pool import Processes
+from photogenic.features.compute.process_pool import PreprocessorPool
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.features.vectors import reader
 from photogenic.warehouse import StoreError
@@ -30,7 +30,7 @@ PAIR = ("efficientnet_lite0", "dlib_face")
 @pytest.fixture
 def by_processes(monkeypatch):
     monkeypatch.setattr(process_pool, "FROM_THREADS", 2)
-    monkeypatch.setattr(process_pool, "WORTH", 1)
+    monkeypatch.setattr(process_pool, "LEAST_PHOTOS", 1)
 
 
 def photos():
@@ -43,7 +43,7 @@ def faces(gallery):
     return gallery.sql("select photo_id, face_no, round(x0, 6), round(confidence, 6) from faces order by all")
 
 
-def test_processes_find_what_threads_find(tmp_path, by_processes, monkeypatch):
+def test_processes_give_the_results_of_threads(tmp_path, by_processes, monkeypatch):
     started = []
     start = worker_protocol._start
     monkeypatch.setattr(worker_protocol, "_start", lambda task: started.append(task) or start(task))
@@ -52,19 +52,23 @@ def test_processes_find_what_threads_find(tmp_path, by_processes, monkeypatch):
     assert len(started) == 2
     monkeypatch.setattr(process_pool, "FROM_THREADS", 99)
     within = Gallery(tmp_path / "within", photos())
-    told = compute(within.store, PAIR, flip=True)
+    local_report = compute(within.store, PAIR, flip=True)
     assert len(started) == 2
-    assert (report.n_faces, report.computed, report.counts) == (told.n_faces, told.computed, told.counts)
-    assert report.unreadable == told.unreadable == {"truncated": 1}
+    assert (report.n_faces, report.computed, report.counts) == (
+        local_report.n_faces,
+        local_report.computed,
+        local_report.counts,
+    )
+    assert report.unreadable == local_report.unreadable == {"truncated": 1}
     assert faces(beside) == faces(within)
     for name in PAIR:
         assert reader.manifest(beside.layout, name).content == reader.manifest(within.layout, name).content
 
 
 @pytest.mark.parametrize("threads_up_to", [1, 99])
-def test_whole_photos_want_no_detector(tmp_path, by_processes, monkeypatch, threads_up_to):
+def test_encoders_of_whole_photos_need_no_detector(tmp_path, by_processes, monkeypatch, threads_up_to):
     monkeypatch.setattr(process_pool, "FROM_THREADS", threads_up_to + 1)
-    monkeypatch.setattr(process_pool, "Detector", lambda *_: pytest.fail("faces are nobody's business here"))
+    monkeypatch.setattr(process_pool, "Detector", lambda *_: pytest.fail("no encoder of faces is built here"))
     gallery = Gallery(tmp_path / "store", {f"p{i}": portrait(i) for i in range(3)})
     assert embed_photos(gallery.store, "efficientnet_lite0") == 3
     assert reader.read(gallery.layout, "efficientnet_lite0")[0] == ["p0", "p1", "p2"]
@@ -74,15 +78,15 @@ def test_bytes_that_are_gone_are_the_same_error(tmp_path, by_processes):
     gallery = Gallery(tmp_path / "store", photos())
     (row,) = gallery.sql("select sha256 from photos where photo_id = 'p5'")
     gallery.layout.photo(str(row[0])).unlink()
-    with pytest.raises(StoreError, match="is not there, and the warehouse says it is"):
+    with pytest.raises(StoreError, match="is missing, although the warehouse lists it"):
         compute(gallery.store, PAIR)
 
 
-def test_a_process_that_somebody_kills_is_followed_by_another(tmp_path):
+def test_a_killed_process_is_replaced(tmp_path):
     gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
     (row,) = gallery.sql("select sha256 from photos")
-    order = [PhotoTask(str(row[0]), look=True, wanted=frozenset())]
-    with Processes(gallery.layout, FaceSettings(), {}, batch=4, n=1, n_slots=1) as prepare:
+    order = [PhotoTask(str(row[0]), detect=True, wanted=frozenset())]
+    with PreprocessorPool(gallery.layout, FaceSettings(), {}, batch=4, n=1, n_slots=1) as prepare:
         for _ in range(2):
             prepared = prepare(order)
             assert len(prepared.detections[0].faces) == 1
@@ -90,14 +94,14 @@ def test_a_process_that_somebody_kills_is_followed_by_another(tmp_path):
             prepare._all[0].child.kill()
 
 
-def test_a_process_that_is_killed_twice_is_an_error_for_all_who_call(tmp_path, monkeypatch):
+def test_a_process_that_is_killed_twice_is_an_error_for_all_callers(tmp_path, monkeypatch):
     monkeypatch.setattr(worker_protocol, "CALL", "tests.features.faces.deadly:serve_photos")
     gallery = Gallery(tmp_path / "store", {"p": deadly.picture("kill")})
     (row,) = gallery.sql("select sha256 from photos")
-    order = [PhotoTask(str(row[0]), look=True, wanted=frozenset())]
-    with Processes(gallery.layout, FaceSettings(), {}, batch=4, n=1, n_slots=1) as prepare:
+    order = [PhotoTask(str(row[0]), detect=True, wanted=frozenset())]
+    with PreprocessorPool(gallery.layout, FaceSettings(), {}, batch=4, n=1, n_slots=1) as prepare:
         for _ in range(2):
-            with pytest.raises(StoreError, match="killed before its work was done, twice"):
+            with pytest.raises(StoreError, match="killed twice before its work was done"):
                 prepare(order)
 
 
@@ -107,10 +111,10 @@ def test_processes_end_with_a_killed_parent(tmp_path):
 import sys, time
 from pathlib import Path
 from photogenic.features.faces.detector import FaceSettings
-from photogenic.features.compute.process_pool import Processes
+from photogenic.features.compute.process_pool import PreprocessorPool
 from photogenic.features.compute.embed_store import embed_photos
 from photogenic.warehouse import Layout
-made = Processes(Layout(Path({str(tmp_path / "store")!r})), FaceSettings(), {{}}, batch=4, n=2, n_slots=1)
+made = PreprocessorPool(Layout(Path({str(tmp_path / "store")!r})), FaceSettings(), {{}}, batch=4, n=2, n_slots=1)
 print(*(line.child.pid for line in made._all), flush=True)
 time.sleep(60)
 """

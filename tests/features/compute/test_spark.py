@@ -1,4 +1,4 @@
-"""Photos looked at by Spark's workers: the faces and vectors of a local build, to the bit."""
+"""Spark's workers compute the same faces and vectors as a local build, to the bit."""
 
 import hashlib
 import importlib.util
@@ -37,7 +37,7 @@ def same(one, other):
 
 
 def linked(folder):
-    """The weights of the pair as links to files of other names, as download caches and some installers leave them."""
+    """The weights of both encoders as links to files of other names, as in download caches and some installers."""
     folder.mkdir()
     for name in PAIR:
         entry = encoder(name).backbone.weights
@@ -47,22 +47,26 @@ def linked(folder):
     return folder
 
 
-def test_workers_find_what_this_machine_finds_and_only_what_is_missing(tmp_path, master, monkeypatch):
+def test_workers_compute_only_missing_results_and_equal_this_machine(tmp_path, master, monkeypatch):
     monkeypatch.setenv("FEATURES_WEIGHTS", str(linked(tmp_path / "weights")))
     cluster = Cluster(master)
     within, beside = Gallery(tmp_path / "within", photos()), Gallery(tmp_path / "beside", photos())
-    told = compute(within.store, PAIR)
+    local_report = compute(within.store, PAIR)
     monkeypatch.setattr(spark, "_ROUND_BYTES", 8 * 4 * 1408)
     monkeypatch.setattr(spark, "_BATCH", 8)
-    assert spark.photos_a_round([encoder(name) for name in PAIR], flip=False) == 8
+    assert spark.photos_per_round([encoder(name) for name in PAIR], flip=False) == 8
     report = compute(beside.store, PAIR, cluster=cluster)
-    assert (report.n_looked, report.n_faces, report.computed) == (told.n_looked, told.n_faces, told.computed)
-    assert report.counts == told.counts
-    assert report.unreadable == told.unreadable == {"truncated": 1}
+    assert (report.n_decoded, report.n_faces, report.computed) == (
+        local_report.n_decoded,
+        local_report.n_faces,
+        local_report.computed,
+    )
+    assert report.counts == local_report.counts
+    assert report.unreadable == local_report.unreadable == {"truncated": 1}
     same(within, beside)
     assert not beside.sql("select 1 from builds where stages is not null"), "no pace of this machine was measured"
 
-    assert compute(beside.store, PAIR, cluster=cluster).n_looked == 0
+    assert compute(beside.store, PAIR, cluster=cluster).n_decoded == 0
     new = {"new": portrait(50)}
     within.put(new)
     beside.put(new)
@@ -72,7 +76,7 @@ def test_workers_find_what_this_machine_finds_and_only_what_is_missing(tmp_path,
     same(within, beside)
 
 
-def test_spark_looks_at_photos_whose_labels_duckdb_computes(tmp_path, master):
+def test_spark_processes_photos_whose_labels_duckdb_computes(tmp_path, master):
     gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
     with FeatureStore(gallery.layout.root) as store:
         with pytest.raises(InputError, match="no facts"):
@@ -83,25 +87,25 @@ def test_spark_looks_at_photos_whose_labels_duckdb_computes(tmp_path, master):
         assert store.sql("select count(*) from faces").item() == 1
 
 
-def test_weights_of_ones_own_travel_with_what_is_stated_of_them(tmp_path, monkeypatch):
+def test_user_weights_are_shipped_with_their_digest_file(tmp_path, monkeypatch):
     entry = encoder("alexnet_fc7").backbone.weights
     monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path / "weights"))
     mine = tmp_path / "mine.pth"
     mine.write_bytes(b"numbers")
     weights.add(entry, mine)
-    assert [path.name for path in spark._shipped(entry)] == [entry.file, f"{entry.file}.sha256"]
+    assert [path.name for path in spark._files_to_ship(entry)] == [entry.file, f"{entry.file}.sha256"]
 
 
-def test_photos_that_workers_do_not_see_are_told(tmp_path, master):
+def test_photos_that_workers_cannot_read_are_an_error(tmp_path, master):
     gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
     (row,) = gallery.sql("select sha256 from photos")
     gallery.layout.photo(str(row[0])).unlink()
-    with pytest.raises(InputError, match="is not there, and the warehouse says it is") as caught:
+    with pytest.raises(InputError, match="is missing, although the warehouse lists it") as caught:
         compute(gallery.store, PAIR, cluster=Cluster(master))
     assert "the same files under the same paths" in caught.value.expected
 
 
-def test_without_pandas_it_says_what_to_install(tmp_path, master, monkeypatch):
+def test_a_missing_pandas_is_reported_with_its_command(tmp_path, master, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "pandas" else find(name))
     gallery = Gallery(tmp_path / "store", {"p": portrait(1)})
@@ -130,8 +134,8 @@ def test_a_task_takes_the_gpu_that_spark_gave_it(monkeypatch):
 
 
 @pytest.mark.parametrize(("engine", "given"), [("spark", Cluster("local[2]", "facts")), (None, None)])
-def test_a_build_that_names_spark_has_it_look_at_photos(tmp_path, monkeypatch, engine, given):
-    """And one that goes on with Spark's labels without naming it does not: the workers may see no photos."""
+def test_a_build_that_names_spark_processes_photos_there(tmp_path, monkeypatch, engine, given):
+    """A build on Spark's labels that does not name Spark runs here, because the workers may not have the photos."""
     gallery, asked = Gallery(tmp_path / "store", {"p": portrait(1)}), []
     monkeypatch.setattr(photogenic.features.build, "chosen_cluster", lambda *_, **__: Cluster("local[2]", "facts"))
     monkeypatch.setattr(photogenic.features.build, "build_labels", lambda *_, cluster, **__: asked.append(cluster))

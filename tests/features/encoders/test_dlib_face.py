@@ -1,4 +1,4 @@
-"""dlib's network in torch answers what dlib answers; the aligner brings faces to where dlib's own does."""
+"""dlib's network in torch gives dlib's vectors, and the aligner places faces as dlib's does."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def test_a_similarity_is_recovered_exactly():
 
 
 def _keypoints(anchors: np.ndarray) -> np.ndarray:
-    """BlazeFace's six, of which the aligner reads the eyes and the mouth."""
+    """BlazeFace's six keypoints, of which the aligner reads the eyes and the mouth."""
     return np.stack([anchors[0], anchors[1], anchors.mean(axis=0), anchors[2], anchors[0], anchors[1]])
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 2.6])
 def test_a_chip_shows_the_face_where_the_encoder_wants_it(scale):
-    # A photo that is the chip itself, scaled, with a bright dot at each anchor.
+    # The photo is the scaled chip, with a bright dot at each anchor.
     side = round(150 * scale)
     y, x = np.mgrid[0:side, 0:side] / scale
     anchors = np.array(DLIB.anchors)
@@ -90,14 +90,14 @@ def test_outside_the_photo_a_chip_is_black():
 
 
 def test_shrinking_is_antialiased():
-    # Stripes finer than the chip's pixels must average to grey, not to a pattern.
+    # Stripes finer than the chip's pixels must average to gray, not to a pattern.
     photo = np.zeros((900, 900, 3), np.uint8)
     photo[:, ::2] = 255
     cut = chip(photo, _keypoints(np.array(DLIB.anchors) * 6), DLIB)
     assert np.abs(cut[10:140, 10:140].astype(int) - 127).max() < 12
 
 
-def test_vectors_do_not_depend_on_company(network):
+def test_vectors_do_not_depend_on_their_batch(network):
     exact = Embedder([encoder("dlib_face")], choose("cpu"))
     faces = list(np.random.default_rng(2).integers(0, 256, (18, 150, 150, 3), np.uint8))
     together = exact(faces)["dlib_face"]

@@ -1,4 +1,4 @@
-"""Every network has the published names and shapes and the published arithmetic; names lead to it."""
+"""Every network has the published names, shapes and arithmetic, and is found by its name."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def _one_thread():
 
 
 def _filled(module: nn.Module, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Weights that keep signals alive through any depth, from numpy's generator, by sorted name."""
+    """Weights that preserve the scale of signals at any depth, from numpy's generator, by sorted name."""
     rng = np.random.default_rng(seed)
     state = {}
     for name, tensor in sorted(module.state_dict().items()):
         if name.endswith("num_batches_tracked"):
             state[name] = tensor
             continue
-        # Tens of millions of weights take seconds to draw: theirs repeat after five millions, in step with no shape.
+        # Tens of millions of weights take seconds to draw, so they repeat after five million.
         drawn = rng.standard_normal(min(tensor.numel(), 5_000_011), dtype=np.float32)
         values = np.resize(drawn, tuple(tensor.shape))
         if name.endswith("running_var"):
@@ -117,7 +117,7 @@ def test_large_jobs_compile_the_network(monkeypatch):
 
     def translate(module, **options):
         asked.append(options)
-        return torch.compile(module, backend="eager", **options)  # traced as it would be; no compiler is needed
+        return torch.compile(module, backend="eager", **options)  # traced as in a real run, without a compiler
 
     monkeypatch.setattr(embedder_module, "_torch_compile", translate)
     device, pictures = dataclasses.replace(CPU, batch=4, compile_from=3), list(_pictures(8, 5))
@@ -145,7 +145,7 @@ def test_a_network_that_does_not_compile_runs_uncompiled(monkeypatch, caplog):
     assert caplog.messages == ["small runs without torch.compile: no compiler here"]
 
 
-def test_what_half_precision_cannot_hold_is_computed_again_in_single(monkeypatch):
+def test_overflow_in_half_precision_is_computed_again_in_single(monkeypatch):
     halved = []
 
     @contextlib.contextmanager
@@ -200,7 +200,7 @@ def test_vgg16_matches_torchvision(monkeypatch):
     theirs = vgg16(weights=None, init_weights=False).eval()
     state = _filled(theirs)
     theirs.load_state_dict(state)
-    monkeypatch.setattr(imagenet, "read_state_dict", lambda _: state)  # not through the disk: half a gigabyte
+    monkeypatch.setattr(imagenet, "read_state_dict", lambda _: state)  # avoids half a gigabyte on disk
     ours = Vgg16.load(None).eval()
     with torch.inference_mode():
         x = _batch(224, n=1)
@@ -222,7 +222,7 @@ def test_inception_matches_torchvision_after_fusing(tmp_path):
 
 
 def test_inceptions_input_is_what_its_publisher_scales_to():
-    # torchvision's own: ImageNet's normalization, then a transform inside the network (transform_input).
+    # torchvision normalizes for ImageNet, then transforms inside the network (transform_input).
     from torchvision.models import Inception3
 
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8)).astype(np.float32)
@@ -237,7 +237,7 @@ def test_inceptions_input_is_what_its_publisher_scales_to():
 
 
 def test_facenet_matches_the_published_code(tmp_path):
-    # The numbers: facenet-pytorch 2.6.0's InceptionResnetV1 on the same weights and batch.
+    # Expected numbers: facenet-pytorch 2.6.0's InceptionResnetV1 on the same weights and batch.
     _saved(FaceNet(), tmp_path, "facenet.pt")
     ours = FaceNet.load(tmp_path / "facenet.pt").eval()
     with torch.inference_mode():
@@ -354,7 +354,7 @@ register(Encoder("mean_colour", backbone, "mean", dim=3, metric="l2", licence="C
 """
 
 
-def test_your_own_encoder_is_ten_lines(tmp_path, monkeypatch):
+def test_a_user_encoder_takes_ten_lines(tmp_path, monkeypatch):
     (tmp_path / "my_encoders_of_colour.py").write_text(_YOURS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("FEATURES_MODULES", "my_encoders_of_colour")

@@ -30,7 +30,7 @@ def fine_tuned(models):
 
 def test_a_network_is_found_in_its_own_store_only(models, tmp_path):
     other = tmp_path / "other" / "models"
-    with FeatureStore(models.parent), FeatureStore(other.parent):  # opening a store makes no name known elsewhere
+    with FeatureStore(models.parent), FeatureStore(other.parent):  # an opened store does not register names for others
         assert encoder(NAME, models).dim == 4096
         for folder in (other, None):
             with pytest.raises(EncoderError, match=NAME):

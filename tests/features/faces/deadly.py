@@ -1,4 +1,4 @@
-"""Pictures that the face detector dies of, for real: children that run this instead of the program's own `serve`."""
+"""Child processes that a marked picture ends, started in place of the program's `serve`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MARK = (251, 2, 247)
 
 
 def picture(death, seed=0, size=64):
-    """A PNG that kills in that way."""
+    """A PNG that ends the detector in that way."""
     pixels = np.full((size, size, 3), 100 + seed % 100, np.uint8)
     pixels[0, 0], pixels[0, 1] = MARK, DEATHS[death]
     target = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Labels that ask for faces of less confidence than those that are kept: refused at every door."""
+"""Labels that need faces of a lower confidence than the stored ones are refused by every command."""
 
 from __future__ import annotations
 

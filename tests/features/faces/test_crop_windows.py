@@ -1,4 +1,4 @@
-"""Candidate crops: of the right shape, inside the photo, with everything in them that must be."""
+"""Candidate crops have the right shape, lie inside the photo, and contain every region to keep."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photogenic.features.faces.crop_windows import MARGIN, candidates, room_of
+from photogenic.features.faces.crop_windows import MARGIN, box_with_margin, candidates
 from photogenic.features.faces.detector import Face
 
 SIDES = st.integers(20, 3000)
@@ -34,8 +34,8 @@ def test_every_crop_has_the_shape_lies_inside_and_keeps_what_it_must(width, heig
     assert [-b.x1 + b.x0 for b in boxes] == sorted(-b.x1 + b.x0 for b in boxes)
 
 
-def test_no_place_is_far_from_a_crop():
-    """Steps of a tenth of the crop: whatever corner is looked for, a crop begins within a twentieth of it."""
+def test_the_grid_of_crops_has_no_gaps():
+    """With steps of a tenth of the crop, a crop starts within a twentieth of any possible corner."""
     boxes = [box for box in candidates(1000, 1000, (1, 1)) if box.x1 - box.x0 == 500]
     starts = np.array([(box.x0, box.y0) for box in boxes])
     for x, y in np.random.default_rng(0).uniform(0, 500, (200, 2)):
@@ -54,4 +54,4 @@ def test_faces_too_far_apart_fit_into_no_crop():
 
 def test_a_face_has_a_margin_that_ends_with_the_photo():
     face = Face(100, 10, 200, 110, 0.9, np.zeros((6, 2)))
-    assert room_of(face, 210, 400) == (100 - 100 * MARGIN, 0, 210, pytest.approx(110 + 100 * MARGIN))
+    assert box_with_margin(face, 210, 400) == (100 - 100 * MARGIN, 0, 210, pytest.approx(110 + 100 * MARGIN))

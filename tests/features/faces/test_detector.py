@@ -1,4 +1,4 @@
-"""BlazeFace finds drawn faces, says where they are, and keeps quiet about everything else."""
+"""BlazeFace finds drawn faces and their positions, and writes nothing to stderr."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ def test_the_most_confident_face_comes_first(detector):
     assert [face.confidence for face in found] == sorted((face.confidence for face in found), reverse=True)
 
 
-def test_two_threads_may_look_at_once():
+def test_two_threads_may_detect_at_once():
     with Detector(FaceSettings(), n=2) as both, ThreadPoolExecutor(2) as pool:
         found = list(pool.map(both, [_pixels(seed) for seed in range(6)]))
     assert [len(faces) for faces in found] == [1] * 6
 
 
-def test_a_stricter_threshold_is_no_other_detector():
+def test_a_stricter_threshold_keeps_the_detector_digest():
     assert FaceSettings(confidence=0.8).digest == FaceSettings().digest
     assert FaceSettings(confidence=0.3).digest != FaceSettings().digest
     assert FaceSettings(model="full").digest != FaceSettings().digest
 
 
-def test_settings_that_cannot_be_are_refused():
+def test_invalid_settings_are_refused():
     with pytest.raises(InputError, match=r"--face-confidence is 1\.5"):
         FaceSettings(confidence=1.5)
     with pytest.raises(InputError, match="'tiny'"):
@@ -80,8 +80,8 @@ def test_the_full_range_model_finds_a_smaller_face(detector):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_nothing_is_said_on_stderr_and_the_process_ends_well(seed):
-    """mediapipe warns once, when the allocator gives it an odd address: many pictures, in several memory layouts."""
+def test_stderr_stays_empty_and_the_exit_code_is_zero(seed):
+    """mediapipe warns once for an unaligned address, so many pictures are tried, in several memory layouts."""
     program = """
 import numpy as np
 from photogenic.features.faces.detector import Detector, FaceSettings
@@ -109,5 +109,5 @@ def test_a_missing_system_library_comes_with_its_command(monkeypatch):
     faces.require_libraries.cache_clear()
     with pytest.raises(MissingPartError, match="apt-get install --yes libgl1 libegl1 libgles2") as caught:
         Detector(FaceSettings())
-    assert "needs libEGL.so.1: not" in caught.value.what
+    assert "needs libEGL.so.1, which" in caught.value.what
     faces.require_libraries.cache_clear()

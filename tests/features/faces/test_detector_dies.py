@@ -1,4 +1,4 @@
-"""A detector that dies takes one photo down: builds, queries and crops go on, and the photo has its status."""
+"""A detector that dies costs one photo: builds, queries and crops continue, and the photo gets a status."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pixels(data):
     return decode(data).pixels
 
 
-def test_each_death_is_told_and_survived(mortal):
+def test_each_way_to_die_has_a_status_and_a_restart(mortal):
     with Detector(FaceSettings()) as detector:
         for death in ("segv", "raise"):
             with pytest.raises(DetectorFailed) as failed:
@@ -63,7 +63,7 @@ def test_only_the_deadly_one_of_many_side_by_side_fails(mortal):
     assert [at for at, n in enumerate(found) if n == "failed"] == [4]
 
 
-def test_a_process_that_somebody_kills_is_started_again_and_nobody_notices():
+def test_a_killed_process_is_started_again_with_the_same_result():
     with Detector(FaceSettings()) as detector:
         expected = detector(pixels(portrait(1)))
         for _ in range(2):
@@ -72,8 +72,8 @@ def test_a_process_that_somebody_kills_is_started_again_and_nobody_notices():
             assert (face.x0, face.confidence) == (expected[0].x0, expected[0].confidence)
 
 
-def test_a_process_that_is_killed_twice_lacks_memory_and_no_photo_is_blamed(mortal):
-    with Detector(FaceSettings()) as detector, pytest.raises(StoreError, match="was killed, twice"):
+def test_a_process_that_is_killed_twice_is_a_memory_error(mortal):
+    with Detector(FaceSettings()) as detector, pytest.raises(StoreError, match="was killed twice"):
         detector(pixels(deadly.picture("kill")))
 
 
@@ -87,9 +87,9 @@ def test_a_detector_that_does_not_start_blames_no_photo(monkeypatch):
     ("death", "apart"), [("abort", False), pytest.param("segv", True, marks=pytest.mark.thorough), ("raise", True)]
 )
 def test_a_build_goes_on_and_the_next_one_does_not_try_again(tmp_path, mortal, monkeypatch, death, apart):
-    if apart:  # in processes that do more than find faces
+    if apart:  # in preprocessing processes
         monkeypatch.setattr(process_pool, "FROM_THREADS", 2)
-        monkeypatch.setattr(process_pool, "WORTH", 1)
+        monkeypatch.setattr(process_pool, "LEAST_PHOTOS", 1)
     photos = {f"p{seed}": portrait(seed, size=200) for seed in range(6)}
     gallery = Gallery(tmp_path / "store", {**photos, "x": deadly.picture(death)})
     report = compute(gallery.store, PAIR)
@@ -100,12 +100,12 @@ def test_a_build_goes_on_and_the_next_one_does_not_try_again(tmp_path, mortal, m
     for name in PAIR:
         assert reader.read(gallery.layout, name)[0] == sorted(photos)
     again = compute(gallery.store, PAIR)
-    assert (again.n_looked, again.computed, again.unreadable) == (0, {}, {})
+    assert (again.n_decoded, again.computed, again.unreadable) == (0, {}, {})
 
 
 def test_processes_that_do_not_start_blame_no_photo(tmp_path, mortal, monkeypatch):
     monkeypatch.setattr(process_pool, "FROM_THREADS", 2)
-    monkeypatch.setattr(process_pool, "WORTH", 1)
+    monkeypatch.setattr(process_pool, "LEAST_PHOTOS", 1)
     monkeypatch.setattr(worker_protocol, "CALL", "no_such_module:serve")
     gallery = Gallery(tmp_path / "store", {f"p{seed}": portrait(seed) for seed in range(3)})
     with pytest.raises(StoreError, match="does not start: exit code 1: ModuleNotFoundError"):
@@ -130,7 +130,7 @@ def test_faces_of_a_shrunk_panorama_are_in_its_own_pixels(detector):
     wide = np.full((900, 33_000, 3), 190, np.uint8)
     wide[100:800, 16_000:16_700] = pixels(portrait(1, size=700))
     found = detector(wide)
-    # BlazeFace sees 128 pixels of such a picture, and no face; where it did, the box is scaled back.
+    # BlazeFace reduces such a picture to 128 pixels and finds no face; a box would be scaled back.
     assert all(0 <= face.x0 <= 33_000 for face in found)
 
 

@@ -1,4 +1,4 @@
-"""Every odd kind of picture becomes upright RGB or a status, and reducing while decoding is not seen."""
+"""Every kind of picture becomes upright RGB or a status, and reduction while decoding hardly changes the pixels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from photogenic.features.images.decode import MIN_SIDE, decode
-from photogenic.features.images.resize import centre
+from photogenic.features.images.resize import center_crop
 from tests.features.gallery import portrait
 
 
 def _scene(width: int = 96, height: int = 64) -> Image.Image:
-    """Smooth, and different in every corner: red grows to the right, green downwards."""
+    """A smooth picture with different corners: red grows to the right, green downwards."""
     y, x = np.mgrid[0:height, 0:width]
     pixels = np.stack([x * 255 // (width - 1), y * 255 // (height - 1), np.full_like(x, 90)], axis=2)
     return Image.fromarray(pixels.astype(np.uint8))
@@ -58,7 +58,7 @@ def test_every_format_gives_the_same_picture(kind, options):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(orientation):
     upright = np.asarray(_scene()).astype(int)
-    # What a camera stores, so that undoing the orientation gives the upright scene (EXIF 2.32, tag 274).
+    # The pixels that a camera stores, so that undoing the orientation gives the upright scene (EXIF 2.32, tag 274).
     stored = {
         1: upright,
         2: upright[:, ::-1],
@@ -86,7 +86,7 @@ def test_cmyk_grey_and_palette_become_rgb():
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_what_is_transparent_is_white(mode):
+def test_transparent_pixels_are_white(mode):
     image = _scene().convert("RGBA")
     image.putalpha(0)
     if mode == "P":
@@ -107,7 +107,7 @@ def test_sixteen_bits_become_eight():
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP"])
-def test_of_an_animation_the_first_frame_counts(kind):
+def test_the_first_frame_of_an_animation_is_decoded(kind):
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue", "green")]
     options = {"lossless": True} if kind == "WEBP" else {}
     data = _bytes(frames[0], kind, save_all=True, append_images=frames[1:], **options)
@@ -124,10 +124,10 @@ def test_a_file_cut_short_is_truncated(kind):
         assert decoded.status == "truncated"
 
 
-def test_what_is_no_picture_has_a_status():
+def test_a_file_that_is_not_a_picture_has_a_status():
     assert decode(b"").status == "empty"
     assert decode(b"<html>not found</html>").status == "not_an_image"
-    assert decode(b"%!PS-Adobe-3.0 EPSF-3.0\n").status == "not_an_image"  # no Ghostscript is ever started
+    assert decode(b"%!PS-Adobe-3.0 EPSF-3.0\n").status == "not_an_image"  # Ghostscript is never started
     assert decode(b"\x89PNG\r\n\x1a\n" + bytes(100)).status == "unreadable"
     assert decode(b"\xff\xd8\xff" + bytes(100)).status == "unreadable"
 
@@ -150,15 +150,15 @@ def test_a_decompression_bomb_is_refused_unopened():
     assert (decoded.status, decoded.detail) == ("too_large", "20000 x 20000 pixels")
 
 
-def test_large_jpegs_are_reduced_and_say_their_true_size():
+def test_large_jpegs_are_reduced_and_keep_their_original_size():
     decoded = decode(portrait(1, size=2 * MIN_SIDE + 100))
     assert decoded.pixels is not None
     assert (decoded.width, decoded.pixels.shape) == (2 * MIN_SIDE + 100, (MIN_SIDE + 50, MIN_SIDE + 50, 3))
     whole = decode(portrait(1, size=2 * MIN_SIDE + 100), min_side=None)
     assert whole.pixels is not None
     assert whole.pixels.shape[0] == whole.height
-    # What the networks see of it is the same to less than a grey level.
-    small, large = (centre(d.pixels, 299).astype(int) for d in (decoded, whole))
+    # The inputs of the networks differ by less than a gray level.
+    small, large = (center_crop(d.pixels, 299).astype(int) for d in (decoded, whole))
     assert np.abs(small - large).mean() < 0.7
 
 

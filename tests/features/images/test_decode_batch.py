@@ -1,4 +1,4 @@
-"""Photos decoded in groups, as on a GPU: the same statuses and sizes as one by one, nearly the same pixels."""
+"""Photos decoded in groups, as on a GPU, have the statuses and sizes of single ones, and nearly the same pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from photogenic.features.encoders.batch_embedder import embedders
 from photogenic.features.encoders.device import CPU, Device, choose
 from photogenic.features.encoders.registry import encoder
 from photogenic.features.images.decode import decode
-from photogenic.features.images.decode_batch import decoded, group_decoded
+from photogenic.features.images.decode_batch import decode_group, decode_photos
 from tests.features.gallery import portrait
 
 
@@ -55,11 +55,11 @@ def same(found, photos):
             assert np.abs(one.pixels.astype(int) - alone.pixels).mean() < 1.5
 
 
-def test_a_group_shows_what_each_photo_shows():
-    same(group_decoded(mixed(), "cpu"), mixed())
+def test_a_group_decodes_to_the_pixels_of_each_photo():
+    same(decode_group(mixed(), "cpu"), mixed())
 
 
-def test_one_that_is_refused_costs_the_others_nothing(monkeypatch):
+def test_one_refused_photo_does_not_affect_the_others(monkeypatch):
     import torchvision.io
 
     photos = [portrait(i) for i in range(5)]
@@ -73,18 +73,18 @@ def test_one_that_is_refused_costs_the_others_nothing(monkeypatch):
         return genuine(files, **options)
 
     monkeypatch.setattr(torchvision.io, "decode_jpeg", fussy)
-    same(group_decoded(photos, "cpu"), photos)
+    same(decode_group(photos, "cpu"), photos)
     assert asked == [5, 2, 3, 1, 2, 1, 1]
 
 
 @pytest.mark.parametrize("device", [CPU, Device("meta", batch=2, half=False)])
 def test_photos_come_in_order_however_many(monkeypatch, device):
     monkeypatch.setattr(
-        "photogenic.features.images.decode_batch.group_decoded", lambda group, name: [decode(data) for data in group]
+        "photogenic.features.images.decode_batch.decode_group", lambda group, name: [decode(data) for data in group]
     )
-    monkeypatch.setattr("photogenic.features.images.decode_batch._TOGETHER", 3)
+    monkeypatch.setattr("photogenic.features.images.decode_batch._GROUP", 3)
     photos = [portrait(i) for i in range(7)]
-    assert [data for data, _ in decoded(iter(photos), device)] == photos
+    assert [data for data, _ in decode_photos(iter(photos), device)] == photos
 
 
 @pytest.mark.gpu
@@ -92,7 +92,7 @@ def test_photos_come_in_order_however_many(monkeypatch, device):
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch 2.11 compiling
 def test_a_gpu_decodes_and_embeds_nearly_as_a_cpu_does():
     gpu, photos = choose("cuda"), mixed()
-    same([photo for _, photo in decoded(photos, gpu)], photos)
+    same([photo for _, photo in decode_photos(photos, gpu)], photos)
     pictures = [np.asarray(Image.open(io.BytesIO(portrait(i))).convert("RGB").resize((224, 224))) for i in range(8)]
     chosen = [encoder("efficientnet_lite0")]
     (on_gpu,), (on_cpu,) = embedders(chosen, gpu), embedders(chosen, CPU)

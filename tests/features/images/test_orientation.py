@@ -1,4 +1,4 @@
-"""However a picture's file says it is to be turned, all readers show it upright and agree on its size."""
+"""All readers of a picture apply its orientation, from EXIF or XMP in any format, and agree on its size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def upright():
 
 
 def stored(orientation):
-    """What a camera stores, so that undoing the orientation gives the upright scene (EXIF 2.32, tag 274)."""
+    """The pixels that a camera stores, so that undoing the orientation gives the upright scene (EXIF 2.32, tag 274)."""
     scene = upright()
     return {
         1: scene,
@@ -56,7 +56,7 @@ def chunk(kind, data):
 
 
 def exif_behind(data):
-    """A PNG with its eXIf chunk behind the pixels, as some programs write it."""
+    """A PNG with its eXIf chunk after the pixels, as some programs write it."""
     at = data.index(b"eXIf") - 4
     end = at + 12 + int.from_bytes(data[at : at + 4], "big")
     block, rest = data[at:end], data[:at] + data[end:]
@@ -68,7 +68,7 @@ def xmp(orientation):
 
 
 def by_xmp(form, orientation):
-    """Without EXIF: only XMP says it."""
+    """A file with the orientation in XMP and without EXIF."""
     target = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(stored(orientation)))
     if form == "PNG":
@@ -99,8 +99,8 @@ def seen_by_all(data, close):
 def test_every_orientation_of_every_format(form, orientation):
     data = saved(form, orientation)
     seen_by_all(data, form in LOSSLESS)
-    if form == "JPEG":  # a GPU turns nothing: what is to be turned is not for it
-        assert decode_batch._suits(data) == (orientation == 1)
+    if form == "JPEG":  # a GPU does not rotate, so it gets only upright pictures
+        assert decode_batch._is_plain_jpeg(data) == (orientation == 1)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -115,13 +115,13 @@ def test_exif_behind_the_pixels_of_a_png(orientation):
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
-def test_xmp_says_it_where_exif_does_not(form, orientation):
+def test_xmp_has_the_orientation_where_exif_has_none(form, orientation):
     seen_by_all(by_xmp(form, orientation), form in LOSSLESS)
 
 
 @pytest.mark.parametrize("value", [0, 9, 200, 65535])
 @pytest.mark.parametrize("form", FORMATS)
-def test_an_orientation_that_there_is_not_turns_nothing(form, value):
+def test_an_invalid_orientation_rotates_nothing(form, value):
     exif = Image.Exif()
     exif[0x0112] = value
     target = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Search as of an instant: the photos there were, and the labels they would have had."""
+"""Search as of an instant finds the photos that existed then, with the labels of that time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from photogenic import FeatureStore
-from photogenic.features.search import index
+from photogenic.features.search import cache, index
 from photogenic.features.search.as_of import open_past
 from photogenic.features.search.searcher import Searcher
 from photogenic.warehouse import InputError, QueryError, Store
@@ -24,7 +24,7 @@ NAMES = [f"p{i}" for i in range(6)]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FeatureStore]:
-    """Six photos on a line. p4 and p5 came in April, with the swipes that turned p1 from liked to not."""
+    """Six photos on a line. p4 and p5 arrived in April, with swipes that lowered the like ratio of p1."""
     made = FeatureStore(tmp_path_factory.mktemp("past") / "store", settings=SETTINGS)
     put_photos(
         made.database,
@@ -44,33 +44,36 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FeatureStore]:
         yield made
 
 
-def told(store: FeatureStore, **asked: object) -> list[tuple[str, float]]:
+def ratios_found(store: FeatureStore, **asked: object) -> list[tuple[str, float]]:
     return store.similar("p0", k=9, encoder="toy", **asked).select("photo_id", "like_ratio").rows()  # type: ignore[arg-type]
 
 
-def test_photos_that_came_later_are_not_found_and_labels_are_those_of_then(store: FeatureStore) -> None:
-    assert told(store) == [("p1", 0.25), ("p2", 0.5), ("p3", 0.75), ("p4", 1.0), ("p5", 1.0)]
-    assert told(store, as_of=MARCH) == [("p1", 1.0), ("p2", 0.5), ("p3", 0.75)]
-    assert told(store, as_of=MAY) == told(store)
-    assert told(store, as_of=JANUARY) == [("p1", None), ("p2", None), ("p3", None)]  # before the first swipe
-    assert told(store, as_of=dt.datetime(2023, 1, 1)) == []
+def test_later_photos_are_not_found_and_labels_are_as_of_the_instant(store: FeatureStore) -> None:
+    assert ratios_found(store) == [("p1", 0.25), ("p2", 0.5), ("p3", 0.75), ("p4", 1.0), ("p5", 1.0)]
+    assert ratios_found(store, as_of=MARCH) == [("p1", 1.0), ("p2", 0.5), ("p3", 0.75)]
+    assert ratios_found(store, as_of=MAY) == ratios_found(store)
+    assert ratios_found(store, as_of=JANUARY) == [("p1", None), ("p2", None), ("p3", None)]  # before any swipe
+    assert ratios_found(store, as_of=dt.datetime(2023, 1, 1)) == []
 
 
-def test_predicates_and_popularity_are_of_then(store: FeatureStore) -> None:
-    assert [name for name, _ in told(store, popular=True)] == ["p3", "p4", "p5"]
-    assert [name for name, _ in told(store, popular=True, as_of=MARCH)] == ["p1", "p3"]
-    assert [name for name, _ in told(store, where="value >= 0.75 and likes is null", as_of=MARCH)] == ["p1", "p3"]
+def test_predicates_and_popularity_are_as_of_the_instant(store: FeatureStore) -> None:
+    assert [name for name, _ in ratios_found(store, popular=True)] == ["p3", "p4", "p5"]
+    assert [name for name, _ in ratios_found(store, popular=True, as_of=MARCH)] == ["p1", "p3"]
+    assert [name for name, _ in ratios_found(store, where="value >= 0.75 and likes is null", as_of=MARCH)] == [
+        "p1",
+        "p3",
+    ]
 
 
-def test_it_is_what_a_build_as_of_then_would_have_said(store: FeatureStore) -> None:
+def test_it_equals_a_build_as_of_that_instant(store: FeatureStore) -> None:
     before = store.layout.snapshot.stat().st_ino
     with open_past(store.database, MARCH) as con:
         rehearsed = con.sql("select * from photo_labels order by photo_id").fetchall()
-    assert store.layout.snapshot.stat().st_ino == before  # a question writes nothing
+    assert store.layout.snapshot.stat().st_ino == before  # a query writes nothing
     build_labels(Store(store.database), as_of=MARCH, options=LabelOptions(min_swipes=2))
     assert store.sql("select * from photo_labels order by photo_id").rows() == rehearsed
     build_labels(Store(store.database), options=LabelOptions(min_swipes=2))
-    assert len(told(store)) == 5
+    assert len(ratios_found(store)) == 5
 
 
 def test_a_photo_with_other_bytes_than_then_is_left_out(store: FeatureStore) -> None:
@@ -79,21 +82,17 @@ def test_a_photo_with_other_bytes_than_then_is_left_out(store: FeatureStore) -> 
         con.execute("insert into facts.photo_files values ('p2', 'other', 9, 9, 9, 'ok', null, timestamp '2024-04-02')")
         con.commit()
     try:
-        assert [name for name, _ in told(store, as_of=MARCH)] == ["p1", "p3"]
-        assert "p2" in [name for name, _ in told(store)]
+        assert [name for name, _ in ratios_found(store, as_of=MARCH)] == ["p1", "p3"]
+        assert "p2" in [name for name, _ in ratios_found(store)]
     finally:
         with store.database.write("test") as con:
             con.execute("delete from facts.photo_files where sha256 = 'other'")
-    assert "p2" in [name for name, _ in told(store, as_of=MARCH)]  # another snapshot: asked anew
+    assert "p2" in [name for name, _ in ratios_found(store, as_of=MARCH)]  # a new snapshot
 
 
-def test_labels_of_an_instant_are_worked_out_once(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    import photogenic.features.search.as_of
-
+def test_labels_of_an_instant_are_computed_once(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    monkeypatch.setattr(
-        photogenic.features.search.as_of, "open_past", lambda *given: opened.append(given) or open_past(*given)
-    )
+    monkeypatch.setattr(cache, "open_past", lambda *given: opened.append(given) or open_past(*given))
     with Searcher(Store(store.database)) as searcher:
         for where in (None, "popular", "weight > 1", None):
             searcher.similar("p0", encoder="toy", where=where, as_of=MARCH)
@@ -102,10 +101,10 @@ def test_labels_of_an_instant_are_worked_out_once(store: FeatureStore, monkeypat
         assert len(opened) == 2
 
 
-def test_what_cannot_be_asked(store: FeatureStore) -> None:
+def test_invalid_queries_are_refused(store: FeatureStore) -> None:
     with pytest.raises(InputError, match="as_of"):
-        told(store, as_of=dt.datetime(1, 1, 1))
+        ratios_found(store, as_of=dt.datetime(1, 1, 1))
     with pytest.raises(QueryError, match="nonsense"):
-        told(store, where="nonsense > 1", as_of=MARCH)
+        ratios_found(store, where="nonsense > 1", as_of=MARCH)
     with pytest.raises(QueryError):
-        told(store, where="1 = (select count(*) from read_text('/etc/passwd'))", as_of=MARCH)
+        ratios_found(store, where="1 = (select count(*) from read_text('/etc/passwd'))", as_of=MARCH)

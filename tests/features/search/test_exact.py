@@ -1,4 +1,4 @@
-"""The exact search against a plain float64 scan."""
+"""Exact search equals a plain float64 scan."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_equal_vectors_come_in_row_order_however_many(metric: Metric, copies: in
 
 
 def test_vectors_far_from_the_origin_keep_their_order() -> None:
-    """|x|^2 is 1e8 times the squared distances: float32 scores alone would be noise."""
+    """|x|^2 is 1e8 times the squared distances, so float32 scores alone would have a random order."""
     rng = np.random.default_rng(2)
     X = (1000 + 0.1 * rng.normal(size=(3000, 16))).astype(np.float32)
     Q = X[:25] + np.float32(0.01)
@@ -92,7 +92,7 @@ def test_a_missing_candidate_is_at_infinity() -> None:
     np.testing.assert_array_equal(distances(X, rows, X[:1], "l2"), [[0, np.inf]])
 
 
-def test_a_gpu_is_asked_only_where_there_is_one_and_the_switch_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_is_used_only_where_there_is_one_and_the_switch_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
     monkeypatch.delenv("FEATURES_GPU", raising=False)
     assert on_gpu()
@@ -109,7 +109,7 @@ needs_gpu = pytest.mark.skipif(not getattr(faiss, "get_num_gpus", lambda: 0)(), 
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
-def test_a_gpu_finds_the_very_same_rows_also_of_a_matrix_larger_than_it_takes_at_once(
+def test_a_gpu_finds_the_same_rows_in_a_matrix_searched_in_parts(
     monkeypatch: pytest.MonkeyPatch, metric: Metric
 ) -> None:
     monkeypatch.setattr("photogenic.features.search.exact._GPU_PART", 2**20)

@@ -1,4 +1,4 @@
-"""The index of real Parquet vectors: what it holds, when it is made anew, and what it refuses."""
+"""The index of stored vectors: its content, when it is built again, and what it refuses."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make an IVF index worth while at test size."""
+    """Build an IVF index at test size too."""
     monkeypatch.setattr("photogenic.features.search.ivf.EXACT_BYTES", 0)
-    monkeypatch.setattr("photogenic.features.search.ivf._LEAST", 100)
+    monkeypatch.setattr("photogenic.features.search.ivf._MIN_PHOTOS", 100)
 
 
 def names(rows: range | np.ndarray) -> list[str]:
@@ -118,7 +118,7 @@ def test_parts_that_do_not_belong_together_are_refused(layout: Layout, name: str
         index.load(layout, "toy")
 
 
-def test_a_missing_file_is_refused_and_healed_by_a_build(layout: Layout) -> None:
+def test_a_missing_file_is_refused_and_repaired_by_a_build(layout: Layout) -> None:
     put_vectors(layout, "toy", ["a"], np.ones((1, 3)))
     made = build(layout)
     (layout.index("toy") / made.generation / "vectors.npy").unlink()
@@ -151,7 +151,7 @@ def test_a_manifest_of_another_format_counts_as_none(layout: Layout) -> None:
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
 def test_vectors_that_are_not_finite_are_left_out(layout: Layout, monkeypatch, metric, odd) -> None:
-    """A former version stored them; they were in the way of the whole index."""
+    """A former version stored such vectors; they must not prevent the index."""
     X = np.ones((3, 3), np.float32)
     X[1, 1] = odd
     monkeypatch.setattr(VectorWriter, "storable", lambda _, X: np.ones(len(X), np.bool_))
@@ -182,14 +182,14 @@ def test_a_vector_that_is_not_finite_is_not_stored(layout: Layout) -> None:
 def test_leftovers_of_a_killed_build_are_swept(layout: Layout) -> None:
     put_vectors(layout, "toy", ["a"], np.ones((1, 3)))
     (layout.index("toy") / f".0123.{os.getpid()}.tmp").mkdir(parents=True)
-    (layout.index("toy") / ".manifest.json.9.tmp").write_bytes(b"half")  # of a kill while the manifest was written
+    (layout.index("toy") / ".manifest.json.9.tmp").write_bytes(b"half")  # left by a kill while the manifest was written
     made = build(layout)
     assert generations(layout) == sorted([made.generation, "manifest.json"])
 
 
 @pytest.mark.parametrize("room", [300, 45_000, 55_000])
 def test_a_disk_that_takes_no_more_is_reported_and_the_index_kept(layout: Layout, small_cells: None, room: int) -> None:
-    """No file may grow beyond `room` bytes: too little for the ids, for the matrix, for the IVF index."""
+    """Limit files to `room` bytes: too little for the ids, for the matrix, or for the IVF index."""
     X = clustered(np.random.default_rng(0), 6000, 2, 40)
     put_vectors(layout, "toy", names(range(50)), X[:50])
     kept = build(layout)
@@ -219,7 +219,7 @@ def test_a_full_disk_keeps_the_index_and_the_next_run_completes(tmp_path: Path, 
         put_vectors(layout, "toy", names(range(50)), X[:50])
         kept = build(layout)
         put_vectors(layout, "toy", names(range(6000)), X)
-        with (disk / "other").open("wb") as other:  # somebody else's file takes the rest
+        with (disk / "other").open("wb") as other:  # another file takes the rest
             other.truncate(0)
             free = os.statvfs(disk)
             os.posix_fallocate(other.fileno(), 0, (free.f_bavail - 4) * free.f_frsize)
@@ -230,7 +230,7 @@ def test_a_full_disk_keeps_the_index_and_the_next_run_completes(tmp_path: Path, 
         (disk / "other").unlink()
         assert build(layout, recall=0.5).n_photos == 6000
     finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)  # lazy: the index read is still mapped
+        subprocess.run(["umount", "--lazy", disk], check=True)  # lazy, because the opened index is still mapped
 
 
 def test_kind_follows_size_and_memory() -> None:
@@ -242,7 +242,7 @@ def test_kind_follows_size_and_memory() -> None:
     assert ivf_bytes("IVF2048,SQ8", 200_000, 512) == 200_000 * 520 + 2048 * 2048
 
 
-def test_a_memory_that_nothing_fits_is_refused_with_what_would(layout: Layout, small_cells: None) -> None:
+def test_a_memory_limit_that_nothing_fits_names_one_that_fits(layout: Layout, small_cells: None) -> None:
     X = clustered(np.random.default_rng(0), 3000, 32, 20)
     put_vectors(layout, "toy", names(range(3000)), X)
     with pytest.raises(AuditError, match="--index-memory 1MB"):
@@ -250,7 +250,7 @@ def test_a_memory_that_nothing_fits_is_refused_with_what_would(layout: Layout, s
     assert build(layout, memory=10**6).kind == "IVF64,SQ8"
 
 
-def test_a_recall_out_of_reach_is_refused_with_what_would_do(layout: Layout, small_cells: None) -> None:
+def test_a_recall_out_of_reach_names_one_within_reach(layout: Layout, small_cells: None) -> None:
     X = np.random.default_rng(0).normal(size=(3000, 32))  # no clusters: a few cells never hold the nearest
     put_vectors(layout, "toy", names(range(3000)), X)
     with pytest.raises(AuditError, match=r"--recall 0\.[0-9]+"):
@@ -260,7 +260,7 @@ def test_a_recall_out_of_reach_is_refused_with_what_would_do(layout: Layout, sma
 
 
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
-def test_a_shortcut_finds_what_it_promises(layout: Layout, small_cells: None, metric: str) -> None:
+def test_an_ivf_index_reaches_its_recall(layout: Layout, small_cells: None, metric: str) -> None:
     rng = np.random.default_rng(3)
     X = clustered(rng, 6000, 32, 50) * rng.uniform(1, 2, (6000, 1))
     put_vectors(layout, "toy", names(range(6000)), X, metric=metric)
@@ -277,13 +277,13 @@ def test_a_shortcut_finds_what_it_promises(layout: Layout, small_cells: None, me
     assert (np.diff(distances, axis=1) >= 0).all()
 
 
-def test_changes_are_taken_over_until_the_cells_are_worn(layout: Layout, small_cells: None) -> None:
+def test_changes_update_the_cells_until_the_drift_limit(layout: Layout, small_cells: None) -> None:
     X = clustered(np.random.default_rng(4), 4000, 16, 40)
     put_vectors(layout, "toy", names(range(3000)), X[:3000])
     first = build(layout, recall=0.9)
     assert (first.n_trained, first.n_drifted) == (3000, 0)
 
-    # 100 go, 300 come between the others, one changes
+    # 100 photos are removed, 300 are added between the others, one changes
     rows = np.r_[100:3000, 3600:3900]
     changed = X.copy()
     changed[500] = -X[500]

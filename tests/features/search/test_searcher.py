@@ -1,4 +1,4 @@
-"""Search on a real store: true neighbours among exactly the photos that match."""
+"""Search on a real store finds the true neighbors among exactly the matching photos."""
 
 from __future__ import annotations
 
@@ -126,7 +126,9 @@ def test_equals_a_scan_of_what_matches(
     assert found["photo_id"].to_list() == [name for name, _ in expected]
 
 
-def test_says_what_the_store_knows_of_each(store: tuple[Database, np.ndarray], searcher: Searcher) -> None:
+def test_each_result_has_the_label_and_path_of_its_photo(
+    store: tuple[Database, np.ndarray], searcher: Searcher
+) -> None:
     found = searcher.similar("p0000", k=N, encoder="toy")
     assert len(found) == N - 1
     known = labels(store[0])
@@ -146,7 +148,7 @@ def test_the_same_vector_twice_comes_in_order_of_id(searcher: Searcher) -> None:
     assert twins["photo_id"].to_list() == ["p0008", "p0009"]
 
 
-def test_by_vector_and_in_batches_it_is_the_same_search(store: tuple[Database, np.ndarray], searcher: Searcher) -> None:
+def test_a_search_by_vector_or_in_batches_is_the_same(store: tuple[Database, np.ndarray], searcher: Searcher) -> None:
     _, X = store
     ids = names(range(0, N, 7))
     where = "gender = 'male'"
@@ -156,11 +158,11 @@ def test_by_vector_and_in_batches_it_is_the_same_search(store: tuple[Database, n
         one = searcher.similar(photo_id, k=5, encoder="toy_cosine", where=where)
         assert many.photos.filter(query=number).drop("query").equals(one)
     vector = searcher.similar(X[0], k=6, encoder="toy")
-    assert vector["photo_id"].to_list()[0] == "p0000"  # a vector is nobody: nothing is left out
+    assert vector["photo_id"].to_list()[0] == "p0000"  # a vector is not a photo, so no photo is left out
     assert vector["photo_id"].to_list()[1:] == searcher.similar("p0000", k=5, encoder="toy")["photo_id"].to_list()
 
 
-def test_fewer_than_k_match_and_it_says_so(store: tuple[Database, np.ndarray]) -> None:
+def test_fewer_than_k_matches_are_noted(store: tuple[Database, np.ndarray]) -> None:
     class Notes:
         def __init__(self) -> None:
             self.lines: list[str] = []
@@ -172,7 +174,7 @@ def test_fewer_than_k_match_and_it_says_so(store: tuple[Database, np.ndarray]) -
     db, _ = store
     found = similar(Store(db, notes), "p0001", k=10, encoder="toy", where="photo_id <= 'p0004'")  # type: ignore[arg-type]
     assert len(found) < 10
-    assert notes.lines == [f"{len(found)} photos match; 10 were asked for."]
+    assert notes.lines == [f"{len(found)} photos match; 10 were requested."]
 
 
 def test_an_unknown_photo_names_near_ones(searcher: Searcher) -> None:
@@ -206,7 +208,7 @@ def test_a_bad_predicate_names_the_columns(searcher: Searcher, where: str) -> No
         searcher.similar("p0000", encoder="toy", where=where)
 
 
-def test_vectors_and_k_that_cannot_be(searcher: Searcher) -> None:
+def test_invalid_vectors_and_k_are_refused(searcher: Searcher) -> None:
     with pytest.raises(InputError, match=r"shape \(3,\)"):
         searcher.similar(np.ones(3, np.float32), encoder="toy")
     with pytest.raises(InputError, match="finite"):
@@ -215,7 +217,7 @@ def test_vectors_and_k_that_cannot_be(searcher: Searcher) -> None:
         searcher.similar("p0000", k=0, encoder="toy")
 
 
-def test_without_labels_it_asks_for_a_build(tmp_path: Path) -> None:
+def test_a_store_without_labels_names_the_build_command(tmp_path: Path) -> None:
     db = database(tmp_path)
     with db.write("test"):
         pass
@@ -225,7 +227,7 @@ def test_without_labels_it_asks_for_a_build(tmp_path: Path) -> None:
         similar(Store(db), np.ones(3, np.float32), encoder="toy")
 
 
-def test_photos_that_left_the_store_vanish_before_the_index_knows(tmp_path: Path) -> None:
+def test_photos_that_left_the_store_vanish_before_the_index_is_rebuilt(tmp_path: Path) -> None:
     db, _X = world(tmp_path)
     with Searcher(Store(db)) as searcher:
         before = searcher.similar("p0000", k=3, encoder="toy")["photo_id"].to_list()
@@ -248,17 +250,15 @@ def test_new_photos_are_found_after_the_next_index(tmp_path: Path) -> None:
         assert "p0299" in searcher.similar(X[-1], k=N, encoder="toy")["photo_id"].to_list()
 
 
-def test_the_shortcut_answers_batches_and_never_leaves_the_selection(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_ivf_index_answers_batches_within_the_filter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("photogenic.features.search.ivf.EXACT_BYTES", 0)
-    monkeypatch.setattr("photogenic.features.search.ivf._LEAST", 100)
+    monkeypatch.setattr("photogenic.features.search.ivf._MIN_PHOTOS", 100)
     db, _X = world(tmp_path)
     (db.layout.index("toy") / "manifest.json").unlink()
     assert index.build(Store(db), "toy", recall=0.9).kind.startswith("IVF")
     with Searcher(Store(db)) as searcher:
         males = set(labels(db).filter(gender="male")["photo_id"])
-        for where, way in ((None, "shortcut"), ("gender = 'male'", "selector")):
+        for where, way in ((None, "ivf"), ("gender = 'male'", "selector")):
             found = searcher.find(names(range(N)), k=5, encoder="toy", where=where, exact=False)
             assert found.plan.way == way
             assert found.recall >= 0.9
@@ -268,16 +268,16 @@ def test_the_shortcut_answers_batches_and_never_leaves_the_selection(
             assert true.plan.way == "exact"
             assert (true.photos["photo_id"] == found.photos["photo_id"]).mean() > 0.85
         few = searcher.find(["p0000"], k=50, encoder="toy", where="photo_id < 'p0020'", exact=False)
-        assert len(few.photos) == few.n_matching - 1  # all that match but itself
+        assert len(few.photos) == few.n_matching - 1  # all matching photos without itself
 
 
-def test_selections_are_kept_within_their_memory(store: tuple[Database, np.ndarray]) -> None:
+def test_filters_are_cached_within_their_memory(store: tuple[Database, np.ndarray]) -> None:
     db, _ = store
     some = labels(db).filter(gender="female").height * DIM * 4
     with Searcher(Store(db), cache_bytes=some + 10) as searcher:
-        female = searcher.cache.selection("toy", "gender = 'female'")
-        assert searcher.cache.selection("toy", "gender = 'female'") is female
-        searcher.cache.selection("toy", "gender is not null")  # too large itself: answers, and stays alone
-        assert searcher.cache.selection("toy", "gender = 'female'") is female
-        searcher.cache.selection("toy", "gender = 'female' and weight > 1")
-        assert searcher.cache.selection("toy", "gender = 'female'") is not female
+        female = searcher.cache.photo_filter("toy", "gender = 'female'")
+        assert searcher.cache.photo_filter("toy", "gender = 'female'") is female
+        searcher.cache.photo_filter("toy", "gender is not null")  # larger than the cache
+        assert searcher.cache.photo_filter("toy", "gender = 'female'") is female
+        searcher.cache.photo_filter("toy", "gender = 'female' and weight > 1")
+        assert searcher.cache.photo_filter("toy", "gender = 'female'") is not female

@@ -1,4 +1,4 @@
-"""`neighbours` and `near_duplicates`: right, kept up to date, and gone with their photos."""
+"""`neighbours` and `near_duplicates` are correct, kept up to date, and removed with their photos."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> FeatureStore:
     return made
 
 
-def test_neighbours_are_what_search_finds(store: FeatureStore) -> None:
+def test_neighbours_equal_a_search(store: FeatureStore) -> None:
     report = store.build(only="index", neighbours=4)
     assert report.likeness is not None
     assert report.likeness.neighbours == {"toy": 4}
@@ -49,7 +49,7 @@ def test_neighbours_are_what_search_finds(store: FeatureStore) -> None:
 
 
 def test_neighbours_are_kept_up_to_date_and_leave_with_their_photos(store: FeatureStore) -> None:
-    assert store.build(only="index").likeness.neighbours == {}  # type: ignore[union-attr]  # never asked for
+    assert store.build(only="index").likeness.neighbours == {}  # type: ignore[union-attr]  # never requested
     store.build(only="index", neighbours=3)
     before = store.layout.snapshot.stat().st_ino
     assert store.build(only="index").likeness.neighbours == {}  # type: ignore[union-attr]  # nothing has changed
@@ -85,7 +85,7 @@ def picture(seed: int) -> Image.Image:
 
 
 def hold(store: FeatureStore, pictures: dict[str, bytes]) -> None:
-    """Give photos their bytes."""
+    """Store the bytes of photos."""
     with store.database.write("test") as con:
         for photo_id, data in pictures.items():
             digest = hashlib.sha256(data).hexdigest()
@@ -102,7 +102,7 @@ def bits(a: bytes, b: bytes) -> int:
     return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).bit_count()
 
 
-def test_a_hash_survives_what_copies_go_through() -> None:
+def test_a_hash_survives_resizing_recompression_and_gray() -> None:
     one, other = picture(1), picture(2)
     original = perceptual_hash(np.asarray(one))
     assert original is not None
@@ -125,18 +125,18 @@ def test_a_hash_survives_what_copies_go_through() -> None:
     assert perceptual_hash(np.full((90, 90, 3), 128, np.uint8)) is None
 
 
-def test_near_duplicates_by_bytes_looks_mirror_and_embedding(store: FeatureStore) -> None:
+def test_near_duplicates_by_bytes_hash_mirror_and_embedding(store: FeatureStore) -> None:
     one, two, three = picture(1), picture(2), picture(3)
     pictures = {
         "p00": encode_jpeg(one),
         "p01": encode_jpeg(one),  # the same bytes
-        "p02": encode_jpeg(one, 40),  # poorer
+        "p02": encode_jpeg(one, 40),  # lower quality
         "p03": encode_jpeg(one.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
         "p10": encode_jpeg(two),
-        "p11": encode_jpeg(three),  # alike only to the encoder
+        "p11": encode_jpeg(three),  # similar only by embedding
         "p20": encode_jpeg(picture(4)),
         "p30": encode_jpeg(Image.new("RGB", (64, 64), "red")),
-        "p31": encode_jpeg(Image.new("RGB", (64, 64), "blue")),  # one plain colour is like another: no shape
+        "p31": encode_jpeg(Image.new("RGB", (64, 64), "blue")),  # a uniform picture has no hash
     }
     hold(store, pictures)
     X = np.eye(len(pictures), 10)
@@ -162,7 +162,7 @@ def test_near_duplicates_by_bytes_looks_mirror_and_embedding(store: FeatureStore
     ]
 
 
-def test_near_duplicates_are_sought_again_only_when_pictures_have_changed(store: FeatureStore) -> None:
+def test_near_duplicates_are_computed_again_only_when_pictures_have_changed(store: FeatureStore) -> None:
     assert store.build(only="index").likeness.n_near_duplicates is None  # type: ignore[union-attr]
     hold(store, {"p00": encode_jpeg(picture(1)), "p01": encode_jpeg(picture(2))})
     assert store.build(only="index", near_duplicates=True).likeness.n_near_duplicates is not None  # type: ignore[union-attr]
@@ -185,7 +185,7 @@ def test_hashes_are_computed_once_and_forgotten_with_their_photo(store: FeatureS
     assert len(first) == 2
     for path in store.layout.photos.rglob("*.jpg"):
         path.unlink()
-    assert photo_hashes(Store(store.database)).equals(first)  # nothing is read again
+    assert photo_hashes(Store(store.database)).equals(first)  # no photo is read again
     with store.database.write("test") as con:
         con.execute("delete from facts.photo_files where photo_id = 'p01'")
     assert len(photo_hashes(Store(store.database))) == 1
@@ -194,7 +194,7 @@ def test_hashes_are_computed_once_and_forgotten_with_their_photo(store: FeatureS
 
 
 def test_close_hashes_are_all_found() -> None:
-    """Against the comparison of all pairs: random hashes, and copies with 0 to 30 bits turned."""
+    """The search equals a comparison of all pairs: random hashes, and copies with 0 to 30 flipped bits."""
     rng = np.random.default_rng(0)
     stored = rng.integers(0, 256, (400, 32), np.uint8)
     for row in range(200, 400):
@@ -209,7 +209,7 @@ def test_close_hashes_are_all_found() -> None:
     assert len(expected) > 90
 
 
-def test_an_index_is_needed_first(store: FeatureStore) -> None:
+def test_a_search_without_an_index_is_refused(store: FeatureStore) -> None:
     assert index.manifests(store.layout) == []
-    update(Store(store.database), DuplicateSettings())  # no index, no pictures: nothing, and no error
+    update(Store(store.database), DuplicateSettings())  # without an index and pictures there is no result and no error
     assert store.sql("select count(*) from near_duplicates").item() == 0

@@ -1,4 +1,4 @@
-"""Vectors of any size: squares beyond float32, zeros, numbers that are none. Distances are true, and never NaN."""
+"""Distances of vectors of any size are correct and never NaN: squares out of range, zeros, and NaN in the input."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_vectors_of_every_size_at_once():
 
 
 @pytest.mark.parametrize("size", [1.0, 1e18, 1e30])
-def test_a_shortcut_gives_true_distances(size):
+def test_an_ivf_index_gives_true_distances(size):
     rng = np.random.default_rng(3)
     X = rng.normal(size=(2000, 8)).astype(np.float32)
     ivf = IvfIndex.train(X, "IVF16,SQ8")
@@ -76,7 +76,7 @@ def test_a_shortcut_gives_true_distances(size):
         np.testing.assert_allclose(found[:, 1], true, rtol=1e-5)
 
 
-def test_what_is_extreme():
+def test_extreme_vectors_are_detected():
     assert not is_extreme(np.zeros((3, 3), np.float32))
     assert not is_extreme(np.ones((3, 3), np.float32))
     assert is_extreme(np.full((3, 3), 1e16, np.float32))
@@ -84,7 +84,7 @@ def test_what_is_extreme():
 
 
 class Net(torch.nn.Module):
-    """Colour; white photos have no numbers."""
+    """Embed the mean color; white photos give NaN."""
 
     def forward(self, x):
         colour = x.mean((2, 3))

@@ -1,4 +1,4 @@
-"""Vectors at rest: joined by id, mapped not parsed, replaced whole, refused when they do not belong together."""
+"""Stored vectors are joined by id, memory-mapped, replaced atomically, and refused when parts do not match."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def layout(tmp_path) -> Layout:
 
 
 def _vector(sha256: str, flip: bool = False) -> np.ndarray:
-    """What the network would say of these bytes."""
+    """The vector of these bytes."""
     return np.random.default_rng([*sha256.encode(), flip]).standard_normal(DIM).astype(np.float32)
 
 
@@ -57,7 +57,7 @@ def _check(layout: Layout, photos: dict[str, str], flip: bool = False) -> None:
     assert np.array_equal(X, [_vector(photos[i], flip) for i in ids] if ids else np.empty((0, DIM)))
 
 
-def test_what_was_put_in_comes_out_by_id(layout):
+def test_vectors_are_read_back_by_id(layout):
     photos = _photos(50)
     on = VectorWriter(layout, TOY, "")
     for some in (dict(list(photos.items())[30:]), dict(list(photos.items())[:30])):
@@ -96,7 +96,7 @@ def test_many_row_groups_are_read_back_exactly(layout, monkeypatch):
     _check(layout, photos)
     some = np.random.default_rng(1).permutation(sorted(photos))[:100].tolist()
     assert np.array_equal(reader.read(layout, "toy", some)[1], [_vector(photos[i]) for i in some])
-    assert [len(ids) for ids, _ in reader.opened(layout, "toy").batches(rows=200)] == [200, 133]
+    assert [len(ids) for ids, _ in reader.open_vectors(layout, "toy").batches(rows=200)] == [200, 133]
 
 
 def test_it_is_ordinary_parquet_for_everybody_else(layout):
@@ -153,7 +153,7 @@ def test_mirror_images_are_read_apart(layout):
         reader.read(layout, "toy", ["p0004"], flip=True)
 
 
-def test_sealing_what_is_in_order_changes_no_file(layout):
+def test_a_commit_of_unchanged_vectors_changes_no_file(layout):
     on = VectorWriter(layout, TOY, "")
     _append(on, _photos(5))
     on.commit(_wanted(_photos(5)))
@@ -162,18 +162,18 @@ def test_sealing_what_is_in_order_changes_no_file(layout):
     assert {path: path.stat().st_mtime_ns for path in layout.embeddings("toy").iterdir()} == before
 
 
-def test_small_builds_rewrite_each_row_a_few_times_only(layout, monkeypatch):
+def test_small_builds_rewrite_each_row_only_a_few_times(layout, monkeypatch):
     monkeypatch.setattr(writer, "_FULL", 256)
     monkeypatch.setattr(writer, "_SMALL", 1)
     written = 0
-    gathered = VectorWriter._gathered
+    gathered = VectorWriter._rewrite
 
     def counting(self: VectorWriter, paths: list[Path], rows: pl.DataFrame) -> Path:
         nonlocal written
         written += len(rows)
         return gathered(self, paths, rows)
 
-    monkeypatch.setattr(VectorWriter, "_gathered", counting)
+    monkeypatch.setattr(VectorWriter, "_rewrite", counting)
     for n in range(1, 101):
         on = VectorWriter(layout, TOY, "")
         _append(on, _photos(1, start=n - 1))
@@ -183,7 +183,7 @@ def test_small_builds_rewrite_each_row_a_few_times_only(layout, monkeypatch):
     assert len(reader.manifest(layout, "toy").parts) <= 8
 
 
-def test_the_content_names_the_vectors_and_not_the_day(layout, tmp_path):
+def test_the_content_digest_depends_on_vectors_and_not_on_time(layout, tmp_path):
     made = []
     for folder, order in (("one", range(8)), ("two", reversed(range(8)))):
         there = Layout(tmp_path / folder)
@@ -204,7 +204,7 @@ def test_vectors_of_another_network_are_not_mixed_in(layout):
     on = VectorWriter(layout, newer, "")
     assert len(on.stored()) == 0
     _append(on, _photos(2))
-    assert reader.manifest(layout, "toy").digest == old.digest  # readers keep the old ones until the seal
+    assert reader.manifest(layout, "toy").digest == old.digest  # readers keep the old vectors until the commit
     on.commit(_wanted(_photos(4)))
     assert reader.manifest(layout, "toy").digest == on.digest
     _check(layout, _photos(2))
@@ -230,7 +230,7 @@ def test_a_mismatch_is_refused_and_both_sides_are_named(layout):
     part.unlink()
     with pytest.raises(StoreError, match="which does not exist"):
         reader.read(layout, "toy")
-    on.commit(_wanted(_photos(4)))  # the next build heals it
+    on.commit(_wanted(_photos(4)))  # the next build repairs it
     _check(layout, {})
 
 
@@ -242,28 +242,28 @@ def test_float16_halves_the_bytes_and_reads_as_float32(layout):
     assert X.dtype == np.float32
     expected = np.array([_vector(s) for s in _photos(30).values()])
     assert 0 < np.abs(X - expected).max() < 2e-3
-    assert on.digest == VectorWriter(layout, TOY, "").digest  # as they are held
+    assert on.digest == VectorWriter(layout, TOY, "").digest  # the stored type is kept
     assert on.digest != VectorWriter(layout, TOY, "", dtype="float32").digest
 
 
-def test_a_set_once_opened_stays_whole_while_newer_ones_appear(layout):
+def test_an_opened_set_stays_readable_while_newer_ones_appear(layout):
     on = VectorWriter(layout, TOY, "")
     _append(on, _photos(6))
     on.commit(_wanted(_photos(6)))
-    held = reader.opened(layout, "toy")
+    held = reader.open_vectors(layout, "toy")
     on.commit(_wanted(_photos(2)))
     assert held.ids() == sorted(_photos(6))
     assert len(held.read()[1]) == 6
-    assert reader.opened(layout, "toy").ids() == sorted(_photos(2))
-    assert reader.opened(layout, "toy") is reader.opened(layout, "toy")
+    assert reader.open_vectors(layout, "toy").ids() == sorted(_photos(2))
+    assert reader.open_vectors(layout, "toy") is reader.open_vectors(layout, "toy")
 
 
-def test_a_part_that_the_disk_does_not_take_is_said_and_damages_nothing(layout):
+def test_a_part_that_cannot_be_written_is_reported_and_damages_nothing(layout):
     on = VectorWriter(layout, TOY, "")
     _append(on, _photos(3))
     on.commit(_wanted(_photos(3)))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))  # no file may grow beyond
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))  # largest size of a file
     try:
         with pytest.raises(StoreError, match=r"cannot be written: .*File too large"):
             _append(on, _photos(400, start=3))
@@ -277,7 +277,7 @@ def test_a_part_that_the_disk_does_not_take_is_said_and_damages_nothing(layout):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can only be mounted by root")
-def test_a_full_disk_is_said_and_damages_nothing(tmp_path):
+def test_a_full_disk_is_reported_and_damages_nothing(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk]
@@ -299,4 +299,4 @@ def test_a_full_disk_is_said_and_damages_nothing(tmp_path):
         on.commit(_wanted(_photos(1000)))
         _check(layout, _photos(1000))
     finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)  # lazy: the vectors read are still mapped
+        subprocess.run(["umount", "--lazy", disk], check=True)  # lazy, because the opened vectors are still mapped

@@ -32,5 +32,5 @@ if __name__ == "__main__":
     layout = Layout(Path(gallery))
     photos = compute(Store(Database(layout, settings)), PAIR, cluster=cluster)
     (found,) = session(cluster).range(1).mapInArrow(home, "home string").collect()
-    told = {"labels_s": labels.seconds, "photos_s": photos.wall_s, "n_looked": photos.n_looked, "home": found.home}
+    told = {"labels_s": labels.seconds, "photos_s": photos.wall_s, "n_decoded": photos.n_decoded, "home": found.home}
     print(json.dumps(told))

@@ -55,7 +55,7 @@ def test_a_server_gives_the_same_labels_and_vectors(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout)
     assert "/photogenic_" in told["home"]
-    assert told["n_looked"] == len(photos)
+    assert told["n_decoded"] == len(photos)
     sums = "select relation, n_rows, checksum from checksums order by relation"
     assert ask(theirs, sums) == ask(ours, sums)
     for name in PAIR:

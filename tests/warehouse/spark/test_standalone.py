@@ -87,6 +87,6 @@ def test_a_build_survives_the_death_of_a_worker_with_equal_results(tmp_path):
     assert ask(theirs, "select sum(n_swipes) from swipe_audit") == [(SWIPES,)]
     # The workers have the program as it is here, sent along, and find what this machine finds.
     assert "/photogenic_" in told["home"]
-    assert told["n_looked"] == len(photos)
+    assert told["n_decoded"] == len(photos)
     for name in PAIR:
         assert reader.manifest(there.layout, name).content == reader.manifest(here.layout, name).content
