@@ -9,7 +9,7 @@ import pytest
 
 from photogenic.synthetic.swipes.world import make_world
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()]
 PYTHON = [text for language, text in BLOCKS if language == "python"]

@@ -6,6 +6,7 @@
     ├── StoreError      the store on disk: absent, from a newer version, damaged
     │   └── LockedError another process holds the writer's lock
     ├── QueryError      SQL that the user wrote and the engine refused
+    │   └── QueryMemoryError  a query that needs more memory than its limit
     ├── AuditError      a relation broke its contract; the former state was kept
     ├── WeightsError    the weights of a network cannot be found or are not the published ones
     ├── EncoderError    an unknown encoder name, or an encoder that cannot run here
@@ -30,6 +31,7 @@ __all__ = [
     "OutputError",
     "PhotogenicError",
     "QueryError",
+    "QueryMemoryError",
     "ResourceError",
     "StoreError",
     "WeightsError",
@@ -76,6 +78,10 @@ class LockedError(StoreError):
 
 class QueryError(PhotogenicError):
     """SQL that the user wrote and the engine refused."""
+
+
+class QueryMemoryError(QueryError):
+    """A query that needs more memory than its limit."""
 
 
 class AuditError(PhotogenicError):

@@ -33,7 +33,7 @@ def script(folder, text):
 
 
 def soon():
-    from photogenic.models.heads.fit_mlp import PUBLISHED_GRID
+    from photogenic.models.heads.grid import PUBLISHED_GRID
     from photogenic.models.heads.train_stack import PUBLISHED
 
     object.__setattr__(PUBLISHED, "least_updates", HEADS_SOON["least_updates"])

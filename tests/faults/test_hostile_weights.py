@@ -81,9 +81,9 @@ def test_even_under_the_right_digest_no_code_runs(name, tmp_path):
     data = archive(Malice(tmp_path / "ran"))
     path = tmp_path / "network.pth"
     path.write_bytes(data)
-    entry = Weights("mine", path.name, hashlib.sha256(data).hexdigest(), "none", held=path)
+    entry = Weights("mine", path.name, hashlib.sha256(data).hexdigest(), "none", path=path)
     assert weights.resolve(entry) == path
-    with pytest.raises(ValueError, match="not a file of weights") as caught:
+    with pytest.raises(ValueError, match="not a weight file") as caught:
         ENCODERS[name].backbone.build(path)
     assert isinstance(caught.value.__cause__, pickle.UnpicklingError)
     assert not (tmp_path / "ran").exists()

@@ -7,7 +7,7 @@ import re
 
 from photogenic import sql
 from photogenic.warehouse.catalog import relation
-from photogenic.warehouse.errors import QueryError
+from photogenic.warehouse.errors import QueryError, QueryMemoryError
 
 __all__ = [
     "no_function",
@@ -48,7 +48,7 @@ def query_error(query: str, error: Exception) -> QueryError:
     if kind.startswith("Permission") or "configuration has been locked" in fact:
         return QueryError(in_query, _CAGE, _TABLES)
     if kind.startswith("Out of Memory"):
-        return QueryError(
+        return QueryMemoryError(
             in_query, "a query that fits into the memory limit", "FEATURES_MEMORY_LIMIT=8GB features sql ..."
         )
     return QueryError(in_query, f"valid SQL at the mark\n{place}" if "^" in place else "", show)

@@ -19,6 +19,7 @@ from photogenic.warehouse import (
     LockedError,
     PhotogenicError,
     QueryError,
+    QueryMemoryError,
     StoreError,
     WeightsError,
 )
@@ -71,8 +72,10 @@ class ApiError(Exception):
 
 def to_api_error(error: PhotogenicError, missing: str = "not_ready") -> ApiError:
     """Convert an error of the packages below to an error of the API."""
-    if isinstance(error, QueryError):
-        code = "memory_limit" if error.expected == "an answer that fits the memory limit" else "query_refused"
+    if isinstance(error, QueryMemoryError):
+        code = "memory_limit"
+    elif isinstance(error, QueryError):
+        code = "query_refused"
     elif isinstance(error, InputError):
         code = "not_usable"
     elif isinstance(error, (StoreError, LockedError, EncoderError, WeightsError)):

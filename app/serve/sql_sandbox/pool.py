@@ -23,12 +23,16 @@ from typing import Any
 from photogenic._lazy import pl
 from photogenic.app.serve.http.errors import ApiError, to_api_error
 from photogenic.app.serve.http.limits import Limits
-from photogenic.warehouse import InputError, PhotogenicError, QueryError, StoreError
+from photogenic.warehouse import InputError, PhotogenicError, QueryError, QueryMemoryError, StoreError
 from photogenic.warehouse.processes import launch
 
 __all__ = ["Sandbox"]
 
-_KINDS: dict[str, type[PhotogenicError]] = {"InputError": InputError, "StoreError": StoreError}
+_KINDS: dict[str, type[PhotogenicError]] = {
+    "InputError": InputError,
+    "QueryMemoryError": QueryMemoryError,
+    "StoreError": StoreError,
+}
 _START_S = 60.0
 
 

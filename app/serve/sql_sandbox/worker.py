@@ -30,7 +30,7 @@ from photogenic._lazy import duckdb
 from photogenic.app.terminal.cells import to_plain
 from photogenic.app.terminal.output import Table, write_csv, write_parquet
 from photogenic.features.search import filters, index
-from photogenic.warehouse import Database, Layout, PhotogenicError, QueryError, Settings
+from photogenic.warehouse import Database, Layout, PhotogenicError, QueryMemoryError, Settings
 from photogenic.warehouse.duckdb_store.query import Cursor, stream
 
 __all__ = ["main"]
@@ -178,7 +178,7 @@ def _select(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
                 con, index.load(db.layout, request["encoder"]), request["where"], popular=request["popular"]
             )
         except duckdb.OutOfMemoryException as error:
-            raise QueryError(str(error), "an answer that fits the memory limit") from error
+            raise QueryMemoryError(str(error), "an answer that fits the memory limit") from error
     data = io.BytesIO()
     chosen.photos.write_ipc_stream(data)
     _frame(out, b"D", data.getbuffer())

@@ -9,6 +9,7 @@ import pytest
 
 import photogenic.features.build
 from photogenic import FeatureStore
+from photogenic.features.build_options import BuildOptions
 from photogenic.features.compute import spark
 from photogenic.features.compute.pipeline import compute
 from photogenic.features.encoders import weights
@@ -140,5 +141,5 @@ def test_a_build_that_names_spark_processes_photos_there(tmp_path, monkeypatch, 
     monkeypatch.setattr(photogenic.features.build, "chosen_cluster", lambda *_, **__: Cluster("local[2]", "facts"))
     monkeypatch.setattr(photogenic.features.build, "build_labels", lambda *_, cluster, **__: asked.append(cluster))
     monkeypatch.setattr("photogenic.features.compute.pipeline.compute", lambda *_, cluster, **__: asked.append(cluster))
-    photogenic.features.build.build(gallery.db, gallery.layout, only="faces", engine=engine)
+    photogenic.features.build.build(gallery.store, BuildOptions(only="faces", engine=engine))
     assert asked == [given, Cluster("local[2]", "facts")]

@@ -84,7 +84,7 @@ def at_every_door(store, picture):
     assert answer.json["run_id"] == mine.run_id
     assert theirs["prediction"] == pytest.approx(mine.prediction)
     assert sent["prediction"] == pytest.approx(mine.prediction)
-    assert run_selection.runs_for(store.layout, asked_of(store.database)) == {mine.run_id}
+    assert run_selection.answering(store.layout, asked_of(store.database)) == {mine.run_id}
     return mine.run_id, round(mine.prediction, 3), told
 
 
