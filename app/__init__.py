@@ -1,4 +1,4 @@
-"""Interfaces to a store: the command line, the HTTP server with its pages, the report and the demo.
+"""app: interfaces to a store: the command line, the HTTP server with its pages, the report and the demo.
 
 Input: command lines and HTTP requests. Output: tables, CSV or JSON on stdout, messages on stderr, HTML and JSON.
 An interface opens the store, calls one function of the packages below and shows the result. Only photogenic.store

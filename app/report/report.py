@@ -254,7 +254,7 @@ class _Report:
         return {"encoder": encoders[0], "rows": rows} if rows else None
 
     def _answers(self, searcher: Searcher, encoder: str) -> Iterator[dict[str, Any]]:
-        """A photo beside popular ones that look like it."""
+        """Return a photo and similar popular photos."""
         for query in sql(self.store.database, photo_selection.query("median_photos")).to_dicts()[:QUERIES]:
             owner = query["user_id"].replace("'", "''")
             try:

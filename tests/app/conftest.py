@@ -21,6 +21,6 @@ def swipes_db(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def forks():
-    """Runs commands in forks of one process: see `typed`."""
+    """Run commands in forks of one process: see `typed`."""
     with Zygote(FEATURES_ENCODERS="") as zygote:
         yield zygote

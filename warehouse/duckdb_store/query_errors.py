@@ -20,6 +20,7 @@ __all__ = [
     "several_statements",
 ]
 
+
 _READS = "a statement that reads: SELECT, FROM, DESCRIBE or SUMMARIZE"
 _TABLES = 'features sql "show tables"'
 _CAGE = f"{_READS}, on relations of the store; files and settings cannot be accessed"

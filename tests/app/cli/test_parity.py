@@ -65,7 +65,7 @@ OPTIONS = {"build": BuildOptions, "train": TrainOptions, "finetune": FinetuneOpt
 OBJECTS = {"limits": Limits, "settings": CrawlSettings}
 """Parameters that are spelled out on the command line: one option per field."""
 
-ONLY_IN_PYTHON = {"demo": {"root", "tell", "progress"}, "serve": {"tell"}}
+ONLY_IN_PYTHON = {"demo": {"root", "print_line", "progress"}, "serve": {"print_line"}}
 
 ONLY_ON_THE_COMMAND_LINE = {
     "build": {"plan"},

@@ -31,7 +31,7 @@ def _make(folder):
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory, prepared):
-    """A store with labels, faces, vectors and one head: this process's copy."""
+    """A copy of the store with labels, faces, vectors and one head, for this process."""
     root = tmp_path_factory.mktemp("served") / "store"
     shutil.copytree(prepared("served", _make) / "store", root)
     return root

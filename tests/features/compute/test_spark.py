@@ -120,9 +120,7 @@ def test_a_task_takes_the_gpu_that_spark_gave_it(monkeypatch):
     given = {}
     monkeypatch.setattr(pyspark.TaskContext, "get", classmethod(lambda _: given.get("context")))
     asked = []
-    monkeypatch.setattr(
-        "photogenic.features.encoders.device.choose", lambda name: asked.append(name) or Device(name, 256, half=True)
-    )
+    monkeypatch.setattr(spark, "choose", lambda name: asked.append(name) or Device(name, 256, half=True))
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert spark._device() == CPU
     for address in ("1", "7"):
@@ -140,6 +138,6 @@ def test_a_build_that_names_spark_processes_photos_there(tmp_path, monkeypatch, 
     gallery, asked = Gallery(tmp_path / "store", {"p": portrait(1)}), []
     monkeypatch.setattr(photogenic.features.build, "chosen_cluster", lambda *_, **__: Cluster("local[2]", "facts"))
     monkeypatch.setattr(photogenic.features.build, "build_labels", lambda *_, cluster, **__: asked.append(cluster))
-    monkeypatch.setattr("photogenic.features.compute.pipeline.compute", lambda *_, cluster, **__: asked.append(cluster))
+    monkeypatch.setattr(photogenic.features.build, "compute", lambda *_, cluster, **__: asked.append(cluster))
     photogenic.features.build.build(gallery.store, BuildOptions(only="faces", engine=engine))
     assert asked == [given, Cluster("local[2]", "facts")]

@@ -14,7 +14,7 @@ from photogenic.warehouse import InputError
 from photogenic.warehouse.labels.options import LabelOptions
 from tests.features.gallery import Gallery
 
-LOW = r"--lenient-confidence 0.3 is below 0.5, .*kept\.\nExpected: 0.5 to 1 .*\nTry: .*0.5, or --face-confidence 0.3"
+LOW = r"--lenient-confidence 0.3 is below 0.5, .* faces\.\nExpected: 0.5 to 1 .*\nTry: .*0.5, or --face-confidence 0.3"
 
 
 @pytest.fixture(scope="module")

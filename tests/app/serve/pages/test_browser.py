@@ -6,8 +6,8 @@ from axe_playwright_python.sync_playwright import Axe
 from photogenic.app.serve.pages.routes import PAGES
 from tests.app.serve.conftest import DESKTOP, PHONE
 
-at_every_size = pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"], indirect=True)
-"""For what depends on the size of the window; the rest is tried on a phone by `make test-thorough`."""
+at_every_size = pytest.mark.parametrize("open_page", [DESKTOP, PHONE], ids=["desktop", "phone"], indirect=True)
+"""For tests that depend on the size of the window. `make test-thorough` runs the others in the size of a phone too."""
 
 
 def fits(page):
