@@ -1,4 +1,4 @@
-"""All comparisons of one call, and the slices of every run in them."""
+"""Compare the runs of one call to `train`, and evaluate each run on slices of the test photos."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Sliced = tuple[Run, Slice]
 
 
 class RunComparisons:
-    """Collects what runs say of test, then decides.
+    """Collect test predictions of runs, then compare the runs.
 
     Args:
-        columns: of the user's slices, as `models.evaluation.slices.read_columns` reads them; None: only gender.
-        seed: of the bootstrap.
+        columns: columns of the user's slices, as `models.evaluation.slices.read_columns` returns them. None: gender.
+        seed: seed of the bootstrap.
     """
 
     def __init__(self, columns: pl.DataFrame | None, seed: int) -> None:
@@ -32,7 +32,7 @@ class RunComparisons:
         self.slices: list[Sliced] = []
 
     def add(self, run: Run, experiment: Experiment, predictions: Predictions) -> None:
-        """One run, with what it says of test."""
+        """Add one run with its test predictions."""
         entry = Entry(run.run_id, run.encoder, run.head, run.dev, predictions)
         self._entries.setdefault((run.target, run.setup), []).append(entry)
         found = experiment.by_gender(predictions, self._seed)
@@ -42,7 +42,7 @@ class RunComparisons:
         self.slices += [(run, slice_) for slice_ in found]
 
     def results(self) -> list[HeadComparison]:
-        """One comparison per target and setup."""
+        """Return one comparison per target and setup."""
         return [
             compare_heads(TARGETS[target], setup, entries, seed=self._seed)
             for (target, setup), entries in self._entries.items()
@@ -50,7 +50,7 @@ class RunComparisons:
 
 
 def by_photo(columns: pl.DataFrame, predictions: Predictions) -> dict[str, Strings]:
-    """Of each of the user's columns, the value of each photo; unknown where the file says nothing."""
+    """Return, for each of the user's columns, the value of each photo; `unknown` where the file has no value."""
     key = "photo_id" if "photo_id" in columns.columns else "user_id"
     asked = predictions.photo_ids if key == "photo_id" else predictions.user_ids
     found = {}

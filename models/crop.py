@@ -1,12 +1,12 @@
-"""The best crop of a photo, as a head sees it: many crops scored together, the highest taken.
+"""Find the best crop of a photo: score many crops with a trained head and return the one with the highest score.
 
-    1. read      the photo, upright; its faces
-    2. propose   crops of one shape, every face inside (features/faces/crop_windows.py)
-    3. look      the network's picture of each, in batches; what a face encoder says is the same for all
-    4. choose    the highest prediction; of equal ones the largest crop
-    5. write     the pixels of the original, if asked
+    1. read      decode the photo, turn it upright, detect its faces
+    2. propose   list crops of one shape that contain every face (features/faces/crop_windows.py)
+    3. embed     compute the vector of each crop in batches; a face encoder gives the same vector for all
+    4. choose    take the highest prediction; among equal predictions, the largest crop
+    5. write     save the pixels of the original, if an output is given
 
-The score is the model's. The best of hundreds is flattered: the model's errors are among what is searched for.
+The prediction of the best of hundreds of crops is biased upward, because the search also finds the model's errors.
 
 Source: Karpathy, "What a deep neural network thinks about your #selfie" (crops).
 """
@@ -51,17 +51,17 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 @dataclass(frozen=True, slots=True)
 class Cropped:
-    """One photo.
+    """The best crop of one photo.
 
     Attributes:
-        x0, y0, x1, y1: of the best crop, pixels of the upright photo; x1 and y1 are the first beyond.
-        prediction: of the whole photo.
-        crop_prediction: of the crop.
-        n_candidates: crops that were scored.
-        status: ok, as of `predict`, or faces_do_not_fit: no crop of that shape holds all faces.
-        output: the file that was written.
-        run_id: the run whose head was asked.
-        head, encoder, setup: of that run.
+        x0, y0, x1, y1: corners of the best crop in pixels of the upright photo; x1 and y1 are exclusive.
+        prediction: prediction for the whole photo.
+        crop_prediction: prediction for the crop.
+        n_candidates: number of crops that were scored.
+        status: ok, a status of `predict`, or faces_do_not_fit: no crop of that shape contains all faces.
+        output: path of the file that was written.
+        run_id: id of the run that made the predictions.
+        head, encoder, setup: head, encoder and setup of that run.
     """
 
     path: str
@@ -92,23 +92,23 @@ def crop(
     faces: FaceSettings | None = None,
     device: str | None = None,
 ) -> list[Cropped]:
-    """One answer per picture, in order.
+    """Find the best crop of each picture; one result per picture, in order.
 
     Args:
-        store: where runs are.
-        files: pictures, folders, globs.
-        aspect: width:height of the crops, or `original`.
-        smallest: side of the smallest crop over that of the largest.
-        output: a picture file, for one photo; or a folder, for NAME-crop.jpg of each.
-        run: a run_id, of a head that looks at whole photos; None: of such runs of `target`, the one that
-            `models.runs.run_selection` finds.
-        target: like_ratio, popular.
-        faces: the detector of the store's build, where it was not the default.
-        device: as torch calls it.
+        store: store with trained runs.
+        files: picture files, folders and globs.
+        aspect: shape of the crops as width:height, or `original`.
+        smallest: smallest side of a crop as a share of the side of the largest crop.
+        output: picture file for one photo, or folder for NAME-crop.jpg of each photo.
+        run: run id of a head on whole photos. None: the run of `target` that `models.runs.run_selection` chooses
+            among such runs.
+        target: label to predict: like_ratio or popular.
+        faces: face detector settings of the last build, if they were not the defaults.
+        device: device for torch: cpu, cuda or cuda:1.
 
     Raises:
-        InputError: no such run; a shape, size or output that cannot be.
-        EncoderError: the run was trained on vectors that its encoder no longer makes.
+        InputError: the run does not exist, or the shape, size or output is invalid.
+        EncoderError: the run was trained on vectors of another version of its encoder.
     """
     shape, files = _shape(aspect), picture_files(files)
     check(smallest=smallest)
@@ -118,7 +118,7 @@ def crop(
     asked = list(zip(map(Path, files), outputs, strict=True))
 
     def by(name: str, some: Sequence[tuple[Path, Path | None]]) -> list[Cropped]:
-        """The crops by one run, its networks loaded once."""
+        """Crop with one run, whose networks are loaded once."""
         run, model = run_store.load(store.layout, name)
         check_encoders(run, settings, models=store.layout.models)
         with contextlib.closing(_Judge(run.encoder, model, settings, device, store.layout.models)) as judge:
@@ -140,7 +140,7 @@ class _Judge:
         self._encoders = [encoder(name, models) for name in encoders.split("+")]
         if all(e.input == "face" for e in self._encoders):
             raise InputError(
-                f"{encoders} looks at the face alone, which is the same in every crop.",
+                f"{encoders} vectors are computed from the face alone, so they are the same for every crop.",
                 "a head on an encoder of whole photos",
                 "features train --encoder efficientnet_lite0, then features crop",
             )
@@ -180,7 +180,7 @@ class _Judge:
     def _scores(
         self, whole: dict[str, NDArray[np.uint8] | None], pixels: NDArray[np.uint8], boxes: Sequence[Box], kind: str
     ) -> Array:
-        """Predictions of the whole photo, then of each box, written as a file of that kind."""
+        """Predict for the whole photo, then for each box as if it were a file of that kind."""
         parts = []
         for e in self._encoders:
             first = whole[e.name]
@@ -192,7 +192,7 @@ class _Judge:
 
 
 def _all_pixels(photo: Decoded, data: bytes) -> NDArray[np.uint8]:
-    """Those of a photo that was decoded before, and perhaps reduced."""
+    """Return all pixels of a photo that may have been decoded at a reduced size."""
     pixels = photo.pixels
     if pixels is None or pixels.shape[1] < photo.width:
         pixels = decode(data, min_side=None).pixels
@@ -201,9 +201,9 @@ def _all_pixels(photo: Decoded, data: bytes) -> NDArray[np.uint8]:
 
 
 def _cut(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[np.uint8]:
-    """What an encoder of whole photos is shown of a crop: what it is shown of the file when that is predicted.
+    """Return the input of a whole-photo encoder for a crop: the same pixels as for a file that holds only the crop.
 
-    A large JPEG is reduced when it is decoded, anything else is not: the difference decides between near crops.
+    A large JPEG is decoded at a reduced size, other formats are not. This changes the order of similar crops.
     """
     part = pixels[box.y0 : box.y1, box.x0 : box.x1]
     if kind == "JPEG" and (by := reduction(box.x1 - box.x0, box.y1 - box.y0, e.size)) > 1:
@@ -212,9 +212,9 @@ def _cut(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[
 
 
 def _chosen(store: Store, target: str, settings: FaceSettings) -> list[str]:
-    """The runs that are asked, one after the other: of those that look at whole photos, by the rule of all."""
+    """Return the ids of the runs to ask, in order: chosen by the common rule among runs on whole photos."""
     if target_named(target).name == "gender":
-        raise InputError("A crop is not chosen by gender.", "like_ratio or popular", "--target like_ratio")
+        raise InputError("A crop cannot be chosen by gender.", "target like_ratio or popular", "--target like_ratio")
     fits = partial(check_encoders, faces=settings, models=store.layout.models)
     try:
         choice = choose(
@@ -226,7 +226,7 @@ def _chosen(store: Store, target: str, settings: FaceSettings) -> list[str]:
         )
     except InputError as error:
         raise InputError(
-            f"No head for {target} that looks at whole photos was trained yet.",
+            f"No head for {target} on an encoder of whole photos was trained yet.",
             "a run on an encoder of whole photos",
             f"features train --target {target} --encoder efficientnet_lite0",
         ) from error
@@ -242,14 +242,16 @@ def _shape(aspect: str) -> tuple[float, float] | None:
         width, height = (float(part) for part in aspect.split(":"))
         if 0.1 <= width / (height or -1) <= 10 and width > 0:
             return width, height
-    raise InputError(f"{aspect!r} is no shape.", "WIDTH:HEIGHT between 1:10 and 10:1, or original", "--aspect 4:5")
+    raise InputError(
+        f"{aspect!r} is not a valid shape.", "WIDTH:HEIGHT between 1:10 and 10:1, or original", "--aspect 4:5"
+    )
 
 
 def _outputs(files: Sequence[Path], output: str | Path | None) -> list[Path | None]:
-    """Where each crop goes.
+    """Return the output path of each crop.
 
     Raises:
-        InputError: two crops would go to one file, or a crop in the place of its photo; an unknown format.
+        InputError: two crops have the same path, a crop would replace its photo, or the format is unknown.
     """
     if output is None:
         return [None] * len(files)
@@ -258,7 +260,7 @@ def _outputs(files: Sequence[Path], output: str | Path | None) -> list[Path | No
         found = [output] * len(files)
     elif output.suffix and not output.is_dir():
         raise InputError(
-            f"{output} is no picture file.", f"one of {', '.join(_FORMATS)}, or a folder", "--output x.jpg"
+            f"{output} is not a picture file.", f"one of {', '.join(_FORMATS)}, or a folder", "--output x.jpg"
         )
     else:
         found = [output / f"{path.stem}-crop.jpg" for path in files]
@@ -277,7 +279,7 @@ def _none(path: Path, status: str) -> Cropped:
 
 
 def _write(output: Path, data: bytes, box: Box) -> None:
-    """The box of the photo in all its pixels, without what the camera wrote into the file."""
+    """Write the box at full resolution, without the metadata of the camera."""
     pixels = decode(data, min_side=None).pixels
     assert pixels is not None
     image = Image.fromarray(np.ascontiguousarray(pixels[box.y0 : box.y1, box.x0 : box.x1]))

@@ -1,7 +1,7 @@
-"""Small ensembles: the mean of all heads that were asked for, over encoders if need be.
+"""Ensembles: the mean of all heads that were asked for, also of several encoders.
 
-None is chosen. Dev has stopped the layers, so it flatters them, the more the longer their vectors are; on the
-rated faces most rules that chose by dev did worse than the mean of everything.
+No member is selected. Early stopping used dev, so figures on dev are too good, more so for long vectors; on the
+rated faces most rules that select members by dev did worse than the mean of all.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ __all__ = ["joined_encoders", "mix"]
 
 
 def joined_encoders(runs: Sequence[Run]) -> str:
-    """`a+b` of all encoders that the runs read."""
+    """Return `a+b` for the encoders of the runs."""
     return "+".join(dict.fromkeys(name for run in runs for name in run.encoder.split("+")))
 
 
 def mix(experiment: Experiment, parts: Sequence[tuple[Run, Model]]) -> Fitted:
-    """Their mean, as one head; with folds, fold by fold.
+    """Combine runs into one head that predicts their mean; with folds, fold by fold.
 
     Args:
-        experiment: of all encoders that the parts read.
-        parts: runs with their models, of the experiment's target, setup and division.
+        experiment: experiment on all encoders of the parts.
+        parts: runs with their models, all of the experiment's target, setup and division.
     """
     stops = np.cumsum(experiment.dims).tolist()
     names = experiment.encoder.split("+")

@@ -1,7 +1,7 @@
-"""One experiment: a target, an encoder and a setup, divided and audited; what its heads learn from and are judged on.
+"""Experiments: a target, an encoder and a setup with split, audited samples, on which heads are trained and evaluated.
 
-With folds there is one division per fold, and a run is as many heads, one per fold. Each photo is predicted
-by the head that was trained without it, so test is every photo; a new photo gets the mean of all.
+With folds there is one split per fold, and a run has one head per fold. Each photo is predicted by the head that was
+trained without it, so all photos are in test; a new photo gets the mean of all heads.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ __all__ = ["Experiment", "OneAnswerError", "combined", "groups_of", "no_mirrors"
 
 
 class OneAnswerError(InputError):
-    """Every photo that a head could learn from has the same answer: there is nothing to tell apart."""
+    """Every training photo has the same label of a binary target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """What the heads of one target, encoder and setup learn from.
+    """Training and evaluation data of the heads of one target, encoder and setup.
 
     Attributes:
-        digests: of each encoder, when its vectors were made.
-        dims: length of each encoder's vector.
-        parts: the samples as divided; one, or one per fold.
-        mirrors: vectors of the mirror images; None: not used.
-        audits: of each part.
-        content: digest of all that is learnt from.
-        own_weights: by encoder, the SHA-256 of weights of one's own that made its vectors.
+        digests: digest of each encoder when its vectors were computed.
+        dims: dimension of the vector of each encoder.
+        parts: samples with their split; one element, or one per fold.
+        mirrors: vectors of the mirror images. None: not used.
+        audits: audit of each part.
+        content: digest of all training data.
+        own_weights: SHA-256 of the user's own weights, by encoder.
     """
 
     target: Target
@@ -77,11 +77,11 @@ class Experiment:
         flip: bool,
         own_run: str | None = None,
     ) -> Experiment:
-        """Gathered, divided and audited; `own_run`: the run that fine-tuned the encoder and is being judged.
+        """Read, split and audit the samples. `own_run`: the run that fine-tuned the encoder and is being evaluated.
 
         Raises:
             InputError: a split is empty.
-            StoreError: no labels or vectors; train and test are not apart.
+            StoreError: there are no labels or vectors, or train and test are not separate.
         """
         samples = gather(store, target, encoder, setup)
         mirrors = gather(store, target, encoder, setup, flip=True) if flip else None
@@ -124,12 +124,12 @@ class Experiment:
         )
 
     def part(self, place: int) -> Samples:
-        """What one head learns from: of a fold, or of the only division; with mirror images if asked."""
+        """Return the samples for one head: of a fold, or of the only split; with mirror images if asked."""
         part = self.parts[place]
         return part if self.mirrors is None else with_mirrors(part, self.mirrors)
 
     def outside(self, model: Model, split: str) -> Predictions:
-        """What a run says of `split`, each photo by the head that did not learn from it."""
+        """Return the predictions of a run for `split`, each photo by the head that did not learn from it."""
         heads = [head for head, _ in members(model)] if self.division.folds else [model]
         rows = [part.part(split) for part in self.parts]
         said = [head.predict(part.X) for head, part in zip(heads, rows, strict=True)]
@@ -141,7 +141,7 @@ class Experiment:
         return Predictions(**columns, p=np.concatenate(said), constant=np.concatenate(means))
 
     def predictions(self, model: Model, photo_ids: Sequence[str], X: Array) -> tuple[Array, list[str | None]]:
-        """(prediction, split) of every photo with a vector; split None: it has no label, or was left out."""
+        """Return (prediction, split) of every photo with a vector; split None: it has no label, or was left out."""
         p = model.predict(X)
         if not self.division.folds:
             split = dict(zip(self.parts[0].photo_ids.tolist(), self.parts[0].split.tolist(), strict=True))
@@ -153,7 +153,7 @@ class Experiment:
         return p, ["test" if held else None for held in tested.tolist()]
 
     def evaluate(self, run_id: str, head: str, fit: Fitted, seed: int) -> Run:
-        """The run, with test looked at this once."""
+        """Evaluate a head on test, once, and return the run."""
         rng = np.random.default_rng(seed)
         test, dev = self.outside(fit.model, "test"), self.outside(fit.model, "dev")
         figures, tuned = (
@@ -200,7 +200,7 @@ class Experiment:
         )
 
     def by_gender(self, test: Predictions, seed: int) -> list[Slice]:
-        """How the run fares on women, men and people of unknown gender; nothing where there is one kind only."""
+        """Return figures for women, men and people of unknown gender; an empty list if all have the same gender."""
         values = np.where(test.gender == "", "unknown", test.gender)
         return by_value(self.target, "gender", values, test, seed=seed)
 
@@ -215,12 +215,12 @@ def split_samples(
     division: SplitConfig,
     what: str,
 ) -> tuple[list[Samples], list[dict[str, Any]]]:
-    """The samples with their split, one answer or one per fold, and what the audit says of each.
+    """Return the samples with their split, one result or one per fold, and the audit of each.
 
     Raises:
-        InputError: a split is empty; `what` says of whom.
-        OneAnswerError: a yes or no has one answer only in train.
-        StoreError: train and test are not apart.
+        InputError: a split is empty; `what` names the encoder in the message.
+        OneAnswerError: train has only one label of a binary target.
+        StoreError: train and test are not separate.
     """
     known = duplicates_known(store.database)
     parts = make_split(samples, groups, division, setup)
@@ -231,7 +231,7 @@ def split_samples(
                     f"The {split} split of {target.name} {what} in setup {setup} is empty "
                     f"({len(samples)} photos, divided {division.name}).",
                     "photos with a label and a vector in train, dev and test",
-                    "features status, to see what is there; features build, to bring it up to date",
+                    "features status, to see what is missing; features build, to update the store",
                 )
         _check_answers(target, part.part("train"), setup)
     audits = [
@@ -244,7 +244,7 @@ def split_samples(
 
 
 def no_mirrors(encoder: str) -> StoreError:
-    """What `--flip` says where there are no vectors of mirror images."""
+    """Return the error of `--flip` for a store without vectors of mirror images."""
     return StoreError(
         f"No photo has a {encoder} vector of its mirror image.",
         "vectors of mirror images",
@@ -253,7 +253,7 @@ def no_mirrors(encoder: str) -> StoreError:
 
 
 def _check_answers(target: Target, train: Samples, setup: str) -> None:
-    """Refuse to learn a yes or no of which train has one answer: more photos of the same kind would not help."""
+    """Refuse to train a binary target with one label only; more photos of the same label would not help."""
     if target.loss != "log_loss" or len(np.unique(train.y)) > 1:
         return
     answers = {"gender": ("a man's", "a woman's"), "popular": ("not popular", "popular")}[target.name]
@@ -268,7 +268,7 @@ def _check_answers(target: Target, train: Samples, setup: str) -> None:
 
 
 def combined(fits: Sequence[Fitted]) -> Fitted:
-    """The heads of several folds as one; of one division, the one there is."""
+    """Combine the heads of several folds into one; return a single head unchanged."""
     if len(fits) == 1:
         return fits[0]
     return Fitted(
@@ -280,7 +280,7 @@ def combined(fits: Sequence[Fitted]) -> Fitted:
 
 
 def groups_of(store: Store, setup: str, samples: Samples) -> Groups:
-    """What connects these photos."""
+    """Return the groups that connect the photos of a setup."""
     with store.database.read() as con:
         ((swipes,),) = con.execute("select count(*) from photo_labels where source = 'swipes'").fetchall()
         said = {"setup": setup, "source": "swipes" if swipes else "posts"}

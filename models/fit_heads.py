@@ -1,4 +1,4 @@
-"""The heads that are asked for, on the experiments of one encoder: those of a group in one pass, the others in turn."""
+"""Fit the heads asked for on the experiments of one encoder: heads of a group in one pass, others one by one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Pair = tuple[str, str]
 
 
 def fit_all(experiments: Mapping[str, Experiment], wanted: Sequence[Pair], settings: FitSettings) -> dict[Pair, Fitted]:
-    """(target, head) -> the head; with folds, the heads of all folds as one.
+    """Return (target, head) -> fitted head; with folds, the heads of all folds combined.
 
     Args:
-        experiments: by target name, of one encoder, setup and division.
-        wanted: pairs of target name and head.
-        settings: seed, device and grid.
+        experiments: experiments by target name, of one encoder, setup and division.
+        wanted: pairs of target name and head name.
+        settings: seed, device and hyperparameter grid.
     """
     found: dict[Pair, list[Fitted]] = {pair: [] for pair in wanted}
     targets = list(dict.fromkeys(name for name, _ in wanted))
@@ -38,10 +38,10 @@ def fit_all(experiments: Mapping[str, Experiment], wanted: Sequence[Pair], setti
 
 
 def pairs(targets: Sequence[Target], heads: Sequence[Head], progress: Progress) -> list[tuple[Target, str]]:
-    """Every target with every head that can learn it, those excepted that are made of others.
+    """Return every target with every head that can learn it, without the heads that are made of others.
 
     Raises:
-        InputError: there is no such pair.
+        InputError: there are no such pairs.
     """
     found = []
     for target in targets:
@@ -51,7 +51,7 @@ def pairs(targets: Sequence[Target], heads: Sequence[Head], progress: Progress) 
             if target.loss in head.losses:
                 found.append((target, head.name))
             else:
-                progress.note(f"{head.name} cannot learn {target.name}: left out.")
+                progress.note(f"{head.name} cannot learn {target.name}, and is left out.")
     if not found:
         raise InputError(
             f"Nothing to train: {', '.join(head.name for head in heads)} cannot learn "
@@ -63,7 +63,7 @@ def pairs(targets: Sequence[Target], heads: Sequence[Head], progress: Progress) 
 
 
 def _groups(wanted: Sequence[Pair]) -> Iterator[list[Pair]]:
-    """The pairs whose heads are fitted together, the groups first; then each of the others by itself."""
+    """Yield the pairs whose heads are fitted together, groups first; then each of the others alone."""
     groups: dict[str, list[Pair]] = {}
     for pair in wanted:
         if group := head_named(pair[1]).group:
@@ -91,23 +91,23 @@ def _check_privacy(head: Head, fit: Fitted) -> None:
     """Refuse vectors that `features erase` would not find: it removes the heads that have an array `support`.
 
     Raises:
-        InputError: what the head says of itself is not what it keeps.
+        InputError: `keeps_vectors` of the head does not match its arrays.
     """
     if head.keeps_vectors != ("support" in fit.model.arrays):
         raise InputError(
-            f"The head {head.name} says keeps_vectors = {head.keeps_vectors}, and its arrays are "
+            f"The head {head.name} has keeps_vectors = {head.keeps_vectors}, and its arrays are "
             f"{', '.join(sorted(fit.model.arrays))}.",
-            "keeps_vectors = True and the vectors in an array called support, or neither",
-            f"change the class of {head.name}: features erase finds by this what it must remove",
+            "keeps_vectors = True and an array of vectors called support, or neither",
+            f"change the class of {head.name}: features erase uses both to find what it must remove",
         )
 
 
 def _what_suits() -> str:
-    """Which heads learn which targets, where they do not learn all."""
+    """Name the heads that can learn some targets only."""
     ratio, answer = ([one.name for one in registered() if one.losses == (loss,)] for loss in ("mse", "log_loss"))
     return (
         f"{_or(ratio)} for like_ratio; {_or(answer)} for popular and gender; the other heads for all; "
-        "an ensemble beside heads that it is made of"
+        "an ensemble together with heads that it can combine"
     )
 
 

@@ -1,10 +1,10 @@
-"""The options of training and of fine-tuning: what the command line and `FeatureStore` take, declared once.
+"""Options of training and of fine-tuning, declared once for the command line and `FeatureStore`.
 
     train(store, TrainOptions(target=["gender"], encoders=["dlib_face"], heads=["ridge"]))
     store.train(target="gender", encoders=["dlib_face"], heads=["ridge"])
 
 `TrainArguments` and `FinetuneArguments` repeat names and types, so that editors and type checkers know the keyword
-arguments; a test holds them together with the classes.
+arguments; a test compares them with the classes.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ __all__ = ["FinetuneArguments", "FinetuneOptions", "TrainArguments", "TrainOptio
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """What is trained, and how. One name may stand in the place of a sequence of names.
+    """Options of a training. One name may replace a sequence of names.
 
     Raises:
-        InputError: a number that an option does not take.
+        InputError: a number is out of range.
     """
 
     target: Annotated[
@@ -35,7 +35,7 @@ class TrainOptions:
         Sequence[str] | None,
         Help(
             "Encoder whose embeddings the heads learn from; may be given several times. A+B joins the embeddings of "
-            "two encoders. Default: efficientnet_lite0 and dlib_face, as far as the store has their embeddings.",
+            "two encoders. Default: efficientnet_lite0 and dlib_face, if the store has their embeddings.",
             metavar="NAME",
             option="encoder",
         ),
@@ -43,7 +43,7 @@ class TrainOptions:
     heads: Annotated[
         Sequence[str],
         Help(
-            f"Kind of head; may be given several times. {help_line()}; or one that a module in FEATURES_MODULES "
+            f"Kind of head; may be given several times. {help_line()}; or a head that a module in FEATURES_MODULES "
             "registers.",
             metavar="NAME",
             option="head",
@@ -57,8 +57,8 @@ class TrainOptions:
     slices: Annotated[
         Path | None,
         Help(
-            "CSV or Parquet file of columns by photo_id or user_id. The heads are evaluated on the photos of each of "
-            "their values. Default: by gender only.",
+            "CSV or Parquet file with photo_id or user_id and columns of values. The heads are also evaluated on the "
+            "photos of each value. Default: by gender only.",
             metavar="FILE",
         ),
     ] = None
@@ -85,10 +85,10 @@ class TrainOptions:
 
 @dataclass(frozen=True, slots=True)
 class FinetuneOptions:
-    """Which network is fine-tuned on what, and how.
+    """Options of a fine-tuning: the network, the photos and the training.
 
     Raises:
-        InputError: a number that an option does not take.
+        InputError: a number is out of range.
     """
 
     backbone: Annotated[str, Help("Network to fine-tune: alexnet, efficientnet_lite0 or inception_v3.")] = (
@@ -117,7 +117,7 @@ class FinetuneOptions:
         Help("Learning rate of the top layers of the network. Default: 0.0003; with published, 0.001.", metavar="X"),
     ] = None
     random_weights: Annotated[bool, Help("Start with random weights in place of the published ones.")] = False
-    seed: Annotated[int, Help("Seed of everything that is drawn.")] = 0
+    seed: Annotated[int, Help("Seed of every random draw.")] = 0
     device: Annotated[
         str | None,
         Help("Device for torch: cpu, cuda or cuda:1. Default: a GPU where there is one, or the CPU."),

@@ -1,7 +1,7 @@
-"""Score pictures with a trained head: what each is likely to earn, between which bounds, or why nothing is said.
+"""Predict with a trained head: a score with bounds for each picture, or the reason why there is none.
 
-Files are scored as they are. The relation `predictions` is about photos of the store: kept there is what was
-said of files that are such photos (by their bytes), and of photos that came after the head was trained.
+Files need not be in the store. The relation `predictions` is about photos of the store: `keep` adds predictions for
+files whose bytes are those of a photo, and for photos that were ingested after the head was trained.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from photogenic.warehouse import InputError, Store
 __all__ = ["Scored", "predict"]
 
 Bounded: TypeAlias = tuple[float, float | None, float | None]
-"""A prediction with its bounds."""
+"""A prediction with its lower and upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One file.
+    """Prediction for one file.
 
     Attributes:
-        prediction: 0..1; None unless the status is ok.
+        prediction: prediction, 0 to 1. None unless the status is ok.
         low, high: bounds of the observed ratio at the level of evaluation/conformal.py, or of the probability that a
-            sender likes it; None where the run has none.
-        status: ok, or why there is no prediction: no_face, several_faces; missing, empty, not_an_image,
-            unsupported_format, truncated, unreadable, too_large, detector_failed; not_built, of a photo of the store
-            that `features build` has not looked at yet.
-        photo_id: of the photo of the store, where that was asked for: without files, or to keep.
-        run_id: the run whose head was asked; of a sender's taste, the run whose encoder looked at the picture.
-        head, encoder, setup: of that run.
+            sender likes the photo. None if the run has none.
+        status: ok, or the reason why there is no prediction: no_face, several_faces; missing, empty, not_an_image,
+            unsupported_format, truncated, unreadable, too_large, detector_failed; not_built: a photo of the store
+            without the faces or vectors that `features build` computes.
+        photo_id: id of the photo in the store, if it was searched for: without files, or with `keep`.
+        run_id: id of the run that predicted; for a sender's taste, of the run whose encoder computed the vector.
+        head, encoder, setup: head, encoder and setup of that run.
     """
 
     path: str
@@ -78,30 +78,30 @@ def predict(
     device: str | None = None,
     embed: Callable[[Sequence[str | Path], str], Sequence[Embedded]] | None = None,
 ) -> list[Scored]:
-    """One answer per picture, in order.
+    """Predict for each picture; one result per picture, in order.
 
     Args:
-        store: where runs are.
-        files: pictures, folders, globs. None: the photos of the store that the run says nothing of yet.
-        run: a run_id; None: the run of `target` that runs/run_selection.py finds, and for pictures in which it finds no
-            face or several, the one that it finds in setup all.
-        target: like_ratio, popular, gender.
-        sender: a user_id: what this one would like, by `models.taste.taste` on the vectors of the run's encoder.
-        keep: put what is said of photos of the store into the relation `predictions`.
-        faces: the detector of the store's build, where it was not the default.
-        device: as torch calls it.
-        embed: makes the vectors of files in the eyes of an encoder; a server passes one that stays loaded.
+        store: store with trained runs.
+        files: picture files, folders and globs. None: the photos of the store without a prediction of the run.
+        run: run id. None: the run of `target` that runs/run_selection.py chooses; pictures in which it finds no face or
+            several are predicted by the run that it chooses in setup all.
+        target: label to predict: like_ratio, popular or gender.
+        sender: user id of a sender whose likes are predicted, by `models.taste.taste` on vectors of the run's encoder.
+        keep: whether to add predictions for photos of the store to the relation `predictions`.
+        faces: face detector settings of the last build, if they were not the defaults.
+        device: device for torch: cpu, cuda or cuda:1.
+        embed: function from files and an encoder to vectors; a server passes one whose networks stay loaded.
 
     Raises:
-        InputError: no such run, or none of that target; a sender who has not swiped, or a target beside one; a
-            sender's taste is asked of no file, or is to be kept.
-        StoreError: no head of that target can answer here, or the one that is named is damaged.
-        EncoderError: the run was trained on vectors that its encoder no longer makes.
+        InputError: the run does not exist, or the target has no run; the sender has not swiped; a sender's taste needs
+            files, excludes `keep`, and predicts like_ratio only.
+        StoreError: no head of that target can predict here, or the run is damaged.
+        EncoderError: the run was trained on vectors of another version of its encoder.
     """
     settings = faces or FaceSettings()
     if sender is not None and (keep or files is None):
         raise InputError(
-            f"A sender's taste is {'kept nowhere' if keep else 'asked of files'}.",
+            f"Predictions by a sender's taste {'are not kept in the store' if keep else 'need files'}.",
             "files, and no --keep",
             f"features predict FILE --for {sender}",
         )
@@ -142,7 +142,7 @@ def _of_files(
     sender: str | None,
     embed: Callable[[Sequence[str | Path], str], Sequence[Embedded]],
 ) -> list[Scored]:
-    """What one head says of files, or a sender by its encoder."""
+    """Predict for files with one head, or with a sender's taste on its encoder."""
     run, model = asked
     parts = [embed(list(files), name) for name in run.encoder.split("+")]
     answers = [_joined(several) for several in zip(*parts, strict=True)]
@@ -166,7 +166,7 @@ def _by(run: Run, one: Scored) -> Scored:
 
 
 def _of_store(store: Store, asked: Sequence[tuple[Run, Model]], *, keep: bool) -> list[Scored]:
-    """The photos that no run says anything of: from the vectors that are held."""
+    """Predict for the photos of the store without a prediction, from their stored vectors."""
     said = {one.photo_id: one for one in _unpredicted(store, *asked[0])}
     if asked[1:] and any(one.status in FACELESS for one in said.values()):
         others = {one.photo_id: one for one in _unpredicted(store, *asked[1])}
@@ -174,14 +174,14 @@ def _of_store(store: Store, asked: Sequence[tuple[Run, Model]], *, keep: bool) -
             if one.status in FACELESS:
                 other = others.get(photo_id)
                 if other is None:
-                    del said[photo_id]  # the other head has said it before
+                    del said[photo_id]  # the other head has predicted it before
                 elif other.status == "ok":
                     said[photo_id] = other
     return _kept(store, [*said.values()]) if keep else [*said.values()]
 
 
 def _unpredicted(store: Store, run: Run, model: Model) -> list[Scored]:
-    """What one head says of the photos that it has said nothing of."""
+    """Predict for the photos without a prediction of one head."""
     check_vectors(store.layout, run)
     with store.database.read() as con:
         rows = con.execute(sql.read("training/unpredicted"), {"run": run.run_id}).fetchall()
@@ -209,7 +209,7 @@ def _unpredicted(store: Store, run: Run, model: Model) -> list[Scored]:
 
 
 def _recognised(store: Store, said: Sequence[Scored]) -> list[Scored]:
-    """With the photo of the store that has the same bytes; of several, one row each."""
+    """Add the id of the photo with the same bytes; if there are several photos, one row for each."""
     owners = dict(
         pipeline.photo_bytes(store.database).group_by("sha256", maintain_order=True).agg("photo_id").iter_rows()
     )
@@ -229,15 +229,15 @@ def _kept(store: Store, said: list[Scored]) -> list[Scored]:
     kinds = {"run_id": pl.String, "photo_id": pl.String, "prediction": pl.Float64}
     n = run_store.keep(store.database, pl.DataFrame(rows, schema=kinds, orient="row"))
     names = " and ".join(dict.fromkeys(str(one.run_id) for one in good)) or "none"
-    told = f"{n:,} predictions by run {names} kept, {len(rows) - n:,} were there."
+    told = f"{n:,} predictions of run {names} are added to the store; {len(rows) - n:,} were there before."
     if strangers := len(good) - len(rows):
-        told += f" {strangers:,} pictures are no photos of the store; features ingest photos makes them so."
+        told += f" {strangers:,} pictures are not photos of the store; features ingest photos adds them."
     store.progress.note(told)
     return said
 
 
 def _joined(parts: Sequence[Embedded]) -> tuple[Array | None, str]:
-    """The vectors of one file side by side, or the first reason why there are none."""
+    """Join the vectors of one file, or return the first reason why there are none."""
     for part in parts:
         if part.status != "ok":
             return None, part.status
@@ -248,7 +248,7 @@ def _personal(store: Store, sender: str, run: Run, X: Sequence[Array]) -> Sequen
 
     if run.target != "like_ratio":
         raise InputError(
-            f"Run {run.run_id} predicts {run.target}; a sender's taste is about likes.",
+            f"Run {run.run_id} predicts {run.target}; a sender's taste predicts like_ratio.",
             "a run of like_ratio",
             "features predict FILE --for SENDER, without another target",
         )

@@ -1,4 +1,4 @@
-"""Runs on their way from disk into the warehouse: the relations `runs` and `predictions`."""
+"""Write runs on disk to the relations `runs` and `predictions`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Unpublished"]
 
 
 class Unpublished:
-    """Runs on disk that the warehouse does not know yet, with what they say about every photo that has a vector."""
+    """Runs on disk that are not in the warehouse yet, with predictions for every photo that has a vector."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -24,7 +24,7 @@ class Unpublished:
         self.learned: list[pl.DataFrame] = []
 
     def add(self, experiments: dict[str, Experiment], comparisons: RunComparisons) -> None:
-        """By run_id, all of one encoder. Whether published or not, they are compared."""
+        """Add runs of one encoder by run id. All of them are compared, also those that are published already."""
         photo_ids: list[str] = []
         for run_id, experiment in experiments.items():
             run, model = run_store.load(self.store.layout, run_id)
@@ -35,7 +35,7 @@ class Unpublished:
                 photo_ids, X = read_vectors(self.store.layout, experiment.encoder)
             prediction, split = experiment.predictions(model, photo_ids, X)
             self.runs.append(run)
-            # What it has learned from, although it may be erased by now.
+            # Includes photos that were erased after the training began.
             learned = sorted({photo_id for part in experiment.parts for photo_id in part.photo_ids.tolist()})
             self.learned.append(pl.DataFrame({"run_id": run_id, "photo_id": learned}))
             self.predictions.append(
@@ -50,6 +50,6 @@ class Unpublished:
             )
 
     def publish(self) -> None:
-        """Rows of `runs` and `predictions`, in one transaction."""
+        """Write the rows of `runs` and `predictions` in one transaction."""
         if self.runs:
             run_store.record(self.store.database, self.runs, pl.concat(self.predictions), pl.concat(self.learned))

@@ -1,16 +1,16 @@
 """Train heads on a store: gather, split, audit, fit together, evaluate once, save, publish, compare.
 
-    1. gather    photos, labels and vectors of each target, encoder and setup
-    2. split     by user and duplicate; an audit looks for anything that train and test share
-    3. fit       the fully connected heads of an encoder in one pass, the others in turn; dev chooses. Runs that exist
-                 are left alone
-    4. evaluate  test, once, with intervals and slices; dev's residuals give the width of prediction intervals
-    5. save      weights, then manifest, in models/<run_id>/
-    6. publish   rows of `runs` and `predictions`, in one transaction
-    7. compare   which head wins, by how much, and whom it treats worse
+    1. gather    read photos, labels and vectors of each target, encoder and setup
+    2. split     split by user and duplicate; an audit searches for anything that train and test share
+    3. fit       fit the fully connected heads of an encoder in one pass, the others one by one; dev selects. Existing
+                 runs are not trained again
+    4. evaluate  evaluate on test, once, with intervals and slices; residuals on dev give the prediction intervals
+    5. save      write weights, then manifest, to models/<run_id>/
+    6. publish   write rows of `runs` and `predictions`, in one transaction
+    7. compare   find the best head, by how much it is better, and which groups it predicts worse
 
-Killed anywhere, the same call goes on: a run without a manifest is trained again, one with a manifest
-and no row is published.
+If the process is killed, the same call continues: a run without a manifest is trained again, a run with a manifest
+and without a row is published.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ __all__ = ["train"]
 SETUPS = ("all", "one_face")
 
 _RULES = 4
-"""Of training and judging; raised when the same samples, grid and seed would give another run."""
+"""Version of training and evaluation; increased if the same samples, grid and seed would give another run."""
 
 
 def train(store: Store, options: TrainOptions | None = None, *, grid: Grid = PUBLISHED_GRID) -> Leaderboard:
-    """Train every combination that is not trained yet; the leaderboard of all that were asked for.
+    """Train every combination that is not trained yet, and return the leaderboard of all that were asked for.
 
     Args:
-        store: labels, vectors, and where runs go.
-        options: what is trained, and how; None: the defaults.
-        grid: what dev chooses from, for fully connected layers.
+        store: store with labels and vectors; runs are written to it.
+        options: options of the training. None: the defaults.
+        grid: hyperparameter grid of the fully connected heads.
 
     Raises:
-        InputError: a target, head or setup that does not exist; no photos to learn from; no such Spark.
-        MissingPartError: pyspark or Java is absent, and `mllib_svm` was asked for.
-        StoreError: no vectors of an encoder, which is found before anything is trained; train and test share what
-            they must not. Heads that were finished before an error are published.
+        InputError: a target, head or setup does not exist, no photo is labeled, or the Spark master is invalid.
+        MissingPartError: pyspark or Java is missing, and `mllib_svm` was asked for.
+        StoreError: an encoder has no vectors, which is checked before training, or train and test are not separate.
+            Heads that were finished before an error are published.
     """
     options = options or TrainOptions()
     settings = FitSettings(grid, seed=options.seed, master=options.master, progress=store.progress)
@@ -81,7 +81,7 @@ def train(store: Store, options: TrainOptions | None = None, *, grid: Grid = PUB
     n_trained, new = 0, Unpublished(store)
     if not duplicates_known(store.database):
         store.progress.note(
-            "Near-duplicates were never looked for; to keep them together: features build --near-duplicates"
+            "Near-duplicates were never searched for. To keep them in one split: features build --near-duplicates"
         )
     comparisons = RunComparisons(None if options.slices is None else read_columns(options.slices), options.seed)
     with _published_whatever_happens(new):
@@ -100,7 +100,7 @@ def train(store: Store, options: TrainOptions | None = None, *, grid: Grid = PUB
             asked, n_trained = asked + mixed, n_trained + n_mixed
     if n_trained < len(asked):
         store.progress.note(
-            f"{len(asked) - n_trained} of {len(asked)} heads were trained on the same data before: kept."
+            f"{len(asked) - n_trained} of {len(asked)} heads were trained on the same data before, and are kept."
         )
     new.publish()
     board = leaderboard(store.database, asked, n_trained=n_trained)
@@ -109,7 +109,7 @@ def train(store: Store, options: TrainOptions | None = None, *, grid: Grid = PUB
 
 @contextlib.contextmanager
 def _published_whatever_happens(new: Unpublished) -> Iterator[None]:
-    """Heads that are finished when a later one fails, or when somebody interrupts, are in `runs` afterwards."""
+    """Publish the finished heads in `runs` if a later head fails or the user interrupts."""
     try:
         yield
     except (PhotogenicError, KeyboardInterrupt):
@@ -118,20 +118,20 @@ def _published_whatever_happens(new: Unpublished) -> Iterator[None]:
 
 
 def _check_heads(heads: Sequence[Head], settings: FitSettings) -> None:
-    """Refuse what could not be trained here, before anything is; and a Spark that no head asks for."""
+    """Refuse heads that cannot be trained here before any is trained, and a Spark master that no head needs."""
     for head in heads:
         head.check(settings)
     if settings.master is not None and not any(head.needs_spark for head in heads):
         names = [head.name for head in registered() if head.needs_spark]
         raise InputError(
-            f"Only {' and '.join(names)} is trained by Spark.",
+            f"Only {' and '.join(names)} is trained on Spark.",
             f"--head {names[0]} beside --master",
             f"--head {names[0]}",
         )
 
 
 def _chosen(store: Store, encoders: Sequence[str] | None) -> Sequence[str]:
-    """The encoders that are asked for; else those of the default pair, or all, that the store has vectors of."""
+    """Return the encoders asked for; by default those of the default pair, or all, that the store has vectors of."""
     if encoders is not None:
         return encoders
     held = held_encoders(store.layout)
@@ -145,10 +145,10 @@ def _chosen(store: Store, encoders: Sequence[str] | None) -> Sequence[str]:
 
 
 def _require_vectors(store: Store, encoders: Sequence[str], *, flip: bool) -> None:
-    """Refuse encoders of which the store has no vectors; with `flip`, of mirror images too.
+    """Refuse encoders without vectors in the store; with `flip`, also without vectors of mirror images.
 
     Raises:
-        StoreError: it has none of one of them.
+        StoreError: an encoder has no vectors.
     """
     parts = dict.fromkeys(part for several in encoders for part in several.split("+"))
     missing = [part for part in parts if not store.layout.embeddings(part).exists()]
@@ -167,10 +167,10 @@ def _require_vectors(store: Store, encoders: Sequence[str], *, flip: bool) -> No
 def _gathered(
     store: Store, targets: Sequence[Target], encoder: str, setup: str, options: TrainOptions
 ) -> dict[str, Experiment]:
-    """By target; of several, those with one answer only are left out.
+    """Read the experiments by target; of several targets, those with one label only are left out.
 
     Raises:
-        OneAnswerError: none is left.
+        OneAnswerError: no target remains.
     """
     found: dict[str, Experiment] = {}
     problems: list[OneAnswerError] = []
@@ -187,7 +187,7 @@ def _gathered(
 
 
 def _run_id(experiment: Experiment, head: str, settings: FitSettings) -> str:
-    """Named after everything that decides the run."""
+    """Return the run id, a digest of everything that determines the run."""
     return run_store.run_id(
         [
             _RULES,
@@ -207,7 +207,7 @@ def _run_id(experiment: Experiment, head: str, settings: FitSettings) -> str:
 def _mix(
     new: Unpublished, asked: Sequence[str], options: TrainOptions, comparisons: RunComparisons
 ) -> tuple[list[str], int]:
-    """Ensembles of the runs that were asked for, one per target and setup: their ids, and how many are new."""
+    """Make ensembles of the runs asked for, one per target and setup; return their ids and the number of new ones."""
     store, found, n_new = new.store, [], 0
     kinds: dict[tuple[str, str], dict[str, tuple[Run, Model]]] = {}
     for run_id in asked:
@@ -215,7 +215,7 @@ def _mix(
         kinds.setdefault((run.target, run.setup), {})[run_id] = (run, model)
     for (name, setup), own in kinds.items():
         if len(own) < 2:
-            store.progress.note(f"No ensemble for {name} in {setup}: it takes two heads or more.")
+            store.progress.note(f"No ensemble for {name} in {setup}: it needs at least two heads.")
             continue
         parts = list(own.values())
         encoder = ensemble.joined_encoders([run for run, _ in parts])
@@ -233,7 +233,7 @@ def _mix(
 def _places(
     setups: Sequence[str], encoders: Sequence[str], progress: Progress, models: Path
 ) -> Iterator[tuple[str, str]]:
-    """(setup, encoder), without faces in photos that may show none or several."""
+    """Yield (setup, encoder), without face encoders in setups whose photos may show no face or several."""
     found = 0
     for setup in setups:
         for name in encoders:

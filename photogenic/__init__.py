@@ -1,7 +1,7 @@
 """photogenic: a feature store for photo popularity with a SQL analytics backend.
 
 `from photogenic import FeatureStore` is the documented import; every verb of the command line is a method of it.
-Names load on first use, so that `import photogenic` is instant and a sub-package loads no facade.
+Names load on first use, so that `import photogenic` is fast and sub-packages do not load the facade.
 """
 
 # Nothing is imported here: app/__init__.py, which is imported later, moves the folders of $PYTHONPATH to the end.

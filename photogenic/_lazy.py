@@ -1,9 +1,9 @@
-"""Heavy libraries, each loaded when it is first used: a file names what it uses at its head, and help stays instant.
+"""Heavy libraries that load on first use, so that files can import them at the top and help stays fast.
 
 from photogenic._lazy import duckdb, pl, torch
 
-A name stands for the module itself: `torch.zeros(3)` imports torch. A submodule that the library does not load by
-itself is imported when it is named, as in `sklearn.svm.LinearSVC`.
+Each name is the module itself: `torch.zeros(3)` imports torch. A submodule that its library does not import is
+imported by attribute access, e.g. `sklearn.svm.LinearSVC`.
 """
 
 from __future__ import annotations

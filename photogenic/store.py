@@ -1,4 +1,4 @@
-"""One store, for programs: what `features` does on the command line, under the same names.
+"""`FeatureStore`: the verbs of the command line as methods of one object.
 
 with FeatureStore("store") as store:
     store.ingest_users("users.csv")
@@ -7,7 +7,7 @@ with FeatureStore("store") as store:
     store.build()
     store.similar("photo-17", k=10, popular=True)
 
-Each method loads the modules that it calls when it is called, so that opening a store is quick.
+Each method imports the modules that it needs when it is called, so that a store opens quickly.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ Kind = Literal["users", "photos", "main_photos", "swipes"]
 
 
 class FeatureStore:
-    """A store on disk. Opening it creates nothing; the first ingest does.
+    """A store on disk. Opening it creates no files; the first ingest does.
 
     Args:
-        path: its folder; None: `$FEATURES_STORE`, else `./store`.
+        path: folder of the store; None: `$FEATURES_STORE`, or `./store`.
         settings: limits of memory, threads and lock time; None: from the environment.
         progress: callback for progress updates.
 
     Attributes:
-        store: the open store, as the functions below take it.
+        store: open store, the argument of the functions that the methods call.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class FeatureStore:
         return f"FeatureStore({str(self.layout.root)!r})"
 
     def close(self) -> None:
-        """Close the files that search holds open."""
+        """Close the files that searches keep open."""
         if self._searcher is not None:
             self._searcher.close()
             self._searcher = None
@@ -102,7 +102,7 @@ class FeatureStore:
 
     @property
     def layout(self) -> Layout:
-        """Where the files of the store lie."""
+        """Paths of the files of the store."""
         return self.store.layout
 
     @property
@@ -117,16 +117,16 @@ class FeatureStore:
         mapping: Mapping[str, str] | None = None,
         images: str | Path | None = None,
     ) -> list[IngestReport]:
-        """Take in rows of one kind: users, photos, main_photos or swipes. Returns one report per file.
+        """Take in rows of one kind: users, photos, main_photos or swipes; return one report per file.
 
         Args:
-            kind: what the rows are.
+            kind: kind of the rows.
             files: CSV, Parquet or NDJSON, also compressed; globs; pipes; `-` is standard input.
-            mapping: our column name -> theirs.
-            images: of photos, the root of relative paths; the pictures are copied into the store.
+            mapping: name of the column in the file, by name of our column.
+            images: root of relative paths of photos; the pictures are copied into the store.
 
         Raises:
-            InputError: a file that is missing or cannot be read; nothing of it is kept.
+            InputError: a file is missing or cannot be read; none of its rows are kept.
         """
         from photogenic.ingest.tabular.load import ingest
 
@@ -177,8 +177,8 @@ class FeatureStore:
         """Bring labels, faces, embeddings and indices up to date; only missing or outdated results are computed.
 
         Args:
-            options: what to do, and how; None: the defaults.
-            changes: options by name, in place of those of `options`. See `features.build_options.BuildOptions`.
+            options: options of the build; None: the defaults.
+            changes: fields of `options` to replace. See `features.build_options.BuildOptions`.
 
         Raises:
             PhotogenicError: see `features.build.build`.
@@ -190,22 +190,22 @@ class FeatureStore:
             return build(store, options)
 
     def plan(self, options: BuildOptions | None = None, /, **changes: Unpack[BuildArguments]) -> BuildPlan:
-        """What `build` with the same arguments would do, and what it costs. See `features.plan.plan`."""
+        """Plan `build` with the same arguments: its work and its cost. See `features.plan.plan`."""
         from photogenic.features.plan import plan
 
         return plan(self.store, replace(options or BuildOptions(), **changes))
 
     def export(self, uri: str) -> list[Exported]:
-        """Write the facts as partitioned Parquet, from which Spark can compute labels."""
+        """Write the facts as partitioned Parquet, from which Spark computes labels."""
         from photogenic.warehouse.spark.export import export
 
         return export(self.store, uri)
 
     def sql(self, query: str, *, limit: int | None = None) -> pl.DataFrame:
-        """The answer to one SELECT on the published snapshot.
+        """Return the result of one SELECT on the published snapshot.
 
         Raises:
-            QueryError: DuckDB refused the query.
+            QueryError: DuckDB refuses the query.
             StoreError: there is no store.
         """
         from photogenic.warehouse.duckdb_store.query import sql
@@ -214,7 +214,7 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def stream(self, query: str, *, limit: int | None = None) -> Iterator[Cursor]:
-        """The answer to one SELECT row by row, for answers larger than memory. Raises as `sql`."""
+        """Return the result of one SELECT row by row, for results larger than memory. It raises the errors of `sql`."""
         from photogenic.warehouse.duckdb_store.query import stream
 
         with stream(self.database, query, limit=limit) as cursor:
@@ -223,10 +223,10 @@ class FeatureStore:
     def embeddings(
         self, encoder: str, photo_ids: Sequence[str] | None = None, *, flip: bool = False
     ) -> tuple[list[str], NDArray[np.float32]]:
-        """Photo ids and vectors float32 (n, d): all, sorted by id, or those asked for, in the order asked.
+        """Return photo ids and vectors, float32 (n, d): all, sorted by id, or those of `photo_ids`, in their order.
 
         Raises:
-            StoreError: there are no such vectors; an id has none.
+            StoreError: the encoder has no vectors, or none for one of the ids.
         """
         from photogenic.features.vectors.reader import read
 
@@ -242,7 +242,7 @@ class FeatureStore:
         source: Source | None = None,
         flip: bool = False,
     ) -> TrainingSet:
-        """Vectors, labels and weights of the same photos. See `features.vectors.training_set.training_set`."""
+        """Return vectors, labels and weights of the same photos. See `features.vectors.training_set.training_set`."""
         from photogenic.features.vectors.training_set import training_set
 
         return training_set(self.store, target, encoder=encoder, setup=setup, split=split, source=source, flip=flip)
@@ -258,14 +258,14 @@ class FeatureStore:
         as_of: dt.datetime | None = None,
         exact: bool | None = None,
     ) -> pl.DataFrame:
-        """The k photos most similar to a photo, a file or a vector. See `features.search.searcher.Searcher.similar`."""
+        """Find the k nearest photos of a photo, file or vector. See `features.search.searcher.Searcher.similar`."""
         return self.searcher.similar(
             query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact
         )
 
     @property
     def searcher(self) -> Searcher:
-        """The search of this store, which keeps what it read between questions."""
+        """Similarity search of this store; it keeps vectors and indices open between queries."""
         from photogenic.features.search.searcher import Searcher
 
         if self._searcher is None:
@@ -276,8 +276,8 @@ class FeatureStore:
         """Train the heads that are not trained yet, and compare them.
 
         Args:
-            options: what to train, and how; None: the defaults.
-            changes: options by name, in place of those of `options`. See `models.options.TrainOptions`.
+            options: options of the training; None: the defaults.
+            changes: fields of `options` to replace. See `models.options.TrainOptions`.
 
         Raises:
             PhotogenicError: see `models.train.train`.
@@ -289,11 +289,11 @@ class FeatureStore:
             return train(store, options)
 
     def finetune(self, options: FinetuneOptions | None = None, /, **changes: Unpack[FinetuneArguments]) -> Leaderboard:
-        """Train a network on the photos; it is an encoder afterwards.
+        """Fine-tune a network on the photos; it is an encoder afterwards.
 
         Args:
-            options: what to train, and how; None: the defaults.
-            changes: options by name, in place of those of `options`. See `models.options.FinetuneOptions`.
+            options: options of the fine-tuning; None: the defaults.
+            changes: fields of `options` to replace. See `models.options.FinetuneOptions`.
 
         Raises:
             PhotogenicError: see `models.finetune.finetune.finetune`.
@@ -314,10 +314,10 @@ class FeatureStore:
         keep: bool = False,
         device: str | None = None,
     ) -> list[Scored]:
-        """Score pictures with a trained head; None: the photos of the store. See `models.predict.predict`.
+        """Predict for pictures with a trained head; None: the photos of the store. See `models.predict.predict`.
 
         Raises:
-            ConflictError: a run is named, and a target whose best run would be taken.
+            ConflictError: both a run and a target are given.
         """
         from photogenic.models.predict import predict
 
@@ -345,19 +345,19 @@ class FeatureStore:
         )
 
     def report(self, output: str | Path | None = None, *, slices: str | Path | None = None) -> Path:
-        """Write the report as one HTML file; returns its path. See `app.report.report.write_report`."""
+        """Write the report as one HTML file; return its path. See `app.report.report.write_report`."""
         from photogenic.app.report.report import write_report
 
         return write_report(self.store, output, slices=slices)
 
     def encoders(self) -> list[Encoder]:
-        """The encoders that can be used here, those that were fine-tuned in this store too."""
+        """Return the encoders that can be used here, including those that were fine-tuned in this store."""
         from photogenic.features.encoders.registry import encoders
 
         return encoders(self.layout.models)
 
     def status(self) -> dict[str, Any]:
-        """Counts, rejects, freshness, and who writes. See `features.status.status`."""
+        """Return counts, rejects, freshness and the present writer. See `features.status.status`."""
         from photogenic.features.status import status
 
         return status(self.store)
@@ -369,7 +369,7 @@ class FeatureStore:
         return examine(self.store, thorough=thorough, fix=fix)
 
     def erase(self, user_ids: Sequence[str] = ()) -> list[Receipt]:
-        """Remove people from everything, and finish an erase that was cut off. See `maintenance.erase.erase.erase`."""
+        """Remove people from everything, and finish an interrupted erase. See `maintenance.erase.erase.erase`."""
         from photogenic.maintenance.erase.erase import erase
 
         with self._working() as store:
@@ -384,7 +384,7 @@ class FeatureStore:
     def restore(
         self, folder: str | Path, *, replace: bool = False, tombstones: str | Path | None = None
     ) -> RestoreReport:
-        """Replace the store by one that a backup holds. See `maintenance.backup.restore.restore`."""
+        """Replace the store with the one in a backup. See `maintenance.backup.restore.restore`."""
         from photogenic.maintenance.backup.restore import restore
 
         self.close()
@@ -392,6 +392,6 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def _working(self) -> Iterator[Store]:
-        """The store for work under the writer's lock: `status` shows its progress to other processes."""
+        """Yield the store for a task that takes the writer's lock; `status` shows its progress to other processes."""
         with report_live_status(self.layout, self.progress) as progress:
             yield self.store.reporting_to(progress)

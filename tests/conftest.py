@@ -1,4 +1,4 @@
-"""What all tests share: folders that one process prepares for all, and one Spark a process, for those who ask."""
+"""Shared fixtures: folders that one process prepares for all, and one Spark session per process on request."""
 
 import fcntl
 import os
@@ -22,12 +22,12 @@ LEAN = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-"""A third of the processor time of Spark's own settings, for tables of some thousand rows."""
+"""Settings with a third of the processor time of Spark's defaults, for tables of some thousand rows."""
 
 
 @pytest.fixture(scope="session")
 def master():
-    """The address of a Spark on this machine; skips where there can be none."""
+    """Spark master URL on this machine; skips the test if Spark cannot run."""
     try:
         require_spark(Cluster(MASTER))
     except MissingPartError as error:
@@ -46,9 +46,9 @@ def master():
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-    """A function: the folder of this name, which `make(folder)` fills in whichever process of the run asks first.
+    """A function that returns the folder of a name; the first process that asks for it calls `make(folder)`.
 
-    All read it; whoever changes something takes a copy.
+    All tests read the folder; a test that changes files makes a copy.
     """
     base = tmp_path_factory.getbasetemp()
     base = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared"
@@ -68,7 +68,7 @@ def prepared(tmp_path_factory):
 
 
 SLOW = {"faults", "serve", "soak", "worlds"}
-"""Folders whose tests start servers, kill processes or make worlds: none of them is quick."""
+"""Folders whose tests start servers, kill processes or make worlds, which is slow."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -79,6 +79,6 @@ def pytest_itemcollected(item):
 
 
 def pytest_collection_modifyitems(items):
-    """Files with slow tests go out first, those on the rated photos before all: no process ends with the longest."""
+    """Run files with slow tests first, those on the rated photos before all: no process ends with the longest."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.path not in slow, item.path.parent.name != "real"))

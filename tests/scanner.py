@@ -1,7 +1,7 @@
-"""Looks for needles in every file of a folder, by what the bytes are and not by what the program means them to be.
+"""Search every file of a folder for byte patterns, without knowledge of how the program uses the file.
 
-A file is taken as raw bytes; what turns out to be Parquet, DuckDB, gzip, zstandard or zip is also taken apart, column
-by column and member by member, whatever they are called.
+Each file is searched as raw bytes. Parquet, DuckDB, gzip, zstandard and zip files are also unpacked and searched by
+column and by member, regardless of their names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["found", "patterns"]
 
 
 def patterns(vector: np.ndarray) -> list[bytes]:
-    """How a vector may be written: float16, 32 and 64; as it is, and of length one."""
+    """Return the possible bytes of a vector: float16, 32 and 64; as it is, and of length one."""
     wide = vector.astype(np.float64)
     length = np.float32(np.linalg.norm(vector.astype(np.float32)))
     forms = [vector.astype(np.float32), wide / np.linalg.norm(wide), vector.astype(np.float32) / length]
@@ -29,7 +29,7 @@ def patterns(vector: np.ndarray) -> list[bytes]:
 
 
 def found(root: Path, needles: Mapping[str, list[bytes]]) -> dict[str, set[str]]:
-    """needle -> the files in whose name or content one of its forms is."""
+    """Return needle -> files whose name or content has one of its patterns."""
     hits: dict[str, set[str]] = {name: set() for name in needles}
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
         data = path.read_bytes()
@@ -63,7 +63,7 @@ def _taken_apart(path: Path, data: bytes) -> Iterator[bytes]:
 
 
 def _flat(column: pa.ChunkedArray) -> bytes:
-    """The values of a column of any type, one after the other: text and bytes as they are, numbers as in memory."""
+    """Concatenate the values of a column of any type: text and bytes as they are, numbers as in memory."""
     parts = []
     for chunk in column.chunks:
         values = chunk

@@ -1,4 +1,4 @@
-"""The layout: which folder may import which, what loads lazily, how large files and folders may be."""
+"""Layout of the code: allowed imports, lazy loading, and sizes of files and folders."""
 
 import ast
 import functools
@@ -22,10 +22,10 @@ BELOW = {
     "photogenic": {"features", "ingest", "maintenance", "models", "sql", "warehouse"},
     "app": {"features", "ingest", "maintenance", "models", "photogenic", "sql", "synthetic", "warehouse"},
 }
-"""What each top-level folder may import besides itself."""
+"""Folders that each top-level folder may import besides itself."""
 
 UPWARD = {"photogenic.store": {"photogenic.app.report.report"}}
-"""The one import that may point up: `FeatureStore.report` draws with app/report, which takes the open store."""
+"""The one allowed upward import: `FeatureStore.report` draws with app/report, which takes the open store."""
 
 HEAVY = {
     "dlib",
@@ -41,13 +41,13 @@ HEAVY = {
     "torchvision",
 }
 MOST_LINES = 500
-"""Lines that a file may have."""
+"""Largest number of lines of a file."""
 
 MOST_MODULES = 15
-"""Modules that a folder may have."""
+"""Largest number of modules of a folder."""
 
 ENTRIES = ("app/cli/commands",)
-"""Folders of entries of one kind, one file each: they may have more."""
+"""Folders of entries of one kind, one per file, which may have more modules."""
 
 SOURCES = sorted(
     path
@@ -63,7 +63,7 @@ def named(paths):
 
 
 def imported(nodes):
-    """The modules that these nodes import, dotted; `from a import b` names both `a` and `a.b`."""
+    """Yield the dotted names of the modules that these nodes import; `from a import b` gives both `a` and `a.b`."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -87,7 +87,7 @@ MODULES = {module_of(path): path for path in SOURCES}
 
 
 def on_loading(body):
-    """The nodes that run when a module is loaded: not those in functions, nor those for the type checker."""
+    """Yield the nodes that run when a module is loaded: not those in functions, and not those for the type checker."""
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
@@ -110,13 +110,13 @@ def exported(tree):
 
 
 def room_of(module):
-    """The top-level folder of a module of ours; the facade and the package itself are `photogenic`."""
+    """Return the top-level folder of one of our modules; for the facade and the package itself, `photogenic`."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[1] in ROOMS else "photogenic"
 
 
 @named(SOURCES)
-def test_the_arrow_of_imports_points_one_way(path):
+def test_imports_follow_the_order_of_the_folders(path):
     room = room_of(module_of(path))
     names = set(imported(ast.walk(ast.parse(path.read_text()))))
     names -= UPWARD.get(module_of(path), set())
@@ -125,7 +125,7 @@ def test_the_arrow_of_imports_points_one_way(path):
 
 
 def test_the_report_does_not_import_the_facade():
-    """The exception in `UPWARD` makes no circle."""
+    """The exception in `UPWARD` must not make a circle."""
     for path in (ROOT / "app" / "report").rglob("*.py"):
         names = set(imported(ast.walk(ast.parse(path.read_text()))))
         assert not names & {"photogenic.store", "photogenic.FeatureStore"}, path
@@ -137,7 +137,7 @@ def test_nothing_is_imported_by_a_bare_name(path):
 
 
 def test_modules_form_no_circle():
-    """Imports inside functions count: a circle that loads only late is one as well."""
+    """Imports inside functions count too, since they make circles as well."""
     arrows = {}
     for module, path in MODULES.items():
         names = set(imported(ast.walk(ast.parse(path.read_text())))) & set(MODULES)
@@ -146,7 +146,7 @@ def test_modules_form_no_circle():
 
 
 def circles(arrows):
-    """Strongly connected components of more than one module, by removing what nothing or only removed ones import."""
+    """Yield circles: remove modules that import no remaining module, or that none imports; the rest are circles."""
     left = {module: set(names) for module, names in arrows.items()}
     while free := [module for module, names in left.items() if not names & set(left)]:
         for module in free:
@@ -169,12 +169,12 @@ def test_heavy_libraries_come_from_the_lazy_module(path):
 
 
 DEEP = {"mediapipe", "pyspark", "PIL"}
-"""Libraries with nested modules that the lazy module does not reach, or that are called like one of our folders."""
+"""Libraries with nested modules that the lazy module does not reach, or with the name of one of our folders."""
 
 
 @functools.cache
 def loaded_by_help():
-    """The modules of ours that are loaded before a command does anything."""
+    """Return our modules that are loaded before a command does any work."""
     program = "import sys\nfrom photogenic.app.cli.main import main\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     return {name for name in done.stdout.split() if name.startswith("photogenic")} | {"photogenic.store"}
@@ -182,7 +182,7 @@ def loaded_by_help():
 
 @named(SOURCES)
 def test_imports_stand_at_the_head_of_the_file(path):
-    """Except where `features --help` loads the file: such a file imports what a function needs inside it."""
+    """Files that `features --help` loads are exempt: they import libraries inside functions."""
     if module_of(path) in loaded_by_help() or module_of(path).startswith((NETWORKS, "photogenic.app.cli")):
         return
     tree = ast.parse(path.read_text())

@@ -1,4 +1,4 @@
-"""The README's commands and its Python run, in their order, as someone would type them."""
+"""The README's commands and Python code run in their order, as a user would type them."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ PYTHON = [text for language, text in BLOCKS if language == "python"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder such as the tour starts from: files, pictures, and a portrait nobody has rated."""
+    """A folder as at the start of the tour: files, pictures, and a portrait without ratings."""
     folder = tmp_path_factory.mktemp("tour")
     world = make_world(folder, users=60, swipes=12_000, seed=1, picture_size=160)
     shutil.copy(world.images / "p000001.jpg", folder / "portrait.jpg")

@@ -1,4 +1,4 @@
-"""The store as one object, from files to similar photos; the story of a build; the training set."""
+"""`FeatureStore` from files to similar photos, the steps of a build, and the training set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ N = 40
 
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:
-    """Labels and two toy encoders; no pictures."""
+    """A store with labels and two toy encoders, without pictures."""
     made = FeatureStore(tmp_path / "store", settings=SETTINGS)
     rng = np.random.default_rng(0)
     n_swipes = rng.integers(1, 20, N)
@@ -56,7 +56,7 @@ def test_importing_the_facade_loads_nothing_heavy() -> None:
     assert not loaded & {"torch", "faiss", "polars", "duckdb", "numpy", "mediapipe", "PIL"}
 
 
-def test_every_export_is_there() -> None:
+def test_every_export_exists() -> None:
     for name in photogenic.__all__:
         assert getattr(photogenic, name) is not None
     assert set(photogenic.__all__) <= set(dir(photogenic))
@@ -77,7 +77,7 @@ def test_unknown_steps_and_encoders_are_refused(store: FeatureStore) -> None:
         store.build(encoders=["dlib_fac"])
 
 
-def test_without_pictures_labels_are_built_and_it_says_so(tmp_path: Path) -> None:
+def test_without_pictures_labels_are_built_with_a_note(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path / "store", settings=SETTINGS)
     with store.database.write("test"):
         pass
@@ -88,7 +88,7 @@ def test_without_pictures_labels_are_built_and_it_says_so(tmp_path: Path) -> Non
     assert store.sql("select count(*) from embeddings").item() == 0
 
 
-def test_indices_are_told_to_the_warehouse_once(store: FeatureStore) -> None:
+def test_the_relation_embeddings_is_written_once(store: FeatureStore) -> None:
     report = store.build(only="index")
     assert sorted(report.indices) == ["toy_a", "toy_b"]
     told = store.sql("select encoder, dim, n_photos, index_kind, recall_at_10, index_bytes from embeddings order by 1")
@@ -110,7 +110,7 @@ def test_new_vectors_leave_the_index_out_until_it_is_made_again(store: FeatureSt
     assert not store.status()["embeddings"]["toy_a"]["index_stale"]
 
 
-def test_similar_keeps_up_with_the_store(store: FeatureStore) -> None:
+def test_similar_uses_new_vectors_of_the_store(store: FeatureStore) -> None:
     store.build(only="index")
     found = store.similar("p10", k=2, encoder="toy_a")
     assert found["photo_id"].to_list() == ["p09", "p11"]
@@ -118,7 +118,7 @@ def test_similar_keeps_up_with_the_store(store: FeatureStore) -> None:
     put_vectors(store.layout, "toy_a", ["p10", "p30"], np.array([[0, 0, 0], [1, 0, 0]]))
     store.build(only="index")
     assert store.similar("p10", k=2, encoder="toy_a")["photo_id"].to_list() == ["p30"]
-    assert store.similar("p10", k=1)["photo_id"].to_list() == ["p30"]  # toy_a is the first there is
+    assert store.similar("p10", k=1)["photo_id"].to_list() == ["p30"]  # toy_a is the first encoder
 
 
 def test_training_set_joins_by_id(store: FeatureStore) -> None:
@@ -184,19 +184,19 @@ def test_held_encoders_are_found_by_their_manifests(store: FeatureStore) -> None
     assert [known.encoder for known in index.manifests(store.layout)] == ["toy_b"]
 
 
-def test_status_knows_what_a_build_would_change(store: FeatureStore, tmp_path: Path) -> None:
+def test_status_reports_what_a_build_would_change(store: FeatureStore, tmp_path: Path) -> None:
     assert store.status()["labels"]["stale"] is False
     (tmp_path / "more.csv").write_text("sender_id,recipient_id,liked,swiped_at\nx,u-p00,1,2024-03-01\n")
     store.ingest_swipes(tmp_path / "more.csv")
     assert store.status()["labels"]["changed"] == ["swipes"]
     store.build(only="labels")
     assert store.status()["labels"]["stale"] is False
-    (tmp_path / "same.csv").write_text("user_id,gender\nu-p00,female\n")  # as known: labels stay up to date
+    (tmp_path / "same.csv").write_text("user_id,gender\nu-p00,female\n")  # unchanged values: labels stay up to date
     store.ingest_users(tmp_path / "same.csv")
     assert store.status()["labels"]["changed"] == []
 
 
-def test_looking_at_pictures_keeps_the_choices_of_the_labels(store: FeatureStore) -> None:
+def test_computing_faces_keeps_the_options_of_the_labels(store: FeatureStore) -> None:
     with store.database.write("test") as con:
         con.execute("delete from facts.photo_files")
     options = LabelOptions(min_swipes=10, earliest_post=dt.datetime(2012, 1, 1))
@@ -210,14 +210,14 @@ def test_looking_at_pictures_keeps_the_choices_of_the_labels(store: FeatureStore
 
 
 def test_a_directory_with_one_corrupt_file_in_a_hundred(tmp_path: Path) -> None:
-    """Each is counted under what is wrong with it, the rest gets its vectors, and mended ones are taken later."""
+    """Damaged files are counted by status, other files get vectors, and repaired files follow in the next build."""
     images, n = tmp_path / "images", 300
     images.mkdir()
     for i in range(n):
         (images / f"p{i:03d}.jpg").write_bytes(portrait(i % 50, size=128) + b"%03d" % i)
     whole = {i: (images / f"p{i:03d}.jpg").read_bytes() for i in (7, 100, 250)}
     (images / "p007.jpg").write_bytes(whole[7][: len(whole[7]) // 2])  # cut short
-    (images / "p100.jpg").write_bytes(b"\x00" * 1000)  # no picture
+    (images / "p100.jpg").write_bytes(b"\x00" * 1000)  # not a picture
     (images / "p250.jpg").write_bytes(whole[250][:20] + b"\xff\xd8" * 400)  # headers overwritten
     ids = [f"p{i:03d}" for i in range(n)]
     table = pl.DataFrame({"photo_id": ids, "user_id": ids, "path": [f"{photo_id}.jpg" for photo_id in ids]})

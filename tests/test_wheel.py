@@ -1,4 +1,4 @@
-"""The wheel, installed beside files of a user that have the names of our folders."""
+"""The wheel, installed next to files of a user that have the names of our folders."""
 
 import os
 import re
@@ -18,7 +18,7 @@ LEFT_OUT = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycach
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel of this checkout; built in a copy, since setuptools writes beside what it builds."""
+    """The wheel of this checkout; it is built in a copy, since setuptools writes next to its sources."""
     copy = tmp_path_factory.mktemp("checkout") / "photogenic"
     shutil.copytree(ROOT, copy, symlinks=True, ignore=LEFT_OUT)
     out = copy.parent / "wheel"
@@ -30,7 +30,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """The `bin` of a virtual environment that holds the wheel alone; its libraries come from this environment."""
+    """The `bin` of a virtual environment that contains only the wheel; its libraries come from this environment."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False, symlinks=True)
     (packages,) = folder.glob("lib/python*/site-packages")
@@ -38,7 +38,7 @@ def installed(wheel, tmp_path_factory):
         archive.extractall(packages)
     libraries = [entry for entry in sys.path if entry.endswith("site-packages")]
     (packages / "libraries.pth").write_text("\n".join(libraries), encoding="utf-8")
-    # As pip writes it.
+    # The same script as pip writes.
     script = folder / "bin" / "features"
     script.write_text(
         f"#!{folder}/bin/python\nimport sys\nfrom photogenic.app.cli.main import main\nsys.exit(main())\n",
@@ -50,7 +50,7 @@ def installed(wheel, tmp_path_factory):
 
 @pytest.fixture
 def run(installed, tmp_path):
-    """Runs a command in a user's folder, whose modules end the program if they are imported in place of the package."""
+    """A function that runs a command in a user's folder whose modules end the program if they are imported."""
     for name in THEIRS:
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py of the user ran')\n", encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -86,7 +86,7 @@ def test_a_wheel_holds_every_file_of_the_program(wheel):
     assert missing == set()
 
 
-def test_python_runs_beside_files_of_the_same_names(run, installed, tmp_path):
+def test_python_runs_next_to_files_of_the_same_names(run, installed, tmp_path):
     (tmp_path / "swipes.csv").write_text(
         "sender_id,recipient_id,liked,swiped_at\na,b,1,2024-01-02\nb,a,0,2024-01-03\n", encoding="utf-8"
     )
@@ -106,7 +106,7 @@ def test_python_runs_beside_files_of_the_same_names(run, installed, tmp_path):
 
 
 @pytest.mark.parametrize("beside", [{}, {"PYTHONPATH": "."}], ids=["in the folder", "with the folder in PYTHONPATH"])
-def test_the_program_runs_beside_files_of_the_same_names(run, tmp_path, beside):
+def test_the_program_runs_next_to_files_of_the_same_names(run, tmp_path, beside):
     assert re.search(r"^ +build ", run("features", "--help", **beside), re.MULTILINE)
     (tmp_path / "users.csv").write_text("user_id,gender\na,female\n", encoding="utf-8")
     run("features", "ingest", "users", "users.csv", "--store", "store", **beside)

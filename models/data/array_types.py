@@ -1,4 +1,4 @@
-"""The one array type that models hand to each other."""
+"""Array types that the modules of `models` share."""
 
 from __future__ import annotations
 

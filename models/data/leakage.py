@@ -1,7 +1,7 @@
-"""Does anything of test stand in train? Looked for before each training; what was found is in the run.
+"""Leakage audit: check, before each training, that train and test share nothing; the run records the result.
 
-The division already keeps owners, equal bytes and near-duplicates together. The audit believes nobody: it
-counts again, and looks for what only shows in the vectors.
+The split already keeps owners, equal bytes and near-duplicates together. The audit counts them independently, and
+also checks the vectors.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from photogenic.warehouse import Database, StoreError
 __all__ = ["audit", "check_tuned", "duplicates_known"]
 
 SUSPICIOUS = 0.999
-"""Correlation of one number of a vector with the label, from which on the vector holds the label."""
+"""Smallest correlation of one dimension of the vector with the label that counts as a leaked label."""
 
 
 def audit(samples: Samples, groups: Groups, division: SplitConfig, *, known_duplicates: bool) -> dict[str, Any]:
-    """What train, dev and test have in common.
+    """Count what train, dev and test have in common.
 
     Args:
-        samples: divided.
-        groups: of the same photos in the same order.
-        division: that they went through.
-        known_duplicates: whether near-duplicates were ever looked for.
+        samples: samples with their split.
+        groups: groups of the same photos in the same order.
+        division: division into train, dev and test.
+        known_duplicates: whether near-duplicates were ever searched for.
 
     Returns:
-        `division`; how many users, bytes and clusters stand in more than one split; `vectors`, photos of dev
-        and test whose vector is that of a photo in train; `strongest_number`, the greatest correlation of a
-        number of the vectors with the label on test; `later` (by time only), whether test is newer than train.
+        `division`; the numbers of users, bytes and clusters that occur in more than one split; `vectors`, the number of
+        dev and test photos with the same vector as a train photo; `strongest_number`, the largest correlation of a
+        dimension of the vector with the label on test; `later` (only by time), whether test is newer than train.
 
     Raises:
-        StoreError: the division leaks.
+        StoreError: the split leaks.
     """
     found: dict[str, Any] = {"division": division.name, "near_duplicates": "known" if known_duplicates else "unknown"}
     for kind, values in groups.links.items():
@@ -57,9 +57,9 @@ def audit(samples: Samples, groups: Groups, division: SplitConfig, *, known_dupl
         leaks["strongest_number"] = round(found["strongest_number"], 4)
     if leaks or found.get("later") is False:
         raise StoreError(
-            f"Train and test are not apart: {leaks or 'test is not newer than train'}.",
-            "no user, picture or duplicate cluster in two splits, and no label among the features",
-            "features build, then features train; if it stays, the vectors or labels of the store are at fault",
+            f"Train and test are not separate: {leaks or 'test is not newer than train'}.",
+            "no user, picture or duplicate cluster in two splits, and no label in the vectors",
+            "features build, then features train; if the error remains, check the vectors and labels of the store",
         )
     return found
 
@@ -70,14 +70,14 @@ def check_tuned(
     """Refuse to test an encoder on photos that it was fine-tuned on, or on photos of the same people.
 
     Args:
-        database: whose `predictions` say which photos each run learnt from.
-        encoder: names, joined by `+`.
-        samples: divided.
-        groups: of the same photos in the same order.
-        besides: a run that is not published yet, since it is being judged with its own division.
+        database: database with `predictions`, which records the photos that each run learned from.
+        encoder: encoder names, joined by `+`.
+        samples: samples with their split.
+        groups: groups of the same photos in the same order.
+        besides: id of an unpublished run to skip, because it is being evaluated with its own split.
 
     Raises:
-        StoreError: test holds such photos, or nobody knows.
+        StoreError: test holds such photos, or the photos are unknown.
     """
     for name in encoder.split("+"):
         run_id = run_of(name)
@@ -87,9 +87,9 @@ def check_tuned(
             rows = con.execute(sql.read("training/learnt"), {"run": run_id}).fetchall()
         if not rows:
             raise StoreError(
-                f"Nobody knows which photos {name} was fine-tuned on: its run was not finished.",
+                f"The photos that {name} was fine-tuned on are unknown, because its run was not finished.",
                 f"rows of run {run_id} in predictions",
-                "the same features finetune again: it goes on from where it stopped",
+                "run the same features finetune again: it continues where it stopped",
             )
         learnt = np.isin(samples.photo_ids, [photo_id for (photo_id,) in rows])
         known = np.isin(groups.group, groups.group[learnt]) & (samples.split == "test")
@@ -97,13 +97,13 @@ def check_tuned(
             raise StoreError(
                 f"{int(known.sum())} of {int(np.sum(samples.split == 'test'))} photos of test are, or share a person "
                 f"with, photos that {name} was fine-tuned on.",
-                "a test that the encoder has not seen",
-                f"the setup and division of its run: features sql \"from runs where run_id = '{run_id}'\"",
+                "test photos that the encoder was not trained on",
+                f"use the setup and division of its run: features sql \"from runs where run_id = '{run_id}'\"",
             )
 
 
 def duplicates_known(database: Database) -> bool:
-    """Whether `features build --near-duplicates` was ever run on the store."""
+    """Return whether `features build --near-duplicates` was ever run on the store."""
     with database.read() as con:
         row = con.execute(
             "select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
@@ -112,7 +112,7 @@ def duplicates_known(database: Database) -> bool:
 
 
 def _shared(values: Strings, split: Strings) -> int:
-    """How many values occur in more than one split; '' is no value."""
+    """Return the number of values that occur in more than one split; '' counts as no value."""
     names, value = np.unique(values, return_inverse=True)
     sides = np.zeros((len(names), len(SPLITS)), bool)
     sides[value, np.searchsorted(sorted(SPLITS), split)] = True
@@ -120,9 +120,9 @@ def _shared(values: Strings, split: Strings) -> int:
 
 
 def _strongest(rows: Samples) -> float:
-    """0 to 1; 0 where labels or numbers never change."""
+    """Return the largest correlation, 0 to 1; 0 where labels or dimensions are constant."""
     if len(rows) < 10:
-        return 0.0  # few photos correlate with anything
+        return 0.0  # with few photos, high correlations occur by chance
     X, y = rows.X - rows.X.mean(0), rows.y - rows.y.mean()
     size = np.sqrt((X * X).sum(0) * (y * y).sum())
     found = np.abs(y @ X)[size > 0] / size[size > 0]

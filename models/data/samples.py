@@ -1,7 +1,7 @@
-"""What a head learns from: photos with their vectors, labels, weights and splits, joined by photo id.
+"""Training samples: photos with their vectors, labels, weights and splits, joined by photo id.
 
 gather(store, TARGETS["like_ratio"], "dlib_face", "one_face")                      one encoder
-gather(store, TARGETS["like_ratio"], "efficientnet_lite0+dlib_face", "one_face")   vectors side by side
+gather(store, TARGETS["like_ratio"], "efficientnet_lite0+dlib_face", "one_face")   vectors joined
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Rows of one target, encoder and setup.
+    """Samples of one target, encoder and setup.
 
     Attributes:
-        X: float32 (n, d), as the encoder made them.
-        y: float32 (n,), 0..1.
-        weight: float32 (n,), > 0; swipes, or all 1 where the target is not weighted.
-        gender: '' where unknown.
-        split: train, dev or test.
+        X: vectors, float32 (n, d), not standardized.
+        y: labels, float32 (n,), 0 to 1.
+        weight: weights, float32 (n,), above 0: numbers of swipes, or all 1 if the target is not weighted.
+        gender: gender of each owner; '' if unknown.
+        split: split of each photo: train, dev or test.
     """
 
     photo_ids: Strings
@@ -47,16 +47,16 @@ class Samples:
         return len(self.photo_ids)
 
     def part(self, split: str) -> Samples:
-        """The rows of one split."""
+        """Return the rows of one split."""
         return self.rows(self.split == split)
 
     def rows(self, chosen: Any) -> Samples:
-        """A mask or positions; positions may reorder."""
+        """Return the rows of a mask or of positions, in the order of the positions."""
         columns = {name: getattr(self, name)[chosen] for name in self.__slots__}
         return Samples(**columns)
 
     def digest(self) -> str:
-        """Names the content, in 16 hex digits: other rows, vectors, labels or splits, another digest."""
+        """Return a digest of the content, 16 hex digits: rows, vectors, labels and splits."""
         state = hashlib.sha256()
         for name in self.__slots__:
             column = np.ascontiguousarray(getattr(self, name))
@@ -67,14 +67,14 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Standardisation:
-    """Shift and scale of each number of a vector, from train alone."""
+    """Shift and scale of each dimension of the vectors, computed from train only."""
 
     mean: Array
     scale: Array
 
     @classmethod
     def of(cls, X: Array) -> Standardisation:
-        """Mean and standard deviation; a number that never changes is only shifted."""
+        """Compute mean and standard deviation; a constant dimension is only shifted."""
         mean, scale = X.mean(0, dtype=np.float64), X.std(0, dtype=np.float64)
         return cls(mean.astype(np.float32), np.where(scale > 1e-6, scale, 1.0).astype(np.float32))
 
@@ -83,17 +83,17 @@ class Standardisation:
 
 
 def gather(store: Store, target: Target, encoder: str, setup: str, *, flip: bool = False) -> Samples:
-    """The rows of the store for one experiment. An encoder `a+b` keeps the photos that have both vectors.
+    """Read the samples of one experiment. An encoder `a+b` keeps the photos that have both vectors.
 
     Args:
-        store: with labels and vectors.
-        target: what y is.
-        encoder: whose vectors.
-        setup: all, one_face.
-        flip: the vectors of the mirror images instead.
+        store: store with labels and vectors.
+        target: target that gives y.
+        encoder: encoder of the vectors.
+        setup: all or one_face.
+        flip: whether to read the vectors of the mirror images.
 
     Raises:
-        StoreError: no labels, or no vectors of an encoder.
+        StoreError: there are no labels, or no vectors of an encoder.
     """
     found = training_set(store, target.name, encoder=encoder, setup=setup, flip=flip)  # type: ignore[arg-type]
     return Samples(
@@ -108,9 +108,9 @@ def gather(store: Store, target: Target, encoder: str, setup: str, *, flip: bool
 
 
 def with_mirrors(samples: Samples, mirrors: Samples) -> Samples:
-    """Train with the mirror image of each of its photos that has one; dev and test as they were.
+    """Add to train the mirror image of each train photo that has one; dev and test stay as they are.
 
-    Both copies have the photo's id and owner, so that no fold parts them.
+    Both copies have the same photo id and owner, so cross-validation keeps them in one fold.
     """
     train = samples.photo_ids[samples.split == "train"]
     copies = mirrors.rows(np.isin(mirrors.photo_ids, train))
@@ -120,7 +120,7 @@ def with_mirrors(samples: Samples, mirrors: Samples) -> Samples:
 
 
 def read_vectors(layout: Layout, encoder: str) -> tuple[list[str], Array]:
-    """Every photo that has the vectors of `encoder` (`a+b`: of both), sorted by id; X float32 (n, d).
+    """Read all vectors of an encoder (for `a+b`: of photos with both), sorted by id; X float32 (n, d).
 
     Raises:
         StoreError: an encoder has no vectors in the store.

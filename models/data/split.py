@@ -1,12 +1,12 @@
-"""Train, dev and test without a leak: whoever or whatever two photos share puts them on one side.
+"""Split photos into train, dev and test without leakage: connected photos stay in one split.
 
-Photos are connected by their owner, by equal bytes and by duplicate clusters; a group is all that hangs
-together. A division deals out groups, never photos.
+Photos are connected by their owner, by equal bytes and by duplicate clusters; connected photos form a group. A split
+assigns groups, not single photos.
 
-    8:1:1    as the relation photo_setups, groups that it cuts through moved whole to one side
-    3:1      a quarter is test, a tenth of the rest dev
-    folds    every group is test once and dev once, elsewhere train
-    by time  the newest photos are test; groups that reach into a later part are left out of the earlier
+    8:1:1    as the relation photo_setups, but a group that falls into several splits is moved whole to one of them
+    3:1      a quarter of the groups is test, a tenth of the rest dev
+    folds    every group is once in test, once in dev, and otherwise in train
+    by time  the newest photos are test; a group that reaches into a later split is removed from the earlier one
 
 Source: Bogatyy & Tom (8:1:1); the university project on likability (3:1).
 """
@@ -31,13 +31,13 @@ __all__ = ["Groups", "make_split"]
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Of each photo, in the order of the samples that are divided.
+    """Groups of photos, in the order of the samples.
 
     Attributes:
-        group: number of all that hangs together with it.
-        name: the least user_id of the group, which its draws depend on.
-        links: what photos share, by kind: user, bytes, cluster; '' where nothing.
-        shown_at: when it was first seen; NaT where unknown.
+        group: number of the group of each photo, (n,).
+        name: smallest user_id of the group, which decides its random draw.
+        links: values that photos share, by kind: user, bytes, cluster; '' if there is none.
+        shown_at: time when the photo was first shown; NaT if unknown.
     """
 
     group: NDArray[np.int64]
@@ -47,7 +47,7 @@ class Groups:
 
     @classmethod
     def of(cls, photo_ids: Strings, rows: pl.DataFrame) -> Groups:
-        """Of `photo_ids`, from the rows of sql/training/origins.sql, which may have more."""
+        """Build the groups of `photo_ids` from rows of sql/training/origins.sql, which may contain more photos."""
         n, starts, ends = len(rows), [], []
         columns = {"user": "user_id", "bytes": "sha256", "cluster": "cluster_id"}
         links = {kind: rows[column].fill_null("").to_numpy().astype(np.str_) for kind, column in columns.items()}
@@ -67,23 +67,23 @@ class Groups:
         return cls(np.asarray(group[at], np.int64), name[at], {kind: v[at] for kind, v in links.items()}, shown_at[at])
 
     def of_photos(self, photo_ids: Strings, kept: Strings) -> Groups:
-        """Of `kept`, in their order; `photo_ids` are those that this speaks of, sorted."""
+        """Return the groups of `kept`, in that order; `photo_ids` are the photos of this object, sorted."""
         at = np.searchsorted(photo_ids, kept)
         links = {kind: values[at] for kind, values in self.links.items()}
         return Groups(self.group[at], self.name[at], links, self.shown_at[at])
 
 
 def make_split(samples: Samples, groups: Groups, division: SplitConfig, setup: str) -> list[Samples]:
-    """The samples with their split: one answer, or one per fold.
+    """Return the samples with their split: one result, or one per fold.
 
     Args:
-        samples: with the split of photo_setups.
-        groups: of the same photos in the same order.
-        division: how.
-        setup: each is divided independently.
+        samples: samples with the split of photo_setups.
+        groups: groups of the same photos in the same order.
+        division: division into train, dev and test.
+        setup: name of the setup; each setup is split independently.
 
     Raises:
-        InputError: the photos cannot be divided by time.
+        InputError: the photos cannot be split in this way.
     """
     if division.by_time:
         return [_by_time(samples, groups, SHARES[division.ratio])]
@@ -100,14 +100,14 @@ def make_split(samples: Samples, groups: Groups, division: SplitConfig, setup: s
         raise InputError(
             f"--folds is {division.folds}, and the {len(samples)} photos of setup {setup} are of {n_groups} people.",
             f"3 to {n_groups} folds" if n_groups >= 3 else "photos of 3 people or more",
-            "--folds 5" if n_groups >= 5 else "features build, with more labelled photos",
+            "--folds 5" if n_groups >= 5 else "features build, with more labeled photos",
         )
     fold = (draws * division.folds).astype(int)
     return [replace(samples, split=split) for split in _folds(fold, division.folds)]
 
 
 def _whole(samples: Samples, groups: Groups) -> Strings:
-    """The stored split; a group that it cuts through goes where its least user is."""
+    """Return the stored split; a group in several splits is assigned the split of its smallest user id."""
     split = samples.split.copy()
     order = np.argsort(samples.user_ids, kind="stable")
     _, first = np.unique(groups.group[order], return_index=True)
@@ -116,7 +116,7 @@ def _whole(samples: Samples, groups: Groups) -> Strings:
 
 
 def _draws(names: Strings, salt: str) -> NDArray[np.float64]:
-    """0 <= draw < 1 of each name: as photo_setups draws its users, so that equal salts give equal divisions."""
+    """Return a draw in [0, 1) for each name. photo_setups draws in the same way, so equal salts give equal splits."""
     known, place = np.unique(names, return_inverse=True)
     drawn = [int(_digest(f"{salt}:{name}")[:8], 16) / 2**32 for name in known.tolist()]
     return np.array(drawn)[place]
@@ -131,19 +131,19 @@ def _cut(draws: NDArray[np.float64], dev: float, test: float) -> Strings:
 
 
 def _folds(fold: NDArray[np.int64], n: int) -> Iterator[Strings]:
-    """Of fold k: it is test, the next one dev, the others train."""
+    """Yield the splits of the folds: group k is test, the next one dev, the others train."""
     for k in range(n):
         yield np.select([fold == k, fold == (k + 1) % n], ["test", "dev"], "train")
 
 
 def _by_time(samples: Samples, groups: Groups, shares: Sequence[float]) -> Samples:
-    """Earlier photos train, later ones test; equal instants stay together, on the later side."""
+    """Split by time: early photos are train, late ones test; photos of the same instant stay in the later split."""
     known = ~np.isnat(groups.shown_at)
     times = np.sort(groups.shown_at[known])
     if not len(times) or times[0] == times[-1]:
         raise InputError(
-            "These photos were all first seen at one instant, or nobody knows when.",
-            "photos first seen at different times, by main photos or posted_at",
+            "The photos cannot be split by time: all have the same time, or none has one.",
+            "photos with different times, from main photos or posted_at",
             "features train without --by-time",
         )
     part = np.zeros(len(samples), np.int64)

@@ -1,6 +1,6 @@
-"""How photos may be divided into train, dev and test: one frozen value object, recorded with each run.
+"""Configuration of the split into train, dev and test; each run records it.
 
-`models.data.split` does it.
+`models.data.split` computes the split.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from photogenic.warehouse.option_ranges import check
 __all__ = ["DEFAULT_SPLIT", "SHARES", "SplitConfig"]
 
 SHARES = {"8:1:1": (0.8, 0.9), "3:1": (0.675, 0.75)}
-"""Where dev begins and where test begins."""
+"""Shares at which dev and test begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitConfig:
-    """How photos are divided into train, dev and test.
+    """Configuration of the split into train, dev and test.
 
     Raises:
-        InputError: a ratio or a number of folds that cannot be.
+        InputError: the ratio or the number of folds is invalid.
     """
 
     ratio: Annotated[
@@ -50,11 +50,11 @@ class SplitConfig:
         check(folds=self.folds, division_seed=self.division_seed)
         if self.folds and (self.folds < 3 or self.by_time):
             what = "folds by time" if self.by_time else f"{self.folds} folds"
-            raise InputError(f"There is no division into {what}.", "at least 3 folds of users", "--folds 5")
+            raise InputError(f"A split into {what} is not possible.", "at least 3 folds of users", "--folds 5")
 
     @property
     def name(self) -> str:
-        """As runs record it."""
+        """The name of the split in the records of runs."""
         kind = f"{self.folds} folds" if self.folds else self.ratio
         seeded = "" if self.division_seed is None else f", seed {self.division_seed}"
         return kind + (" by time" if self.by_time else "") + seeded

@@ -1,4 +1,4 @@
-"""What is predicted: three targets, each with the loss it trains on and the metric it is judged in."""
+"""Targets: what a head predicts, with the loss for training and the metric for evaluation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["TARGETS", "Target", "target"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One thing to predict, always a number in 0..1.
+    """One target; its labels and predictions are numbers from 0 to 1.
 
     Attributes:
-        name: as in `features train --target`.
-        loss: `mse` of a ratio, `log_loss` of a yes or no.
-        metric: of test, dev and baseline in `runs`.
-        weighted: whether photos count by their swipes, in loss and metric; if not, all count alike.
-        higher_is_better: of the metric.
-        meaning: of a prediction.
+        name: name for `features train --target`.
+        loss: `mse` for a ratio, `log_loss` for a binary target.
+        metric: metric of test, dev and baseline in `runs`.
+        weighted: whether loss and metric weight photos by their number of swipes.
+        higher_is_better: whether a higher metric is better.
+        meaning: meaning of a prediction.
     """
 
     name: str
@@ -43,10 +43,10 @@ TARGETS = {
 
 
 def target(name: str) -> Target:
-    """The target of that name.
+    """Return the target of that name.
 
     Raises:
-        InputError: there is none.
+        InputError: the name is unknown.
     """
     if name in TARGETS:
         return TARGETS[name]

@@ -1,7 +1,7 @@
-"""Which head wins, and by how much? The one that dev prefers against each other one, photo by photo on test.
+"""Compare the head with the best dev figure with each other head, photo by photo on test.
 
-Both are judged on the photos that both were judged on, and users are drawn together, so that what is hard for
-both cancels out: the interval of a difference is much narrower than those of the two figures let one expect.
+Two heads are compared on the photos that both have predicted. The bootstrap draws users for both heads together, so
+the difficulty of a photo cancels out: the interval of the difference is much narrower than the two intervals suggest.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from photogenic.models.evaluation.wilson import per_user, sign_test
 __all__ = ["Comparison", "Entry", "HeadComparison", "compare_heads"]
 
 SURE = 0.05
-"""Of the sign test."""
+"""Significance level of the sign test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A run that is compared. `dev` is its figure on dev; `predictions` are those of test."""
+    """One run of a comparison. `dev` is its dev figure; `predictions` are its test predictions."""
 
     run_id: str
     encoder: str
@@ -37,16 +37,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The winner against one other.
+    """Comparison of the winner on dev with one other run.
 
     Attributes:
-        n_photos: of test, that both were judged on.
-        own, other: test figures of the winner and of the rival on these photos.
-        less: how much less error the winner makes, with its 95 % interval over users; wrong answers count as 1.
-        ratio: error of the winner over that of the rival, likewise. None where the rival makes none; without interval
-            where either answers all right, for no draw of these photos could say how rare their errors are.
-        verdict: whether the winner surely makes less error, or more: the interval of `less` lies on one side of 0, and
-            of a yes or no a sign test over users says so too, which knows how few they are. Else undecided.
+        n_photos: number of test photos that both have predicted.
+        own, other: test figures of the winner and of the other run on these photos.
+        less: error of the other run minus error of the winner, with the 95 % interval over users; a wrong answer is 1.
+        ratio: error of the winner divided by error of the other run, with the 95 % interval over users. None if the
+            other run has no error. There is no interval if one of the two has no wrong answer, because a bootstrap
+            cannot estimate such a small error.
+        verdict: less or more if the interval of `less` lies on one side of 0 and, for a binary target, a sign test over
+            users is significant too; otherwise undecided.
     """
 
     run_id: str
@@ -61,13 +62,13 @@ class Comparison:
 
     @property
     def sure(self) -> bool:
-        """Whether the winner surely makes less error."""
+        """Whether the winner has significantly less error."""
         return self.verdict == "less"
 
 
 @dataclass(frozen=True, slots=True)
 class HeadComparison:
-    """Of one target and setup: what dev prefers, and how it stands against the best constant and all others."""
+    """Comparison for one target and setup: the winner on dev with the best constant and with all other runs."""
 
     target: str
     setup: str
@@ -76,15 +77,15 @@ class HeadComparison:
 
 
 def compare_heads(target: Target, setup: str, entries: Sequence[Entry], *, seed: int = 0) -> HeadComparison:
-    """The entry that dev prefers against the best constant and every other entry, best on dev first.
+    """Compare the entry with the best dev figure with the best constant and every other entry, best on dev first.
 
-    Entries that were judged on none of its photos, as of a store that has changed since, are left out.
+    Entries without a common test photo, e.g. from before the store changed, are left out.
 
     Args:
-        target: decides what an error is.
-        setup: that all were trained on.
-        entries: at least one.
-        seed: of the bootstrap.
+        target: target that defines the error.
+        setup: setup that all entries were trained on.
+        entries: entries, at least one.
+        seed: seed of the bootstrap.
     """
     sign = -1 if target.higher_is_better else 1
     ordered = sorted(entries, key=lambda entry: (sign * entry.dev, entry.run_id))
@@ -134,7 +135,7 @@ def _against(target: Target, own: Predictions, rival: Entry, seed: int) -> Compa
 
 
 def _wrong(target: Target, predictions: Predictions) -> Array:
-    """Squared errors, or 1 where the answer is wrong."""
+    """Return the squared errors, or 1 for each wrong answer."""
     y, p = predictions.y.astype(np.float64), predictions.p.astype(np.float64)
     return np.asarray((y - p) ** 2 if target.metric == "mse" else (p >= 0.5) != (y == 1), np.float64)
 

@@ -1,4 +1,4 @@
-"""Who likes whom: table 1 with intervals, beside what the paper printed.
+"""Table 1: average like ratio by gender of sender and recipient, with intervals, beside the published figures.
 
 Source: Bogatyy & Tom, table 1 (average like ratio by the genders of sender and recipient).
 """
@@ -26,7 +26,7 @@ PUBLISHED_BREAKDOWN = {
     ("male", "female"): 0.75,
     ("male", "male"): 0.31,
 }
-"""(sender, recipient) -> average like ratio."""
+"""(gender of sender, gender of recipient) -> average like ratio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Pair:
     """One cell of table 1.
 
     Attributes:
-        sender, recipient: their genders; None: unknown.
-        like_ratio: every swipe counts alike; `low` and `high` are its 95 % interval over recipients.
-        mean: every recipient counts alike.
-        published: the paper's; None where it has none.
+        sender, recipient: gender of sender and recipient. None: unknown.
+        like_ratio: likes per swipe, all swipes weighted equally; `low` and `high` are its interval over recipients.
+        mean: mean like ratio, all recipients equally weighted.
+        published: figure of the paper. None: the paper has none.
     """
 
     sender: str | None
@@ -52,12 +52,12 @@ class Pair:
 
 
 def gender_table(database: Database, *, window: Window = "latest", seed: int = 0) -> list[Pair]:
-    """Table 1, the published cells first; empty where there are no swipes.
+    """Return the cells of table 1, the published cells first; empty if there are no swipes.
 
     Args:
-        database: with labels.
-        window: `latest`: swipes on the photo that is main now, as the paper counts; `every`: on any main photo.
-        seed: of the bootstrap.
+        database: database with labels.
+        window: `latest`: swipes on the current main photo, as in the paper; `every`: swipes on any main photo.
+        seed: seed of the bootstrap.
 
     Raises:
         StoreError: the store was never built.
@@ -69,11 +69,11 @@ def gender_table(database: Database, *, window: Window = "latest", seed: int = 0
 
 
 def pairs_of(rows: Iterable[tuple[Any, ...]], *, seed: int = 0) -> list[Pair]:
-    """Table 1 from rows of `sql/training/breakdown.sql`.
+    """Compute table 1 from rows of `sql/training/breakdown.sql`.
 
     Args:
-        rows: user_id, recipient_gender, sender_gender, n_swipes, n_likes.
-        seed: of the bootstrap.
+        rows: tuples of user_id, recipient_gender, sender_gender, n_swipes, n_likes.
+        seed: seed of the bootstrap.
     """
     cells: dict[tuple[str | None, str | None], list[tuple[int, int]]] = {key: [] for key in PUBLISHED_BREAKDOWN}
     for _, recipient, sender, n_swipes, n_likes in rows:

@@ -1,9 +1,9 @@
-"""Who wins: the rows of `runs` side by side, and the layout of the published tables 2 and 3.
+"""Leaderboard: the rows of `runs` side by side, and the layout of the published tables 2 and 3.
 
-Data only; whoever prints it chooses how. In a table, rows are encoder x head under the best constant,
-columns ALL and 1BBOX, ours beside the papers'. A table speaks of one division into train and test: the published
-one if any run has it, else that of the newest run. Of a ratio a cell also knows how much of the variance, and of
-what can be explained of it, the head explains, and how well it ranks.
+This module returns data; callers print it. The rows of a table are pairs of encoder and head, below the best constant;
+its columns are ALL and 1BBOX, with our figures beside the published ones. A table covers one split into train and test:
+the published one if a run has it, otherwise that of the newest run. For a ratio, a cell also holds the share of the
+variance that the head explains, the share of the variance without label noise, and the rank correlation.
 
 Source: Bogatyy & Tom, tables 2 (mean squared error of the like ratio) and 3 (accuracy of gender).
 """
@@ -71,14 +71,14 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A figure on test with its 95 % interval over users: a bootstrap's of an error, Wilson's of an accuracy.
+    """Test figure with its 95 % interval over users: by bootstrap for an error, Wilson's for an accuracy.
 
     Attributes:
-        run_id: None for the best constant.
-        r2: share of the variance of the labels that is explained; None of a yes or no, as the next two.
-        explained: share of the variance that is left without the labels' own noise.
+        run_id: id of the run. None: the best constant.
+        r2: share of the variance of the labels that is explained; None for a binary target, as for the next two.
+        explained: share of the variance of the labels without their noise that is explained.
         spearman: rank correlation.
-        n: photos of test.
+        n: number of test photos.
     """
 
     value: float
@@ -93,7 +93,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table, its columns (ALL, 1BBOX): ours, and what the paper printed there."""
+    """One row of a table with its columns (ALL, 1BBOX): our figures and the published ones."""
 
     encoder: str
     head: str
@@ -103,7 +103,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The layout of table 2 or 3, best constant first. `floor` is the labels' own noise, per column."""
+    """A table in the layout of table 2 or 3, best constant first. `floor` is the label noise of each column."""
 
     title: str
     target: str
@@ -117,11 +117,11 @@ class Leaderboard:
     """Runs side by side.
 
     Attributes:
-        frame: one row per run, best on dev first within its target and setup.
-        tables: of each target.
-        n_trained: how many runs the call that returned this has trained; the others were there.
-        comparisons: of each target and setup, which run wins and by how much; of the call that trained them.
-        slices: of each run, how it fares on groups of people; likewise.
+        frame: one row per run, best on dev first within each target and setup.
+        tables: one table per target.
+        n_trained: number of runs that the call trained; the others existed before.
+        comparisons: comparisons of the runs of one call to `train`, per target and setup.
+        slices: figures of these runs on groups of people.
     """
 
     frame: pl.DataFrame
@@ -132,10 +132,10 @@ class Leaderboard:
 
 
 def leaderboard(database: Database, run_ids: Sequence[str] | None = None, *, n_trained: int = 0) -> Leaderboard:
-    """The runs of these ids, or all.
+    """Return the leaderboard of these runs. None: all runs.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no runs.
     """
     found = [run for run in _read(database) if run_ids is None or run["run_id"] in set(run_ids)]
     if not found:
@@ -145,12 +145,12 @@ def leaderboard(database: Database, run_ids: Sequence[str] | None = None, *, n_t
 
 
 def _read(database: Database) -> list[dict[str, Any]]:
-    """Rows of `runs`, oldest first, the results unpacked."""
+    """Return the rows of `runs` with unpacked results, oldest first."""
     return [unpacked(row) for row in sql(database, "from runs order by created_at, run_id").to_dicts()]
 
 
 def unpacked(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of `runs` with results and hyperparameters as objects, and by name its `division` and `interval`."""
+    """Parse results and hyperparameters of a row of `runs`, and add `division` and `interval`."""
     results, chosen = json.loads(row["results"]), json.loads(row["hyperparameters"])
     return {
         **row,
@@ -162,7 +162,7 @@ def unpacked(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _interval(row: Mapping[str, Any], results: Mapping[str, Any], name: str, column: str) -> list[float | None]:
-    """Of test or the baseline; runs of former versions wrote a bootstrap's of accuracies, which is too sure."""
+    """Return the interval of test or baseline. Old runs hold too narrow bootstrap intervals of accuracies."""
     if row.get("metric") == "accuracy" and row[column] is not None:
         return wilson(row[column], results.get("voices") or row["n_test"])
     found: list[float | None] = results.get("intervals", {}).get(name, [None, None])
@@ -170,7 +170,7 @@ def _interval(row: Mapping[str, Any], results: Mapping[str, Any], name: str, col
 
 
 def in_order(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Unpacked runs, best on dev first within their target, setup and division: test has no say in who is best."""
+    """Sort unpacked runs by target, setup and division, best on dev first; figures on test do not matter."""
     return sorted(found, key=_rank)
 
 
@@ -190,9 +190,9 @@ def _frame(found: Sequence[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _rank(run: dict[str, Any]) -> tuple[int, str, bool, str, float, str]:
-    """Targets in their own order; within, the better figure on dev first.
+    """Sort key: targets in their order, then the best figure on dev first.
 
-    Divisions are kept apart, the published one first: a lucky dev is no better head.
+    Runs of different divisions are not mixed, since their dev figures cannot be compared; the published one is first.
     """
     target = TARGETS[run["target"]]
     dev = float("inf") if run["dev"] is None else run["dev"]
@@ -242,7 +242,7 @@ def _figure(run: dict[str, Any], name: str) -> Figure | None:
 
 
 def _explained(run: dict[str, Any], r2: Figure | None) -> Figure | None:
-    """R2 over the greatest R2 that the labels' noise leaves; the noise is taken as known."""
+    """Divide R2 by the largest R2 that the noise of the labels allows; the noise is treated as exact."""
     floor = run["results"].get("noise_floor")
     if r2 is None or floor is None or r2.value >= 1:
         return None
@@ -254,7 +254,7 @@ def _explained(run: dict[str, Any], r2: Figure | None) -> Figure | None:
 
 
 def _constant(runs: Sequence[dict[str, Any]]) -> Cell | None:
-    """Of the run with the most test photos: encoders may differ in the photos they have a vector of."""
+    """Return the constant of the run with the most test photos, since encoders may lack vectors of some photos."""
     if not runs:
         return None
     widest = max(runs, key=lambda run: run["n_test"])

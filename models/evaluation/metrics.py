@@ -1,7 +1,7 @@
-"""How good are predictions? Weighted metrics, each with an interval that knows photos of one user belong together.
+"""Weighted metrics of predictions, with intervals that keep the photos of one user together.
 
-Sums decide: a metric is a function of a few weighted sums, so a bootstrap draws users with
-replacement, adds up their sums and asks the function again. `p` are predictions in 0..1.
+A metric is a function of a few weighted sums, so the bootstrap draws users with replacement, adds their sums and
+evaluates the function again. `p` are predictions from 0 to 1.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ __all__ = [
 
 DRAWS = 2000
 RANK_DRAWS = 1000
-"""Of the bootstrap, and of that of ranks, which costs more."""
+"""Number of bootstrap draws; the second number is for rank correlations, which are slower."""
 
 
 def mse(y: Array, p: Array, weight: Array) -> float:
-    """Weighted mean of squared error."""
+    """Return the weighted mean squared error."""
     return float(np.average((np.asarray(p, np.float64) - y) ** 2, weights=weight))
 
 
 def log_loss(y: Array, p: Array, weight: Array) -> float:
-    """Weighted mean of cross-entropy in nats; y may be a ratio. p is kept 1e-7 away from 0 and 1."""
+    """Return the weighted mean cross-entropy in nats; y may be a ratio. p is clipped to 1e-7 from 0 and 1."""
     p = np.clip(np.asarray(p, np.float64), 1e-7, 1 - 1e-7)
     return float(np.average(-(y * np.log(p) + (1 - y) * np.log(1 - p)), weights=weight))
 
 
 def loss_of(target: Target, y: Array, p: Array, weight: Array) -> float:
-    """The weighted mean loss that the target is trained on."""
+    """Return the weighted mean of the training loss of the target."""
     return (mse if target.loss == "mse" else log_loss)(y, p, weight)
 
 
 def noise_floor(y: Array, n: Array) -> float:
-    """The error that no model of the photo can beat, since each ratio stands on finitely many swipes.
+    """Return the smallest possible error of a model, caused by the finite number of swipes behind each ratio.
 
-    A ratio y of n independent swipes has variance p (1 - p) / n around its photo's true p, of which
-    y (1 - y) / (n - 1) is the unbiased estimate; returned is its mean, weighted by n, over the photos
-    with at least two swipes (one swipe says nothing about its own noise). NaN where there is none.
+    A ratio y of n independent swipes has variance p (1 - p) / n around the true p of its photo, with the unbiased
+    estimate y (1 - y) / (n - 1). The result is the mean of this estimate, weighted by n, over photos with at least two
+    swipes, because one swipe gives no estimate. NaN if there are no such photos.
     """
     y, n = np.asarray(y, np.float64), np.asarray(n, np.float64)
     several = n >= 2
@@ -75,21 +75,21 @@ def evaluate(
     constant: float | Array,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Every figure of one run on one split; shares of right answers have Wilson's intervals, all others a bootstrap's.
+    """Compute all figures of a run on one split. Accuracies get Wilson's intervals, other figures bootstrap intervals.
 
     Args:
-        target: decides what `metric` is.
+        target: target that defines `metric`.
         y: labels, (n,).
         p: predictions, (n,).
-        weight: of each photo, (n,).
+        weight: weight of each photo, (n,).
         users: owner of each photo, (n,).
-        constant: the weighted mean of the labels of train: what a model that sees nothing answers; of folds, (n,).
-        rng: of the bootstrap.
+        constant: weighted mean label of train, the prediction of the best constant; with folds, (n,).
+        rng: random generator of the bootstrap.
 
     Returns:
-        `metric`, `baseline` (the constant's) and by target: `gain` (times less error than the constant),
-        `r2`, `spearman`, `noise_floor`; or `log_loss`, `auc`, `average_precision` and `voices`, what the answers are
-        worth. `intervals` of the first five.
+        `metric`, `baseline` (of the constant) and, by target: `gain` (error of the constant divided by the error),
+        `r2`, `spearman`, `noise_floor`; or `log_loss`, `auc`, `average_precision` and `voices`, the effective number of
+        answers. `intervals` holds the intervals of the first five.
     """
     y, p, weight = (np.asarray(values, np.float64) for values in (y, p, weight))
     if target.metric == "mse":
@@ -119,17 +119,17 @@ def evaluate(
 
 
 def bootstrap(sums: Array, rng: np.random.Generator, draws: int = DRAWS) -> Array:
-    """Totals of `draws` samples of users, drawn with replacement: (users, k) -> (draws, k)."""
+    """Return totals of `draws` samples of users, drawn with replacement: (users, k) -> (draws, k)."""
     return np.stack([times @ sums for times in _drawn(len(sums), rng, draws)])
 
 
 def _drawn(n: int, rng: np.random.Generator, draws: int) -> Iterator[NDArray[np.intp]]:
-    """How often each of `n` users is in a sample of `n`."""
+    """Yield, for each draw, how often each of `n` users is in a sample of `n`."""
     return (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(draws))
 
 
 def interval(values: Array) -> list[float | None]:
-    """The middle 95 % of the draws in which the figure is defined."""
+    """Return the middle 95 % of the draws in which the figure is defined."""
     defined = values[np.isfinite(values)]
     if not len(defined):
         return [None, None]
@@ -138,14 +138,14 @@ def interval(values: Array) -> list[float | None]:
 
 
 def _defined(value: Any) -> Any:
-    """None, which JSON and SQL know, for what the data leaves undefined."""
+    """Return None for an undefined figure; JSON and SQL have no NaN."""
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def rank_correlation(
     y: Array, p: Array, users: Strings, rng: np.random.Generator
 ) -> tuple[float | None, float | None, float | None]:
-    """Spearman's, with its interval over users."""
+    """Return Spearman's rank correlation with its interval over users."""
     with np.errstate(divide="ignore", invalid="ignore"):
         low, high = interval(_spearman_draws(y, p, users, rng))
         return _defined(_spearman(y, p)), low, high
@@ -160,7 +160,7 @@ def _spearman(y: Array, p: Array) -> float:
 
 
 def _spearman_draws(y: Array, p: Array, users: Strings, rng: np.random.Generator) -> Array:
-    """Rank correlations of samples of users: ranks are drawn anew, each sort is made once."""
+    """Return rank correlations of samples of users; each sort is computed once, ranks once per sample."""
     _, owner = np.unique(users, return_inverse=True)
     places = [np.unique(values, return_inverse=True)[1] for values in (y, p)]
     found = []

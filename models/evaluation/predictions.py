@@ -1,4 +1,4 @@
-"""Predictions beside labels: what figures, slices and comparisons are made of."""
+"""Predictions with their labels: the input of figures, slices and comparisons."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["Predictions"]
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a run says of photos that it was not trained on, each once.
+    """Predictions of a run for photos that it was not trained on, one per photo.
 
     Attributes:
         y: labels, (n,).
         p: predictions, (n,).
-        weight: of each photo.
-        constant: the best constant answer, from the same train.
+        weight: weight of each photo, (n,).
+        constant: best constant prediction, from the same train, (n,).
     """
 
     photo_ids: Strings

@@ -1,7 +1,7 @@
-"""Does a head treat some people worse? Error, bias and rank correlation by group, with counts and intervals.
+"""Slices: error, bias and rank correlation by group of people, with counts and intervals.
 
-A slice is much worse where its error is surely more than `MUCH` times that of everybody else: where the lower
-end of the 95 % interval of that ratio, over users, lies above it. What a head likes is shown, not hidden.
+A slice is much worse if the lower end of the 95 % interval over users of (error of the slice / error of all other
+photos) is above `MUCH`. Slices describe what a head does; they change no prediction.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Interval: TypeAlias = tuple[float | None, float | None, float | None]
 
 MUCH = 1.25
 MOST = 20
-"""Values of one column."""
+"""Largest number of values of a column."""
 
 FEWEST = 10
-"""Users below whom a slice is shown, but neither ranked nor warned of."""
+"""Smallest number of users of a slice that is ranked and may have a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Slice:
     """One group of test photos.
 
     Attributes:
-        column: what divides: gender, or a column of the user's.
-        error: mean squared error, or the share of wrong answers; weighted as the target is.
-        ratio: error over that of all other photos.
-        bias: mean prediction less mean label: above 0, the head flatters.
-        spearman: rank correlation; of a yes or no, between probability and answer. None where undefined.
-        warning: whether the slice is much worse.
+        column: column that defines the group: gender, or a column of the user's file.
+        error: mean squared error, or share of wrong answers, weighted as in the target.
+        ratio: error of the group divided by the error of all other photos.
+        bias: mean prediction minus mean label; above 0 if the head predicts too high.
+        spearman: rank correlation; for a binary target, between probability and label. None if undefined.
+        warning: whether the slice is much worse than the other photos.
 
-    Each of error, ratio, bias and spearman comes as (value, low, high).
+    error, ratio, bias and spearman are (value, low, high).
     """
 
     column: str
@@ -61,7 +61,7 @@ class Slice:
     warning: bool
 
     def recorded(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return the slice as a JSON object."""
         return asdict(self)
 
 
@@ -73,14 +73,14 @@ def by_value(
     *,
     seed: int = 0,
 ) -> list[Slice]:
-    """One slice per value, most photos first; none where all photos share one.
+    """Return one slice per value, most photos first; an empty list if all photos have the same value.
 
     Args:
-        target: decides what an error is.
-        column: its name.
-        values: of each photo, (n,).
-        predictions: of the photos, beside their labels.
-        seed: of the bootstrap.
+        target: target that defines the error.
+        column: name of the column.
+        values: value of each photo, (n,).
+        predictions: predictions of the photos with their labels.
+        seed: seed of the bootstrap.
     """
     names, counts = np.unique(values, return_counts=True)
     if len(names) < 2:
@@ -106,7 +106,7 @@ def by_value(
             low, high = interval(figures[key, 1]) if n_users > 1 else (None, None)
             whole[key] = (_known(figures[key, 0]), low, high)
         if target.metric == "accuracy" and n_users > 1:
-            # No draw of photos that are all answered right, or all wrong, knows how rare the other answer is.
+            # If all answers are right, or all are wrong, a bootstrap cannot estimate the rate of the other case.
             share = whole["error"][0]
             ends = wilson(float("nan") if share is None else share, voices(weight[own], users[own]))
             whole["error"] = (share, ends[0], ends[1])
@@ -130,16 +130,16 @@ def by_value(
 
 
 def read_columns(path: str | Path) -> pl.DataFrame:
-    """The user's slices: photo_id or user_id, and one or more columns, each of which divides the photos.
+    """Read the user's slices: photo_id or user_id, and one or more columns of values.
 
-    A column of more than `MOST` values divides nothing: it is left out.
+    A column with more than `MOST` values is left out.
 
     Args:
-        path: CSV or Parquet.
+        path: CSV or Parquet file.
 
     Raises:
-        InputError: there is no such file, it lacks these columns or any row, or it contradicts itself: two columns of
-            one name, or two values of one photo or user.
+        InputError: the file does not exist, lacks these columns, has no rows, or contradicts itself: it has two
+            columns of the same name, or two values for one photo or user.
     """
     file = Path(path)
     if not file.is_file():
@@ -173,7 +173,7 @@ def read_columns(path: str | Path) -> pl.DataFrame:
 
 
 def _check_names(file: Path, names: Sequence[str]) -> None:
-    """Refuse columns that nobody can tell apart: polars calls a second `age` age_duplicated_0."""
+    """Refuse columns with equal names; polars renames a second `age` to age_duplicated_0."""
     seen: dict[str, str] = {}
     for name in names:
         plain = re.sub(r"_duplicated_\d+$", "", name)
@@ -190,10 +190,10 @@ def _check_names(file: Path, names: Sequence[str]) -> None:
 
 
 def _one_row_each(file: Path, frame: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Rows of one key as one; what one of them leaves open another may say.
+    """Merge the rows of each key; a missing value is filled from another row.
 
     Raises:
-        InputError: two rows say different things of one.
+        InputError: two rows have different values for one key.
     """
     others = [name for name in frame.columns if name != key]
     n_values = frame.group_by(key, maintain_order=True).agg(pl.col(others).drop_nulls().n_unique())
@@ -202,8 +202,8 @@ def _one_row_each(file: Path, frame: pl.DataFrame, key: str) -> pl.DataFrame:
         if len(twice):
             said = frame.filter(pl.col(key) == twice[0])[name].drop_nulls().unique(maintain_order=True).to_list()
             raise InputError(
-                f"{file} says of {key} {twice[0]!r} that {name} is {said[0]!r}, and that it is {said[1]!r}"
-                + (f"; likewise of {len(twice) - 1:,} more." if len(twice) > 1 else "."),
+                f"{file} gives two values of {name} for {key} {twice[0]!r}: {said[0]!r} and {said[1]!r}"
+                + (f"; {len(twice) - 1:,} more {key}s have two values as well." if len(twice) > 1 else "."),
                 f"one {name} for each {key}",
                 f"leave one row for each {key}",
             )

@@ -1,4 +1,4 @@
-"""Pictures as a network in training sees them: another crop, mirror and light each time, all from one seed."""
+"""Data augmentation for training: random crops, mirror images and light changes, all from one seed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ __all__ = ["augmented"]
 def augmented(
     pictures: torch.Tensor, size: int, generator: torch.Generator, *, least_crop: float | None, light: float
 ) -> torch.Tensor:
-    """Crops, half of them mirrored; float32 (n, 3, size, size), 0..255.
+    """Crop each picture and mirror half of the crops; float32 (n, 3, size, size), 0..255.
 
     Args:
-        pictures: float32 (n, 3, side, side), 0..255.
-        size: of the result, pixels.
-        generator: on the CPU, so that every device draws the same.
-        least_crop: a crop's side over the picture's is drawn between this and 1; None: crops of `size` pixels, uncut.
-        light: brightness and contrast are each multiplied by 1 - light to 1 + light.
+        pictures: pictures, float32 (n, 3, side, side), 0..255.
+        size: side of the result in pixels.
+        generator: random generator on the CPU, so that every device has the same draws.
+        least_crop: smallest side of a crop as a share of the picture's side; the share is drawn between it and 1. None:
+            crops of `size` pixels without resizing.
+        light: largest change of light: brightness and contrast are each multiplied by 1 - light to 1 + light.
     """
     n, _, side, _ = pictures.shape
     if least_crop is None:
@@ -25,7 +26,7 @@ def augmented(
     else:
         share = torch.empty(n).uniform_(least_crop, 1.0, generator=generator)
     at = torch.empty(2, n).uniform_(-1, 1, generator=generator) * (1 - share)
-    if least_crop is None:  # on whole pixels, so that nothing is blurred
+    if least_crop is None:  # aligned to pixels, so that no pixel is interpolated
         at = ((at * side + side - size) / 2).round() * 2 / side - (1 - share)
     mirror = torch.randint(2, (n,), generator=generator) * 2.0 - 1
     brightness, contrast = torch.empty(2, n).uniform_(1 - light, 1 + light, generator=generator)

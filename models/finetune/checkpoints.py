@@ -1,10 +1,10 @@
-"""A descent that can be killed: its state in safetensors, then the manifest that says which files count.
+"""Checkpoints of a training loop that may be killed: tensors in safetensors, then the manifest that names them.
 
-    <folder>/state-<step>.safetensors   weights and the optimiser's moments after so many updates
-    <folder>/best-<step>.safetensors    the weights that dev liked best so far
-    <folder>/checkpoint.json            names both, with digests, and the rest; replaced last
+    <folder>/state-<step>.safetensors   weights and optimizer state after this many updates
+    <folder>/best-<step>.safetensors    weights with the lowest dev loss so far
+    <folder>/checkpoint.json            names both files with digests, and holds the other values; replaced last
 
-Files that the manifest does not name are leftovers, and go with the next checkpoint.
+Files that the manifest does not name are left over; the next checkpoint removes them.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _MANIFEST = "checkpoint.json"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a descent stands.
+    """State of a training loop.
 
     Attributes:
-        step: updates done.
-        curve: (updates, dev loss) of every look.
-        best_step: updates at the best of them.
-        scale: of the loss, where gradients are held in half precision.
-        events: bytes of the event file that count.
-        files: name -> SHA-256 of state and best.
-        done: whether it came to its end.
+        step: number of updates done.
+        curve: (updates, dev loss) of every evaluation on dev.
+        best_step: number of updates at the lowest dev loss.
+        scale: scale of the loss, for gradients in half precision.
+        events: size in bytes of the valid part of the event file.
+        files: SHA-256 of the state file and the best file, by name.
+        done: whether training has ended.
     """
 
     step: int
@@ -65,7 +65,7 @@ class Checkpoint:
 def save(
     folder: Path, checkpoint: Checkpoint, state: Mapping[str, torch.Tensor], best: Mapping[str, torch.Tensor] | None
 ) -> Checkpoint:
-    """Replace the checkpoint in `folder`; as it is now. `best`: new best weights; None: those there stay the best."""
+    """Replace the checkpoint in `folder` and return it. `best`: new best weights. None: keep the present ones."""
     files = {checkpoint.state: write_tensors(folder / checkpoint.state, state)}
     if best is not None:
         files[checkpoint.best] = write_tensors(folder / checkpoint.best, best)
@@ -80,10 +80,10 @@ def save(
 
 
 def load(folder: Path) -> Checkpoint | None:
-    """The checkpoint in `folder`, its files checked; None: there is none.
+    """Read the checkpoint in `folder` and check its files. None: there is no checkpoint.
 
     Raises:
-        StoreError: a file is not the one that the manifest names.
+        StoreError: a file differs from the digest in the manifest.
     """
     path = folder / _MANIFEST
     if not path.exists():
@@ -94,21 +94,21 @@ def load(folder: Path) -> Checkpoint | None:
             checked_file_name(name)
     except ValueError as error:
         raise StoreError(
-            f"{path} is damaged: {error}", "a checkpoint as it was written", f"remove {folder}: it begins anew"
+            f"{path} is damaged: {error}", "a checkpoint as it was written", f"remove {folder}: training then restarts"
         ) from error
     for name, digest in found.files.items():
         actual = _digest(folder / name) if (folder / name).exists() else "none"
         if actual != digest:
             raise StoreError(
                 f"The checkpoint {folder / name} has SHA-256 {actual}.",
-                f"{digest}, as {path} says",
-                f"remove {folder}: the descent then begins anew",
+                f"SHA-256 {digest}, as in {path}",
+                f"remove {folder}; training then starts again",
             )
     return found
 
 
 def tensors_of(module: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Weights and moments, by name, on the CPU."""
+    """Return weights and optimizer state by name, on the CPU."""
     found = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     for place, moments in optimiser.state_dict()["state"].items():
         found |= {f"optimiser.{place}.{key}": tensor for key, tensor in moments.items() if tensor is not None}
@@ -116,7 +116,7 @@ def tensors_of(module: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dic
 
 
 def restore(module: torch.nn.Module, optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    """The reverse of `tensors_of`."""
+    """Load the tensors of `tensors_of` into module and optimizer."""
     weights = [name for name in tensors if name.startswith("module.")]
     module.load_state_dict({name.removeprefix("module."): tensors[name] for name in weights})
     state: dict[int, dict[str, torch.Tensor]] = {}
@@ -128,12 +128,12 @@ def restore(module: torch.nn.Module, optimiser: torch.optim.Optimizer, tensors: 
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
-    """Write safetensors so that a reader sees all of it or nothing; the SHA-256 of the file."""
+    """Write safetensors atomically, so that readers see a whole file or none; return the SHA-256 of the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         safetensors.torch.save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary)
-        temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read
+        temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors makes files that only the owner can read
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -145,7 +145,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """As they were written, on the CPU."""
+    """Read the tensors of a file, on the CPU."""
     found: dict[str, torch.Tensor] = safetensors.torch.load_file(path)
     return found
 

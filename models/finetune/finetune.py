@@ -1,15 +1,15 @@
-"""Fine-tune a network on a store: the story of `features finetune`.
+"""Fine-tune a network on a store: the steps of `features finetune`.
 
-    1. gather    the labelled photos of a setup that have bytes; divided and audited as for heads
-    2. cut       their pictures, side by side in one mapped file
-    3. train     back-propagate, dev watching; checkpoints (models/finetune/loop.py)
-    4. keep      the network is an encoder from here on: BACKBONE@RUN_ID
-    5. look      every photo of the store gets its vector by it, and they are indexed
-    6. judge     the new last layer is a head on these vectors: test, once, as any head
-    7. publish   rows of `runs` and `predictions`; who wins among the heads that had the same test
+    1. gather    read the labeled photos of a setup that have bytes; split and audit them as for heads
+    2. crop      write their pictures at the network's size to one mapped file
+    3. train     train by back-propagation with evaluations on dev and checkpoints (models/finetune/loop.py)
+    4. keep      save the network, which is then an encoder: BACKBONE@RUN_ID
+    5. embed     compute the vector of every photo with it, and build their index
+    6. evaluate  treat the new last layer as a head on these vectors, and evaluate it on test once
+    7. publish   write rows of `runs` and `predictions`; compare with the heads that have the same test
 
-Steps 1 to 4 are those of `models.finetune.job`. The run id is a digest of all that decides the outcome; killed
-anywhere, the same call goes on.
+Steps 1 to 4 are in `models.finetune.job`. The run id is a digest of everything that determines the result; if the
+process is killed, the same call continues.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ __all__ = ["finetune"]
 
 
 def finetune(store: Store, options: FinetuneOptions | None = None) -> Leaderboard:
-    """Back-propagate into a backbone; it is an encoder afterwards, its last layer a run like any other.
+    """Fine-tune a backbone by back-propagation; it is an encoder afterwards, and its last layer is a run.
 
     Args:
-        store: photos, labels, and where the run goes.
-        options: which network, on what, and how; None: the defaults. The published recipe splits 3:1 unless another
-            division is asked for; there are no folds.
+        store: store with photos and labels; the run is written to it.
+        options: options of the fine-tuning. None: the defaults. The published recipe divides 3:1 unless another
+            division is asked for; folds are not supported.
 
     Returns:
-        The run beside all others that were evaluated on the same test, and which is best.
+        Leaderboard of the run and of all others that were evaluated on the same test, with comparisons.
 
     Raises:
-        InputError: a name or number that cannot be; no photos to learn from.
-        StoreError: no labels; train and test share what they must not; a damaged checkpoint; a full disk.
-        WeightsError: the published weights cannot be found.
+        InputError: a name or number is invalid, or there are no photos to learn from.
+        StoreError: there are no labels, train and test are not separate, a checkpoint is damaged, or the disk is full.
+        WeightsError: the published weights are not found.
     """
     options = options or FinetuneOptions()
     wanted = target_named(options.target)
@@ -79,21 +79,21 @@ def finetune(store: Store, options: FinetuneOptions | None = None) -> Leaderboar
         if is_new:
             _make(store, tuning, options.device)
         else:
-            store.progress.note("This network was fine-tuned on the same data before: kept.")
+            store.progress.note("This network was fine-tuned on the same data before, and is kept.")
         tuning.tidy(store)
     build(store, BuildOptions(encoders=[f"{options.backbone}@{run_id}"], only="index"))
     return _beside(store, tuning, n_trained=int(is_new))
 
 
 def _division(division: SplitConfig, recipe: Recipe) -> SplitConfig:
-    """That of the recipe, where none was asked for."""
+    """Return the division that was asked for, or that of the recipe."""
     if division.folds:
-        raise InputError("A network is not fine-tuned in folds.", "one division", "--ratio 8:1:1")
+        raise InputError("A network cannot be fine-tuned in folds.", "one division", "--ratio 8:1:1")
     return SplitConfig(recipe.ratio) if division == DEFAULT_SPLIT else division
 
 
 def _make(store: Store, tuning: Tuning, device: str | None) -> None:
-    """Steps 2 to 6."""
+    """Run steps 2 to 6."""
     run_id = tuning.run_id
     fit = tuning.fit(store, device=device)
     embed_photos(store, f"{tuning.backbone}@{run_id}", device=device)
@@ -102,7 +102,7 @@ def _make(store: Store, tuning: Tuning, device: str | None) -> None:
 
 
 def _beside(store: Store, tuning: Tuning, *, n_trained: int) -> Leaderboard:
-    """Publish the run; set it beside those of its target, setup and division that learnt from what is there now."""
+    """Publish the run, and compare it with the runs of its target, setup and division that use the present data."""
     run_id, comparisons = tuning.run_id, RunComparisons(None, tuning.seed)
     own = _experiment(store, tuning, f"{tuning.backbone}@{run_id}", own_run=run_id)
     new, beside, known = Unpublished(store), [run_id], {own.encoder: own}
@@ -115,7 +115,7 @@ def _beside(store: Store, tuning: Tuning, *, n_trained: int) -> Leaderboard:
         if run.encoder not in known:
             try:
                 known[run.encoder] = _experiment(store, tuning, run.encoder)
-            except StoreError:  # its vectors are gone: nothing to compare with
+            except StoreError:  # its vectors are no longer in the store, so it cannot be compared
                 continue
         if known[run.encoder].content == run.samples:
             comparisons.add(run, known[run.encoder], known[run.encoder].outside(model, "test"))

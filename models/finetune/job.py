@@ -1,4 +1,4 @@
-"""One fine-tuning: its photos, divided and audited, and what decides it; from pictures to a network and its head."""
+"""One fine-tuning job: its photos, split and audited, its settings, and the network and head that it makes."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ from photogenic.warehouse import InputError, Store, WeightsError
 __all__ = ["HEAD", "Tuning"]
 
 HEAD = "finetuned"
-"""What the last layer of a fine-tuned network is called among heads."""
+"""Name of the last layer of a fine-tuned network in the column `head`."""
 
 _RULES = 1
-"""Raised when the same samples, recipe and seed would give another run."""
+"""Version of fine-tuning; increased if the same samples, recipe and seed would give another run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Everything that decides a fine-tuning.
+    """Everything that determines the result of a fine-tuning.
 
     Attributes:
-        start: the published encoder that it begins with.
-        published: its file of weights; None: they are drawn.
-        samples: divided, without vectors.
-        sha256s: of each photo's bytes.
-        audits: what the audit said of the division.
-        recipe: settled.
+        start: encoder whose network is fine-tuned.
+        published: file of published weights. None: the weights start random.
+        samples: samples with their split, without vectors.
+        sha256s: SHA-256 of the bytes of each photo, (n,).
+        audits: audit of the split.
+        recipe: recipe with its number of iterations.
     """
 
     backbone: str
@@ -79,12 +79,12 @@ class Tuning:
         random_weights: bool,
         seed: int,
     ) -> Tuning:
-        """Gathered, divided and audited; the weights it begins with are at hand.
+        """Read, split and audit the samples, and find the weights to start with.
 
         Raises:
             InputError: a split is empty.
-            StoreError: no labels; train and test are not apart.
-            WeightsError: the published weights cannot be found.
+            StoreError: there are no labels, or train and test are not separate.
+            WeightsError: the published weights are not found.
         """
         start = base_encoder(backbone)
         published = None if random_weights else _published(start)
@@ -104,7 +104,7 @@ class Tuning:
 
     @property
     def run_id(self) -> str:
-        """Named after everything that decides the run."""
+        """Id of the run, a digest of everything that determines the result."""
         content = hashlib.sha256("\0".join([self.samples.digest(), *self.sha256s.tolist()]).encode()).hexdigest()
         return run_store.run_id(
             [
@@ -123,13 +123,13 @@ class Tuning:
 
     @property
     def base_sha256(self) -> str:
-        """Of the weights it begins with; empty: they are drawn."""
+        """SHA-256 of the weights at the start; empty if they are random."""
         return "" if self.published is None else self.start.backbone.weights_sha256()
 
     def fit(self, store: Store, *, device: str | None) -> Fitted:
-        """Cut, train_loop, keep: the network in the run's folder is an encoder afterwards; the head on its vectors.
+        """Crop the pictures, train, and save the network as an encoder; return the head on its vectors.
 
-        Goes on from where an earlier call was killed.
+        Continues where an earlier call was killed.
         """
         folder, n_threads = store.layout.models / self.run_id, store.database.settings.threads
         data = self._data(store, folder / "work", n_threads)
@@ -175,7 +175,7 @@ class Tuning:
         )
 
     def tidy(self, store: Store) -> None:
-        """Remove what a finished run needs no more: pictures and checkpoints."""
+        """Remove pictures and checkpoints, which a finished run no longer needs."""
         for name in ("work", "checkpoint"):
             shutil.rmtree(store.layout.models / self.run_id / name, ignore_errors=True)
 
@@ -192,9 +192,11 @@ class Tuning:
                 progress=store.progress,
             )
             if not sound.all():
-                store.progress.note(f"{int(np.sum(~sound))} pictures of {split} cannot be decoded: left out.")
+                store.progress.note(f"{int(np.sum(~sound))} pictures of {split} cannot be decoded and are left out.")
             if not sound.any():
-                raise InputError(f"No picture of {split} can be decoded.", "pictures", "features doctor --thorough")
+                raise InputError(
+                    f"No picture of {split} can be decoded.", "readable pictures", "features doctor --thorough"
+                )
             cut[split] = pictures, np.flatnonzero(sound), self.samples.part(split).rows(sound)
         (pictures, places, train), (dev_pictures, dev_places, dev) = cut["train"], cut["dev"]
         return FinetuneData(
@@ -212,20 +214,22 @@ class Tuning:
 
 
 def _published(start: Encoder) -> Path:
-    """The file of published weights.
+    """Return the file of published weights.
 
     Raises:
-        WeightsError: they cannot be found; the remedy names both ways out.
+        WeightsError: the file is not found; the remedy also names the start with random weights.
     """
     assert start.backbone.weights is not None
     try:
         return resolve(start.backbone.weights)
     except WeightsError as error:
-        raise WeightsError(error.what, error.expected, f"{error.remedy}; or start anew: --random-weights") from error
+        raise WeightsError(
+            error.what, error.expected, f"{error.remedy}; or start with random weights: --random-weights"
+        ) from error
 
 
 def _gather(store: Store, target: Target, setup: str) -> tuple[Samples, Strings]:
-    """Labelled photos with bytes, without vectors; and the digest of each one's bytes."""
+    """Return the labeled photos that have bytes, without vectors, and the digest of each photo's bytes."""
     rows = labelled(store.database, target.name, setup)  # type: ignore[arg-type]
     held = photo_bytes(store.database).filter(status="ok").drop("status")
     rows = rows.join(held, on="photo_id", how="inner").sort("photo_id")
@@ -242,7 +246,7 @@ def _gather(store: Store, target: Target, setup: str) -> tuple[Samples, Strings]
     if not n:
         raise InputError(
             f"No photo of setup {setup} has both a label for {target.name} and a picture.",
-            "labelled photos whose bytes are held",
-            "features status, to see what is there; features build, to bring it up to date",
+            "labeled photos with bytes in the store",
+            "features status, to see what is missing; features build, to update the store",
         )
     return samples, np.asarray(rows["sha256"].to_list(), np.str_)

@@ -1,10 +1,10 @@
-"""Back-propagate into a network: batches, updates, looks at dev, checkpoints. Read it from top to bottom.
+"""Training loop of fine-tuning: batches, updates, evaluations on dev and checkpoints.
 
-Every draw (order, crops, dropout) follows from the seed and the number of the update, so a descent that is
-killed and goes on from its checkpoint ends where an uninterrupted one does: on a CPU, to the bit.
+Every random draw (order, crops, dropout) depends only on the seed and the number of the update, so a training that is
+killed and continues from its checkpoint gives the same result as an uninterrupted one; on a CPU, bit for bit.
 
-The new layer says the log-odds of the target; a ratio is learnt as so many likes of so many swipes (weighted
-cross-entropy), dev looks at the target's own loss.
+The new layer outputs the log-odds of the target. A ratio is learned as a number of likes in a number of swipes
+(weighted cross-entropy); on dev, the loss of the target is computed.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ __all__ = ["FinetuneData", "parts_of", "train_loop"]
 
 @dataclass(frozen=True, slots=True)
 class FinetuneData:
-    """What is learnt from, and what decides.
+    """Training data and dev data.
 
     Attributes:
-        pictures: uint8 (m, side, side, 3), with room for crops.
-        places: which of them are train, (n,).
-        y, weight: of train, (n,).
-        dev: pictures as the encoder sees them, y and weight of dev.
-        backbone: the picture it wants.
-        layer: of the network, that the new layer stands on.
-        drawn: the network's weights were drawn, so its batch normalisation learns its statistics; those of published
-            weights stay, as batches are small.
+        pictures: pictures with a margin for crops, uint8 (m, side, side, 3).
+        places: positions of the train pictures in `pictures`, (n,).
+        y, weight: labels and weights of train, (n,).
+        dev: pictures as the encoder reads them, labels and weights of dev.
+        backbone: backbone, which defines the input picture.
+        layer: layer of the network whose output the new layer reads.
+        drawn: whether the weights of the network started random. Then batch normalization learns its statistics; with
+            published weights these are fixed, because batches are small.
     """
 
     target: Target
@@ -74,16 +74,16 @@ def train_loop(
     device: Device,
     progress: Progress,
 ) -> Checkpoint:
-    """Train `network` and a new last layer; the checkpoint at the end, whose best file holds what dev liked best.
+    """Train `network` and a new last layer; return the last checkpoint, whose best file has the lowest dev loss.
 
     Args:
         data: pictures and labels.
-        network: batch normalisation apart, its classifier cut off.
-        recipe: settled.
-        folder: of checkpoints, and below it of TensorBoard's events; what is there already is gone on from.
-        seed: of every draw.
-        device: where.
-        progress: hears of updates.
+        network: network with separate batch normalization and without its classifier.
+        recipe: recipe with its number of iterations.
+        folder: folder of the checkpoints; the TensorBoard events are next to it. An existing checkpoint is continued.
+        seed: seed of every random draw.
+        device: device for torch.
+        progress: callback for progress updates.
     """
     module = _with_head(network, data, recipe, seed)
     module.to(device.name, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -92,7 +92,7 @@ def train_loop(
     scaler = torch.amp.GradScaler(enabled=device.half and not wide_gradients())
     at = checkpoints.load(folder)
     if at is not None:
-        progress.note(f"Going on from update {at.step:,} of {recipe.iterations:,}.")
+        progress.note(f"Continuing from update {at.step:,} of {recipe.iterations:,}.")
         checkpoints.restore(module, optimiser, checkpoints.read_tensors(folder / at.state))
         if at.scale:
             scaler.load_state_dict(at.scale)
@@ -141,7 +141,7 @@ def train_loop(
 
 
 def parts_of(module: nn.Module) -> list[list[torch.nn.Parameter]]:
-    """Parameters of the new layer, then of `GROUPS` parts of the network from its top down."""
+    """Return the parameters of the new layer, then of `GROUPS` parts of the network from the top down."""
     layers = [
         m for m in module.get_submodule("network").modules() if next(m.parameters(recurse=False), None) is not None
     ]
@@ -151,7 +151,7 @@ def parts_of(module: nn.Module) -> list[list[torch.nn.Parameter]]:
 
 
 def _with_head(network: nn.Module, data: FinetuneData, recipe: Recipe, seed: int) -> nn.Module:
-    """The network under a new last layer, whose first answer is about the mean of train."""
+    """Add a new last layer to the network; its first output is close to the mean label of train."""
     from photogenic.features.encoders.networks.layers import Headed
 
     whole = Headed(network, data.layer, data.dim)
@@ -164,7 +164,7 @@ def _with_head(network: nn.Module, data: FinetuneData, recipe: Recipe, seed: int
 
 
 def _optimiser(recipe: Recipe, parts: Sequence[Sequence[torch.nn.Parameter]]) -> torch.optim.Optimizer:
-    """Each part twice: matrices and kernels, which decay, and the rest."""
+    """Make two parameter groups per part: matrices and kernels with weight decay, other parameters without."""
     groups: list[dict[str, Any]] = []
     for part, parameters in enumerate(parts):
         for decays in (True, False):
@@ -178,7 +178,7 @@ def _optimiser(recipe: Recipe, parts: Sequence[Sequence[torch.nn.Parameter]]) ->
 
 
 def _look(data: FinetuneData, module: nn.Module, device: Device) -> float:
-    """Dev's word on the module as it is now: the target's own loss."""
+    """Return the loss of the target on dev."""
     pictures, y, weight = data.dev
     _mode(module, training=False, drawn=False)
     said = []
@@ -192,7 +192,7 @@ def _look(data: FinetuneData, module: nn.Module, device: Device) -> float:
 
 
 def _further(at: Checkpoint, step: int, loss: float, recipe: Recipe) -> Checkpoint:
-    """Where the descent stands after a look; at its end after all iterations, or when dev has not improved for long."""
+    """Return the checkpoint after an evaluation; done after all iterations or when dev has stopped improving."""
     curve = [*at.curve, (step, loss)]
     best_step = min(curve, key=lambda point: point[1])[0]
     tired = recipe.patience > 0 and step - best_step >= recipe.patience * recipe.every
@@ -203,9 +203,9 @@ def _further(at: Checkpoint, step: int, loss: float, recipe: Recipe) -> Checkpoi
 def _batches(
     data: FinetuneData, steps: Sequence[int], size: int, seed: int
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:
-    """(update, rows, their pictures), the next batch read while this one is learnt."""
+    """Yield (update, rows, their pictures); the next batch is read while the caller uses this one."""
     n = len(data.places)
-    per_epoch = max(n // size, 1)  # what is left over has its turn in another epoch
+    per_epoch = max(n // size, 1)  # pictures that do not fill a batch are left to other epochs
     orders: dict[int, NDArray[np.int64]] = {}
 
     def read(step: int) -> tuple[int, NDArray[np.int64], NDArray[np.uint8]]:
@@ -225,7 +225,7 @@ def _batches(
 
 
 def _sent(raw: NDArray[np.uint8], device: Device) -> torch.Tensor:
-    """float32 (n, 3, s, s), 0..255, on the device; a byte a value on the way."""
+    """Copy pictures to the device as bytes, then convert them: float32 (n, 3, s, s), 0..255."""
     return device.send(torch.from_numpy(np.ascontiguousarray(raw)).permute(0, 3, 1, 2)).float()
 
 
@@ -246,12 +246,12 @@ def _mode(module: nn.Module, *, training: bool, drawn: bool) -> None:
 
 @contextlib.contextmanager
 def _dropping(number: int, device: Device) -> Iterator[None]:
-    """Within, dropout draws from this number alone; torch's own generator stays as it was."""
+    """Seed dropout from this number alone; the state of torch's own generator is restored afterwards."""
     with torch.random.fork_rng(devices=[torch.device(device.name)] if device.is_gpu else []):
         torch.manual_seed(number)
         yield
 
 
 def _number(seed: int, purpose: int, step: int) -> int:
-    """A seed of its own for each purpose and update."""
+    """Return a separate seed for each purpose and update."""
     return int(np.random.SeedSequence((seed, purpose, step)).generate_state(1, np.uint64)[0] >> np.uint64(1))

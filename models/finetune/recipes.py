@@ -1,12 +1,12 @@
-"""How a network is fine-tuned: the schedule of the likability project, and a modern one.
+"""Recipes of fine-tuning: the published schedule of the likability project, and a modern one.
 
-published   SGD with momentum, 0.001, divided by 10 at every seventh of 35,000 iterations, the last layer replaced,
-            train:test 3:1. Batch, momentum, decay and the last layer's tenfold rate are not stated; they are those of
-            Caffe's example of fine-tuning, which the schedule follows.
-modern      AdamW, warm-up and cosine; the new layer first, then the network from its top down, lower parts in smaller
-            steps; pictures cropped, mirrored, their light changed; stops when dev no longer improves.
+published   SGD with momentum, rate 0.001, divided by 10 at every seventh of 35,000 iterations, the last layer replaced,
+            train:test 3:1. Batch size, momentum, decay and the tenfold rate of the last layer are not stated in the
+            paper; they are those of Caffe's example of fine-tuning, which the schedule follows.
+modern      AdamW, warm-up and cosine; the new layer first, then the network from the top down, lower parts with smaller
+            rates; pictures cropped and mirrored with light changes; stops when dev no longer improves.
 
-Source: the university project on likability; Loshchilov & Hutter 2019; Howard & Ruder 2018 (gradual unfreezing).
+Source: University project on likability; Loshchilov & Hutter 2019; Howard & Ruder 2018 (gradual unfreezing).
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from photogenic.warehouse.option_ranges import check
 __all__ = ["GROUPS", "RECIPES", "Recipe", "recipe"]
 
 GROUPS = 4
-"""Parts of a network, from its top down, that are opened one after the other."""
+"""Number of parts of a network that are unfrozen one after the other, from the top down."""
 
 _LEAST, _MOST, _EPOCHS = 300, 20_000, 20
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides a descent but the data and the seed.
+    """Settings of a training, without data and seed.
 
     Attributes:
-        ratio: the division into train and test, unless another is asked for.
-        iterations: updates; 0: as many as 20 epochs have, 300 to 20,000.
+        ratio: division into train and test, unless another is asked for.
+        iterations: number of updates; 0: as many as 20 epochs have, 300 to 20,000.
         batch_size: pictures per update.
-        learning_rate: of the network's top, at its highest.
-        head_factor: the new layer's rate over it.
-        group_factor: each of the `GROUPS` has so much of the rate of the one above it.
-        weight_decay: of weights, not of biases and normalisation.
-        schedule: steps: divided by 10 at every seventh; cosine: after a warm-up, down to 0.
-        unfreezing: over which share of the iterations the network is opened, from the top; 0: open from the start.
-        least_crop: of the side of the middle square, at least so much is seen; None: crops of the network's own size.
-        light: how much brightness and contrast change, as a share.
-        clip: longest gradient; 0: any.
-        patience: looks at dev without improvement after which it ends; 0: goes to the end.
-        evaluations: looks at dev, each with a checkpoint.
+        learning_rate: largest learning rate of the top of the network.
+        head_factor: rate of the new layer divided by `learning_rate`.
+        group_factor: rate of each of the `GROUPS` divided by the rate of the one above it.
+        weight_decay: decay of weights, not of biases and normalization.
+        schedule: steps: the rate is divided by 10 at every seventh; cosine: it rises in a warm-up, then falls to 0.
+        unfreezing: share of the iterations in which the network is unfrozen from the top; 0: unfrozen from the start.
+        least_crop: smallest side of a crop as a share of the central square. None: crops of the network's own size.
+        light: largest change of brightness and contrast, as a share.
+        clip: largest norm of the gradient; 0: no limit.
+        patience: evaluations on dev without improvement after which training stops; 0: no early stopping.
+        evaluations: number of evaluations on dev, each with a checkpoint.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Recipe:
     evaluations: int = 35
 
     def settled(self, n: int) -> Recipe:
-        """With its number of iterations, for `n` pictures."""
+        """Return the recipe with its number of iterations for `n` pictures."""
         if self.iterations:
             return self
         epochs = _EPOCHS * math.ceil(n / self.batch_size)
@@ -73,11 +73,11 @@ class Recipe:
 
     @property
     def every(self) -> int:
-        """Iterations between two looks at dev."""
+        """Number of iterations between two evaluations on dev."""
         return max(self.iterations // self.evaluations, 1)
 
     def rate(self, step: int, group: int) -> float:
-        """Learning rate of the update `step` (from 0) for the new layer (group 0) or a part of the network (1: top)."""
+        """Return the learning rate of update `step` (from 0) for a group: 0 is the new layer, 1 the network's top."""
         scale = self.head_factor if group == 0 else self.group_factor ** (group - 1)
         if self.schedule == "steps":
             fall = 0.1 ** (7 * step // self.iterations)
@@ -88,7 +88,7 @@ class Recipe:
         return self.learning_rate * scale * min(fall, 1.0)
 
     def opens(self, step: int, group: int) -> bool:
-        """Whether a part is trained at that update."""
+        """Return whether a part is trained at that update."""
         return step >= self.iterations * self.unfreezing * group / GROUPS
 
 
@@ -138,17 +138,17 @@ def recipe(
     learning_rate: float | None = None,
     drawn: bool = False,
 ) -> Recipe:
-    """The recipe of that name, with what is not None in its place.
+    """Return the recipe of that name, with every value that is not None replaced.
 
     Args:
-        name: modern, published.
-        iterations: at least 1.
-        batch_size: at least 2.
-        learning_rate: above 0.
-        drawn: the network's weights are drawn, so that all of it is trained from the start.
+        name: modern or published.
+        iterations: number of updates, at least 1.
+        batch_size: pictures per update, at least 2.
+        learning_rate: learning rate, above 0.
+        drawn: whether the weights start random; then the whole network is trained from the start.
 
     Raises:
-        InputError: no recipe has that name, or a number makes no sense.
+        InputError: the name is unknown, or a number is out of range.
     """
     if name not in RECIPES:
         raise InputError(f"{name!r} is not a recipe.", f"one of {', '.join(RECIPES)}", "--recipe modern")

@@ -1,4 +1,4 @@
-"""Heads: how each kind is trained, kept and applied."""
+"""Heads: training, storage and application of each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kind of head is: a class that fits arrays to samples, and applies them to vectors.
+"""Base class of heads: a head fits arrays to samples, and applies them to vectors.
 
     @register_head("median")
     class Median(Head):
@@ -11,9 +11,9 @@
         def apply(self, arrays, X):
             return np.full(len(X), arrays["label"])
 
-Put into a file of `models/heads/entries`, or into a module that `FEATURES_MODULES` names, it is trained by
-`features train --head median`, kept, listed and applied as any other. This file and those of the entries load
-nothing heavy: the command line reads names and help from them.
+A file with such a class in `models/heads/entries`, or in a module that `FEATURES_MODULES` names, adds a head: it is
+trained by `features train --head median`, and stored, listed and applied like the others. This file and the entries
+import no heavy libraries, because the command line reads names and help from them.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ __all__ = ["FitData", "FitSettings", "Fitted", "Head"]
 
 @dataclass(frozen=True, slots=True)
 class FitData:
-    """What one head learns from.
+    """Training data of one head.
 
     Attributes:
-        target: what the labels `samples.y` are.
-        samples: of one encoder and setup, divided into train, dev and test; test is for whoever evaluates the head.
-        dims: length of the vector of each encoder, in the order in which they stand side by side.
+        target: target, which defines the labels `samples.y`.
+        samples: samples of one encoder and setup, split into train, dev and test; a head must not read test.
+        dims: dimension of the vector of each encoder, in the order in which they are joined.
     """
 
     target: Target
@@ -51,13 +51,13 @@ class FitData:
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """How heads are fitted.
+    """Settings of fitting.
 
     Attributes:
-        grid: what dev chooses from, for fully connected layers.
-        seed: of everything that is drawn.
-        device: for torch; cpu, cuda or cuda:1.
-        master: of the Spark that trains `mllib_svm`; None: `local[*]`.
+        grid: hyperparameter grid of the fully connected heads.
+        seed: seed of every random draw.
+        device: device for torch: cpu, cuda or cuda:1.
+        master: Spark master URL for `mllib_svm`. None: `local[*]`.
         progress: callback for progress updates.
     """
 
@@ -70,12 +70,12 @@ class FitSettings:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A head that was fitted.
+    """A fitted head.
 
     Attributes:
-        dev_loss: in the loss of the target, not its metric.
-        hyperparameters: what it was made with.
-        results: its learning curve, and what the rest of the grid reached.
+        dev_loss: loss of the target on dev, which may differ from its metric.
+        hyperparameters: hyperparameters of the fit.
+        results: learning curve, and results of the other members of the grid.
     """
 
     model: Model
@@ -85,20 +85,20 @@ class Fitted:
 
 
 class Head:
-    """One kind of head. `register_head` gives it its name, and makes it known.
+    """One kind of head. `register_head` gives it its name and makes it available.
 
     Attributes:
-        name: what `--head`, `runs.head` and the report call it.
+        name: name in `--head`, `runs.head` and the report.
         summary: one line for the help of `--head`.
-        aliases: other names that `--head` takes.
-        losses: of the targets that it can learn: `mse` of a ratio, `log_loss` of a yes or no.
-        kind: how its arrays are read; heads of one kind share `apply`. Empty: a kind of its own, called as the head.
-        keeps_vectors: whether its arrays hold vectors that it learned from. They must then be called `support`: by this
-            name `features erase` finds the heads that it has to remove.
-        place: where lists name it, lesser first.
-        group: heads of one group are fitted together by `fit_group`; empty: each by itself.
-        made_of_others: whether it is an ensemble of the heads that were asked for, which `models.ensemble` makes.
-        needs_spark: whether `--master` is for it.
+        aliases: other names for `--head`.
+        losses: losses of the targets that it can learn: `mse` for a ratio, `log_loss` for a binary target.
+        kind: format of its arrays; heads of one kind share `apply`. Empty: the name of the head.
+        keeps_vectors: whether its arrays hold vectors that it learned from. They must then be called `support`, because
+            `features erase` finds the heads that it must remove by this name.
+        place: position in lists, in ascending order.
+        group: name of the heads that `fit_group` fits together. Empty: fitted alone.
+        made_of_others: whether it is an ensemble of the heads that were asked for; `models.ensemble` makes it.
+        needs_spark: whether it uses `--master`.
     """
 
     name: ClassVar[str] = ""
@@ -113,38 +113,38 @@ class Head:
     needs_spark: ClassVar[bool] = False
 
     def fit(self, data: FitData, settings: FitSettings) -> Fitted:
-        """Learn from train; dev may stop or choose.
+        """Fit to train; dev may be used for early stopping and for selection.
 
         Raises:
-            InputError: train is not such that this head can learn from it.
+            InputError: this head cannot learn from the train samples.
         """
         raise NotImplementedError(f"{type(self).__name__}.fit")
 
     def fit_group(
         self, heads: Sequence[str], data: Mapping[str, FitData], settings: FitSettings
     ) -> dict[tuple[str, str], Fitted]:
-        """(target, head) -> the head, for several heads of its group and several targets.
+        """Return (target, head) -> fitted head, for several heads of its group and several targets.
 
         Args:
-            heads: names, in the order of the registry.
-            data: by target.
-            settings: how.
+            heads: names of heads, in the order of the registry.
+            data: training data by target.
+            settings: settings of fitting.
         """
         raise NotImplementedError(f"{type(self).__name__}.fit_group")
 
     def apply(self, arrays: Mapping[str, Array], X: Array) -> Array:
-        """What a fitted head says before its link: X float32 (n, d), standardised as it was for `fit` -> (n,)."""
+        """Return the output before the link: X float32 (n, d), standardized as in `fit` -> (n,)."""
         raise NotImplementedError(f"{type(self).__name__}.apply")
 
-    def tried(self, grid: Grid) -> dict[str, Any]:  # noqa: ARG002 - of heads that have a grid
-        """Its hyperparameter grid, which is part of what a run is named after: another grid, another run."""
+    def tried(self, grid: Grid) -> dict[str, Any]:  # noqa: ARG002 - used by heads with a grid
+        """Return the hyperparameter grid; it is part of the run id, so another grid gives another run."""
         return {}
 
     def check(self, settings: FitSettings) -> None:
-        """Refuse before anything is trained what `fit` could not do here.
+        """Refuse, before any training, settings that `fit` cannot use here.
 
         Raises:
-            PhotogenicError: a part is missing, or a setting cannot be.
+            PhotogenicError: a library is missing, or a setting is invalid.
         """
 
     def fitted(
@@ -157,15 +157,15 @@ class Head:
         hyperparameters: Mapping[str, Any] | None = None,
         results: Mapping[str, Any] | None = None,
     ) -> Fitted:
-        """A head with these arrays, its loss on dev worked out.
+        """Make a fitted head from arrays, and compute its loss on dev.
 
         Args:
-            data: that it was fitted to.
-            arrays: by name, numbers only; `mean` and `scale` are added.
-            link: what turns its output into a ratio or probability; `identity` is clipped to 0..1.
-            standardise: that of the vectors it was fitted to; None: it was fitted to them as they are.
-            hyperparameters: what it was made with.
-            results: what is worth knowing of the fit.
+            data: training data of the fit.
+            arrays: numeric arrays by name; `mean` and `scale` are added.
+            link: function from the output to a ratio or probability; `identity` is clipped to 0..1.
+            standardise: standardization of the vectors in the fit. None: vectors were not standardized.
+            hyperparameters: hyperparameters of the fit.
+            results: further results of the fit.
         """
         import numpy as np
 

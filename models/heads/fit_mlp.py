@@ -1,4 +1,4 @@
-"""Fit the fully connected heads of one encoder, for every target that has the same photos, in one pass."""
+"""Fit the fully connected heads of one encoder in one pass, for all targets with the same photos."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from photogenic.warehouse import Progress, no_progress
 __all__ = ["constant", "fit_layers"]
 
 _SMALL = 1 << 26
-"""Multiplications of a batch's largest product below which one thread is faster than several."""
+"""Number of multiplications in the largest product of a batch below which one thread is faster than several."""
 
 
 def constant(samples: Samples) -> float:
-    """The weighted mean label: what a model that sees nothing answers."""
+    """Return the weighted mean label, the prediction of the best constant."""
     return float(np.average(samples.y.astype(np.float64), weights=samples.weight))
 
 
@@ -39,18 +39,18 @@ def fit_layers(
     device: str = "cpu",
     progress: Progress = no_progress,
 ) -> dict[tuple[str, str], Fitted]:
-    """(target, head) -> the member that dev chose among all learning rates and penalties.
+    """Return (target, head) -> the member of the grid with the lowest dev loss.
 
-    Targets whose photos are the same are trained together; others (people of unknown gender have no
-    place in a gender head) take a pass of their own. What a head becomes does not depend on its company.
+    Targets with the same photos are trained together; other targets (people of unknown gender are not in gender heads)
+    take a separate pass. The result for a head does not depend on the other heads of the pass.
 
     Args:
-        samples: by target name, of one encoder and setup.
-        heads: of `models.heads.mlp.DEPTHS`.
-        seed: of the initial heads and of the order of photos.
-        grid: what is tried.
-        device: as torch calls it.
-        progress: hears of updates.
+        samples: samples by target name, of one encoder and setup.
+        heads: names from `models.heads.mlp.DEPTHS`.
+        seed: seed of the initial heads and of the order of photos.
+        grid: hyperparameter grid.
+        device: device for torch: cpu, cuda or cuda:1.
+        progress: callback for progress updates.
     """
     passes: dict[tuple[bytes, bytes], dict[str, Samples]] = {}
     for name, rows in samples.items():
@@ -64,7 +64,7 @@ def fit_layers(
 def _one_pass(
     samples: Mapping[str, Samples], heads: Sequence[str], *, seed: int, grid: Grid, device: str, progress: Progress
 ) -> dict[tuple[str, str], Fitted]:
-    """As `fit_layers`, for targets of the same photos in the same order."""
+    """Do the work of `fit_layers` for targets that have the same photos in the same order."""
     names, train = list(samples), [rows.part("train") for rows in samples.values()]
     dev = [rows.part("dev") for rows in samples.values()]
     n, dim = train[0].X.shape
@@ -102,13 +102,13 @@ def _one_pass(
 
 
 def _start(loss: Loss, mean: float) -> float:
-    """The output of a head that answers `mean`."""
+    """Return the output of a head that predicts `mean`."""
     inside = min(max(mean, 1e-6), 1 - 1e-6)
     return math.log(inside / (1 - inside)) if loss == "log_loss" else mean
 
 
 def _link(loss: Loss) -> Link:
-    """Squared error takes the output as it is: on the rated faces a sigmoid did not help 0fc and harmed the others."""
+    """Return the link. Squared error has none: on the rated faces a sigmoid did not help 0fc and harmed the others."""
     return "sigmoid" if loss == "log_loss" else "identity"
 
 
@@ -119,7 +119,7 @@ def _chosen(
     standardise: Standardisation,
     facts: Mapping[str, Any],
 ) -> Iterator[tuple[tuple[str, str], Fitted]]:
-    """Of each target and head, the member with the least dev loss."""
+    """Yield, for each target and head, the member with the lowest dev loss."""
     for column, name in enumerate(names):
         for head in heads:
             family = [t for t in trained if (t.member.column, t.member.head) == (column, head)]
@@ -150,7 +150,7 @@ def _chosen(
 def _tensors(
     parts: Sequence[Samples], standardise: Standardisation, device: str
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """X (n, d), y (n, targets), weight (n, targets)."""
+    """Return X (n, d), y (n, targets), weight (n, targets) on the device."""
     y, weight = (np.stack([getattr(rows, name) for rows in parts], 1) for name in ("y", "weight"))
     return (
         torch.from_numpy(standardise(parts[0].X)).to(device),
@@ -161,7 +161,7 @@ def _tensors(
 
 @contextlib.contextmanager
 def _threads(n: int | None) -> Iterator[None]:
-    """Let torch use `n` threads, None: as many as before. Small products lose more by sharing than they gain."""
+    """Limit torch to `n` threads. None: no change. For small products, several threads are slower than one."""
     before = torch.get_num_threads()
     torch.set_num_threads(n or before)
     try:

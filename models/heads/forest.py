@@ -1,7 +1,7 @@
-"""Random forest of 500 trees, by scikit-learn, kept as rows of nodes.
+"""Random forest of 500 trees, fitted by scikit-learn and stored as arrays of nodes.
 
-Source: the university project on likability (500 trees); Breiman 2001 (square root of the numbers tried per
-split; leaves of at least five photos for a ratio, of one for a yes or no).
+Source: University project on likability (500 trees); Breiman 2001 (square root of the dimension tried per split;
+leaves of at least five photos for a ratio, of one for a binary target).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ TREES = 500
 
 
 def fit_forest(samples: Samples, target: Target, *, seed: int = 0) -> Fitted:
-    """Grow the trees on train; a probability is the mean share of ones in the leaves.
+    """Fit the trees to train; a probability is the mean share of ones in the leaves.
 
     Args:
-        samples: of one encoder and setup.
-        target: what `samples.y` are.
-        seed: of the trees.
+        samples: samples of one encoder and setup.
+        target: target, which defines `samples.y`.
+        seed: seed of the trees.
     """
     train, dev = samples.part("train"), samples.part("dev")
     leaf = 5 if target.loss == "mse" else 1
@@ -49,10 +49,10 @@ def fit_forest(samples: Samples, target: Target, *, seed: int = 0) -> Fitted:
 
 
 def apply_forest(arrays: Mapping[str, Array], X: Array) -> Array:
-    """(n,) means over trees, all photos walking down one tree at a time.
+    """Return the means over trees, (n,); all photos descend one tree at a time.
 
-    Nodes of all trees stand in one row: `feature` (-1 at a leaf), `threshold`, `left`, `right`, `value`;
-    `roots` says where each tree begins.
+    The nodes of all trees are concatenated: `feature` (-1 at a leaf), `threshold`, `left`, `right`, `value`; `roots`
+    holds the first node of each tree.
     """
     feature, left, right = (arrays[name].astype(np.intp) for name in ("feature", "left", "right"))
     rows, total = np.arange(len(X)), np.zeros(len(X))
@@ -69,7 +69,7 @@ def apply_forest(arrays: Mapping[str, Array], X: Array) -> Array:
 
 
 def _rows(forest: Any) -> dict[str, Array]:
-    """The nodes of all trees in one row, as `apply_forest` walks them. Whole numbers are kept as float64."""
+    """Concatenate the nodes of all trees, as `apply_forest` reads them. Integers are stored as float64."""
     trees = [grown.tree_ for grown in forest.estimators_]
     roots = np.cumsum([0, *(tree.node_count for tree in trees)])[:-1]
     classes = list(getattr(forest, "classes_", []))

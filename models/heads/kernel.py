@@ -1,14 +1,14 @@
-"""The strongest head on few photos: logistic regression by likeness, fitted to counts of swipes.
+"""Kernel logistic regression, fitted to numbers of swipes: the best head on few photos.
 
-Two photos are alike as their vectors are near, by one Gaussian kernel per encoder, mixed. So an encoder of
-1,280 numbers does not drown one of 128, as it does where vectors stand side by side under one penalty. A
-ratio is learnt as what it is, so many likes of so many swipes (binomial likelihood); a yes or no likewise.
+The similarity of two photos is a weighted mean of Gaussian kernels, one per encoder. So an encoder of dimension 1,280
+does not dominate one of dimension 128, as it does if their vectors are joined under one penalty. A ratio is learned as
+a number of likes in a number of swipes (binomial likelihood), a binary target as one answer (Bernoulli likelihood).
 
-The shares of the encoders, the width of the Gaussians and the penalty are cross-validated on train, in folds
-by user; dev and test have no part in it.
+The weights of the encoders, the width of the Gaussians and the penalty are chosen by cross-validation on train, in
+folds by user; dev and test are not used.
 
-    K (n, m)   likeness to m landmarks: all of train, or a sample of it where train is large
-    F = K V D^-1/2 where V D V^T is the landmarks' likeness to each other; then penalised logistic regression on F
+    K (n, m)   similarity to m landmarks: all of train, or a sample if train is large
+    F = K V D^-1/2 where V D V^T is the similarity of the landmarks; then penalized logistic regression on F
 
 Source: Zhu & Hastie 2005, kernel logistic regression; Williams & Seeger 2001, the landmarks.
 """
@@ -44,27 +44,27 @@ __all__ = [
 WIDTHS = (1.5, 0.7, 1.0, 2.0, 3.0)
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 LANDMARKS, CHOSEN_ON = 2000, 1000
-"""Photos that others are compared with, and photos that settings are chosen on, at most."""
+"""Largest number of landmarks, and largest number of photos for the choice of settings."""
 
 _FIRST_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 _ROUNDING = 1e-5
-"""Of likeness, that comes from vectors of single precision."""
+"""Rounding error of a similarity in single precision."""
 
 _STEPS = 25
-"""Of Newton's method; it ends long before."""
+"""Largest number of Newton steps; the method usually converges much earlier."""
 
 
 def fit_kernel(
     samples: Samples, target: Target, dims: Sequence[int], *, seed: int = 0, progress: Progress = no_progress
 ) -> Fitted:
-    """Choose shares, width and penalty on folds of train, then fit all of train.
+    """Choose shares, width and penalty on folds of train, then fit to all of train.
 
     Args:
-        samples: of one encoder (`a+b`: several) and setup.
-        target: what `samples.y` are.
-        dims: length of each encoder's vector, in the order in which they stand side by side.
-        seed: of the choice of landmarks.
-        progress: hears of every setting.
+        samples: samples of one encoder (`a+b`: several) and setup.
+        target: target, which defines `samples.y`.
+        dims: dimension of the vector of each encoder, in the order in which they are joined.
+        seed: seed of the choice of landmarks.
+        progress: callback for progress updates.
 
     Raises:
         InputError: train has too few users to cross-validate.
@@ -133,19 +133,19 @@ def fit_kernel(
 
 
 def apply_kernel(arrays: Mapping[str, Array], X: Array) -> Array:
-    """(n,) log-odds: the sum over support of dual * likeness, and bias."""
+    """Return log-odds, (n,): the sum over support of dual * similarity, plus bias."""
     alike = similarity(X, arrays["support"], arrays["blocks"], float(arrays["width"]))
     return np.asarray(alike @ arrays["dual"] + arrays["bias"])
 
 
 def similarity(A: Array, B: Array, blocks: Array, width: float) -> Array:
-    """How alike rows of A (n, d) and B (m, d) are, 0 to 1: (n, m).
+    """Return the similarity of the rows of A (n, d) and B (m, d), 0 to 1: (n, m).
 
     Args:
-        A: standardised vectors.
-        B: likewise.
-        blocks: (blocks, 3): where one starts and ends, and its share; shares add up to 1.
-        width: of the Gaussians, in mean squared standard deviations per number.
+        A: standardized vectors, (n, d).
+        B: standardized vectors, (m, d).
+        blocks: start, stop and share of each encoder, (blocks, 3); shares sum to 1.
+        width: width of the Gaussians, as mean squared difference per dimension in units of its variance.
     """
     found = np.zeros((len(A), len(B)), A.dtype)
     for start, stop, share in blocks.tolist():
@@ -156,9 +156,9 @@ def similarity(A: Array, B: Array, blocks: Array, width: float) -> Array:
 
 
 def features_of(alike: Array) -> tuple[Array, Array]:
-    """(F (m, r), back (m, r)) of m landmarks: F F^T is their likeness, and F = alike @ back.
+    """Return (F (m, r), back (m, r)) of m landmarks: F F^T is their similarity, and F = alike @ back.
 
-    Directions in which they hardly differ are left out: there, rounding would speak.
+    Directions with almost no variance are left out, because they hold mainly rounding errors.
     """
     sizes, directions = np.linalg.eigh(alike)
     told = sizes > _ROUNDING * sizes[-1]
@@ -167,9 +167,9 @@ def features_of(alike: Array) -> tuple[Array, Array]:
 
 
 def logistic(F: Array, y: Array, weight: Array, penalty: float, *, start: Array | None = None) -> Array:
-    """Weights and, last, bias of penalised logistic regression: sum(weight * loss) + penalty / 2 |weights|^2.
+    """Fit penalized logistic regression: sum(weight * loss) + penalty / 2 |weights|^2. Returns weights, then bias.
 
-    Newton's method, each step halved until it helps. `y` may be a ratio.
+    Newton's method; each step is halved until the loss falls. `y` may be a ratio.
     """
     n, m = F.shape
     one = np.concatenate([F, np.ones((n, 1))], 1)
@@ -198,18 +198,18 @@ def logistic(F: Array, y: Array, weight: Array, penalty: float, *, start: Array 
 
 
 def _sample(rows: Samples, most: int, rng: np.random.Generator) -> Samples:
-    """All rows, or `most` of them drawn without replacement."""
+    """Return all rows, or `most` rows drawn without replacement."""
     return rows if len(rows) <= most else rows.rows(np.sort(rng.choice(len(rows), most, replace=False)))
 
 
 def _blocks(dims: Sequence[int], shares: Sequence[float]) -> Array:
-    """(blocks, 3): start, stop, share."""
+    """Return start, stop and share of each encoder, (blocks, 3)."""
     stops = np.cumsum(dims)
     return np.stack([stops - dims, stops, np.asarray(shares)], 1).astype(np.float64)
 
 
 def _mixes(n: int) -> list[list[float]]:
-    """Shares of n encoders: each in turn has much or little, the others the rest in equal parts."""
+    """Return the shares to try: each of n encoders has a small or large share in turn, the others equal ones."""
     if n == 1:
         return [[1.0]]
     mixes = {tuple([1 / n] * n)}

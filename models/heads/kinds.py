@@ -1,6 +1,6 @@
-"""How the arrays of a trained head are read, by its kind; and where the heads that can be trained are found.
+"""Formats of trained heads: each kind has a rule that applies its arrays. Also imports the registered heads.
 
-A model on disk names its kind. The registered heads of that kind bring along the function that applies them.
+A model on disk names its kind. The registered heads of that kind supply the function that applies it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ __all__ = ["ENSEMBLE", "add_kind", "import_entries", "rule_of"]
 Rule: TypeAlias = "Callable[[Mapping[str, Array], Array], Array]"
 
 ENSEMBLE = "ensemble"
-"""The kind of a model that is the mean of others, which `models.heads.model` reads itself."""
+"""Kind of a model that is the mean of others; `models.heads.model` applies it."""
 
 _RULES: dict[str, Rule] = {}
 
 
 def add_kind(kind: str, rule: Rule) -> None:
-    """Make known how arrays of that kind are read; the first rule of a kind holds."""
+    """Register the rule of a kind; the first rule of a kind is used."""
     _RULES.setdefault(kind, rule)
 
 
 def rule_of(kind: str) -> Rule:
-    """How arrays of that kind are read.
+    """Return the rule of a kind.
 
     Raises:
         InputError: no head of that kind is registered here.
@@ -54,6 +54,6 @@ def rule_of(kind: str) -> Rule:
 
 @functools.cache
 def import_entries() -> None:
-    """Import every module of `models/heads/entries`, each of which registers a head."""
+    """Import every module of `models/heads/entries`; each registers a head."""
     for module in pkgutil.iter_modules(entries.__path__):
         importlib.import_module(f"{entries.__name__}.{module.name}")

@@ -1,9 +1,9 @@
-"""Heads before networks: linear SVM, logistic regression and ridge regression, by scikit-learn.
+"""Linear heads of scikit-learn: linear SVM, logistic regression and ridge regression.
 
-Each is linear in the standardised vector, so it is kept and applied as a head without hidden layers. Its
-penalty is cross-validated on train, in folds by user; dev and test have no part in it.
+Each is linear in the standardized vector, so it is stored and applied like a head without hidden layers. The penalty
+is chosen by cross-validation on train, in folds by user; dev and test are not used.
 
-Source: the university project on likability (linear SVM, C from 1e-6 to 1e5, judged by average precision).
+Source: University project on likability (linear SVM, C from 1e-6 to 1e5, chosen by average precision).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from photogenic.warehouse import InputError
 __all__ = ["FOLDS", "fit_linear", "fold_score", "folds_by_user", "platt"]
 
 FOLDS = 5
-"""Of the cross-validation; fewer where there are fewer users."""
+"""Number of cross-validation folds; fewer if there are fewer users."""
 
 
 def fit_linear(
@@ -39,21 +39,21 @@ def fit_linear(
     calibrated: bool = False,
     seed: int = 0,
 ) -> Fitted:
-    """Choose the penalty on folds of train, then fit all of train.
+    """Choose the penalty on folds of train, then fit to all of train.
 
-    Where the output is a margin, it becomes a probability by a logistic curve through the margins of photos that
-    were left out (Platt 1999); this moves no photo past another.
+    If the output is a margin, a logistic curve through the margins of left-out photos turns it into a probability
+    (Platt 1999); this does not change the order of photos.
 
     Args:
-        samples: of one encoder and setup, of a target that the head can learn.
-        target: what `samples.y` are.
-        grid: penalties that are tried, and what decides.
-        estimator: makes one of scikit-learn, from a penalty and a seed.
+        samples: samples of one encoder and setup, of a target that the head can learn.
+        target: target, which defines `samples.y`.
+        grid: penalties to try, and the score that selects one.
+        estimator: function from a penalty and a seed to an estimator of scikit-learn.
         calibrated: whether the output is a margin.
-        seed: of the order of photos, where the estimator has one.
+        seed: seed of the order of photos, if the estimator has one.
 
     Raises:
-        InputError: train has too few users, or no fold in which both answers occur.
+        InputError: train has too few users, or no fold in which both labels occur.
     """
     train, dev = samples.part("train"), samples.part("dev")
     standardise = Standardisation.of(train.X)
@@ -93,10 +93,10 @@ def fit_linear(
 
 
 def folds_by_user(train: Samples, target: Target) -> list[tuple[Any, Any]]:
-    """(inside, left out) rows, no user on both sides; of a yes or no, both answers on both sides.
+    """Return (inside, left out) rows of each fold: no user on both sides, both labels of a binary target on both.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no such folds.
     """
     n_users = len(np.unique(train.user_ids))
     found: list[tuple[Any, Any]] = []
@@ -109,7 +109,7 @@ def folds_by_user(train: Samples, target: Target) -> list[tuple[Any, Any]]:
         raise InputError(
             f"{n_users} users with {len(train)} photos in train{rarest} are too few to cross-validate.",
             "folds by user in which both answers occur",
-            "train --head 0fc, or build with more labelled photos"
+            "train --head 0fc, or build with more labeled photos"
             + ("" if target.loss == "mse" else " of the rarer answer"),
         )
     return found
@@ -120,7 +120,7 @@ def _rarer(y: Array) -> int:
 
 
 def _fit(estimator: Any, X: Array, y: Array, weight: Array) -> tuple[Any, bool]:
-    """The fitted estimator, and whether it got to the end of its descent."""
+    """Return the fitted estimator, and whether it converged."""
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", sklearn.exceptions.ConvergenceWarning)
         model = estimator.fit(X, y, sample_weight=weight)
@@ -128,12 +128,12 @@ def _fit(estimator: Any, X: Array, y: Array, weight: Array) -> tuple[Any, bool]:
 
 
 def _output(model: Any, X: Array) -> Array:
-    """Before any link, (n,)."""
+    """Return the output before any link, (n,)."""
     return np.asarray(X @ np.ravel(model.coef_) + np.ravel(model.intercept_)[0])
 
 
 def fold_score(score: str, y: Array, output: Array, weight: Array) -> float:
-    """Of one fold; more is better."""
+    """Return the score of one fold; higher is better."""
     if score == "average_precision":
         return float(sklearn.metrics.average_precision_score(y, output, sample_weight=weight))
     if score == "neg_log_loss":
@@ -142,7 +142,7 @@ def fold_score(score: str, y: Array, output: Array, weight: Array) -> float:
 
 
 def platt(margins: Array, y: Array) -> tuple[float, float]:
-    """(slope, shift) of the log-odds by margin; a slope that would turn the order round is refused."""
+    """Return (slope, shift) of the log-odds as a function of the margin; a negative slope is refused."""
     scale = float(np.std(margins)) or 1.0
     curve = sklearn.linear_model.LogisticRegression(C=1e3).fit(margins[:, None] / scale, y)
     slope = float(curve.coef_[0, 0]) / scale

@@ -1,4 +1,4 @@
-"""A head that is linear in the standardised vector: scikit-learn's, its penalty cross-validated."""
+"""Base class of heads that are linear in the standardized vector: estimators of scikit-learn, cross-validated."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["ITERATIONS", "LinearHead"]
 
 ITERATIONS = 2000
-"""Of an estimator that descends, at most."""
+"""Largest number of iterations of an iterative estimator."""
 
 
 class LinearHead(Head):
-    """A head of scikit-learn that is kept and applied as one without hidden layers.
+    """A head of scikit-learn that is stored and applied like one without hidden layers.
 
     Attributes:
-        penalties: that are tried.
-        calibrated: whether its output is a margin, which a logistic curve makes a probability.
+        penalties: penalties to try.
+        calibrated: whether the output is a margin, which a logistic curve turns into a probability.
     """
 
     kind = "fc"
@@ -32,10 +32,10 @@ class LinearHead(Head):
     calibrated: ClassVar[bool] = False
 
     def estimator(self, strength: float, seed: int) -> Any:
-        """One of scikit-learn, not fitted yet."""
+        """Return an unfitted estimator of scikit-learn."""
         raise NotImplementedError(f"{type(self).__name__}.estimator")
 
-    def tried(self, grid: Grid) -> dict[str, Any]:  # noqa: ARG002 - that of layers
+    def tried(self, grid: Grid) -> dict[str, Any]:  # noqa: ARG002 - the grid is for layers
         return asdict(self.penalties)
 
     def fit(self, data: FitData, settings: FitSettings) -> Fitted:

@@ -1,9 +1,8 @@
-"""Heads: 0, 1 or 2 fully connected layers on a frozen vector, then one number.
+"""Fully connected heads: 0, 1 or 2 hidden layers on a frozen vector, with one output.
 
-A head is a dict of arrays. `hidden.0.weight` (h, d), `hidden.0.bias` (h), `hidden.1.weight` (h, h),
-`hidden.1.bias` (h) exist as its depth asks; `output.weight` (h or d), `output.bias` () always. The
-hidden layers are followed by ReLU. Applying one needs numpy only; training a whole stack of them at
-once is the business of `models.heads.stacked_mlp`.
+A head is a dict of arrays. `hidden.0.weight` (h, d), `hidden.0.bias` (h), `hidden.1.weight` (h, h), `hidden.1.bias`
+(h) exist as its depth requires; `output.weight` (h or d) and `output.bias` () always exist. The hidden layers are
+followed by ReLU. Applying a head needs numpy only; `models.heads.stacked_mlp` trains many heads at once.
 
 Source: Bogatyy & Tom, "Shallow concerns" (0FC, 1FC, 2FC).
 """
@@ -22,21 +21,21 @@ __all__ = ["DEPTHS", "WIDTH", "apply_head", "initial_head"]
 DEPTHS = {"0fc": 0, "1fc": 1, "2fc": 2}
 
 WIDTH = 64
-"""Hidden units. The papers do not state theirs.
+"""Number of hidden units. The papers do not state theirs.
 
-Measured on the rated faces (dlib_face, five splits), dev and test error of 1fc: .0174 and .0229 with 32
-units, .0174 and .0220 with 64, .0173 and .0228 with 128: less than two splits differ by. So cost decides:
-64 keeps a head at a quarter of a million numbers on 4096 inputs, and a grid of dozens on a laptop.
+Measured on the rated faces (dlib_face, five splits), dev and test error of 1fc: .0174 and .0229 with 32 units, .0174
+and .0220 with 64, .0173 and .0228 with 128. Two splits differ by more than that, so the cost decides: with 64, a head
+has a quarter of a million numbers on 4096 inputs, and a laptop can train a grid of dozens.
 """
 
 
 def initial_head(
     depth: int, dim: int, width: int, constant: float, generator: torch.Generator
 ) -> dict[str, torch.Tensor]:
-    """A head that answers `constant` (in the output's own scale) to everything, ready to be trained.
+    """Make an untrained head that outputs `constant` (before the link) for every vector.
 
-    Hidden weights are He-normal, the output weights zero: before its first update a head *is* the
-    best constant, so what it gains is gained over the baseline.
+    Hidden weights are He-normal and output weights zero, so that training starts at the best constant, and every
+    improvement is an improvement over the baseline.
     """
     head, fan_in = {}, dim
     for layer in range(depth):
@@ -49,7 +48,7 @@ def initial_head(
 
 
 def apply_head(head: Mapping[str, Array], X: Array) -> Array:
-    """float32 (n, d), standardised as in training -> float32 (n,), before any link function."""
+    """Apply a head: float32 (n, d), standardized as in training -> float32 (n,), before any link function."""
     layer = 0
     while f"hidden.{layer}.weight" in head:
         X = np.maximum(X @ head[f"hidden.{layer}.weight"].T + head[f"hidden.{layer}.bias"], 0)

@@ -1,8 +1,8 @@
-"""A trained head, ready to be applied: plain arrays and the rule that reads them, never pickled code.
+"""A trained head: numeric arrays and the rule that applies them, without pickled code.
 
-    Model("fc", "identity", arrays).predict(X)      X float32 (n, d) as the encoder made it -> (n,) in 0..1
+    Model("fc", "identity", arrays).predict(X)      X float32 (n, d), not standardized -> (n,) in 0..1
 
-The arrays travel as safetensors. `mean` and `scale` are the standardisation that training used.
+The arrays are stored as safetensors. `mean` and `scale` are the standardization of training.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Link = Literal["identity", "sigmoid"]
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One head with everything it needs.
+    """One head with its arrays.
 
     Attributes:
-        kind: how `arrays` are read: `ensemble`, or the kind of a registered head.
-        link: what turns the output into a ratio or a probability; `identity` is clipped to 0..1.
-        arrays: by name.
+        kind: format of `arrays`: `ensemble`, or the kind of a registered head.
+        link: function from the output to a ratio or probability; `identity` is clipped to 0..1.
+        arrays: arrays by name.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Model:
     arrays: dict[str, Array]
 
     def predict(self, X: Array) -> Array:
-        """float32 (n, d), unstandardised -> float64 (n,), 0..1."""
+        """Predict: float32 (n, d), not standardized -> float64 (n,), 0..1."""
         if self.kind == ENSEMBLE:
             said = [model.predict(X[:, columns]) for model, columns in members(self)]
             return np.asarray(np.mean(said, axis=0), np.float64)
@@ -52,10 +52,10 @@ class Model:
         return np.clip(output, 0, 1)
 
     def check(self) -> None:
-        """Refuse a model of which nobody here knows how it is read.
+        """Refuse a model that cannot be applied here.
 
         Raises:
-            InputError: its kind, or that of a member, belongs to no head that is registered here.
+            InputError: its kind, or the kind of a member, belongs to no head that is registered here.
         """
         if self.kind != ENSEMBLE:
             rule_of(self.kind)
@@ -65,17 +65,17 @@ class Model:
 
     @property
     def dim(self) -> int:
-        """Length of the vectors it takes."""
+        """Dimension of the vectors that it reads."""
         if self.kind == ENSEMBLE:
             return 1 + max(int(columns.max()) for _, columns in members(self))
         return len(self.arrays["mean"])
 
 
 def ensemble(parts: Sequence[tuple[Model, Sequence[int]]]) -> Model:
-    """A model that answers the mean of others.
+    """Make a model that predicts the mean of others.
 
     Args:
-        parts: models, each with the columns of the common vector that it reads. Its arrays are kept under
+        parts: models, each with the columns of the joined vector that it reads. Their arrays are stored as
             `place|kind|link|name`.
     """
     arrays = {}
@@ -86,7 +86,7 @@ def ensemble(parts: Sequence[tuple[Model, Sequence[int]]]) -> Model:
 
 
 def members(model: Model) -> list[tuple[Model, NDArray[np.intp]]]:
-    """The models of an ensemble, with the columns that each reads."""
+    """Return the models of an ensemble, with the columns that each reads."""
     found: dict[int, dict[str, Array]] = {}
     kinds: dict[int, tuple[str, str]] = {}
     for key, array in model.arrays.items():

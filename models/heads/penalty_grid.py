@@ -1,4 +1,4 @@
-"""What is cross-validated of a linear head: penalties, and the score that decides."""
+"""Cross-validation grid of a linear head: penalties, and the score that selects one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 __all__ = ["PENALTIES", "PenaltyGrid"]
 
 PENALTIES = tuple(float(f"1e{power}") for power in range(-6, 6))
-"""Values of C, as the likability project tried them."""
+"""Values of C that the likability project tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class PenaltyGrid:
-    """What is cross-validated.
+    """Penalties to cross-validate.
 
     Attributes:
-        loss: of the targets that the head can learn.
-        strength: what scikit-learn calls the number that is cross-validated.
-        tried: its values.
-        score: what the folds are scored by; the mean over folds decides, more is better.
+        loss: loss of the targets that the head can learn.
+        strength: scikit-learn's name of the cross-validated parameter.
+        tried: values of the parameter.
+        score: score of a fold; the highest mean over folds is selected.
     """
 
     loss: str

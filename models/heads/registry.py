@@ -1,7 +1,7 @@
-"""Heads by name: those of `models/heads/entries`, and those that modules of the user's own register.
+"""Registry of heads: those of `models/heads/entries`, and those that the user's modules register.
 
-head("ridge")                the head of that name, or alias
-@register_head("median")     one more; see models/heads/base.py
+head("ridge")                the head of that name or alias
+@register_head("median")     register a head; see models/heads/base.py
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from photogenic.warehouse.user_modules import import_user_modules
 __all__ = ["head", "head_names", "heads", "help_line", "in_group", "register_head"]
 
 _HEADS: dict[str, Head] = {}
-"""By name; `register_head` adds to it."""
+"""Registered heads by name; `register_head` adds to it."""
 
 _NAME = re.compile(r"\w[\w-]{0,59}", re.ASCII)
 
@@ -26,10 +26,10 @@ Kind = TypeVar("Kind", bound=type[Head])
 
 
 def register_head(name: str) -> Callable[[Kind], Kind]:
-    """Make a class of heads known under a name.
+    """Register a class of heads under a name.
 
     Raises:
-        InputError: the name, or an alias, is taken by another head, or cannot be the name of a file.
+        InputError: the name or an alias belongs to another head, or cannot be a file name.
     """
 
     def register(kind: Kind) -> Kind:
@@ -50,14 +50,14 @@ def register_head(name: str) -> Callable[[Kind], Kind]:
 
 
 def head(name: str) -> Head:
-    """The head of that name, or of that alias.
+    """Return the head of that name or alias.
 
     Raises:
-        InputError: nobody registered it.
+        InputError: no head of that name is registered.
     """
     found = _named(name)
     if found is None:
-        # Only now, so that a setting that names no module stands in the way of no head of ours.
+        # Imported only now, so that an invalid FEATURES_MODULES does not prevent the use of the built-in heads.
         import_user_modules()
         found = _named(name)
     if found is None:
@@ -71,7 +71,7 @@ def head(name: str) -> Head:
 
 
 def heads(*, with_users: bool = False) -> list[Head]:
-    """All heads of ours, in the order in which lists name them; `with_users`: those of the user's own after them."""
+    """Return the built-in heads in the order of lists; `with_users`: import the user's modules first."""
     import_entries()
     if with_users:
         import_user_modules()
@@ -79,17 +79,17 @@ def heads(*, with_users: bool = False) -> list[Head]:
 
 
 def head_names() -> list[str]:
-    """The names of all that are known by now, in that order."""
+    """Return the names of all registered heads, in the order of lists."""
     return [one.name for one in heads()]
 
 
 def in_group(group: str) -> list[str]:
-    """The names of the heads that are fitted together."""
+    """Return the names of the heads that are fitted together."""
     return [one.name for one in heads() if one.group == group]
 
 
 def help_line() -> str:
-    """What `--head` takes: names that share a summary together, aliases beside their names."""
+    """Return the help of `--head`: heads with the same summary together, aliases after their names."""
     lines: dict[str, list[str]] = {}
     for one in heads():
         lines.setdefault(one.summary, []).append(" or ".join((one.name, *one.aliases)))

@@ -1,12 +1,12 @@
-"""`mllib_svm`: a linear SVM by Spark's MLlib, as the likability project trained its own; and its grid the faster way.
+"""`mllib_svm`: a linear SVM trained by Spark's MLlib, as in the likability project, and a faster search of its grid.
 
-SVMWithSGD minimises  reg / 2 |w|^2 + mean hinge loss  by full gradients in steps of `step` / sqrt(iteration), from
-weights of 0 and an intercept of 1, which is penalised like a weight. It is no estimator, so the grid of regularisations
-and steps is gone through by hand, on the folds that scikit-learn's SVM has too. A solver that converges needs no step:
-the same objective, regularisation by regularisation and fold by fold, is one scikit-learn fit per Spark task. Both
-times are in the run: results->'seconds'.
+SVMWithSGD minimizes  reg / 2 |w|^2 + mean hinge loss  by full gradients in steps of `step` / sqrt(iteration), from
+weights of 0 and an intercept of 1, which is penalized like a weight. It is not an estimator of Spark's pipelines, so a
+loop here searches the grid of regularizations and steps, on the same folds as scikit-learn's SVM. A solver that
+converges needs no step: each scikit-learn fit of the same objective, by regularization and fold, is one Spark task.
+Both times are in the run: results->'seconds'.
 
-Source: the university project on likability: cross-validated, best were 1e-4 and 1. MLlib weighs no photos.
+Source: University project on likability (cross-validated; best were 1e-4 and 1). MLlib has no sample weights.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ __all__ = ["MLLIB", "PUBLISHED", "SvmGrid", "check_master", "fit_mllib"]
 MLLIB = "mllib_svm"
 
 _SCORE = "average_precision"
-"""What folds are scored by: as scikit-learn's SVM, on the same folds."""
+"""Score of the folds, as for scikit-learn's SVM."""
 
 
 @dataclass(frozen=True, slots=True)
 class SvmGrid:
-    """What is cross-validated.
+    """Grid to cross-validate.
 
     Attributes:
-        regularisations: of the squared weights.
-        steps: of the first iteration.
-        iterations: at most; MLlib ends earlier where the weights hardly move.
+        regularisations: regularizations of the squared weights.
+        steps: step sizes of the first iteration.
+        iterations: largest number of iterations; MLlib stops earlier if the weights hardly change.
     """
 
     regularisations: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2)
@@ -56,7 +56,7 @@ class SvmGrid:
 
     @property
     def cells(self) -> list[tuple[float, float]]:
-        """(regularisation, step)."""
+        """Pairs of regularization and step."""
         return list(itertools.product(self.regularisations, self.steps))
 
 
@@ -65,7 +65,7 @@ PUBLISHED = SvmGrid()
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Standardised vectors, labels 0 or 1, weights of the score; and (inside, left out) rows of each fold."""
+    """Standardized vectors, labels 0 or 1, weights for the score, and (inside, left out) rows of each fold."""
 
     X: Array
     y: Array
@@ -74,14 +74,14 @@ class _Rows:
 
 
 def check_master(master: str | None) -> Cluster:
-    """The Spark that trains.
+    """Return the Spark cluster for training.
 
     Args:
-        master: None: `local[*]`.
+        master: Spark master URL. None: `local[*]`.
 
     Raises:
-        InputError: it is one of Spark Connect, which has no RDDs.
-        MissingPartError: pyspark or Java is absent.
+        InputError: it is a Spark Connect URL; Spark Connect has no RDDs.
+        MissingPartError: pyspark or Java is missing.
     """
     cluster = Cluster(master or "local[*]")
     if cluster.connects:
@@ -103,19 +103,19 @@ def fit_mllib(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Fitted:
-    """Choose regularisation and step on folds of train, then fit all of train; on Spark.
+    """Choose regularization and step on folds of train, then fit to all of train; on Spark.
 
     Args:
-        samples: of one encoder and setup.
-        target: a yes or no.
-        master: of Spark; None: `local[*]`.
-        grid: what is tried; None: `PUBLISHED`.
-        seed: of scikit-learn's order of photos.
-        progress: hears of every fit.
+        samples: samples of one encoder and setup.
+        target: binary target.
+        master: Spark master URL. None: `local[*]`.
+        grid: grid to try. None: `PUBLISHED`.
+        seed: seed of scikit-learn's order of photos.
+        progress: callback for progress updates.
 
     Raises:
-        InputError: the master is one of Spark Connect, or fails; train is too small for folds.
-        MissingPartError: pyspark or Java is absent.
+        InputError: the master is a Spark Connect URL, or Spark fails, or train is too small for folds.
+        MissingPartError: pyspark or Java is missing.
     """
     cluster, grid = check_master(master), grid or PUBLISHED
     train, dev = samples.part("train"), samples.part("dev")
@@ -155,7 +155,7 @@ def fit_mllib(
 def _by_mllib(
     context: pyspark.SparkContext, rows: _Rows, grid: SvmGrid, progress: Progress
 ) -> tuple[list[dict[str, Any]], list[Array]]:
-    """Every cell of the grid on every fold, one after the other: scores, and what was said of the photos left out."""
+    """Fit every cell of the grid on every fold, one after the other; return scores, and margins of left-out photos."""
     scores: list[list[float]] = [[] for _ in grid.cells]
     said: list[list[Array]] = [[] for _ in grid.cells]
     dim = rows.X.shape[1]
@@ -175,7 +175,7 @@ def _by_mllib(
 
 
 def _by_scikit_learn(context: pyspark.SparkContext, rows: _Rows, grid: SvmGrid, seed: int) -> list[dict[str, Any]]:
-    """The same objective, one fit per task: C = 1 / (n reg)."""
+    """Search the same objective with one scikit-learn fit per task: C = 1 / (n reg)."""
     held = context.broadcast((rows.X, rows.y, rows.weight, rows.folds))
 
     def fit(cell: tuple[float, int]) -> float:
@@ -203,7 +203,7 @@ def _by_scikit_learn(context: pyspark.SparkContext, rows: _Rows, grid: SvmGrid, 
 
 @contextlib.contextmanager
 def _points(context: pyspark.SparkContext, X: Array, y: Array) -> Iterator[pyspark.RDD[Any]]:
-    """LabeledPoints that the workers keep meanwhile, in as many parts as there are cores."""
+    """Yield LabeledPoints, cached by the workers during the block, in as many partitions as there are cores."""
     n_parts = max(context.defaultParallelism, 1)
     held = context.broadcast((X, y))
 
@@ -222,7 +222,7 @@ def _points(context: pyspark.SparkContext, X: Array, y: Array) -> Iterator[pyspa
 def _descend(
     points: pyspark.RDD[Any], dim: int, regularisation: float, step: float, iterations: int
 ) -> tuple[Array, float]:
-    """Weights and intercept: SVMWithSGD.train without its look at the first point, for which a worker is started."""
+    """Return weights and intercept of SVMWithSGD.train, without its read of the first point, which starts a worker."""
     from pyspark.mllib.common import callMLlibFunc
     from pyspark.mllib.linalg import Vectors
 

@@ -1,16 +1,16 @@
-"""Many heads trained in one pass: every head of an encoder, every learning rate, every target.
+"""Many heads in one pass: all heads of an encoder, all learning rates, all targets.
 
-All members see the same batches, so their first layers are one matrix, (rows, d), and one product
-per step: `X @ first.T`. Row blocks belong to members: one row for 0fc, `width` rows for the others.
-Second layers are a batched product; gradients are written out by hand into buffers that are made
-once; Adam runs fused, one parameter group per (learning rate, penalty), on views of those buffers.
+All members read the same batches, so their first layers are one matrix, (rows, d), with one product per step:
+`X @ first.T`. Each member has a block of rows: one row for 0fc, `width` rows for the others. Second layers are a
+batched product. Gradients are computed by explicit formulas into buffers that are allocated once. Adam runs fused,
+with one parameter group per (learning rate, penalty), on views of those buffers.
 
     K members = n0 of depth 0, n1 of depth 1, n2 of depth 2, in this order; H = width; B = batch
     first.weight   (n0 + (n1 + n2) H, d)      Z1 = X first.T + bias                (B, rows)
     second.weight  (n2, H, H)                 Z2 = relu(Z1 of 2fc) second.T + bias (n2, B, H)
     output.weight  (n1 + n2, H)               F  = last hidden . output + bias     (B, K)
 
-The answer of each member is that of a loop which trains it alone (tests/models/heads/test_stacked_mlp.py does).
+Each member gets the same result as in a loop that trains it alone (see tests/models/heads/test_stacked_mlp.py).
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Member:
     """One head to train.
 
     Attributes:
-        head: 0fc, 1fc or 2fc.
-        column: of `y` and `weight`, its target.
-        loss: weighted mean of squared error or of cross-entropy; `y` may be a ratio in both.
-        link: what is applied to the output; `log_loss` needs the sigmoid.
-        learning_rate: of Adam, at the start of the decay.
-        penalty: l2 in `loss + l2 / 2 |weights|^2`, biases excepted.
-        constant: the weighted mean of the target in train, where training starts.
+        head: name: 0fc, 1fc or 2fc.
+        column: column of `y` and `weight` that holds its target.
+        loss: weighted mean squared error or cross-entropy; `y` may be a ratio in both.
+        link: function of the output; `log_loss` requires the sigmoid.
+        learning_rate: learning rate of Adam at the start of the decay.
+        penalty: L2 penalty in `loss + l2 / 2 |weights|^2`, without biases.
+        constant: weighted mean of the target in train, the first prediction.
     """
 
     head: str
@@ -55,13 +55,13 @@ class Member:
 
 
 class Stack:
-    """All members' arrays in shared buffers, and Adam on views of them.
+    """The arrays of all members in shared buffers, with Adam on views of them.
 
     Args:
-        members: in any order; inside they are sorted by depth, learning rate and penalty.
-        dim: of the vectors.
-        width: of hidden layers.
-        device: where the buffers are.
+        members: members in any order; the buffers sort them by depth, learning rate and penalty.
+        dim: dimension of the vectors.
+        width: width of hidden layers.
+        device: device of the buffers.
     """
 
     def __init__(self, members: Sequence[Member], dim: int, width: int, device: torch.device) -> None:
@@ -92,7 +92,7 @@ class Stack:
 
     @classmethod
     def drawn(cls, members: Sequence[Member], dim: int, width: int, device: torch.device, *, seed: int) -> Stack:
-        """Every head as mlp.py draws it from a generator of `seed`: the same start for every learning rate."""
+        """Initialize every head as mlp.py does with a generator of `seed`: the same start for every learning rate."""
         stack = cls(members, dim, width, device)
         for k, member in enumerate(members):
             generator = torch.Generator().manual_seed(seed)
@@ -102,7 +102,7 @@ class Stack:
         return stack
 
     def only(self, kept: Sequence[int]) -> Stack:
-        """A stack of these members, where they are now."""
+        """Return a stack of these members in their present state."""
         dim = self._values["first.weight"].shape[1]
         small = Stack([self.members[k] for k in kept], dim, self.width, self.device)
         small.steps = self.steps
@@ -114,11 +114,11 @@ class Stack:
         return small
 
     def head(self, k: int) -> dict[str, torch.Tensor]:
-        """Views of member `k`'s arrays, named as `models.heads.mlp` names them."""
+        """Return views of the arrays of member `k`, with the names of `models.heads.mlp`."""
         return self._arrays(k, self._values)
 
     def losses(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor) -> list[float]:
-        """The weighted mean loss of every member, in the order of `members`."""
+        """Return the weighted mean loss of every member, in the order of `members`."""
         total = torch.zeros(len(self.members), dtype=torch.float64, device=X.device)
         for rows in torch.split(torch.arange(len(X), device=X.device), 1024):
             output = self._forward(X[rows])[-1]
@@ -127,7 +127,7 @@ class Stack:
         return [mean[self._place[k]] for k in range(len(self.members))]
 
     def update(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, decay: float) -> None:
-        """One step of Adam for every member on one batch, at `decay` of its learning rate."""
+        """Do one step of Adam for every member on one batch; `decay` multiplies the learning rates."""
         layers = self._forward(X)
         slope = self._slope(layers[-1], y[:, self._column]) * weight[:, self._column] / len(X)
         self._backward(X, *layers[:-1], slope)
@@ -139,7 +139,7 @@ class Stack:
         self.steps += 1
 
     def _forward(self, X: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Hidden layers A1 (B, n1, H), A2 (n2, B, H), A3 (n2, B, H) and outputs F (B, K)."""
+        """Compute hidden layers A1 (B, n1, H), A2 (n2, B, H), A3 (n2, B, H) and outputs F (B, K)."""
         (n0, n1, n2), h, v = self._n, self.width, self._values
         Z = torch.addmm(v["first.bias"], X, v["first.weight"].T)  # (B, rows)
         hidden = Z[:, n0:].relu_().view(len(X), n1 + n2, h)
@@ -153,7 +153,7 @@ class Stack:
     def _backward(
         self, X: torch.Tensor, A1: torch.Tensor, A2: torch.Tensor, A3: torch.Tensor, dF: torch.Tensor
     ) -> None:
-        """Fill `gradients`, given those of the outputs, dF (B, K)."""
+        """Fill `gradients` from the gradients of the outputs, dF (B, K)."""
         (n0, n1, n2), h, v, g = self._n, self.width, self._values, self._gradients
         out, dF1, dF2 = v["output.weight"], dF[:, n0 : n0 + n1], dF[:, n0 + n1 :].T  # dF2 (n2, B)
         g["output.bias"].copy_(dF[:, n0:].sum(0))
@@ -171,13 +171,13 @@ class Stack:
         torch.sum(dZ, 0, out=g["first.bias"])
 
     def _loss(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Of every photo and member, (B, K)."""
+        """Return the loss of every photo and member, (B, K)."""
         answer = torch.where(self._sigmoid, output.sigmoid(), output)
         entropy = torch.nn.functional.softplus(output) - y * output
         return torch.where(self._squared, (answer - y) ** 2, entropy)
 
     def _slope(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """The derivative of `_loss` by the output, (B, K): p - y of cross-entropy, 2 (p - y) dp of squared error."""
+        """Return the derivative of `_loss` by the output, (B, K): p - y for log_loss, 2 (p - y) dp for mse."""
         p = output.sigmoid()
         squared = 2 * torch.where(self._sigmoid, (p - y) * p * (1 - p), output - y)
         return torch.where(self._squared, squared, p - y)
@@ -186,7 +186,7 @@ class Stack:
         return self._values, self._means, self._squares
 
     def _arrays(self, k: int, buffers: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Views of member `k`'s part of some buffers, named as `models.heads.mlp` names a head's arrays."""
+        """Return views of the part of member `k` in some buffers, with the names of `models.heads.mlp`."""
         (n0, n1, _), h = self._n, self.width
         place, depth = self._place[k], DEPTHS[self.members[k].head]
         first, second, output = ((buffers[f"{layer}.weight"], buffers[f"{layer}.bias"]) for layer in _LAYERS)
@@ -200,9 +200,9 @@ class Stack:
         return head | {"output.weight": output[0][deep], "output.bias": output[1][deep]}
 
     def _views_by_rate(self, ordered: Sequence[Member]) -> list[tuple[float, float, list[tuple[str, slice]]]]:
-        """(learning rate, penalty, where): biases, which are not penalised, make groups of their own.
+        """List (learning rate, penalty, slices); biases are not penalized and are groups of their own.
 
-        Members of one group lie side by side within a depth, so each array gives one view per depth.
+        The members of a group are contiguous within a depth, so each array has one view per depth.
         """
         (n0, n1, _), h, start = self._n, self.width, 0
         groups: dict[tuple[float, float], list[tuple[str, slice]]] = {}
@@ -221,7 +221,7 @@ class Stack:
         return [(rate, penalty, where) for (rate, penalty), where in groups.items()]
 
     def _optimiser(self) -> torch.optim.Adam:
-        """Adam on views of the buffers, its own running means among them, `steps` updates old."""
+        """Make Adam on views of the buffers, including those of its running means, after `steps` updates."""
         groups = []
         state: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
         for rate, penalty, where in self._groups:

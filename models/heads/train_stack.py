@@ -1,7 +1,7 @@
-"""Adam on a stack of heads: the published schedule, dev looked at now and then, each head kept at its best.
+"""Train a stack of heads with Adam: the published schedule, evaluations on dev, and the best state of each head.
 
-Heads that differ in learning rate and penalty only are a family, of which dev will choose one. A head that
-has not improved for some looks leaves the stack, a family with its best one; the others go on, faster.
+Heads that differ only in learning rate and penalty are a family; dev will select one of them. A head that has not
+improved for several evaluations leaves the stack, and its family leaves when its best head does; the others run faster.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ __all__ = ["PUBLISHED", "Schedule", "Trained", "train_stack"]
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Published: batches of 256, at most 20 epochs, the learning rate decayed 100-fold exponentially.
+    """Published schedule: batches of 256, at most 20 epochs, exponential decay of the learning rate by a factor of 100.
 
-    The published sets make that about 4,500 updates, and updates, not epochs, are what a head needs
-    to get anywhere: a small set is therefore passed over until it has had as many.
+    On the published data sets this gives about 4,500 updates. A head needs updates, not epochs, so small sets are
+    repeated until they have as many updates.
 
     Attributes:
         batch: photos per update.
-        epochs: at most, where they come to `least_updates`.
-        decay: learning rate at the start over that at the end.
-        evaluations: how often, about, dev is looked at; once an epoch where epochs are long.
-        patience: looks without improvement after which a member stops; when it is the best of its
-            learning rates and penalties, so do they all.
+        epochs: largest number of epochs, if they give at least `least_updates`.
+        decay: learning rate at the start divided by that at the end.
+        evaluations: approximate number of evaluations on dev; once per epoch if epochs are long.
+        patience: evaluations without improvement after which a member stops. If it is the best of its learning rates
+            and penalties, they all stop.
     """
 
     batch: int = 256
@@ -41,34 +41,34 @@ class Schedule:
     patience: int = 10
 
     def updates(self, n: int) -> int:
-        """For `n` training photos."""
+        """Return the number of updates for `n` training photos."""
         return max(self.epochs * math.ceil(n / self.batch), self.least_updates)
 
     def extends(self, n: int) -> bool:
-        """Whether `n` photos get more epochs than the published ones."""
+        """Return whether `n` photos need more epochs than the published number."""
         return self.epochs * math.ceil(n / self.batch) < self.least_updates
 
     def every(self, n: int) -> int:
-        """Updates between two looks at dev: an epoch, or several where epochs are short."""
+        """Return the number of updates between two evaluations on dev: one epoch, or several short ones."""
         return max(math.ceil(n / self.batch), self.updates(n) // self.evaluations)
 
 
 PUBLISHED = Schedule()
 
 _SAMPLE = 2048
-"""Photos of train whose loss is looked at beside dev's: of more, the curve would cost as much as it shows."""
+"""Largest number of train photos for the train curve; more would cost too much time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A member at its best look at dev.
+    """A member at its best evaluation on dev.
 
     Attributes:
-        head: its arrays, as `models.heads.mlp` lays them out.
-        curve: (updates, dev loss) of every look.
-        train_curve: (updates, train loss) likewise, on at most `_SAMPLE` of its photos.
-        updates: those that the kept head has had.
-        dev_loss: the least of the curve.
+        head: arrays of the head, in the layout of `models.heads.mlp`.
+        curve: (updates, dev loss) of every evaluation.
+        train_curve: (updates, train loss) of every evaluation, on at most `_SAMPLE` train photos.
+        updates: number of updates of the kept head.
+        dev_loss: lowest loss of the curve.
     """
 
     member: Member
@@ -89,22 +89,22 @@ def train_stack(
     schedule: Schedule = PUBLISHED,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[Trained]:
-    """Train all `members` on the same batches; keep each as it was at its own best look at dev.
+    """Train all `members` on the same batches, and keep the best state of each on dev.
 
     Args:
-        train: X float32 (n, d), standardised, on the device to train on; y and weight float32
-            (n, columns). A batch's loss is the mean of `weight * loss` with the weights scaled to
-            mean 1 over train, so that its gradient is right on average.
-        dev: the same three of the dev split; its loss is the weighted mean.
-        generator: on the CPU; draws two seeds, of the initial heads and of the order of the epochs,
-            so that company changes neither.
-        members: the heads to train.
-        width: of their hidden layers.
-        schedule: batches, updates, decay.
-        advance: hears of each update.
+        train: X float32 (n, d), standardized, on the device of the training; y and weight float32 (n, columns). The
+            loss of a batch is the mean of `weight * loss`, with the weights scaled to mean 1 over train, so that the
+            expected gradient is right.
+        dev: the same three arrays for dev; the loss on dev is the weighted mean.
+        generator: random generator on the CPU. It draws two seeds, one for the initial heads and one for the order of
+            the epochs, so that neither depends on the other members.
+        members: heads to train.
+        width: width of hidden layers.
+        schedule: batches, updates, decay and early stopping.
+        advance: callback for progress, called with the number of updates.
 
     Returns:
-        One `Trained` per member, in the order given.
+        One `Trained` per member, in the given order.
     """
     X, y, weight = train
     weight = weight / weight.mean(0)
@@ -112,7 +112,7 @@ def train_stack(
     updates, every = schedule.updates(n), schedule.every(n)
     start, order = _two_seeds(generator)
     stack = Stack.drawn(members, X.shape[1], width, X.device, seed=start)
-    inside = list(range(len(members)))  # which members the stack holds
+    inside = list(range(len(members)))  # indices of the members that are still in the stack
     kept = [Trained(member, {}, [], [], 0, math.inf) for member in members]
     some = torch.randperm(n, generator=torch.Generator().manual_seed(order))[:_SAMPLE].to(X.device)
     learnt = X[some], y[some], weight[some]
@@ -142,7 +142,7 @@ def _two_seeds(generator: torch.Generator) -> tuple[int, int]:
 
 
 def _families(members: Sequence[Member]) -> list[list[int]]:
-    """Positions of the members that differ in learning rate and penalty only: dev chooses one of each family."""
+    """Return the positions of the members of each family: they differ only in learning rate and penalty."""
     found: dict[tuple[str, int, str, str], list[int]] = {}
     for k, m in enumerate(members):
         found.setdefault((m.head, m.column, m.loss, m.link), []).append(k)
@@ -150,7 +150,7 @@ def _families(members: Sequence[Member]) -> list[list[int]]:
 
 
 def _batches(n: int, batch: int, updates: int, seed: int) -> Iterator[torch.Tensor]:
-    """`updates` batches of row numbers, epoch after epoch, each epoch in a new order."""
+    """Yield `updates` batches of row numbers, epoch after epoch, each epoch in a new random order."""
     generator, done = torch.Generator().manual_seed(seed), 0
     while done < updates:
         for rows in torch.split(torch.randperm(n, generator=generator), batch)[: updates - done]:
@@ -159,7 +159,7 @@ def _batches(n: int, batch: int, updates: int, seed: int) -> Iterator[torch.Tens
 
 
 def _best(kept: Sequence[Trained], family: Sequence[int]) -> int:
-    """Of a family, the member with the least dev loss so far."""
+    """Return the member of a family with the lowest dev loss so far."""
     return min(family, key=lambda k: kept[k].dev_loss)
 
 

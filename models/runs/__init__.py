@@ -1,4 +1,4 @@
-"""Runs: trained heads on disk and in the warehouse, and which of them answers."""
+"""Runs: trained heads on disk and in the warehouse, and the choice of the run that predicts."""
 
 from __future__ import annotations
 

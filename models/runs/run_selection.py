@@ -1,17 +1,17 @@
-"""Which head answers: one rule for `predict`, `crop`, a sender's taste, the report, the API and the pages.
+"""Choose the run that predicts: one rule for `predict`, `crop`, a sender's taste, the report, the API and the pages.
 
-    1. target      runs of the target that is asked for
-    2. here        runs with a figure on dev, whose folder is whole, whose head is registered here, and whose encoders
-                   are as they were trained with; the others are left out, and named
+    1. target      runs of the target
+    2. usable      runs with a dev figure, a complete folder, a registered head, and encoders of the same version as in
+                   training; the other runs are left out, each with a note
     3. setup       one_face before all
-    4. division    the published one (8:1:1 of photo_setups) before others; of others, that of the newest run
-    5. photos      runs with the dev photos of the run that has most of them: encoders may lack a few, so nine tenths
-                   of a run's own must be among them, and it must have half of them
-    6. dev         the better figure; of equal ones, the lesser run_id
+    4. division    the published one (8:1:1 of photo_setups) before others; of the others, that of the newest run
+    5. photos      runs with the same dev photos as the run with most of them: encoders may lack a few, so 90 % of the
+                   run's own must be among them, and it must have 50 % of them
+    6. dev         the best dev figure; if equal, the smallest run_id
 
-Figures on dev are compared within one target, setup, division and set of photos only: elsewhere the difference is one
-of photos, not of heads. A photo in which the chosen head finds no face, or several, is answered by the head that the
-same rule finds in setup all.
+Figures on dev are compared within one target, setup, division and set of photos only; otherwise the photos differ and
+not the heads. A photo in which the chosen head finds no face, or several, gets the prediction of the run that the same
+rule chooses in setup all.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from photogenic.warehouse.user_modules import VARIABLES
 __all__ = ["FACELESS", "Ask", "Candidate", "Choice", "LeftOut", "asked_of", "choose", "looks_at_photos", "shown"]
 
 FACELESS = ("no_face", "several_faces")
-"""Statuses of photos that a head on faces cannot judge."""
+"""Statuses of photos for which a head on faces cannot predict."""
 
 Ask = Callable[[str, dict[str, Any]], "pl.DataFrame"]
-"""Answers a query with parameters: of a store, or of the snapshot that a server holds."""
+"""Function that runs a query with parameters on a store, or on the snapshot of a server."""
 
 _SHARED, _OF_WIDEST = 0.9, 0.5
-"""Of a run's dev photos, so many are dev photos of the widest run too, and it has at least so many of them."""
+"""Smallest share of a run's dev photos that the largest run has too, and smallest share of the largest run's photos."""
 
 _CANDIDATES = """
 select
@@ -76,7 +76,7 @@ group by sizes.run_id, sizes.n, widest.n
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row of `runs`, as far as the rule reads it."""
+    """A row of `runs`, with the columns that the rule uses."""
 
     run_id: str
     target: str
@@ -90,24 +90,24 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A run that cannot answer here: why, and what brings it back."""
+    """A run that cannot predict here: the reason, and the remedy."""
 
     run: Candidate
     why: str
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.run.run_id} ({self.run.encoder} {self.run.head}): {self.why} To have it again: {self.remedy}"
+        return f"{self.run.run_id} ({self.run.encoder} {self.run.head}): {self.why} To use it again: {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the rule found.
+    """Result of the rule.
 
     Attributes:
-        run: the run that answers.
-        fallback: the run that answers for photos without a face or with several; None: there is none other.
-        left_out: runs of the target that had no part in the choice.
+        run: run that predicts.
+        fallback: run that predicts for photos without a face or with several. None: there is no such run.
+        left_out: runs of the target that were left out of the choice.
     """
 
     run: Candidate
@@ -116,7 +116,7 @@ class Choice:
 
     @property
     def notes(self) -> list[str]:
-        """A line on each run that was left out."""
+        """One line for each run that was left out."""
         return [f"Left out of the choice: run {one}" for one in self.left_out]
 
 
@@ -128,18 +128,18 @@ def choose(
     fits: Callable[[Run], None],
     among: Callable[[Candidate], bool] = lambda _: True,
 ) -> Choice:
-    """The run of a target that answers.
+    """Choose the run that predicts a target.
 
     Args:
-        layout: where the folders of runs are.
-        ask: where `runs` and `predictions` are.
-        target: like_ratio, popular, gender.
-        fits: refuses a run whose encoder is not as it was; raises a PhotogenicError.
-        among: which runs can be asked at all.
+        layout: layout of the store, with the folders of runs.
+        ask: function that queries `runs` and `predictions`.
+        target: label to predict: like_ratio, popular or gender.
+        fits: check of a run; it raises a PhotogenicError if an encoder has changed.
+        among: filter of runs before the choice.
 
     Raises:
-        InputError: no head was trained for that target.
-        StoreError: heads were trained, and none can answer here.
+        InputError: no head is trained for that target.
+        StoreError: heads are trained, and none of them can predict here.
     """
     known = target_named(target)
     found = [candidate for candidate in _candidates(ask, known) if among(candidate)]
@@ -166,15 +166,15 @@ def choose(
             break
     if not chosen:
         raise StoreError(
-            f"Of {len(found)} heads for {known.name}, none can answer here:\n" + "\n".join(map(str, left_out)),
-            "a run whose folder is whole and whose encoders are known here",
+            f"None of {len(found)} heads for {known.name} can predict here:\n" + "\n".join(map(str, left_out)),
+            "a run with a complete folder, and encoders that are available here",
             left_out[0].remedy,
         )
     return Choice(chosen[0], chosen[1] if len(chosen) > 1 else None, tuple(left_out))
 
 
 def shown(layout: Layout, ask: Ask, target: str) -> Candidate | None:
-    """The run whose predictions are shown: the one that answers; where none can, the best of all that were trained."""
+    """Return the run whose predictions are shown: the chosen one, or the best of all runs if none can predict here."""
     known = target_named(target)
     try:
         return choose(
@@ -185,7 +185,7 @@ def shown(layout: Layout, ask: Ask, target: str) -> Candidate | None:
 
 
 def asked_of(database: Database) -> Ask:
-    """Queries to the published snapshot of a store."""
+    """Return a function that queries the published snapshot of a store."""
 
     def ask(query: str, values: dict[str, Any]) -> pl.DataFrame:
         with database.read() as con:
@@ -196,7 +196,7 @@ def asked_of(database: Database) -> Ask:
 
 
 def looks_at_photos(candidate: Candidate, *, models: Path) -> bool:
-    """Whether a head sees more of a photo than the face; of an encoder that is not known here, nobody can say."""
+    """Return whether a head reads more of a photo than the face; true if its encoder is unknown here."""
     try:
         return any(registry.encoder(part, models).input == "photo" for part in candidate.encoder.split("+"))
     except PhotogenicError:
@@ -212,7 +212,7 @@ def _judged(candidate: Candidate) -> bool:
 
 
 def _problem(layout: Layout, candidate: Candidate, fits: Callable[[Run], None]) -> LeftOut | None:
-    """Why a run has no part in the choice."""
+    """Return the reason why a run is left out, or None."""
     if not _judged(candidate):
         return LeftOut(candidate, "it has no figure on dev.", f"name it with --run {candidate.run_id}")
     if not run_store.finished(layout, candidate.run_id):
@@ -245,7 +245,7 @@ def _broken(candidate: Candidate, error: PhotogenicError) -> LeftOut:
 
 
 def _ordered(ask: Ask, target: Target, found: Sequence[Candidate]) -> Iterator[Candidate]:
-    """Those that are compared with each other, best first; then the next such group."""
+    """Yield runs in the order of the rule: comparable runs, best first, then the next group of comparable runs."""
     left = list(found)
     while left:
         group = _alike(ask, left)
@@ -255,21 +255,21 @@ def _ordered(ask: Ask, target: Target, found: Sequence[Candidate]) -> Iterator[C
 
 
 def _alike(ask: Ask, found: Sequence[Candidate]) -> list[Candidate]:
-    """The first group by the rule: of one setup and division, judged on the same dev photos."""
+    """Return the first group of the rule: runs of one setup and division, with the same dev photos."""
     setup = "one_face" if any(one.setup == "one_face" for one in found) else "all"
     own = [one for one in found if one.setup == setup]
     newest = max(own, key=lambda one: (one.created_at, one.run_id))
     stored = any(one.division == DEFAULT_SPLIT.name for one in own)
     division = DEFAULT_SPLIT.name if stored else newest.division
     own = [one for one in own if one.division == division]
-    # With folds each photo is dev once and test once; only the latter is written down.
+    # With folds, each photo is once in dev and once in test; `predictions` records only test.
     values = {"runs": [one.run_id for one in own], "split": "test" if "folds" in division else "dev"}
     alike = {
         run_id
         for run_id, n, both, widest in ask(_DEV_PHOTOS, values).iter_rows()
         if both >= max(_SHARED * n, _OF_WIDEST * widest)
     }
-    # A run of which no prediction is left, as after an erase, is compared as the others are.
+    # A run without predictions, e.g. after an erase, is compared with the others.
     return [one for one in own if one.run_id in alike] or own
 
 
@@ -279,7 +279,7 @@ def _error(target: Target, candidate: Candidate) -> float:
 
 
 def _nothing(layout: Layout, ask: Ask, target: Target) -> InputError:
-    """No row of `runs`; finished heads that no row knows are told of."""
+    """Return the error for a target without rows in `runs`; it names finished heads that are not published."""
     known = set(ask("select run_id from runs", {})["run_id"])
     unknown = 0
     for path in layout.models.glob("*/manifest.json") if layout.models.exists() else ():
@@ -291,10 +291,10 @@ def _nothing(layout: Layout, ask: Ask, target: Target) -> InputError:
             continue
     if unknown:
         return InputError(
-            f"{unknown} heads for {target.name} are trained, and are not in the relation `runs` yet: training was "
-            "ended before it published them.",
+            f"{unknown} heads for {target.name} are trained, and are not in the relation `runs` yet: training ended "
+            "before it published them.",
             "a run of that target in `runs`",
-            f"features train --target {target.name}, as before: it keeps these heads, and publishes them",
+            f"the same features train --target {target.name} again: it keeps these heads, and publishes them",
         )
     return InputError(
         f"No head for {target.name} was trained yet.",

@@ -1,9 +1,9 @@
-"""A run on disk and in the warehouse: the weights, then the manifest that says what made them.
+"""Runs on disk and in the warehouse: the weights, then the manifest that describes them.
 
-    models/<run_id>/weights.safetensors     the arrays of a Model
-    models/<run_id>/manifest.json           a Run; written last, so it is the mark of a finished run
+    models/<run_id>/weights.safetensors     arrays of a Model
+    models/<run_id>/manifest.json           a Run; it is written last, so a run with a manifest is finished
 
-The run id is a digest of everything that decides the outcome; training the same thing again finds it.
+The run id is a digest of everything that determines the result; the same training finds its run by it.
 """
 
 from __future__ import annotations
@@ -48,24 +48,24 @@ __all__ = [
 _COLUMNS = ["run_id", "target", "setup", "encoder", "head", "metric", "dev", "test", "baseline", "n_train", "n_test"]
 
 _NAME = re.compile(r"[\w-]{1,100}")
-"""Names of folders of runs; nothing that leads elsewhere."""
+"""Valid names of folders of runs; they contain no path separator."""
 
 _NAMED = 12
-"""Runs that an error names."""
+"""Largest number of runs that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What made a head and how well it does.
+    """Description and figures of a head.
 
     Attributes:
-        encoder: one name, or `a+b` for vectors side by side.
-        encoder_digests: of each of these names, when it was trained.
+        encoder: encoder name, or `a+b` for joined vectors.
+        encoder_digests: digest of each encoder at the time of training.
         samples: digest of photos, vectors, labels, weights and splits.
-        metric: what dev, test and baseline are measured in: `mse` or `accuracy`.
-        dim: length of the vectors it takes.
-        hyperparameters: what was tried and what dev chose.
-        results: intervals, further figures, learning curve.
+        metric: metric of dev, test and baseline: `mse` or `accuracy`.
+        dim: dimension of the vectors that it reads.
+        hyperparameters: hyperparameters that were tried, and those that dev selected.
+        results: intervals, further figures and learning curve.
     """
 
     run_id: str
@@ -92,17 +92,17 @@ class Run:
 
 
 def run_id(decided_by: Sequence[Any]) -> str:
-    """Twelve hex digits that name everything that decides a run."""
+    """Return a digest of everything that determines a run, 12 hex digits."""
     return hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def finished(layout: Layout, name: str) -> bool:
-    """Whether that run was trained to its end."""
+    """Return whether a run is finished."""
     return (layout.models / name / "manifest.json").exists()
 
 
 def save(layout: Layout, run: Run, model: Model) -> Run:
-    """Write the weights, then the manifest. Returns the run as it is written there."""
+    """Write the weights, then the manifest. Returns the run as the manifest holds it."""
     folder, data = layout.models / run.run_id, safetensors.numpy.save(model.arrays)
     write_atomically(folder / "weights.safetensors", data)
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
@@ -112,10 +112,10 @@ def save(layout: Layout, run: Run, model: Model) -> Run:
 
 
 def described(layout: Layout, name: str) -> Run:
-    """What the manifest of a finished run says.
+    """Read the manifest of a finished run.
 
     Raises:
-        InputError: no finished run of that id is there.
+        InputError: there is no finished run of that id.
         StoreError: the manifest is damaged, or of another version.
     """
     folder = layout.models / name
@@ -123,26 +123,26 @@ def described(layout: Layout, name: str) -> Run:
         there = sorted(path.parent.name for path in layout.models.glob("*/manifest.json"))
         raise InputError(
             f"There is no run {name[:80]!r} in {layout.models}.",
-            f"one that is there: {', '.join(there[:_NAMED])}{', ...' if there[_NAMED:] else ''}"
+            f"one of these: {', '.join(there[:_NAMED])}{', ...' if there[_NAMED:] else ''}"
             if there
-            else "a finished run, and there is none",
-            "without --run, the best head that is there" if there else "features train",
+            else "a finished run; there are none yet",
+            "leave out --run, which uses the best head" if there else "features train",
         )
     try:
         run = to_dataclass(Run, load_with_digest(read_limited(folder / "manifest.json")))
     except (OSError, ValueError, TypeError) as error:
         raise _unreadable(folder, error) from error
     if run.run_id != name:
-        raise _unreadable(folder, f"its manifest is of run {run.run_id!r}")
+        raise _unreadable(folder, f"its manifest describes run {run.run_id!r}")
     return run
 
 
 def load(layout: Layout, name: str) -> tuple[Run, Model]:
-    """A finished run and its head.
+    """Read a finished run and its head.
 
     Raises:
-        InputError: no finished run of that id is there; its head is not registered here.
-        StoreError: the weights are not those that the manifest names.
+        InputError: there is no finished run of that id, or its head is not registered here.
+        StoreError: the weights differ from the digest in the manifest.
     """
     run = described(layout, name)
     data = _weights(layout, run)
@@ -158,10 +158,10 @@ def load(layout: Layout, name: str) -> tuple[Run, Model]:
 
 
 def check_head(run: Run) -> None:
-    """Refuse a run whose head is not registered here; of an ensemble `load` looks at the members too.
+    """Refuse a run whose head is not registered here; `load` also checks the members of an ensemble.
 
     Raises:
-        InputError: nobody here knows how its arrays are read.
+        InputError: the head is not registered here.
     """
     try:
         if run.kind != ENSEMBLE:
@@ -171,10 +171,10 @@ def check_head(run: Run) -> None:
 
 
 def verify(layout: Layout, name: str) -> None:
-    """Refuse a run that `load` would refuse; the bytes are read again where a file has changed.
+    """Refuse a run that `load` would refuse; files are read again only if they have changed.
 
     Raises:
-        InputError, StoreError: as `load` does.
+        InputError, StoreError: the errors of `load`.
     """
     described(layout, name)
     folder = layout.models / name
@@ -201,14 +201,14 @@ def _weights(layout: Layout, run: Run) -> bytes:
     if found != run.weights_sha256:
         raise StoreError(
             f"The weights of run {run.run_id} have SHA-256 {found}.",
-            f"{run.weights_sha256}, as {folder / 'manifest.json'} says",
+            f"SHA-256 {run.weights_sha256}, as in {folder / 'manifest.json'}",
             f"remove {folder} and train again",
         )
     return data
 
 
 def _unknown_head(run: Run, error: InputError) -> InputError:
-    if error.what.startswith(VARIABLES):  # a module of the user's own that cannot be imported
+    if error.what.startswith(VARIABLES):  # a module of the user cannot be imported
         return error
     return InputError(
         f"Run {run.run_id} is a head {run.head}, which is not registered here.", error.expected, error.remedy
@@ -218,13 +218,13 @@ def _unknown_head(run: Run, error: InputError) -> InputError:
 def _unreadable(folder: Path, why: object) -> StoreError:
     return StoreError(
         f"The run {folder.name} cannot be read: {why}",
-        f"{folder} as training left it",
+        f"{folder} as training wrote it",
         f"remove {folder} and train again",
     )
 
 
 def recorded(database: Database) -> set[str]:
-    """The runs that the warehouse knows."""
+    """Return the ids of the runs in the warehouse."""
     if not database.layout.snapshot.exists():
         return set()
     with database.read() as con:
@@ -232,7 +232,7 @@ def recorded(database: Database) -> set[str]:
 
 
 def alike(database: Database, target: str, setup: str, division: str) -> list[str]:
-    """The runs of one target, setup and division, newest first."""
+    """Return the ids of the runs of one target, setup and division, newest first."""
     with database.read() as con:
         rows = con.execute(
             "select run_id from runs where target = $1 and setup = $2"
@@ -247,15 +247,15 @@ def record(
 ) -> None:
     """Add rows to `runs` and `predictions` in one transaction. `predictions` has the columns of the relation.
 
-    Runs that are there already, committed by a process that died before its snapshot or by one beside this, are left as
-    they are. Photos that were erased since the training began get no row; the heads that learned from one are marked,
-    and lose their weights where these hold vectors.
+    Runs that are in the warehouse already, committed by another process or by one that was killed before it published
+    its snapshot, are not changed. Photos that were erased since the training began get no rows; heads that learned from
+    such a photo are marked, and their weights are removed if they hold vectors.
 
     Args:
-        database: of the store.
-        runs: finished ones.
-        predictions: run_id, photo_id, split, prediction.
-        learned: run_id, photo_id of what each run has learned from; None: the photos of `predictions` with a split.
+        database: database of the store.
+        runs: finished runs.
+        predictions: columns run_id, photo_id, split, prediction.
+        learned: columns run_id, photo_id: training photos of each run. None: the photos of `predictions` with a split.
     """
     learned = predictions.filter(predictions["split"].is_not_null()) if learned is None else learned
     rows = [
@@ -292,16 +292,16 @@ def record(
 
 
 def _with_vectors(layout: Layout, names: Iterable[str]) -> list[str]:
-    """Those whose weights hold vectors that they learned from."""
+    """Return the runs whose weights hold vectors that they learned from."""
     return [name for name in names if holds_vectors(layout.models / name)]
 
 
 def keep(database: Database, predictions: pl.DataFrame) -> int:
-    """Add what runs say of photos that they said nothing of; how many rows that is.
+    """Add predictions for photos without a prediction of the run; return the number of new rows.
 
     Args:
-        database: of the store.
-        predictions: run_id, photo_id, prediction.
+        database: database of the store.
+        predictions: columns run_id, photo_id, prediction.
     """
     if predictions.is_empty():
         return 0

@@ -1,7 +1,7 @@
-"""Numbers over steps in a file that TensorBoard reads: `tensorboard --logdir store/models`.
+"""Write curves to a file that TensorBoard reads: `tensorboard --logdir store/models`.
 
-The format is a few bytes of protocol buffers in checked records, so no package is needed to write it.
-A run that goes on after a kill cuts the file back to its checkpoint first: no step is there twice.
+The format is a few protocol buffers in records with checksums, so it is written without a package. A run that continues
+after a kill truncates the file to its checkpoint first, so no step occurs twice.
 
 Source: TensorFlow's record_writer.h (records, masked CRC-32C), event.proto and summary.proto.
 """
@@ -22,12 +22,12 @@ FILE = "events.out.tfevents.0.photogenic"
 
 
 class Scalars:
-    """One event file, appended to.
+    """One event file, open for appending.
 
     Args:
-        folder: of the run's events.
-        size: bytes of it that count; 0: a new file.
-        clock: seconds since 1970.
+        folder: folder of the event file.
+        size: size in bytes of the valid part of the file; 0: a new file.
+        clock: function that returns seconds since 1970.
     """
 
     def __init__(self, folder: Path, size: int = 0, *, clock: Callable[[], float] = time.time) -> None:
@@ -40,11 +40,11 @@ class Scalars:
             self._file.write(record(version_event(clock())))
 
     def add(self, tag: str, value: float, step: int) -> None:
-        """One point of the curve `tag`."""
+        """Add one point to the curve `tag`."""
         self._file.write(record(scalar_event(tag, value, step, self._clock())))
 
     def keep(self) -> int:
-        """Make what was added durable; how many bytes that is."""
+        """Write added points to disk durably; return the size of the file in bytes."""
         self._file.flush()
         os.fsync(self._file.fileno())
         return self._file.tell()
@@ -59,25 +59,25 @@ class Scalars:
 
 
 def version_event(at: float) -> bytes:
-    """The event that every file begins with."""
+    """Return the event that begins every file."""
     return b"\x09" + struct.pack("<d", at) + b"\x1a" + _sized(b"brain.Event:2")
 
 
 def scalar_event(tag: str, value: float, step: int, at: float) -> bytes:
-    """An Event (wall_time, step, summary) with one Summary.Value (tag, simple_value)."""
+    """Return an Event (wall_time, step, summary) with one Summary.Value (tag, simple_value)."""
     point = b"\x0a" + _sized(tag.encode()) + b"\x15" + struct.pack("<f", value)
     summary = b"\x0a" + _sized(point)
     return b"\x09" + struct.pack("<d", at) + b"\x10" + _varint(step) + b"\x2a" + _sized(summary)
 
 
 def record(data: bytes) -> bytes:
-    """Length and data, each with its masked checksum."""
+    """Return a record: length and data, each with its masked checksum."""
     length = struct.pack("<Q", len(data))
     return length + _masked(length) + data + _masked(data)
 
 
 def crc32c(data: bytes) -> int:
-    """Castagnoli's checksum."""
+    """Return the CRC-32C checksum (Castagnoli)."""
     value, table = 0xFFFFFFFF, _table()
     for byte in data:
         value = table[(value ^ byte) & 0xFF] ^ (value >> 8)

@@ -1,4 +1,4 @@
-"""Predictions for one sender: what this person would like."""
+"""Personal taste: predict the likes of one sender."""
 
 from __future__ import annotations
 

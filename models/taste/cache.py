@@ -1,6 +1,6 @@
-"""Taste of a store: learned when it is first asked for, kept until swipes, labels or vectors change.
+"""Taste models of a store: learned at the first request, stored until swipes, labels or vectors change.
 
-models/taste/<encoder>.npz has what senders share; about a sender it holds nothing.
+models/taste/<encoder>.npz holds what all senders share; it holds no data of single senders.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from photogenic.warehouse.storage.layout import write_atomically
 __all__ = ["NORMAL_90", "Personal", "personal"]
 
 NORMAL_90 = 1.6448536269514722
-"""Ninety per cent of a normal distribution lie within so many standard deviations, the level of conformal.py."""
+"""Standard deviations around the mean that contain 90 % of a normal distribution, the level of conformal.py."""
 
 VERSION = 1
-"""Of the method: another one, another file."""
+"""Version of the method; another version is learned again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Personal:
-    """One sender's taste.
+    """Taste of one sender.
 
     Attributes:
-        evaluation: how well taste does on held-out swipes of known senders; see `models.taste.taste.evaluate`.
-        n_swipes: of this sender, on photos that have vectors.
+        evaluation: evaluation on held-out swipes of known senders; see `models.taste.taste.evaluate`.
+        n_swipes: number of swipes of this sender on photos with vectors.
     """
 
     taste: Taste
@@ -51,7 +51,7 @@ class Personal:
     n_swipes: int
 
     def __call__(self, X: Array) -> list[tuple[float, float, float]]:
-        """P(like) of photos that nobody has swiped on, and its 90 % bounds: vectors (n, D)."""
+        """Return P(like) of photos without swipes, with its 90 % bounds: vectors (n, D)."""
         F = self.taste.of_vectors(X)
         mode, covariance = (np.repeat(part, len(F), 0) for part in (self.mode, self.covariance))
         mean, deviation = self.taste.say(F, mode, covariance, self.taste.projection.doubt)
@@ -61,12 +61,12 @@ class Personal:
 
 
 def personal(store: Store, sender: str, encoder: str) -> Personal:
-    """What a sender likes, by all swipes so far; learns what senders share first, where that is out of date.
+    """Return the taste of a sender from all swipes so far; learn the shared part first if it is out of date.
 
     Args:
-        store: with swipes and vectors.
-        sender: a user_id.
-        encoder: one name, or `a+b`.
+        store: store with swipes and vectors.
+        sender: user id.
+        encoder: encoder name, or `a+b`.
 
     Raises:
         InputError: the sender has swiped on no photo with vectors, or too few photos have swipes.
@@ -77,7 +77,7 @@ def personal(store: Store, sender: str, encoder: str) -> Personal:
         if own.is_empty():
             raise InputError(
                 f"Sender {sender!r} has swiped on no photo that has vectors of {encoder}.",
-                "the user_id of somebody who has",
+                "the user_id of a sender who has",
                 "features sql 'select sender_id, count(*) as n from swipes group by all order by n desc limit 10'",
             )
         told = con.execute("select relation, checksum from checksums order by all").fetchall()
@@ -108,7 +108,7 @@ def _with_vectors(rows: pl.DataFrame, ids: list[str]) -> pl.DataFrame:
 
 
 def _pairs(rows: pl.DataFrame, ids: list[str], genders: list[str]) -> tuple[Pairs, list[str]]:
-    """Rows as arrays; the owners of the photos beside them, '' where nobody swiped."""
+    """Return the rows as arrays, and the owner of each photo; '' if the photo has no swipes."""
     sender = rows["sender_id"].rle_id().to_numpy().astype(np.intp)
     first = np.flatnonzero(np.diff(sender, prepend=-1))
     group = np.array([genders.index(gender) for gender in rows["gender"].gather(first).to_list()], np.intp)
@@ -121,8 +121,8 @@ def _pairs(rows: pl.DataFrame, ids: list[str], genders: list[str]) -> tuple[Pair
 def _learned(rows: pl.DataFrame, ids: list[str], X: Array) -> tuple[Taste, list[str], dict[str, Any]]:
     if rows["owner_id"].n_unique() < 10:
         raise InputError(
-            f"Swipes fell on photos of {rows['owner_id'].n_unique()} users with vectors.",
-            "at least 10, for taste to be learned from",
+            f"Only photos of {rows['owner_id'].n_unique()} users have both swipes and vectors.",
+            "photos of at least 10 users, to learn taste from",
             "features build",
         )
     genders = sorted(rows["gender"].unique().to_list())
@@ -144,13 +144,13 @@ def _keep(path: Path, digest: str, taste: Taste, genders: list[str], evaluation:
 
 
 def _held(path: Path, digest: str) -> tuple[Taste, list[str], dict[str, Any]] | None:
-    """What was learned from these very swipes and vectors; None: nothing was."""
+    """Read what was learned from the same swipes and vectors. None: there is no such file."""
     if not path.exists():
         return None
     try:
         return _opened(path, digest)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        return None  # damaged: a cache is learned again
+        return None  # damaged: it is learned again
 
 
 def _opened(path: Path, digest: str) -> tuple[Taste, list[str], dict[str, Any]] | None:

@@ -1,10 +1,10 @@
-"""Random coefficients: each sender weighs a photo's features in an own way, around the mean of a group.
+"""Random coefficients: each sender has weights for a photo's features, distributed around the mean of a group.
 
     logit P(like | s, p) = w_s . f_p,  w_s ~ N(mean of the group of s, covariance)
 
-The means and the covariance come from all senders by expectation maximisation, with the posterior of each
-w_s taken as normal around its mode (Laplace). A sender with few swipes stays near the group, one with many
-leaves it. All senders take their Newton steps together, in chunks of rows.
+The means and the covariance are estimated from all senders by expectation maximization, with the posterior of each w_s
+approximated by a normal distribution around its mode (Laplace). Weights of a sender with few swipes stay close to the
+group; with many swipes, they follow the swipes. All senders do their Newton steps together, in chunks of rows.
 
 Source: Bates & Watts 1988, ch. 5; Breslow & Clayton 1993, JASA 88, sec. 2.
 """
@@ -25,22 +25,22 @@ __all__ = ["Believed", "Groups", "Pairs", "directions", "posterior", "sigmoid", 
 Positions: TypeAlias = NDArray[np.intp]
 
 ROUNDS, NEWTON_STEPS = 15, 2
-"""Of expectation maximisation, and within each; modes start where the round before left them."""
+"""Rounds of expectation maximization, and Newton steps in each; modes start at those of the round before."""
 
 ONE_SENDER_STEPS = 25
 CHUNK = 100_000
 GROUP_PRIOR = 10.0
-"""How many senders at the overall mean each group is given beside its own."""
+"""Number of pseudo-senders at the overall mean that are added to each group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Who swiped on which photo, sorted by sender.
+    """Swipes by sender and photo, sorted by sender.
 
     Attributes:
-        sender, photo: positions; senders are 0..senders-1, ascending, none left out.
-        n, likes: swipes of that sender on that photo, and likes among them.
-        group: of each sender: a position in the genders.
+        sender, photo: positions; senders are 0..senders-1, ascending, without gaps.
+        n, likes: number of swipes of that sender on that photo, and number of likes among them.
+        group: group of each sender: a position in the genders.
     """
 
     sender: Positions
@@ -50,14 +50,14 @@ class Pairs:
     group: Positions
 
     def rows(self, chosen: NDArray[np.bool_]) -> tuple[Pairs, Positions]:
-        """Some rows, senders renumbered; and which sender each new one was."""
+        """Return some rows with senders renumbered, and the old number of each sender."""
         kept, sender = np.unique(self.sender[chosen], return_inverse=True)
         return Pairs(sender, self.photo[chosen], self.n[chosen], self.likes[chosen], self.group[kept]), kept
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """What senders have in common: mean (groups, k) and covariance (k, k) of their weights."""
+    """Distribution of the weights of senders: mean (groups, k) and covariance (k, k)."""
 
     mean: Array
     covariance: Array
@@ -65,28 +65,28 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """What is known of each sender's weights: mode (senders, k) and covariance (senders, k, k)."""
+    """Posterior of the weights of each sender: mode (senders, k) and covariance (senders, k, k)."""
 
     mode: Array
     covariance: Array
 
 
 def sigmoid(x: Array) -> Array:
-    """Logits to probabilities; those beyond 35 are as good as certain."""
+    """Convert logits to probabilities; logits beyond 35 are clipped."""
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -35, 35))))
 
 
 def posterior(
     F: Array, pairs: Pairs, prior: Groups, *, start: Array | None = None, steps: int = ONE_SENDER_STEPS
 ) -> Believed:
-    """The weights of senders, given their swipes.
+    """Return the posterior of the weights of senders, given their swipes.
 
     Args:
-        F: features of each row's photo, (rows, k).
-        pairs: the rows.
-        prior: the groups.
-        start: where to begin, (senders, k); None: at the group's mean.
-        steps: Newton steps; each is shortened to a length that the prior finds plausible.
+        F: features of the photo of each row, (rows, k).
+        pairs: rows of swipes.
+        prior: distribution of the weights by group.
+        start: weights to start from, (senders, k). None: the mean of the group.
+        steps: number of Newton steps; each is shortened to a length that is plausible under the prior.
     """
     n, likes, sender, group = pairs.n, pairs.likes, pairs.sender, pairs.group
     mode = (prior.mean[group] if start is None else start).copy()
@@ -112,9 +112,9 @@ def posterior(
 
 
 def spread(F: Array, pairs: Pairs) -> tuple[Groups, Believed]:
-    """Means and covariance of the weights of all senders, and the weights; arguments as of `posterior`.
+    """Estimate means and covariance of the weights of all senders, and the weights; arguments as in `posterior`.
 
-    Weights begin around the second feature, the photo's level, taken as it is: w = (0, 1, 0, ...).
+    The initial weights are w = (0, 1, 0, ...): the second feature, the photo's level, as it is.
     """
     k = F.shape[1]
     prior = Groups(np.tile(np.eye(k)[1], (int(pairs.group.max()) + 1, 1)), np.diag(np.full(k, 0.5)))
@@ -139,11 +139,11 @@ def _groups(believed: Believed, group: Positions, n_groups: int) -> Groups:
 
 
 def directions(X: Array, pairs: Pairs, p: Array, rank: int) -> Array:
-    """Where in X (photos, d) senders differ from each other beyond chance, best first: (d, at most rank).
+    """Find directions in X (photos, d) in which senders differ more than by chance, best first: (d, at most rank).
 
-    The slope of a sender's likelihood along x is g = sum of (likes - n p) x. Chance alone gives it the
-    covariance of H = sum of n p (1 - p) x x'; what g g' has beyond that, in units of H, is taste.
-    `p` is what a model without directions says of each row.
+    The gradient of a sender's likelihood along x is g = sum of (likes - n p) x. By chance alone it has the covariance
+    H = sum of n p (1 - p) x x'; the rest of g g', in units of H, is taste. `p` is the prediction of a model without
+    directions for each row.
     """
     n, likes, sender = pairs.n, pairs.likes, pairs.sender
     n_senders = len(pairs.group)
@@ -162,7 +162,7 @@ def directions(X: Array, pairs: Pairs, p: Array, rank: int) -> Array:
 
 
 def _chunks(sender: Positions) -> Iterator[tuple[slice, slice, Positions]]:
-    """Rows and senders of one chunk, and where in it each sender begins: whole senders, about CHUNK rows."""
+    """Yield rows and senders of one chunk, and the start of each sender in it: whole senders, about CHUNK rows."""
     begins = np.append(np.flatnonzero(np.diff(sender, prepend=-1)), len(sender))
     at = 0
     while at < len(begins) - 1:

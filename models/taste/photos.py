@@ -1,7 +1,7 @@
-"""What taste needs to know of photos: how liked each is by all, and where it lies in the projection of an encoder.
+"""Features of photos for taste: the level of a photo, and its place in a projection of the encoder's vectors.
 
-The level of a photo is the logit of its like ratio. Its vector foretells it by ridge regression, to within
-`doubt`; its swipes tell the rest. A photo that nobody has swiped on has the foretold level.
+The level of a photo is the logit of its like ratio. Ridge regression predicts it from the vector, with variance
+`doubt`; the swipes on the photo correct the prediction. A photo without swipes has the predicted level.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ PENALTIES = tuple(10.0**power for power in range(-2, 5))
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Turns vectors into places and levels.
+    """Projection from vectors to places and levels.
 
     Attributes:
-        mean, scale: of each number of a vector, (D,).
-        axes: principal axes, (D, d), such that the first coordinate has variance 1.
-        level: coefficients of the foretold level, the constant first, (d + 1,).
-        doubt: variance of true levels around foretold ones.
+        mean, scale: mean and scale of each dimension of a vector, (D,).
+        axes: principal axes, (D, d), scaled so that the first coordinate has variance 1.
+        level: coefficients of the predicted level, constant first, (d + 1,).
+        doubt: variance of true levels around predicted ones.
     """
 
     mean: Array
@@ -40,25 +40,25 @@ class Projection:
     doubt: float
 
     def places(self, X: Array) -> Array:
-        """Vectors (n, D) -> (n, d)."""
+        """Project vectors (n, D) -> places (n, d)."""
         return np.asarray(((X - self.mean) / self.scale) @ self.axes, np.float64)
 
     def foretold(self, places: Array) -> Array:
-        """Places (n, d) -> levels (n,)."""
+        """Predict levels from places (n, d) -> (n,)."""
         return np.asarray(self.level[0] + places @ self.level[1:])
 
 
 def project(X: Array, n: Array, likes: Array, owner: NDArray[np.intp]) -> tuple[Projection, Array]:
-    """Fit projection to photos.
+    """Fit the projection to photos.
 
     Args:
         X: vectors, (photos, D).
-        n: swipes of each photo, at least one.
-        likes: likes among them.
-        owner: of each photo, as a number; photos of one owner stay in one fold.
+        n: number of swipes on each photo, at least one.
+        likes: number of likes among them.
+        owner: owner of each photo, as a number; photos of one owner stay in one fold.
 
     Returns:
-        The projection, and the level of each photo as a ridge foretells it that was fitted without its fold.
+        Projection, and the level of each photo as predicted by a ridge regression that was fitted without its fold.
     """
     standard = Standardisation.of(X)
     Z = np.asarray(standard(X), np.float64)
@@ -79,14 +79,14 @@ def project(X: Array, n: Array, likes: Array, owner: NDArray[np.intp]) -> tuple[
 
 
 def level_from_swipes(foretold: Array, doubt: float, n: Array, likes: Array) -> Array:
-    """The foretold level and what swipes say, each by how sure it is; no swipes: the foretold one."""
+    """Combine predicted levels and swipes, weighted by their precision; without swipes, the predicted level."""
     y, noise = _observed(n, likes)
     share = np.where(n > 0, doubt / (doubt + noise), 0.0)
     return np.asarray(foretold + share * (y - foretold))
 
 
 def _observed(n: Array, likes: Array) -> tuple[Array, Array]:
-    """Logit of the like ratio, and its variance by chance; half a swipe each way keeps both finite."""
+    """Return the logit of the like ratio and its variance by chance; half a swipe each way keeps both finite."""
     up, down = likes + 0.5, n - likes + 0.5
     return np.log(up / down), 1 / up + 1 / down
 
@@ -102,7 +102,7 @@ def _out_of_fold(X: Array, y: Array, weight: Array, fold: NDArray[np.intp], pena
 
 
 def _ridge(X: Array, y: Array, weight: Array, penalty: float) -> Array:
-    """Constant and coefficients; the constant is not penalised."""
+    """Return constant and coefficients; the constant is not penalized."""
     weight = weight / weight.mean()
     mean_x, mean_y = np.average(X, axis=0, weights=weight), np.average(y, weights=weight)
     C = X - mean_x

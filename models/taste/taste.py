@@ -1,12 +1,12 @@
 """Personal taste: P(like | sender, photo), from the swipe log and the vectors of an encoder.
 
-1. Each photo has a level, how liked it is by all (`models.taste.photos`).
-2. Where senders differ beyond chance, a few directions among the vectors are found (`models.taste.fit`).
-3. A sender weighs constant, level and directions in an own way, around the mean of the sender's gender.
-4. Predictions with a tenth of the pairs held out, and a fifth of the owners never seen; then fitted to all.
+1. Each photo has a level: how much it is liked on average (`models.taste.photos`).
+2. A few directions of the vectors are found in which senders differ more than by chance (`models.taste.fit`).
+3. Each sender has weights for constant, level and directions, around the mean of the sender's gender.
+4. The model is evaluated with 10 % of the pairs and 20 % of the owners held out, then fitted to all.
 
-What is kept is shared by all senders. The weights of one are worked out when they are asked for, so that
-the newest swipes count and nothing about a sender lies outside the warehouse.
+Only the part that all senders share is stored. The weights of one sender are computed at each request, so that the
+newest swipes count, and no data of a sender is stored outside the warehouse.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RANK = 8
 
 @dataclass(frozen=True, slots=True)
 class Photos:
-    """X: float32 (photos, D); owner: a number for each."""
+    """X: vectors, float32 (photos, D); owner: number of the owner of each photo."""
 
     X: Array
     owner: Positions
@@ -38,14 +38,14 @@ class Photos:
 
 @dataclass(frozen=True, slots=True)
 class Taste:
-    """What all senders share, and what is known of the photos.
+    """The shared part of the model, and the photos that it was fitted to.
 
     Attributes:
-        projection: turns vectors into places and levels.
-        directions: of taste, (d, rank).
-        groups: mean and covariance of senders' weights.
-        foretold, n, likes: of each photo: its level by its vector, and its swipes.
-        places: of each photo along the directions, (photos, rank).
+        projection: projection from vectors to places and levels.
+        directions: directions of taste, (d, rank).
+        groups: mean and covariance of senders' weights by group.
+        foretold, n, likes: level predicted from the vector, number of swipes and number of likes of each photo.
+        places: coordinates of each photo along the directions, (photos, rank).
     """
 
     projection: Projection
@@ -57,38 +57,38 @@ class Taste:
     places: Array
 
     def weights(self, pairs: Pairs) -> Believed:
-        """What these senders like, by their own swipes."""
+        """Return the weights of these senders, from their own swipes."""
         F = self.features(pairs, own=True)
         return posterior(F, pairs, self.groups)
 
     def features(self, pairs: Pairs, *, own: bool) -> Array:
-        """Of the photo of each row, (rows, 2 + rank); `own`: as it was without the swipes of that row."""
+        """Return the features of the photo of each row, (rows, 2 + rank); `own`: without the swipes of that row."""
         less = (pairs.n, pairs.likes) if own else (0, 0)
         n, likes = self.n[pairs.photo] - less[0], self.likes[pairs.photo] - less[1]
         level = level_from_swipes(self.foretold[pairs.photo], self.projection.doubt, n, likes)
         return np.column_stack([np.ones(len(level)), level, self.places[pairs.photo]])
 
     def of_vectors(self, X: Array) -> Array:
-        """Features of photos that nobody has swiped on: (n, D) -> (n, 2 + rank)."""
+        """Return the features of photos without swipes: (n, D) -> (n, 2 + rank)."""
         places = self.projection.places(X)
         return np.column_stack([np.ones(len(X)), self.projection.foretold(places), places @ self.directions])
 
     def say(self, F: Array, mode: Array, covariance: Array, doubt: float = 0.0) -> tuple[Array, Array]:
-        """Mean and standard deviation of the logit of a like: features (n, k), weights (n, k), (n, k, k).
+        """Return mean and standard deviation of the logit of a like: features (n, k), weights (n, k), (n, k, k).
 
-        `doubt` is the variance of the photos' levels, which the sender's own weight of it scales.
+        `doubt` is the variance of the photos' levels; it is scaled by the sender's weight of the level.
         """
         variance = np.einsum("ni,nij,nj->n", F, covariance, F) + doubt * mode[:, 1] ** 2
         return np.einsum("ni,ni->n", F, mode), np.sqrt(variance)
 
 
 def fit(photos: Photos, pairs: Pairs, rank: int = RANK) -> Taste:
-    """Learn what senders share.
+    """Fit the part that all senders share.
 
     Args:
-        photos: vectors and owners; those without swipes are passed over.
-        pairs: swipes, at least one on each of two owners' photos.
-        rank: most directions.
+        photos: vectors and owners; photos without swipes are ignored.
+        pairs: swipes, on photos of at least two owners.
+        rank: largest number of directions.
     """
     n, likes = (_summed(pairs.photo, column, len(photos.X)) for column in (pairs.n, pairs.likes))
     seen = n > 0
@@ -116,18 +116,18 @@ def _nobody(k: int) -> Groups:
 
 
 def marginal(mean: Array, deviation: Array) -> Array:
-    """The expected probability of a normal logit. Source: MacKay 1992, Neural Computation 4, eq. 10."""
+    """Return the expected probability of a normal logit. Source: MacKay 1992, Neural Computation 4, eq. 10."""
     return sigmoid(mean / np.sqrt(1 + np.pi * deviation**2 / 8))
 
 
 def evaluate(photos: Photos, pairs: Pairs, held_out: NDArray[np.bool_], unseen: NDArray[np.bool_]) -> dict[str, Any]:
-    """Fit without the rows held out and without the photos of unseen owners, and ask about both.
+    """Fit without the held-out rows and without the photos of unseen owners, and evaluate on both.
 
     Returns:
-        `known_photos`, `new_photos`: `taste`, `photo` (its own ratio; of a new one, as its vector foretells
-        it), `sender` (that, and the sender's own share of likes: the first two features alone), each
-        `auc` and `log_loss` per swipe; `gain`, photo less taste in log-loss, and `interval`, its 95 % over
-        senders; `n_swipes`. A part is left out where it holds nothing.
+        `known_photos` and `new_photos`, each with `taste`, `photo` (the photo's own ratio; for a new photo, predicted
+        from its vector) and `sender` (that, and the sender's own share of likes: the first two features alone), each
+        with `auc` and `log_loss` per swipe; `gain`, the log-loss of photo minus that of taste; `interval`, its 95 %
+        interval over senders; and `n_swipes`. A part without swipes is left out.
     """
     known, kept = pairs.rows(~held_out & ~unseen)
     taste, bare = fit(photos, known), fit(photos, known, 0)
@@ -140,7 +140,7 @@ def evaluate(photos: Photos, pairs: Pairs, held_out: NDArray[np.bool_], unseen: 
 
 
 def _only(pairs: Pairs, asked: Positions, kept: Positions) -> Pairs:
-    """The rows asked about, senders as they are numbered among the kept."""
+    """Select the rows to predict, with senders numbered as in the kept rows."""
     sender = np.searchsorted(kept, pairs.sender[asked])
     return Pairs(sender, pairs.photo[asked], pairs.n[asked], pairs.likes[asked], pairs.group[kept])
 
@@ -169,7 +169,7 @@ def _judged(taste: Taste, bare: Taste, known: Pairs, asked: Pairs, *, new: bool)
 
 
 def _auc(asked: Pairs, p: Array) -> float | None:
-    """Over all swipes asked about; None where all went one way."""
+    """Return the AUC over all swipes to predict; None if all have the same answer."""
     likes, passes = asked.likes, asked.n - asked.likes
     if not likes.any() or not passes.any():
         return None

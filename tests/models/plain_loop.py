@@ -1,4 +1,4 @@
-"""The independent answer: one head, trained alone, by torch's own layers, autograd and Adam."""
+"""Reference implementation: one head, trained alone, by torch's own layers, autograd and Adam."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from photogenic.models.heads.train_stack import Schedule
 
 
 def train_alone(train, dev, member: Member, generator: torch.Generator, *, width: int, schedule: Schedule):
-    """(model at its best look at dev, curve)."""
+    """Return (model at its best evaluation on dev, curve)."""
     start, order = torch.randint(2**62, (2,), generator=generator).tolist()
     X, y, w = train[0], train[1][:, member.column], train[2][:, member.column]
     depth = DEPTHS[member.head]

@@ -1,4 +1,4 @@
-"""A store whose vectors know the answer: like rates and genders follow from a planted direction."""
+"""A store whose vectors determine the labels: like ratios and genders follow from a planted direction."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ QUICK = Grid(
 
 
 def planted(folder: Path, n: int = 160, seed: int = 0, *, shuffled: bool = False) -> FeatureStore:
-    """`n` labelled photos and 5 without swipes, vectors of `toy_a` (4) and `toy_b` (3)."""
+    """Make `n` labeled photos and 5 without swipes, with vectors of `toy_a` (4) and `toy_b` (3)."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, 4)).astype(np.float32)
     rate = 1 / (1 + np.exp(-1.5 * X[:, 0]))
@@ -55,7 +55,7 @@ def planted(folder: Path, n: int = 160, seed: int = 0, *, shuffled: bool = False
 
 
 def put_mirrors(layout: Layout, name: str, X: np.ndarray) -> None:
-    """Give every photo that has a vector of `name` one of its mirror image too: rows of X, by id."""
+    """Give every photo that has a vector of `name` a vector of its mirror image too: rows of X, by id."""
     writer = VectorWriter(layout, ENCODERS[name], "")
     held = writer.stored().sort("photo_id").select("photo_id", "sha256")
     writer.append(*(held[column].to_list() for column in held.columns), [True] * len(held), X.astype("f4"))
@@ -73,7 +73,7 @@ def train(
     progress: Progress | None = None,
     **options: Any,
 ) -> Leaderboard:
-    """As `photogenic.models.train.train`, its options by name and the first ones by place."""
+    """Call `photogenic.models.train.train` with options as keyword arguments."""
     chosen = TrainOptions(target=target, encoders=encoders, heads=heads, setup=setup, **options)
     return train_on(Store(store.database, progress or store.progress), chosen, grid=grid)
 
@@ -87,6 +87,6 @@ def finetune(
     progress: Progress | None = None,
     **options: Any,
 ) -> Leaderboard:
-    """As `photogenic.models.finetune.finetune.finetune`, likewise."""
+    """Call `photogenic.models.finetune.finetune.finetune` with options as keyword arguments."""
     chosen = FinetuneOptions(backbone=backbone, target=target, setup=setup, **options)
     return finetune_on(Store(store.database, progress or store.progress), chosen)

@@ -1,4 +1,4 @@
-"""Runs that nobody trained: heads that answer a known number, with figures that a test decides."""
+"""Runs without training: heads that predict a known number, with figures that a test sets."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ DEV = tuple(f"dev{n}" for n in range(10))
 
 
 class Mean(torch.nn.Module):
-    """A network that sees how bright a picture is."""
+    """A network that computes the mean brightness of a picture."""
 
     def forward(self, x):
         return {"mean": x.mean((1, 2, 3))[:, None]}
 
 
 def put_encoder(name: str, kind: str = "photo") -> None:
-    """Make an encoder of brightness known, of whole photos or of faces."""
+    """Register an encoder of brightness, of whole photos or of faces."""
     backbone = Backbone(name, kind, 32 if kind == "photo" else 150, "centre" if kind == "photo" else "dlib",
                         (0, 0, 0), (255, 255, 255), lambda _: Mean())  # fmt: skip
     ENCODERS[name] = Encoder(name, backbone, "mean", 1, "l2", "none", "nobody")
@@ -37,7 +37,7 @@ def put_encoder(name: str, kind: str = "photo") -> None:
 
 @dataclass
 class Head:
-    """A run whose head says `says` of every picture. `dev_photos`: on which `dev` was measured."""
+    """A run whose head predicts `says` for every picture. `dev_photos`: photos on which `dev` was measured."""
 
     run_id: str
     says: float
@@ -50,7 +50,7 @@ class Head:
 
 
 def put_heads(store: FeatureStore, *heads: Head) -> None:
-    """On disk and in the warehouse, in this order of time."""
+    """Write the runs to disk and to the warehouse, in this order of time."""
     made, said = [], []
     for head in heads:
         parts = head.encoder.split("+")

@@ -1,4 +1,4 @@
-"""Who wins, and who is treated worse: paired comparisons and slices against closed forms and simulation."""
+"""Paired comparisons and slices against closed forms and simulation."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def judged(n=300, noise=0.1, seed=0, y=None):
     )
 
 
-def test_the_winner_is_dev_s_and_is_measured_against_all_others_on_test():
+def test_the_winner_on_dev_is_compared_with_all_others_on_test():
     good, bad = judged(noise=0.1, seed=1), judged(noise=0.2, seed=2)
     found = compare_heads(RATIO, "all", [Entry("b", "x", "1fc", 0.3, bad), Entry("a", "x", "0fc", 0.2, good)])
     assert found.winner.run_id == "a"
@@ -47,11 +47,11 @@ def test_the_winner_is_dev_s_and_is_measured_against_all_others_on_test():
     assert rival.ratio[1] < rival.ratio[0] < rival.ratio[2] < 1
     assert rival.sure
     worse = compare_heads(RATIO, "all", [Entry("b", "x", "1fc", 0.1, bad), Entry("a", "x", "0fc", 0.2, good)])
-    assert worse.winner.run_id == "b", "test has no say in who is preferred"
+    assert worse.winner.run_id == "b", "figures on test do not change the winner"
     assert not worse.comparisons[1].sure
 
 
-def test_only_photos_that_both_were_judged_on_count():
+def test_only_photos_that_both_have_predicted_count():
     good, bad = judged(noise=0.1, seed=1), judged(noise=0.2, seed=2)
     fewer = Predictions(*(getattr(bad, name)[50:250] for name in Predictions.__slots__))
     rival = compare_heads(
@@ -62,7 +62,7 @@ def test_only_photos_that_both_were_judged_on_count():
 
 
 def test_a_pairwise_interval_is_narrower_than_those_of_the_figures():
-    """Two heads that err alike: what is hard for both cancels out."""
+    """For two heads with similar errors, the difficulty of a photo cancels out."""
     good = judged(noise=0.2, seed=1)
     near = replace(good, p=good.p + 0.03 * np.random.default_rng(5).normal(size=300))
     rival = compare_heads(
@@ -86,7 +86,7 @@ def test_equal_heads_are_rarely_called_different():
     assert hits <= 8
 
 
-def test_of_a_yes_or_no_wrong_answers_are_compared():
+def test_for_a_binary_target_wrong_answers_are_compared():
     y = (np.random.default_rng(0).random(300) < 0.5).astype(float)
     right, half = replace(judged(y=y), p=y), replace(judged(y=y), p=np.where(np.arange(300) % 2, y, 1 - y))
     rival = compare_heads(
@@ -113,7 +113,7 @@ def test_a_slice_has_the_figures_of_its_own_photos():
         assert figure[1] < figure[0] < figure[2]
 
 
-def test_a_slice_that_is_surely_much_worse_is_warned_of_and_a_small_one_is_not():
+def test_a_significantly_worse_slice_has_a_warning_and_a_small_one_has_none():
     of = judged(noise=0.1)
     flattered = replace(of, p=np.where(of.gender == "female", of.p + 0.25, of.p))
     female, male = sorted(by_value(RATIO, "gender", of.gender, flattered), key=lambda s: s.value)
@@ -126,7 +126,7 @@ def test_a_slice_that_is_surely_much_worse_is_warned_of_and_a_small_one_is_not()
     assert by_value(RATIO, "one", np.full(300, "same"), of) == []
 
 
-def test_slices_of_the_user_are_columns_of_a_file(tmp_path):
+def test_slices_of_the_user_come_from_columns_of_a_file(tmp_path):
     path = tmp_path / "ages.csv"
     path.write_text("user_id,age\nu1,007\nu1,007\nu2,\n")
     assert read_columns(path).rows() == [("u1", "007"), ("u2", None)]
@@ -141,7 +141,7 @@ def test_slices_of_the_user_are_columns_of_a_file(tmp_path):
     with pytest.raises(InputError, match="more than 20 values"):
         read_columns(path)
     path.write_text("user_id,odd\nu1,a,more\n,b\n")
-    assert read_columns(path).rows() == [("u1", "a")], "a line with a field too many keeps the first; no id, no line"
+    assert read_columns(path).rows() == [("u1", "a")], "extra fields are ignored; a line without an id is dropped"
     path.write_text("")
     with pytest.raises(InputError, match="cannot be read"):
         read_columns(path)
@@ -153,9 +153,9 @@ def test_slices_of_the_user_are_columns_of_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("user_id,age\nu1,7\nu1,8\n", r"says of user_id 'u1' that age is '7', and that it is '8'\."),
-        ("photo_id,a,b\np,1,x\nq,1,y\np,1,z\nq,2,y\n", r"of photo_id 'q' that a is '1', and that it is '2'\."),
-        ("user_id,a\nu,1\nu,2\nv,1\nv,2\n", "likewise of 1 more"),
+        ("user_id,age\nu1,7\nu1,8\n", r"two values of age for user_id 'u1': '7' and '8'\."),
+        ("photo_id,a,b\np,1,x\nq,1,y\np,1,z\nq,2,y\n", r"two values of a for photo_id 'q': '1' and '2'\."),
+        ("user_id,a\nu,1\nu,2\nv,1\nv,2\n", "1 more user_ids have two values as well"),
         ("user_id,age,age\nu1,7,8\n", "two columns called 'age'"),
         ("user_id,age,age,age\nu1,7,7,7\n", "two columns called 'age'"),
         ("user_id,Age,age\nu1,7,8\n", "a column 'Age' and a column 'age'"),
@@ -176,7 +176,7 @@ def test_a_file_of_slices_that_contradicts_itself_is_refused(tmp_path, text, say
         read_columns(path)
 
 
-def test_a_file_of_slices_that_is_none_is_refused(tmp_path):
+def test_a_file_without_slices_is_refused(tmp_path):
     with pytest.raises(InputError, match="is a folder"):
         read_columns(tmp_path)
     for name, data in (("x.parquet", b"PAR1"), ("y.csv", b"\x00\xff" * 100), ("z.parquet", b"")):
@@ -188,15 +188,15 @@ def test_a_file_of_slices_that_is_none_is_refused(tmp_path):
         read_columns(tmp_path / "lists.parquet")
 
 
-def test_rows_of_one_photo_may_say_different_columns_of_it(tmp_path):
+def test_rows_of_one_photo_may_fill_different_columns(tmp_path):
     path = tmp_path / "slices.csv"
     path.write_text("photo_id,user_id,a,b\np,u,1,\nq,v,,3\np,w,,2\np,u,1,2\n")
     assert read_columns(path).rows() == [("p", "1", "2"), ("q", None, "3")]
 
 
 @pytest.mark.parametrize("clusters_known", [True, False])
-def test_shuffled_labels_teach_nothing_unless_copies_stand_on_both_sides(clusters_known):
-    """Every picture twice, under two owners, its label a coin: what a head reaches on test it has from copies."""
+def test_random_labels_cannot_be_learned_unless_copies_are_in_two_splits(clusters_known):
+    """Every picture exists twice, under two owners, with a random label: a head can predict test from copies only."""
     rng, n = np.random.default_rng(0), 300
     X = np.repeat(rng.normal(size=(n, 6)), 2, axis=0) + 0.01 * rng.normal(size=(2 * n, 6))
     users = np.char.mod("u%04d", rng.permutation(2 * n))

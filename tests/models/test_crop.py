@@ -1,4 +1,4 @@
-"""The best crop by a head whose rule is known: bright pictures are liked. Faces stay inside; what is told is true."""
+"""The best crop by a head with a known rule (bright pictures are liked): faces stay inside, and results are correct."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Mean(torch.nn.Module):
 
 
 class Sharp(torch.nn.Module):
-    """How much neighbours differ: the halves of a picture that is reduced twice say something else."""
+    """A network that computes the differences of neighboring pixels, which change if a picture is reduced twice."""
 
     def forward(self, x):
         return {"mean": (x[..., 1:] - x[..., :-1]).abs().mean((1, 2, 3))[:, None]}
@@ -59,7 +59,7 @@ def put_run(store, run_id, name, model):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Heads on the brightness of whole photos, of faces, and of both."""
+    """A store with heads on the brightness of whole photos, of faces, and of both."""
     store = FeatureStore(tmp_path_factory.mktemp("crop") / "store")
     for name, kind, crop_rule, size in (("bright", "photo", "centre", 32), ("bright_face", "face", "dlib", 150)):
         backbone = Backbone(name, kind, size, crop_rule, (0, 0, 0), (255, 255, 255), lambda _: Mean())
@@ -85,7 +85,7 @@ def saved(path, pixels, **options):
 
 
 def lit(width=300, height=200, at=(170, 40, 290, 160)):
-    """Dark noise with a bright square."""
+    """Return dark noise with a bright square."""
     pixels = np.random.default_rng(0).integers(0, 60, (height, width, 3)).astype(np.uint8)
     pixels[at[1] : at[3], at[0] : at[2]] += 180
     return pixels
@@ -107,8 +107,8 @@ def test_the_best_crop_is_the_brightest_one(store, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["png", "jpg"])
-def test_the_best_crop_is_what_predict_finds_best_of_all_of_them(store, tmp_path, monkeypatch, form):
-    """Of a photo that is reduced while decoding: its crops are smaller, and some are not."""
+def test_the_best_crop_has_the_best_prediction_of_all_crops_as_files(store, tmp_path, monkeypatch, form):
+    """The photo is reduced while decoding; some of its crops are small enough not to be reduced."""
     backbone = Backbone("sharp", "photo", 48, "centre", (0, 0, 0), (255, 255, 255), lambda _: Sharp())
     monkeypatch.setitem(ENCODERS, "sharp", Encoder("sharp", backbone, "mean", 1, "l2", "none", "nobody"))
     put_run(store, "sharp", "sharp", linear(8))
@@ -130,13 +130,13 @@ def test_the_best_crop_is_what_predict_finds_best_of_all_of_them(store, tmp_path
     assert found.crop_prediction == pytest.approx(said[chosen], abs=0.004 if form == "jpg" else 1e-6)
 
 
-def test_a_smaller_smallest_never_scores_less(store, tmp_path):
+def test_a_smaller_smallest_crop_never_lowers_the_score(store, tmp_path):
     path = saved(tmp_path / "lit.png", lit())
     scores = [crop(store, [path], run="whole", smallest=s)[0].crop_prediction for s in (1.0, 0.8, 0.5, 0.3)]
     assert scores == sorted(scores)
 
 
-def test_a_face_is_not_cut_for_a_brighter_place(store, tmp_path):
+def test_a_crop_does_not_cut_a_face_for_a_brighter_place(store, tmp_path):
     face = np.asarray(Image.open(io.BytesIO(portrait(3))).resize((200, 200)))
     pixels = np.full((200, 500, 3), 255, np.uint8)
     pixels[:, :200] = face // 3 * 2
@@ -152,8 +152,8 @@ def test_a_face_is_not_cut_for_a_brighter_place(store, tmp_path):
     assert found.n_candidates < len(free)
 
 
-def test_what_is_written_is_the_crop_of_the_upright_original(store, tmp_path):
-    """Turned by EXIF and large enough to be reduced while decoding; the file loses what the camera wrote."""
+def test_the_written_file_is_the_crop_of_the_upright_original(store, tmp_path):
+    """The photo is rotated by EXIF and large enough to be reduced while decoding; the file has no camera metadata."""
     pixels = np.kron(lit(), np.ones((8, 8, 1), np.uint8))
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "A camera"
@@ -171,7 +171,7 @@ def test_what_is_written_is_the_crop_of_the_upright_original(store, tmp_path):
     assert found.output == str(tmp_path / "out.png")
 
 
-def test_a_face_encoder_says_the_same_of_every_crop(store, tmp_path):
+def test_a_face_encoder_gives_the_same_vector_for_every_crop(store, tmp_path):
     path = tmp_path / "p.jpg"
     path.write_bytes(portrait(4))
     (both,), (whole,) = crop(store, [path], run="both"), crop(store, [path], run="whole")
@@ -181,7 +181,7 @@ def test_a_face_encoder_says_the_same_of_every_crop(store, tmp_path):
     )
 
 
-def test_photos_without_a_crop_have_their_reason(store, tmp_path):
+def test_photos_without_a_crop_have_a_status_with_the_reason(store, tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
     saved(tmp_path / "dark.png", lit())
     (tmp_path / "group.jpg").write_bytes(portrait(5, people=2))
@@ -197,24 +197,24 @@ def test_photos_without_a_crop_have_their_reason(store, tmp_path):
     assert not (tmp_path / "out.jpg").exists()
 
 
-def test_without_a_run_the_best_that_looks_at_whole_photos(store):
+def test_without_a_run_the_best_head_on_whole_photos_is_used(store):
     (only,) = cropping._chosen(store, "like_ratio", FaceSettings())
     assert only == "both"
 
 
-def test_what_cannot_be_is_refused(store, tmp_path):
+def test_invalid_arguments_are_refused(store, tmp_path):
     path = saved(tmp_path / "lit.png", lit())
     (tmp_path / "b").mkdir()
     twin = saved(tmp_path / "b" / "lit.png", lit())
     for options, says in (
-        ({"run": "face"}, "looks at the face alone"),
-        ({"target": "gender"}, "not chosen by gender"),
-        ({"target": "popular"}, "No head for popular that looks at whole photos"),
-        ({"aspect": "4x5"}, "'4x5' is no shape"),
-        ({"aspect": "1:0"}, "is no shape"),
+        ({"run": "face"}, "computed from the face alone"),
+        ({"target": "gender"}, "cannot be chosen by gender"),
+        ({"target": "popular"}, "No head for popular on an encoder of whole photos"),
+        ({"aspect": "4x5"}, "'4x5' is not a valid shape"),
+        ({"aspect": "1:0"}, "is not a valid shape"),
         ({"smallest": 0.0}, "--smallest is 0.0"),
         ({"output": path}, "would replace"),
-        ({"output": tmp_path / "x.tiff"}, "is no picture file"),
+        ({"output": tmp_path / "x.tiff"}, "is not a picture file"),
     ):
         with pytest.raises(InputError, match=says):
             crop(store, [path], **options)

@@ -1,4 +1,4 @@
-"""Scores of files: with their bounds, or with the reason why there are none."""
+"""Predictions for files, with bounds or with the reason why there are none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture
 def shown(store, monkeypatch):
-    """Files named after photos get their vectors; `group.jpg` shows several people to toy_b."""
+    """Files named after photos get their vectors; `group.jpg` has several faces for toy_b."""
 
     def embed_files(paths, name, **_):
         for path in map(Path, paths):
@@ -69,12 +69,12 @@ def test_a_file_gets_the_prediction_of_its_photo(store, shown):
     assert (found[2].prediction, found[2].low, found[2].high) == (None, None, None)
 
 
-def test_two_encoders_side_by_side_need_both_vectors(store, shown):
+def test_two_joined_encoders_need_both_vectors(store, shown):
     found = predict(store, ["group.jpg", "p001.jpg"], run=run_of(store, "like_ratio", "toy_a+toy_b"))
     assert [one.status for one in found] == ["several_faces", "ok"]
 
 
-def test_without_a_run_the_best_on_dev_answers(store, shown):
+def test_without_a_run_the_best_on_dev_predicts(store, shown):
     best = store.sql("from runs where target = 'like_ratio' order by dev limit 1")["run_id"][0]
     assert predict(store, ["p003.jpg"]) == predict(store, ["p003.jpg"], run=best)
     best = store.sql("from runs where target = 'gender' order by dev desc, run_id limit 1")["run_id"][0]
@@ -82,7 +82,7 @@ def test_without_a_run_the_best_on_dev_answers(store, shown):
     assert predict(store, ["p003.jpg"], target="gender")[0].low is None
 
 
-def test_no_file_no_answer(store, shown):
+def test_no_files_give_no_predictions(store, shown):
     assert predict(store, []) == []
 
 
@@ -101,7 +101,7 @@ def test_unknown_runs_and_targets_without_runs_are_refused(store):
         predict(store, ["p001.jpg"], target="popular")
 
 
-def test_a_sender_gets_an_own_prediction_that_new_swipes_change(store, shown, tmp_path):
+def test_a_prediction_for_a_sender_changes_with_new_swipes(store, shown, tmp_path):
     swipes = tmp_path / "swipes.csv"
     asked = ["p003.jpg", "gone.jpg"]
 
@@ -122,15 +122,15 @@ def test_a_sender_gets_an_own_prediction_that_new_swipes_change(store, shown, tm
     assert predict(store, asked, run=run_of(store, "like_ratio", "toy_a"), sender="fan")[0] == tired
 
 
-def test_nobody_is_given_the_taste_of_a_sender_who_never_swiped(store, shown):
+def test_a_sender_without_swipes_is_refused(store, shown):
     with pytest.raises(InputError, match="has swiped on no photo"):
         predict(store, ["p003.jpg"], run=run_of(store, "like_ratio", "toy_a"), sender="nobody")
     with pytest.raises(InputError, match="predicts gender"):
         predict(store, ["p003.jpg"], run=run_of(store, "gender", "toy_a"), sender="s-0")
 
 
-def test_without_files_the_photos_that_came_after_the_head_are_scored(tmp_path):
-    """p160 to p163 came later: one has a vector, one has none yet, one is damaged, one was never fetched."""
+def test_without_files_photos_newer_than_the_head_are_predicted(tmp_path):
+    """p160 to p163 are newer: one has a vector, one has none yet, one is damaged, one was never fetched."""
     store = planted(tmp_path)
     train(store, "like_ratio", ["toy_a"], ["0fc"], "all", grid=QUICK)
     run_id = run_of(store, "like_ratio", "toy_a")
@@ -168,7 +168,7 @@ def test_without_files_the_photos_that_came_after_the_head_are_scored(tmp_path):
     assert [one.photo_id for one in predict(store, run=run_id, keep=True)] == ["p161", "p162", "p163"]
 
 
-def test_of_a_head_on_faces_the_reason_is_in_the_faces(tmp_path, monkeypatch):
+def test_for_a_head_on_faces_the_number_of_faces_is_the_reason(tmp_path, monkeypatch):
     store = planted(tmp_path)
     train(store, "like_ratio", ["toy_a"], ["0fc"], "all", grid=QUICK)
     entry = registry.encoder("toy_a")
@@ -196,8 +196,8 @@ def test_of_a_head_on_faces_the_reason_is_in_the_faces(tmp_path, monkeypatch):
     }
 
 
-def test_files_that_are_photos_of_the_store_can_be_kept(store, shown, tmp_path, monkeypatch):
-    """Known by their bytes, under whatever name; a file that is no photo is scored, and kept nowhere."""
+def test_predictions_for_files_that_are_photos_of_the_store_can_be_kept(store, shown, tmp_path, monkeypatch):
+    """A photo is found by its bytes, under any name; a file that is not a photo gets a prediction that is not kept."""
     for name in ("p003", "p005"):
         (tmp_path / f"{name}.jpg").write_bytes(name.encode())
     digest = hashlib.sha256(b"p003").hexdigest()
@@ -217,14 +217,14 @@ def test_files_that_are_photos_of_the_store_can_be_kept(store, shown, tmp_path, 
         con.execute("delete from facts.predictions where photo_id = 'twin'")
 
 
-def test_taste_is_kept_nowhere_and_asked_of_files(store, shown):
-    with pytest.raises(InputError, match="kept nowhere"):
+def test_predictions_by_taste_need_files_and_are_not_kept(store, shown):
+    with pytest.raises(InputError, match="are not kept in the store"):
         predict(store, ["p003.jpg"], sender="fan", keep=True)
-    with pytest.raises(InputError, match="asked of files"):
+    with pytest.raises(InputError, match="need files"):
         predict(store, sender="fan")
 
 
-def test_folders_and_globs_stand_for_their_pictures(tmp_path):
+def test_folders_and_globs_are_expanded_to_their_pictures(tmp_path):
     (tmp_path / "b" / "c").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
     for name in ("b/2.jpg", "b/c/1.PNG", "b/notes.txt", "x1.jpg", "x[1].jpg"):
@@ -245,8 +245,8 @@ def test_folders_and_globs_stand_for_their_pictures(tmp_path):
     assert statuses == ["ok"] * 4 + ["empty", "missing", "missing", "unreadable", "missing", "unreadable"]
 
 
-def test_intervals_hold_new_photos_as_often_as_they_say():
-    """Over many worlds: the label of a photo that no split holds lies within the bounds in 90 of 100."""
+def test_intervals_of_new_photos_have_their_stated_coverage():
+    """Over many worlds, the label of a photo in no split is within the bounds in 90 of 100 cases."""
     rng, hits = np.random.default_rng(0), []
     for _ in range(300):
         dev, test = (rng.beta(2, 3, (n, 2)).mean(1) + rng.normal(0, 0.05, n) for n in (40, 50))
@@ -257,7 +257,7 @@ def test_intervals_hold_new_photos_as_often_as_they_say():
 
 
 @pytest.mark.slow
-def test_what_train_records_as_coverage_is_what_new_photos_see(tmp_path):
+def test_the_recorded_coverage_is_that_of_the_published_predictions(tmp_path):
     found = []
     for seed in range(6):
         store = planted(tmp_path / str(seed), n=400, seed=seed)

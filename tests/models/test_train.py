@@ -1,4 +1,4 @@
-"""Training on a store: what lands where, what is done twice, what a kill leaves."""
+"""Training on a store: runs, predictions, repeated calls and killed calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 
 class Notes:
-    """A listener that keeps what it is told."""
+    """Progress callback that stores the notes."""
 
     def __init__(self):
         self.notes = []
@@ -47,7 +47,7 @@ def board(store):
     return train(store, ["like_ratio", "gender"], ["toy_a", "toy_a+toy_b"], ["0fc", "1fc"], "all", grid=QUICK)
 
 
-def test_every_combination_becomes_a_run_with_its_predictions(store, board):
+def test_every_combination_is_a_run_with_predictions(store, board):
     assert board.n_trained == 8
     assert board.frame.select("target", "encoder", "head").n_unique() == 8
     assert sorted(board.frame["run_id"]) == sorted(store.sql("from runs")["run_id"])
@@ -64,7 +64,7 @@ def test_every_combination_becomes_a_run_with_its_predictions(store, board):
     assert counts["high"].max() <= 1
 
 
-def test_test_and_baseline_are_what_the_published_predictions_say(store, board):
+def test_test_and_baseline_follow_from_the_published_predictions(store, board):
     for row in board.frame.filter(target="like_ratio").to_dicts():
         own = store.training_set("like_ratio", encoder=row["encoder"], setup="all")
         split, y, w = np.array(own.split), own.y.astype(float), own.weight.astype(float)
@@ -79,7 +79,7 @@ def test_test_and_baseline_are_what_the_published_predictions_say(store, board):
         assert row["n_train"] == rest.sum()
 
 
-def test_a_planted_rule_is_learnt(board):
+def test_a_planted_rule_is_learned(board):
     for row in board.frame.filter(target="like_ratio").to_dicts():
         assert row["gain"] > 3
         assert row["spearman"] > 0.8
@@ -88,13 +88,13 @@ def test_a_planted_rule_is_learnt(board):
         assert row["test"] > 0.9 > row["baseline"]
 
 
-def test_people_of_unknown_gender_have_no_part_in_gender_heads(store, board):
+def test_people_of_unknown_gender_are_not_in_gender_heads(store, board):
     assert set(board.frame.filter(target="gender", encoder="toy_a")["n_train"]) < set(range(130))
     known = store.training_set("gender", encoder="toy_a", setup="all")
     assert board.frame.filter(target="gender", encoder="toy_a")["n_test"][0] == known.split.count("test")
 
 
-def test_the_same_call_again_trains_nothing_and_says_so(store, board):
+def test_the_same_call_again_trains_nothing_and_notes_it(store, board):
     listener, before = Notes(), store.sql("select count(*) as n from predictions")["n"][0]
     again = train(
         store, ["like_ratio", "gender"], ["toy_a", "toy_a+toy_b"], ["0fc", "1fc"], "all", grid=QUICK, progress=listener
@@ -105,7 +105,7 @@ def test_the_same_call_again_trains_nothing_and_says_so(store, board):
     assert store.sql("select count(*) as n from predictions")["n"][0] == before
 
 
-def test_another_seed_another_run_and_only_the_missing_heads_are_trained(store, board):
+def test_another_seed_gives_another_run_and_only_missing_heads_are_trained(store, board):
     one = train(store, "like_ratio", ["toy_b"], ["0fc"], "all", grid=QUICK)
     two = train(store, "like_ratio", ["toy_b"], ["0fc", "1fc"], "all", grid=QUICK)
     other = train(store, "like_ratio", ["toy_b"], ["0fc"], "all", grid=QUICK, seed=1)
@@ -114,7 +114,7 @@ def test_another_seed_another_run_and_only_the_missing_heads_are_trained(store, 
     assert not set(one.frame["run_id"]) & set(other.frame["run_id"])
 
 
-def test_company_changes_no_head(store, tmp_path):
+def test_a_head_does_not_depend_on_the_other_heads(store, tmp_path):
     alone = train(store, "like_ratio", ["toy_a"], ["1fc"], "all", grid=QUICK)
     run, model = run_store.load(store.layout, alone.frame["run_id"][0])
     fresh = planted(tmp_path)
@@ -134,7 +134,7 @@ def test_the_same_seed_gives_the_same_bits(store, board, tmp_path):
         assert a == b
 
 
-def test_a_manifest_explains_the_run_and_names_its_weights(store, board):
+def test_a_manifest_describes_the_run_and_its_weights(store, board):
     run_id = board.frame["run_id"][0]
     folder = store.layout.models / run_id
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -151,7 +151,7 @@ def test_a_manifest_explains_the_run_and_names_its_weights(store, board):
     np.testing.assert_allclose(model.predict(X), held["prediction"].to_numpy(), atol=1e-7)
 
 
-def test_weights_that_are_not_the_manifests_are_refused(store, board):
+def test_weights_that_differ_from_the_manifest_are_refused(store, board):
     run_id = train(store, "popular", ["toy_b"], ["0fc"], "all", grid=QUICK).frame["run_id"][0]
     path = store.layout.models / run_id / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
@@ -160,7 +160,7 @@ def test_weights_that_are_not_the_manifests_are_refused(store, board):
 
 
 @pytest.mark.parametrize("killed_in", ["manifest", "record", "snapshot"])
-def test_a_kill_between_weights_manifest_rows_and_snapshot_heals(tmp_path, killed_in):
+def test_the_same_call_continues_after_a_kill_between_weights_manifest_rows_and_snapshot(tmp_path, killed_in):
     store = planted(tmp_path)
     code = f"""
 import os
@@ -205,7 +205,7 @@ train(FeatureStore({str(store.layout.root)!r}), "like_ratio", ["toy_a"], ["0fc",
 ALL_HEADS = ["0fc", "1fc", "2fc", "ridge", "kernel", "random_forest"]
 
 
-def test_shuffled_labels_teach_nothing(tmp_path):
+def test_shuffled_labels_cannot_be_learned(tmp_path):
     shuffled = planted(tmp_path, n=400, shuffled=True)
     board = train(shuffled, "like_ratio", ["toy_a"], ALL_HEADS, "all", grid=QUICK)
     assert len(board.frame) == len(ALL_HEADS)
@@ -214,7 +214,7 @@ def test_shuffled_labels_teach_nothing(tmp_path):
         assert low <= 0
 
 
-def test_with_folds_each_photo_is_predicted_by_the_head_that_did_not_see_it(store):
+def test_with_folds_each_photo_is_predicted_by_the_head_that_was_trained_without_it(store):
     board = train(store, "like_ratio", ["toy_a"], ["0fc", "kernel"], "all", division=SplitConfig(folds=3), grid=QUICK)
     own = store.training_set("like_ratio", encoder="toy_a", setup="all")
     assert set(board.frame["n_test"]) == {len(own)}
@@ -233,7 +233,7 @@ def test_with_folds_each_photo_is_predicted_by_the_head_that_did_not_see_it(stor
         np.testing.assert_allclose(new, model.predict(X)[-5:])
 
 
-def test_mirror_images_are_learnt_from_and_never_judged_on(tmp_path):
+def test_mirror_images_are_used_in_train_only(tmp_path):
     store = planted(tmp_path)
     with pytest.raises(StoreError, match="mirror image"):
         train(store, "like_ratio", ["toy_a"], ["ridge"], "all", flip=True)
@@ -262,7 +262,7 @@ def test_an_ensemble_is_the_mean_of_all_heads_asked_for(store, folds):
     (mixed,) = board.frame.filter(head="ensemble")["run_id"]
     parts = [own for run_id, own in said.items() if run_id != mixed]
     assert (len(parts), len(said[mixed])) == (6, 155)
-    # Of folds, a photo is predicted by the heads of its own fold, in both.
+    # With folds, a photo is predicted by the heads of its own fold in both cases.
     for photo_id, prediction in said[mixed].items():
         assert prediction == pytest.approx(np.mean([own[photo_id] for own in parts]), abs=1e-6)
     again = train(store, "like_ratio", ["toy_a", "toy_b"], heads, "all", division=division, grid=QUICK)
@@ -270,7 +270,7 @@ def test_an_ensemble_is_the_mean_of_all_heads_asked_for(store, folds):
     assert [len(one.comparisons) for one in again.comparisons] == [7]
 
 
-def test_slices_come_with_the_leaderboard_and_those_by_gender_with_the_run(store, tmp_path):
+def test_slices_are_on_the_leaderboard_and_those_by_gender_in_the_run(store, tmp_path):
     (tmp_path / "kinds.csv").write_text(
         "photo_id,kind\n" + "\n".join(f"p{i:03d},{'odd' if i % 2 else 'even'}" for i in range(160))
     )
@@ -283,7 +283,7 @@ def test_slices_come_with_the_leaderboard_and_those_by_gender_with_the_run(store
     assert {(part["column"], part["value"]) for part in run.results["slices"]} == {k for k in found if k[0] == "gender"}
 
 
-def test_what_cannot_be_trained_is_refused(store):
+def test_invalid_options_are_refused(store):
     with pytest.raises(InputError, match=r"'3fc' is not a head[\s\S]*0fc, 1fc, 2fc"):
         train(store, "like_ratio", ["toy_a"], ["3fc"], "all")
     with pytest.raises(InputError, match=r"'likeratio' is not a target[\s\S]*--target like_ratio"):
@@ -296,7 +296,7 @@ def test_what_cannot_be_trained_is_refused(store):
         train(store, "like_ratio", ["dlib_face"], setup="all")
 
 
-def test_importing_models_loads_nothing_heavy_and_every_export_is_there():
+def test_importing_models_loads_nothing_heavy_and_every_export_exists():
     code = "import sys, models; print(*sys.modules)"
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -1,4 +1,4 @@
-"""What cannot be trained is said before anything is trained, and what is finished by then is kept and seen."""
+"""Invalid trainings are refused before any head is trained, and finished heads are published when a later one fails."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Heard:
 
 @pytest.fixture(scope="module")
 def of_women(tmp_path_factory):
-    """A store with women's photos only."""
+    """A store with photos of women only."""
     store = planted(tmp_path_factory.mktemp("women"), n=60)
     with store.database.write("test") as con:
         con.execute("update facts.users set gender = 'female'")
@@ -42,20 +42,20 @@ def of_women(tmp_path_factory):
 
 
 @pytest.mark.parametrize("head", ["0fc", "logistic"])
-def test_one_answer_is_not_learnt_and_more_of_the_same_is_not_asked_for(of_women, head):
+def test_a_target_with_one_label_only_is_refused(of_women, head):
     with pytest.raises(OneAnswerError, match=r"one answer for gender: they are a woman's[\s\S]*do not help"):
         train(of_women, "gender", ["toy_a"], [head], "all", grid=QUICK)
     assert of_women.sql("from runs").is_empty()
 
 
-def test_beside_other_targets_it_is_left_out(of_women):
+def test_with_other_targets_a_target_with_one_label_is_left_out(of_women):
     heard = Heard()
     board = train(of_women, ["gender", "like_ratio"], ["toy_a"], ["0fc"], "all", grid=QUICK, progress=heard)
     assert set(board.frame["target"]) == {"like_ratio"}
     assert any("one answer for gender" in note for note in heard.notes)
 
 
-def test_all_encoders_are_there_before_the_first_head_is_trained(tmp_path, monkeypatch):
+def test_missing_vectors_are_found_before_the_first_head_is_trained(tmp_path, monkeypatch):
     store = planted(tmp_path, n=60)
     monkeypatch.setattr(training, "fit_all", None)
     with pytest.raises(StoreError, match=r"holds no dlib_face and no facenet vectors[\s\S]*--encoder dlib_face --enc"):

@@ -1,4 +1,4 @@
-"""The rated photos beside the checkout. Where they are absent, these tests are skipped."""
+"""The rated photos next to the checkout. If they are missing, these tests are skipped."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ def pytest_collection_modifyitems(items):
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.real)
             if not DATA.is_dir():
-                item.add_marker(pytest.mark.skip(reason="the rated photos are not beside this checkout"))
+                item.add_marker(pytest.mark.skip(reason="the rated photos are not next to this checkout"))
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def data():
 
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory):
-    """A function: the labels of one data set, built once, without looking at pictures."""
+    """A function that returns the labels of one data set, built once, without faces and vectors."""
     from photogenic import FeatureStore
 
     built = {}
@@ -43,7 +43,7 @@ def labelled(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rated(tmp_path_factory, data, prepared):
-    """A function: a store of one data set with the vectors of both default encoders; a copy for each file of tests."""
+    """A function that returns a store of one data set with vectors of both default encoders, a copy per test file."""
     from photogenic import FeatureStore
 
     def make(root, name):

@@ -1,4 +1,4 @@
-"""Five of London's people are erased; a scanner that knows nothing of the store's layout finds nothing of them."""
+"""Five people of the london data set are erased; a scanner that does not know the store's layout finds no traces."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ ENCODERS = ["efficientnet_lite0", "dlib_face"]
 
 @pytest.fixture(scope="module")
 def london(data, tmp_path_factory):
-    """All of London with all that can be made of it, and a file with a row that is refused."""
+    """The london data set with everything that can be computed from it, and a file with a refused row."""
     folder = tmp_path_factory.mktemp("london")
     broken = folder / "broken.csv"
     broken.write_text("sender_id,recipient_id,liked,swiped_at\nL1294,face-002,perhaps,2024-03-01\n")
@@ -41,7 +41,7 @@ def london(data, tmp_path_factory):
 
 
 def needles_of(store, people):
-    """Everything by which these people could be recognised."""
+    """Return everything by which these people could be recognized."""
     photos = store.sql("select * from photos order by photo_id").filter(pl.col("user_id").is_in(people))
     photos = photos.select("photo_id", "sha256")
     needles = {f"id {one}": [one.encode()] for one in [*people, *photos["photo_id"]]}
@@ -68,12 +68,12 @@ def needles_of(store, people):
     return needles
 
 
-def test_nothing_of_five_people_is_found_in_the_store(london, data, tmp_path):
+def test_no_trace_of_five_people_is_found_in_the_store(london, data, tmp_path):
     needles = needles_of(london, PEOPLE)
     others = needles_of(london, ["face-002"])
     before = found(london.layout.root, needles)
-    assert [name for name, files in before.items() if not files] == [], "the scanner finds each of them"
-    assert any(name.startswith("support") for name in needles), "a head keeps a vector of theirs"
+    assert [name for name, files in before.items() if not files] == [], "the scanner must find each of them"
+    assert any(name.startswith("support") for name in needles), "a head must hold a vector of these people"
     assert {"reports/report.html", "snapshot.duckdb", "warehouse.duckdb"} <= set().union(*before.values())
     assert any(file.startswith("thumbnails/") for file in set().union(*before.values()))
 
@@ -82,15 +82,15 @@ def test_nothing_of_five_people_is_found_in_the_store(london, data, tmp_path):
     after = found(london.layout.root, needles)
     assert {name: files for name, files in after.items() if files} == {}
     rest = found(london.layout.root, others)
-    assert [n for n, files in rest.items() if not files and not n.startswith("support")] == [], "others are all there"
+    assert [n for n, files in rest.items() if not files and not n.startswith("support")] == [], "other people remain"
     assert receipt.counts["photos"] == 6
     assert receipt.counts["swipes"] == 237_048 - london.sql("select count(*) from swipes").item()
     told = (london.layout.erased / "receipts" / f"{receipt.erase_id}.json").read_text()
     assert not any(one in told for one in PEOPLE)
 
 
-def test_labels_are_those_of_facts_without_them(london, data, tmp_path):
-    """Independently: the files without their lines, ingested into another store."""
+def test_labels_equal_those_of_facts_without_these_people(london, data, tmp_path):
+    """Compare with another store, into which the files were ingested without their lines."""
     with FeatureStore(tmp_path / "store") as fresh:
         names = {"users": ["user_id"], "photos": ["user_id"], "swipes": ["sender_id", "recipient_id"]}
         for kind, columns in names.items():
@@ -109,7 +109,7 @@ def test_labels_are_those_of_facts_without_them(london, data, tmp_path):
             assert london.embeddings(encoder)[0] == fresh.embeddings(encoder)[0]
 
 
-def test_their_own_files_bring_them_not_back(london, data):
+def test_ingesting_their_files_again_does_not_restore_them(london, data):
     n = london.sql("select count(*) from swipes").item()
     lines = (data / "london" / "swipes.csv").read_text().splitlines()
     again = london.layout.root.parent / "again.csv"

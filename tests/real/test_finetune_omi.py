@@ -1,4 +1,4 @@
-"""Back-propagation into the default network on 422 rated faces, beside heads on the same network as it was.
+"""Fine-tuning of the default network on 422 rated faces, compared with heads on the published network.
 
 FINETUNE_DIVISIONS=4 pytest tests/real/test_finetune_omi.py -s        prints the figures that README quotes
 
@@ -28,7 +28,7 @@ def omi(rated):
 
 
 def said(store, run_id):
-    """photo_id -> (user_id, weight, squared error, that of the constant) on test."""
+    """Return photo_id -> (user_id, weight, squared error, squared error of the constant) on test."""
     (results,) = store.sql(f"select results from runs where run_id = '{run_id}'").row(0)
     constant = json.loads(results)["constant"]
     rows = store.sql(
@@ -39,7 +39,7 @@ def said(store, run_id):
 
 
 def ratio(pairs):
-    """Error of the first over that of the second, with 95 % over users."""
+    """Return the error of the first divided by that of the second, with 95 % intervals over users."""
     sums = {}
     for user, a, b in pairs:
         sums[user] = sums.get(user, np.zeros(2)) + np.array([a, b])
@@ -50,8 +50,8 @@ def ratio(pairs):
 
 
 @pytest.mark.thorough
-@pytest.mark.skipif(not DIVISIONS, reason="takes half an hour: FINETUNE_DIVISIONS=4 asks for it")
-def test_a_fine_tuned_network_beside_heads_on_the_network_as_it_was(omi):
+@pytest.mark.skipif(not DIVISIONS, reason="takes half an hour; run with FINETUNE_DIVISIONS=4")
+def test_a_fine_tuned_network_compared_with_heads_on_the_published_network(omi):
     against, over_constant = [], []
     for division in DIVISIONS:
         board = finetune(omi, BACKBONE, division=division, iterations=150, batch_size=32)
@@ -71,8 +71,8 @@ def test_a_fine_tuned_network_beside_heads_on_the_network_as_it_was(omi):
     assert ratio(against)[0] < 1.1
 
 
-def test_intervals_hold_what_they_promise(omi):
-    """Ten divisions of 42 test photos: bounds from dev's residuals, labels of people that nobody learnt from."""
+def test_intervals_have_their_stated_coverage(omi):
+    """Ten divisions of 42 test photos: bounds from residuals on dev, labels of people that are not in train."""
     held, n = [], []
     for seed in range(10):
         board = train(omi, encoders=["dlib_face"], heads=["ridge"], division=SplitConfig(division_seed=seed))

@@ -1,4 +1,4 @@
-"""The four data sets as they are: every row is read, kept, and every picture found."""
+"""The four data sets unchanged: every row is read and kept, and every picture is found."""
 
 import csv
 import datetime as dt

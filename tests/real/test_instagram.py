@@ -1,4 +1,4 @@
-"""978 accounts, 16,539 posts: the funnel and the bounds against numpy."""
+"""978 accounts with 16,539 posts: the funnel and the bounds compared with numpy."""
 
 import datetime as dt
 
@@ -57,7 +57,7 @@ def test_funnel_and_bounds_equal_a_plain_computation(store, posts, scale, thresh
     assert {photo: (value, popular) for photo, value, popular in labels.iter_rows()} == expected
 
 
-def test_the_posts_of_1970_are_left_out_for_a_stated_reason(store):
+def test_the_posts_of_1970_are_left_out_with_a_reason(store):
     store.build(only="labels")
     old = store.sql("select dropped from follower_ratios join photos using (photo_id) where posted_at < '1971-01-01'")
     assert old["dropped"].to_list() == ["impossible_date"] * 3

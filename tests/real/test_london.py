@@ -9,7 +9,7 @@ def london(labelled):
     return labelled("london")
 
 
-def test_every_swipe_is_read_and_stands_under_one_reason(london):
+def test_every_swipe_is_read_and_has_one_reason(london):
     audit = london.sql("select reason, n_swipes from swipe_audit where n_swipes > 0")
     assert dict(audit.iter_rows()) == {"kept": 237_048}
     assert london.sql("select count(*) from swipes").item() == 237_048

@@ -1,4 +1,4 @@
-"""What scikit-learn's heads reach on 422 rated faces, over five divisions into train, dev and test.
+"""Figures of scikit-learn's heads on 422 rated faces, over five divisions into train, dev and test.
 
 pytest tests/real/test_models_classic.py -s        prints the figures that README quotes
 """
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def rows(rated):
-    """Of the leaderboards of all divisions."""
+    """Rows of the leaderboards of all divisions."""
     store, found = rated("omi"), []
     for seed in SEEDS:
         store.build(only="labels", labels=LabelOptions(split_seed=seed))
@@ -34,7 +34,7 @@ def test_ridge_makes_far_less_error_than_the_best_constant(rows):
 
 
 @pytest.mark.parametrize("head", ["linear_svm", "logistic"])
-def test_gender_is_read_from_faces(rows, head):
+def test_gender_is_predicted_from_faces(rows, head):
     own = rows.filter(head=head)
     accuracy = np.average(own["test"], weights=own["n_test"])
     print(f"\n{head}: accuracy {accuracy:.4f}")

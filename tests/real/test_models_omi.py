@@ -1,4 +1,4 @@
-"""What published-style heads reach on 422 rated faces, over five divisions into train, dev and test.
+"""Figures of the published kinds of heads on 422 rated faces, over five divisions into train, dev and test.
 
 pytest tests/real/test_models_omi.py -s        prints the figures that README quotes
 """
@@ -24,7 +24,7 @@ def omi(rated):
 
 @pytest.fixture(scope="module")
 def board(omi):
-    """A function: the leaderboard of one division, trained when it is first asked for."""
+    """A function that returns the leaderboard of one division, trained at the first call."""
 
     @functools.cache
     def trained(seed):
@@ -43,14 +43,14 @@ def boards(request, board):
 
 
 def best(boards, target, encoder):
-    """Per division, the head of one depth: the one that dev likes best on average over the divisions."""
+    """Return, per division, the head of one depth: the depth with the best mean dev figure over the divisions."""
     rows = pl.concat(boards).filter(target=target, encoder=encoder)
     head = rows.group_by("head").agg(pl.col("dev").mean()).sort("dev", descending=target == "gender")["head"][0]
     return rows.filter(head=head).to_dicts()
 
 
 def gain(omi, rows):
-    """Error of the constant over error of the heads, both summed over the five test sets; 95 % over users."""
+    """Return the error of the constant divided by that of the heads, summed over the test sets; 95 % over users."""
     sums = {}
     for row in rows:
         for user_id, *terms in omi.sql(f"""
@@ -69,7 +69,7 @@ def gain(omi, rows):
     return constant / error, low, high
 
 
-def test_nearly_every_photo_shows_one_face(omi):
+def test_nearly_every_photo_has_one_face(omi):
     counts = dict(omi.sql("select setup, count(*) from photo_setups group by setup").rows())
     assert counts["all"] == 422
     assert counts["one_face"] >= 0.95 * 422
@@ -79,7 +79,7 @@ LEAST = {
     "dlib_face": {2: (2.3, 1.5), 5: (2.3, 1.5)},
     "efficientnet_lite0": {2: (1.4, 1.0), 5: (1.8, 1.5)},
 }
-"""By encoder and number of divisions: so many times less error, and the lower end of 95 %; two test sets show less."""
+"""By encoder and number of divisions: error of the constant over that of the heads, and lower end of its interval."""
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -96,7 +96,7 @@ def test_heads_make_far_less_error_than_the_best_constant(omi, boards, encoder):
     assert low > surely
 
 
-def test_gender_is_read_from_faces(boards):
+def test_gender_is_predicted_from_faces(boards):
     rows = best(boards, "gender", "dlib_face")
     print("\ngender:", rows[0]["head"], [(round(row["test"], 3), row["n_test"]) for row in rows])
     assert np.average([row["test"] for row in rows], weights=[row["n_test"] for row in rows]) >= 0.97

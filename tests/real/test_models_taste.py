@@ -1,4 +1,4 @@
-"""How much better than a photo's own ratio is a rater's own taste? 2,324 raters of 102 faces.
+"""Gain of a rater's own taste over the photo's own ratio, for 2,324 raters of 102 faces.
 
 pytest tests/real/test_models_taste.py -s        prints the figures that README quotes
 """
@@ -22,7 +22,7 @@ def judged(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize("part", ["known_photos", "new_photos"])
-def test_taste_beats_the_photo_alone_clearly_and_the_strictness_of_the_rater_too(judged, part):
+def test_taste_is_clearly_better_than_the_photo_alone_and_the_strictness_of_the_rater(judged, part):
     found = judged[part]
     for name in ("taste", "sender", "photo"):
         print(f"\n{part}, {name}: AUC {found[name]['auc']:.3f}, log-loss {found[name]['log_loss']:.3f}", end="")

@@ -1,4 +1,4 @@
-"""omi and london together: a smiling photo's nearest face is the same person's neutral one."""
+"""The omi and london data sets together: the nearest face of a smiling photo is the neutral one of the same person."""
 
 import pytest
 
@@ -15,5 +15,5 @@ def test_the_nearest_face_is_the_same_person(data, rated):
         same = sum(owner[smiling[query]] == user for query, user in found.photos.select("query", "user_id").rows())
         assert len(smiling) == 102
         assert same >= 99
-        # 626 different pictures, many taken in a row in one studio: none passes for another
+        # 626 different pictures, many taken in a row in one studio: no two are near-duplicates
         assert store.sql("select count(*) from near_duplicates").item() == 0

@@ -1,4 +1,4 @@
-"""Real logs and posts: Spark computes, row for row, what DuckDB computes."""
+"""Real logs and posts: Spark and DuckDB compute the same rows."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.warehouse.parity import agree
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SIZES = {"london": 237_048, "omi": 13_113, "instagram": 16_539}
-"""Swipes, or of instagram posts."""
+"""Number of swipes, or of posts of the instagram data set."""
 
 
 @pytest.mark.parametrize("name", [pytest.param("london", marks=pytest.mark.thorough), "omi", "instagram"])

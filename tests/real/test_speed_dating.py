@@ -8,7 +8,7 @@ import pytest
 from photogenic import FeatureStore
 
 
-def test_without_photos_every_swipe_says_so(labelled):
+def test_without_photos_every_swipe_has_the_reason_no_photo(labelled):
     store = labelled("speed_dating")
     assert store.sql("select reason, n_swipes from swipe_audit where n_swipes > 0").rows() == [("no_photo", 8368)]
     assert store.sql("select count(*) from like_ratios").item() == 0

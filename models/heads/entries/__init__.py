@@ -1,4 +1,4 @@
-"""The heads that can be trained, one class in one file each; every module of this folder is imported at look-up."""
+"""The heads that can be trained, one class per file; the registry imports every module of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ensemble`: the mean of the other heads that are asked for; models/ensemble.py makes it from their runs."""
+"""`ensemble`: the mean of the other heads asked for; models/ensemble.py makes it from their runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["Ensemble"]
 
 @register_head("ensemble")
 class Ensemble(Head):
-    """Not fitted itself."""
+    """Ensemble of other heads, which is not fitted itself."""
 
-    summary = "the mean of all others"
+    summary = "the mean of all other heads asked for"
     kind = ENSEMBLE
     place = 40
     made_of_others = True

@@ -1,4 +1,4 @@
-"""`kernel`: logistic regression by likeness; the maths is in models/heads/kernel.py."""
+"""`kernel`: kernel logistic regression; models/heads/kernel.py has the computation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Kernel"]
 
 @register_head("kernel")
 class Kernel(Head):
-    """It keeps the photos that it compares others with."""
+    """Kernel head; its arrays hold vectors of training photos."""
 
     summary = "kernel logistic regression, one kernel per encoder"
     keeps_vectors = True

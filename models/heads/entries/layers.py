@@ -1,6 +1,6 @@
-"""`0fc`, `1fc`, `2fc`: so many fully connected layers, and all of them fitted in one pass.
+"""`0fc`, `1fc`, `2fc`: 0, 1 or 2 hidden fully connected layers, all fitted in one pass.
 
-The maths is in models/heads/mlp.py (one head), stacked_mlp.py (all at once), train_stack.py and fit_mlp.py.
+The computation is in models/heads/mlp.py (one head), stacked_mlp.py (all at once), train_stack.py and fit_mlp.py.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ __all__ = ["Layers", "NoLayer", "OneLayer", "TwoLayers"]
 
 
 class Layers(Head):
-    """Fully connected layers, then one number."""
+    """Fully connected layers with one output."""
 
-    summary = "so many fully connected layers"
+    summary = "0, 1 or 2 fully connected hidden layers"
     kind = "fc"
     group = "layers"
 
@@ -51,7 +51,7 @@ class Layers(Head):
 
 @register_head("0fc")
 class NoLayer(Layers):
-    """Linear in the vector."""
+    """No hidden layer: linear in the vector."""
 
     place = 0
 

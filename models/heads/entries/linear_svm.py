@@ -1,4 +1,4 @@
-"""`linear_svm`: a linear support vector machine, its margin made a probability."""
+"""`linear_svm`: a linear support vector machine with calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["LinearSvm"]
 
 @register_head("linear_svm")
 class LinearSvm(LinearHead):
-    """By average precision, as the likability project chose C."""
+    """Linear SVM; C is chosen by average precision, as in the likability project."""
 
     summary = "linear SVM, for popular and gender"
     aliases = ("svm",)

@@ -13,14 +13,14 @@ __all__ = ["Logistic"]
 
 @register_head("logistic")
 class Logistic(LinearHead):
-    """By log-loss."""
+    """Logistic regression; C is chosen by log-loss."""
 
     summary = "logistic regression, for popular and gender"
     losses = ("log_loss",)
     place = 11
     penalties = PenaltyGrid("log_loss", "C", PENALTIES, "neg_log_loss")
 
-    def estimator(self, strength: float, seed: int) -> Any:  # noqa: ARG002 - it draws nothing
+    def estimator(self, strength: float, seed: int) -> Any:  # noqa: ARG002 - it has no random draws
         from sklearn.linear_model import LogisticRegression
 
         return LogisticRegression(C=strength, max_iter=ITERATIONS)

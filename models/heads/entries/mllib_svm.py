@@ -1,4 +1,4 @@
-"""`mllib_svm`: a linear SVM by Spark; the maths is in models/heads/spark_svm.py."""
+"""`mllib_svm`: a linear SVM trained on Spark; models/heads/spark_svm.py has the computation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["MllibSvm"]
 
 @register_head("mllib_svm")
 class MllibSvm(Head):
-    """As the likability project trained its own."""
+    """Linear SVM of MLlib, as in the likability project."""
 
     summary = "linear SVM by Spark, for popular and gender"
     losses = ("log_loss",)
@@ -26,7 +26,7 @@ class MllibSvm(Head):
     place = 30
     needs_spark = True
 
-    def tried(self, grid: Grid) -> dict[str, Any]:  # noqa: ARG002 - that of layers
+    def tried(self, grid: Grid) -> dict[str, Any]:  # noqa: ARG002 - the grid is for layers
         from photogenic.models.heads import spark_svm
 
         return asdict(spark_svm.PUBLISHED)

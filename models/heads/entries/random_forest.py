@@ -1,4 +1,4 @@
-"""`random_forest`: 500 trees; the maths is in models/heads/forest.py."""
+"""`random_forest`: 500 trees; models/heads/forest.py has the computation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["RandomForest"]
 
 @register_head("random_forest")
 class RandomForest(Head):
-    """Fitted by scikit-learn, kept as rows of nodes."""
+    """Random forest, fitted by scikit-learn and stored as arrays of nodes."""
 
     summary = "500 trees"
     kind = "forest"

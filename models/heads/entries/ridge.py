@@ -13,14 +13,14 @@ __all__ = ["RidgeRegression"]
 
 @register_head("ridge")
 class RidgeRegression(LinearHead):
-    """By squared error."""
+    """Ridge regression; the penalty is chosen by squared error."""
 
     summary = "ridge regression, for like_ratio"
     losses = ("mse",)
     place = 12
     penalties = PenaltyGrid("mse", "alpha", tuple(float(f"1e{power}") for power in range(-1, 7)), "neg_mse")
 
-    def estimator(self, strength: float, seed: int) -> Any:  # noqa: ARG002 - it draws nothing
+    def estimator(self, strength: float, seed: int) -> Any:  # noqa: ARG002 - it has no random draws
         from sklearn.linear_model import Ridge
 
         return Ridge(alpha=strength)

@@ -1,4 +1,4 @@
-"""Divisions and their audit: nothing that two photos share stands on both sides."""
+"""Splits and their audit: photos that share a user, bytes or a cluster are in one split."""
 
 import datetime as dt
 import hashlib
@@ -19,7 +19,7 @@ N = 600
 
 
 def drawn(n=N, *, clusters=60, seed=0):
-    """(samples with the split that photo_setups would give, rows as groups.sql gives them): 2 photos a user."""
+    """Return samples with the split of photo_setups, and rows as in origins.sql: 2 photos per user."""
     rng = np.random.default_rng(seed)
     ids, users = np.char.mod("p%04d", np.arange(n)), np.char.mod("u%03d", np.arange(n) // 2)
     draws = [hashlib.md5(f"all:0:{user}".encode()).hexdigest()[:8] for user in users]
@@ -41,7 +41,7 @@ def drawn(n=N, *, clusters=60, seed=0):
 
 
 def plain_groups(rows):
-    """Group of each photo, by the slow obvious way: join whatever shares something until nothing changes."""
+    """Return the group of each photo with a simple algorithm: join connected photos until nothing changes."""
     group = list(range(len(rows)))
     changed = True
     while changed:
@@ -58,7 +58,7 @@ def plain_groups(rows):
 
 
 def sides(values, split):
-    """The most splits that one value stands in."""
+    """Return the largest number of splits in which one value occurs."""
     found = {}
     for value, side in zip(values, split, strict=True):
         found.setdefault(value, set()).add(side)
@@ -75,10 +75,10 @@ DIVISIONS = [
 
 
 @pytest.mark.parametrize("division", DIVISIONS, ids=lambda d: d.name)
-def test_users_bytes_and_clusters_stay_on_one_side(division):
+def test_users_bytes_and_clusters_stay_in_one_split(division):
     samples, rows = drawn()
     groups, group = Groups.of(samples.photo_ids, rows), plain_groups(rows)
-    assert sides(group, samples.split) == 3, "the stored split parts some groups, or nothing is tested"
+    assert sides(group, samples.split) == 3, "the stored split must divide some groups, so that this test can fail"
     for part in make_split(samples, groups, division, "all"):
         kept = np.isin(samples.photo_ids, part.photo_ids)
         assert sides(np.array(group)[kept], part.split) == 1
@@ -87,7 +87,7 @@ def test_users_bytes_and_clusters_stay_on_one_side(division):
         assert len(part) == N or division.by_time
 
 
-def test_without_duplicates_the_stored_division_is_left_as_it_is_and_a_seed_draws_it_likewise():
+def test_without_duplicates_the_stored_division_is_kept_and_a_seed_draws_it_in_the_same_way():
     samples, rows = drawn()
     rows = rows.with_columns(cluster_id=pl.lit(None, pl.String), sha256=pl.col("photo_id"))
     groups = Groups.of(samples.photo_ids, rows)
@@ -97,7 +97,7 @@ def test_without_duplicates_the_stored_division_is_left_as_it_is_and_a_seed_draw
 
 
 @pytest.mark.parametrize(("ratio", "shares"), [("8:1:1", (0.8, 0.1, 0.1)), ("3:1", (0.675, 0.075, 0.25))])
-def test_shares_are_those_asked_for(ratio, shares):
+def test_splits_have_the_requested_shares(ratio, shares):
     samples, rows = drawn(4000, clusters=800)
     rows = rows.with_columns(cluster_id=pl.lit(None, pl.String), sha256=pl.col("photo_id"))
     groups = Groups.of(samples.photo_ids, rows)
@@ -107,7 +107,7 @@ def test_shares_are_those_asked_for(ratio, shares):
         np.testing.assert_allclose(found, shares, atol=0.1 if division.by_time else 0.03)
 
 
-def test_of_folds_every_photo_is_test_once_and_dev_once():
+def test_with_folds_every_photo_is_once_in_test_and_once_in_dev():
     samples, rows = drawn()
     parts = make_split(samples, Groups.of(samples.photo_ids, rows), SplitConfig(folds=4), "all")
     splits = np.stack([part.split for part in parts])
@@ -125,14 +125,14 @@ def test_by_time_test_is_newer_than_dev_and_dev_than_train():
     assert len(part) < N, "users with an early and a late photo are left out of the earlier part"
 
 
-def test_photos_of_one_instant_cannot_be_divided_by_time():
+def test_photos_with_the_same_time_cannot_be_split_by_time():
     samples, rows = drawn()
     rows = rows.with_columns(shown_at=pl.lit(dt.datetime(2024, 1, 1)))
-    with pytest.raises(InputError, match="one instant"):
+    with pytest.raises(InputError, match="all have the same time"):
         make_split(samples, Groups.of(samples.photo_ids, rows), SplitConfig(by_time=True), "all")
 
 
-def test_the_audit_refuses_a_division_that_leaks():
+def test_the_audit_refuses_a_split_that_leaks():
     samples, rows = drawn()
     groups = Groups.of(samples.photo_ids, rows)
     with pytest.raises(StoreError, match="'bytes': 1, 'clusters'"):
@@ -161,6 +161,6 @@ def test_more_folds_than_people_are_refused_before_anything_is_drawn(tmp_path, f
 
 
 @pytest.mark.parametrize("wrong", [{"ratio": "2:1"}, {"folds": 2}, {"folds": 5, "by_time": True}])
-def test_what_is_no_division_is_refused(wrong):
+def test_invalid_divisions_are_refused(wrong):
     with pytest.raises(InputError):
         SplitConfig(**wrong)

@@ -1,4 +1,4 @@
-"""Table 1 with intervals is the relation gender_breakdown, cell by cell."""
+"""Table 1 with intervals equals the relation gender_breakdown, cell by cell."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.models.planted import planted
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """The planted one; half of the senders are made users with a gender."""
+    """The planted store, in which half of the senders are users with a gender."""
     made = planted(tmp_path_factory.mktemp("planted"))
     with made.database.write("test") as con:
         con.execute(
@@ -20,7 +20,7 @@ def store(tmp_path_factory):
     return made
 
 
-def test_cells_are_those_of_the_relation(store):
+def test_cells_equal_the_relation(store):
     cells = store.sql("from gender_breakdown where time_window = 'latest'").to_dicts()
     pairs = gender_table(store.database)
     assert len(pairs) == len(cells) > 4
@@ -32,14 +32,14 @@ def test_cells_are_those_of_the_relation(store):
         assert pair.low <= pair.like_ratio <= pair.high
 
 
-def test_printed_cells_come_first_beside_the_papers(store):
+def test_published_cells_come_first_with_the_published_figures(store):
     pairs = gender_table(store.database)
     assert [(p.sender, p.recipient) for p in pairs[:4]] == list(PUBLISHED_BREAKDOWN)
     assert [p.published for p in pairs[:5]] == [0.33, 0.24, 0.75, 0.31, None]
 
 
-def test_the_interval_is_as_wide_as_recipients_differ(store):
-    """Recipients of one cell, resampled by hand."""
+def test_the_interval_equals_a_bootstrap_over_recipients(store):
+    """Compare with a direct bootstrap over the recipients of one cell."""
     (pair,) = (p for p in gender_table(store.database) if (p.sender, p.recipient) == ("male", "female"))
     rows = np.array(
         store.sql(

@@ -45,7 +45,7 @@ def test_the_best_on_dev_comes_first_whatever_test_says(db):
     assert frame["noise_floor"].to_list() == [0.006] * 5
 
 
-def test_tables_stand_as_printed(db):
+def test_tables_have_the_published_layout(db):
     two, three = leaderboard(db).tables
     assert [(row.encoder, row.head) for row in two.rows] == [
         ("best constant", ""),
@@ -64,8 +64,8 @@ def test_tables_stand_as_printed(db):
     assert three.rows[1].published == (None, 0.959)
 
 
-def test_a_cell_says_how_much_of_what_noise_leaves_is_explained(db):
-    """R2 0.6 at an error of 0.02: the labels vary by 0.05, of which 0.01 is noise."""
+def test_a_cell_has_the_share_of_variance_that_is_explained_without_noise(db):
+    """R2 is 0.6 at an error of 0.02: the labels have a variance of 0.05, of which 0.01 is noise."""
     figures = {"r2": 0.6, "spearman": 0.8, "noise_floor": 0.01}
     made = run(9, "x", "like_ratio", "all", "facenet", "0fc", 0.02, 0.02)
     made.results.update(figures, intervals={"metric": [0.01, 0.03], "r2": [0.4, 0.7], "spearman": [0.7, 0.9]})
@@ -75,7 +75,7 @@ def test_a_cell_says_how_much_of_what_noise_leaves_is_explained(db):
     assert (cell.explained.value, cell.explained.low) == pytest.approx((0.6 / 0.8, 0.4 / 0.8))
 
 
-def test_of_two_runs_in_one_place_the_newer_is_shown(db):
+def test_the_newer_of_two_runs_in_one_cell_is_shown(db):
     empty = pl.DataFrame(schema={"run_id": str, "photo_id": str, "split": str, "prediction": float})
     record(db, [run(9, "f", "like_ratio", "all", "inception_v3", "0fc", 0.5, 0.5)], empty)
     board = leaderboard(db)
@@ -84,7 +84,7 @@ def test_of_two_runs_in_one_place_the_newer_is_shown(db):
     assert leaderboard(db, ["a", "d"]).frame["run_id"].to_list() == ["a", "d"]
 
 
-def test_a_table_speaks_of_one_division(db):
+def test_a_table_has_runs_of_one_division_only(db):
     empty = pl.DataFrame(schema={"run_id": str, "photo_id": str, "split": str, "prediction": float})
     for number, run_id in enumerate("xy"):
         made = run(20 + number, run_id, "like_ratio", "all", "inception_v3", "0fc", 0.1, 0.1)
@@ -96,7 +96,7 @@ def test_a_table_speaks_of_one_division(db):
     lucky.hyperparameters["division"] = "3:1"
     record(db, [lucky], empty)
     frame = leaderboard(db, ["a", "x", "y", "z"]).frame
-    assert frame["run_id"].to_list() == ["a", "z", "x", "y"], "a lucky dev of another division comes after"
+    assert frame["run_id"].to_list() == ["a", "z", "x", "y"], "a better dev figure in another division comes later"
     assert frame["division"].to_list() == ["8:1:1", "3:1", "3:1", "5 folds"]
 
 
@@ -106,6 +106,6 @@ def test_results_are_json_in_the_warehouse(db):
     assert json.loads(text)["noise_floor"] == 0.006
 
 
-def test_without_runs_there_is_no_leaderboard(db):
+def test_a_leaderboard_without_runs_is_refused(db):
     with pytest.raises(InputError, match=r"No head was trained[\s\S]*features train"):
         leaderboard(db, ["nobody"])

@@ -1,4 +1,4 @@
-"""Metrics against closed forms, scikit-learn and simulation."""
+"""Metrics compared with closed forms, scikit-learn and simulation."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_figures_of_a_ratio_equal_scikit_learn(rng):
     assert mse(y, p, w) == pytest.approx(found["metric"])
 
 
-def test_figures_of_a_yes_or_no_equal_scikit_learn(rng):
+def test_figures_of_a_binary_target_equal_scikit_learn(rng):
     y, p, w = (rng.random(80) < 0.3).astype(float), rng.random(80), rng.random(80)
     found = judged("gender", y, p, w)
     assert found["metric"] == pytest.approx(sk.accuracy_score(y, p >= 0.5, sample_weight=w))
@@ -45,14 +45,14 @@ def test_figures_of_a_yes_or_no_equal_scikit_learn(rng):
     assert log_loss(np.array([1.0]), np.array([0.0]), np.ones(1)) == pytest.approx(-np.log(1e-7))
 
 
-def test_what_the_data_leave_undefined_is_none():
+def test_undefined_figures_are_none():
     found = judged("like_ratio", np.array([0.5, 0.5]), np.array([0.5, 0.5]), np.ones(2))
     assert (found["metric"], found["r2"], found["spearman"], found["noise_floor"]) == (0.0, None, None, None)
     assert judged("popular", np.ones(3), np.array([0.1, 0.6, 0.7]))["auc"] is None
 
 
-def test_the_noise_floor_is_the_error_of_a_model_that_knows_every_true_ratio(rng):
-    """Simulated: the mean of the estimate over draws is the mean error of the truth itself."""
+def test_the_noise_floor_is_the_error_of_the_true_ratios(rng):
+    """Simulation: the mean of the estimate over draws is the mean error of the true ratios."""
     p, n = rng.beta(2, 3, 300), rng.integers(2, 40, 300)
     draws = [rng.binomial(n, p) / n for _ in range(400)]
     floors = np.array([noise_floor(y, n) for y in draws])
@@ -61,7 +61,7 @@ def test_the_noise_floor_is_the_error_of_a_model_that_knows_every_true_ratio(rng
     assert floors.mean() == pytest.approx(np.average(p * (1 - p) / n, weights=n), rel=0.01)
 
 
-def test_photos_with_one_swipe_say_nothing_about_noise():
+def test_photos_with_one_swipe_do_not_count_in_the_noise_floor():
     assert noise_floor(np.array([0.5, 1.0, 0.0]), np.array([2, 1, 1])) == pytest.approx(0.25)
     assert np.isnan(noise_floor(np.array([1.0]), np.array([1])))
 
@@ -72,7 +72,7 @@ def test_sums_per_user_add_up_their_photos():
 
 
 def test_the_bootstrap_draws_users_not_photos(rng):
-    """Ten photos each of twenty users, all alike: the interval is as wide as twenty values make it."""
+    """With ten equal photos for each of twenty users, the interval is as wide as for twenty values."""
     values = rng.normal(size=20)
     users = np.repeat(np.arange(20), 10).astype(str)
     sums = per_user(np.stack([np.ones(200), np.repeat(values, 10)], 1), users)
@@ -81,8 +81,8 @@ def test_the_bootstrap_draws_users_not_photos(rng):
     assert means.std() == pytest.approx(values.std() / np.sqrt(20), rel=0.05)
 
 
-def test_the_interval_of_a_rank_correlation_is_that_of_samples_ranked_anew(rng):
-    """Against scipy on every draw: users of three photos, ties among labels."""
+def test_the_interval_of_a_rank_correlation_ranks_each_sample_again(rng):
+    """Compare with scipy on every draw: users have three photos, and labels have ties."""
     users, y = np.repeat(np.arange(15), 3).astype(str), rng.integers(0, 5, 45) / 4
     p = y + rng.normal(size=45)
     found = judged("like_ratio", y, p, users=users)["intervals"]["spearman"]
@@ -94,8 +94,8 @@ def test_the_interval_of_a_rank_correlation_is_that_of_samples_ranked_anew(rng):
 
 
 @pytest.mark.slow
-def test_intervals_cover_the_truth_as_often_as_they_say():
-    """95 % intervals of the error of a known predictor, over 200 test sets."""
+def test_intervals_have_their_stated_coverage():
+    """Compute 95 % intervals of the error of a known predictor, over 200 test sets."""
     rng, hits = np.random.default_rng(1), 0
     for _ in range(200):
         y = rng.random(60)
@@ -110,8 +110,8 @@ def test_intervals_are_seeded():
     assert judged("like_ratio", y, p, seed=1) != judged("like_ratio", y, p, seed=2)
 
 
-def test_conformal_intervals_hold_their_level_for_any_model(rng):
-    """New photos fall inside at least as often as promised, and hardly more, averaged over many dev sets."""
+def test_conformal_intervals_have_their_coverage_for_any_model(rng):
+    """Averaged over many dev sets, the coverage of new photos is at least the level, and hardly above it."""
     held = []
     for _ in range(300):
         y, p = rng.random(60), rng.random(60) ** 2
@@ -119,6 +119,6 @@ def test_conformal_intervals_hold_their_level_for_any_model(rng):
     assert 0.895 <= np.mean(held) <= 0.93
 
 
-def test_a_dev_set_too_small_for_the_level_promises_nothing():
+def test_a_dev_set_too_small_for_the_level_gives_the_whole_range():
     assert radius(np.zeros(8), np.full(8, 0.1), 0.9) == 1.0
     assert radius(np.zeros(9), np.linspace(0.1, 0.9, 9), 0.9) == pytest.approx(0.9)

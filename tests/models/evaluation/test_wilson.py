@@ -1,4 +1,4 @@
-"""Intervals of shares: never surer than so few answers can be."""
+"""Intervals of shares for few answers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ GENDER = TARGETS["gender"]
 
 
 @pytest.mark.parametrize(("k", "n"), [(9, 9), (0, 9), (1, 1), (5, 11), (104, 105), (1, 200), (0, 1)])
-def test_wilson_is_that_of_scipy(k, n):
+def test_wilson_equals_scipy(k, n):
     found = stats.binomtest(k, n).proportion_ci(method="wilson")
     assert wilson(k / n, n) == pytest.approx([found.low, found.high])
 
 
-def test_nine_of_nine_is_not_certain_and_no_answer_says_nothing():
+def test_nine_of_nine_has_a_lower_end_below_one_and_no_answers_have_no_interval():
     low, high = wilson(1.0, 9)
     assert (round(low, 2), high) == (0.70, 1.0)
     assert wilson(1.0, 0) == wilson(float("nan"), 3) == [None, None]
 
 
-def test_wilson_holds_its_level_on_few_answers():
-    """Exactly, by the binomial: on average over shares, from 9 answers to 105."""
+def test_wilson_has_its_coverage_on_few_answers():
+    """Exact coverage by the binomial distribution, on average over shares, from 9 answers to 105."""
     shares = np.linspace(0.5, 0.99, 99)
     for n in (9, 31, 105):
         k = np.arange(n + 1)
@@ -38,7 +38,7 @@ def test_wilson_holds_its_level_on_few_answers():
         assert np.mean(held) > 0.945
 
 
-def test_photos_of_one_user_are_one_voice():
+def test_photos_of_one_user_count_as_one_answer():
     users = np.array(["a", "a", "b", "c"])
     assert voices(np.ones(4), users) == pytest.approx(16 / 6)
     assert voices(np.ones(4), np.array(["a"] * 4)) == 1
@@ -47,20 +47,20 @@ def test_photos_of_one_user_are_one_voice():
 
 
 @pytest.mark.parametrize(("better", "worse"), [(0, 0), (3, 0), (0, 6), (10, 4), (7, 7)])
-def test_the_sign_test_is_that_of_scipy(better, worse):
+def test_the_sign_test_equals_scipy(better, worse):
     n = better + worse
     assert sign_test(better, worse) == pytest.approx(stats.binomtest(better, n).pvalue if n else 1)
 
 
 def judged(right, n=9):
-    """`right` of n photos of n people are answered right."""
+    """Return predictions for n photos of n people, `right` of them correct."""
     y = np.arange(n) % 2.0
     p = np.where(np.arange(n) < right, y, 1 - y)
     ids, ones = np.char.mod("p%02d", np.arange(n)), np.ones(n)
     return Predictions(ids, ids, np.where(y == 1, "female", "male"), y, p, ones, 0 * ones)
 
 
-def test_all_right_on_few_photos_is_not_one_to_one():
+def test_all_right_on_few_photos_has_an_interval_below_one():
     of = judged(9)
     found = evaluate(
         GENDER, of.y, of.p, weight=of.weight, users=of.user_ids, constant=0.0, rng=np.random.default_rng(0)
@@ -85,7 +85,7 @@ def test_all_right_on_few_photos_is_not_one_to_one():
         (40, 60, 60, "more"),
     ],
 )
-def test_who_wins_says_less_more_or_undecided(own, theirs, n, verdict):
+def test_the_verdict_is_less_more_or_undecided(own, theirs, n, verdict):
     entries = [Entry("a", "x", "0fc", 0.9, judged(own, n)), Entry("b", "x", "1fc", 0.8, judged(theirs, n))]
     rival = compare_heads(GENDER, "all", entries).comparisons[1]
     assert (rival.verdict, rival.sure) == (verdict, verdict == "less")

@@ -1,4 +1,4 @@
-"""Fine-tunes, and is killed after so many updates: python -m tests.models.finetune.finetune_child STORE UPDATES."""
+"""Fine-tune, and die after a number of updates: python -m tests.models.finetune.finetune_child STORE UPDATES."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.models.planted import finetune
 
 
 class Killer:
-    """Kills this process, as the machine would."""
+    """Progress callback that kills this process after a number of updates."""
 
     def __init__(self, after):
         self.left = after

@@ -1,4 +1,4 @@
-"""What a network in training is shown, pixel by pixel where nothing is blurred."""
+"""Augmented pictures, pixel by pixel where nothing is interpolated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def pictures(n, side, seed=0):
     return torch.from_numpy(values.astype(np.float32))
 
 
-def test_a_crop_of_the_networks_own_size_is_a_part_of_the_picture_or_of_its_mirror_image():
+def test_a_crop_of_the_network_size_is_a_part_of_the_picture_or_of_its_mirror_image():
     x = pictures(96, 12)
     found = augmented(x, 8, torch.Generator().manual_seed(1), least_crop=None, light=0)
     places = []
@@ -32,7 +32,7 @@ def test_a_crop_of_the_networks_own_size_is_a_part_of_the_picture_or_of_its_mirr
     assert {top for _, top, _ in places} == {left for _, _, left in places} == {0, 1, 2, 3, 4}
 
 
-def test_a_crop_shows_no_less_than_asked_and_nothing_beyond_the_edge():
+def test_a_crop_has_at_least_the_smallest_size_and_stays_inside_the_picture():
     ramp = torch.linspace(0, 255, 64).expand(1, 3, 64, 64).repeat(200, 1, 1, 1)
     found = augmented(ramp, 32, torch.Generator().manual_seed(0), least_crop=0.5, light=0)
     spans = (found.amax((1, 2, 3)) - found.amin((1, 2, 3))) / 255
@@ -49,7 +49,7 @@ def test_light_changes_within_its_bounds():
     assert torch.equal(augmented(grey, 8, torch.Generator(), least_crop=1.0, light=0), grey)
 
 
-def test_one_seed_one_answer_and_torchs_own_generator_is_left_alone():
+def test_the_same_seed_gives_the_same_result_and_torchs_generator_is_not_changed():
     before, x = torch.get_rng_state(), pictures(3, 16)
     one, again, other = (
         augmented(x, 8, torch.Generator().manual_seed(seed), least_crop=0.7, light=0.1) for seed in (5, 5, 6)

@@ -1,4 +1,4 @@
-"""A network learns from the drawn portraits of a small world, and is an encoder and a run afterwards."""
+"""A network learns from the drawn portraits of a small world; it is then an encoder and a run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A store with labels and faces, and no vector yet."""
+    """A store with labels and faces, without vectors."""
     folder = tmp_path_factory.mktemp("world")
     made = make_world(folder, users=40, swipes=2_000, seed=3)
     with FeatureStore(folder / "store") as store:
@@ -46,7 +46,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(world, tmp_path_factory):
-    """A store in which a network was fine-tuned; the leaderboard of it."""
+    """A store in which a network was fine-tuned, and the leaderboard of the call."""
     folder = tmp_path_factory.mktemp("tuned") / "store"
     shutil.copytree(world, folder)
     with FeatureStore(folder) as store:
@@ -63,7 +63,7 @@ def folder_of(store, name):
     return store.layout.models / name.partition("@")[2]
 
 
-def test_it_is_a_run_beside_the_others(tuned):
+def test_the_network_is_a_run_with_a_row_and_predictions(tuned):
     store, board = tuned
     assert board.n_trained == 1
     assert set(board.frame["head"]) == {"0fc", "finetuned"}
@@ -83,7 +83,7 @@ def test_it_is_a_run_beside_the_others(tuned):
     assert np.isfinite(row["test"])
 
 
-def test_it_is_an_encoder_with_its_digest_in_the_manifest(tuned):
+def test_the_network_is_an_encoder_with_its_digest_in_the_manifest(tuned):
     store, board = tuned
     name = name_of(board)
     entry = encoder(name, store.layout.models)
@@ -100,14 +100,14 @@ def test_it_is_an_encoder_with_its_digest_in_the_manifest(tuned):
     assert len(store.similar(ids[0], k=3, encoder=name)) == 3
 
 
-def test_what_the_network_said_in_training_is_what_its_run_says(tuned):
-    """Dev loss by the training loop, with batch normalisation, and by head on vectors of the folded encoder."""
+def test_the_dev_loss_of_training_equals_the_dev_loss_of_the_run(tuned):
+    """Compare dev loss in the training loop, with batch normalization, and by head on vectors of the folded encoder."""
     store, _ = tuned
     row = store.sql("from runs where head = 'finetuned'").to_dicts()[0]
     assert row["dev"] == pytest.approx(json.loads(row["results"])["dev_loss"], rel=1e-3)
 
 
-def test_files_are_scored_as_photos_are(tuned):
+def test_files_get_the_same_predictions_as_photos(tuned):
     store, board = tuned
     run_id = name_of(board).partition("@")[2]
     rows = store.sql(
@@ -123,7 +123,7 @@ def test_files_are_scored_as_photos_are(tuned):
     }
 
 
-def test_heads_stand_on_it_but_are_not_tested_on_what_it_learnt(tuned):
+def test_heads_on_the_network_are_not_tested_on_its_training_photos(tuned):
     store, board = tuned
     name = name_of(board)
     found = train(store, "like_ratio", [name], ["0fc"], "all", division=DIVISION, grid=QUICK_GRID)
@@ -133,7 +133,7 @@ def test_heads_stand_on_it_but_are_not_tested_on_what_it_learnt(tuned):
             train(store, "like_ratio", [name], ["0fc"], "all", division=division, grid=QUICK_GRID)
 
 
-def test_the_same_again_is_kept(tuned):
+def test_the_same_call_again_keeps_the_network(tuned):
     store, board = tuned
     again = finetune(store, **QUICK)
     assert again.n_trained == 0
@@ -149,7 +149,7 @@ def test_the_same_again_is_kept(tuned):
     }
 
 
-def test_killed_and_called_again_it_is_the_same_network(tuned, world, tmp_path):
+def test_a_killed_call_repeated_gives_the_same_network(tuned, world, tmp_path):
     _, board = tuned
     shutil.copytree(world, tmp_path / "store")
     command = [sys.executable, "-m", "tests.models.finetune.finetune_child", str(tmp_path / "store"), "3"]
@@ -177,7 +177,7 @@ def test_damaged_weights_are_refused(tuned):
         path.write_bytes(sound)
 
 
-def test_published_weights_that_are_not_here_have_two_ways_out(world, monkeypatch, tmp_path):
+def test_missing_published_weights_are_refused_with_two_remedies(world, monkeypatch, tmp_path):
     monkeypatch.setenv("FEATURES_WEIGHTS", str(tmp_path))
     monkeypatch.setattr("photogenic.features.encoders.weights.cache", lambda: tmp_path)
     monkeypatch.setattr("photogenic.features.encoders.weights._from_url", lambda *_: None)
@@ -186,7 +186,7 @@ def test_published_weights_that_are_not_here_have_two_ways_out(world, monkeypatc
     assert not store.layout.models.exists()
 
 
-def test_alexnet_by_the_modern_recipe_from_drawn_weights(world, tmp_path):
+def test_alexnet_with_the_modern_recipe_and_random_weights(world, tmp_path):
     shutil.copytree(world, tmp_path / "store")
     with FeatureStore(tmp_path / "store") as store:
         board = finetune(store, "alexnet", "popular", "all", iterations=2, batch_size=4, random_weights=True)
@@ -206,11 +206,11 @@ def test_every_layer_learns(backbone):
     assert all(p.grad is not None for p in network.parameters())
 
 
-def test_what_cannot_be_is_refused(world):
+def test_invalid_options_are_refused(world):
     with FeatureStore(world) as store:
         with pytest.raises(InputError, match=r"'dlib_face' cannot be fine-tuned[\s\S]*efficientnet_lite0"):
             finetune(store, "dlib_face")
-        with pytest.raises(InputError, match="not fine-tuned in folds"):
+        with pytest.raises(InputError, match="cannot be fine-tuned in folds"):
             finetune(store, division=SplitConfig(folds=5))
         with pytest.raises(InputError, match="'fame' is not a target"):
             finetune(store, target="fame")

@@ -1,4 +1,4 @@
-"""A small network learns a planted rule; a killed descent ends where an uninterrupted one does."""
+"""A small network learns a planted rule; a killed training gives the same result as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUICK = replace(recipe("modern", iterations=60, batch_size=16, learning_rate=3e-
 
 
 class Small(nn.Module):
-    """Four layers with parameters, dropout and batch normalisation."""
+    """A network of four layers with parameters, dropout and batch normalization."""
 
     def __init__(self):
         super().__init__()
@@ -48,7 +48,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def data():
-    """Brighter pictures are liked more; weights differ; the last picture is no part of train."""
+    """Data in which brighter pictures are liked more; weights differ; the last picture is not in train."""
     rng = np.random.default_rng(0)
     level = rng.uniform(40, 215, 120)
     pictures = np.clip(level[:, None, None, None] + rng.normal(0, 20, (120, 10, 10, 3)), 0, 255).astype(np.uint8)
@@ -74,7 +74,7 @@ def run(data, folder, plan=QUICK, seed=0, progress=no_progress):
 
 
 class Killer:
-    """Breaks off after so many updates."""
+    """Progress callback that interrupts after a number of updates."""
 
     def __init__(self, after):
         self.left = after
@@ -92,7 +92,7 @@ class Killer:
             raise KeyboardInterrupt
 
 
-def test_it_learns_the_rule(data, tmp_path):
+def test_the_loop_learns_the_rule(data, tmp_path):
     end, _ = run(data, tmp_path, replace(QUICK, iterations=300))
     constant = np.average(data.y, weights=data.weight)
     _, y, weight = data.dev
@@ -102,11 +102,11 @@ def test_it_learns_the_rule(data, tmp_path):
 
 @pytest.mark.parametrize("plan", [QUICK, replace(recipe("published", iterations=60, batch_size=16), evaluations=12)])
 @pytest.mark.parametrize("after", [3, 27, 41])
-def test_killed_and_gone_on_ends_where_an_uninterrupted_one_does(data, tmp_path, plan, after):
+def test_a_killed_and_continued_training_equals_an_uninterrupted_one(data, tmp_path, plan, after):
     end, best = run(data, tmp_path / "whole", plan)
     with pytest.raises(KeyboardInterrupt):
         run(data, tmp_path / "killed", plan, progress=Killer(after))
-    torch.rand(7)  # what else the process draws has no say
+    torch.rand(7)  # other random draws of the process have no effect
     with pytest.raises(KeyboardInterrupt):
         run(data, tmp_path / "killed", plan, progress=Killer(50))
     again, same = run(data, tmp_path / "killed", plan)
@@ -118,11 +118,11 @@ def test_killed_and_gone_on_ends_where_an_uninterrupted_one_does(data, tmp_path,
     assert len(sizes) == 1
 
 
-def test_another_seed_is_another_descent(data, tmp_path):
+def test_another_seed_gives_another_result(data, tmp_path):
     assert run(data, tmp_path / "a")[0].curve != run(data, tmp_path / "b", seed=1)[0].curve
 
 
-def test_one_published_update_is_that_of_a_plain_loop(data, tmp_path):
+def test_published_updates_equal_those_of_a_plain_loop(data, tmp_path):
     plan = replace(recipe("published", iterations=2, batch_size=80), evaluations=2, light=0.0)
     plain = replace(data, drawn=False)
     train_loop(plain, small(), plan, tmp_path / "checkpoint", seed=3, device=CPU, progress=no_progress)
@@ -132,7 +132,7 @@ def test_one_published_update_is_that_of_a_plain_loop(data, tmp_path):
     head.weight.data.normal_(0, 0.01, generator=torch.Generator().manual_seed(_number(3, 0, 0)))
     head.bias.data.fill_(math.log(mean / (1 - mean)))
     velocity = {}
-    for step, rate in enumerate((1e-3, 1e-6)):  # of two iterations, the second is in the fourth seventh
+    for step, rate in enumerate((1e-3, 1e-6)):  # with two iterations, the second is in the fourth seventh
         drawn = torch.Generator().manual_seed(_number(3, 2, step))
         x = torch.from_numpy(data.pictures[:80]).permute(0, 3, 1, 2).float()
         x = (augmented(x, 8, drawn, least_crop=None, light=0) - 127) / 64
@@ -154,7 +154,7 @@ def test_one_published_update_is_that_of_a_plain_loop(data, tmp_path):
     assert torch.allclose(state["module.output.weight"], head.weight, atol=1e-6)
 
 
-def test_the_network_is_opened_from_the_top(data, tmp_path):
+def test_the_network_is_unfrozen_from_the_top(data, tmp_path):
     start, plan = small(), replace(QUICK, iterations=60, unfreezing=1.0, evaluations=60)
     parts = parts_of(nn.ModuleDict({"network": start, "output": nn.Linear(6, 1)}))
     assert [len(part) for part in parts] == [2, 2, 2, 2, 2]
@@ -173,13 +173,13 @@ def test_the_network_is_opened_from_the_top(data, tmp_path):
     assert moved == {14: [], 29: ["c"], 59: ["b", "c"]}
 
 
-def test_statistics_stay_those_of_published_weights(data, tmp_path):
+def test_published_weights_keep_their_statistics(data, tmp_path):
     for drawn in (False, True):
         _, best = run(replace(data, drawn=drawn), tmp_path / str(drawn))
         assert torch.equal(best["network.bn.running_mean"], torch.zeros(4)) is not drawn
 
 
-def test_it_ends_when_dev_no_longer_improves(data, tmp_path):
+def test_training_ends_when_dev_no_longer_improves(data, tmp_path):
     shuffled = replace(data, y=np.random.default_rng(1).permutation(data.y))
     plan = replace(QUICK, iterations=600, evaluations=60, patience=3)
     end, _ = run(shuffled, tmp_path, plan)
@@ -193,11 +193,11 @@ def test_a_damaged_checkpoint_is_refused(data, tmp_path):
         run(data, tmp_path, progress=Killer(27))
     (state,) = (tmp_path / "checkpoint").glob("state-*.safetensors")
     state.write_bytes(state.read_bytes()[:-1] + b"\x55")
-    with pytest.raises(StoreError, match=r"SHA-256[\s\S]*begins anew"):
+    with pytest.raises(StoreError, match=r"SHA-256[\s\S]*training then starts again"):
         run(data, tmp_path)
 
 
-def test_leftovers_of_a_killed_save_go(data, tmp_path):
+def test_files_of_a_killed_save_are_removed(data, tmp_path):
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "state-9999.safetensors").write_bytes(b"half")
     end, _ = run(data, tmp_path)
@@ -209,7 +209,7 @@ def test_leftovers_of_a_killed_save_go(data, tmp_path):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_gpu_learns_the_rule_in_half_precision_and_goes_on_after_a_kill(data, tmp_path):
+def test_a_gpu_learns_the_rule_in_half_precision_and_continues_after_a_kill(data, tmp_path):
     plan, gpu = replace(QUICK, iterations=300), choose("cuda")
     with pytest.raises(KeyboardInterrupt):
         train_loop(data, small(), plan, tmp_path / "checkpoint", seed=0, device=gpu, progress=Killer(150))

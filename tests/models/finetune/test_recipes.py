@@ -1,4 +1,4 @@
-"""The published schedule number by number, and how the modern one opens a network."""
+"""The published schedule number by number, and how the modern recipe unfreezes a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_published_rate_is_divided_by_ten_at_every_5000_of_35000_iterations(
     assert all(published.opens(0, group) for group in range(GROUPS + 1))
 
 
-def test_fewer_iterations_keep_the_published_shape():
+def test_fewer_iterations_keep_the_shape_of_the_schedule():
     short = recipe("published", iterations=70)
     assert [short.rate(step, 1) for step in (9, 10, 69)] == pytest.approx([1e-3, 1e-4, 1e-9])
 
@@ -35,7 +35,7 @@ def test_the_modern_rate_rises_then_falls_to_nothing_and_is_smaller_further_down
     assert modern.rate(100, 3) == pytest.approx(modern.rate(100, 1) * 0.36)
 
 
-def test_the_network_opens_from_its_top_down():
+def test_the_network_is_unfrozen_from_the_top_down():
     modern = recipe("modern", iterations=400)
     opened = [next(step for step in range(400) if modern.opens(step, group)) for group in range(1, GROUPS + 1)]
     assert opened == [30, 60, 90, 120]
@@ -50,7 +50,7 @@ def test_iterations_follow_the_number_of_pictures():
 
 
 @pytest.mark.parametrize("wrong", [{"iterations": 0}, {"batch_size": 1}, {"learning_rate": 0.0}])
-def test_numbers_that_make_no_sense_are_refused(wrong):
+def test_numbers_out_of_range_are_refused(wrong):
     with pytest.raises(InputError, match="Expected"):
         recipe("modern", **wrong)
     with pytest.raises(InputError, match=r"'modrn' is not a recipe[\s\S]*modern, published"):

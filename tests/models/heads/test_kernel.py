@@ -1,4 +1,4 @@
-"""The kernel head and the forest against scikit-learn called directly, and as heads among others."""
+"""The kernel head and the forest compared with scikit-learn, and as heads of a run."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from photogenic.models.heads.model import Model, ensemble, members
 from tests.models.heads.test_linear import drawn
 
 
-def test_likeness_is_scikit_learns_gaussian_kernel_mixed():
+def test_similarity_is_a_weighted_mean_of_scikit_learns_gaussian_kernels():
     rng = np.random.default_rng(0)
     A, B = rng.normal(size=(7, 5)), rng.normal(size=(4, 5))
     blocks = np.array([[0, 2, 0.3], [2, 5, 0.7]])
@@ -22,7 +22,7 @@ def test_likeness_is_scikit_learns_gaussian_kernel_mixed():
 
 
 @pytest.mark.parametrize("penalty", [1.0, 0.03])
-def test_its_regression_is_scikit_learns_on_the_same_features(penalty):
+def test_the_regression_equals_scikit_learns_on_the_same_features(penalty):
     rng = np.random.default_rng(1)
     X = rng.normal(size=(60, 3))
     alike = similarity(X, X, np.array([[0, 3, 1.0]]), 1.0)
@@ -35,8 +35,8 @@ def test_its_regression_is_scikit_learns_on_the_same_features(penalty):
     np.testing.assert_allclose(ours, np.r_[theirs.coef_[0], theirs.intercept_], atol=2e-3)
 
 
-def test_a_ratio_is_learnt_as_so_many_likes_of_so_many_swipes():
-    """n likes of m swipes teach what n likes and m - n dislikes teach one by one."""
+def test_a_ratio_is_learned_as_a_number_of_likes_in_a_number_of_swipes():
+    """n likes in m swipes give the same fit as n likes and m - n dislikes one by one."""
     rng = np.random.default_rng(2)
     F, n = rng.normal(size=(40, 4)), rng.integers(1, 30, 40)
     likes = rng.binomial(n, 0.3)
@@ -46,8 +46,8 @@ def test_a_ratio_is_learnt_as_so_many_likes_of_so_many_swipes():
     np.testing.assert_allclose(ours, logistic(F[swipes], liked, np.ones(len(liked)), 0.5), atol=1e-6)
 
 
-def test_a_small_encoder_is_not_drowned_by_a_large_one():
-    """Six telling numbers beside 200 of noise: the telling encoder gets the greater share."""
+def test_a_small_encoder_is_not_dominated_by_a_large_one():
+    """With six informative dimensions and 200 of noise, the informative encoder gets the larger share."""
     samples = drawn("like_ratio", n=300)
     noise = np.random.default_rng(3).normal(size=(300, 200)).astype(np.float32)
     samples.X.setflags(write=True)
@@ -60,7 +60,7 @@ def test_a_small_encoder_is_not_drowned_by_a_large_one():
     assert fit.hyperparameters["likelihood"] == "binomial"
 
 
-def test_landmarks_stand_for_a_large_train(monkeypatch):
+def test_landmarks_approximate_a_large_train(monkeypatch):
     samples = drawn("popular", n=400)
     whole = fit_kernel(samples, TARGETS["popular"], [6])
     monkeypatch.setattr("photogenic.models.heads.kernel.LANDMARKS", 150)
@@ -72,7 +72,7 @@ def test_landmarks_stand_for_a_large_train(monkeypatch):
 
 
 @pytest.mark.parametrize("target", ["like_ratio", "popular"])
-def test_the_forest_is_scikit_learns(target, monkeypatch):
+def test_the_forest_equals_scikit_learns(target, monkeypatch):
     monkeypatch.setattr("photogenic.models.heads.forest.TREES", 30)
     samples = drawn(target)
     samples.weight[:] = np.random.default_rng(4).integers(1, 50, len(samples))
@@ -93,7 +93,7 @@ def test_a_forest_has_500_trees():
     assert len(fit.model.arrays["roots"]) == 500
 
 
-def test_an_ensemble_answers_the_mean_of_heads_that_read_other_columns():
+def test_an_ensemble_predicts_the_mean_of_heads_that_read_different_columns():
     samples = drawn("like_ratio")
     one = fit_kernel(samples, TARGETS["like_ratio"], [6]).model
     two = Model("fc", "identity", {

@@ -1,4 +1,4 @@
-"""Classic heads equal scikit-learn called directly on the same folds."""
+"""Linear heads equal scikit-learn on the same folds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.models.planted import QUICK, planted, train
 
 
 def drawn(target, n=240, seed=0):
-    """Photos of n / 3 users whose label follows two of six numbers; the last quarter is dev and test."""
+    """Return photos of n / 3 users whose label follows two of six dimensions; the last quarter is dev and test."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, 6)) * [1, 2, 3, 4, 5, 6] + 3
     rate = 1 / (1 + np.exp(-(X[:, 0] - 3) - (X[:, 1] - 3) / 2))
@@ -52,7 +52,7 @@ def fitted(samples, head, target):
         ("ridge", "like_ratio", Ridge(), "neg_mean_squared_error"),
     ],
 )
-def test_each_equals_scikit_learns_own_search_on_the_same_folds(head, target, estimator, scoring):
+def test_each_head_equals_scikit_learns_search_on_the_same_folds(head, target, estimator, scoring):
     samples, kind = drawn(target), head_named(head).penalties
     fit, part = fitted(samples, head, target), samples.part("train")
     X = (part.X - part.X.mean(0)) / part.X.std(0)
@@ -70,7 +70,7 @@ def test_each_equals_scikit_learns_own_search_on_the_same_folds(head, target, es
 
 
 @pytest.mark.parametrize("head", ["ridge", "linear_svm"])
-def test_with_mirror_images_it_is_scikit_learns_search_on_both_copies_which_no_fold_parts(head):
+def test_with_mirror_images_both_copies_stay_in_one_fold_of_scikit_learns_search(head):
     target = "like_ratio" if head == "ridge" else "popular"
     plain = drawn(target)
     both = with_mirrors(plain, replace(plain, X=plain.X + np.random.default_rng(7).normal(size=plain.X.shape)))
@@ -103,7 +103,7 @@ def test_ridge_weighs_photos_by_their_swipes():
     assert np.abs(weighted - direct.fit(X, part.y).coef_).max() > 1e-3
 
 
-def test_a_margin_becomes_a_probability_that_keeps_its_order_and_mean():
+def test_probabilities_from_margins_keep_their_order_and_mean():
     samples = drawn("popular", n=1200)
     fit, part = fitted(samples, "linear_svm", "popular"), samples.part("train")
     p = fit.model.predict(part.X)
@@ -112,7 +112,7 @@ def test_a_margin_becomes_a_probability_that_keeps_its_order_and_mean():
     assert part.y[high].mean() == pytest.approx(p[high].mean(), abs=0.08)
 
 
-def test_they_stand_on_the_leaderboard_with_predictions_like_any_head(tmp_path):
+def test_linear_heads_are_on_the_leaderboard_with_predictions(tmp_path):
     store = planted(tmp_path)
     heads = ["0fc", "ridge", "svm", "logistic"]
     board = train(store, ["like_ratio", "popular"], ["toy_a"], heads, "all", grid=QUICK)
@@ -134,7 +134,7 @@ def test_they_stand_on_the_leaderboard_with_predictions_like_any_head(tmp_path):
     assert [point["C"] for point in run.results["penalty_curve"]] == list(head_named("linear_svm").penalties.tried)
 
 
-def test_what_cannot_be_cross_validated_or_learnt_is_refused(tmp_path):
+def test_too_few_users_and_unsuitable_targets_are_refused(tmp_path):
     samples = drawn("popular")
     samples.user_ids[:] = "one"
     with pytest.raises(InputError, match="1 users"):

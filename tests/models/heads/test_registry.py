@@ -1,4 +1,4 @@
-"""Heads by name: ours from a folder, the user's own from modules, and what is said where one is not registered."""
+"""Registry of heads: entries, heads of the user's modules, and errors for names that are not registered."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Median(Head):
 
 @pytest.fixture
 def registered(monkeypatch):
-    """What a test registers is unknown afterwards."""
+    """Remove what a test registers afterwards."""
     registry.heads()
     monkeypatch.setattr(registry, "_HEADS", dict(registry._HEADS))
     monkeypatch.setattr(kinds, "_RULES", dict(kinds._RULES))
@@ -55,7 +55,7 @@ def registered(monkeypatch):
     sys.modules.pop("my_median", None)
 
 
-def test_every_file_of_the_folder_registers_a_head_and_lists_name_them_in_their_order():
+def test_every_file_of_the_folder_registers_a_head_and_lists_are_ordered():
     assert registry.head_names()[:12] == [
         *("0fc", "1fc", "2fc", "linear_svm", "logistic", "ridge", "random_forest", "kernel", "mllib_svm", "ensemble")
     ]
@@ -69,7 +69,7 @@ def test_every_file_of_the_folder_registers_a_head_and_lists_name_them_in_their_
         assert one.name in registry.help_line()
 
 
-def test_a_name_that_is_taken_or_cannot_be_is_refused(registered):
+def test_a_name_that_is_taken_or_invalid_is_refused(registered):
     with pytest.raises(InputError, match="There is a head 'svm' already"):
         registry.register_head("svm")(type("Mine", (Head,), {}))
     with pytest.raises(InputError, match="cannot be the name"):
@@ -78,19 +78,19 @@ def test_a_name_that_is_taken_or_cannot_be_is_refused(registered):
         registry.head("medium")
 
 
-def test_arguments_are_the_fields_of_the_options():
+def test_keyword_arguments_are_the_fields_of_the_options():
     for options, arguments in ((TrainOptions, TrainArguments), (FinetuneOptions, FinetuneArguments)):
         assert [field.name for field in fields(options)] == list(arguments.__annotations__)
 
 
 def test_vectors_that_erase_would_not_find_are_refused(registered):
-    class Neighbours(Head):
+    class Nearest(Head):
         keeps_vectors = True
 
         def fit(self, data, settings):
             return registry.head("ridge").fit(data, settings)
 
-    registry.register_head("neighbours")(Neighbours)
+    registry.register_head("nearest")(Nearest)
     samples = drawn("like_ratio")
 
     class One:
@@ -99,13 +99,13 @@ def test_vectors_that_erase_would_not_find_are_refused(registered):
         def part(self, _):
             return samples
 
-    with pytest.raises(InputError, match=r"neighbours says keeps_vectors = True, and its arrays are mean, output"):
-        fit_all({"like_ratio": One()}, [("like_ratio", "neighbours")], FitSettings(QUICK))
+    with pytest.raises(InputError, match=r"nearest has keeps_vectors = True, and its arrays are mean, output"):
+        fit_all({"like_ratio": One()}, [("like_ratio", "nearest")], FitSettings(QUICK))
     with pytest.raises(TypeError, match="keeps_vectors"):
-        registry.head("neighbours").fitted(FitData(One.target, samples, [6]), {"label": np.zeros(())})
+        registry.head("nearest").fitted(FitData(One.target, samples, [6]), {"label": np.zeros(())})
 
 
-def test_a_head_of_the_user_is_trained_by_the_command_line_and_answers_where_it_is_registered(
+def test_a_head_of_the_user_is_trained_by_the_command_line_and_predicts_where_it_is_registered(
     tmp_path, monkeypatch, registered
 ):
     store = planted(tmp_path)
@@ -125,7 +125,7 @@ def test_a_head_of_the_user_is_trained_by_the_command_line_and_answers_where_it_
     said = store.sql(f"from predictions where run_id = '{run_id}'")["prediction"]
     assert (len(said), said.min(), said.max()) == (165, pytest.approx(median), pytest.approx(median))
 
-    # Here it is not registered: it is left out of the choice, and says so when it is named.
+    # In this process it is not registered: it is left out of the choice, and refused if it is named.
     choice = choose(store.layout, asked_of(store.database), "like_ratio", fits=lambda _: None)
     assert choice.run.head == "0fc"
     (note,) = choice.notes

@@ -1,4 +1,4 @@
-"""The SVM of Spark's MLlib: what it descends to, what it is chosen by, and where it stands."""
+"""The SVM of Spark's MLlib: its optimum, its cross-validation, and its row of the leaderboard."""
 
 import importlib.util
 import warnings
@@ -29,7 +29,7 @@ SMALL = SvmGrid((1e-4, 1e-1), (1.0,), iterations=12)
 
 
 def descended(X, y, regularisation, step, iterations):
-    """Weights and intercept by MLlib's rule, in a plain loop: the intercept is a weight like any other begun at 1."""
+    """Compute weights and intercept by MLlib's rule in a plain loop: the intercept is a weight that starts at 1."""
     A, sign = np.column_stack([X, np.ones(len(X))]), 2 * y - 1
     w = np.append(np.zeros(X.shape[1]), 1.0)
     for i in range(1, iterations + 1):
@@ -41,7 +41,7 @@ def descended(X, y, regularisation, step, iterations):
     return w[:-1], w[-1]
 
 
-def test_every_cell_is_a_plain_descent_on_scikit_learns_folds_and_so_is_the_head(master):
+def test_every_cell_and_the_head_equal_plain_gradient_descent_on_scikit_learns_folds(master):
     samples = drawn("popular")
     part = samples.part("train")
     X = ((part.X - part.X.mean(0)) / part.X.std(0)).astype(np.float64)
@@ -62,7 +62,7 @@ def test_every_cell_is_a_plain_descent_on_scikit_learns_folds_and_so_is_the_head
     np.testing.assert_allclose(ours / np.linalg.norm(ours), w / np.linalg.norm(w), atol=1e-5)
     assert fit.model.predict(part.X).mean() == pytest.approx(y.mean(), abs=0.05)
 
-    # The faster way: the same objective by a solver that needs no step, one fit a task.
+    # The faster search: the same objective by a solver that needs no step, one fit per task.
     for row in fit.results["scikit_learn"]:
         for own, (inside, out) in zip(row["folds"], folds, strict=True):
             svm = LinearSVC(C=1 / (len(inside) * row["regularisation"]), loss="hinge", max_iter=2000, random_state=0)
@@ -75,7 +75,7 @@ def test_every_cell_is_a_plain_descent_on_scikit_learns_folds_and_so_is_the_head
     assert fit.results["seconds"].keys() == {"mllib", "scikit_learn"}
 
 
-def test_it_stands_on_the_leaderboard_beside_scikit_learns(tmp_path, master, monkeypatch):
+def test_the_head_is_on_the_leaderboard_with_scikit_learns(tmp_path, master, monkeypatch):
     monkeypatch.setattr("photogenic.models.heads.spark_svm.PUBLISHED", SvmGrid((1e-4,), (1.0,), iterations=20))
     store = planted(tmp_path)
     heads = ["svm", "mllib_svm"]
@@ -93,12 +93,12 @@ def test_it_stands_on_the_leaderboard_beside_scikit_learns(tmp_path, master, mon
     ("heads", "master", "says"),
     [(["mllib_svm"], "sc://somewhere:15002", "needs RDDs"), (["linear_svm"], "local[2]", "Only mllib_svm")],
 )
-def test_masters_that_cannot_train_it_are_refused_before_anything_is_trained(tmp_path, heads, master, says):
+def test_masters_that_cannot_train_the_head_are_refused_before_any_training(tmp_path, heads, master, says):
     with pytest.raises(InputError, match=says):
         train(planted(tmp_path), "popular", ["toy_a"], heads, "all", master=master)
 
 
-def test_without_spark_it_says_what_to_install(tmp_path, monkeypatch):
+def test_without_spark_the_error_names_the_package_to_install(tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "pyspark" else find(name))
     with pytest.raises(MissingPartError) as caught:

@@ -56,14 +56,14 @@ def test_each_member_equals_a_plain_loop_that_trains_it_alone(together, k):
 
 @pytest.fixture
 def in_double():
-    """Every new tensor has double precision."""
+    """Make new tensors with double precision."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
 
 
-def test_at_the_published_rates_only_rounding_tells_the_stack_from_the_loop(in_double):
-    """A large rate magnifies what single precision rounds off, in loop and stack alike; in double nothing is left."""
+def test_at_the_published_rates_stack_and_loop_differ_by_rounding_only(in_double):
+    """A large rate magnifies rounding errors of single precision in loop and stack; in double, both are equal."""
     train, dev = drawn(600, d=300), drawn(100, seed=1, d=300)
     schedule = Schedule(batch=64, epochs=6, least_updates=1, evaluations=6, patience=99)
     everyone = [
@@ -78,7 +78,7 @@ def test_at_the_published_rates_only_rounding_tells_the_stack_from_the_loop(in_d
         assert trained.curve == pytest.approx(np.array(curve), rel=1e-11)
 
 
-def test_the_curve_of_train_is_the_loss_on_train_at_each_look(together):
+def test_the_train_curve_is_the_loss_on_train_at_each_evaluation(together):
     train, _, _, everyone, stack = together
     for member, trained in zip(everyone, stack, strict=True):
         assert [step for step, _ in trained.train_curve] == [step for step, _ in trained.curve]
@@ -112,7 +112,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
     assert not torch.equal(first["hidden.1.weight"], other["hidden.1.weight"])
 
 
-def test_a_head_stops_when_none_of_its_learning_rates_has_improved_for_so_many_looks():
+def test_a_head_stops_when_none_of_its_learning_rates_has_improved_for_the_patience():
     train, dev = drawn(30), drawn(10, seed=1)
     schedule = Schedule(8, 1, 400, decay=1.0, evaluations=100, patience=5)
     grid = [Member(head, 0, "mse", "identity", rate, 0.0, 0.5) for head in ("0fc", "2fc") for rate in (0.003, 0.1)]
@@ -122,7 +122,7 @@ def test_a_head_stops_when_none_of_its_learning_rates_has_improved_for_so_many_l
         best = min(pair, key=lambda t: t.dev_loss)
         last = pair[0].curve[-1][0]
         assert last in {400, best.updates + 5 * schedule.every(30)}
-    # The one family leaves first; the other goes on as if it had been alone all the time.
+    # One family leaves first; the other continues as if it had been trained alone.
     assert trained[0].curve[-1][0] != trained[2].curve[-1][0]
     later = slice(0, 2) if trained[0].curve[-1][0] > trained[2].curve[-1][0] else slice(2, 4)
     alone = train_stack(train, dev, grid[later], torch.Generator().manual_seed(0), width=4, schedule=schedule)
@@ -130,7 +130,7 @@ def test_a_head_stops_when_none_of_its_learning_rates_has_improved_for_so_many_l
         np.testing.assert_allclose(again.curve, one.curve, atol=1e-6)
 
 
-def test_before_the_first_update_a_head_is_the_best_constant():
+def test_before_the_first_update_a_head_predicts_the_best_constant():
     train, dev = drawn(30), drawn(10, seed=1)
     frozen = Schedule(batch=8, epochs=1, least_updates=1)
     for head in ("0fc", "1fc", "2fc"):

@@ -1,4 +1,4 @@
-"""Which head answers: the same one at every door, whatever lies beside it."""
+"""The run that predicts is the same in Python, on the command line, in the API and on the pages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOTES = "FEATURES_MODULES"
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """One that shows a face, one that shows nobody, and one that shows two people."""
+    """Three pictures: with one face, without a face, and with two faces."""
     folder = tmp_path_factory.mktemp("pictures")
     (folder / "face.jpg").write_bytes(portrait(4))
     (folder / "group.jpg").write_bytes(portrait(5, people=2))
@@ -50,7 +50,7 @@ def store(tmp_path):
 
 
 class Heard:
-    """Keeps the notes."""
+    """Progress callback that stores the notes."""
 
     def __init__(self):
         self.notes = []
@@ -63,8 +63,8 @@ def chosen(store, target="like_ratio", **options):
     return choose(store.layout, asked_of(store.database), target, fits=lambda _: None, **options)
 
 
-def at_every_door(store, picture):
-    """The run_id and the prediction on which Python, the command line, the API and the page agree; and what is told."""
+def predict_everywhere(store, picture):
+    """Return run_id and prediction, equal in Python, on the command line, in the API and on the page, and the notes."""
     store.progress.notes.clear()
     (mine,) = predict(store, [picture])
     told = ["\n".join(store.progress.notes)]
@@ -88,8 +88,8 @@ def at_every_door(store, picture):
     return mine.run_id, round(mine.prediction, 3), told
 
 
-def test_a_lucky_dev_of_another_setup_does_not_answer(store, pictures):
-    """A head on all photos has half the error, on other photos; and its folder is gone for one more."""
+def test_a_run_of_another_setup_with_a_better_dev_figure_is_not_chosen(store, pictures):
+    """A head on all photos has half the error, on other photos; the folder of one more run is removed."""
     put_heads(
         store,
         Head("luckiest", 0.9, dev=0.001, setup="all"),
@@ -99,22 +99,22 @@ def test_a_lucky_dev_of_another_setup_does_not_answer(store, pictures):
         Head("gone", 0.5, dev=0.002),
     )
     shutil.rmtree(store.layout.models / "gone")
-    run_id, prediction, told = at_every_door(store, pictures / "face.jpg")
+    run_id, prediction, told = predict_everywhere(store, pictures / "face.jpg")
     assert (run_id, prediction) == ("best", 0.37)
     assert all("gone" in text and "not there" in text for text in told)
 
 
-def test_an_encoder_of_somebody_else_stands_in_nobodys_way(store, pictures, monkeypatch):
+def test_a_run_with_an_unregistered_encoder_is_left_out(store, pictures, monkeypatch):
     put_heads(store, Head("ours", 0.37, dev=0.03), Head("theirs", 0.99, dev=0.001, encoder="own"))
     monkeypatch.delitem(ENCODERS, "own")
-    run_id, prediction, told = at_every_door(store, pictures / "face.jpg")
+    run_id, prediction, told = predict_everywhere(store, pictures / "face.jpg")
     assert (run_id, prediction) == ("ours", 0.37)
     assert all("theirs" in text and "'own'" in text and NOTES in text for text in told)
     with pytest.raises(EncoderError, match="'own'"):
         predict(store, [pictures / "face.jpg"], run="theirs")
 
 
-def test_faces_that_are_none_or_several_are_answered_by_the_head_on_all_photos(store, pictures):
+def test_photos_without_a_face_or_with_several_are_predicted_by_the_head_on_all_photos(store, pictures):
     put_heads(store, Head("faces", 0.4, encoder="bright_face"), Head("any", 0.6, dev=0.01, setup="all"))
     names = [pictures / name for name in ("face.jpg", "group.jpg", "nobody.png", "missing.jpg")]
     found = predict(store, names)
@@ -141,7 +141,7 @@ def test_equal_figures_are_decided_by_the_run_id(store, order):
 
 
 @pytest.mark.parametrize("dev", [float("nan"), float("inf"), float("-inf")])
-def test_a_figure_that_is_no_number_is_not_the_best(store, dev):
+def test_a_figure_that_is_not_a_number_is_not_the_best(store, dev):
     put_heads(store, Head("odd", 0.1, dev=dev), Head("plain", 0.2))
     found = chosen(store)
     assert found.run.run_id == "plain"
@@ -161,7 +161,7 @@ def test_divisions_are_not_compared_and_the_published_one_comes_first(store):
 
 
 def test_runs_with_other_dev_photos_are_not_compared(store):
-    """As after another split seed, or of an encoder that has vectors of few photos; some missing ones do not matter."""
+    """Runs of another split seed, or of an encoder with vectors of few photos; a few missing photos do not matter."""
     put_heads(
         store,
         Head("other", 0.1, dev=0.001, dev_photos=[f"x{n}" for n in range(9)]),
@@ -186,7 +186,7 @@ def spoil(folder, how):
     elif how == "newer":
         facts = json.loads(manifest.read_bytes()) | {"invented_later": 1}
         manifest.write_text(json.dumps({name: value for name, value in facts.items() if name != "manifest_sha256"}))
-    elif how == "of another":
+    elif how == "other run":
         shutil.copy(folder.parent / "sound" / "manifest.json", manifest)
     elif how == "weights":
         weights.write_bytes(weights.read_bytes()[:-1])
@@ -196,7 +196,7 @@ def spoil(folder, how):
         manifest.unlink()
 
 
-@pytest.mark.parametrize("how", ["flipped", "empty", "newer", "of another", "weights", "no weights", "no manifest"])
+@pytest.mark.parametrize("how", ["flipped", "empty", "newer", "other run", "weights", "no weights", "no manifest"])
 def test_a_damaged_run_is_left_out_and_named(store, how):
     put_heads(store, Head("sound", 0.4), Head("broken", 0.9, dev=0.01))
     assert chosen(store).run.run_id == "broken"
@@ -207,7 +207,7 @@ def test_a_damaged_run_is_left_out_and_named(store, how):
     assert "broken" in found.notes[0]
 
 
-def test_another_version_of_an_encoder_or_absent_weights_are_left_out(store, pictures, monkeypatch):
+def test_runs_with_another_version_of_an_encoder_or_missing_weights_are_left_out(store, pictures, monkeypatch):
     put_heads(store, Head("here", 0.4), Head("changed", 0.9, dev=0.01, encoder="own"))
     monkeypatch.setattr(
         "photogenic.features.encoders.registry.Encoder.available", property(lambda entry: entry.name != "own")
@@ -219,11 +219,11 @@ def test_another_version_of_an_encoder_or_absent_weights_are_left_out(store, pic
     assert re.search(r"run changed .*was trained on vectors of own", "\n".join(store.progress.notes))
 
 
-def test_where_nothing_is_left_the_error_says_of_each_what_is_missing(store, pictures, monkeypatch):
+def test_if_no_run_can_predict_the_error_names_the_reason_for_each(store, pictures, monkeypatch):
     put_heads(store, Head("gone", 0.4), Head("theirs", 0.9, encoder="own"))
     shutil.rmtree(store.layout.models / "gone")
     monkeypatch.delitem(ENCODERS, "own")
-    with pytest.raises(StoreError, match=rf"none can answer here[\s\S]*gone[\s\S]*theirs[\s\S]*{NOTES}"):
+    with pytest.raises(StoreError, match=rf"can predict here[\s\S]*gone[\s\S]*theirs[\s\S]*{NOTES}"):
         predict(store, [pictures / "face.jpg"])
     typed = CliRunner().invoke(program, ["predict", "x.jpg", "--store", str(store.layout.root)])
     assert isinstance(typed.exception, StoreError)
@@ -231,11 +231,11 @@ def test_where_nothing_is_left_the_error_says_of_each_what_is_missing(store, pic
         answer = server.form("/api/v1/predict", [("a.jpg", b"x")])
         assert (answer.status, answer.code) == (409, "not_ready")
         assert str(store.layout.root) not in answer.json["message"]
-        # What is written down can still be looked at.
+        # Stored predictions can still be shown.
         assert server.get("/api/v1/gallery?by=prediction").status == 200
 
 
-def test_a_run_that_is_not_there_is_refused_and_those_that_are_are_named(store):
+def test_a_missing_run_is_refused_and_existing_runs_are_named(store):
     put_heads(store, Head("here", 0.4), Head("gone", 0.9))
     shutil.rmtree(store.layout.models / "gone")
     for name in ("gone", "nonsense", "../here", ".", "", "a" * 300):
@@ -250,7 +250,7 @@ def test_a_run_that_is_not_there_is_refused_and_those_that_are_are_named(store):
         assert "gone" in answer.json["message"]
 
 
-def test_a_server_follows_when_a_folder_goes_and_comes_back(store):
+def test_a_server_follows_when_a_folder_is_removed_and_restored(store):
     put_heads(store, Head("first", 0.4, dev=0.01), Head("second", 0.9))
     folder, away = store.layout.models / "first", store.layout.root / "away"
     with live_server(store.layout.root) as server:
@@ -266,7 +266,7 @@ def test_a_server_follows_when_a_folder_goes_and_comes_back(store):
         assert answers() == "first"
 
 
-def test_heads_that_were_not_published_are_not_denied(store):
+def test_finished_heads_that_are_not_published_are_named(store):
     put_heads(store, Head("known", 0.4, target="gender"))
     made = run_store.described(store.layout, "known")
     run_store.save(store.layout, type(made)(**{**vars_of(made), "run_id": "fresh", "target": "popular"}),

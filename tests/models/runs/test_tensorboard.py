@@ -1,4 +1,4 @@
-"""Event files are, byte for byte, those of TensorBoard's own writer."""
+"""Event files are byte for byte equal to those of TensorBoard's own writer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WRITTEN = (
     "1800000000000000a37f4b220900001040fc54d9411a0d627261696e2e4576656e743a32338d2fe91f00000000000000514b4418"
     "0900006040fc54d94110ac022a110a0f0a086c6f73732f646576150000803ded11a90d"
 )
-"""By tensorboard 2.21's RecordWriter: file_version at 1700000000.25; loss/dev = 0.0625 at step 300, 1.25 s later."""
+"""By RecordWriter of tensorboard 2.21: file_version at 1700000000.25; loss/dev = 0.0625 at step 300, 1.25 s later."""
 
 
 def steps(path):
@@ -23,16 +23,16 @@ def steps(path):
     return found
 
 
-def test_the_bytes_are_those_of_tensorboard():
+def test_the_bytes_equal_those_of_tensorboard():
     ours = record(version_event(1700000000.25)) + record(scalar_event("loss/dev", 0.0625, 300, 1700000001.5))
     assert ours.hex() == WRITTEN
 
 
-def test_the_checksum_is_castagnolis():
+def test_the_checksum_is_crc32c():
     assert crc32c(b"123456789") == 0xE3069283
 
 
-def test_a_file_goes_on_from_where_it_counted(tmp_path):
+def test_a_file_is_continued_from_its_valid_part(tmp_path):
     with Scalars(tmp_path, clock=lambda: 1.0) as scalars:
         scalars.add("loss", 0.5, 1)
         kept = scalars.keep()

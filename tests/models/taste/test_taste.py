@@ -1,4 +1,4 @@
-"""Taste in worlds whose senders were given one: what they would like is known."""
+"""Taste in simulated worlds in which the preferences of the senders are known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ N_SENDERS, N_PHOTOS, EACH = 400, 120, 40
 
 
 def world(*, taste=1.0, seed=0):
-    """The first number of a vector is popular with all, the second with some: by taste and by group."""
+    """Make vectors whose first dimension all senders like, and whose second some like, by taste and by group."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(N_PHOTOS, 20)).astype(np.float32)
     level = X[:, 0] + 0.3 * rng.normal(size=N_PHOTOS) - 0.3
@@ -34,7 +34,7 @@ def split(pairs, seed=1):
     return np.random.default_rng(seed).random(len(unseen)) < 0.1, unseen
 
 
-def test_taste_beats_the_photo_and_the_sender_on_known_and_new_photos():
+def test_taste_is_better_than_photo_and_sender_on_known_and_new_photos():
     photos, pairs, _ = world()
     for part in evaluate(photos, pairs, *split(pairs)).values():
         assert part["taste"]["auc"] > part["sender"]["auc"] + 0.03 > part["photo"]["auc"] + 0.05
@@ -42,14 +42,14 @@ def test_taste_beats_the_photo_and_the_sender_on_known_and_new_photos():
         assert part["interval"][0] > 0.05
 
 
-def test_without_taste_there_is_nothing_to_gain():
+def test_without_differences_of_taste_there_is_no_gain():
     photos, pairs, _ = world(taste=0.0)
     for part in evaluate(photos, pairs, *split(pairs)).values():
         assert abs(part["gain"]) < 0.02
         assert part["interval"][0] < 0.01
 
 
-def test_bounds_hold_the_probability_of_a_new_photo_as_often_as_they_say():
+def test_bounds_of_new_photos_have_their_stated_coverage():
     inside, errors, simplest = [], [], []
     for seed in range(3):
         photos, pairs, p = world(seed=seed)
