@@ -16,14 +16,14 @@ FORMER = {"force": "--anew", "index_memory": "--memory"}
 
 
 class Checked(TyperCommand):
-    """Refuses a number outside `warehouse.option_ranges.RANGES`; every command of the program is one."""
+    """A command that refuses numbers outside `warehouse.option_ranges.RANGES`; the class of every command."""
 
     def invoke(self, ctx: Any) -> Any:
         check(**ctx.params)
         return super().invoke(ctx)
 
     def make_parser(self, ctx: Any) -> Any:
-        """As usual, with the former names of options."""
+        """Add the former names of options, hidden from help."""
         parser = super().make_parser(ctx)
         for option in self.params:
             if option.name in FORMER:

@@ -55,5 +55,5 @@ EXAMPLES: dict[str, tuple[str, str]] = {
 
 
 def epilog(command: str) -> str:
-    """The end of the help of a command."""
+    """Return the end of the help of a command: its two examples."""
     return "\n\n".join(("Examples:", *EXAMPLES[command]))

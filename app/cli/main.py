@@ -1,8 +1,7 @@
-"""The program `features`: its commands, and what it does with an error.
+"""The program `features`: its commands and the handling of errors.
 
-Exit codes: 0 done, 1 an error of ours (one message, no traceback), 2 a wrong command line,
-130 interrupted, 141 when whoever read stdout has left, 143 ended by SIGTERM. An exception that is none of ours is
-a bug and shows its traceback.
+Exit codes: 0 done, 1 a PhotogenicError (one message, no traceback), 2 a wrong command line, 130 interrupted, 141 the
+reader of stdout closed it, 143 ended by SIGTERM. Any other exception is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from photogenic.app.cli.commands import (
     weights,
 )
 from photogenic.app.cli.examples import epilog
-from photogenic.app.cli.termination import EXIT, SAID, Ending
+from photogenic.app.cli.termination import EXIT, MESSAGE, Ending
 from photogenic.app.terminal import logs, streams
 from photogenic.warehouse.duckdb_store.error_mapping import classify_unhandled
 from photogenic.warehouse.duckdb_store.settings import check_environment
@@ -75,7 +74,7 @@ ORDER = (
 
 
 class _InOrder(TyperGroup):
-    """Lists the commands in the order in which one uses them, plainly: loading rich takes longer than all else."""
+    """Lists the commands in their order of use, without rich, whose loading takes longer than the rest of the help."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -86,14 +85,14 @@ class _InOrder(TyperGroup):
         return sorted(known, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Note which one is called, for logs and the relation `commands`."""
+        """Record the name of the command, for logs and the relation `commands`."""
         name, command, rest = super().resolve_command(ctx, args)
         below = rest[:1] if rest and rest[0] in getattr(command, "commands", ()) else []
         logs.set_command(" ".join([name or "", *below]))
         return name, command, rest
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Wrapped where the terminal ends, not cut."""
+        """Wrap descriptions at the width of the terminal instead of cutting them off."""
         commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         with formatter.section("Commands"):
             formatter.write_dl(
@@ -172,9 +171,9 @@ def main() -> None:
             streams.flush()
     except SystemExit as ended:
         is_over = True
-        if ending.told and ended.code not in (0, None):
+        if ending.received and ended.code not in (0, None):
             code = EXIT
-            print(SAID, file=sys.stderr)
+            print(MESSAGE, file=sys.stderr)
             sys.exit(EXIT)
         code = ended.code
         if code == streams.BROKEN_PIPE:

@@ -1,7 +1,7 @@
-"""SIGTERM, as service managers send it: a command ends as by Ctrl-C, says one line, and exits with 143.
+"""Handling of SIGTERM, which service managers send: the command ends as after Ctrl-C and exits with 143.
 
-What Ctrl-C rolls back, finishes or sweeps away, SIGTERM does too; `features serve` answers it by itself. A second
-one ends the process at once.
+Whatever Ctrl-C rolls back, completes or removes, SIGTERM does too. `features serve` handles it by itself. A second
+SIGTERM ends the process at once.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from types import FrameType
 
 from photogenic.warehouse.duckdb_store.interrupt import ENDS
 
-__all__ = ["EXIT", "SAID", "Ending"]
+__all__ = ["EXIT", "MESSAGE", "Ending"]
 
 EXIT = 128 + signal.SIGTERM
-SAID = "Ended by SIGTERM. What was finished is kept; the same command goes on."
+MESSAGE = "Ended by SIGTERM. Finished work is kept; run the same command again to continue."
 
 
 class Ending:
-    """Listens from its making on.
+    """Handles SIGTERM from its creation on.
 
     Attributes:
-        told: whether SIGTERM has come.
+        received: whether SIGTERM was received.
     """
 
     def __init__(self) -> None:
-        self.told = False
+        self.received = False
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._hear)
+            signal.signal(signal.SIGTERM, self._handle)
             ENDS.add(signal.SIGTERM)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self.told = True
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.received = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if callable(signal.getsignal(signal.SIGINT)):
-            signal.raise_signal(signal.SIGINT)  # asyncio, and whoever else has an answer to Ctrl-C, gives it
+            signal.raise_signal(signal.SIGINT)  # asyncio and other handlers of Ctrl-C run
         else:
             raise KeyboardInterrupt  # a shell in the background ignores Ctrl-C

@@ -1,3 +1,3 @@
-"""One file per command: open the store, call one function, print what came back."""
+"""The commands, one file each: open the store, call one method, print the result."""
 
 __all__: list[str] = []

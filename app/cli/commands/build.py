@@ -63,7 +63,7 @@ def _print_plan(plan: BuildPlan, form: Format) -> None:
 
 
 def _print_report(report: BuildReport, form: Format) -> None:
-    """The funnel is the data; what was done about it is for the person."""
+    """Print the funnel on stdout, and for people also what the build computed."""
     relations = report.labels.relations if report.labels else ()
     if form == "table":
         if relations:
@@ -77,7 +77,7 @@ def _print_report(report: BuildReport, form: Format) -> None:
             print(f"Index {name}: {index.kind}, recall@10 {index.recall_at_10:.4f}.")
         if report.likeness is not None:
             for name, k in report.likeness.neighbours.items():
-                print(f"Neighbours {name}: {k} of each photo.")
+                print(f"Nearest photos by {name}: {k} of each photo.")
             if report.likeness.n_near_duplicates is not None:
                 print(f"Near-duplicates: {report.likeness.n_near_duplicates:,} pairs.")
         print()
@@ -88,7 +88,7 @@ def _print_report(report: BuildReport, form: Format) -> None:
 
 
 def _told(funnel: pl.DataFrame, form: Format) -> pl.DataFrame:
-    """A person is spared the steps of a source of which there is nothing."""
+    """Leave out the steps of a source without data, except in formats for programs."""
     present = pl.max_horizontal("n_users", "n_photos", "n_swipes").max().over("source") > 0
     told = funnel.filter(present)
     return told if form == "table" and len(told) else funnel

@@ -1,4 +1,4 @@
-"""features crawl instagram, features login, features tokens: posts and counts from the API, and leave to ask."""
+"""features crawl instagram, features login, features tokens: posts and counts from the API, and its access tokens."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _lines(path: Path | None) -> list[str]:
 
 
 def _print(report: CrawlReport, form: Format) -> None:
-    """How the walks ended is the data; what else happened is for the person."""
+    """Print the end of each crawl on stdout, and other results as messages."""
     from photogenic.ingest.instagram.client import CRAWL_STATUSES
 
     rows = [(s, report.statuses[s], text) for s, text in CRAWL_STATUSES.items() if report.statuses[s]]

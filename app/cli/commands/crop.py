@@ -1,4 +1,4 @@
-"""features crop: the part of a photo that a head likes best."""
+"""features crop: the crop of a photo with the highest prediction."""
 
 from dataclasses import asdict
 from pathlib import Path

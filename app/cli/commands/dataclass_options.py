@@ -24,7 +24,7 @@ Command = Callable[..., None]
 
 
 def options_from_dataclass(kind: type[Any], *, panel: str | None = None) -> Callable[[Command], Command]:
-    """Give a command one option per field of `kind`, in the place of its parameter of that type.
+    """Replace the parameter of type `kind` of a command by one option per field.
 
     A field that is itself an options class gives one option per field of that class; it keeps its default where all of
     these are at theirs.
@@ -57,7 +57,7 @@ def options_from_dataclass(kind: type[Any], *, panel: str | None = None) -> Call
 
 
 def _leaves(kind: type[Any], prefix: str, panel: str | None) -> Iterator[tuple[OptionField, str, str | None]]:
-    """Each option with the prefix of its name and the heading above it."""
+    """Yield each option with the prefix of its name and the heading above it."""
     for field in option_fields(kind):
         if field.nested is None:
             yield field, prefix, panel
@@ -66,7 +66,7 @@ def _leaves(kind: type[Any], prefix: str, panel: str | None) -> Iterator[tuple[O
 
 
 def _gathered(kind: type[Any], values: dict[str, Any], prefix: str = "") -> Any:
-    """An options object of the values of a command line, which are taken out of `values`."""
+    """Build an options object from command-line values, which are removed from `values`."""
     chosen = {}
     for field in option_fields(kind):
         if field.nested is None:

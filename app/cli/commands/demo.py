@@ -1,4 +1,4 @@
-"""features demo: the whole road on people who do not exist."""
+"""features demo: the whole pipeline on synthetic users."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""features doctor: what is wrong with this machine or store, and what helps."""
+"""features doctor: faults of the machine or the store, each with a remedy."""
 
 from pathlib import Path
 from typing import Annotated

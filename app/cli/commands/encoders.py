@@ -1,4 +1,4 @@
-"""features encoders: the networks that can look at photos."""
+"""features encoders: the networks that turn photos into embeddings."""
 
 from pathlib import Path
 

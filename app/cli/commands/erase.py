@@ -62,7 +62,7 @@ def _print(receipt: Receipt) -> None:
     print(f"\nErased {len(receipt.people)} people, receipt {receipt.erase_id}.")
     found = "Nothing" if not receipt.left else "Nothing else"
     for column, n in receipt.left.items():
-        print(f"Left: {n} rows of others whose {column} has an id of theirs as a word; what is there is others'.")
+        print(f"Left: {n} rows of others whose {column} contains an erased id as a word; the texts belong to others.")
     print(
         f"{found} of them was found in any relation, {looked['parquet_files']} Parquet files, {looked['indices']} "
         f"indices, and the bytes of {looked['files']} files."

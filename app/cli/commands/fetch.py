@@ -1,4 +1,4 @@
-"""features fetch: the pictures that are known by URL and not held yet."""
+"""features fetch: download the pictures that are known by URL only."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""features finetune: a network that learns from the photos themselves, and is an encoder afterwards."""
+"""features finetune: train a network on the photos; the result is an encoder."""
 
 from pathlib import Path
 

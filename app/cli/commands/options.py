@@ -1,4 +1,4 @@
-"""The options that many commands share, spelled once."""
+"""Options that many commands share."""
 
 import datetime as dt
 import re
@@ -13,7 +13,7 @@ __all__ = ["AsOf", "Device", "Encoder", "FormatOption", "Store", "instant", "siz
 
 
 def instant(given: str | dt.datetime) -> dt.datetime:
-    """ISO 8601; without an offset it is UTC. Typer passes a default through here too."""
+    """Parse an ISO 8601 instant; without an offset it is UTC. Typer also calls it with default values."""
     if isinstance(given, dt.datetime):
         return given
     try:
@@ -24,7 +24,7 @@ def instant(given: str | dt.datetime) -> dt.datetime:
 
 
 def size(given: str | int) -> int:
-    """Bytes: `200MB`, `1.5 GB`, `4096`."""
+    """Parse a size in bytes: `200MB`, `1.5 GB`, `4096`."""
     match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) *([KMGT]?)B?", str(given), re.IGNORECASE)
     if match is None:
         raise typer.BadParameter(f"{given!r} is no size, such as 200MB")

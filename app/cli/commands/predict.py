@@ -1,4 +1,4 @@
-"""features predict: what pictures are likely to earn."""
+"""features predict: predicted popularity of pictures."""
 
 from dataclasses import asdict
 from pathlib import Path

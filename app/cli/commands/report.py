@@ -1,4 +1,4 @@
-"""features report: what a store knows, in one file to look at."""
+"""features report: the contents of a store as one HTML file."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""features serve: pages to look at, and an API to ask."""
+"""features serve: web pages and a JSON API."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""features similar: the nearest photos to one."""
+"""features similar: the nearest photos of a photo or file."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""features sql: questions to the published snapshot."""
+"""features sql: read-only SQL on the published snapshot."""
 
 import sys
 from pathlib import Path

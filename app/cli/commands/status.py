@@ -1,4 +1,4 @@
-"""features status: what a store holds, and whether it is up to date."""
+"""features status: contents and freshness of a store."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""features train: heads on vectors, judged once, side by side with what the papers printed."""
+"""features train: train heads on embeddings and print the leaderboard beside the published figures."""
 
 from pathlib import Path
 

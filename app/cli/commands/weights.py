@@ -1,4 +1,4 @@
-"""features weights: the files that networks are made of."""
+"""features weights: the weight files of networks."""
 
 from pathlib import Path
 from typing import Annotated

@@ -31,7 +31,7 @@ def finish(store):
 
 
 def relations(store):
-    # Of the index, all but the milliseconds that were measured.
+    # The relation of indices without its measured milliseconds.
     names = (*sql.RELATIONS, "photos", "faces", "(from embeddings select * exclude p50_ms)")
     return {name: sorted(map(repr, store.sql(f"select * from {name}").rows())) for name in names}
 
@@ -76,7 +76,7 @@ def test_killed_builds_end_like_an_undisturbed_one(tmp_path, kills):
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             killed += 1
-        else:  # the kills before let it come to its end: judge it, and begin anew
+        else:  # the earlier kills let it finish: check it, and start again
             same(calm, shaken)
             shutil.rmtree(shaken)
             shutil.copytree(fresh, shaken)

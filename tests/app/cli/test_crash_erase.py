@@ -56,7 +56,7 @@ def left_in(root, needles):
 
 
 def seen(root):
-    """What a reader is told now: users, photos and labels, and whom vectors and indices know."""
+    """Return what a reader sees: users, photos, labels, and the ids in embeddings and indices."""
     with FeatureStore(root) as store:
         n_users = store.sql(f"select count(*) from users where user_id in {tuple(PEOPLE)}").item()
         n_labels = store.sql(f"select count(*) from photo_labels where user_id in {tuple(PEOPLE)}").item()
@@ -95,7 +95,7 @@ def shaken(built, folder, kills, seed):
             if (shaken / "erased" / "journal.json").exists():
                 with FeatureStore(shaken) as store, pytest.raises(StoreError, match="was interrupted"):
                     store.build(only="labels")
-        else:  # the kills before let it come to its end: judge it, and begin anew
+        else:  # the earlier kills let it finish: check it, and start again
             process.communicate()
             same(calm, shaken)
             assert left_in(shaken, needles) == {}

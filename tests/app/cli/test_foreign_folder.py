@@ -1,4 +1,4 @@
-"""A folder full of modules with the names of Python's, of ours and of installed packages: none of them ever runs."""
+"""A folder of modules named like those of Python, of this program and of installed packages: none of them runs."""
 
 import asyncio
 import os
@@ -102,7 +102,7 @@ def test_only_children_that_load_modules_of_yours_find_them(ran):
 
 @pytest.mark.parametrize("pythonpath", [".", None, ""], ids=["a project's", "none", "empty"])
 def test_the_program_runs_none_of_them_and_finds_your_encoders(tmp_path, pythonpath):
-    # Named like a module that Python loads itself before the program, it runs before anything of ours could.
+    # A module named like one that Python loads before the program runs earlier than any of our code.
     # So does one that it only tries to load, such as `_winapi`; the list of import times has both.
     first = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import re, sys; print(*sys.modules)"],

@@ -205,6 +205,8 @@ async def test_commands_on_a_network(said, tmp_path):
         rows, _ = await said(tmp_path, "sql", "select user_id, photo_id from photos", "--format", "json")
         ids = {value for row in json.loads(rows) for value in row.values()}
         assert len(ids) > 10
-        words = set(re.findall(r"[\w.-]+", told))  # an account `person_0` is not whoever logged in, `person_001`
+        words = set(
+            re.findall(r"[\w.-]+", told)
+        )  # the account `person_0` is another one than that of the login, `person_001`
         assert words & {*ids, *world.accounts} == set()
         assert [one for one in (*tokens, secret) if one in told] == []

@@ -88,7 +88,7 @@ def test_a_number_is_accepted_within_its_range_or_refused_by_name(command, optio
 
 
 def refusal(command, line):
-    """The error of ours, or that of a wrong command line; anything else is a traceback, and is raised."""
+    """Return the PhotogenicError or the usage error; any other exception is raised."""
     try:
         command.main(line, standalone_mode=False)
     except (InputError, UsageError) as error:

@@ -44,9 +44,7 @@ def pictures(tmp_path_factory):
 def store(tmp_path):
     for name, kind in (("bright", "photo"), ("bright_face", "face"), ("own", "photo")):
         put_encoder(name, kind)
-    made = FeatureStore(tmp_path / "store")
-    made.progress = Heard()
-    return made
+    return FeatureStore(tmp_path / "store", progress=Heard())
 
 
 class Heard:
@@ -65,9 +63,9 @@ def chosen(store, target="like_ratio", **options):
 
 def predict_everywhere(store, picture):
     """Return run_id and prediction, equal in Python, on the command line, in the API and on the page, and the notes."""
-    store.progress.notes.clear()
+    store.progress._listener.notes.clear()
     (mine,) = predict(store, [picture])
-    told = ["\n".join(store.progress.notes)]
+    told = ["\n".join(store.progress._listener.notes)]
     typed = CliRunner().invoke(
         program, ["predict", str(picture), "--store", str(store.layout.root), "--format", "json"]
     )
@@ -216,7 +214,7 @@ def test_runs_with_another_version_of_an_encoder_or_missing_weights_are_left_out
     monkeypatch.undo()
     put_encoder("own", "face")  # the same name, another network
     assert predict(store, [pictures / "face.jpg"])[0].run_id == "here"
-    assert re.search(r"run changed .*was trained on vectors of own", "\n".join(store.progress.notes))
+    assert re.search(r"run changed .*was trained on vectors of own", "\n".join(store.progress._listener.notes))
 
 
 def test_if_no_run_can_predict_the_error_names_the_reason_for_each(store, pictures, monkeypatch):
