@@ -39,7 +39,7 @@ from photogenic.models.data.targets import target as target_named
 from photogenic.models.heads.model import Model
 from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders
-from photogenic.models.runs.run_selection import FACELESS, asked_of, choose, looks_at_photos
+from photogenic.models.runs.run_selection import FACELESS, asked_of, choose, reads_whole_photos
 from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.option_ranges import check
 from photogenic.warehouse.storage.layout import write_atomically
@@ -114,15 +114,15 @@ def crop(
     check(smallest=smallest)
     outputs = _outputs([Path(path) for path in files], output)
     settings = faces or FaceSettings()
-    names = [run] if run is not None else _chosen(store, target, settings)
+    names = [run] if run is not None else _choose_runs(store, target, settings)
     asked = list(zip(map(Path, files), outputs, strict=True))
 
     def by(name: str, some: Sequence[tuple[Path, Path | None]]) -> list[Cropped]:
         """Crop with one run, whose networks are loaded once."""
         run, model = run_store.load(store.layout, name)
         check_encoders(run, settings, models=store.layout.models)
-        with contextlib.closing(_Judge(run.encoder, model, settings, device, store.layout.models)) as judge:
-            made = [judge(path, shape, smallest, to) for path, to in some]
+        with contextlib.closing(_CropScorer(run.encoder, model, settings, device, store.layout.models)) as scorer:
+            made = [scorer(path, shape, smallest, to) for path, to in some]
         return [replace(one, run_id=run.run_id, head=run.head, encoder=run.encoder, setup=run.setup) for one in made]
 
     found = by(names[0], asked)
@@ -133,7 +133,7 @@ def crop(
     return found
 
 
-class _Judge:
+class _CropScorer:
     """A head with its networks, loaded once."""
 
     def __init__(self, encoders: str, model: Model, settings: FaceSettings, device: str | None, models: Path) -> None:
@@ -155,15 +155,15 @@ class _Judge:
         status, _, data = read_file(path)
         photo = decode(data) if status == "ok" else None
         if photo is None or photo.pixels is None:
-            return _none(path, status if photo is None else photo.status)
+            return _without_crop(path, status if photo is None else photo.status)
         try:
             found = self._detector(photo.pixels)
         except DetectorFailed:
-            return _none(path, "detector_failed")
+            return _without_crop(path, "detector_failed")
         seen = [face for face in found if face.confidence >= self._settings.confidence]
         whole = {e.name: crop_for_encoder(e.backbone.input_spec, data, photo, seen) for e in self._encoders}
         if any(made is None for made in whole.values()):
-            return _none(path, "several_faces" if seen else "no_face")
+            return _without_crop(path, "several_faces" if seen else "no_face")
         factor = photo.width / photo.pixels.shape[1]
         keep = [box_with_margin(face.scaled(factor), photo.width, photo.height) for face in seen]
         boxes = candidates(photo.width, photo.height, aspect, keep, smallest=smallest)
@@ -185,7 +185,7 @@ class _Judge:
         for e in self._encoders:
             first = whole[e.name]
             assert first is not None
-            pictures = [first] if e.input == "face" else [first, *(_cut(pixels, box, e, kind) for box in boxes)]
+            pictures = [first] if e.input == "face" else [first, *(_crop_input(pixels, box, e, kind) for box in boxes)]
             X = self._embedders[e.name](pictures)[e.name]
             parts.append(np.repeat(X, 1 + len(boxes), 0) if e.input == "face" else X)
         return self._model.predict(np.concatenate(parts, 1))
@@ -200,7 +200,7 @@ def _all_pixels(photo: Decoded, data: bytes) -> NDArray[np.uint8]:
     return pixels
 
 
-def _cut(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[np.uint8]:
+def _crop_input(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[np.uint8]:
     """Return the input of a whole-photo encoder for a crop: the same pixels as for a file that holds only the crop.
 
     A large JPEG is decoded at a reduced size, other formats are not. This changes the order of similar crops.
@@ -211,7 +211,7 @@ def _cut(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> NDArray[
     return center_crop(part, e.size, e.backbone.crop_pct)
 
 
-def _chosen(store: Store, target: str, settings: FaceSettings) -> list[str]:
+def _choose_runs(store: Store, target: str, settings: FaceSettings) -> list[str]:
     """Return the ids of the runs to ask, in order: chosen by the common rule among runs on whole photos."""
     if target_named(target).name == "gender":
         raise InputError("A crop cannot be chosen by gender.", "target like_ratio or popular", "--target like_ratio")
@@ -222,7 +222,7 @@ def _chosen(store: Store, target: str, settings: FaceSettings) -> list[str]:
             asked_of(store.database),
             target,
             fits=fits,
-            among=partial(looks_at_photos, models=store.layout.models),
+            among=partial(reads_whole_photos, models=store.layout.models),
         )
     except InputError as error:
         raise InputError(
@@ -274,7 +274,7 @@ def _outputs(files: Sequence[Path], output: str | Path | None) -> list[Path | No
     return list(found)
 
 
-def _none(path: Path, status: str) -> Cropped:
+def _without_crop(path: Path, status: str) -> Cropped:
     return Cropped(str(path), None, None, None, None, None, None, 0, status)
 
 

@@ -119,23 +119,23 @@ def predict(
             store.progress.note(note)
     asked = [run_store.load(store.layout, name) for name in told or [str(run)]]
     if files is None:
-        return _of_store(store, asked, keep=keep)
+        return _predict_store(store, asked, keep=keep)
     for found, _ in asked:
         check_encoders(found, settings, models=models)
     embed = embed or (
         lambda paths, name: pipeline.embed_files(paths, name, models=models, faces=settings, device=device)
     )
     paths = picture_files(files)
-    said = _of_files(store, asked[0], paths, sender, embed)
+    said = _predict_files(store, asked[0], paths, sender, embed)
     faceless = [at for at, one in enumerate(said) if one.status in FACELESS]
     if faceless and asked[1:]:
-        others = _of_files(store, asked[1], [paths[at] for at in faceless], sender, embed)
+        others = _predict_files(store, asked[1], [paths[at] for at in faceless], sender, embed)
         for at, other in zip(faceless, others, strict=True):
             said[at] = other if other.status == "ok" else said[at]
-    return _kept(store, _recognised(store, said)) if keep else said
+    return _keep(store, _with_photo_ids(store, said)) if keep else said
 
 
-def _of_files(
+def _predict_files(
     store: Store,
     asked: tuple[Run, Model],
     files: Sequence[str | Path],
@@ -145,15 +145,15 @@ def _of_files(
     """Predict for files with one head, or with a sender's taste on its encoder."""
     run, model = asked
     parts = [embed(list(files), name) for name in run.encoder.split("+")]
-    answers = [_joined(several) for several in zip(*parts, strict=True)]
+    answers = [_join_vectors(several) for several in zip(*parts, strict=True)]
     good = [X for X, _ in answers if X is not None]
     if sender is not None:
-        scored = iter(_personal(store, sender, run, good))
+        scored = iter(_predict_taste(store, sender, run, good))
     else:
         reach = run.results.get("conformal", {}).get("radius")
-        scored = iter([_bounded(p, reach) for p in (model.predict(np.stack(good)).tolist() if good else [])])
+        scored = iter([_with_bounds(p, reach) for p in (model.predict(np.stack(good)).tolist() if good else [])])
     return [
-        _by(
+        _with_run(
             run,
             Scored(str(path), *next(scored), "ok") if status == "ok" else Scored(str(path), None, None, None, status),
         )
@@ -161,15 +161,15 @@ def _of_files(
     ]
 
 
-def _by(run: Run, one: Scored) -> Scored:
+def _with_run(run: Run, one: Scored) -> Scored:
     return replace(one, run_id=run.run_id, head=run.head, encoder=run.encoder, setup=run.setup)
 
 
-def _of_store(store: Store, asked: Sequence[tuple[Run, Model]], *, keep: bool) -> list[Scored]:
+def _predict_store(store: Store, asked: Sequence[tuple[Run, Model]], *, keep: bool) -> list[Scored]:
     """Predict for the photos of the store without a prediction, from their stored vectors."""
-    said = {one.photo_id: one for one in _unpredicted(store, *asked[0])}
+    said = {one.photo_id: one for one in _predict_missing(store, *asked[0])}
     if asked[1:] and any(one.status in FACELESS for one in said.values()):
-        others = {one.photo_id: one for one in _unpredicted(store, *asked[1])}
+        others = {one.photo_id: one for one in _predict_missing(store, *asked[1])}
         for photo_id, one in [*said.items()]:
             if one.status in FACELESS:
                 other = others.get(photo_id)
@@ -177,10 +177,10 @@ def _of_store(store: Store, asked: Sequence[tuple[Run, Model]], *, keep: bool) -
                     del said[photo_id]  # the other head has predicted it before
                 elif other.status == "ok":
                     said[photo_id] = other
-    return _kept(store, [*said.values()]) if keep else [*said.values()]
+    return _keep(store, [*said.values()]) if keep else [*said.values()]
 
 
-def _unpredicted(store: Store, run: Run, model: Model) -> list[Scored]:
+def _predict_missing(store: Store, run: Run, model: Model) -> list[Scored]:
     """Predict for the photos without a prediction of one head."""
     check_vectors(store.layout, run)
     with store.database.read() as con:
@@ -199,16 +199,16 @@ def _unpredicted(store: Store, run: Run, model: Model) -> list[Scored]:
     for photo_id, sha256, path, status, n_faces in rows:
         where = str(path or (store.layout.photo(sha256) if sha256 else ""))
         if photo_id in predictions:
-            said.append(_by(run, Scored(where, *_bounded(predictions[photo_id], reach), "ok", photo_id)))
+            said.append(_with_run(run, Scored(where, *_with_bounds(predictions[photo_id], reach), "ok", photo_id)))
             continue
         why = status
         if status == "ok":
             why = "not_built" if not faces or n_faces == 1 else "several_faces" if n_faces else "no_face"
-        said.append(_by(run, Scored(where, None, None, None, why, photo_id)))
+        said.append(_with_run(run, Scored(where, None, None, None, why, photo_id)))
     return said
 
 
-def _recognised(store: Store, said: Sequence[Scored]) -> list[Scored]:
+def _with_photo_ids(store: Store, said: Sequence[Scored]) -> list[Scored]:
     """Add the id of the photo with the same bytes; if there are several photos, one row for each."""
     owners = dict(
         pipeline.photo_bytes(store.database).group_by("sha256", maintain_order=True).agg("photo_id").iter_rows()
@@ -222,7 +222,7 @@ def _recognised(store: Store, said: Sequence[Scored]) -> list[Scored]:
     return found
 
 
-def _kept(store: Store, said: list[Scored]) -> list[Scored]:
+def _keep(store: Store, said: list[Scored]) -> list[Scored]:
 
     good = [one for one in said if one.status == "ok"]
     rows = [(one.run_id, one.photo_id, one.prediction) for one in good if one.photo_id is not None]
@@ -236,7 +236,7 @@ def _kept(store: Store, said: list[Scored]) -> list[Scored]:
     return said
 
 
-def _joined(parts: Sequence[Embedded]) -> tuple[Array | None, str]:
+def _join_vectors(parts: Sequence[Embedded]) -> tuple[Array | None, str]:
     """Join the vectors of one file, or return the first reason why there are none."""
     for part in parts:
         if part.status != "ok":
@@ -244,7 +244,7 @@ def _joined(parts: Sequence[Embedded]) -> tuple[Array | None, str]:
     return np.concatenate([part.embedding for part in parts if part.embedding is not None]), "ok"
 
 
-def _personal(store: Store, sender: str, run: Run, X: Sequence[Array]) -> Sequence[Bounded]:
+def _predict_taste(store: Store, sender: str, run: Run, X: Sequence[Array]) -> Sequence[Bounded]:
 
     if run.target != "like_ratio":
         raise InputError(
@@ -256,7 +256,7 @@ def _personal(store: Store, sender: str, run: Run, X: Sequence[Array]) -> Sequen
     return taste(np.stack(X)) if X else []
 
 
-def _bounded(prediction: float, reach: float | None) -> Bounded:
+def _with_bounds(prediction: float, reach: float | None) -> Bounded:
     if reach is None:
         return prediction, None, None
     return prediction, max(prediction - reach, 0.0), min(prediction + reach, 1.0)

@@ -75,7 +75,11 @@ def train(store: Store, options: TrainOptions | None = None, *, grid: Grid = PUB
     _check_setups(options.setup)
     _check_heads(heads, settings)
     wanted = pairs(targets, heads, store.progress)
-    places = list(_places(options.setup, _chosen(store, options.encoders), store.progress, store.layout.models))
+    places = list(
+        _setups_and_encoders(
+            options.setup, _choose_encoders(store, options.encoders), store.progress, store.layout.models
+        )
+    )
     _require_vectors(store, [encoder for _, encoder in places], flip=options.flip)
     asked: list[str] = []
     n_trained, new = 0, Unpublished(store)
@@ -84,9 +88,9 @@ def train(store: Store, options: TrainOptions | None = None, *, grid: Grid = PUB
             "Near-duplicates were never searched for. To keep them in one split: features build --near-duplicates"
         )
     comparisons = RunComparisons(None if options.slices is None else read_columns(options.slices), options.seed)
-    with _published_whatever_happens(new):
+    with _publish_on_error(new):
         for place, encoder in places:
-            data = _gathered(store, targets, encoder, place, options)
+            data = _gather(store, targets, encoder, place, options)
             ids = {(t.name, head): _run_id(data[t.name], head, settings) for t, head in wanted if t.name in data}
             todo = [pair for pair, run_id in ids.items() if not run_store.finished(store.layout, run_id)]
             settings = replace(settings, device=choose(options.device).name)
@@ -96,7 +100,7 @@ def train(store: Store, options: TrainOptions | None = None, *, grid: Grid = PUB
             asked += ids.values()
             new.add({run_id: data[name] for (name, _), run_id in ids.items()}, comparisons)
         if any(head.made_of_others for head in heads):
-            mixed, n_mixed = _mix(new, asked, options, comparisons)
+            mixed, n_mixed = _make_ensembles(new, asked, options, comparisons)
             asked, n_trained = asked + mixed, n_trained + n_mixed
     if n_trained < len(asked):
         store.progress.note(
@@ -108,7 +112,7 @@ def train(store: Store, options: TrainOptions | None = None, *, grid: Grid = PUB
 
 
 @contextlib.contextmanager
-def _published_whatever_happens(new: Unpublished) -> Iterator[None]:
+def _publish_on_error(new: Unpublished) -> Iterator[None]:
     """Publish the finished heads in `runs` if a later head fails or the user interrupts."""
     try:
         yield
@@ -125,12 +129,12 @@ def _check_heads(heads: Sequence[Head], settings: FitSettings) -> None:
         names = [head.name for head in registered() if head.needs_spark]
         raise InputError(
             f"Only {' and '.join(names)} is trained on Spark.",
-            f"--head {names[0]} beside --master",
+            f"--head {names[0]} together with --master",
             f"--head {names[0]}",
         )
 
 
-def _chosen(store: Store, encoders: Sequence[str] | None) -> Sequence[str]:
+def _choose_encoders(store: Store, encoders: Sequence[str] | None) -> Sequence[str]:
     """Return the encoders asked for; by default those of the default pair, or all, that the store has vectors of."""
     if encoders is not None:
         return encoders
@@ -164,7 +168,7 @@ def _require_vectors(store: Store, encoders: Sequence[str], *, flip: bool) -> No
             raise no_mirrors(part)
 
 
-def _gathered(
+def _gather(
     store: Store, targets: Sequence[Target], encoder: str, setup: str, options: TrainOptions
 ) -> dict[str, Experiment]:
     """Read the experiments by target; of several targets, those with one label only are left out.
@@ -204,7 +208,7 @@ def _run_id(experiment: Experiment, head: str, settings: FitSettings) -> str:
     )
 
 
-def _mix(
+def _make_ensembles(
     new: Unpublished, asked: Sequence[str], options: TrainOptions, comparisons: RunComparisons
 ) -> tuple[list[str], int]:
     """Make ensembles of the runs asked for, one per target and setup; return their ids and the number of new ones."""
@@ -230,7 +234,7 @@ def _mix(
     return found, n_new
 
 
-def _places(
+def _setups_and_encoders(
     setups: Sequence[str], encoders: Sequence[str], progress: Progress, models: Path
 ) -> Iterator[tuple[str, str]]:
     """Yield (setup, encoder), without face encoders in setups whose photos may show no face or several."""

@@ -181,7 +181,7 @@ def loaded_by_help():
 
 
 @named(SOURCES)
-def test_imports_stand_at_the_head_of_the_file(path):
+def test_imports_are_at_the_head_of_the_file(path):
     """Files that `features --help` loads are exempt: they import libraries inside functions."""
     if module_of(path) in loaded_by_help() or module_of(path).startswith((NETWORKS, "photogenic.app.cli")):
         return
@@ -191,7 +191,7 @@ def test_imports_stand_at_the_head_of_the_file(path):
     assert {name for name in inside if not name.startswith(NETWORKS) and name.partition(".")[0] not in DEEP} == set()
 
 
-def test_the_finders_find():
+def test_helpers_find_imports_and_circles():
     tree = ast.parse(
         "from __future__ import annotations\nimport a.b\n"
         "if TYPE_CHECKING:\n    import c\nelse:\n    import d\n"
@@ -204,7 +204,7 @@ def test_the_finders_find():
 
 
 @named(SOURCES)
-def test_what_a_module_offers_is_listed_and_sorted(path):
+def test_a_module_has_a_docstring_and_a_sorted_list_of_exports(path):
     tree = ast.parse(path.read_text())
     offered = exported(tree)
     assert offered is not None, "no __all__"
@@ -213,21 +213,21 @@ def test_what_a_module_offers_is_listed_and_sorted(path):
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_says_what_it_is(room):
+def test_the_docstring_of_a_top_level_folder_begins_with_its_name(room):
     lines = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text())).splitlines()
     assert lines[0].startswith(f"{room}: ")
     assert 3 <= len(lines) <= 10
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_no_file_is_called_like_something_its_room_offers(room):
-    # Importing the file would put the module in the place of the thing.
+def test_no_file_has_the_name_of_an_export_of_its_folder(room):
+    # When the file is imported, the module would replace the export.
     offered = exported(ast.parse((ROOT / room / "__init__.py").read_text()))
     assert not set(offered) & {path.stem for path in (ROOT / room).glob("*.py")}
 
 
 @named([*SOURCES, *TESTS])
-def test_a_file_can_be_read_in_one_sitting(path):
+def test_a_file_has_few_lines(path):
     assert len(path.read_text().splitlines()) <= MOST_LINES
 
 
@@ -247,16 +247,16 @@ def test_no_two_modules_differ_only_by_an_ending(path):
 
 
 @named(sorted({folder for folder in FOLDERS if "tests" not in folder.parts}))
-def test_a_folder_says_what_it_is(path):
+def test_a_folder_has_a_docstring(path):
     assert ast.get_docstring(ast.parse((path / "__init__.py").read_text()))
 
 
-def test_the_folders_are_all_there_is():
+def test_there_are_no_other_folders():
     tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     assert {line.partition("/")[0] for line in tracked.splitlines()} <= {*ROOMS, "photogenic", "tests"}
 
 
-def test_every_room_is_linked_into_the_package():
+def test_every_folder_is_linked_into_the_package():
     links = {entry.name: entry.readlink() for entry in (ROOT / "photogenic").iterdir() if entry.is_symlink()}
     assert links == {room: Path("..") / room for room in ROOMS}
 

@@ -43,12 +43,12 @@ def audit(samples: Samples, groups: Groups, division: SplitConfig, *, known_dupl
     """
     found: dict[str, Any] = {"division": division.name, "near_duplicates": "known" if known_duplicates else "unknown"}
     for kind, values in groups.links.items():
-        found[{"user": "users", "bytes": "bytes", "cluster": "clusters"}[kind]] = _shared(values, samples.split)
+        found[{"user": "users", "bytes": "bytes", "cluster": "clusters"}[kind]] = _count_shared(values, samples.split)
     train, test = samples.part("train"), samples.part("test")
     seen = {row.tobytes() for row in train.X}
     others = samples.rows(samples.split != "train").X
     found["vectors"] = sum(row.tobytes() in seen for row in others) if samples.X.shape[1] else 0
-    found["strongest_number"] = _strongest(test)
+    found["strongest_number"] = _largest_correlation(test)
     if division.by_time:
         times = {split: groups.shown_at[samples.split == split] for split in ("train", "test")}
         found["later"] = bool(times["train"].max() < times["test"].min())
@@ -111,7 +111,7 @@ def duplicates_known(database: Database) -> bool:
     return row is not None and row[0] is not None
 
 
-def _shared(values: Strings, split: Strings) -> int:
+def _count_shared(values: Strings, split: Strings) -> int:
     """Return the number of values that occur in more than one split; '' counts as no value."""
     names, value = np.unique(values, return_inverse=True)
     sides = np.zeros((len(names), len(SPLITS)), bool)
@@ -119,7 +119,7 @@ def _shared(values: Strings, split: Strings) -> int:
     return int(np.sum((sides.sum(1) > 1) & (names != "")))
 
 
-def _strongest(rows: Samples) -> float:
+def _largest_correlation(rows: Samples) -> float:
     """Return the largest correlation, 0 to 1; 0 where labels or dimensions are constant."""
     if len(rows) < 10:
         return 0.0  # with few photos, high correlations occur by chance

@@ -88,13 +88,13 @@ def make_split(samples: Samples, groups: Groups, division: SplitConfig, setup: s
     if division.by_time:
         return [_by_time(samples, groups, SHARES[division.ratio])]
     if division == DEFAULT_SPLIT:
-        return [replace(samples, split=_whole(samples, groups))]
+        return [replace(samples, split=_stored_split(samples, groups))]
     salt = setup if division.ratio == "8:1:1" and not division.folds else f"{setup}:{division.name}"
     seed = division.division_seed or 0
     draws = _draws(groups.name, f"{salt}:{seed}")
     if not division.folds:
         dev, test = SHARES[division.ratio]
-        return [replace(samples, split=_cut(draws, dev, test))]
+        return [replace(samples, split=_split_by_draw(draws, dev, test))]
     n_groups = len(np.unique(groups.group))
     if division.folds > n_groups:
         raise InputError(
@@ -106,7 +106,7 @@ def make_split(samples: Samples, groups: Groups, division: SplitConfig, setup: s
     return [replace(samples, split=split) for split in _folds(fold, division.folds)]
 
 
-def _whole(samples: Samples, groups: Groups) -> Strings:
+def _stored_split(samples: Samples, groups: Groups) -> Strings:
     """Return the stored split; a group in several splits is assigned the split of its smallest user id."""
     split = samples.split.copy()
     order = np.argsort(samples.user_ids, kind="stable")
@@ -126,7 +126,7 @@ def _digest(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _cut(draws: NDArray[np.float64], dev: float, test: float) -> Strings:
+def _split_by_draw(draws: NDArray[np.float64], dev: float, test: float) -> Strings:
     return np.select([draws < dev, draws < test], ["train", "dev"], "test")
 
 

@@ -90,22 +90,22 @@ def compare_heads(target: Target, setup: str, entries: Sequence[Entry], *, seed:
     sign = -1 if target.higher_is_better else 1
     ordered = sorted(entries, key=lambda entry: (sign * entry.dev, entry.run_id))
     winner = ordered[0]
-    nobody = Entry("", "best constant", "", 0.0, _constant(winner.predictions))
+    best_constant = Entry("", "best constant", "", 0.0, _constant(winner.predictions))
     return HeadComparison(
         target.name,
         setup,
         winner,
         [
-            _against(target, winner.predictions, rival, seed)
-            for rival in (nobody, *ordered[1:])
+            _compare_pair(target, winner.predictions, rival, seed)
+            for rival in (best_constant, *ordered[1:])
             if np.isin(rival.predictions.photo_ids, winner.predictions.photo_ids).any()
         ],
     )
 
 
-def _against(target: Target, own: Predictions, rival: Entry, seed: int) -> Comparison:
+def _compare_pair(target: Target, own: Predictions, rival: Entry, seed: int) -> Comparison:
     _, i, j = np.intersect1d(own.photo_ids, rival.predictions.photo_ids, assume_unique=True, return_indices=True)
-    ours, theirs = _wrong(target, own)[i], _wrong(target, rival.predictions)[j]
+    ours, theirs = _errors(target, own)[i], _errors(target, rival.predictions)[j]
     weight = own.weight[i].astype(np.float64)
     sums = per_user(np.stack([weight, weight * ours, weight * theirs], 1), own.user_ids[i])
     n, a, b = sums.sum(0)
@@ -134,7 +134,7 @@ def _against(target: Target, own: Predictions, rival: Entry, seed: int) -> Compa
     )
 
 
-def _wrong(target: Target, predictions: Predictions) -> Array:
+def _errors(target: Target, predictions: Predictions) -> Array:
     """Return the squared errors, or 1 for each wrong answer."""
     y, p = predictions.y.astype(np.float64), predictions.p.astype(np.float64)
     return np.asarray((y - p) ** 2 if target.metric == "mse" else (p >= 0.5) != (y == 1), np.float64)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from photogenic._lazy import scipy, sklearn
 from photogenic.models.data.array_types import Array, Strings
 from photogenic.models.data.targets import Target
-from photogenic.models.evaluation.wilson import per_user, voices, wilson
+from photogenic.models.evaluation.wilson import effective_sample_size, per_user, wilson
 
 __all__ = [
     "bootstrap",
@@ -111,11 +111,11 @@ def evaluate(
         found: dict[str, Any] = {name: float(figure(totals)) for name, figure in figures.items()}
         found["intervals"] = {name: interval(figure(draws)) for name, figure in figures.items()}
         if target.metric == "accuracy":
-            further["voices"] = voices(weight, users)
+            further["voices"] = effective_sample_size(weight, users)
             found["intervals"] = {name: wilson(found[name], further["voices"]) for name in figures}
         if target.metric == "mse":
             found["spearman"], *found["intervals"]["spearman"] = rank_correlation(y, p, users, rng)
-    return {name: _defined(value) for name, value in (found | further).items()}
+    return {name: _nan_to_none(value) for name, value in (found | further).items()}
 
 
 def bootstrap(sums: Array, rng: np.random.Generator, draws: int = DRAWS) -> Array:
@@ -137,7 +137,7 @@ def interval(values: Array) -> list[float | None]:
     return [float(low), float(high)]
 
 
-def _defined(value: Any) -> Any:
+def _nan_to_none(value: Any) -> Any:
     """Return None for an undefined figure; JSON and SQL have no NaN."""
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
@@ -148,7 +148,7 @@ def rank_correlation(
     """Return Spearman's rank correlation with its interval over users."""
     with np.errstate(divide="ignore", invalid="ignore"):
         low, high = interval(_spearman_draws(y, p, users, rng))
-        return _defined(_spearman(y, p)), low, high
+        return _nan_to_none(_spearman(y, p)), low, high
 
 
 def _spearman(y: Array, p: Array) -> float:

@@ -19,7 +19,7 @@ from photogenic.models.data.array_types import Strings
 from photogenic.models.data.targets import Target
 from photogenic.models.evaluation.metrics import bootstrap, interval, rank_correlation
 from photogenic.models.evaluation.predictions import Predictions
-from photogenic.models.evaluation.wilson import per_user, voices, wilson
+from photogenic.models.evaluation.wilson import effective_sample_size, per_user, wilson
 from photogenic.warehouse import InputError
 
 __all__ = ["FEWEST", "MOST", "MUCH", "Slice", "by_value", "read_columns"]
@@ -108,7 +108,7 @@ def by_value(
         if target.metric == "accuracy" and n_users > 1:
             # If all answers are right, or all are wrong, a bootstrap cannot estimate the rate of the other case.
             share = whole["error"][0]
-            ends = wilson(float("nan") if share is None else share, voices(weight[own], users[own]))
+            ends = wilson(float("nan") if share is None else share, effective_sample_size(weight[own], users[own]))
             whole["error"] = (share, ends[0], ends[1])
             if not (wrong[own].any() and wrong[~own].any()):
                 whole["ratio"] = (whole["ratio"][0], None, None)

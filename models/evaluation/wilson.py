@@ -2,7 +2,7 @@
 
     wilson(1.0, 9)          [0.70, 1.0]
 
-Answers for photos of one user are not independent: `voices` computes their effective number, at least one per user.
+Answers for photos of one user are not independent: `effective_sample_size` computes their effective number.
 
 Source: Wilson 1927, JASA 22; Kish 1965 (the effective size of a sample with weights).
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from photogenic.models.data.array_types import Array, Strings
 
-__all__ = ["per_user", "sign_test", "voices", "wilson"]
+__all__ = ["effective_sample_size", "per_user", "sign_test", "wilson"]
 
 _Z = 1.959963984540054
 """Standard deviations around the mean that contain 95 % of a normal distribution."""
@@ -45,7 +45,7 @@ def wilson(share: float, n: float) -> list[float | None]:
     return [0.0 if share <= 0 else max(centre - reach, 0.0), 1.0 if share >= 1 else min(centre + reach, 1.0)]
 
 
-def voices(weight: Array, users: Strings) -> float:
+def effective_sample_size(weight: Array, users: Strings) -> float:
     """Return the effective number of independent answers, if all photos of a user have the same answer."""
     sums = per_user(np.asarray(weight, np.float64)[:, None], users)[:, 0] if len(users) else np.zeros(0)
     square = float((sums**2).sum())

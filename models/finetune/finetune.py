@@ -77,12 +77,12 @@ def finetune(store: Store, options: FinetuneOptions | None = None) -> Leaderboar
     with map_engine_errors(store.layout), locked(lock, "features finetune", store.database.settings.lock_timeout_s):
         is_new = not run_store.finished(store.layout, run_id)
         if is_new:
-            _make(store, tuning, options.device)
+            _train(store, tuning, options.device)
         else:
             store.progress.note("This network was fine-tuned on the same data before, and is kept.")
         tuning.tidy(store)
     build(store, BuildOptions(encoders=[f"{options.backbone}@{run_id}"], only="index"))
-    return _beside(store, tuning, n_trained=int(is_new))
+    return _compare(store, tuning, n_trained=int(is_new))
 
 
 def _division(division: SplitConfig, recipe: Recipe) -> SplitConfig:
@@ -92,7 +92,7 @@ def _division(division: SplitConfig, recipe: Recipe) -> SplitConfig:
     return SplitConfig(recipe.ratio) if division == DEFAULT_SPLIT else division
 
 
-def _make(store: Store, tuning: Tuning, device: str | None) -> None:
+def _train(store: Store, tuning: Tuning, device: str | None) -> None:
     """Run steps 2 to 6."""
     run_id = tuning.run_id
     fit = tuning.fit(store, device=device)
@@ -101,7 +101,7 @@ def _make(store: Store, tuning: Tuning, device: str | None) -> None:
     run_store.save(store.layout, own.evaluate(run_id, HEAD, fit, tuning.seed), fit.model)
 
 
-def _beside(store: Store, tuning: Tuning, *, n_trained: int) -> Leaderboard:
+def _compare(store: Store, tuning: Tuning, *, n_trained: int) -> Leaderboard:
     """Publish the run, and compare it with the runs of its target, setup and division that use the present data."""
     run_id, comparisons = tuning.run_id, RunComparisons(None, tuning.seed)
     own = _experiment(store, tuning, f"{tuning.backbone}@{run_id}", own_run=run_id)

@@ -87,7 +87,7 @@ class Tuning:
             WeightsError: the published weights are not found.
         """
         start = base_encoder(backbone)
-        published = None if random_weights else _published(start)
+        published = None if random_weights else _published_weights(start)
         samples, sha256s = _gather(store, target, setup)
         (part,), audits = split_samples(
             store,
@@ -213,7 +213,7 @@ class Tuning:
         )
 
 
-def _published(start: Encoder) -> Path:
+def _published_weights(start: Encoder) -> Path:
     """Return the file of published weights.
 
     Raises:

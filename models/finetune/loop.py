@@ -98,24 +98,24 @@ def train_loop(
             scaler.load_state_dict(at.scale)
     else:
         at = Checkpoint(0, [], 0, {}, 0, {})
-    scale, telling = data.weight.mean(), max(recipe.iterations // 1000, 1)
+    scale, log_every = data.weight.mean(), max(recipe.iterations // 1000, 1)
     steps = range(recipe.iterations if at.done else at.step, recipe.iterations)
     stage = progress.stage(f"updates of {data.backbone.name}", recipe.iterations, "updates")
     with Scalars(folder.with_name("tensorboard"), at.events) as scalars, stage as advance:
         advance(at.step)
         for step, rows, raw in _batches(data, steps, recipe.batch_size, seed):
-            generator = torch.Generator().manual_seed(_number(seed, 2, step))
+            generator = torch.Generator().manual_seed(_seed_for(seed, 2, step))
             for group, part in enumerate(parts):
                 for parameter in part:
                     parameter.requires_grad_(group == 0 or recipe.opens(step, group))
             for settings in optimiser.param_groups:
                 settings["lr"] = recipe.rate(step, settings["part"])
-            x = _sent(raw, device)
+            x = _to_device(raw, device)
             x = augmented(x, data.backbone.size, generator, least_crop=recipe.least_crop, light=recipe.light)
             y, w = (torch.from_numpy(v[rows].astype(np.float32)).to(device.name) for v in (data.y, data.weight))
-            _mode(module, training=True, drawn=data.drawn)
-            with _dropping(_number(seed, 3, step), device), device.precision(training=True):
-                z = module(_normal(x, data.backbone))
+            _set_mode(module, training=True, drawn=data.drawn)
+            with _seeded_dropout(_seed_for(seed, 3, step), device), device.precision(training=True):
+                z = module(_normalize(x, data.backbone))
             loss = torch.nn.functional.binary_cross_entropy_with_logits(z.float(), y, weight=w / scale)
             optimiser.zero_grad()
             torch.autograd.backward(scaler.scale(loss))
@@ -124,13 +124,13 @@ def train_loop(
                 torch.nn.utils.clip_grad_norm_([p for part in parts for p in part if p.grad is not None], recipe.clip)
             scaler.step(optimiser)
             scaler.update()
-            if (step + 1) % telling == 0:
+            if (step + 1) % log_every == 0:
                 scalars.add("loss/train", float(loss.detach()), step + 1)
                 scalars.add("learning_rate", recipe.rate(step, 1), step + 1)
             if (step + 1) % recipe.every == 0 or step + 1 == recipe.iterations:
-                loss_dev = _look(data, module, device)
+                loss_dev = _dev_loss(data, module, device)
                 scalars.add("loss/dev", loss_dev, step + 1)
-                at = _further(at, step + 1, loss_dev, recipe)
+                at = _next_checkpoint(at, step + 1, loss_dev, recipe)
                 at = replace(at, scale=dict(scaler.state_dict()), events=scalars.keep())
                 best = module.state_dict() if at.best_step == at.step else None
                 at = checkpoints.save(folder, at, checkpoints.tensors_of(module, optimiser), best)
@@ -156,7 +156,7 @@ def _with_head(network: nn.Module, data: FinetuneData, recipe: Recipe, seed: int
 
     whole = Headed(network, data.layer, data.dim)
     mean = float(np.clip(np.average(data.y, weights=data.weight), 1e-3, 1 - 1e-3))
-    generator = torch.Generator().manual_seed(_number(seed, 0, 0))
+    generator = torch.Generator().manual_seed(_seed_for(seed, 0, 0))
     with torch.no_grad():
         whole.output.weight.normal_(0, 0.01 if recipe.optimiser == "sgd" else 0.001, generator=generator)
         whole.output.bias.fill_(math.log(mean / (1 - mean)))
@@ -177,21 +177,21 @@ def _optimiser(recipe: Recipe, parts: Sequence[Sequence[torch.nn.Parameter]]) ->
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
-def _look(data: FinetuneData, module: nn.Module, device: Device) -> float:
+def _dev_loss(data: FinetuneData, module: nn.Module, device: Device) -> float:
     """Return the loss of the target on dev."""
     pictures, y, weight = data.dev
-    _mode(module, training=False, drawn=False)
+    _set_mode(module, training=False, drawn=False)
     said = []
     with torch.inference_mode():
         for first in range(0, len(pictures), 64):
             with device.precision(training=True):
-                z = module(_normal(_sent(np.array(pictures[first : first + 64]), device), data.backbone))
+                z = module(_normalize(_to_device(np.array(pictures[first : first + 64]), device), data.backbone))
             said.append(torch.sigmoid(z.float()).cpu().numpy().astype(np.float64))
     error = mse if data.target.loss == "mse" else log_loss
     return error(y, np.concatenate(said), weight)
 
 
-def _further(at: Checkpoint, step: int, loss: float, recipe: Recipe) -> Checkpoint:
+def _next_checkpoint(at: Checkpoint, step: int, loss: float, recipe: Recipe) -> Checkpoint:
     """Return the checkpoint after an evaluation; done after all iterations or when dev has stopped improving."""
     curve = [*at.curve, (step, loss)]
     best_step = min(curve, key=lambda point: point[1])[0]
@@ -224,18 +224,18 @@ def _batches(
             yield now.result()
 
 
-def _sent(raw: NDArray[np.uint8], device: Device) -> torch.Tensor:
+def _to_device(raw: NDArray[np.uint8], device: Device) -> torch.Tensor:
     """Copy pictures to the device as bytes, then convert them: float32 (n, 3, s, s), 0..255."""
     return device.send(torch.from_numpy(np.ascontiguousarray(raw)).permute(0, 3, 1, 2)).float()
 
 
-def _normal(x: torch.Tensor, backbone: Backbone) -> torch.Tensor:
+def _normalize(x: torch.Tensor, backbone: Backbone) -> torch.Tensor:
 
     mean, std = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (backbone.mean, backbone.std))
     return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def _mode(module: nn.Module, *, training: bool, drawn: bool) -> None:
+def _set_mode(module: nn.Module, *, training: bool, drawn: bool) -> None:
 
     module.train(training)
     if training and not drawn:
@@ -245,13 +245,13 @@ def _mode(module: nn.Module, *, training: bool, drawn: bool) -> None:
 
 
 @contextlib.contextmanager
-def _dropping(number: int, device: Device) -> Iterator[None]:
+def _seeded_dropout(number: int, device: Device) -> Iterator[None]:
     """Seed dropout from this number alone; the state of torch's own generator is restored afterwards."""
     with torch.random.fork_rng(devices=[torch.device(device.name)] if device.is_gpu else []):
         torch.manual_seed(number)
         yield
 
 
-def _number(seed: int, purpose: int, step: int) -> int:
+def _seed_for(seed: int, purpose: int, step: int) -> int:
     """Return a separate seed for each purpose and update."""
     return int(np.random.SeedSequence((seed, purpose, step)).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -98,7 +98,7 @@ def _one_pass(
         "most_epochs": round(updates / math.ceil(n / schedule.batch), 1),
         "small_set": schedule.extends(n),
     }
-    return dict(_chosen(names, heads, trained, standardise, facts))
+    return dict(_select_members(names, heads, trained, standardise, facts))
 
 
 def _start(loss: Loss, mean: float) -> float:
@@ -112,7 +112,7 @@ def _link(loss: Loss) -> Link:
     return "sigmoid" if loss == "log_loss" else "identity"
 
 
-def _chosen(
+def _select_members(
     names: Sequence[str],
     heads: Sequence[str],
     trained: Sequence[Trained],

@@ -40,7 +40,7 @@ def register_head(name: str) -> Callable[[Kind], Kind]:
                 raise InputError(f"{taken!r} cannot be the name of a head.", "letters, digits, _ and -", "rename it")
             other = next((one for one in _HEADS.values() if taken in (one.name, *one.aliases)), None)
             if other is not None and type(other) is not kind:
-                raise InputError(f"There is a head {taken!r} already.", "a name of its own", "rename yours")
+                raise InputError(f"There is a head {taken!r} already.", "another name", "rename your head")
         made = _HEADS.setdefault(name, kind())
         if kind.kind != ENSEMBLE:
             add_kind(kind.kind, made.apply)

@@ -123,7 +123,7 @@ def train_stack(
         if step % every == 0 or step == updates:
             on_dev, on_train = stack.losses(*dev), stack.losses(*learnt)
             for place, (k, loss, fit) in enumerate(zip(inside, on_dev, on_train, strict=True)):
-                kept[k] = _newer(kept[k], step, loss, fit, stack.head(place))
+                kept[k] = _updated(kept[k], step, loss, fit, stack.head(place))
             late = [step - trained.updates >= schedule.patience * every for trained in kept]
             families = [f for f in families if not late[_best(kept, f)]]
             going_on = sorted(k for family in families for k in family if not late[k])
@@ -163,7 +163,7 @@ def _best(kept: Sequence[Trained], family: Sequence[int]) -> int:
     return min(family, key=lambda k: kept[k].dev_loss)
 
 
-def _newer(kept: Trained, step: int, loss: float, on_train: float, head: dict[str, torch.Tensor]) -> Trained:
+def _updated(kept: Trained, step: int, loss: float, on_train: float, head: dict[str, torch.Tensor]) -> Trained:
     curves = [*kept.curve, (step, loss)], [*kept.train_curve, (step, on_train)]
     if loss < kept.dev_loss:
         return Trained(kept.member, {name: array.clone() for name, array in head.items()}, *curves, step, loss)

@@ -34,7 +34,7 @@ from photogenic.models.runs.run_store import Run
 from photogenic.warehouse import Database, InputError, Layout, PhotogenicError, StoreError
 from photogenic.warehouse.user_modules import VARIABLES
 
-__all__ = ["FACELESS", "Ask", "Candidate", "Choice", "LeftOut", "asked_of", "choose", "looks_at_photos", "shown"]
+__all__ = ["FACELESS", "Ask", "Candidate", "Choice", "LeftOut", "asked_of", "choose", "reads_whole_photos", "shown"]
 
 FACELESS = ("no_face", "several_faces")
 """Statuses of photos for which a head on faces cannot predict."""
@@ -144,7 +144,7 @@ def choose(
     known = target_named(target)
     found = [candidate for candidate in _candidates(ask, known) if among(candidate)]
     if not found:
-        raise _nothing(layout, ask, known)
+        raise _no_run_error(layout, ask, known)
     left_out, usable = list[LeftOut](), list[Candidate]()
     for candidate in found:
         problem = _problem(layout, candidate, fits)
@@ -159,7 +159,7 @@ def choose(
         try:
             run_store.verify(layout, candidate.run_id)
         except PhotogenicError as error:
-            left_out.append(_broken(candidate, error))
+            left_out.append(_left_out(candidate, error))
             continue
         chosen.append(candidate)
         if candidate.setup != "one_face":
@@ -181,7 +181,7 @@ def shown(layout: Layout, ask: Ask, target: str) -> Candidate | None:
             layout, ask, target, fits=lambda run: check_encoders(run, FaceSettings(), models=layout.models)
         ).run
     except PhotogenicError:
-        return next(iter(_ordered(ask, known, [one for one in _candidates(ask, known) if _judged(one)])), None)
+        return next(iter(_ordered(ask, known, [one for one in _candidates(ask, known) if _has_dev_figure(one)])), None)
 
 
 def asked_of(database: Database) -> Ask:
@@ -195,7 +195,7 @@ def asked_of(database: Database) -> Ask:
     return ask
 
 
-def looks_at_photos(candidate: Candidate, *, models: Path) -> bool:
+def reads_whole_photos(candidate: Candidate, *, models: Path) -> bool:
     """Return whether a head reads more of a photo than the face; true if its encoder is unknown here."""
     try:
         return any(registry.encoder(part, models).input == "photo" for part in candidate.encoder.split("+"))
@@ -207,13 +207,13 @@ def _candidates(ask: Ask, target: Target) -> list[Candidate]:
     return [Candidate(**row) for row in ask(_CANDIDATES, {"target": target.name}).to_dicts()]
 
 
-def _judged(candidate: Candidate) -> bool:
+def _has_dev_figure(candidate: Candidate) -> bool:
     return candidate.dev is not None and math.isfinite(candidate.dev)
 
 
 def _problem(layout: Layout, candidate: Candidate, fits: Callable[[Run], None]) -> LeftOut | None:
     """Return the reason why a run is left out, or None."""
-    if not _judged(candidate):
+    if not _has_dev_figure(candidate):
         return LeftOut(candidate, "it has no figure on dev.", f"name it with --run {candidate.run_id}")
     if not run_store.finished(layout, candidate.run_id):
         return LeftOut(
@@ -223,7 +223,7 @@ def _problem(layout: Layout, candidate: Candidate, fits: Callable[[Run], None]) 
         run = run_store.described(layout, candidate.run_id)
         run_store.check_head(run)
     except PhotogenicError as error:
-        return _broken(candidate, error)
+        return _left_out(candidate, error)
     for name in candidate.encoder.split("+"):
         try:
             available = registry.encoder(name, layout.models).available
@@ -240,7 +240,7 @@ def _problem(layout: Layout, candidate: Candidate, fits: Callable[[Run], None]) 
     return None
 
 
-def _broken(candidate: Candidate, error: PhotogenicError) -> LeftOut:
+def _left_out(candidate: Candidate, error: PhotogenicError) -> LeftOut:
     return LeftOut(candidate, error.what.rstrip(".") + ".", error.remedy)
 
 
@@ -248,13 +248,13 @@ def _ordered(ask: Ask, target: Target, found: Sequence[Candidate]) -> Iterator[C
     """Yield runs in the order of the rule: comparable runs, best first, then the next group of comparable runs."""
     left = list(found)
     while left:
-        group = _alike(ask, left)
+        group = _comparable(ask, left)
         yield from sorted(group, key=lambda one: (_error(target, one), one.run_id))
         taken = {one.run_id for one in group}
         left = [one for one in left if one.run_id not in taken]
 
 
-def _alike(ask: Ask, found: Sequence[Candidate]) -> list[Candidate]:
+def _comparable(ask: Ask, found: Sequence[Candidate]) -> list[Candidate]:
     """Return the first group of the rule: runs of one setup and division, with the same dev photos."""
     setup = "one_face" if any(one.setup == "one_face" for one in found) else "all"
     own = [one for one in found if one.setup == setup]
@@ -278,7 +278,7 @@ def _error(target: Target, candidate: Candidate) -> float:
     return -dev if target.higher_is_better else dev
 
 
-def _nothing(layout: Layout, ask: Ask, target: Target) -> InputError:
+def _no_run_error(layout: Layout, ask: Ask, target: Target) -> InputError:
     """Return the error for a target without rows in `runs`; it names finished heads that are not published."""
     known = set(ask("select run_id from runs", {})["run_id"])
     unknown = 0

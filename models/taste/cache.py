@@ -54,7 +54,7 @@ class Personal:
         """Return P(like) of photos without swipes, with its 90 % bounds: vectors (n, D)."""
         F = self.taste.of_vectors(X)
         mode, covariance = (np.repeat(part, len(F), 0) for part in (self.mode, self.covariance))
-        mean, deviation = self.taste.say(F, mode, covariance, self.taste.projection.doubt)
+        mean, deviation = self.taste.logit_of_like(F, mode, covariance, self.taste.projection.doubt)
         reach = NORMAL_90 * deviation
         ends = (marginal(centre, np.zeros(len(F))) for centre in (mean - reach, mean + reach))
         return list(zip(marginal(mean, deviation).tolist(), *(end.tolist() for end in ends), strict=True))

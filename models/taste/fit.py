@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from photogenic.models.data.array_types import Array
 
-__all__ = ["Believed", "Groups", "Pairs", "directions", "posterior", "sigmoid", "spread"]
+__all__ = ["Groups", "Pairs", "Posterior", "directions", "posterior", "sigmoid", "spread"]
 
 Positions: TypeAlias = NDArray[np.intp]
 
@@ -64,7 +64,7 @@ class Groups:
 
 
 @dataclass(frozen=True, slots=True)
-class Believed:
+class Posterior:
     """Posterior of the weights of each sender: mode (senders, k) and covariance (senders, k, k)."""
 
     mode: Array
@@ -78,7 +78,7 @@ def sigmoid(x: Array) -> Array:
 
 def posterior(
     F: Array, pairs: Pairs, prior: Groups, *, start: Array | None = None, steps: int = ONE_SENDER_STEPS
-) -> Believed:
+) -> Posterior:
     """Return the posterior of the weights of senders, given their swipes.
 
     Args:
@@ -108,33 +108,33 @@ def posterior(
             longest = max(longest, float(length.max()))
         if longest < 1e-6:
             break
-    return Believed(mode, covariance)
+    return Posterior(mode, covariance)
 
 
-def spread(F: Array, pairs: Pairs) -> tuple[Groups, Believed]:
+def spread(F: Array, pairs: Pairs) -> tuple[Groups, Posterior]:
     """Estimate means and covariance of the weights of all senders, and the weights; arguments as in `posterior`.
 
     The initial weights are w = (0, 1, 0, ...): the second feature, the photo's level, as it is.
     """
     k = F.shape[1]
     prior = Groups(np.tile(np.eye(k)[1], (int(pairs.group.max()) + 1, 1)), np.diag(np.full(k, 0.5)))
-    believed: Believed | None = None
+    estimate: Posterior | None = None
     for _ in range(ROUNDS):
-        start = None if believed is None else believed.mode
-        believed = posterior(F, pairs, prior, start=start, steps=NEWTON_STEPS)
-        prior = _groups(believed, pairs.group, len(prior.mean))
-    assert believed is not None
-    return prior, believed
+        start = None if estimate is None else estimate.mode
+        estimate = posterior(F, pairs, prior, start=start, steps=NEWTON_STEPS)
+        prior = _groups(estimate, pairs.group, len(prior.mean))
+    assert estimate is not None
+    return prior, estimate
 
 
-def _groups(believed: Believed, group: Positions, n_groups: int) -> Groups:
-    overall = believed.mode.mean(0)
+def _groups(estimate: Posterior, group: Positions, n_groups: int) -> Groups:
+    overall = estimate.mode.mean(0)
     held = np.bincount(group, minlength=n_groups)[:, None]
     sums = np.zeros((n_groups, len(overall)))
-    np.add.at(sums, group, believed.mode)
+    np.add.at(sums, group, estimate.mode)
     mean = (sums + GROUP_PRIOR * overall) / (held + GROUP_PRIOR)
-    off = believed.mode - mean[group]
-    covariance = believed.covariance.mean(0) + off.T @ off / len(off)
+    off = estimate.mode - mean[group]
+    covariance = estimate.covariance.mean(0) + off.T @ off / len(off)
     return Groups(mean, covariance + 1e-6 * np.eye(len(overall)))
 
 

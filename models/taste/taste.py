@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from photogenic._lazy import sklearn
 from photogenic.models.data.array_types import Array
 from photogenic.models.evaluation.metrics import bootstrap, interval, log_loss
-from photogenic.models.taste.fit import Believed, Groups, Pairs, Positions, directions, posterior, sigmoid, spread
+from photogenic.models.taste.fit import Groups, Pairs, Positions, Posterior, directions, posterior, sigmoid, spread
 from photogenic.models.taste.photos import Projection, level_from_swipes, project
 
 __all__ = ["RANK", "Photos", "Taste", "evaluate", "fit", "marginal"]
@@ -56,7 +56,7 @@ class Taste:
     likes: Array
     places: Array
 
-    def weights(self, pairs: Pairs) -> Believed:
+    def weights(self, pairs: Pairs) -> Posterior:
         """Return the weights of these senders, from their own swipes."""
         F = self.features(pairs, own=True)
         return posterior(F, pairs, self.groups)
@@ -73,7 +73,7 @@ class Taste:
         places = self.projection.places(X)
         return np.column_stack([np.ones(len(X)), self.projection.foretold(places), places @ self.directions])
 
-    def say(self, F: Array, mode: Array, covariance: Array, doubt: float = 0.0) -> tuple[Array, Array]:
+    def logit_of_like(self, F: Array, mode: Array, covariance: Array, doubt: float = 0.0) -> tuple[Array, Array]:
         """Return mean and standard deviation of the logit of a like: features (n, k), weights (n, k), (n, k, k).
 
         `doubt` is the variance of the photos' levels; it is scaled by the sender's weight of the level.
@@ -96,10 +96,12 @@ def fit(photos: Photos, pairs: Pairs, rank: int = RANK) -> Taste:
     at = projection.places(photos.X)
     foretold = projection.foretold(at)
     foretold[seen] = outside
-    bare = Taste(projection, np.zeros((at.shape[1], 0)), _nobody(2), foretold, n, likes, np.zeros((len(at), 0)))
+    bare = Taste(
+        projection, np.zeros((at.shape[1], 0)), _standard_normal(2), foretold, n, likes, np.zeros((len(at), 0))
+    )
     F = bare.features(pairs, own=True)
-    groups, believed = spread(F, pairs)
-    p = sigmoid(np.einsum("ij,ij->i", F, believed.mode[pairs.sender]))
+    groups, estimate = spread(F, pairs)
+    p = sigmoid(np.einsum("ij,ij->i", F, estimate.mode[pairs.sender]))
     V = directions(at, pairs, p, rank)
     V = V / np.maximum(np.sqrt(np.average((at @ V) ** 2, axis=0, weights=n)), 1e-9) if V.shape[1] else V
     full = Taste(projection, V, groups, foretold, n, likes, at @ V)
@@ -111,7 +113,7 @@ def _summed(at: Positions, column: Array, length: int) -> Array:
     return np.asarray(np.bincount(at, column, length), np.float64)
 
 
-def _nobody(k: int) -> Groups:
+def _standard_normal(k: int) -> Groups:
     return Groups(np.zeros((1, k)), np.eye(k))
 
 
@@ -135,23 +137,23 @@ def evaluate(photos: Photos, pairs: Pairs, held_out: NDArray[np.bool_], unseen: 
     for name, chosen in (("known_photos", held_out & ~unseen), ("new_photos", unseen)):
         asked = np.flatnonzero(chosen & np.isin(pairs.sender, kept))
         if len(asked):
-            found[name] = _judged(taste, bare, known, _only(pairs, asked, kept), new=name == "new_photos")
+            found[name] = _evaluate_part(taste, bare, known, _select(pairs, asked, kept), new=name == "new_photos")
     return found
 
 
-def _only(pairs: Pairs, asked: Positions, kept: Positions) -> Pairs:
+def _select(pairs: Pairs, asked: Positions, kept: Positions) -> Pairs:
     """Select the rows to predict, with senders numbered as in the kept rows."""
     sender = np.searchsorted(kept, pairs.sender[asked])
     return Pairs(sender, pairs.photo[asked], pairs.n[asked], pairs.likes[asked], pairs.group[kept])
 
 
-def _judged(taste: Taste, bare: Taste, known: Pairs, asked: Pairs, *, new: bool) -> dict[str, Any]:
+def _evaluate_part(taste: Taste, bare: Taste, known: Pairs, asked: Pairs, *, new: bool) -> dict[str, Any]:
     said = {}
     for name, model in (("taste", taste), ("sender", bare)):
-        believed = model.weights(known)
+        estimate = model.weights(known)
         F = model.features(asked, own=False)
-        mode, covariance = believed.mode[asked.sender], believed.covariance[asked.sender]
-        said[name] = marginal(*model.say(F, mode, covariance, model.projection.doubt if new else 0.0))
+        mode, covariance = estimate.mode[asked.sender], estimate.covariance[asked.sender]
+        said[name] = marginal(*model.logit_of_like(F, mode, covariance, model.projection.doubt if new else 0.0))
     level, doubt = bare.features(asked, own=False)[:, 1], bare.projection.doubt if new else 0.0
     said["photo"] = marginal(level, np.full(len(level), np.sqrt(doubt)))
     ratio = asked.likes / asked.n

@@ -20,7 +20,7 @@ from photogenic.warehouse import InputError
 RATIO, GENDER = TARGETS["like_ratio"], TARGETS["gender"]
 
 
-def judged(n=300, noise=0.1, seed=0, y=None):
+def predicted(n=300, noise=0.1, seed=0, y=None):
     rng = np.random.default_rng(seed)
     y = np.random.default_rng(9).random(n) if y is None else y
     return Predictions(
@@ -35,7 +35,7 @@ def judged(n=300, noise=0.1, seed=0, y=None):
 
 
 def test_the_winner_on_dev_is_compared_with_all_others_on_test():
-    good, bad = judged(noise=0.1, seed=1), judged(noise=0.2, seed=2)
+    good, bad = predicted(noise=0.1, seed=1), predicted(noise=0.2, seed=2)
     found = compare_heads(RATIO, "all", [Entry("b", "x", "1fc", 0.3, bad), Entry("a", "x", "0fc", 0.2, good)])
     assert found.winner.run_id == "a"
     assert [rival.encoder for rival in found.comparisons] == ["best constant", "x"]
@@ -52,7 +52,7 @@ def test_the_winner_on_dev_is_compared_with_all_others_on_test():
 
 
 def test_only_photos_that_both_have_predicted_count():
-    good, bad = judged(noise=0.1, seed=1), judged(noise=0.2, seed=2)
+    good, bad = predicted(noise=0.1, seed=1), predicted(noise=0.2, seed=2)
     fewer = Predictions(*(getattr(bad, name)[50:250] for name in Predictions.__slots__))
     rival = compare_heads(
         RATIO, "all", [Entry("a", "x", "0fc", 0.2, good), Entry("b", "y", "1fc", 0.3, fewer)]
@@ -63,7 +63,7 @@ def test_only_photos_that_both_have_predicted_count():
 
 def test_a_pairwise_interval_is_narrower_than_those_of_the_figures():
     """For two heads with similar errors, the difficulty of a photo cancels out."""
-    good = judged(noise=0.2, seed=1)
+    good = predicted(noise=0.2, seed=1)
     near = replace(good, p=good.p + 0.03 * np.random.default_rng(5).normal(size=300))
     rival = compare_heads(
         RATIO, "all", [Entry("a", "x", "0fc", 0.2, good), Entry("b", "y", "1fc", 0.3, near)]
@@ -77,7 +77,7 @@ def test_a_pairwise_interval_is_narrower_than_those_of_the_figures():
 def test_equal_heads_are_rarely_called_different():
     hits = 0
     for seed in range(100):
-        a, b = (judged(n=120, noise=0.2, seed=2 * seed + k) for k in (0, 1))
+        a, b = (predicted(n=120, noise=0.2, seed=2 * seed + k) for k in (0, 1))
         hits += (
             compare_heads(RATIO, "all", [Entry("a", "x", "0", 0.1, a), Entry("b", "x", "1", 0.2, b)])
             .comparisons[1]
@@ -88,7 +88,7 @@ def test_equal_heads_are_rarely_called_different():
 
 def test_for_a_binary_target_wrong_answers_are_compared():
     y = (np.random.default_rng(0).random(300) < 0.5).astype(float)
-    right, half = replace(judged(y=y), p=y), replace(judged(y=y), p=np.where(np.arange(300) % 2, y, 1 - y))
+    right, half = replace(predicted(y=y), p=y), replace(predicted(y=y), p=np.where(np.arange(300) % 2, y, 1 - y))
     rival = compare_heads(
         GENDER, "all", [Entry("a", "x", "0", 1.0, right), Entry("b", "x", "1", 0.5, half)]
     ).comparisons[1]
@@ -97,7 +97,7 @@ def test_for_a_binary_target_wrong_answers_are_compared():
 
 
 def test_a_slice_has_the_figures_of_its_own_photos():
-    of = judged()
+    of = predicted()
     found = by_value(RATIO, "gender", of.gender, of)
     assert {(s.value, s.n_photos, s.n_users, s.warning) for s in found} == {
         ("female", 150, 150, False),
@@ -114,7 +114,7 @@ def test_a_slice_has_the_figures_of_its_own_photos():
 
 
 def test_a_significantly_worse_slice_has_a_warning_and_a_small_one_has_none():
-    of = judged(noise=0.1)
+    of = predicted(noise=0.1)
     flattered = replace(of, p=np.where(of.gender == "female", of.p + 0.25, of.p))
     female, male = sorted(by_value(RATIO, "gender", of.gender, flattered), key=lambda s: s.value)
     assert (female.warning, male.warning) == (True, False)

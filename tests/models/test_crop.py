@@ -198,7 +198,7 @@ def test_photos_without_a_crop_have_a_status_with_the_reason(store, tmp_path):
 
 
 def test_without_a_run_the_best_head_on_whole_photos_is_used(store):
-    (only,) = cropping._chosen(store, "like_ratio", FaceSettings())
+    (only,) = cropping._choose_runs(store, "like_ratio", FaceSettings())
     assert only == "both"
 
 

@@ -18,7 +18,7 @@ from tests.models.planted import QUICK, planted, train
 pytestmark = pytest.mark.slow
 
 
-class Heard:
+class Notes:
     def __init__(self):
         self.notes = []
 
@@ -49,7 +49,7 @@ def test_a_target_with_one_label_only_is_refused(of_women, head):
 
 
 def test_with_other_targets_a_target_with_one_label_is_left_out(of_women):
-    heard = Heard()
+    heard = Notes()
     board = train(of_women, ["gender", "like_ratio"], ["toy_a"], ["0fc"], "all", grid=QUICK, progress=heard)
     assert set(board.frame["target"]) == {"like_ratio"}
     assert any("one answer for gender" in note for note in heard.notes)
@@ -68,7 +68,7 @@ def test_without_encoders_those_of_the_store_are_used(tmp_path, monkeypatch):
     store = planted(tmp_path, n=60)
     assert set(train(store, "like_ratio", heads=["ridge"], setup="all").frame["encoder"]) == {"toy_a", "toy_b"}
     monkeypatch.setattr(training, "DEFAULT", ("toy_a", "dlib_face"))
-    heard = Heard()
+    heard = Notes()
     board = train(store, "like_ratio", heads=["ridge"], setup="all", progress=heard)
     assert set(board.frame["encoder"]) == {"toy_a"}
     assert any("holds no dlib_face vectors" in note and "--encoder dlib_face" in note for note in heard.notes)

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory, data):
+def measured(tmp_path_factory, data):
     store, folder = FeatureStore(tmp_path_factory.mktemp("london") / "store"), data / "london"
     store.ingest_users(folder / "users.csv")
     store.ingest_photos(folder / "photos.csv", images=folder)
@@ -22,8 +22,8 @@ def judged(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize("part", ["known_photos", "new_photos"])
-def test_taste_is_clearly_better_than_the_photo_alone_and_the_strictness_of_the_rater(judged, part):
-    found = judged[part]
+def test_taste_is_clearly_better_than_the_photo_alone_and_the_strictness_of_the_rater(measured, part):
+    found = measured[part]
     for name in ("taste", "sender", "photo"):
         print(f"\n{part}, {name}: AUC {found[name]['auc']:.3f}, log-loss {found[name]['log_loss']:.3f}", end="")
     print(f"\n{found['n_swipes']} swipes; gain {found['gain']:.3f}, 95 % {found['interval']}")

@@ -16,7 +16,7 @@ from photogenic.models.data.targets import target as target_named
 from photogenic.models.evaluation.metrics import bootstrap, interval, rank_correlation
 from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import Slice, by_value
-from photogenic.models.evaluation.wilson import per_user, voices, wilson
+from photogenic.models.evaluation.wilson import effective_sample_size, per_user, wilson
 
 __all__ = ["Bin", "bins", "calibration", "coverage", "slices", "with_labels"]
 
@@ -80,7 +80,7 @@ def bins(of: Predictions, *, seed: int = 0) -> list[Bin]:
         low, high = interval(draws[:, 1] / draws[:, 0]) if len(sums) > 1 else (None, None)
         share = float(np.average(of.y[rows], weights=weight))
         if np.isin(of.y, (0, 1)).all():  # binary labels: the bootstrap has no width for a bin with equal labels
-            low, high = wilson(share, voices(weight, of.user_ids[rows]))
+            low, high = wilson(share, effective_sample_size(weight, of.user_ids[rows]))
         observed = share, low, high
         found.append(Bin(len(rows), float(np.average(of.p[rows], weights=weight)), observed))
     return found
@@ -89,7 +89,7 @@ def bins(of: Predictions, *, seed: int = 0) -> list[Bin]:
 def coverage(of: Predictions, reach: float) -> Interval:
     """Return the share of photos within `reach` of their prediction, with its 95 % interval over users."""
     held = (np.abs(of.y - of.p) <= reach).astype(np.float64)
-    low, high = wilson(float(held.mean()), voices(np.ones_like(held), of.user_ids))
+    low, high = wilson(float(held.mean()), effective_sample_size(np.ones_like(held), of.user_ids))
     return float(held.mean()), low, high
 
 

@@ -38,7 +38,7 @@ def db(tmp_path):
     return made
 
 
-def test_the_best_on_dev_comes_first_whatever_test_says(db):
+def test_the_best_on_dev_comes_first_regardless_of_test(db):
     frame = leaderboard(db).frame
     assert frame["run_id"].to_list() == ["a", "c", "b", "e", "d"]
     assert frame.filter(run_id="c").select("low", "high", "baseline").row(0) == (0.02, 0.08, 0.2)

@@ -15,7 +15,7 @@ def rng():
     return np.random.default_rng(5)
 
 
-def judged(target, y, p, weight=None, users=None, constant=0.4, seed=0):
+def evaluated(target, y, p, weight=None, users=None, constant=0.4, seed=0):
     weight = np.ones(len(y)) if weight is None else weight
     users = np.arange(len(y)).astype(str) if users is None else users
     return evaluate(
@@ -25,7 +25,7 @@ def judged(target, y, p, weight=None, users=None, constant=0.4, seed=0):
 
 def test_figures_of_a_ratio_equal_scikit_learn(rng):
     y, p, w = rng.random(80), rng.random(80), rng.integers(1, 90, 80)
-    found = judged("like_ratio", y, p, w)
+    found = evaluated("like_ratio", y, p, w)
     assert found["metric"] == pytest.approx(sk.mean_squared_error(y, p, sample_weight=w), rel=1e-12)
     assert found["baseline"] == pytest.approx(sk.mean_squared_error(y, np.full(80, 0.4), sample_weight=w), rel=1e-12)
     assert found["r2"] == pytest.approx(sk.r2_score(y, p, sample_weight=w), rel=1e-12)
@@ -36,7 +36,7 @@ def test_figures_of_a_ratio_equal_scikit_learn(rng):
 
 def test_figures_of_a_binary_target_equal_scikit_learn(rng):
     y, p, w = (rng.random(80) < 0.3).astype(float), rng.random(80), rng.random(80)
-    found = judged("gender", y, p, w)
+    found = evaluated("gender", y, p, w)
     assert found["metric"] == pytest.approx(sk.accuracy_score(y, p >= 0.5, sample_weight=w))
     assert found["baseline"] == pytest.approx(np.average(y == 0, weights=w))
     assert found["log_loss"] == pytest.approx(sk.log_loss(y, p, sample_weight=w))
@@ -46,9 +46,9 @@ def test_figures_of_a_binary_target_equal_scikit_learn(rng):
 
 
 def test_undefined_figures_are_none():
-    found = judged("like_ratio", np.array([0.5, 0.5]), np.array([0.5, 0.5]), np.ones(2))
+    found = evaluated("like_ratio", np.array([0.5, 0.5]), np.array([0.5, 0.5]), np.ones(2))
     assert (found["metric"], found["r2"], found["spearman"], found["noise_floor"]) == (0.0, None, None, None)
-    assert judged("popular", np.ones(3), np.array([0.1, 0.6, 0.7]))["auc"] is None
+    assert evaluated("popular", np.ones(3), np.array([0.1, 0.6, 0.7]))["auc"] is None
 
 
 def test_the_noise_floor_is_the_error_of_the_true_ratios(rng):
@@ -85,7 +85,7 @@ def test_the_interval_of_a_rank_correlation_ranks_each_sample_again(rng):
     """Compare with scipy on every draw: users have three photos, and labels have ties."""
     users, y = np.repeat(np.arange(15), 3).astype(str), rng.integers(0, 5, 45) / 4
     p = y + rng.normal(size=45)
-    found = judged("like_ratio", y, p, users=users)["intervals"]["spearman"]
+    found = evaluated("like_ratio", y, p, users=users)["intervals"]["spearman"]
     draws = []
     for _ in range(2000):
         rows = (3 * rng.integers(15, size=15)[:, None] + np.arange(3)).ravel()
@@ -99,15 +99,15 @@ def test_intervals_have_their_stated_coverage():
     rng, hits = np.random.default_rng(1), 0
     for _ in range(200):
         y = rng.random(60)
-        low, high = judged("like_ratio", y, np.full(60, 0.5), seed=int(rng.integers(1 << 30)))["intervals"]["metric"]
+        low, high = evaluated("like_ratio", y, np.full(60, 0.5), seed=int(rng.integers(1 << 30)))["intervals"]["metric"]
         hits += low <= 1 / 12 <= high
     assert 0.88 <= hits / 200 <= 0.99
 
 
 def test_intervals_are_seeded():
     y, p = np.linspace(0, 1, 30), np.linspace(1, 0, 30)
-    assert judged("like_ratio", y, p, seed=1) == judged("like_ratio", y, p, seed=1)
-    assert judged("like_ratio", y, p, seed=1) != judged("like_ratio", y, p, seed=2)
+    assert evaluated("like_ratio", y, p, seed=1) == evaluated("like_ratio", y, p, seed=1)
+    assert evaluated("like_ratio", y, p, seed=1) != evaluated("like_ratio", y, p, seed=2)
 
 
 def test_conformal_intervals_have_their_coverage_for_any_model(rng):

@@ -11,7 +11,7 @@ from photogenic.models.evaluation.comparison import Entry, compare_heads
 from photogenic.models.evaluation.metrics import evaluate
 from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import by_value
-from photogenic.models.evaluation.wilson import sign_test, voices, wilson
+from photogenic.models.evaluation.wilson import effective_sample_size, sign_test, wilson
 
 GENDER = TARGETS["gender"]
 
@@ -40,10 +40,10 @@ def test_wilson_has_its_coverage_on_few_answers():
 
 def test_photos_of_one_user_count_as_one_answer():
     users = np.array(["a", "a", "b", "c"])
-    assert voices(np.ones(4), users) == pytest.approx(16 / 6)
-    assert voices(np.ones(4), np.array(["a"] * 4)) == 1
-    assert voices(np.ones(4), np.array(list("abcd"))) == 4
-    assert voices(np.ones(0), np.array([], np.str_)) == 0
+    assert effective_sample_size(np.ones(4), users) == pytest.approx(16 / 6)
+    assert effective_sample_size(np.ones(4), np.array(["a"] * 4)) == 1
+    assert effective_sample_size(np.ones(4), np.array(list("abcd"))) == 4
+    assert effective_sample_size(np.ones(0), np.array([], np.str_)) == 0
 
 
 @pytest.mark.parametrize(("better", "worse"), [(0, 0), (3, 0), (0, 6), (10, 4), (7, 7)])
@@ -52,7 +52,7 @@ def test_the_sign_test_equals_scipy(better, worse):
     assert sign_test(better, worse) == pytest.approx(stats.binomtest(better, n).pvalue if n else 1)
 
 
-def judged(right, n=9):
+def predicted(right, n=9):
     """Return predictions for n photos of n people, `right` of them correct."""
     y = np.arange(n) % 2.0
     p = np.where(np.arange(n) < right, y, 1 - y)
@@ -61,7 +61,7 @@ def judged(right, n=9):
 
 
 def test_all_right_on_few_photos_has_an_interval_below_one():
-    of = judged(9)
+    of = predicted(9)
     found = evaluate(
         GENDER, of.y, of.p, weight=of.weight, users=of.user_ids, constant=0.0, rng=np.random.default_rng(0)
     )
@@ -86,7 +86,7 @@ def test_all_right_on_few_photos_has_an_interval_below_one():
     ],
 )
 def test_the_verdict_is_less_more_or_undecided(own, theirs, n, verdict):
-    entries = [Entry("a", "x", "0fc", 0.9, judged(own, n)), Entry("b", "x", "1fc", 0.8, judged(theirs, n))]
+    entries = [Entry("a", "x", "0fc", 0.9, predicted(own, n)), Entry("b", "x", "1fc", 0.8, predicted(theirs, n))]
     rival = compare_heads(GENDER, "all", entries).comparisons[1]
     assert (rival.verdict, rival.sure) == (verdict, verdict == "less")
     if n in (own, theirs):

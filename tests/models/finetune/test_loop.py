@@ -16,7 +16,7 @@ from photogenic.features.encoders.device import CPU, choose
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.finetune import checkpoints
 from photogenic.models.finetune.augment import augmented
-from photogenic.models.finetune.loop import FinetuneData, _number, parts_of, train_loop
+from photogenic.models.finetune.loop import FinetuneData, _seed_for, parts_of, train_loop
 from photogenic.models.finetune.recipes import recipe
 from photogenic.models.runs.tensorboard import FILE
 from photogenic.warehouse import StoreError, no_progress
@@ -129,17 +129,17 @@ def test_published_updates_equal_those_of_a_plain_loop(data, tmp_path):
     state = checkpoints.read_tensors(tmp_path / "checkpoint" / "state-2.safetensors")
     net, head = small(), nn.Linear(6, 1)
     mean = np.average(data.y, weights=data.weight)
-    head.weight.data.normal_(0, 0.01, generator=torch.Generator().manual_seed(_number(3, 0, 0)))
+    head.weight.data.normal_(0, 0.01, generator=torch.Generator().manual_seed(_seed_for(3, 0, 0)))
     head.bias.data.fill_(math.log(mean / (1 - mean)))
     velocity = {}
     for step, rate in enumerate((1e-3, 1e-6)):  # with two iterations, the second is in the fourth seventh
-        drawn = torch.Generator().manual_seed(_number(3, 2, step))
+        drawn = torch.Generator().manual_seed(_seed_for(3, 2, step))
         x = torch.from_numpy(data.pictures[:80]).permute(0, 3, 1, 2).float()
         x = (augmented(x, 8, drawn, least_crop=None, light=0) - 127) / 64
         net.train()
         net.bn.eval()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_number(3, 3, step))
+            torch.manual_seed(_seed_for(3, 3, step))
             z = head(net(x)["top"])[:, 0]
         y, w = torch.from_numpy(data.y), torch.from_numpy(data.weight / data.weight.mean())
         loss = -(w * (y * torch.sigmoid(z).log() + (1 - y) * torch.sigmoid(-z).log())).mean()

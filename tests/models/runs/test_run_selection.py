@@ -44,10 +44,10 @@ def pictures(tmp_path_factory):
 def store(tmp_path):
     for name, kind in (("bright", "photo"), ("bright_face", "face"), ("own", "photo")):
         put_encoder(name, kind)
-    return FeatureStore(tmp_path / "store", progress=Heard())
+    return FeatureStore(tmp_path / "store", progress=Notes())
 
 
-class Heard:
+class Notes:
     """Progress callback that stores the notes."""
 
     def __init__(self):

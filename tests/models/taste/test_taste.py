@@ -57,7 +57,7 @@ def test_bounds_of_new_photos_have_their_stated_coverage():
         known, _ = pairs.rows(~new)
         taste = fit(photos, known)
         believed, sender, photo = taste.weights(known), pairs.sender[new], pairs.photo[new]
-        mean, deviation = taste.say(
+        mean, deviation = taste.logit_of_like(
             taste.of_vectors(photos.X[photo]),
             believed.mode[sender],
             believed.covariance[sender],
