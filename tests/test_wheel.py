@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from photogenic.synthetic.swipes.world import make_world
+from tests.test_readme import PYTHON
+
 ROOT = Path(__file__).parents[1]
 THEIRS = ("app", "features", "ingest", "models", "sql", "tests", "warehouse")
 LEFT_OUT = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "store")
@@ -63,7 +66,7 @@ def run(installed, tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -112,3 +115,17 @@ def test_the_program_runs_next_to_files_of_the_same_names(run, tmp_path, beside)
     run("features", "ingest", "users", "users.csv", "--store", "store", **beside)
     query = ("sql", "select user_id, gender from users", "--format", "csv", "--store", "store")
     assert run("features", *query, **beside) == "user_id,gender\na,female\n"
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+def test_the_python_of_the_readme_runs_beside_files_of_the_same_names(run, tmp_path):
+    world = make_world(tmp_path, users=60, swipes=12_000, seed=1, picture_size=160)
+    shutil.copy(world.images / "p000001.jpg", tmp_path / "portrait.jpg")
+    more = {"FEATURES_THREADS": "2", "FEATURES_STORE": "store"}
+    for kind in ("users", "photos", "main-photos", "swipes"):
+        images = ("--images", "images") if kind == "photos" else ()
+        (file,) = tmp_path.glob(f"{kind.replace('-', '_')}.*")
+        run("features", "ingest", kind, file.name, *images, **more)
+    (tmp_path / "mine.py").write_text(PYTHON[0], encoding="utf-8")
+    run("python", "mine.py", **more)
