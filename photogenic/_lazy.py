@@ -73,6 +73,10 @@ class _Lazy(ModuleType):
     def __delattr__(self, name: str) -> None:
         delattr(self._load(), name)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the module itself, so that functions sent to Spark's workers need nothing of this package."""
+        return importlib.import_module, (self.__name__,)
+
     def __dir__(self) -> list[str]:
         return dir(self._load())
 
