@@ -186,9 +186,7 @@ def _merged(first: LabelReport | None, second: LabelReport) -> LabelReport:
 def tell(store: Store) -> None:
     """Step 5: write the relation `embeddings`, if it changed."""
     rows = [_row(store.layout, name) for name in held_encoders(store.layout)]
-    with store.database.read() as con:
-        known = con.execute("select * from facts.embeddings order by encoder").fetchall()
-    if rows == known:
+    if rows == store.database.rows("select * from facts.embeddings order by encoder"):
         return
     with store.database.write("features build") as con:
         con.begin()
@@ -208,10 +206,7 @@ def _row(layout: Layout, name: str) -> tuple[object, ...]:
         made.n_photos,
         made.input,
         made.weights_sha256,
-        held.kind if held else None,
-        held.recall_at_10 if held else None,
-        held.p50_ms if held else None,
-        held.index_bytes if held else None,
+        *((held.kind, held.recall_at_10, held.p50_ms, held.index_bytes) if held else (None,) * 4),
     )
 
 

@@ -16,9 +16,7 @@ __all__ = ["chosen_cluster", "former_choices"]
 
 def former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
     """Instant and label options of the last label build, which steps for faces and embeddings keep."""
-    with db.read() as con:
-        rows = con.execute("select as_of, options from facts.builds order by rowid desc").fetchall()
-    for as_of, recorded in rows:
+    for as_of, recorded in db.rows("select as_of, options from facts.builds order by rowid desc"):
         values = json.loads(recorded).get("labels")
         if values is None:
             continue

@@ -39,7 +39,7 @@ from photogenic.models.data.targets import target as target_named
 from photogenic.models.heads.model import Model
 from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders
-from photogenic.models.runs.run_selection import FACELESS, asked_of, choose, reads_whole_photos
+from photogenic.models.runs.run_selection import FACELESS, choose, reads_whole_photos
 from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.option_ranges import check
 from photogenic.warehouse.storage.layout import write_atomically
@@ -219,7 +219,7 @@ def _choose_runs(store: Store, target: str, settings: FaceSettings) -> list[str]
     try:
         choice = choose(
             store.layout,
-            asked_of(store.database),
+            store.database.frame,
             target,
             fits=fits,
             among=partial(reads_whole_photos, models=store.layout.models),

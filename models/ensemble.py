@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from photogenic.models.evaluation.metrics import loss_of
 from photogenic.models.experiment import Experiment, combined
-from photogenic.models.heads.base import Fitted
+from photogenic.models.heads.base import Fitted, measured
 from photogenic.models.heads.model import Model, ensemble, members
 from photogenic.models.runs.run_store import Run
 
@@ -39,8 +38,6 @@ def mix(experiment: Experiment, parts: Sequence[tuple[Run, Model]]) -> Fitted:
     for place, samples in enumerate(experiment.parts):
         heads = [members(model)[place][0] if experiment.division.folds else model for _, model in parts]
         made = ensemble(list(zip(heads, columns, strict=True)))
-        dev = samples.part("dev")
-        loss = loss_of(experiment.target, dev.y, made.predict(dev.X), dev.weight)
         chosen = {"members": [run.run_id for run, _ in parts], "heads": [run.head for run, _ in parts]}
-        fits.append(Fitted(model=made, dev_loss=loss, hyperparameters=chosen, results={}))
+        fits.append(measured(made, experiment.target, samples, chosen, {}))
     return combined(fits)

@@ -10,7 +10,7 @@ arguments; a test compares them with the classes.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, TypeAlias, TypedDict
 
 from photogenic.models.data.split_config import DEFAULT_SPLIT, SplitConfig
 from photogenic.models.heads.registry import help_line, in_group
@@ -18,6 +18,11 @@ from photogenic.warehouse.option_help import Help
 from photogenic.warehouse.option_ranges import check
 
 __all__ = ["FinetuneArguments", "FinetuneOptions", "TrainArguments", "TrainOptions"]
+
+
+Device: TypeAlias = Annotated[
+    str | None, Help("Device for torch: cpu, cuda or cuda:1. Default: a GPU where there is one, or the CPU.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,7 @@ class TrainOptions:
         ),
     ] = None
     seed: Annotated[int, Help("Seed of the initial heads, the order of photos and the bootstrap.")] = 0
-    device: Annotated[
-        str | None,
-        Help("Device for torch: cpu, cuda or cuda:1. Default: a GPU where there is one, or the CPU."),
-    ] = None
+    device: Device = None
     master: Annotated[
         str | None,
         Help(
@@ -118,10 +120,7 @@ class FinetuneOptions:
     ] = None
     random_weights: Annotated[bool, Help("Start with random weights in place of the published ones.")] = False
     seed: Annotated[int, Help("Seed of every random draw.")] = 0
-    device: Annotated[
-        str | None,
-        Help("Device for torch: cpu, cuda or cuda:1. Default: a GPU where there is one, or the CPU."),
-    ] = None
+    device: Device = None
 
     def __post_init__(self) -> None:
         names = ("seed", "iterations", "batch_size", "learning_rate")

@@ -27,7 +27,7 @@ from photogenic.models.data.samples import read_vectors
 from photogenic.models.heads.model import Model
 from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders, check_vectors
-from photogenic.models.runs.run_selection import FACELESS, asked_of, choose
+from photogenic.models.runs.run_selection import FACELESS, choose
 from photogenic.models.runs.run_store import Run
 from photogenic.models.taste.cache import personal
 from photogenic.warehouse import InputError, Store
@@ -113,7 +113,7 @@ def predict(
             if files is None
             else partial(check_encoders, faces=settings, models=models)
         )
-        choice = choose(store.layout, asked_of(store.database), target, fits=fits)
+        choice = choose(store.layout, store.database.frame, target, fits=fits)
         told = [choice.run.run_id, *([choice.fallback.run_id] if choice.fallback else [])]
         for note in choice.notes:
             store.progress.note(note)
@@ -183,8 +183,7 @@ def _predict_store(store: Store, asked: Sequence[tuple[Run, Model]], *, keep: bo
 def _predict_missing(store: Store, run: Run, model: Model) -> list[Scored]:
     """Predict for the photos without a prediction of one head."""
     check_vectors(store.layout, run)
-    with store.database.read() as con:
-        rows = con.execute(sql.read("training/unpredicted"), {"run": run.run_id}).fetchall()
+    rows = store.database.rows(sql.read("training/unpredicted"), {"run": run.run_id})
     vectors_by_id: dict[str, Array] = {}
     wanted = {photo_id for photo_id, *_ in rows}
     if wanted:

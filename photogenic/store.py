@@ -23,6 +23,7 @@ from photogenic._lazy import pl
 from photogenic.features.build_options import BuildArguments, BuildOptions
 from photogenic.models.options import FinetuneArguments, FinetuneOptions, TrainArguments, TrainOptions
 from photogenic.warehouse import Database, Layout, Progress, Settings, Store, no_progress
+from photogenic.warehouse.closing import Closing
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
 from photogenic.warehouse.duckdb_store.live_status import report_live_status
 from photogenic.warehouse.errors import ConflictError
@@ -56,7 +57,7 @@ __all__ = ["FeatureStore"]
 Kind = Literal["users", "photos", "main_photos", "swipes"]
 
 
-class FeatureStore:
+class FeatureStore(Closing):
     """A store on disk. Opening it creates no files; the first ingest does.
 
     Args:
@@ -79,12 +80,6 @@ class FeatureStore:
         self.store = Store.open(path, settings=settings, progress=remembering)
         self.store.database.history = remembering.history
         self._searcher: Searcher | None = None
-
-    def __enter__(self) -> FeatureStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"FeatureStore({str(self.layout.root)!r})"

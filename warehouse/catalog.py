@@ -53,10 +53,6 @@ class Relation:
     columns: tuple[Column, ...]
 
     @property
-    def is_view(self) -> bool:
-        return self.name in sql.VIEWS
-
-    @property
     def keys(self) -> tuple[str, ...]:
         """The columns of the grain."""
         names = {column.name for column in self.columns}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -46,31 +47,32 @@ from photogenic.warehouse.processes.threads import limit_library_threads
 
 __all__ = ["main", "program"]
 
-ORDER = (
-    "demo",
-    "ingest",
-    "login",
-    "tokens",
-    "crawl",
-    "fetch",
-    "build",
-    "export",
-    "sql",
-    "similar",
-    "train",
-    "finetune",
-    "predict",
-    "crop",
-    "report",
-    "serve",
-    "status",
-    "doctor",
-    "erase",
-    "backup",
-    "restore",
-    "encoders",
-    "weights",
-)
+COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
+    "demo": demo.run,
+    "ingest": ingest.commands,
+    "login": crawl.login,
+    "tokens": crawl.tokens,
+    "crawl": crawl.commands,
+    "fetch": fetch.run,
+    "build": build.run,
+    "export": export.run,
+    "sql": sql.run,
+    "similar": similar.run,
+    "train": train.run,
+    "finetune": finetune.run,
+    "predict": predict.run,
+    "crop": crop.run,
+    "report": report.run,
+    "serve": serve.run,
+    "status": status.run,
+    "doctor": doctor.run,
+    "erase": erase.run,
+    "backup": backup.backup,
+    "restore": backup.restore,
+    "encoders": encoders.run,
+    "weights": weights.commands,
+}
+"""Every command, in the order in which help lists them."""
 
 
 class _InOrder(TyperGroup):
@@ -80,9 +82,8 @@ class _InOrder(TyperGroup):
         super().__init__(**settings)
         self.rich_markup_mode = None
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        known = super().list_commands(ctx)
-        return sorted(known, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Record the name of the command, for logs and the relation `commands`."""
@@ -134,29 +135,11 @@ def features(
     limit_library_threads(check_environment().threads)
 
 
-program.command("demo", cls=Checked, epilog=epilog("demo"))(demo.run)
-program.add_typer(ingest.commands, name="ingest")
-program.command("login", cls=Checked, epilog=epilog("login"))(crawl.login)
-program.command("tokens", cls=Checked, epilog=epilog("tokens"))(crawl.tokens)
-program.add_typer(crawl.commands, name="crawl")
-program.command("fetch", cls=Checked, epilog=epilog("fetch"))(fetch.run)
-program.command("build", cls=Checked, epilog=epilog("build"))(build.run)
-program.command("export", cls=Checked, epilog=epilog("export"))(export.run)
-program.command("sql", cls=Checked, epilog=epilog("sql"))(sql.run)
-program.command("similar", cls=Checked, epilog=epilog("similar"))(similar.run)
-program.command("train", cls=Checked, epilog=epilog("train"))(train.run)
-program.command("finetune", cls=Checked, epilog=epilog("finetune"))(finetune.run)
-program.command("predict", cls=Checked, epilog=epilog("predict"))(predict.run)
-program.command("crop", cls=Checked, epilog=epilog("crop"))(crop.run)
-program.command("report", cls=Checked, epilog=epilog("report"))(report.run)
-program.command("serve", cls=Checked, epilog=epilog("serve"))(serve.run)
-program.command("status", cls=Checked, epilog=epilog("status"))(status.run)
-program.command("doctor", cls=Checked, epilog=epilog("doctor"))(doctor.run)
-program.command("erase", cls=Checked, epilog=epilog("erase"))(erase.run)
-program.command("backup", cls=Checked, epilog=epilog("backup"))(backup.backup)
-program.command("restore", cls=Checked, epilog=epilog("restore"))(backup.restore)
-program.command("encoders", cls=Checked, epilog=epilog("encoders"))(encoders.run)
-program.add_typer(weights.commands, name="weights")
+for _name, _command in COMMANDS.items():
+    if isinstance(_command, typer.Typer):
+        program.add_typer(_command, name=_name)
+    else:
+        program.command(_name, cls=Checked, epilog=epilog(_name))(_command)
 
 
 def main() -> None:

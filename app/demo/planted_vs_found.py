@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -9,13 +10,11 @@ from typing import Any
 from photogenic import FeatureStore
 from photogenic._lazy import pl
 from photogenic.app.terminal.output import Table
+from photogenic.models.evaluation.gender_table import PUBLISHED_BREAKDOWN
 from photogenic.models.evaluation.leaderboard import Leaderboard
 from photogenic.synthetic.swipes.world import World
 
 __all__ = ["Finding", "accounts", "alike", "faces", "gender", "pictures", "popularity", "swipes", "table_1"]
-
-PAPER = {("female", "female"): 0.33, ("female", "male"): 0.24, ("male", "female"): 0.75, ("male", "male"): 0.31}
-"""Bogatyy & Tom, table 1: (sender, recipient) -> like ratio."""
 
 SURE = 4.0
 """Largest deviation of a ratio from its planted chance, in standard errors."""
@@ -59,12 +58,10 @@ def accounts(store: FeatureStore, world: World) -> Finding:
 
 def swipes(store: FeatureStore, world: World) -> Finding:
     """Compare the number of swipes by reason."""
-    found = dict(store.sql("select reason, n_swipes from swipe_audit").iter_rows())
-    rows = [(reason, found.get(reason, 0), n) for reason, n in world.truth.audit.items()]
-    return Finding(
+    return _counted(
         "Swipes by reason",
-        Table(("reason", "found", "planted"), rows),
-        all(n == planted for _, n, planted in rows) and set(found) <= set(world.truth.audit),
+        store.sql("select reason, n_swipes from swipe_audit"),
+        world.truth.audit,
         "`kept` counts for the newest photo, as published; `stale_photo` for the photo that was shown then.",
     )
 
@@ -80,7 +77,7 @@ def table_1(store: FeatureStore, world: World) -> Finding:
         cell = found[pair.sender_gender, pair.recipient_gender]
         off = (cell["like_ratio"] - pair.chance) / pair.error
         agrees &= (cell["n_swipes"], cell["n_likes"]) == (pair.n_swipes, pair.n_likes) and abs(off) < SURE
-        paper = PAPER.get((pair.sender_gender or "", pair.recipient_gender or ""))
+        paper = PUBLISHED_BREAKDOWN.get((pair.sender_gender or "", pair.recipient_gender or ""))
         if paper is not None:
             rows.append(
                 (pair.sender_gender, pair.recipient_gender, pair.n_swipes, paper, pair.chance, cell["like_ratio"], off)
@@ -96,12 +93,10 @@ def table_1(store: FeatureStore, world: World) -> Finding:
 
 def pictures(store: FeatureStore, world: World) -> Finding:
     """Compare the number of pictures by status."""
-    found = dict(store.sql("select status, count(*) as n from photos group by all").iter_rows())
-    rows = [(status, found.get(status, 0), n) for status, n in world.truth.media.items()]
-    return Finding(
+    return _counted(
         "Pictures",
-        Table(("status", "found", "planted"), rows),
-        all(n == planted for _, n, planted in rows) and set(found) <= set(world.truth.media),
+        store.sql("select status, count(*) as n from photos group by all"),
+        world.truth.media,
         "A damaged picture sets the status of its photo; it does not stop the ingest.",
     )
 
@@ -117,16 +112,14 @@ def faces(store: FeatureStore, world: World) -> Finding:
         group by photos.photo_id
         """
     ).join(drawn, on="photo_id")
-    rows = []
-    for n in sorted(set(seen["n_people"])):
-        group = seen.filter(seen["n_people"] == n)
-        rows.append((n, len(group), int((group["n_faces"] == n).sum())))
-    right = sum(row[2] for row in rows) / max(len(seen), 1)
+    right = pl.col("n_faces") == pl.col("n_people")
+    rows = seen.group_by("n_people").agg(pl.len(), right.sum()).sort("n_people").rows()
+    share = sum(n_right for _, _, n_right in rows) / max(len(seen), 1)
     return Finding(
         "Faces",
         Table(("people drawn", "pictures", "as many faces found"), rows),
         None,
-        f"The number of faces is correct in {right:.1%} of the pictures.",
+        f"The number of faces is correct in {share:.1%} of the pictures.",
     )
 
 
@@ -191,6 +184,14 @@ def alike(store: FeatureStore, world: World, encoder: str) -> Finding:
     )
 
 
+def _counted(title: str, counts: pl.DataFrame, planted: Mapping[str, int], remark: str) -> Finding:
+    """Compare counts by name with the planted ones."""
+    found = dict(counts.iter_rows())
+    rows = [(name, found.get(name, 0), n) for name, n in planted.items()]
+    agrees = all(n == expected for _, n, expected in rows) and found.keys() <= planted.keys()
+    return Finding(title, Table((counts.columns[0], "found", "planted"), rows), agrees, remark)
+
+
 def _chosen(board: Leaderboard, target: str) -> list[dict[str, Any]]:
     """Return the best run on dev of each setup and encoder, which the leaderboard lists first."""
     chosen = board.frame.unique(["target", "setup", "encoder"], keep="first", maintain_order=True)
@@ -211,5 +212,4 @@ def _mse_of_rule(store: FeatureStore, world: World, run_id: str) -> float:
 
 
 def _truth(world: World) -> pl.DataFrame:
-
     return pl.read_parquet(world.truth_photos)

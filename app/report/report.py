@@ -33,7 +33,6 @@ from photogenic.features.vectors.reader import open_vectors
 from photogenic.models.evaluation.gender_table import Pair, gender_table
 from photogenic.models.evaluation.leaderboard import leaderboard
 from photogenic.models.evaluation.slices import read_columns
-from photogenic.models.runs.run_selection import asked_of
 from photogenic.warehouse import InputError, Store, StoreError
 from photogenic.warehouse.duckdb_store.query import sql
 from photogenic.warehouse.erasure.tombstones import discard_if_erased
@@ -94,7 +93,7 @@ class _Report:
         self.store, self.columns, self.pngs = store, columns, dict[str, bytes]()
         self.album = Album(store.layout)
         self.runs = run_selection.ordered(
-            sql(store.database, "from runs").to_dicts(), run_selection.answering(store.layout, asked_of(store.database))
+            sql(store.database, "from runs").to_dicts(), run_selection.answering(store.layout, store.database.frame)
         )
         self._test_rows: dict[str, list[dict[str, Any]]] = {}
 
@@ -283,8 +282,6 @@ class _Report:
         """Return the rows of `predictions_with_labels.sql` for a run, read once per run."""
         run_id = str(run["run_id"])
         if run_id not in self._test_rows:
-            with self.store.database.read() as con:
-                self._test_rows[run_id] = (
-                    con.sql(photo_selection.query("predictions_with_labels"), params={"run": run_id}).pl().to_dicts()
-                )
+            query = photo_selection.query("predictions_with_labels")
+            self._test_rows[run_id] = self.store.database.frame(query, {"run": run_id}).to_dicts()
         return self._test_rows[run_id]

@@ -13,7 +13,6 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from photogenic.features.encoders.device import choose
 from photogenic.features.encoders.registry import encoder
 from photogenic.features.faces.detector import Detector, DetectorFailed, FaceSettings
 from photogenic.features.images.decode import decode
+from photogenic.warehouse.closing import Closing
 
 __all__ = ["Embedded", "FileEmbedder", "embed_files", "picture_files", "read_file"]
 
@@ -104,7 +104,7 @@ def read_file(path: Path) -> tuple[str, str, bytes]:
         return "unreadable", str(error), b""
 
 
-class FileEmbedder:
+class FileEmbedder(Closing):
     """`embed_files` with the network and the detector loaded once, for servers. Close it, or use it in a `with`."""
 
     def __init__(
@@ -157,11 +157,3 @@ class FileEmbedder:
     def close(self) -> None:
         if self._detector is not None:
             self._detector.close()
-
-    def __enter__(self) -> FileEmbedder:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()

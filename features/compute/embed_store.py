@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from photogenic.features.compute.pending import sizes
@@ -12,13 +10,10 @@ from photogenic.features.compute.preprocess import BATCH, PhotoTask
 from photogenic.features.compute.process_pool import open_preprocessor
 from photogenic.features.compute.worker import Worker, in_parallel
 from photogenic.features.encoders.batch_embedder import embedders
-from photogenic.features.encoders.device import choose, one_thread_each
+from photogenic.features.encoders.device import choose, torch_threads
 from photogenic.features.encoders.registry import encoder
 from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import EncoderError, Store
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["embed_photos"]
 
@@ -54,7 +49,7 @@ def embed_photos(store: Store, name: str, *, device: str | None = None) -> int:
                 at += size
             preprocessor = open_preprocessor(store.layout, None, networks, place, n=len(work), n_threads=n_threads)
             stage = store.progress.stage(f"photos by {name}", len(work), "photos")
-            with one_thread_each(), preprocessor as (prepare, n_callers), stage as advance:
+            with torch_threads(1), preprocessor as (prepare, n_callers), stage as advance:
                 for outcome in in_parallel(Worker(prepare, networks), batches, n_callers):
                     for made in outcome.vectors:
                         rows = [(p, sha, x) for sha, x in zip(made.sha256s, made.X, strict=True) for p in owners[sha]]

@@ -33,7 +33,7 @@ from photogenic.features.compute.spark import outcomes_on_spark, photos_per_roun
 from photogenic.features.compute.worker import Outcome, Worker, in_parallel
 from photogenic.features.encoders.base import Encoder
 from photogenic.features.encoders.batch_embedder import embedders
-from photogenic.features.encoders.device import Device, choose, one_thread_each
+from photogenic.features.encoders.device import Device, choose, torch_threads
 from photogenic.features.encoders.registry import encoder
 from photogenic.features.faces.detections import FaceDetections
 from photogenic.features.faces.detector import FaceSettings
@@ -158,9 +158,7 @@ def compute(
 
 def photo_bytes(db: Database) -> pl.DataFrame:
     """List the photos whose bytes are in the store, by id: photo_id, sha256, status (`ok` until found unreadable)."""
-    with db.read() as con:
-        frame: pl.DataFrame = con.sql(sql.read("features/photo_bytes")).pl()
-    return frame
+    return db.frame(sql.read("features/photo_bytes"))
 
 
 def _outcomes(
@@ -196,7 +194,7 @@ def _outcomes_on_this_machine(
     batches = sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads)
     networks = embedders(needed, device, n_pictures=len(work))
     preprocessor = open_preprocessor(store.layout, settings, networks, device, n=len(work), n_threads=n_threads)
-    with one_thread_each(), preprocessor as (prepare, n_callers):
+    with torch_threads(1), preprocessor as (prepare, n_callers):
         yield from in_parallel(Worker(prepare, networks), tasks(work, batches), n_callers)
 
 

@@ -14,7 +14,6 @@ import os
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from photogenic.features.encoders.device import Device
 from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import Detector, Face, FaceSettings, refuse_detection, require_libraries
 from photogenic.warehouse import Layout, StoreError
+from photogenic.warehouse.closing import Closing
 from photogenic.warehouse.processes.child import ChildDiedError
 from photogenic.warehouse.processes.shared_memory import shared_memory
 
@@ -79,7 +79,7 @@ def _open_detector(
         yield detector, faces.confidence
 
 
-class PreprocessorPool:
+class PreprocessorPool(Closing):
     """`Preprocessor` in child processes. It is thread-safe. Close it, or use it in a `with`.
 
     Args:
@@ -187,11 +187,3 @@ class PreprocessorPool:
             process.close()
         while self._handles:
             os.close(self._handles.pop())
-
-    def __enter__(self) -> PreprocessorPool:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()

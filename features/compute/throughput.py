@@ -59,9 +59,7 @@ def last(db: Database) -> Rates:
     """Read the latest rate of each step; steps that were never measured are absent."""
     work_s: dict[str, float] = {}
     wall_s = spent_s = 0.0
-    with db.read() as con:
-        rows = con.execute(sql.read("features/photo_stages")).fetchall()
-    for (text,) in rows:
+    for (text,) in db.rows(sql.read("features/photo_stages")):
         photos = json.loads(text)["photos"]
         work_s |= {step: spent / n for step, (n, spent) in photos["steps"].items() if n}
         wall_s, spent_s = photos["wall_s"], sum(spent for _, spent in photos["steps"].values())

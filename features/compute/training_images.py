@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from photogenic.features.encoders.base import Backbone
 from photogenic.features.images.decode import decode
 from photogenic.features.images.resize import center_crop
 from photogenic.warehouse import Progress, StoreError, no_progress
-from photogenic.warehouse.storage.layout import sync_directory
+from photogenic.warehouse.storage.layout import replacing
 
 __all__ = ["crop_pictures", "side_with_margin"]
 
@@ -98,9 +97,8 @@ def _write_crops(
     n_threads: int,
     progress: Progress,
 ) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     sound = np.zeros(len(photos), np.bool_)
-    try:
+    with replacing(path) as temporary:
         pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(photos), side, side, 3))
         with progress.stage("pictures", len(photos), "photos") as advance, ThreadPoolExecutor(n_threads) as pool:
             for place, made in enumerate(_map_in_blocks(pool, make, photos)):
@@ -109,12 +107,6 @@ def _write_crops(
                 advance(1)
         pixels.flush()
         np.save(sound_path, sound)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_directory(path.parent)
 
 
 def _map_in_blocks(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from photogenic._lazy import torch
 from photogenic.warehouse import MissingPartError
 
-__all__ = ["CPU", "Device", "choose", "one_thread_each", "wide_gradients"]
+__all__ = ["CPU", "Device", "choose", "torch_threads", "wide_gradients"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,10 @@ def choose(name: str | None = None) -> Device:
 
 
 @contextlib.contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Context manager in which torch computes in the calling thread only, on the CPU."""
+def torch_threads(n: int | None) -> Iterator[None]:
+    """Context manager that limits torch to `n` threads on the CPU. None: no change."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(n or before)
     try:
         yield
     finally:

@@ -5,10 +5,13 @@ To add one, add an `Encoder` to `PUBLISHED`, with a `Backbone` of its own if no 
 
 from __future__ import annotations
 
+import functools
+import importlib
 from pathlib import Path
+from typing import Literal
 
 from photogenic._lazy import nn
-from photogenic.features.encoders.base import LOAD_ERRORS, Backbone, Encoder
+from photogenic.features.encoders.base import LOAD_ERRORS, Backbone, Color, Encoder
 from photogenic.features.encoders.weights import Weights, weights
 from photogenic.warehouse import WeightsError
 
@@ -17,113 +20,45 @@ __all__ = ["PUBLISHED", "check_own_weights"]
 _IMAGENET_MEAN = (123.675, 116.28, 103.53)
 _IMAGENET_STD = (58.395, 57.12, 57.375)
 _HALF = (127.5, 127.5, 127.5)
+_127, _128 = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
 
 
-def _efficientnet_lite0(path: Path | None) -> nn.Module:
-    from photogenic.features.encoders.networks.imagenet import EfficientNetLite0
-
-    return EfficientNetLite0.load(path)
-
-
-def _dlib_face(path: Path | None) -> nn.Module:
-    from photogenic.features.encoders.networks.dlib_face import DlibFace
-
-    return DlibFace.load(path)
+def _load(network: str, path: Path | None) -> nn.Module:
+    """Load a network from its weights; `network` is a module of `networks/` and a class in it."""
+    module, _, name = network.partition(".")
+    kind = getattr(importlib.import_module(f"photogenic.features.encoders.networks.{module}"), name)
+    made: nn.Module = kind.load(path)
+    return made
 
 
-def _inception_v3(path: Path | None) -> nn.Module:
-    from photogenic.features.encoders.networks.imagenet import InceptionV3
-
-    return InceptionV3.load(path)
-
-
-def _facenet(path: Path | None) -> nn.Module:
-    from photogenic.features.encoders.networks.facenet import FaceNet
-
-    return FaceNet.load(path)
-
-
-def _alexnet(path: Path | None) -> nn.Module:
-    from photogenic.features.encoders.networks.imagenet import AlexNet
-
-    return AlexNet.load(path)
+def _backbone(
+    name: str,
+    network: str,
+    crop: Literal["centre", "dlib", "facenet"],
+    size: int,
+    *,
+    mean: Color,
+    std: Color,
+    crop_pct: float = 1.0,
+) -> Backbone:
+    build = functools.partial(_load, network)
+    kind: Literal["photo", "face"] = "photo" if crop == "centre" else "face"
+    return Backbone(name, kind, size, crop, mean, std, build, weights(name), crop_pct)
 
 
-def _vgg16(path: Path | None) -> nn.Module:
-    from photogenic.features.encoders.networks.imagenet import Vgg16
-
-    return Vgg16.load(path)
-
-
-_EFFICIENTNET_LITE0 = Backbone(
-    "efficientnet_lite0",
-    input="photo",
-    size=224,
-    crop="centre",
-    crop_pct=0.875,
-    mean=(127.0, 127.0, 127.0),
-    std=(128.0, 128.0, 128.0),
-    build=_efficientnet_lite0,
-    weights=weights("efficientnet_lite0"),
+_EFFICIENTNET_LITE0 = _backbone(
+    "efficientnet_lite0", "imagenet.EfficientNetLite0", "centre", 224, crop_pct=0.875, mean=_127, std=_128
 )
-
-_DLIB_FACE = Backbone(
-    "dlib_face",
-    input="face",
-    size=150,
-    crop="dlib",
-    mean=(122.782, 117.001, 104.298),
-    std=(256.0, 256.0, 256.0),
-    build=_dlib_face,
-    weights=weights("dlib_face"),
+_DLIB_FACE = _backbone(
+    "dlib_face", "dlib_face.DlibFace", "dlib", 150, mean=(122.782, 117.001, 104.298), std=(256.0, 256.0, 256.0)
 )
-
 # crop_pct is 1, the whole square, as in Bogatyy & Tom; torchvision evaluates on 0.875.
-_INCEPTION_V3 = Backbone(
-    "inception_v3",
-    input="photo",
-    size=299,
-    crop="centre",
-    mean=_HALF,
-    std=_HALF,
-    build=_inception_v3,
-    weights=weights("inception_v3"),
+_INCEPTION_V3 = _backbone("inception_v3", "imagenet.InceptionV3", "centre", 299, mean=_HALF, std=_HALF)
+_FACENET = _backbone("facenet", "facenet.FaceNet", "facenet", 160, mean=_HALF, std=_128)
+_ALEXNET = _backbone(
+    "alexnet", "imagenet.AlexNet", "centre", 224, crop_pct=0.875, mean=_IMAGENET_MEAN, std=_IMAGENET_STD
 )
-
-_FACENET = Backbone(
-    "facenet",
-    input="face",
-    size=160,
-    crop="facenet",
-    mean=_HALF,
-    std=(128.0, 128.0, 128.0),
-    build=_facenet,
-    weights=weights("facenet"),
-)
-
-_ALEXNET = Backbone(
-    "alexnet",
-    input="photo",
-    size=224,
-    crop="centre",
-    crop_pct=0.875,
-    mean=_IMAGENET_MEAN,
-    std=_IMAGENET_STD,
-    build=_alexnet,
-    weights=weights("alexnet"),
-)
-
-_VGG16 = Backbone(
-    "vgg16",
-    input="photo",
-    size=224,
-    crop="centre",
-    crop_pct=0.875,
-    mean=_IMAGENET_MEAN,
-    std=_IMAGENET_STD,
-    build=_vgg16,
-    weights=weights("vgg16"),
-)
+_VGG16 = _backbone("vgg16", "imagenet.Vgg16", "centre", 224, crop_pct=0.875, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
 
 PUBLISHED: dict[str, Encoder] = {
     entry.name: entry

@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from photogenic.features.faces.detector_process import DetectorProcess
 from photogenic.features.faces.settings import FLOOR, FaceSettings
 from photogenic.features.images.resize import resize
 from photogenic.warehouse import MissingPartError, StoreError
+from photogenic.warehouse.closing import Closing
 from photogenic.warehouse.processes.child import ChildDiedError
 
 __all__ = [
@@ -69,7 +69,7 @@ class DetectorFailed(Exception):  # noqa: N818  # not an error of the program: t
     """The detector process ended twice on this picture; `str` gives the reason."""
 
 
-class Detector:
+class Detector(Closing):
     """BlazeFace in a child process. It is thread-safe. Close it, or use it in a `with` statement.
 
     If the process ends unexpectedly, a new one is started and each affected picture is tried once more alone, which
@@ -109,14 +109,6 @@ class Detector:
             if child is not None:
                 child.close()
         self._child, self._ended = None, []
-
-    def __enter__(self) -> Detector:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _detect_with_retry(self, pixels: NDArray[np.uint8]) -> list[Box]:
         try:

@@ -24,7 +24,6 @@ from photogenic.features.search.index_files import (
     FORMAT,
     Index,
     IndexManifest,
-    digest_of_file,
     mismatch,
     open_generation,
     publish,
@@ -38,7 +37,7 @@ from photogenic.features.vectors import reader
 from photogenic.warehouse import Store
 from photogenic.warehouse.errors import AuditError, StoreError
 from photogenic.warehouse.storage.checksum import checksum
-from photogenic.warehouse.storage.layout import Layout
+from photogenic.warehouse.storage.layout import Layout, sha256_of
 
 __all__ = ["build", "is_current", "load", "manifest", "manifests", "memory_limit_of", "vectors_content", "verify"]
 
@@ -110,7 +109,7 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
             recall_at_10=reached,
             p50_ms=_p50_ms(matrix, ivf, metric),
             index_bytes=size,
-            files={path.name: digest_of_file(path) for path in sorted(folder.iterdir())},
+            files={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
             n_bad=n_bad,
             checksums={path.name: checksum(path) for path in sorted(folder.iterdir())},
             created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -187,7 +186,7 @@ def verify(layout: Layout, encoder: str) -> IndexManifest:
     """
     index = load(layout, encoder)
     for name, expected in index.manifest.files.items():
-        found = digest_of_file(index.folder / name)
+        found = sha256_of(index.folder / name)
         if found != expected:
             raise mismatch(encoder, f"{name} has SHA-256 {found[:12]}", f"{expected[:12]}, as its manifest says")
     return index.manifest

@@ -10,7 +10,6 @@ indices/<encoder>/
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import shutil
@@ -29,7 +28,7 @@ from photogenic.features.search.ivf import IvfIndex
 from photogenic.features.vectors.reader import VectorSet
 from photogenic.warehouse.errors import StoreError
 from photogenic.warehouse.storage.checksum import has_changed
-from photogenic.warehouse.storage.layout import Layout, remove, sync_directory, write_atomically
+from photogenic.warehouse.storage.layout import Layout, remove, sha256_of, sync_directory, write_atomically
 from photogenic.warehouse.storage.manifest import (
     checked_file_name,
     dump_with_digest,
@@ -41,7 +40,6 @@ from photogenic.warehouse.storage.manifest import (
 __all__ = [
     "Index",
     "IndexManifest",
-    "digest_of_file",
     "mismatch",
     "open_generation",
     "publish",
@@ -241,7 +239,7 @@ def open_generation(layout: Layout, known: IndexManifest) -> Index:
         raise mismatch(
             known.encoder, f"vectors.npy has shape {vectors.shape}", f"({known.n_photos}, {known.dim}), as its manifest"
         )
-    found = digest_of_file(folder / "ids.parquet")
+    found = sha256_of(folder / "ids.parquet")
     if found != known.files["ids.parquet"]:
         raise mismatch(known.encoder, f"ids.parquet has SHA-256 {found[:12]}", known.files["ids.parquet"][:12])
     for name, expected in known.checksums.items():
@@ -260,11 +258,6 @@ def _matrix(folder: Path, n: int, dim: int) -> NDArray[np.float32]:
     except (ValueError, EOFError, SyntaxError, OverflowError) as error:
         raise mismatch(folder.parent.name, f"vectors.npy cannot be read ({error})", f"float32 ({n}, {dim})") from error
     return matrix
-
-
-def digest_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def mismatch(encoder: str, found: str, expected: str) -> StoreError:

@@ -25,10 +25,11 @@ from photogenic.features.search.filters import COLUMNS, PhotoFilter
 from photogenic.features.search.planner import Plan, choose
 from photogenic.features.search.queries import resolve
 from photogenic.warehouse import Store
+from photogenic.warehouse.closing import Closing
 from photogenic.warehouse.duckdb_store.error_mapping import map_engine_errors
 from photogenic.warehouse.option_ranges import check
 
-__all__ = ["Found", "Searcher", "answer", "similar"]
+__all__ = ["Found", "Searcher", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +50,7 @@ class Found:
     recall: float
 
 
-def similar(
-    store: Store,
-    query: str | Path | NDArray[np.float32],
-    *,
-    k: int = 10,
-    encoder: str | None = None,
-    where: str | None = None,
-    popular: bool = False,
-    as_of: dt.datetime | None = None,
-    exact: bool | None = None,
-) -> pl.DataFrame:
-    """Find the k photos most similar to one. `Searcher.similar` does the same with a cache between calls."""
-    with Searcher(store) as searcher:
-        return searcher.similar(query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact)
-
-
-class Searcher:
+class Searcher(Closing):
     """Search in one store, with a cache of indices and filters until the store changes. It is thread-safe.
 
     Args:
@@ -75,12 +60,6 @@ class Searcher:
 
     def __init__(self, store: Store, *, cache_bytes: int = CACHE_BYTES) -> None:
         self.cache, self.progress = SearchCache(store.database, cache_bytes), store.progress
-
-    def __enter__(self) -> Searcher:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the snapshot and clear the cache."""

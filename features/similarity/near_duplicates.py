@@ -124,10 +124,9 @@ def update(
 
 def stale(store: Store, settings: DuplicateSettings | None = None) -> dict[str, Any] | None:
     """The inputs from which `update` would compute the links; None when it would do nothing."""
-    with store.database.read() as con:
-        ((recorded,),) = con.execute(
-            "select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
-        ).fetchall()
+    ((recorded,),) = store.database.rows(
+        "select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
+    )
     last = json.loads(recorded) if recorded else None
     if settings is None:
         if last is None:

@@ -90,8 +90,7 @@ def update(store: Store, encoders: Sequence[str], k: int | None = None) -> dict[
 
 def stale(store: Store, encoders: Sequence[str], k: int | None = None) -> dict[str, int]:
     """The encoders that `update` would compute, with the number of neighbors."""
-    with store.database.read() as con:
-        rows = con.execute("select encoder, k, vectors_content from facts.neighbour_sets").fetchall()
+    rows = store.database.rows("select encoder, k, vectors_content from facts.neighbour_sets")
     held = {encoder: (size, content) for encoder, size, content in rows}
     wanted = {encoder: k or held.get(encoder, (0, ""))[0] for encoder in encoders}
     return {

@@ -82,7 +82,7 @@ def guarded_socket(allow_private: bool) -> Callable[[Any], socket.socket]:
     return make
 
 
-def guarded_connector(*, allow_private: bool, keepalive_s: float = 15.0) -> TCPConnector:
+def guarded_connector(*, allow_private: bool) -> TCPConnector:
     """Make a connector that reaches allowed addresses only and caches DNS answers for five minutes.
 
     The connector has no limit of connections: the caller limits them.
@@ -90,7 +90,7 @@ def guarded_connector(*, allow_private: bool, keepalive_s: float = 15.0) -> TCPC
     return TCPConnector(
         limit=0,
         ttl_dns_cache=300,
-        keepalive_timeout=keepalive_s,
+        keepalive_timeout=15.0,
         socket_factory=guarded_socket(allow_private),
     )
 

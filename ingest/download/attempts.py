@@ -37,22 +37,20 @@ class Pending:
     def __init__(self, db: Database, retry: tuple[Status, ...] = ()) -> None:
         self._db, self._retry = db, list(retry)
         with db.read() as con:
-            row = con.execute("select count(*) from facts.photos").fetchone()
-            n_versions = int(row[0]) if row else 0
+            ((n_versions,),) = con.execute("select count(*) from facts.photos").fetchall()
             self.n_buckets = n_versions // _BUCKET_PHOTOS + 1
             self.total = sum(self._counts(con, n_versions // _COUNT_PHOTOS + 1))
 
     def bucket(self, number: int) -> list[tuple[str | None, Item]]:
         """Read the items of one bucket, each with its host (None: no usable URL). Each photo is in one bucket."""
-        with self._db.read() as con:
-            rows = con.execute(sql.read("network/pending"), self._parameters(self.n_buckets, number)).fetchall()
+        rows = self._db.rows(sql.read("network/pending"), self._parameters(self.n_buckets, number))
         return [(_host(url), Item(photo_id, url, attempts + 1)) for photo_id, url, attempts in rows]
 
     def _counts(self, con: duckdb.DuckDBPyConnection, n_buckets: int) -> Iterator[int]:
         query = f"select count(*) from ({sql.read('network/pending')})"
         for number in range(n_buckets):
-            row = con.execute(query, self._parameters(n_buckets, number)).fetchone()
-            yield int(row[0]) if row else 0
+            ((n,),) = con.execute(query, self._parameters(n_buckets, number)).fetchall()
+            yield n
 
     def _parameters(self, n_buckets: int, number: int) -> dict[str, Any]:
         return {"buckets": n_buckets, "bucket": number, "retry": self._retry}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from photogenic.warehouse import InputError, Progress
 
-__all__ = ["limit_concurrency"]
+__all__ = ["limit_concurrency", "raise_limit"]
 
 _PER_DOWNLOAD = 2
 """A socket, and a temporary file for a body that is larger than the memory buffer."""
@@ -22,13 +22,9 @@ def limit_concurrency(concurrency: int, progress: Progress) -> int:
     Raises:
         InputError: not even one download fits.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = _open_now() + _SPARE
     wanted = used + _PER_DOWNLOAD * concurrency
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-        soft = raised
+    soft = raise_limit(wanted)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return concurrency
     room = (soft - used) // _PER_DOWNLOAD
@@ -43,6 +39,15 @@ def limit_concurrency(concurrency: int, progress: Progress) -> int:
         f"`ulimit -n {wanted}` before the command lifts it."
     )
     return room
+
+
+def raise_limit(wanted: int) -> int:
+    """Raise the limit of open files to `wanted`, as far as the system allows; return the new limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
 
 
 def _open_now() -> int:

@@ -24,6 +24,7 @@ from photogenic.ingest.download.writer_process import WriterProcess
 from photogenic.ingest.images.image_header import MAX_PIXELS, Header, decode, inspect_bytes, inspect_file
 from photogenic.warehouse import Layout
 from photogenic.warehouse.erasure.tombstones import Tombstones
+from photogenic.warehouse.storage.layout import sha256_of
 
 __all__ = ["Body", "ImageStore", "SavedImage", "TooLargeError", "is_stored"]
 
@@ -192,7 +193,4 @@ def is_stored(layout: Layout, sha256: str | None) -> bool:
     if sha256 is None:
         return True
     path = layout.photo(sha256)
-    if not path.exists():
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    return path.exists() and sha256_of(path) == sha256

@@ -50,8 +50,7 @@ def walks(db: Database, targets: Sequence[Target], *, now: dt.datetime, refresh:
 
     Accounts of erased people are left out.
     """
-    with db.read() as con:
-        rows = con.execute(sql.read("network/crawl_targets"), {"targets": [str(t) for t in targets]}).fetchall()
+    rows = db.rows(sql.read("network/crawl_targets"), {"targets": [str(t) for t in targets]})
     known, tombstones = {row[0]: row[1:] for row in rows}, Tombstones(db.layout)
     found = []
     for target in targets:

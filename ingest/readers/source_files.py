@@ -22,6 +22,7 @@ from photogenic.ingest.tabular.column_mapping import bind, read_header
 from photogenic.ingest.tabular.parsing import readable
 from photogenic.ingest.tabular.schemas import Column, Table
 from photogenic.warehouse import InputError
+from photogenic.warehouse.storage.layout import sha256_of
 
 __all__ = ["Field", "Source", "inspect_source"]
 
@@ -105,8 +106,7 @@ class Source:
 
     def digest(self) -> str:
         """SHA-256 of the file's bytes."""
-        with self.path.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return sha256_of(self.path)
 
     def ingest_id(self, digest: str) -> str:
         """Id of the ingest: equal for files of the same kind, content and mapping."""

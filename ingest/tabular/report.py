@@ -55,11 +55,6 @@ class IngestReport:
         """Number of pictures that are now in the store."""
         return self.pictures.get("ok", 0)
 
-    @property
-    def n_missing(self) -> int:
-        """Number of pictures that were not found."""
-        return self.pictures.get("missing", 0)
-
     def __str__(self) -> str:
         if self.repeated:
             parts = [f"{self.source}: taken in before, nothing to do"]

@@ -8,7 +8,6 @@ are only added (pictures, finished runs) need not be open.
 from __future__ import annotations
 
 import contextlib
-import resource
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from photogenic.features.search import index_files
+from photogenic.ingest.download.file_limits import raise_limit
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.storage.manifest import parse_object, read_limited
 from photogenic.warehouse.storage.parquet_parts import MANIFEST, read_manifest
@@ -63,7 +63,7 @@ def freeze(layout: Layout) -> Iterator[Frozen]:
     Raises:
         StoreError: there is no store, or it changed at every attempt.
     """
-    _allow_open_files(_SPARE + sum(len(list(folder.rglob("*"))) for folder in _folders(layout)))
+    raise_limit(_SPARE + sum(len(list(folder.rglob("*"))) for folder in _folders(layout)))
     for _ in range(_ATTEMPTS):
         with contextlib.ExitStack() as files:
             before = _state(layout)
@@ -150,10 +150,3 @@ def _visible(folder: Path, *, without: set[str]) -> Iterator[Path]:
         names = path.relative_to(folder).parts
         if path.is_file() and not any(name.startswith(".") or name in without for name in names):
             yield path
-
-
-def _allow_open_files(n: int) -> None:
-    """Raise the limit of open files to n, as far as the system allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < n:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (n if hard == resource.RLIM_INFINITY else min(n, hard), hard))

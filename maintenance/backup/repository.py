@@ -24,7 +24,7 @@ from pathlib import Path
 
 from photogenic.warehouse import StoreError
 from photogenic.warehouse.storage.checksum import digest as file_digest
-from photogenic.warehouse.storage.layout import refuse_name, sync_filesystem, write_atomically
+from photogenic.warehouse.storage.layout import refuse_name, sha256_of, sync_filesystem, write_atomically
 from photogenic.warehouse.storage.lock import locked
 from photogenic.warehouse.storage.manifest import (
     checked_relative_path,
@@ -198,8 +198,7 @@ def copy_file(source: BufferedReader, target: Path) -> tuple[str, int]:
                 raise
             source.seek(0)
             shutil.copyfileobj(source, file, 1 << 20)
-    with target.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), target.stat().st_size
+    return sha256_of(target), target.stat().st_size
 
 
 def _check(manifest: Manifest) -> None:

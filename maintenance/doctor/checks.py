@@ -220,9 +220,7 @@ def _leftovers(layout: Layout, *, fix: bool) -> Finding:
 
 
 def _facts(db: Database) -> Iterator[Finding]:
-    with db.read() as con:
-        refused = con.execute(sql.read("status/rejects")).fetchall()
-    if refused:
+    if refused := db.rows(sql.read("status/rejects")):
         counts = ", ".join(f"{n:,} {kind} {reason}" for kind, reason, n in refused[:3])
         yield Finding("rejects", "note", counts, 'features sql "select * from rejects limit 20"')
     else:
@@ -231,8 +229,7 @@ def _facts(db: Database) -> Iterator[Finding]:
 
 def _photos(store: Store, *, thorough: bool) -> Finding:
     """Check the pictures: those that the warehouse lists, and those that it does not know."""
-    with store.database.read() as con:
-        held = {name for (name,) in con.execute("select distinct sha256 from facts.photo_files").fetchall() if name}
+    held = {name for (name,) in store.database.rows("select distinct sha256 from facts.photo_files") if name}
     there = {path.stem: path for path in store.layout.photos.glob("??/*.jpg")}
     missing, unknown = held - there.keys(), there.keys() - held
     damaged = [name for name in held & there.keys() if thorough and digest(there[name]) != name]

@@ -83,9 +83,7 @@ def check_tuned(
         run_id = run_of(name)
         if run_id is None or run_id == besides:
             continue
-        with database.read() as con:
-            rows = con.execute(sql.read("training/learnt"), {"run": run_id}).fetchall()
-        if not rows:
+        if not (rows := database.rows(sql.read("training/learnt"), {"run": run_id})):
             raise StoreError(
                 f"The photos that {name} was fine-tuned on are unknown, because its run was not finished.",
                 f"rows of run {run_id} in predictions",
@@ -104,11 +102,10 @@ def check_tuned(
 
 def duplicates_known(database: Database) -> bool:
     """Return whether `features build --near-duplicates` was ever run on the store."""
-    with database.read() as con:
-        row = con.execute(
-            "select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
-        ).fetchone()
-    return row is not None and row[0] is not None
+    ((said,),) = database.rows(
+        "select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
+    )
+    return said is not None
 
 
 def _count_shared(values: Strings, split: Strings) -> int:

@@ -9,15 +9,13 @@ Files that the manifest does not name are left over; the next checkpoint removes
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from photogenic._lazy import safetensors, torch
 from photogenic.warehouse import StoreError
-from photogenic.warehouse.storage.layout import sync_directory, write_atomically
+from photogenic.warehouse.storage.layout import replacing, sha256_of, write_atomically
 from photogenic.warehouse.storage.manifest import (
     checked_file_name,
     dump_with_digest,
@@ -97,7 +95,7 @@ def load(folder: Path) -> Checkpoint | None:
             f"{path} is damaged: {error}", "a checkpoint as it was written", f"remove {folder}: training then restarts"
         ) from error
     for name, digest in found.files.items():
-        actual = _digest(folder / name) if (folder / name).exists() else "none"
+        actual = sha256_of(folder / name) if (folder / name).exists() else "none"
         if actual != digest:
             raise StoreError(
                 f"The checkpoint {folder / name} has SHA-256 {actual}.",
@@ -130,26 +128,13 @@ def restore(module: torch.nn.Module, optimiser: torch.optim.Optimizer, tensors: 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
     """Write safetensors atomically, so that readers see a whole file or none; return the SHA-256 of the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         safetensors.torch.save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary)
         temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors makes files that only the owner can read
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_directory(path.parent)
-    return digest
+        return sha256_of(temporary)
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read the tensors of a file, on the CPU."""
     found: dict[str, torch.Tensor] = safetensors.torch.load_file(path)
     return found
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,17 +21,13 @@ from photogenic.features.build import build
 from photogenic.features.build_options import BuildOptions
 from photogenic.features.compute.embed_store import embed_photos
 from photogenic.models.compare_runs import RunComparisons
-from photogenic.models.data.split_config import DEFAULT_SPLIT, SplitConfig
-from photogenic.models.data.targets import target as target_named
 from photogenic.models.evaluation.leaderboard import Leaderboard, leaderboard
 from photogenic.models.experiment import Experiment
 from photogenic.models.finetune.job import HEAD, Tuning
-from photogenic.models.finetune.recipes import Recipe
-from photogenic.models.finetune.recipes import recipe as recipe_named
 from photogenic.models.options import FinetuneOptions
 from photogenic.models.publish import Unpublished
 from photogenic.models.runs import run_store
-from photogenic.warehouse import InputError, Store, StoreError
+from photogenic.warehouse import Store, StoreError
 from photogenic.warehouse.duckdb_store.error_mapping import map_engine_errors
 from photogenic.warehouse.storage.lock import locked
 
@@ -55,60 +51,35 @@ def finetune(store: Store, options: FinetuneOptions | None = None) -> Leaderboar
         WeightsError: the published weights are not found.
     """
     options = options or FinetuneOptions()
-    wanted = target_named(options.target)
-    chosen = recipe_named(
-        options.recipe,
-        iterations=options.iterations,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        drawn=options.random_weights,
-    )
-    tuning = Tuning.of(
-        store,
-        options.backbone,
-        wanted,
-        options.setup,
-        division=_division(options.division, chosen),
-        recipe=chosen,
-        random_weights=options.random_weights,
-        seed=options.seed,
-    )
+    tuning = Tuning.of(store, options)
     run_id, lock = tuning.run_id, store.layout.models / tuning.run_id / "lock"
     with map_engine_errors(store.layout), locked(lock, "features finetune", store.database.settings.lock_timeout_s):
         is_new = not run_store.finished(store.layout, run_id)
         if is_new:
-            _train(store, tuning, options.device)
+            _train(store, tuning)
         else:
             store.progress.note("This network was fine-tuned on the same data before, and is kept.")
         tuning.tidy(store)
-    build(store, BuildOptions(encoders=[f"{options.backbone}@{run_id}"], only="index"))
+    build(store, BuildOptions(encoders=[tuning.encoder], only="index"))
     return _compare(store, tuning, n_trained=int(is_new))
 
 
-def _division(division: SplitConfig, recipe: Recipe) -> SplitConfig:
-    """Return the division that was asked for, or that of the recipe."""
-    if division.folds:
-        raise InputError("A network cannot be fine-tuned in folds.", "one division", "--ratio 8:1:1")
-    return SplitConfig(recipe.ratio) if division == DEFAULT_SPLIT else division
-
-
-def _train(store: Store, tuning: Tuning, device: str | None) -> None:
+def _train(store: Store, tuning: Tuning) -> None:
     """Run steps 2 to 6."""
-    run_id = tuning.run_id
-    fit = tuning.fit(store, device=device)
-    embed_photos(store, f"{tuning.backbone}@{run_id}", device=device)
-    own = _experiment(store, tuning, f"{tuning.backbone}@{run_id}", own_run=run_id)
-    run_store.save(store.layout, own.evaluate(run_id, HEAD, fit, tuning.seed), fit.model)
+    fit = tuning.fit(store)
+    embed_photos(store, tuning.encoder, device=tuning.options.device)
+    own = _experiment(store, tuning, tuning.encoder, own_run=tuning.run_id)
+    run_store.save(store.layout, own.evaluate(tuning.run_id, HEAD, fit, tuning.options.seed), fit.model)
 
 
 def _compare(store: Store, tuning: Tuning, *, n_trained: int) -> Leaderboard:
     """Publish the run, and compare it with the runs of its target, setup and division that use the present data."""
-    run_id, comparisons = tuning.run_id, RunComparisons(None, tuning.seed)
-    own = _experiment(store, tuning, f"{tuning.backbone}@{run_id}", own_run=run_id)
+    run_id, comparisons = tuning.run_id, RunComparisons(None, tuning.options.seed)
+    own = _experiment(store, tuning, tuning.encoder, own_run=run_id)
     new, beside, known = Unpublished(store), [run_id], {own.encoder: own}
     new.add({run_id: own}, comparisons)
     new.publish()
-    for other in run_store.alike(store.database, tuning.target.name, tuning.setup, own.division.name):
+    for other in run_store.alike(store.database, tuning.target.name, tuning.options.setup, own.division.name):
         if other == run_id or not run_store.finished(store.layout, other):
             continue
         run, model = run_store.load(store.layout, other)
@@ -125,4 +96,5 @@ def _compare(store: Store, tuning: Tuning, *, n_trained: int) -> Leaderboard:
 
 
 def _experiment(store: Store, tuning: Tuning, encoder: str, **options: Any) -> Experiment:
-    return Experiment.of(store, tuning.target, encoder, tuning.setup, tuning.division, flip=False, **options)
+    setup = tuning.options.setup
+    return Experiment.of(store, tuning.target, encoder, setup, tuning.division, flip=False, **options)

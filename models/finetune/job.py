@@ -15,20 +15,22 @@ from photogenic.features.compute.pipeline import photo_bytes
 from photogenic.features.compute.preprocess import loader
 from photogenic.features.compute.training_images import crop_pictures
 from photogenic.features.encoders.base import Encoder
-from photogenic.features.encoders.device import choose
+from photogenic.features.encoders.device import choose, torch_threads
 from photogenic.features.encoders.finetuned import base_encoder, publish_encoder, trainable
 from photogenic.features.encoders.weights import resolve
 from photogenic.features.vectors.training_set import labelled
 from photogenic.models.data.array_types import Strings
 from photogenic.models.data.samples import Samples
-from photogenic.models.data.split_config import SplitConfig
+from photogenic.models.data.split_config import DEFAULT_SPLIT, SplitConfig
 from photogenic.models.data.targets import Target
+from photogenic.models.data.targets import target as target_named
 from photogenic.models.experiment import groups_of, split_samples
 from photogenic.models.finetune import checkpoints
 from photogenic.models.finetune.loop import FinetuneData, train_loop
-from photogenic.models.finetune.recipes import Recipe
+from photogenic.models.finetune.recipes import Recipe, recipe_of
 from photogenic.models.heads.base import Fitted
 from photogenic.models.heads.model import Model
+from photogenic.models.options import FinetuneOptions
 from photogenic.models.runs import run_store
 from photogenic.warehouse import InputError, Store, WeightsError
 
@@ -46,6 +48,7 @@ class Tuning:
     """Everything that determines the result of a fine-tuning.
 
     Attributes:
+        options: options of the fine-tuning.
         start: encoder whose network is fine-tuned.
         published: file of published weights. None: the weights start random.
         samples: samples with their split, without vectors.
@@ -54,9 +57,8 @@ class Tuning:
         recipe: recipe with its number of iterations.
     """
 
-    backbone: str
+    options: FinetuneOptions
     target: Target
-    setup: str
     division: SplitConfig
     start: Encoder
     published: Path | None
@@ -64,21 +66,9 @@ class Tuning:
     sha256s: Strings
     audits: list[dict[str, Any]]
     recipe: Recipe
-    seed: int
 
     @classmethod
-    def of(
-        cls,
-        store: Store,
-        backbone: str,
-        target: Target,
-        setup: str,
-        *,
-        division: SplitConfig,
-        recipe: Recipe,
-        random_weights: bool,
-        seed: int,
-    ) -> Tuning:
+    def of(cls, store: Store, options: FinetuneOptions) -> Tuning:
         """Read, split and audit the samples, and find the weights to start with.
 
         Raises:
@@ -86,21 +76,20 @@ class Tuning:
             StoreError: there are no labels, or train and test are not separate.
             WeightsError: the published weights are not found.
         """
-        start = base_encoder(backbone)
-        published = None if random_weights else _published_weights(start)
+        target, recipe, setup = target_named(options.target), recipe_of(options), options.setup
+        division, start = _division(options.division, recipe), base_encoder(options.backbone)
+        published = None if options.random_weights else _published_weights(start)
         samples, sha256s = _gather(store, target, setup)
-        (part,), audits = split_samples(
-            store,
-            target,
-            samples,
-            groups_of(store, setup, samples),
-            setup=setup,
-            division=division,
-            what=f"for {backbone}",
-        )
+        groups, what = groups_of(store, setup, samples), f"for {options.backbone}"
+        (part,), audits = split_samples(store, target, samples, groups, setup=setup, division=division, what=what)
         digests = sha256s[np.searchsorted(samples.photo_ids, part.photo_ids)]
         settled = recipe.settled(int(np.sum(part.split == "train")))
-        return cls(backbone, target, setup, division, start, published, part, digests, audits, settled, seed)
+        return cls(options, target, division, start, published, part, digests, audits, settled)
+
+    @property
+    def encoder(self) -> str:
+        """Name of the fine-tuned network as an encoder."""
+        return f"{self.options.backbone}@{self.run_id}"
 
     @property
     def run_id(self) -> str:
@@ -110,14 +99,14 @@ class Tuning:
             [
                 _RULES,
                 HEAD,
-                self.backbone,
+                self.options.backbone,
                 self.base_sha256,
                 self.target.name,
-                self.setup,
+                self.options.setup,
                 asdict(self.division),
                 asdict(self.recipe),
                 content,
-                self.seed,
+                self.options.seed,
             ]
         )
 
@@ -126,7 +115,7 @@ class Tuning:
         """SHA-256 of the weights at the start; empty if they are random."""
         return "" if self.published is None else self.start.backbone.weights_sha256()
 
-    def fit(self, store: Store, *, device: str | None) -> Fitted:
+    def fit(self, store: Store) -> Fitted:
         """Crop the pictures, train, and save the network as an encoder; return the head on its vectors.
 
         Continues where an earlier call was killed.
@@ -134,26 +123,28 @@ class Tuning:
         folder, n_threads = store.layout.models / self.run_id, store.database.settings.threads
         data = self._data(store, folder / "work", n_threads)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            network = trainable(self.backbone, self.published)
-        before = torch.get_num_threads()
-        torch.set_num_threads(n_threads)
-        try:
+            torch.manual_seed(self.options.seed)
+            network = trainable(self.options.backbone, self.published)
+        with torch_threads(n_threads):
             end = train_loop(
                 data,
                 network,
                 self.recipe,
                 folder / "checkpoint",
-                seed=self.seed,
-                device=choose(device),
+                seed=self.options.seed,
+                device=choose(self.options.device),
                 progress=store.progress,
             )
-        finally:
-            torch.set_num_threads(before)
         best = checkpoints.read_tensors(folder / "checkpoint" / end.best)
         weights = {name.removeprefix("network."): t for name, t in best.items() if name.startswith("network.")}
         checkpoints.write_tensors(folder / "network.safetensors", weights)
-        publish_encoder(folder, self.backbone, target=self.target.name, setup=self.setup, base_sha256=self.base_sha256)
+        publish_encoder(
+            folder,
+            self.options.backbone,
+            target=self.target.name,
+            setup=self.options.setup,
+            base_sha256=self.base_sha256,
+        )
         arrays = {
             "output.weight": best["output.weight"][0].numpy(),
             "output.bias": best["output.bias"][0].numpy(),
@@ -161,7 +152,7 @@ class Tuning:
             "scale": np.ones(self.start.dim, np.float32),
         }
         facts = {
-            "seed": self.seed,
+            "seed": self.options.seed,
             "weights": "drawn" if self.published is None else "own" if self.start.own_weights else "published",
             "weights_sha256": self.base_sha256,
             "stopped_at": end.best_step,
@@ -211,6 +202,13 @@ class Tuning:
             self.start.dim,
             drawn=self.published is None,
         )
+
+
+def _division(division: SplitConfig, recipe: Recipe) -> SplitConfig:
+    """Return the division that was asked for, or that of the recipe."""
+    if division.folds:
+        raise InputError("A network cannot be fine-tuned in folds.", "one division", "--ratio 8:1:1")
+    return SplitConfig(recipe.ratio) if division == DEFAULT_SPLIT else division
 
 
 def _published_weights(start: Encoder) -> Path:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+from photogenic.models.options import FinetuneOptions
 from photogenic.warehouse import InputError
-from photogenic.warehouse.option_ranges import check
 
-__all__ = ["GROUPS", "RECIPES", "Recipe", "recipe"]
+__all__ = ["GROUPS", "RECIPES", "Recipe", "recipe_of"]
 
 GROUPS = 4
 """Number of parts of a network that are unfrozen one after the other, from the top down."""
@@ -130,34 +130,16 @@ RECIPES = {
 }
 
 
-def recipe(
-    name: str,
-    *,
-    iterations: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    drawn: bool = False,
-) -> Recipe:
-    """Return the recipe of that name, with every value that is not None replaced.
-
-    Args:
-        name: modern or published.
-        iterations: number of updates, at least 1.
-        batch_size: pictures per update, at least 2.
-        learning_rate: learning rate, above 0.
-        drawn: whether the weights start random; then the whole network is trained from the start.
+def recipe_of(options: FinetuneOptions) -> Recipe:
+    """Return the recipe that the options name, with every value that they give replaced.
 
     Raises:
-        InputError: the name is unknown, or a number is out of range.
+        InputError: the name is unknown.
     """
-    if name not in RECIPES:
-        raise InputError(f"{name!r} is not a recipe.", f"one of {', '.join(RECIPES)}", "--recipe modern")
-    check(iterations=iterations, batch_size=batch_size, learning_rate=learning_rate)
-    found = RECIPES[name]
-    return replace(
-        found,
-        iterations=found.iterations if iterations is None else iterations,
-        batch_size=found.batch_size if batch_size is None else batch_size,
-        learning_rate=found.learning_rate if learning_rate is None else learning_rate,
-        unfreezing=0 if drawn else found.unfreezing,
-    )
+    if options.recipe not in RECIPES:
+        raise InputError(f"{options.recipe!r} is not a recipe.", f"one of {', '.join(RECIPES)}", "--recipe modern")
+    names = ("iterations", "batch_size", "learning_rate")
+    given: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if options.random_weights:  # all of the network is trained from the start
+        given["unfreezing"] = 0
+    return replace(RECIPES[options.recipe], **given)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from photogenic.models.heads.grid import Grid
     from photogenic.models.heads.model import Link, Model
 
-__all__ = ["FitData", "FitSettings", "Fitted", "Head"]
+__all__ = ["FitData", "FitSettings", "Fitted", "Head", "measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,16 @@ class Fitted:
     dev_loss: float
     hyperparameters: dict[str, Any]
     results: dict[str, Any]
+
+
+def measured(
+    model: Model, target: Target, samples: Samples, hyperparameters: dict[str, Any], results: dict[str, Any]
+) -> Fitted:
+    """Compute the loss on dev, and return the fitted head with it."""
+    from photogenic.models.evaluation.metrics import loss_of
+
+    dev = samples.part("dev")
+    return Fitted(model, loss_of(target, dev.y, model.predict(dev.X), dev.weight), hyperparameters, results)
 
 
 class Head:
@@ -169,7 +179,6 @@ class Head:
         """
         import numpy as np
 
-        from photogenic.models.evaluation.metrics import loss_of
         from photogenic.models.heads.model import Model
 
         if self.keeps_vectors != ("support" in arrays):
@@ -179,6 +188,5 @@ class Head:
         if standardise is not None:
             mean, scale = standardise.mean, standardise.scale
         kept = {name: np.asarray(array) for name, array in arrays.items()} | {"mean": mean, "scale": scale}
-        model, dev = Model(self.kind, link, kept), data.samples.part("dev")
-        loss = loss_of(data.target, dev.y, model.predict(dev.X), dev.weight)
-        return Fitted(model, loss, dict(hyperparameters or {}), dict(results or {}))
+        model = Model(self.kind, link, kept)
+        return measured(model, data.target, data.samples, dict(hyperparameters or {}), dict(results or {}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from photogenic._lazy import torch
+from photogenic.features.encoders.device import torch_threads
 from photogenic.models.data.samples import Samples, Standardisation
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.heads.base import Fitted
@@ -78,7 +78,7 @@ def _one_pass(
     ]
     work = min(n, grid.schedule.batch) * dim * sum(1 if m.head == "0fc" else grid.width for m in members)
     stage = progress.stage(f"{len(members)} heads on {n:,} photos", updates, "updates")
-    with _threads(1 if work < _SMALL and device == "cpu" else None), stage as advance:
+    with torch_threads(1 if work < _SMALL and device == "cpu" else None), stage as advance:
         trained = train_stack(
             _tensors(train, standardise, device),
             _tensors(dev, standardise, device),
@@ -157,14 +157,3 @@ def _tensors(
         torch.from_numpy(y).to(device),
         torch.from_numpy(weight).to(device),
     )
-
-
-@contextlib.contextmanager
-def _threads(n: int | None) -> Iterator[None]:
-    """Limit torch to `n` threads. None: no change. For small products, several threads are slower than one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

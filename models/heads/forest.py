@@ -15,8 +15,7 @@ from photogenic._lazy import sklearn
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Samples
 from photogenic.models.data.targets import Target
-from photogenic.models.evaluation.metrics import loss_of
-from photogenic.models.heads.base import Fitted
+from photogenic.models.heads.base import Fitted, measured
 from photogenic.models.heads.model import Model
 
 __all__ = ["TREES", "apply_forest", "fit_forest"]
@@ -32,20 +31,15 @@ def fit_forest(samples: Samples, target: Target, *, seed: int = 0) -> Fitted:
         target: target, which defines `samples.y`.
         seed: seed of the trees.
     """
-    train, dev = samples.part("train"), samples.part("dev")
+    train = samples.part("train")
     leaf = 5 if target.loss == "mse" else 1
     maker = sklearn.ensemble.RandomForestRegressor if target.loss == "mse" else sklearn.ensemble.RandomForestClassifier
     forest = maker(TREES, max_features="sqrt", min_samples_leaf=leaf, random_state=seed % 2**32, n_jobs=-1)
     forest.fit(train.X, train.y, sample_weight=train.weight / train.weight.mean())
     dim = train.X.shape[1]
     arrays = _rows(forest) | {"mean": np.zeros(dim, np.float32), "scale": np.ones(dim, np.float32)}
-    made = Model("forest", "identity", arrays)
-    return Fitted(
-        model=made,
-        dev_loss=loss_of(target, dev.y, made.predict(dev.X), dev.weight),
-        hyperparameters={"seed": seed, "trees": TREES, "max_features": "sqrt", "min_samples_leaf": leaf},
-        results={"n_nodes": len(arrays["value"])},
-    )
+    chosen = {"seed": seed, "trees": TREES, "max_features": "sqrt", "min_samples_leaf": leaf}
+    return measured(Model("forest", "identity", arrays), target, samples, chosen, {"n_nodes": len(arrays["value"])})
 
 
 def apply_forest(arrays: Mapping[str, Array], X: Array) -> Array:

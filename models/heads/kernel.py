@@ -23,8 +23,7 @@ import numpy as np
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Samples, Standardisation
 from photogenic.models.data.targets import Target
-from photogenic.models.evaluation.metrics import loss_of
-from photogenic.models.heads.base import Fitted
+from photogenic.models.heads.base import Fitted, measured
 from photogenic.models.heads.linear import folds_by_user
 from photogenic.models.heads.model import Model
 from photogenic.warehouse import Progress, no_progress
@@ -69,7 +68,7 @@ def fit_kernel(
     Raises:
         InputError: train has too few users to cross-validate.
     """
-    train, dev, rng = samples.part("train"), samples.part("dev"), np.random.default_rng(seed)
+    train, rng = samples.part("train"), np.random.default_rng(seed)
     standardise = Standardisation.of(train.X)
     support, some = _sample(train, LANDMARKS, rng), _sample(train, CHOSEN_ON, rng)
     X, y, weight = standardise(some.X), some.y.astype(np.float64), some.weight.astype(np.float64)
@@ -117,19 +116,14 @@ def fit_kernel(
         "mean": standardise.mean,
         "scale": standardise.scale,
     }
-    made = Model("kernel", "sigmoid", arrays)
-    return Fitted(
-        model=made,
-        dev_loss=loss_of(target, dev.y, made.predict(dev.X), dev.weight),
-        hyperparameters={
-            "seed": seed,
-            **{name: best[name] for name in ("shares", "width", "penalty")},
-            "folds": len(folds),
-            "landmarks": len(X),
-            "likelihood": "binomial" if target.loss == "mse" else "bernoulli",
-        },
-        results={"kernel_tried": tried},
-    )
+    chosen = {
+        "seed": seed,
+        **{name: best[name] for name in ("shares", "width", "penalty")},
+        "folds": len(folds),
+        "landmarks": len(X),
+        "likelihood": "binomial" if target.loss == "mse" else "bernoulli",
+    }
+    return measured(Model("kernel", "sigmoid", arrays), target, samples, chosen, {"kernel_tried": tried})
 
 
 def apply_kernel(arrays: Mapping[str, Array], X: Array) -> Array:

@@ -18,13 +18,12 @@ from photogenic._lazy import sklearn
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Samples, Standardisation
 from photogenic.models.data.targets import Target
-from photogenic.models.evaluation.metrics import loss_of
-from photogenic.models.heads.base import Fitted
-from photogenic.models.heads.model import Model
+from photogenic.models.heads.base import Fitted, measured
+from photogenic.models.heads.model import Link, Model
 from photogenic.models.heads.penalty_grid import PenaltyGrid
 from photogenic.warehouse import InputError
 
-__all__ = ["FOLDS", "fit_linear", "fold_score", "folds_by_user", "platt"]
+__all__ = ["FOLDS", "fit_linear", "fold_score", "folds_by_user", "linear_model", "platt"]
 
 FOLDS = 5
 """Number of cross-validation folds; fewer if there are fewer users."""
@@ -55,7 +54,7 @@ def fit_linear(
     Raises:
         InputError: train has too few users, or no fold in which both labels occur.
     """
-    train, dev = samples.part("train"), samples.part("dev")
+    train = samples.part("train")
     standardise = Standardisation.of(train.X)
     X, weight = standardise(train.X).astype(np.float64), (train.weight / train.weight.mean()).astype(np.float64)
     y = train.y.astype(np.float64)
@@ -77,19 +76,16 @@ def fit_linear(
     if calibrated:
         left_out = np.concatenate([out for _, out in folds])
         slope, shift = platt(outside[best], y[left_out])
-    arrays = {
-        "output.weight": np.asarray(slope * np.ravel(model.coef_), np.float32),
-        "output.bias": np.asarray(slope * np.ravel(model.intercept_)[0] + shift, np.float32),
-        "mean": standardise.mean,
-        "scale": standardise.scale,
-    }
-    made = Model("fc", "identity" if grid.loss == "mse" else "sigmoid", arrays)
-    return Fitted(
-        model=made,
-        dev_loss=loss_of(target, dev.y, made.predict(dev.X), dev.weight),
-        hyperparameters={"seed": seed, grid.strength: best, "folds": len(folds), "chosen_by": grid.score},
-        results={"penalty_curve": curve, "converged": converged},
-    )
+    weights, bias = slope * np.ravel(model.coef_), slope * np.ravel(model.intercept_)[0] + shift
+    made = linear_model("identity" if grid.loss == "mse" else "sigmoid", weights, bias, standardise)
+    chosen = {"seed": seed, grid.strength: best, "folds": len(folds), "chosen_by": grid.score}
+    return measured(made, target, samples, chosen, {"penalty_curve": curve, "converged": converged})
+
+
+def linear_model(link: Link, weights: Array, bias: float, standardise: Standardisation) -> Model:
+    """Make the model of a linear head: one layer, which is applied like the fully connected heads."""
+    arrays = {"output.weight": np.asarray(weights, np.float32), "output.bias": np.asarray(bias, np.float32)}
+    return Model("fc", link, arrays | {"mean": standardise.mean, "scale": standardise.scale})
 
 
 def folds_by_user(train: Samples, target: Target) -> list[tuple[Any, Any]]:

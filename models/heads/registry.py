@@ -70,11 +70,9 @@ def head(name: str) -> Head:
     return found
 
 
-def heads(*, with_users: bool = False) -> list[Head]:
-    """Return the built-in heads in the order of lists; `with_users`: import the user's modules first."""
+def heads() -> list[Head]:
+    """Return all registered heads, in the order of lists."""
     import_entries()
-    if with_users:
-        import_user_modules()
     return sorted(_HEADS.values(), key=lambda one: (one.place, one.name))
 
 

@@ -25,10 +25,8 @@ from photogenic._lazy import pyspark, sklearn
 from photogenic.models.data.array_types import Array
 from photogenic.models.data.samples import Samples, Standardisation
 from photogenic.models.data.targets import Target
-from photogenic.models.evaluation.metrics import loss_of
-from photogenic.models.heads.base import Fitted
-from photogenic.models.heads.linear import fold_score, folds_by_user, platt
-from photogenic.models.heads.model import Model
+from photogenic.models.heads.base import Fitted, measured
+from photogenic.models.heads.linear import fold_score, folds_by_user, linear_model, platt
 from photogenic.warehouse import InputError, Progress, no_progress
 from photogenic.warehouse.spark.session import Cluster, require_spark, run_on_spark, session
 
@@ -118,7 +116,7 @@ def fit_mllib(
         MissingPartError: pyspark or Java is missing.
     """
     cluster, grid = check_master(master), grid or PUBLISHED
-    train, dev = samples.part("train"), samples.part("dev")
+    train = samples.part("train")
     standardise = Standardisation.of(train.X)
     X, y = standardise(train.X).astype(np.float64), train.y.astype(np.float64)
     rows = _Rows(X, y, train.weight, folds_by_user(train, target))
@@ -136,20 +134,10 @@ def fit_mllib(
         )
     left_out = np.concatenate([out for _, out in rows.folds])
     slope, intercept = platt(outside[best], y[left_out])
-    arrays = {
-        "output.weight": np.asarray(slope * weights, np.float32),
-        "output.bias": np.asarray(slope * shift + intercept, np.float32),
-        "mean": standardise.mean,
-        "scale": standardise.scale,
-    }
-    made = Model("fc", "sigmoid", arrays)
+    made = linear_model("sigmoid", slope * weights, slope * shift + intercept, standardise)
     chosen = {"regularisation": regularisation, "step": step, "folds": len(rows.folds), "chosen_by": _SCORE}
-    return Fitted(
-        model=made,
-        dev_loss=loss_of(target, dev.y, made.predict(dev.X), dev.weight),
-        hyperparameters={"seed": seed, **asdict(grid), **chosen},
-        results={"penalty_curve": curve, "scikit_learn": theirs, "seconds": seconds},
-    )
+    results = {"penalty_curve": curve, "scikit_learn": theirs, "seconds": seconds}
+    return measured(made, target, samples, {"seed": seed, **asdict(grid), **chosen}, results)
 
 
 def _by_mllib(

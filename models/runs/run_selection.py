@@ -31,10 +31,10 @@ from photogenic.models.data.targets import target as target_named
 from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders
 from photogenic.models.runs.run_store import Run
-from photogenic.warehouse import Database, InputError, Layout, PhotogenicError, StoreError
+from photogenic.warehouse import InputError, Layout, PhotogenicError, StoreError
 from photogenic.warehouse.user_modules import VARIABLES
 
-__all__ = ["FACELESS", "Ask", "Candidate", "Choice", "LeftOut", "asked_of", "choose", "reads_whole_photos", "shown"]
+__all__ = ["FACELESS", "Ask", "Candidate", "Choice", "LeftOut", "choose", "reads_whole_photos", "shown"]
 
 FACELESS = ("no_face", "several_faces")
 """Statuses of photos for which a head on faces cannot predict."""
@@ -182,17 +182,6 @@ def shown(layout: Layout, ask: Ask, target: str) -> Candidate | None:
         ).run
     except PhotogenicError:
         return next(iter(_ordered(ask, known, [one for one in _candidates(ask, known) if _has_dev_figure(one)])), None)
-
-
-def asked_of(database: Database) -> Ask:
-    """Return a function that queries the published snapshot of a store."""
-
-    def ask(query: str, values: dict[str, Any]) -> pl.DataFrame:
-        with database.read() as con:
-            frame: pl.DataFrame = con.sql(query, params=values or None).pl()
-            return frame
-
-    return ask
 
 
 def reads_whole_photos(candidate: Candidate, *, models: Path) -> bool:

@@ -227,18 +227,16 @@ def recorded(database: Database) -> set[str]:
     """Return the ids of the runs in the warehouse."""
     if not database.layout.snapshot.exists():
         return set()
-    with database.read() as con:
-        return {name for (name,) in con.execute("select run_id from runs").fetchall()}
+    return {name for (name,) in database.rows("select run_id from runs")}
 
 
 def alike(database: Database, target: str, setup: str, division: str) -> list[str]:
     """Return the ids of the runs of one target, setup and division, newest first."""
-    with database.read() as con:
-        rows = con.execute(
-            "select run_id from runs where target = $1 and setup = $2"
-            " and json_extract_string(hyperparameters, '$.division') = $3 order by created_at desc, run_id",
-            [target, setup, division],
-        ).fetchall()
+    rows = database.rows(
+        "select run_id from runs where target = $1 and setup = $2"
+        " and json_extract_string(hyperparameters, '$.division') = $3 order by created_at desc, run_id",
+        [target, setup, division],
+    )
     return [name for (name,) in rows]
 
 

@@ -11,7 +11,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
 
 from aiohttp import web
 from yarl import URL
@@ -74,9 +73,7 @@ class FakeNetwork:
         self.graph.base = self.base
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
 
     def picture_url(self, key: str, host: int = 0) -> str:

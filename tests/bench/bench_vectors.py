@@ -34,7 +34,7 @@ from PIL import Image
 
 from photogenic.features.compute.pipeline import compute
 from photogenic.features.encoders.base import Backbone, Encoder
-from photogenic.features.encoders.device import Device, choose, one_thread_each
+from photogenic.features.encoders.device import Device, choose, torch_threads
 from photogenic.features.encoders.networks.fuse_batchnorm import fuse_batchnorm
 from photogenic.features.encoders.networks.imagenet import InceptionV3
 from photogenic.features.encoders.published import PUBLISHED
@@ -103,7 +103,7 @@ def decoding(files: Sequence[bytes], rounds: int) -> dict[str, Any]:
         image = Image.open(io.BytesIO(data)).convert("RGB")
         np.asarray(image.resize((224, 224), Image.Resampling.BICUBIC, box=box))
 
-    with one_thread_each(), ThreadPoolExecutor(_cores()) as pool:
+    with torch_threads(1), ThreadPoolExecutor(_cores()) as pool:
         pairs = [
             [_seconds(lambda work=work: list(pool.map(work, files))) for work in (bare, ours)] for _ in range(rounds)
         ]
@@ -155,7 +155,7 @@ def bare_parts(files: Sequence[bytes], chosen: list[Encoder]) -> dict[str, float
     """Return the CPU seconds of each part over all photos, with every core on the same part, one thread each."""
     device, n = choose("cpu"), _cores()
     shares = [files[at::n] for at in range(n)]
-    with one_thread_each(), Detector(FaceSettings(), n) as detector, ThreadPoolExecutor(n) as pool:
+    with torch_threads(1), Detector(FaceSettings(), n) as detector, ThreadPoolExecutor(n) as pool:
         spent: Counter[str] = Counter()
         cuts = []
         for some, cut in pool.map(lambda share: _prepared(share, chosen, detector), shares):

@@ -12,8 +12,9 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from photogenic._lazy import duckdb
+from photogenic._lazy import duckdb, pl
 from photogenic.warehouse.catalog import create_views
 from photogenic.warehouse.duckdb_store.error_mapping import classify_error, map_engine_errors
 from photogenic.warehouse.duckdb_store.history import History
@@ -149,6 +150,17 @@ class Database:
                 yield con
         finally:
             con.close()
+
+    def rows(self, query: str, values: object = None) -> list[tuple[Any, ...]]:
+        """Run a query of this program on the newest snapshot, and return its rows."""
+        with self.read() as con:
+            return con.execute(query, values).fetchall()
+
+    def frame(self, query: str, values: dict[str, Any] | None = None) -> pl.DataFrame:
+        """Run a query of this program on the newest snapshot, and return a frame."""
+        with self.read() as con:
+            found: pl.DataFrame = con.sql(query, params=values or None).pl()
+            return found
 
     def open_snapshot(self, *, memory_limit: str | None = None, labelling: bool = False) -> duckdb.DuckDBPyConnection:
         """Open a connection like that of `read`, which the caller closes. An older store is migrated first."""

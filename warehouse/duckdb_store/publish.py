@@ -8,13 +8,12 @@ the two leaves the digests of both.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photogenic.warehouse.storage.layout import sync_directory
+from photogenic.warehouse.storage.layout import sha256_of, sync_directory
 from photogenic.warehouse.storage.manifest import parse_object, read_limited
 
 if TYPE_CHECKING:
@@ -55,8 +54,8 @@ def is_modified(layout: Layout) -> bool:
     """
     known = {_read(path).get("sha256") for path in (layout.snapshot_manifest, _new_manifest(layout))} - {None}
     if not known and is_copy(layout):
-        known = {_sha256(layout.warehouse)}
-    return bool(known) and _sha256(layout.snapshot) not in known
+        known = {sha256_of(layout.warehouse)}
+    return bool(known) and sha256_of(layout.snapshot) not in known
 
 
 def fingerprint(path: Path) -> list[int]:
@@ -74,16 +73,11 @@ def _copy(source: Path, target: Path) -> str:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool, source.open("rb") as reader, target.open("wb") as writer:
-        sha256 = pool.submit(_sha256, source)
+        sha256 = pool.submit(sha256_of, source)
         while os.copy_file_range(reader.fileno(), writer.fileno(), 1 << 30):
             pass
         os.fsync(writer.fileno())
         return sha256.result()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(manifest: Path) -> dict[str, Any]:

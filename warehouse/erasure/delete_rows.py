@@ -138,7 +138,7 @@ def delete_rows(
     """
     counts = {}
     for table, theirs in _ROWS.items():
-        counts[table] = _changed(con, f"delete from facts.{table} where {theirs}")
+        counts[table] = _count(con, f"delete from facts.{table} where {theirs}")
     con.execute(
         """
         update facts.near_duplicates set cluster_id = renamed.least
@@ -231,14 +231,14 @@ def _replace(con: duckdb.DuckDBPyConnection, table: str, column: str, kept: dict
     """Replace texts of a column, or remove elements of its lists. Returns the number of rows."""
     if column == "hashtags":
         gone = "list_filter(hashtags, lambda tag: not list_contains($1, tag))"
-        return _changed(con, f"update facts.{table} set hashtags = {gone} where list_has_any(hashtags, $1)", [[*kept]])
+        return _count(con, f"update facts.{table} set hashtags = {gone} where list_has_any(hashtags, $1)", [[*kept]])
     con.execute(
         "create or replace temp table struck as select unnest($1::varchar[]) as old, unnest($2::varchar[]) as new",
         [[*kept], [*kept.values()]],
     )
     columns = ("raw", "detail") if column in _WHOLE and table == "rejects" else (column,)
     changes = ", ".join(f"{name} = struck.new" for name in columns)
-    n = _changed(con, f"update facts.{table} set {changes} from struck where {table}.{column} = struck.old")
+    n = _count(con, f"update facts.{table} set {changes} from struck where {table}.{column} = struck.old")
     con.execute("drop table struck")
     return n
 
@@ -270,10 +270,6 @@ def _texts(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, bool]]:
         yield f'"{schema}"."{table}"', column, kind.endswith("[]")
 
 
-def _changed(con: duckdb.DuckDBPyConnection, statement: str, values: list[object] | None = None) -> int:
-    return _count(con, statement, values)
-
-
 def _count(con: duckdb.DuckDBPyConnection, query: str, values: list[object] | None = None) -> int:
-    row = con.execute(query, values).fetchone()
-    return int(row[0]) if row else 0
+    ((n,),) = con.execute(query, values).fetchall()
+    return int(n)

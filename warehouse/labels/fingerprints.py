@@ -50,17 +50,17 @@ class Mark:
 
 def mark_of(con: duckdb.DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
     """Return the mark of the rows of a base table that had arrived before `as_of`."""
-    row = con.execute(f"select count(*), max(ingested_at) from {table} where ingested_at < $1", [as_of]).fetchone()
-    assert row is not None
-    return Mark(row[0], row[1] or dt.datetime(1970, 1, 1), as_of)
+    query = f"select count(*), max(ingested_at) from {table} where ingested_at < $1"
+    ((n, until),) = con.execute(query, [as_of]).fetchall()
+    return Mark(n, until or dt.datetime(1970, 1, 1), as_of)
 
 
 def checksum(con: duckdb.DuckDBPyConnection, name: str) -> tuple[int, str]:
     """Return the number of rows of a table, and a checksum of their content that does not depend on their order."""
     columns = [column[0] for column in con.execute(f"select * from {name} limit 0").description]
-    row = con.execute(f"select count(*), coalesce(sum(hash({', '.join(columns)})), 0) from {name}").fetchone()
-    assert row is not None
-    return row[0], f"{row[1] % 2**64:016x}"
+    query = f"select count(*), coalesce(sum(hash({', '.join(columns)})), 0) from {name}"
+    ((n, total),) = con.execute(query).fetchall()
+    return n, f"{total % 2**64:016x}"
 
 
 def digest_of(relation: Relation, parameters: dict[str, Any], inputs: dict[str, str]) -> str:

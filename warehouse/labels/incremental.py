@@ -101,9 +101,8 @@ def _is_exact(con: duckdb.DuckDBPyConnection, what: Relation, states: dict[str, 
 
 
 def _count(con: duckdb.DuckDBPyConnection, query: str, values: list[object] | None = None) -> int:
-    row = con.execute(query, values).fetchone()
-    assert row is not None
-    return int(row[0])
+    ((n,),) = con.execute(query, values).fetchall()
+    return int(n)
 
 
 def _is_temporary(con: duckdb.DuckDBPyConnection, name: str) -> bool:

@@ -118,9 +118,8 @@ def _swipes(con: duckdb.DuckDBPyConnection, name: str) -> int:
 
 
 def _row(con: duckdb.DuckDBPyConnection, query: str, values: dict[str, object] | None = None) -> tuple[int, ...]:
-    row = con.execute(query, values).fetchone()
-    assert row is not None
-    return tuple(int(value) for value in row)
+    (row,) = con.execute(query, values).fetchall()
+    return tuple(map(int, row))
 
 
 def _n(count: int, noun: str) -> str:

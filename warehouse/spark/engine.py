@@ -188,17 +188,13 @@ class SparkEngine:
         if not len(self._tombstones):
             return frame
 
+        functions = pyspark.sql.functions
         kinds = {"user_id": "user", "sender_id": "user", "recipient_id": "user", "photo_id": "photo"}
         for salt, hashes in self._tombstones.salted():
-            gone = pyspark.sql.functions.broadcast(self._spark.createDataFrame(pa.table({"hash": sorted(hashes)})))
+            gone = functions.broadcast(self._spark.createDataFrame(pa.table({"hash": sorted(hashes)})))
             for column in kinds.keys() & set(frame.columns):
-                hashed = pyspark.sql.functions.sha2(
-                    pyspark.sql.functions.concat(
-                        pyspark.sql.functions.lit(f"{salt}{kinds[column]}:"), pyspark.sql.functions.col(column)
-                    ),
-                    256,
-                )
-                frame = frame.join(gone, hashed == pyspark.sql.functions.col("hash"), "left_anti")
+                salted = functions.concat(functions.lit(f"{salt}{kinds[column]}:"), functions.col(column))
+                frame = frame.join(gone, functions.sha2(salted, 256) == functions.col("hash"), "left_anti")
         return frame
 
     def _agree(self, con: duckdb.DuckDBPyConnection, table: str, given: pyspark.sql.DataFrame) -> bool:

@@ -7,11 +7,12 @@ of SHA-256. It does not detect changes made on purpose: users who may write to a
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from pathlib import Path
 
 import numpy as np
+
+from photogenic.warehouse.storage.layout import sha256_of
 
 __all__ = ["checksum", "digest", "has_changed"]
 
@@ -60,5 +61,4 @@ def digest(path: Path) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)

@@ -5,19 +5,41 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import hashlib
 import os
 import shutil
 import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from photogenic.warehouse.errors import StoreError
 
-__all__ = ["Layout", "exchange", "refuse_name", "remove", "sync_directory", "sync_filesystem", "write_atomically"]
+__all__ = [
+    "Layout",
+    "exchange",
+    "refuse_name",
+    "remove",
+    "replacing",
+    "sha256_of",
+    "sync_directory",
+    "sync_filesystem",
+    "write_atomically",
+]
 
 _HERE, _EXCHANGE = -100, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux."""
+
+
+class _Under:
+    """Descriptor of a path inside a store."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def __get__(self, layout: Layout, _: type[Layout]) -> Path:
+        return layout.root.joinpath(*self._names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +51,48 @@ class Layout:
     """
 
     root: Path
+
+    warehouse = _Under("warehouse.duckdb")
+    """The DuckDB file of the one writer."""
+
+    snapshot = _Under("snapshot.duckdb")
+    """The read-only copy that every reader opens."""
+
+    snapshot_manifest = _Under("snapshot.json")
+
+    lock = _Under("lock")
+
+    underway = _Under("underway.json")
+    """The running stages of the writer."""
+
+    spill = _Under("tmp")
+    """DuckDB's temporary files; emptied when the writer opens."""
+
+    photos = _Under("photos")
+
+    thumbnails = _Under("thumbnails")
+    """Cache of small images for the web pages."""
+
+    fetch = _Under("fetch")
+    """Journal of a running or interrupted download."""
+
+    crawl = _Under("crawl")
+    """Journal of a running or interrupted crawl."""
+
+    faces = _Under("faces")
+
+    hashes = _Under("hashes")
+    """Perceptual hashes of the photos."""
+
+    models = _Under("models")
+
+    reports = _Under("reports")
+
+    erased = _Under("erased")
+    """Salted hashes and receipts of erased people, and the state of a running erase."""
+
+    erase_journal = _Under("erased", "journal.json")
+    """The people of an unfinished erase; the file exists only until the erase has ended."""
 
     def __post_init__(self) -> None:
         refuse_name(self.root, "A store")
@@ -50,80 +114,6 @@ class Layout:
                 "a folder that may be read, or a path at which a folder can be made",
                 "name another folder with --store or FEATURES_STORE",
             )
-
-    @property
-    def warehouse(self) -> Path:
-        """The DuckDB file of the one writer."""
-        return self.root / "warehouse.duckdb"
-
-    @property
-    def snapshot(self) -> Path:
-        """The read-only copy that every reader opens."""
-        return self.root / "snapshot.duckdb"
-
-    @property
-    def snapshot_manifest(self) -> Path:
-        return self.root / "snapshot.json"
-
-    @property
-    def lock(self) -> Path:
-        return self.root / "lock"
-
-    @property
-    def underway(self) -> Path:
-        """The running stages of the writer."""
-        return self.root / "underway.json"
-
-    @property
-    def spill(self) -> Path:
-        """DuckDB's temporary files; emptied when the writer opens."""
-        return self.root / "tmp"
-
-    @property
-    def photos(self) -> Path:
-        return self.root / "photos"
-
-    @property
-    def thumbnails(self) -> Path:
-        """Cache of small images for the web pages."""
-        return self.root / "thumbnails"
-
-    @property
-    def fetch(self) -> Path:
-        """Journal of a running or interrupted download."""
-        return self.root / "fetch"
-
-    @property
-    def crawl(self) -> Path:
-        """Journal of a running or interrupted crawl."""
-        return self.root / "crawl"
-
-    @property
-    def faces(self) -> Path:
-        return self.root / "faces"
-
-    @property
-    def hashes(self) -> Path:
-        """Perceptual hashes of the photos."""
-        return self.root / "hashes"
-
-    @property
-    def models(self) -> Path:
-        return self.root / "models"
-
-    @property
-    def reports(self) -> Path:
-        return self.root / "reports"
-
-    @property
-    def erased(self) -> Path:
-        """Salted hashes and receipts of erased people, and the state of a running erase."""
-        return self.root / "erased"
-
-    @property
-    def erase_journal(self) -> Path:
-        """The people of an unfinished erase; the file exists only until the erase has ended."""
-        return self.erased / "journal.json"
 
     @property
     def restoring(self) -> tuple[Path, Path]:
@@ -251,21 +241,37 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
     Raises:
         StoreError: the disk is full, or the folder may not be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        with (
+            replacing(path) as temporary,
+            open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file,
+        ):
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)
     except OSError as error:
         raise StoreError(
             f"{path} cannot be written: {error.strerror or error}",
             "a writable folder with free disk; finished work is kept",
             f"df -h {path.parent}, make room, and run the same command again",
         ) from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`. It replaces `path` durably at the end, or is removed after an error."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
     finally:
         with contextlib.suppress(OSError):  # a read-only disk has no free blocks
             temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Compute the SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

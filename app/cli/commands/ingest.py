@@ -95,30 +95,16 @@ def _named(mapping: list[tuple[str, str]] | None) -> dict[str, str]:
     return dict(mapping or [])
 
 
+_COLUMNS = (
+    *("kind", "source", "n_read", "n_kept", "n_unchanged", "n_rejected", "rejected", "repeated"),
+    *("n_main_photos", "pictures", "ignored", "notes"),
+)
+
+
 def _print(reports: list[IngestReport], form: Format) -> None:
     if form == "table":
         for report in reports:
             print(report)
         return
-    print_table(
-        Table.of_records(
-            [
-                {
-                    "kind": report.kind,
-                    "source": report.source,
-                    "n_read": report.n_read,
-                    "n_kept": report.n_kept,
-                    "n_unchanged": report.n_unchanged,
-                    "n_rejected": report.n_rejected,
-                    "rejected": report.rejected,
-                    "repeated": report.repeated,
-                    "n_main_photos": report.n_main_photos,
-                    "pictures": report.pictures,
-                    "ignored": report.ignored,
-                    "notes": report.notes,
-                }
-                for report in reports
-            ]
-        ),
-        form,
-    )
+    rows = [[getattr(report, name) for name in _COLUMNS] for report in reports]
+    print_table(Table(_COLUMNS, rows), form)

@@ -63,7 +63,7 @@ def titled(panel: matplotlib.axes.Axes, title: str) -> None:
     panel.set_title(title, fontsize=_FONT + 0.5, fontweight="bold", color=INK, loc="left")
 
 
-def key(figure: matplotlib.figure.Figure, entries: list[tuple[str, dict[str, Any]]], columns: int = 6) -> None:
+def key(figure: matplotlib.figure.Figure, entries: list[tuple[str, dict[str, Any]]]) -> None:
     """Draw one legend above all panels; entries are (name, properties of the line)."""
     lines = [matplotlib.lines.Line2D([], [], **({"color": INK} | looks)) for _, looks in entries]
     names = [name for name, _ in entries]
@@ -71,7 +71,7 @@ def key(figure: matplotlib.figure.Figure, entries: list[tuple[str, dict[str, Any
         lines,
         names,
         loc="outside upper left",
-        ncols=min(columns, len(names)),
+        ncols=min(6, len(names)),
         frameon=False,
         fontsize=_FONT,
         labelcolor=INK,

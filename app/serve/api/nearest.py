@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photogenic.app.serve.http.errors import ApiError, to_api_error
+from photogenic.app.serve.http.photo_urls import no_photo
 from photogenic.app.serve.http.uploads import Upload, as_memory_files
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.app.serve.sql_sandbox.pool import Sandbox
@@ -100,11 +101,7 @@ class Nearest:
         """Search the photos nearest to a photo of the store. `options` are those of `_find`."""
         index = self.index(options.pop("encoder"))
         if snapshot.photo(photo_id) is None:
-            raise ApiError(
-                "not_found",
-                f"There is no photo {photo_id[:200]!r}.",
-                'features sql "select photo_id from photos limit 10"',
-            )
+            raise no_photo(photo_id)
         (row,) = index.rows([photo_id])
         if row < 0:
             name = index.manifest.encoder

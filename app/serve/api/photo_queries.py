@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from photogenic._lazy import pl
 from photogenic.app.serve.http.errors import ApiError, to_api_error
+from photogenic.app.serve.http.photo_urls import no_photo
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Layout, PhotogenicError
@@ -28,9 +29,7 @@ def photo_details(snapshot: Snapshot, photo_id: str) -> dict[str, Any]:
     """
     photo = snapshot.photo(photo_id)
     if photo is None:
-        raise ApiError(
-            "not_found", f"There is no photo {photo_id[:200]!r}.", 'features sql "select photo_id from photos limit 10"'
-        )
+        raise no_photo(photo_id)
     known: dict[str, Any] = {name: photo[name] for name in _OWN} | {"label": snapshot.label(photo_id)}
     asked = {
         "like_ratios": (

@@ -70,7 +70,7 @@ class ApiError(Exception):
         return CODES[self.code][0]
 
 
-def to_api_error(error: PhotogenicError, missing: str = "not_ready") -> ApiError:
+def to_api_error(error: PhotogenicError) -> ApiError:
     """Convert an error of the packages below to an error of the API."""
     if isinstance(error, QueryMemoryError):
         code = "memory_limit"
@@ -79,7 +79,7 @@ def to_api_error(error: PhotogenicError, missing: str = "not_ready") -> ApiError
     elif isinstance(error, InputError):
         code = "not_usable"
     elif isinstance(error, (StoreError, LockedError, EncoderError, WeightsError)):
-        code = missing
+        code = "not_ready"
     else:
         code = "internal"
     message = error.what + (f" Expected: {error.expected}" if error.expected else "")

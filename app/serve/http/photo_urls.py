@@ -8,7 +8,7 @@ from aiohttp import web
 
 from photogenic.app.serve.http.errors import ApiError
 
-__all__ = ["PHOTO", "address", "photo_id"]
+__all__ = ["PHOTO", "address", "no_photo", "photo_id"]
 
 PHOTO = (r"{photo_id:[\s\S]+}", "")
 """Ends of the routes of one photo. An id may contain any character, including line breaks and slashes."""
@@ -29,3 +29,9 @@ def photo_id(request: web.Request) -> str:
     if not named:
         raise ApiError("not_found", "The address has no photo id.", "/photos/PHOTO_ID")
     return named
+
+
+def no_photo(photo_id: str) -> ApiError:
+    """Make the error for a photo that is not in the store."""
+    message = f"There is no photo {photo_id[:200]!r}."
+    return ApiError("not_found", message, 'features sql "select photo_id from photos limit 10"')

@@ -17,7 +17,7 @@ from photogenic.app.serve.api.photo_queries import gallery_page, photo_details
 from photogenic.app.serve.http.context import AppContext
 from photogenic.app.serve.http.errors import ApiError, to_api_error
 from photogenic.app.serve.http.guard import COOKIE
-from photogenic.app.serve.http.photo_urls import PHOTO, address
+from photogenic.app.serve.http.photo_urls import PHOTO, address, no_photo
 from photogenic.app.serve.http.photo_urls import photo_id as photo_of
 from photogenic.app.serve.http.uploads import read_body
 from photogenic.app.serve.http.validation import from_text, non_empty_query
@@ -219,11 +219,8 @@ class Pages:
         return web.Response(body=data, content_type=kind, charset="utf-8", headers={"Cache-Control": "no-cache"})
 
     async def picture(self, request: web.Request) -> web.Response:
-        photo = self.context.snapshot.photo(photo_of(request))
-        if photo is None:
-            raise ApiError(
-                "not_found", "There is no such photo.", 'features sql "select photo_id from photos limit 10"'
-            )
+        if (photo := self.context.snapshot.photo(photo_of(request))) is None:
+            raise no_photo(photo_of(request))
         if photo["sha256"] is None:
             return web.Response(body=self._static["absent.svg"], content_type="image/svg+xml")
         kind = {"thumbs": "thumb", "pictures": "picture"}[request.match_info["kind"]]

@@ -20,14 +20,33 @@ from photogenic.features.encoders.networks.state_dict import read_state_dict
 __all__ = ["AlexNet", "EfficientNetLite0", "InceptionV3", "Vgg16"]
 
 
-class EfficientNetLite0(nn.Module):
+class _Trainable(nn.Module):
+    """A network that can be fine-tuned."""
+
+    network: Any
+
+    def remove_classifier(self) -> Self:
+        raise NotImplementedError
+
+    @classmethod
+    def load_trainable(cls, path: Path | None) -> Self:
+        net = cls()
+        net.network.load_state_dict(read_state_dict(path))
+        return net.remove_classifier()
+
+    @classmethod
+    def load(cls, path: Path | None) -> nn.Module:
+        return fuse_batchnorm(cls.load_trainable(path))
+
+
+class EfficientNetLite0(_Trainable):
     """Layer `pooled` (1280). Source: Tan & Le 2019; TensorFlow's lite variant, without squeeze-excitation and swish."""
 
     def __init__(self) -> None:
         super().__init__()
         import timm
 
-        self.network: Any = timm.create_model("tf_efficientnet_lite0")
+        self.network = timm.create_model("tf_efficientnet_lite0")
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"pooled": self.network.forward_head(self.network.forward_features(x), pre_logits=True)}
@@ -44,12 +63,8 @@ class EfficientNetLite0(nn.Module):
         net.network.load_state_dict(dict(zip(net.network.state_dict(), published.values(), strict=True)))
         return net.remove_classifier()
 
-    @classmethod
-    def load(cls, path: Path | None) -> nn.Module:
-        return fuse_batchnorm(cls.load_trainable(path))
 
-
-class InceptionV3(nn.Module):
+class InceptionV3(_Trainable):
     """Layer `prelogits` (2048), the pooled features. Source: Szegedy et al. 2015, "Rethinking Inception"."""
 
     def __init__(self) -> None:
@@ -67,18 +82,8 @@ class InceptionV3(nn.Module):
         self.network.fc = nn.Identity()
         return self
 
-    @classmethod
-    def load_trainable(cls, path: Path | None) -> Self:
-        net = cls()
-        net.network.load_state_dict(read_state_dict(path))
-        return net.remove_classifier()
 
-    @classmethod
-    def load(cls, path: Path | None) -> nn.Module:
-        return fuse_batchnorm(cls.load_trainable(path))
-
-
-class AlexNet(nn.Module):
+class AlexNet(_Trainable):
     """Layers `fc6` and `fc7` (4096 each), after the relu, as Caffe's layers of these names. Source: Krizhevsky 2014."""
 
     def __init__(self) -> None:
@@ -97,16 +102,6 @@ class AlexNet(nn.Module):
     def remove_classifier(self) -> Self:
         self.network.classifier[-1] = nn.Identity()
         return self
-
-    @classmethod
-    def load_trainable(cls, path: Path | None) -> Self:
-        net = cls()
-        net.network.load_state_dict(read_state_dict(path))
-        return net.remove_classifier()
-
-    @classmethod
-    def load(cls, path: Path | None) -> nn.Module:
-        return fuse_batchnorm(cls.load_trainable(path))
 
 
 class Vgg16(nn.Module):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from photogenic import FeatureStore, sql
-from photogenic.app.cli.main import ORDER
+from photogenic.app.cli import main
 from photogenic.app.demo.demo import run_demo
 from photogenic.app.serve.http.server import serve
 from photogenic.features.build_options import BuildOptions
@@ -107,7 +107,7 @@ def spelled_out(kind, prefix=""):
 
 def test_every_command_is_accounted_for():
     assert set(COMMANDS) == CALLS.keys() | OTHERS
-    assert {name.split()[0] for name in COMMANDS} <= set(ORDER)
+    assert {name.split()[0] for name in COMMANDS} <= set(main.COMMANDS)
 
 
 @pytest.mark.parametrize("command", CALLS)

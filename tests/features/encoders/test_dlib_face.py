@@ -9,7 +9,7 @@ from PIL import Image
 
 from photogenic.features.encoders import weights
 from photogenic.features.encoders.batch_embedder import Embedder
-from photogenic.features.encoders.device import choose, one_thread_each
+from photogenic.features.encoders.device import choose, torch_threads
 from photogenic.features.encoders.networks.dlib_face import read_dat
 from photogenic.features.encoders.registry import encoder
 from photogenic.features.faces.align import DLIB, chip, shrinkage, similarity
@@ -18,7 +18,7 @@ from photogenic.warehouse import WeightsError
 
 @pytest.fixture(scope="module")
 def network():
-    with one_thread_each():
+    with torch_threads(1):
         yield Embedder([encoder("dlib_face")], choose("cpu"), exact=False)
 
 

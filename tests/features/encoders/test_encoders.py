@@ -20,7 +20,7 @@ from photogenic.features.encoders import batch_embedder as embedder_module
 from photogenic.features.encoders import registry
 from photogenic.features.encoders.base import Backbone, Encoder
 from photogenic.features.encoders.batch_embedder import Embedder, embedders
-from photogenic.features.encoders.device import Device, choose, one_thread_each
+from photogenic.features.encoders.device import Device, choose, torch_threads
 from photogenic.features.encoders.networks import imagenet
 from photogenic.features.encoders.networks.facenet import FaceNet
 from photogenic.features.encoders.networks.fuse_batchnorm import fuse_batchnorm
@@ -35,7 +35,7 @@ CPU = choose("cpu")
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    with one_thread_each():
+    with torch_threads(1):
         yield
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from photogenic.features.search import index
-from photogenic.features.search.searcher import Searcher, similar
+from photogenic.features.search.searcher import Searcher
 from photogenic.warehouse import Database, InputError, QueryError, Store, StoreError
 from tests.features.toy import clustered, database, put_photos, put_vectors
 
@@ -172,7 +172,7 @@ def test_fewer_than_k_matches_are_noted(store: tuple[Database, np.ndarray]) -> N
 
     notes = Notes()
     db, _ = store
-    found = similar(Store(db, notes), "p0001", k=10, encoder="toy", where="photo_id <= 'p0004'")  # type: ignore[arg-type]
+    found = Searcher(Store(db, notes)).similar("p0001", k=10, encoder="toy", where="photo_id <= 'p0004'")  # type: ignore[arg-type]
     assert len(found) < 10
     assert notes.lines == [f"{len(found)} photos match; 10 were requested."]
 
@@ -187,7 +187,7 @@ def test_a_photo_without_a_vector_says_why(tmp_path: Path) -> None:
     put_vectors(db.layout, "toy", names(range(10)), X[:10])
     index.build(Store(db), "toy")
     with pytest.raises(InputError, match="no toy vector"):
-        similar(Store(db), "p0200", encoder="toy")
+        Searcher(Store(db)).similar("p0200", encoder="toy")
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_store_without_labels_names_the_build_command(tmp_path: Path) -> None:
     put_vectors(db.layout, "toy", ["a"], np.ones((1, 3)))
     index.build(Store(db), "toy")
     with pytest.raises(StoreError, match="features build"):
-        similar(Store(db), np.ones(3, np.float32), encoder="toy")
+        Searcher(Store(db)).similar(np.ones(3, np.float32), encoder="toy")
 
 
 def test_photos_that_left_the_store_vanish_before_the_index_is_rebuilt(tmp_path: Path) -> None:

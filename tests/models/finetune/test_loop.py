@@ -17,14 +17,19 @@ from photogenic.models.data.targets import TARGETS
 from photogenic.models.finetune import checkpoints
 from photogenic.models.finetune.augment import augmented
 from photogenic.models.finetune.loop import FinetuneData, _seed_for, parts_of, train_loop
-from photogenic.models.finetune.recipes import recipe
+from photogenic.models.finetune.recipes import recipe_of
+from photogenic.models.options import FinetuneOptions
 from photogenic.models.runs.tensorboard import FILE
 from photogenic.warehouse import StoreError, no_progress
 
 pytestmark = pytest.mark.slow
 
 BACKBONE = Backbone("small", "photo", 8, "centre", (127.0,) * 3, (64.0,) * 3, lambda _: nn.Identity())
-QUICK = replace(recipe("modern", iterations=60, batch_size=16, learning_rate=3e-3), evaluations=12, patience=0)
+QUICK = replace(
+    recipe_of(FinetuneOptions(recipe="modern", iterations=60, batch_size=16, learning_rate=3e-3)),
+    evaluations=12,
+    patience=0,
+)
 
 
 class Small(nn.Module):
@@ -100,7 +105,10 @@ def test_the_loop_learns_the_rule(data, tmp_path):
     assert end.best_step == min(end.curve, key=lambda point: point[1])[0]
 
 
-@pytest.mark.parametrize("plan", [QUICK, replace(recipe("published", iterations=60, batch_size=16), evaluations=12)])
+@pytest.mark.parametrize(
+    "plan",
+    [QUICK, replace(recipe_of(FinetuneOptions(recipe="published", iterations=60, batch_size=16)), evaluations=12)],
+)
 @pytest.mark.parametrize("after", [3, 27, 41])
 def test_a_killed_and_continued_training_equals_an_uninterrupted_one(data, tmp_path, plan, after):
     end, best = run(data, tmp_path / "whole", plan)
@@ -123,7 +131,9 @@ def test_another_seed_gives_another_result(data, tmp_path):
 
 
 def test_published_updates_equal_those_of_a_plain_loop(data, tmp_path):
-    plan = replace(recipe("published", iterations=2, batch_size=80), evaluations=2, light=0.0)
+    plan = replace(
+        recipe_of(FinetuneOptions(recipe="published", iterations=2, batch_size=80)), evaluations=2, light=0.0
+    )
     plain = replace(data, drawn=False)
     train_loop(plain, small(), plan, tmp_path / "checkpoint", seed=3, device=CPU, progress=no_progress)
     state = checkpoints.read_tensors(tmp_path / "checkpoint" / "state-2.safetensors")

@@ -19,7 +19,7 @@ from photogenic.models.heads.base import FitData, FitSettings, Head
 from photogenic.models.heads.mlp import DEPTHS
 from photogenic.models.options import FinetuneArguments, FinetuneOptions, TrainArguments, TrainOptions
 from photogenic.models.runs import run_store
-from photogenic.models.runs.run_selection import asked_of, choose
+from photogenic.models.runs.run_selection import choose
 from photogenic.warehouse import InputError
 from tests.models.heads.test_linear import drawn
 from tests.models.planted import QUICK, planted, train
@@ -126,7 +126,7 @@ def test_a_head_of_the_user_is_trained_by_the_command_line_and_predicts_where_it
     assert (len(said), said.min(), said.max()) == (165, pytest.approx(median), pytest.approx(median))
 
     # In this process it is not registered: it is left out of the choice, and refused if it is named.
-    choice = choose(store.layout, asked_of(store.database), "like_ratio", fits=lambda _: None)
+    choice = choose(store.layout, store.database.frame, "like_ratio", fits=lambda _: None)
     assert choice.run.head == "0fc"
     (note,) = choice.notes
     assert re.search(rf"{run_id} .*median.* not registered here.*set FEATURES_MODULES to the module", note)
@@ -135,4 +135,4 @@ def test_a_head_of_the_user_is_trained_by_the_command_line_and_predicts_where_it
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("FEATURES_MODULES", "my_median")
     assert run_store.load(store.layout, run_id)[1].predict(np.zeros((2, 4), "f4")) == pytest.approx([median] * 2)
-    assert choose(store.layout, asked_of(store.database), "like_ratio", fits=lambda _: None).notes == []
+    assert choose(store.layout, store.database.frame, "like_ratio", fits=lambda _: None).notes == []

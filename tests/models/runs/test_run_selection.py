@@ -18,7 +18,7 @@ from photogenic.features.encoders.registry import ENCODERS
 from photogenic.models.crop import crop
 from photogenic.models.predict import predict
 from photogenic.models.runs import run_store
-from photogenic.models.runs.run_selection import asked_of, choose
+from photogenic.models.runs.run_selection import choose
 from photogenic.warehouse import EncoderError, InputError, StoreError
 from tests.app.serve.live_server import live_server
 from tests.features.gallery import portrait
@@ -58,7 +58,7 @@ class Notes:
 
 
 def chosen(store, target="like_ratio", **options):
-    return choose(store.layout, asked_of(store.database), target, fits=lambda _: None, **options)
+    return choose(store.layout, store.database.frame, target, fits=lambda _: None, **options)
 
 
 def predict_everywhere(store, picture):
@@ -82,7 +82,7 @@ def predict_everywhere(store, picture):
     assert answer.json["run_id"] == mine.run_id
     assert theirs["prediction"] == pytest.approx(mine.prediction)
     assert sent["prediction"] == pytest.approx(mine.prediction)
-    assert run_selection.answering(store.layout, asked_of(store.database)) == {mine.run_id}
+    assert run_selection.answering(store.layout, store.database.frame) == {mine.run_id}
     return mine.run_id, round(mine.prediction, 3), told
 
 
