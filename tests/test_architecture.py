@@ -168,6 +168,9 @@ def test_heavy_libraries_come_from_the_lazy_module(path):
     assert HEAVY & tops(on_loading(ast.parse(path.read_text()).body)) <= allowed
 
 
+OPTIONAL = "photogenic.warehouse.spark.sql_translate"
+"""It builds on sqlglot, which only the extra `spark` installs, so it is imported inside the functions that need it."""
+
 DEEP = {"mediapipe", "pyspark", "PIL"}
 """Libraries with nested modules that the lazy module does not reach, or with the name of one of our folders."""
 
@@ -188,7 +191,9 @@ def test_imports_are_at_the_head_of_the_file(path):
     tree = ast.parse(path.read_text())
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     inside = set(imported(node for function in functions for node in ast.walk(function)))
-    assert {name for name in inside if not name.startswith(NETWORKS) and name.partition(".")[0] not in DEEP} == set()
+    assert {
+        name for name in inside if not name.startswith((NETWORKS, OPTIONAL)) and name.partition(".")[0] not in DEEP
+    } == set()
 
 
 def test_helpers_find_imports_and_circles():
@@ -274,3 +279,14 @@ def test_help_loads_nothing_heavy(line):
     assert not loaded & (HEAVY | {"PIL", "aiohttp", "asyncio", "duckdb", "numpy", "polars", "pyarrow"})
     if line.startswith("--"):
         assert "rich" not in loaded
+
+
+def test_everything_is_imported_without_the_packages_of_extras():
+    """`pip install .` installs neither pyspark nor sqlglot nor pandas."""
+    modules = [name for name in MODULES if name != OPTIONAL and not name.endswith("__main__")]
+    program = (
+        "import importlib, sys\nsys.modules |= dict.fromkeys(('pyspark', 'sqlglot', 'pandas', 'grpc', 'dlib'))\n"
+        "for name in sys.argv[1:]:\n    importlib.import_module(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *modules], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -25,7 +25,6 @@ from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.labels.fingerprints import Mark, State, mark_of
 from photogenic.warehouse.spark.export import TABLES, UNFINISHED, columns_of, filesystem_of, local_path
 from photogenic.warehouse.spark.session import Cluster, run_on_spark, session
-from photogenic.warehouse.spark.sql_translate import to_spark, tree_of
 
 __all__ = ["SparkEngine"]
 
@@ -85,6 +84,8 @@ class SparkEngine:
             self._provide(con, source)
         folder = self._folder(what.name, digest)
         values = {name: str(v) if isinstance(v, dt.datetime) else v for name, v in parameters.items()}
+        from photogenic.warehouse.spark.sql_translate import to_spark
+
         text = to_spark(what.text)
         self._try(lambda: self._spark.sql(text, args=values or None).write.mode("overwrite").parquet(folder))
         self._view(what.name, self._read(folder))
@@ -94,6 +95,8 @@ class SparkEngine:
 
     def query(self, con: duckdb.DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run a query over facts and relations in DuckDB's SQL; return column names and rows, which must be few."""
+        from photogenic.warehouse.spark.sql_translate import to_spark, tree_of
+
         for table in tree_of(text).find_all(_table()):
             if table.db or table.name in (*sql.VIEWS, *sql.RELATIONS):
                 self._provide(con, f"{table.db}.{table.name}" if table.db else table.name)
@@ -110,6 +113,8 @@ class SparkEngine:
 
     def _provide(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
         """Create a view of that name in Spark, from facts, the SQL of a view, or a relation that was kept."""
+        from photogenic.warehouse.spark.sql_translate import to_spark
+
         if name in self._ready:
             return
         if name == "clock":
