@@ -70,6 +70,7 @@ class BuildOptions:
             "Number of nearest photos of each photo to keep in the relation neighbours. Default: the number of the "
             "last build, or none.",
             metavar="K",
+            least=1,
         ),
     ] = None
     near_duplicates: Annotated[
@@ -103,6 +104,8 @@ class BuildOptions:
     """None takes the defaults or, with `only` faces or embeddings, the label options and instant of the last build."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.encoders, str):
+            object.__setattr__(self, "encoders", (self.encoders,))
         check_choices(self)
         check(recall=self.recall, index_memory=self.index_memory, neighbours=self.neighbours)
         self._check_step()

@@ -301,7 +301,7 @@ class FeatureStore(Closing):
 
     def predict(
         self,
-        files: Sequence[str | Path] | None = None,
+        files: str | Path | Sequence[str | Path] | None = None,
         *,
         run: str | None = None,
         target: str | None = None,
@@ -316,6 +316,7 @@ class FeatureStore(Closing):
         """
         from photogenic.models.predict import predict
 
+        files = [files] if isinstance(files, str | Path) else files
         if run is not None and target is not None:
             raise ConflictError("--run names one head, so --target cannot be given with it.", "--run or --target")
         chosen = target or "like_ratio"
@@ -323,7 +324,7 @@ class FeatureStore(Closing):
 
     def crop(
         self,
-        files: Sequence[str | Path],
+        files: str | Path | Sequence[str | Path],
         *,
         aspect: str = "1:1",
         smallest: float = 0.5,
@@ -335,6 +336,7 @@ class FeatureStore(Closing):
         """Find the crop of each picture with the highest prediction. See `models.crop.crop`."""
         from photogenic.models.crop import crop
 
+        files = [files] if isinstance(files, str | Path) else files
         return crop(
             self.store, files, aspect=aspect, smallest=smallest, output=output, run=run, target=target, device=device
         )
@@ -363,12 +365,12 @@ class FeatureStore(Closing):
 
         return examine(self.store, thorough=thorough, fix=fix)
 
-    def erase(self, user_ids: Sequence[str] = ()) -> list[Receipt]:
+    def erase(self, user_ids: str | Sequence[str] = ()) -> list[Receipt]:
         """Remove people from everything, and finish an interrupted erase. See `maintenance.erase.erase.erase`."""
         from photogenic.maintenance.erase.erase import erase
 
         with self._working() as store:
-            return erase(store, user_ids)
+            return erase(store, [user_ids] if isinstance(user_ids, str) else user_ids)
 
     def backup(self, folder: str | Path, *, thorough: bool = False) -> BackupReport:
         """Copy the store into a folder while it is in use. See `maintenance.backup.backup.backup`."""

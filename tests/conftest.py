@@ -9,6 +9,7 @@ import pytest
 
 from photogenic.warehouse import MissingPartError
 from photogenic.warehouse.spark.session import Cluster, require_spark
+from tests.faults.zygote import Zygote
 
 MASTER = "local[2]"
 LEAN = {
@@ -82,3 +83,10 @@ def pytest_collection_modifyitems(items):
     """Run files with slow tests first, those on the rated photos before all: no process ends with the longest."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.path not in slow, item.path.parent.name != "real"))
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Run commands in forks of one process: see `typed`."""
+    with Zygote(FEATURES_ENCODERS="") as zygote:
+        yield zygote

@@ -16,7 +16,7 @@ import photogenic
 from photogenic import FeatureStore
 from photogenic.features.build import held_encoders
 from photogenic.features.search import index
-from photogenic.warehouse import EncoderError, InputError, StoreError
+from photogenic.warehouse import EncoderError, InputError, PhotogenicError, StoreError
 from photogenic.warehouse.labels.options import LabelOptions
 from tests.features.gallery import portrait
 from tests.features.toy import SETTINGS, put_photos, put_vectors
@@ -236,3 +236,14 @@ def test_a_directory_with_one_corrupt_file_in_a_hundred(tmp_path: Path) -> None:
     store.build(encoders=["efficientnet_lite0"])
     assert store.sql("select status, count(*) from photos group by all").rows() == [("ok", n)]
     assert store.sql("select n_photos from embeddings").item() == n
+
+
+def test_one_file_or_name_may_stand_for_a_list(store: FeatureStore, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.jpg"
+    for given in (missing, str(missing), [missing]):
+        with pytest.raises(PhotogenicError, match=r"trained|missing"):
+            store.predict(given)
+    with pytest.raises(EncoderError, match="'nonsense'"):
+        store.build(encoders="nonsense")
+    with pytest.raises(InputError, match="1 of 1"):
+        store.erase("nobody")

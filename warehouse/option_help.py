@@ -36,6 +36,7 @@ class Help:
             which may be given several times.
         is_size: whether it is a number of bytes, which the command line takes as 4GB or 200MB.
         prefix: of the options of a field that is itself an options class: `face_` makes `faces.model` `--face-model`.
+        least: smallest number that the command line takes; a smaller one is a wrong command line.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Help:
     option: str | None = None
     is_size: bool = False
     prefix: str = ""
+    least: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

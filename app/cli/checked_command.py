@@ -9,10 +9,13 @@ from typer.core import TyperCommand
 
 from photogenic.warehouse.option_ranges import check
 
-__all__ = ["FORMER", "Checked"]
+__all__ = ["FORMER", "FORMER_NEGATIVE", "Checked"]
 
 FORMER = {"force": "--anew", "index_memory": "--memory"}
 """By parameter: the name that its option had before. It is taken, and shown in no help."""
+
+FORMER_NEGATIVE = {"by_time": "--no-by-time", "allow_private": "--no-allow-private"}
+"""By flag that is off by default: the former option that repeats the default. It is taken, and shown in no help."""
 
 
 class Checked(TyperCommand):
@@ -29,5 +32,9 @@ class Checked(TyperCommand):
             if option.name in FORMER:
                 former: Any = copy.copy(option)
                 former.opts, former.secondary_opts = [FORMER[option.name]], []
+                former.add_to_parser(parser, ctx)
+            if option.name in FORMER_NEGATIVE:
+                former = copy.copy(option)
+                former.opts, former.secondary_opts = [], [FORMER_NEGATIVE[option.name]]
                 former.add_to_parser(parser, ctx)
         return parser

@@ -162,7 +162,7 @@ def _package() -> Path:
     root = Path(launch.HOME)
     package = root / "photogenic"
     paths = sorted(p for name in _PACKAGES for p in (package / name).rglob("*") if p.suffix in (".py", ".sql"))
-    paths.append(package / "__init__.py")
+    paths += [package / "__init__.py", package / "_lazy.py"]
     state = hashlib.sha256()
     for path in paths:
         state.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())

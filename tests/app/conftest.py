@@ -3,7 +3,6 @@ import datetime as dt
 import pytest
 
 from photogenic.warehouse import Database, Layout, Settings
-from tests.faults.zygote import Zygote
 
 
 @pytest.fixture(scope="session")
@@ -17,10 +16,3 @@ def swipes_db(tmp_path_factory):
             [dt.datetime(2024, 6, 1)],
         )
     return db
-
-
-@pytest.fixture(scope="session")
-def forks():
-    """Run commands in forks of one process: see `typed`."""
-    with Zygote(FEATURES_ENCODERS="") as zygote:
-        yield zygote

@@ -80,6 +80,8 @@ def _gathered(kind: type[Any], values: dict[str, Any], prefix: str = "") -> Any:
 def _parameter(field: OptionField, prefix: str, panel: str | None) -> inspect.Parameter:
     name, kind, default = prefix + field.name, field.kind, field.default
     settings: dict[str, Any] = {"help": field.help.text, "metavar": field.help.metavar, "rich_help_panel": panel}
+    if field.help.least is not None:
+        settings["min"] = field.help.least
     if dt.datetime in (kind, *get_args(kind)):
         settings |= {"parser": instant, "metavar": field.help.metavar or "TIME"}
     elif field.help.is_size:

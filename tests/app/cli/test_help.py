@@ -41,3 +41,15 @@ def test_help_is_whole_sentences(command):
         assert re.match(r"[A-Z]", text), text
         assert text.endswith("."), text
         assert not re.match(r"(Of|Whether|Which|Who|What|How|As) ", text), text
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "--no-by-time"], ["finetune", "--no-by-time"], ["fetch", "--no-allow-private"]]
+)
+def test_former_options_are_accepted_and_not_shown(words):
+    command, option = words
+    assert option not in CliRunner().invoke(program, [command, "--help"]).output
+    unknown = CliRunner().invoke(program, [*words, "--nonsense"])
+    assert unknown.exit_code == 2
+    assert "--nonsense" in unknown.output
+    assert option not in unknown.output

@@ -38,7 +38,7 @@ def test_the_grid_shows_every_digit_and_distinguishes_nan_from_null(open_page):
 def test_a_chart_of_a_cut_result_uses_a_random_sample(open_page):
     page = asked(open_page, "select i, i * 2 as twice from range(100000) as t(i)")
     page.get_by_role("button", name="Bars").click()
-    page.get_by_text("would mislead").wait_for()
+    page.get_by_text("would be misleading").wait_for()
     assert page.locator("#answer svg").count() == 0
     page.get_by_role("button", name="Points").click()
     page.get_by_text("a random sample of 1,000 rows").wait_for()
