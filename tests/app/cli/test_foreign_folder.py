@@ -113,7 +113,7 @@ def test_the_program_runs_none_of_them_and_finds_your_encoders(tmp_path, pythonp
     tried = (line.rpartition("|")[2] for line in first.stderr.splitlines())
     early = {name.strip().partition(".")[0] for name in (*first.stdout.split(), *tried)}
     folder = tmp_path / "typed_in"
-    ran = shadows(folder, NAMES - early - {"app", "sitecustomize", "usercustomize"})
+    ran = shadows(folder, NAMES - early - {"photogenic", "sitecustomize", "usercustomize"})
     (folder / "mycol.py").write_text(YOURS)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"FEATURES_ENCODERS": "mycol"} if pythonpath is not None else {}

@@ -60,4 +60,4 @@ def test_every_option_that_is_advised_exists(path):
             assert not options, words
         else:
             command, _ = found
-            assert options <= {name for p in command.params for name in p.opts}, words
+            assert options <= {name for p in command.params for name in (*p.opts, *p.secondary_opts)}, words

@@ -90,7 +90,7 @@ def test_facts_that_are_not_there_or_half_there_are_refused(tmp_path, master):
     (tmp_path / "facts" / "_EXPORTING").touch()
     with pytest.raises(InputError, match="interrupted"):
         build_labels(Store(db), cluster=Cluster(master, str(tmp_path / "facts")))
-    with pytest.raises(InputError, match="no facts"):
+    with pytest.raises(InputError, match="No facts are given"):
         build_labels(Store(db), cluster=Cluster(master))
     with pytest.raises(InputError, match="one master"):
         session(Cluster("local[3]"))
