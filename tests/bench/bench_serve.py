@@ -54,7 +54,7 @@ def main() -> None:
         db, ids = _store(Path(folder), given.photos, given.dim)
         with _server(db.layout.root) as (process, port):
             for line in (
-                similar(Store(db), ids, port, given.queries),
+                similar(db, ids, port, given.queries),
                 features(ids, port, given.queries, "numbers"),
                 features(ids, port, given.queries, "base64"),
                 asyncio.run(clients(process, ids, port, given.clients, given.seconds)),
