@@ -54,14 +54,12 @@ def schema() -> str:
 
 def migrations() -> tuple[int, ...]:
     """The versions that a step in migrations/ leads to, ascending and without a gap."""
-    folder = files(__name__).joinpath("migrations")
-    return tuple(sorted(int(f.name.removesuffix(".sql")) for f in folder.iterdir() if f.name.endswith(".sql")))
+    return tuple(sorted(map(int, _names("migrations"))))
 
 
 def audits() -> tuple[str, ...]:
     """The names of the audits, sorted."""
-    folder = files(__name__).joinpath("audits")
-    return tuple(sorted(f.name.removesuffix(".sql") for f in folder.iterdir() if f.name.endswith(".sql")))
+    return tuple(sorted(_names("audits")))
 
 
 def __getattr__(name: str) -> tuple[str, ...]:
@@ -74,10 +72,14 @@ def __getattr__(name: str) -> tuple[str, ...]:
 
 def _build_order() -> tuple[str, ...]:
     """Sort every file of this folder that is neither a view nor the schema: what a relation reads comes before it."""
-    names = {f.name.removesuffix(".sql") for f in files(__name__).iterdir() if f.name.endswith(".sql")}
-    computed = sorted(names - {*VIEWS, "schema"})
+    computed = sorted(_names(".") - {*VIEWS, "schema"})
     order: TopologicalSorter[str] = TopologicalSorter()
     for name in computed:
         header = re.search(r"^-- reads: +(.+)$", read(name), re.MULTILINE)
         order.add(name, *sorted(set(header[1].split(", ")) & set(computed)) if header else ())
     return tuple(order.static_order())
+
+
+def _names(folder: str) -> set[str]:
+    """The names of the SQL files in a folder of this one."""
+    return {f.name.removesuffix(".sql") for f in files(__name__).joinpath(folder).iterdir() if f.name.endswith(".sql")}

@@ -29,12 +29,9 @@ class Checked(TyperCommand):
         """Add the former names of options, hidden from help."""
         parser = super().make_parser(ctx)
         for option in self.params:
-            if option.name in FORMER:
-                former: Any = copy.copy(option)
-                former.opts, former.secondary_opts = [FORMER[option.name]], []
-                former.add_to_parser(parser, ctx)
-            if option.name in FORMER_NEGATIVE:
-                former = copy.copy(option)
-                former.opts, former.secondary_opts = [], [FORMER_NEGATIVE[option.name]]
-                former.add_to_parser(parser, ctx)
+            names = [[former[option.name]] if option.name in former else [] for former in (FORMER, FORMER_NEGATIVE)]
+            if any(names):
+                hidden: Any = copy.copy(option)
+                hidden.opts, hidden.secondary_opts = names
+                hidden.add_to_parser(parser, ctx)
         return parser

@@ -82,13 +82,13 @@ def _print_report(report: BuildReport, form: Format) -> None:
                 print(f"Near-duplicates: {report.likeness.n_near_duplicates:,} pairs.")
         print()
     if report.funnel is not None:
-        print_table(Table.of(_told(report.funnel, form)), form, title="What is left after each step")
+        print_table(Table.of(_without_absent_sources(report.funnel, form)), form, title="What is left after each step")
     steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in report.seconds.items())
     print_message(f"Built in {report.total_s:.1f} s: {steps}.")
 
 
-def _told(funnel: pl.DataFrame, form: Format) -> pl.DataFrame:
+def _without_absent_sources(funnel: pl.DataFrame, form: Format) -> pl.DataFrame:
     """Leave out the steps of a source without data, except in formats for programs."""
     present = pl.max_horizontal("n_users", "n_photos", "n_swipes").max().over("source") > 0
-    told = funnel.filter(present)
-    return told if form == "table" and len(told) else funnel
+    reduced = funnel.filter(present)
+    return reduced if form == "table" and len(reduced) else funnel
