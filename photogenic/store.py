@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from photogenic._lazy import pl
-from photogenic.features.build_options import BuildArguments, BuildOptions
-from photogenic.models.options import FinetuneArguments, FinetuneOptions, TrainArguments, TrainOptions
 from photogenic.warehouse import Database, Layout, Progress, Settings, Store, no_progress
 from photogenic.warehouse.closing import Closing
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from photogenic.features.build import BuildReport
+    from photogenic.features.build_options import BuildArguments, BuildOptions
     from photogenic.features.encoders.base import Encoder
     from photogenic.features.plan import BuildPlan
     from photogenic.features.search.searcher import Searcher
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from photogenic.maintenance.erase.journal import Receipt
     from photogenic.models.crop import Cropped
     from photogenic.models.evaluation.leaderboard import Leaderboard
+    from photogenic.models.options import FinetuneArguments, FinetuneOptions, TrainArguments, TrainOptions
     from photogenic.models.predict import Scored
     from photogenic.warehouse.duckdb_store.query import Cursor
     from photogenic.warehouse.spark.export import Exported
@@ -179,6 +179,7 @@ class FeatureStore(Closing):
             PhotogenicError: see `features.build.build`.
         """
         from photogenic.features.build import build
+        from photogenic.features.build_options import BuildOptions
 
         options = replace(options or BuildOptions(), **changes)
         with self._working() as store:
@@ -186,6 +187,7 @@ class FeatureStore(Closing):
 
     def plan(self, options: BuildOptions | None = None, /, **changes: Unpack[BuildArguments]) -> BuildPlan:
         """Plan `build` with the same arguments: its work and its cost. See `features.plan.plan`."""
+        from photogenic.features.build_options import BuildOptions
         from photogenic.features.plan import plan
 
         return plan(self.store, replace(options or BuildOptions(), **changes))
@@ -277,6 +279,7 @@ class FeatureStore(Closing):
         Raises:
             PhotogenicError: see `models.train.train`.
         """
+        from photogenic.models.options import TrainOptions
         from photogenic.models.train import train
 
         options = replace(options or TrainOptions(), **changes)
@@ -294,6 +297,7 @@ class FeatureStore(Closing):
             PhotogenicError: see `models.finetune.finetune.finetune`.
         """
         from photogenic.models.finetune.finetune import finetune
+        from photogenic.models.options import FinetuneOptions
 
         options = replace(options or FinetuneOptions(), **changes)
         with self._working() as store:

@@ -177,8 +177,11 @@ DEEP = {"mediapipe", "pyspark", "PIL"}
 
 @functools.cache
 def loaded_by_help():
-    """Return our modules that are loaded before a command does any work."""
-    program = "import sys\nfrom photogenic.app.cli.main import main\nprint(*sys.modules)"
+    """Return our modules that are loaded before any command does any work."""
+    program = (
+        "import sys\nfrom photogenic.app.cli.main import program\nfrom typer.main import get_command\n"
+        "list(get_command(program).commands.values())\nprint(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     return {name for name in done.stdout.split() if name.startswith("photogenic")} | {"photogenic.store"}
 

@@ -1,4 +1,4 @@
-"""The class of every command: numbers are checked before anything is done, and former option names still work."""
+"""The class of every command: numbers are checked before any work, former option names still work, one form of help."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from photogenic.app.cli import help_text
 from photogenic.warehouse.option_ranges import check
 
 __all__ = ["FORMER", "FORMER_NEGATIVE", "Checked"]
@@ -24,6 +25,9 @@ class Checked(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         check(**ctx.params)
         return super().invoke(ctx)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        help_text.write_help(self, ctx, formatter)
 
     def make_parser(self, ctx: Any) -> Any:
         """Add the former names of options, hidden from help."""

@@ -1,4 +1,4 @@
-"""Two examples for each command, shown at the end of its help. They run as they stand in the folder of a store.
+"""Two examples for the program and each command, shown at the end of the help. They run in the folder of a store.
 
 Names of photos and users are those of the store that `features demo` makes.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 __all__ = ["EXAMPLES", "epilog"]
 
 EXAMPLES: dict[str, tuple[str, str]] = {
+    "": ("features demo", "features sql 'select * from gender_breakdown'"),
     "demo": ("features demo", "features demo --users 1000 --seed 1 --store demo-store"),
+    "ingest": ("features ingest users users.csv", "features ingest swipes 'swipes-*.parquet'"),
     "ingest users": ("features ingest users users.csv", "features ingest users members.parquet --map user_id=member"),
     "ingest photos": (
         "features ingest photos photos.csv --images images",
@@ -21,6 +23,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "ingest swipes": ("features ingest swipes 'swipes-*.parquet'", "features ingest swipes - < swipes.csv"),
     "login": ("features login --app-id 1000001", "features login --app-id 1000001 --no-browser --port 9000"),
     "tokens": ("features tokens", "features tokens --format json"),
+    "crawl": (
+        "features crawl instagram --usernames usernames.txt --max-posts 100",
+        "features crawl instagram --hashtag selfie --top",
+    ),
     "crawl instagram": (
         "features crawl instagram --usernames usernames.txt --max-posts 100",
         "features crawl instagram --hashtag selfie --top",
@@ -48,6 +54,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "backup": ("features backup backup", "features backup backup --thorough"),
     "restore": ("features restore backup --store restored", "features restore backup --replace --yes"),
     "encoders": ("features encoders", "features encoders --format json"),
+    "weights": ("features weights list", "features weights fetch dlib_face"),
     "weights list": ("features weights list", "features weights list --format csv"),
     "weights add": ("features weights add facenet facenet.pt", "features weights add alexnet alexnet.pth"),
     "weights fetch": ("features weights fetch dlib_face", "features weights fetch efficientnet_lite0 dlib_face"),
@@ -55,5 +62,5 @@ EXAMPLES: dict[str, tuple[str, str]] = {
 
 
 def epilog(command: str) -> str:
-    """Return the end of the help of a command: its two examples."""
-    return "\n\n".join(("Examples:", *EXAMPLES[command]))
+    """Return the examples of a command, one a line."""
+    return "\n".join(EXAMPLES[command])

@@ -8,36 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from photogenic.app.cli.checked_command import Checked
-from photogenic.app.cli.commands import (
-    backup,
-    build,
-    crawl,
-    crop,
-    demo,
-    doctor,
-    encoders,
-    erase,
-    export,
-    fetch,
-    finetune,
-    ingest,
-    predict,
-    report,
-    serve,
-    similar,
-    sql,
-    status,
-    train,
-    weights,
-)
 from photogenic.app.cli.examples import epilog
+from photogenic.app.cli.lazy_group import LazyGroup
 from photogenic.app.cli.termination import EXIT, MESSAGE, Ending
 from photogenic.app.terminal import logs, streams
 from photogenic.warehouse.duckdb_store.error_mapping import classify_unhandled
@@ -47,67 +23,15 @@ from photogenic.warehouse.processes.threads import limit_library_threads
 
 __all__ = ["main", "program"]
 
-COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
-    "demo": demo.run,
-    "ingest": ingest.commands,
-    "login": crawl.login,
-    "tokens": crawl.tokens,
-    "crawl": crawl.commands,
-    "fetch": fetch.run,
-    "build": build.run,
-    "export": export.run,
-    "sql": sql.run,
-    "similar": similar.run,
-    "train": train.run,
-    "finetune": finetune.run,
-    "predict": predict.run,
-    "crop": crop.run,
-    "report": report.run,
-    "serve": serve.run,
-    "status": status.run,
-    "doctor": doctor.run,
-    "erase": erase.run,
-    "backup": backup.backup,
-    "restore": backup.restore,
-    "encoders": encoders.run,
-    "weights": weights.commands,
-}
-"""Every command, in the order in which help lists them."""
-
-
-class _InOrder(TyperGroup):
-    """Lists the commands in their order of use, without rich, whose loading takes longer than the rest of the help."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.rich_markup_mode = None
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Record the name of the command, for logs and the relation `commands`."""
-        name, command, rest = super().resolve_command(ctx, args)
-        below = rest[:1] if rest and rest[0] in getattr(command, "commands", ()) else []
-        logs.set_command(" ".join([name or "", *below]))
-        return name, command, rest
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Wrap descriptions at the width of the terminal instead of cutting them off."""
-        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [(name, command.get_short_help_str(200)) for name, command in commands.items() if command]
-            )
-
-
 program = typer.Typer(
     name="features",
-    cls=_InOrder,
+    cls=LazyGroup,
+    epilog=epilog(""),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
+"""The program; `typer.main.get_command(program)` gives the tree of all commands."""
 
 
 def _version(asked: bool) -> None:
@@ -126,20 +50,15 @@ def features(
     log_format: Annotated[
         logs.LogFormat,
         typer.Option(
-            envvar="FEATURES_LOG_FORMAT", help="Format of standard error: text, or json for one object per line."
+            envvar="FEATURES_LOG_FORMAT",
+            metavar="text|json",
+            help="Format of messages on standard error: text, or json for one object per line.",
         ),
     ] = "text",
 ) -> None:
-    """Popularity of photos: labels from swipes, embeddings of pictures, and SQL over both."""
+    """Feature store for the popularity of photos: labels from swipes, embeddings of pictures, and SQL over both."""
     logs.begin(log_format)
     limit_library_threads(check_environment().threads)
-
-
-for _name, _command in COMMANDS.items():
-    if isinstance(_command, typer.Typer):
-        program.add_typer(_command, name=_name)
-    else:
-        program.command(_name, cls=Checked, epilog=epilog(_name))(_command)
 
 
 def main() -> None:

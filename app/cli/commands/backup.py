@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, print_message, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -27,8 +27,8 @@ def backup(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Copy new files of the store into a backup while it is in use. Exit code 1 if files of the store are damaged."""
-    with FeatureStore(store, progress=console_progress()) as opened:
+    """Only new files are copied. Exit code 1 if files of the store are damaged."""
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         made = opened.backup(folder, thorough=thorough)
     columns = ("n_files", "n_bytes", "n_copied", "bytes_copied", "n_removed", "n_left_out", "seconds")
     row = (made.n_files, made.n_bytes, made.n_copied, made.bytes_copied, made.n_removed, len(made.left_out))
@@ -55,12 +55,12 @@ def restore(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Restore a store from a backup. Every byte is verified before any file is put in place."""
+    """Every byte is verified before any file is put in place."""
     if replace and not yes:
         if not sys.stdin.isatty():
             raise InputError("Nobody is here to be asked, and nothing was replaced.", "--yes", "--replace --yes")
         typer.confirm(f"Give up what {store} holds?", abort=True, err=True)
-    with FeatureStore(store, progress=console_progress()) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         made = opened.restore(folder, replace=replace, tombstones=tombstones)
     n_erased = sum(len(receipt.people) for receipt in made.erased)
     columns = ("made_at", "n_files", "n_bytes", "n_adopted", "n_erased", "n_left_out", "seconds")

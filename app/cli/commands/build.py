@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic._lazy import pl
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
@@ -32,8 +32,8 @@ def run(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Bring labels, faces, embeddings and indices up to date. Only missing or outdated results are computed."""
-    with FeatureStore(store, progress=console_progress()) as opened:
+    """Only missing or outdated results are computed."""
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         if plan:
             _print_plan(opened.plan(options), form)
         else:

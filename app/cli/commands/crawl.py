@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from photogenic import FeatureStore
-from photogenic.app.cli.checked_command import Checked
+import photogenic
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.cli.examples import epilog
 from photogenic.app.terminal.output import Format, Table, print_message, print_table
 from photogenic.app.terminal.progress import console_progress
 from photogenic.ingest.config import CrawlSettings
@@ -23,22 +21,12 @@ from photogenic.warehouse.errors import InputError
 if TYPE_CHECKING:
     from photogenic.ingest.instagram.crawl import CrawlReport
 
-__all__ = ["commands", "login", "tokens"]
+__all__ = ["instagram", "login", "tokens"]
 
 SETTINGS = CrawlSettings()
 APP_SECRET = "FEATURES_APP_SECRET"  # noqa: S105  # the name of a variable
 
-commands = typer.Typer(
-    no_args_is_help=True, help="Take in posts, their owners and counts from the API of a social network."
-)
 
-
-@commands.callback()
-def crawl() -> None:
-    """Take in posts, their owners and counts from the API of a social network."""
-
-
-@commands.command("instagram", cls=Checked, epilog=epilog("crawl instagram"))
 @options_from_dataclass(CrawlSettings, panel="Limits and settings")
 def instagram(
     *,
@@ -57,8 +45,8 @@ def instagram(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Read posts of Instagram accounts and hashtags. An interrupted crawl goes on where it stopped."""
-    with FeatureStore(store, progress=console_progress()) as opened:
+    """An interrupted crawl continues where it stopped when it is run again."""
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         report = opened.crawl(usernames=_lines(usernames), hashtags=hashtags or (), top=top, settings=settings)
     _print(report, form)
 
@@ -76,7 +64,7 @@ def login(
     dialog: Annotated[str, typer.Option(help="Base address of the login page.")] = "https://www.facebook.com",
     version: Annotated[str, typer.Option(help="Version of the API.")] = SETTINGS.version,
 ) -> None:
-    """Log in and add an access token. The app's secret is asked for, or read from FEATURES_APP_SECRET."""
+    """The secret of the app is asked for, or read from the environment variable FEATURES_APP_SECRET."""
     import asyncio
 
     from yarl import URL
@@ -108,7 +96,7 @@ def tokens(
     window_s: Annotated[float, typer.Option(help="Length of the rolling window, in seconds.")] = SETTINGS.window_s,
     form: FormatOption = "table",
 ) -> None:
-    """List the access tokens: requests left, expiry and state. The tokens themselves are never printed."""
+    """The tokens themselves are never printed."""
     from photogenic.ingest.instagram.token_pool import TokenPool
     from photogenic.ingest.instagram.token_store import Vault
     from photogenic.ingest.journal.clock import SystemClock, instant

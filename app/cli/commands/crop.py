@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import Device, FormatOption, Store
 from photogenic.app.terminal.output import Table, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -43,8 +43,8 @@ def run(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Find the crop with the highest prediction; every face stays in it."""
-    with FeatureStore(store, progress=console_progress()) as opened:
+    """Every face of the picture stays inside the crop."""
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         found = opened.crop(
             files, aspect=aspect, smallest=smallest, output=output, run=run, target=target, device=device
         )

@@ -23,7 +23,7 @@ def run(
     ] = False,
     store: Store = Path("store"),
 ) -> None:
-    """Make a synthetic world, run the whole pipeline on it, and print what was found beside what was planted."""
+    """The results are printed beside the truth of the synthetic world."""
     from photogenic.app.demo.demo import run_demo
 
     run_demo(store, users=users, seed=seed, network=network, progress=console_progress())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, print_table
 
@@ -23,8 +23,8 @@ def run(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Check the machine and the store, and print a remedy for each fault. Exit code 1 if a fault is left."""
-    with FeatureStore(store) as opened:
+    """Exit code 1 if a fault is left."""
+    with photogenic.FeatureStore(store) as opened:
         found = opened.doctor(thorough=thorough, fix=fix)
     rows = [(one.check, one.state, one.found, one.remedy) for one in found]
     print_table(Table(("check", "state", "found", "remedy"), rows), form)

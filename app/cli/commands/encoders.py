@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, print_message, print_table
 
@@ -10,10 +10,10 @@ __all__ = ["run"]
 
 
 def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
-    """List the networks that turn photos into embeddings, and whether their weights are on this machine."""
+    """The list shows which networks have their weights on this machine."""
     from photogenic.features.encoders.weights import refusal
 
-    with FeatureStore(store) as opened:
+    with photogenic.FeatureStore(store) as opened:
         known = opened.encoders()
         rows = [(e.name, e.input, e.size, e.dim, e.metric, e.available, e.licence, e.source) for e in known]
     print_table(Table(("encoder", "input", "pixels", "dim", "metric", "available", "licence", "source"), rows), form)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -33,9 +33,9 @@ def run(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Remove users from everything: rows, photos, embeddings, indices, heads. Prints a receipt."""
+    """Rows, pictures, embeddings, search indices and heads are cleared of them. What is erased cannot be restored."""
     _confirm(len(user_ids or ()), yes=yes)
-    with FeatureStore(store, progress=console_progress()) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         receipts = opened.erase(user_ids or [])
     if form == "table":
         for receipt in receipts:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, print_message, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -19,8 +19,8 @@ def run(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Write the ingested rows as partitioned Parquet files, in place of an earlier export there."""
-    with FeatureStore(store, progress=console_progress()) as opened:
+    """The files are partitioned, and replace an earlier export in the same place."""
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         done = opened.export(uri)
     rows = [(one.table, one.n_rows, one.n_files, one.bytes) for one in done]
     print_table(Table(("table", "n_rows", "n_files", "bytes"), rows), form)

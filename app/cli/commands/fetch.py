@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, print_message, print_table
@@ -29,10 +29,10 @@ def run(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Download the photos that are known by URL only. An interrupted fetch goes on where it stopped."""
+    """An interrupted fetch continues where it stopped when it is run again."""
     from photogenic.ingest.download.statuses import STATUSES
 
-    with FeatureStore(store, progress=console_progress()) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         report = opened.fetch(retry=tuple(retry or ()), limits=limits)
     rows = [(name, report.statuses[name], text.sentence) for name, text in STATUSES.items() if report.statuses[name]]
     print_table(Table(("status", "n_photos", "meaning"), rows), form)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import print_message
@@ -14,10 +14,10 @@ __all__ = ["run"]
 
 @options_from_dataclass(FinetuneOptions)
 def run(*, options: FinetuneOptions, store: Store = Path("store"), form: FormatOption = "table") -> None:
-    """Train a network on the photos, and compare it with the heads. An interrupted run goes on where it stopped."""
+    """The trained network is an encoder too. An interrupted run continues where it stopped when it is run again."""
     from photogenic.app.terminal.leaderboard import print_leaderboard
 
-    with FeatureStore(store, progress=console_progress()) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         board = opened.finetune(options)
     print_leaderboard(board, [], form)
     name = board.frame.filter(head="finetuned").sort("created_at", descending=True)["encoder"][0]

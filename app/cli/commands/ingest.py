@@ -7,22 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from photogenic import FeatureStore
-from photogenic.app.cli.checked_command import Checked
+import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.cli.examples import epilog
 from photogenic.app.terminal.output import Format, Table, print_table
 from photogenic.app.terminal.progress import console_progress
 
 if TYPE_CHECKING:
     from photogenic.ingest.tabular.report import IngestReport
 
-__all__ = ["commands"]
-
-commands = typer.Typer(
-    no_args_is_help=True,
-    help="Take in users, photos, main photos and swipes from CSV, Parquet or NDJSON files, compressed or not.",
-)
+__all__ = ["main_photos", "photos", "swipes", "users"]
 
 
 def _mapping(text: str) -> tuple[str, str]:
@@ -46,14 +39,12 @@ Mapping = Annotated[
 ]
 
 
-@commands.command("users", cls=Checked, epilog=epilog("ingest users"))
 def users(files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table") -> None:
     """Columns: user_id, gender, followers, created_at."""
-    with FeatureStore(store, progress=console_progress()) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         _print(opened.ingest_users(*files, mapping=_named(mapping)), form)
 
 
-@commands.command("photos", cls=Checked, epilog=epilog("ingest photos"))
 def photos(
     files: Files,
     *,
@@ -69,25 +60,23 @@ def photos(
     form: FormatOption = "table",
 ) -> None:
     """Columns: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at."""
-    with FeatureStore(store, progress=console_progress()) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         _print(opened.ingest_photos(*files, mapping=_named(mapping), images=images), form)
 
 
-@commands.command("main-photos", cls=Checked, epilog=epilog("ingest main-photos"))
 def main_photos(
     files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
 ) -> None:
     """Columns: user_id, photo_id (empty: removed), set_at."""
-    with FeatureStore(store, progress=console_progress()) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         _print(opened.ingest_main_photos(*files, mapping=_named(mapping)), form)
 
 
-@commands.command("swipes", cls=Checked, epilog=epilog("ingest swipes"))
 def swipes(
     files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
 ) -> None:
     """Columns: sender_id, recipient_id, liked, swiped_at."""
-    with FeatureStore(store, progress=console_progress()) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         _print(opened.ingest_swipes(*files, mapping=_named(mapping)), form)
 
 

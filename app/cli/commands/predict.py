@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import Device, FormatOption, Store
 from photogenic.app.terminal.output import Table, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -47,8 +47,7 @@ def run(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Predict the popularity of pictures with a trained head."""
-    with FeatureStore(store, progress=console_progress()) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         try:
             scored = opened.predict(files or None, run=run, target=target, sender=sender, keep=keep, device=device)
         except ConflictError as error:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import Store
 
 __all__ = ["run"]
@@ -25,9 +25,6 @@ def run(
     ] = None,
     store: Store = Path("store"),
 ) -> None:
-    """Write tables, curves, galleries, slices and a map into one HTML file, and print its path.
-
-    The figures are written as PNG files into a folder beside it.
-    """
-    with FeatureStore(store) as opened:
+    """It holds tables, curves, galleries, slices and a map. Its figures are written beside it as PNG files too."""
+    with photogenic.FeatureStore(store) as opened:
         print(opened.report(output, slices=slices))

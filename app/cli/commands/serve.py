@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import Store
 
 __all__ = ["run"]
@@ -31,9 +31,9 @@ def run(
     ] = None,
     store: Store = Path("store"),
 ) -> None:
-    """Serve web pages and a JSON API under /api/v1, both read-only."""
+    """Addresses of the API begin with /api/v1."""
     from photogenic.app.serve.http.server import serve
     from photogenic.app.terminal.output import print_message
 
-    with FeatureStore(store) as opened:
+    with photogenic.FeatureStore(store) as opened:
         serve(opened, host=host, port=port, token=token, name=tuple(name or ()), print_line=print_message)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import AsOf, Encoder, FormatOption, Store
 from photogenic.app.terminal.output import Table, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -39,9 +39,9 @@ def run(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Find the photos most similar to one, nearest first, with their labels."""
+    """Their labels are printed beside their ids."""
     file = Path(query)
-    with FeatureStore(store, progress=console_progress()) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         found = opened.similar(
             file if file.is_file() else query,
             k=k,

@@ -1,12 +1,14 @@
 """features sql: read-only SQL on the published snapshot."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal import output as out
 from photogenic.app.terminal.export_rows import all_rows, export, first_rows
@@ -40,7 +42,7 @@ def run(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Run a read-only SQL query on the published snapshot."""
+    """Queries read the last published snapshot of the store."""
     if sum(given is not None for given in (query, file, show)) > 1:
         raise typer.BadParameter("give one of QUERY, --file and --show")
     if output is not None and (limit is not None or show is not None or form != "table"):
@@ -50,7 +52,7 @@ def run(
 
         print(relation_sql(show))
         return
-    with FeatureStore(store) as opened:
+    with photogenic.FeatureStore(store) as opened:
         if query is not None or file is not None or not sys.stdin.isatty():
             _answer(opened, _text(query, file), limit, output, form)
             return
@@ -72,7 +74,7 @@ def _text(query: str | None, file: Path | None) -> str:
         raise InputError(f"{file} cannot be read: {error}.", "a text file with one SELECT") from error
 
 
-def _answer(opened: FeatureStore, query: str, limit: int | None, output: Path | None, form: Format) -> None:
+def _answer(opened: photogenic.FeatureStore, query: str, limit: int | None, output: Path | None, form: Format) -> None:
     shown = SHOWN if limit is None and form == "table" else limit
     with opened.stream(query, limit=None if shown is None or output is not None else shown + 1) as cursor:
         if output is not None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, print_table
 
@@ -11,8 +11,8 @@ __all__ = ["run"]
 
 
 def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
-    """Print rows per relation, refused rows, freshness, and which process writes."""
-    with FeatureStore(store) as opened:
+    """Rows are counted for each relation; refused rows are counted for each reason."""
+    with photogenic.FeatureStore(store) as opened:
         found = opened.status()
     if form == "table":
         _print(found)

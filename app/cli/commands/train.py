@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from photogenic import FeatureStore
+import photogenic
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import print_message
@@ -14,11 +14,11 @@ __all__ = ["run"]
 
 @options_from_dataclass(TrainOptions)
 def run(*, options: TrainOptions, store: Store = Path("store"), form: FormatOption = "table") -> None:
-    """Train the heads that are not trained yet, and print the leaderboard."""
+    """Heads that are trained already are not trained again."""
     from photogenic.app.terminal.leaderboard import print_leaderboard
     from photogenic.models.evaluation.gender_table import gender_table
 
-    with FeatureStore(store, progress=console_progress()) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         board = opened.train(options)
         pairs = gender_table(opened.database) if form == "table" else []
     print_leaderboard(board, pairs, form)

@@ -5,20 +5,15 @@ from typing import Annotated
 
 import typer
 
-from photogenic.app.cli.checked_command import Checked
 from photogenic.app.cli.commands.options import FormatOption
-from photogenic.app.cli.examples import epilog
 from photogenic.app.terminal.output import Table, print_message, print_table
 from photogenic.app.terminal.progress import console_progress
 
-__all__ = ["commands"]
-
-commands = typer.Typer(no_args_is_help=True, help="List, add and download the weights of networks.")
+__all__ = ["add", "fetch", "list_"]
 
 
-@commands.command("list", cls=Checked, epilog=epilog("weights list"))
 def list_(*, form: FormatOption = "table") -> None:
-    """List the files of weights and their paths on this machine; a path is empty if the file is not here yet."""
+    """The path is empty if the file is not on this machine."""
     from photogenic.features.encoders.weights import WEIGHTS, located
 
     rows = [
@@ -27,7 +22,6 @@ def list_(*, form: FormatOption = "table") -> None:
     print_table(Table(("weights", "file", "licence", "path"), rows), form)
 
 
-@commands.command("add", cls=Checked, epilog=epilog("weights add"))
 def add(
     name: Annotated[
         str, typer.Argument(help="Name of the published weights to replace; features weights list prints the names.")
@@ -36,7 +30,7 @@ def add(
         Path, typer.Argument(help="File with your weights: a state dict with the names and shapes of the network.")
     ],
 ) -> None:
-    """Use your own weights for a published network. Their SHA-256 is printed, and recorded in the relation runs."""
+    """Their SHA-256 is printed, and recorded in the relation runs."""
     from photogenic.features.encoders.published import check_own_weights
     from photogenic.features.encoders.weights import add as added
     from photogenic.features.encoders.weights import weights
@@ -50,13 +44,11 @@ def add(
     print(path)
 
 
-@commands.command("fetch", cls=Checked, epilog=epilog("weights fetch"))
 def fetch(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME", help="Names of the weights; features weights list prints them.")
     ],
 ) -> None:
-    """Download weights now, so that later work needs no network."""
     from photogenic.features.encoders.weights import fetch as fetched
 
     for path in fetched(names, console_progress()):

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -126,33 +125,3 @@ def test_version_is_the_packages(features):
     from importlib.metadata import version
 
     assert features("--version").stdout == f"photogenic {version('photogenic')}\n"
-
-
-def work_of_children():
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-BARE_HELP = "import typer.main"
-BARE_SQL = "import typer.main, typer._adapters, duckdb; duckdb.connect().execute('select 1').fetchall()"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "bare", "limit"), [(["--help"], BARE_HELP, 3), (["sql", "select 1"], BARE_SQL, 2)]
-)
-def test_answers_at_once(features, arguments, bare, limit):
-    # Beside an interpreter that loads the bare libraries, in turn: the same work takes 0.45 s or 0.6 s on one machine.
-    def seconds(run):
-        before = work_of_children()
-        assert run().returncode == 0
-        return work_of_children() - before
-
-    both = [
-        (
-            seconds(lambda: features(*arguments)),
-            seconds(lambda: subprocess.run([sys.executable, "-c", bare], check=False)),
-        )
-        for _ in range(8)
-    ]
-    ours, bares = map(min, zip(*both, strict=True))
-    assert ours <= limit * bares

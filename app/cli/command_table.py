@@ -1,0 +1,87 @@
+"""Every command of the program: its group, its summary, and the function that it calls.
+
+The help of the program and the completion of names are made from this table, without the module of any command. A
+module is imported when its command is asked for: see `app.cli.lazy_group`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "GROUPS", "Entry", "below"]
+
+
+class Entry(NamedTuple):
+    """One command, or one word that commands stand below.
+
+    Attributes:
+        name: words after `features`, e.g. `ingest swipes`.
+        group: heading in the help of the program.
+        summary: first sentence of its help. The docstring of the function holds further sentences.
+        module: name of a module of `app.cli.commands`; empty: other commands stand below this name.
+        function: name of a function of that module.
+    """
+
+    name: str
+    group: str
+    summary: str
+    module: str = ""
+    function: str = "run"
+
+
+GROUPS = ("Data", "Build", "Ask", "Model", "Serve", "Care")
+"""Groups of commands in the order of help."""
+
+_ENTRIES = (
+    Entry("demo", "Data", "Make a store of synthetic users and drawn photos, and run every step on it.", "demo"),
+    Entry("ingest", "Data", "Load users, photos, main photos and swipes from CSV, Parquet or NDJSON files."),
+    Entry("ingest users", "Data", "Load users from files.", "ingest", "users"),
+    Entry("ingest photos", "Data", "Load photos from files, and copy their pictures.", "ingest", "photos"),
+    Entry(
+        "ingest main-photos",
+        "Data",
+        "Load changes of main photos from files.",
+        "ingest",
+        "main_photos",
+    ),
+    Entry("ingest swipes", "Data", "Load swipes, which are likes and passes, from files.", "ingest", "swipes"),
+    Entry("login", "Data", "Log in to the social network in a browser, and keep an access token.", "crawl", "login"),
+    Entry("tokens", "Data", "List access tokens with their requests left, expiry and state.", "crawl", "tokens"),
+    Entry("crawl", "Data", "Read posts, their owners and their counts from the API of a social network."),
+    Entry("crawl instagram", "Data", "Read posts of Instagram accounts and hashtags.", "crawl", "instagram"),
+    Entry("fetch", "Data", "Download the pictures of photos that are known by URL only.", "fetch"),
+    Entry("build", "Build", "Bring labels, faces, embeddings and search indices up to date.", "build"),
+    Entry("export", "Build", "Write the ingested rows as Parquet files for Spark.", "export"),
+    Entry("encoders", "Build", "List the networks that turn photos into embeddings.", "encoders"),
+    Entry("weights", "Build", "List, add and download the weight files of networks."),
+    Entry("weights list", "Build", "List the weight files and their paths on this machine.", "weights", "list_"),
+    Entry("weights add", "Build", "Use your own weights in place of published ones.", "weights", "add"),
+    Entry("weights fetch", "Build", "Download weights now, so that later work needs no network.", "weights", "fetch"),
+    Entry("sql", "Ask", "Run a read-only SQL query, or open a prompt.", "sql"),
+    Entry("similar", "Ask", "Find the photos most similar to a photo or picture file, nearest first.", "similar"),
+    Entry("train", "Model", "Train heads on the embeddings, and print the leaderboard.", "train"),
+    Entry("finetune", "Model", "Train a network on the photos themselves, and compare it with the heads.", "finetune"),
+    Entry("predict", "Model", "Predict the popularity of pictures with a trained head.", "predict"),
+    Entry("crop", "Model", "Find the crop of a picture with the highest prediction.", "crop"),
+    Entry("report", "Serve", "Write the results into one HTML file, and print its path.", "report"),
+    Entry("serve", "Serve", "Serve web pages and a JSON API, both read-only.", "serve"),
+    Entry("status", "Care", "Print the number of rows, how fresh they are, and which process writes.", "status"),
+    Entry("doctor", "Care", "Check the machine and the store, and print a remedy for each fault.", "doctor"),
+    Entry("erase", "Care", "Remove users from everything, and print a receipt.", "erase"),
+    Entry("backup", "Care", "Copy the store into a backup folder while it is in use.", "backup", "backup"),
+    Entry("restore", "Care", "Restore a store from a backup.", "backup", "restore"),
+)
+
+COMMANDS = {entry.name: entry for entry in _ENTRIES}
+"""Entries by name, in the order of help."""
+
+
+def below(name: str) -> dict[str, Entry]:
+    """Return the commands directly below a name by their last word; an empty name stands for the program."""
+    n_words = len(name.split())
+    return {
+        words[-1]: entry
+        for entry in _ENTRIES
+        for words in [entry.name.split()]
+        if len(words) == n_words + 1 and " ".join(words[:-1]) == name
+    }
