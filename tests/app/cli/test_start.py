@@ -35,7 +35,8 @@ VALUES = {"annotated_types", "pydantic", "pydantic_core", "typing_inspection"}
 
 def loaded(*words, environment=None):
     program = (
-        "import json, os, sys\nos._exit = lambda code: None\nbefore = set(sys.modules)\nfrom photogenic.app.cli.main import main\n"
+        "import json, os, sys\nos._exit = lambda code: None\nbefore = set(sys.modules)\n"
+        "from photogenic.app.cli.main import main\n"
         "sys.argv = ['features', *sys.argv[1:]]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print(json.dumps(sorted(set(sys.modules) - before)), file=sys.stderr)"
