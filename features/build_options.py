@@ -38,15 +38,16 @@ class BuildOptions:
         Help(
             "Encoder to compute embeddings with; may be given several times. Default: efficientnet_lite0, dlib_face "
             "and the encoders that the store has embeddings of.",
-            metavar="NAME",
             option="encoder",
+            heading="Embeddings",
         ),
     ] = None
     only: Annotated[
         Step | None,
         Help(
-            "Run one step only: labels, faces, embeddings (the last two with the labels that follow from them), or "
-            "index. Default: all steps."
+            "Only step to run: labels, faces, embeddings or index. After faces and embeddings the labels that follow "
+            "from them are computed too. Default: all steps.",
+            metavar="STEP",
         ),
     ] = None
     as_of: Annotated[
@@ -54,15 +55,20 @@ class BuildOptions:
         Help("Use only what had happened and arrived before this moment, as ISO 8601 in UTC. Default: everything."),
     ] = None
     faces: Annotated[FaceSettings | None, Help("Faces", prefix="face_")] = None
-    flip: Annotated[bool, Help("Compute the embeddings of mirrored photos too.")] = False
+    flip: Annotated[bool, Help("Compute the embeddings of mirrored photos too.", heading="Embeddings")] = False
     dtype: Annotated[
         Literal["float32", "float16"] | None,
-        Help("Storage type of the embeddings: float32 or float16. Default: the type that they have, or float32."),
+        Help(
+            "Storage type of the embeddings: float32 or float16. Default: the type that they have, or float32.",
+            heading="Embeddings",
+        ),
     ] = None
-    recall: Annotated[float, Help("Smallest recall@10 of each search index, 0 to 1.")] = 0.99
+    recall: Annotated[float, Help("Smallest recall@10 of each search index, from 0 to 1.", heading="Search")] = 0.99
     index_memory: Annotated[
         int | None,
-        Help("Largest size of each search index in memory, e.g. 4GB. Default: no limit.", metavar="SIZE", is_size=True),
+        Help(
+            "Largest size of each search index in memory, e.g. 4GB. Default: no limit.", is_size=True, heading="Search"
+        ),
     ] = None
     neighbours: Annotated[
         int | None,
@@ -71,17 +77,23 @@ class BuildOptions:
             "last build, or none.",
             metavar="K",
             least=1,
+            heading="Search",
         ),
     ] = None
     near_duplicates: Annotated[
-        bool, Help("Find photos that show the same picture, and keep the pairs in the relation near_duplicates.")
+        bool,
+        Help(
+            "Find photos that show the same picture, and keep the pairs in the relation near_duplicates.",
+            heading="Search",
+        ),
     ] = False
     force: Annotated[bool, Help("Compute all labels again, also those that are up to date.")] = False
     engine: Annotated[
         Engine | None,
         Help(
             "Engine that computes labels: duckdb or spark. If spark is given, it computes faces and embeddings too. "
-            "Default: the engine of the last build, or duckdb."
+            "Default: the engine of the last build, or duckdb.",
+            heading="Engine",
         ),
     ] = None
     master: Annotated[
@@ -90,14 +102,16 @@ class BuildOptions:
             "Spark master URL, e.g. local, spark://HOST:7077 or sc://HOST:15002. Default: the URL of the last build, "
             "or all cores of this machine.",
             metavar="URL",
+            heading="Engine",
         ),
     ] = None
     facts: Annotated[
         str | None,
         Help(
-            "Folder or URI of the Parquet files that features export wrote and Spark reads. Default: that of the last "
-            "build.",
+            "Folder or URI of the Parquet files that features export wrote and Spark reads. Default: the folder or URI "
+            "of the last build.",
             metavar="URI",
+            heading="Engine",
         ),
     ] = None
     labels: Annotated[LabelOptions | None, Help("Labels")] = None

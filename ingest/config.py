@@ -23,22 +23,20 @@ class Limits:
 
     concurrency: Annotated[int, Help("Number of downloads at a time.")] = 64
     per_host: Annotated[int, Help("Number of downloads at a time from one host.")] = 16
-    rate: Annotated[
-        float | None, Help("Largest number of requests to one host per second. Default: as fast as the host answers.")
-    ] = None
-    attempts: Annotated[int, Help("Number of attempts per photo and run, for errors that may pass.")] = 5
+    rate: Annotated[float | None, Help("Largest number of requests to one host per second. Default: no limit.")] = None
+    attempts: Annotated[int, Help("Number of attempts for each photo in one run, if its error may pass.")] = 5
     backoff_s: Annotated[
-        float, Help("Longest pause after a first failure, in seconds; it doubles with each further one.")
+        float, Help("Longest pause after the first failure, in seconds; it doubles with each further failure.")
     ] = 0.5
     max_bytes: Annotated[int, Help("Largest size of one picture, in bytes.")] = 50 * 1024 * 1024
     max_pixels: Annotated[int, Help("Largest width times height of one picture, in pixels.")] = MAX_PIXELS
     connect_s: Annotated[float, Help("Timeout for opening a connection, in seconds.")] = 10.0
-    read_s: Annotated[float, Help("Timeout between two chunks of an answer, in seconds.")] = 30.0
+    read_s: Annotated[float, Help("Timeout between two parts of an answer, in seconds.")] = 30.0
     total_s: Annotated[float, Help("Timeout for one request, in seconds.")] = 120.0
-    redirects: Annotated[int, Help("Number of redirects to follow per attempt.")] = 5
+    redirects: Annotated[int, Help("Largest number of redirects to follow in one attempt.")] = 5
     longest_park_s: Annotated[float, Help("Longest pause that Retry-After may ask for, in seconds.")] = 3600.0
     give_up_after: Annotated[
-        int, Help("Number of failures in a row to reach a host, after which its photos are left for the next run.")
+        int, Help("Number of failures in a row after which the other photos of a host are left for the next run.")
     ] = 30
     allow_private: Annotated[bool, Help("Download from private and loopback addresses too.")] = False
     honour_opt_out: Annotated[bool, Help("Leave out pictures whose X-Robots-Tag header says noai or noimageai.")] = True
@@ -62,22 +60,22 @@ class CrawlSettings:
     """The settings of one crawl."""
 
     max_posts: Annotated[
-        int | None, Help("Number of newest pictures to take from each account or hashtag. Default: all.")
+        int | None, Help("Largest number of pictures to read from each account or hashtag, newest first. Default: all.")
     ] = None
     since: Annotated[
-        dt.datetime | None, Help("Date of the oldest posts to take, as ISO 8601 in UTC. Default: no limit.")
+        dt.datetime | None, Help("Instant of the oldest posts to read, as ISO 8601 in UTC. Default: no limit.")
     ] = None
     refresh_days: Annotated[
         float | None,
-        Help("Days after which a finished account or hashtag is read again. Default: it is not read again."),
+        Help("Age in days at which a finished account or hashtag is read again. Default: it is not read again."),
     ] = None
-    budget: Annotated[int, Help("Number of requests per token and window.")] = 200
-    window_s: Annotated[float, Help("Length of the rolling window, in seconds.")] = 3600.0
+    budget: Annotated[int, Help("Number of requests that each access token may make in one window.")] = 200
+    window_s: Annotated[float, Help("Length of the rolling window in which requests are counted, in seconds.")] = 3600.0
     concurrency: Annotated[int, Help("Number of accounts and hashtags to read at a time.")] = 8
-    page_posts: Annotated[int, Help("Number of posts per request.")] = 50
-    attempts: Annotated[int, Help("Number of attempts per request, for errors that may pass.")] = 5
+    page_posts: Annotated[int, Help("Number of posts to ask for in one request.")] = 50
+    attempts: Annotated[int, Help("Number of attempts for each request, if its error may pass.")] = 5
     backoff_s: Annotated[
-        float, Help("Longest pause after a first failure, in seconds; it doubles with each further one.")
+        float, Help("Longest pause after the first failure, in seconds; it doubles with each further failure.")
     ] = 0.5
     request_s: Annotated[float, Help("Timeout for one request, in seconds.")] = 60.0
     merge_every_s: Annotated[float, Help("Time between two merges of the journal into the warehouse, in seconds.")] = (

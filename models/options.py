@@ -21,7 +21,12 @@ __all__ = ["FinetuneArguments", "FinetuneOptions", "TrainArguments", "TrainOptio
 
 
 Device: TypeAlias = Annotated[
-    str | None, Help("Device for torch: cpu, cuda or cuda:1. Default: a GPU where there is one, or the CPU.")
+    str | None,
+    Help(
+        "Device for the networks: cpu, cuda or cuda:1. Default: the variable FEATURES_DEVICE, else the first GPU, else "
+        "the CPU.",
+        metavar="DEVICE",
+    ),
 ]
 
 
@@ -48,17 +53,20 @@ class TrainOptions:
     heads: Annotated[
         Sequence[str],
         Help(
-            f"Kind of head; may be given several times. {help_line()}; or a head that a module in FEATURES_MODULES "
-            "registers.",
+            f"Kind of head to train; may be given several times. {help_line()}; or a head that a module in "
+            "FEATURES_MODULES registers.",
             metavar="NAME",
             option="head",
         ),
     ] = tuple(in_group("layers"))
-    setup: Annotated[Sequence[str], Help("Photos to learn from: all, or one_face; may be given several times.")] = (
-        "one_face",
-    )
+    setup: Annotated[
+        Sequence[str],
+        Help("Photos to learn from: all, or one_face for those with exactly one face; may be given several times."),
+    ] = ("one_face",)
     division: Annotated[SplitConfig, Help("Division")] = DEFAULT_SPLIT
-    flip: Annotated[bool, Help("Learn from the mirror images of the training photos too.")] = False
+    flip: Annotated[
+        bool, Help("Learn from the mirrored training photos too; features build --flip computes their embeddings.")
+    ] = False
     slices: Annotated[
         Path | None,
         Help(
@@ -97,12 +105,13 @@ class FinetuneOptions:
         "efficientnet_lite0"
     )
     target: Annotated[str, Help("Label to predict: like_ratio, popular or gender.")] = "like_ratio"
-    setup: Annotated[str, Help("Photos to learn from: all, or one_face.")] = "one_face"
+    setup: Annotated[str, Help("Photos to learn from: all, or one_face for those with exactly one face.")] = "one_face"
     recipe: Annotated[
         str,
         Help(
-            "Training schedule. modern: AdamW, cosine, augmented, layers unfrozen from the top down. published: SGD, "
-            "learning rate 0.001, divided by 10 at every 5,000 of 35,000 iterations, split 3:1."
+            "Training schedule: modern (AdamW, cosine, augmentation, layers unfrozen from the top down) or published "
+            "(SGD, learning rate 0.001 divided by 10 at every 5,000 of 35,000 iterations, split 3:1).",
+            metavar="modern|published",
         ),
     ] = "modern"
     division: Annotated[SplitConfig, Help("Division")] = DEFAULT_SPLIT
@@ -118,7 +127,7 @@ class FinetuneOptions:
         float | None,
         Help("Learning rate of the top layers of the network. Default: 0.0003; with published, 0.001.", metavar="X"),
     ] = None
-    random_weights: Annotated[bool, Help("Start with random weights in place of the published ones.")] = False
+    random_weights: Annotated[bool, Help("Start with random weights instead of the published ones.")] = False
     seed: Annotated[int, Help("Seed of every random draw.")] = 0
     device: Device = None
 

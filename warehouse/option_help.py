@@ -31,12 +31,13 @@ class Help:
         text: whole sentences that read alone: the thing, its unit or values and, where the default is None, what None
             does. Other defaults are added by the command line. For a field that is itself an options class, the
             heading above its options.
-        metavar: placeholder of the value, such as URL; None: the type.
+        metavar: placeholder of the value, such as URL; None: one that the type gives, such as N for an integer.
         option: name on the command line, without dashes, where it differs from the field: `encoder` for `encoders`,
             which may be given several times.
         is_size: whether it is a number of bytes, which the command line takes as 4GB or 200MB.
         prefix: of the options of a field that is itself an options class: `face_` makes `faces.model` `--face-model`.
         least: smallest number that the command line takes; a smaller one is a wrong command line.
+        heading: heading above the option in the help of the command; empty: that of the command's main options.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Help:
     is_size: bool = False
     prefix: str = ""
     least: int | None = None
+    heading: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,9 @@ class Checked(TyperCommand):
         check(**ctx.params)
         return super().invoke(ctx)
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return help_text.usage_pieces(self)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         help_text.write_help(self, ctx, formatter)
 

@@ -5,14 +5,16 @@ It is plain text, at most 120 columns wide. Headings are bold on a terminal.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import sys
+import textwrap
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import typer
 
-__all__ = ["COMMON", "Section", "option_text", "sections", "write_help"]
+__all__ = ["COMMON", "Section", "option_text", "sections", "usage_pieces", "write_help"]
 
 COMMON = "Common options"
 """Heading above the options that most commands share."""
@@ -30,31 +32,41 @@ class Section(NamedTuple):
 def write_help(command: Any, ctx: Any, formatter: Any, listed: Iterable[Section] = ()) -> None:
     """Write the help of a command; `listed` are the commands below it."""
     command.format_usage(ctx, formatter)
-    command.format_help_text(ctx, formatter)
+    for paragraph in (command.help or "").split("\n\n"):
+        formatter.write("\n" + textwrap.indent("\n".join(_wrapped(paragraph, formatter.width - 2)), "  ") + "\n")
     for heading, rows in (*listed, *sections(command, ctx)):
-        _write_rows(formatter, heading, rows)
+        _write_heading(formatter, heading)
+        formatter.write("".join(_row(name, text, _column(rows), formatter.width) for name, text in rows))
     _write_heading(formatter, "Examples")
-    for line in (command.epilog or "").splitlines():
-        formatter.write(f"  {line}\n")
+    formatter.write("".join(f"  {line}\n" for line in (command.epilog or "").splitlines()))
+
+
+def usage_pieces(command: Any) -> list[str]:
+    """Return what follows the name of a command in its usage: `[OPTIONS] FILE...`."""
+    arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+    names = [(str(one.metavar) if one.required else f"[{one.metavar}]") for one in arguments]
+    return ["[OPTIONS]", *(name + "..." * (one.nargs != 1) for name, one in zip(names, arguments, strict=True))]
 
 
 def sections(command: Any, ctx: Any) -> list[Section]:
-    """Return arguments and options of a command under their headings, common options last."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    """Return arguments and options of a command under their headings: its main options first, common options last."""
+    found: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
     for parameter in command.get_params(ctx):
         if parameter.hidden:
             continue
         if parameter.param_type_name == "argument":
             heading = "Arguments"
         elif parameter.name == "help":
-            heading = COMMON if COMMON in found else "Options"
+            heading = COMMON
         else:
             heading = parameter.rich_help_panel or "Options"
         found.setdefault(heading, []).append((_names(parameter), option_text(parameter)))
-    common = found.pop(COMMON, None)
-    if common is not None:
-        found[COMMON if found.keys() - {"Arguments"} else "Options"] = common
-    return [Section(heading, rows) for heading, rows in found.items()]
+    common = found.pop(COMMON, [])
+    if len(common) > 1 and any(rows for heading, rows in found.items() if heading != "Arguments"):
+        found[COMMON] = common
+    else:
+        found["Options"] += common
+    return [Section(heading, rows) for heading, rows in found.items() if rows]
 
 
 def option_text(parameter: Any) -> str:
@@ -70,14 +82,20 @@ def option_text(parameter: Any) -> str:
 
 
 def _default(parameter: Any) -> str:
-    """Return the default as it would be written on the command line; empty: none, or the help says it."""
+    """Return the default as it would be written on the command line; empty: there is none, or the help names it."""
     value = parameter.default
     if value is None or value is False or parameter.show_default is False:
         return ""
     if value is True:
         return str(parameter.opts[0])
     values = value if isinstance(value, (list, tuple)) else [value]
-    return ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values)
+    return ", ".join(map(_shown, values))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return value.isoformat().removesuffix("T00:00:00")
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _names(parameter: Any) -> str:
@@ -90,16 +108,29 @@ def _names(parameter: Any) -> str:
     return names if parameter.is_flag or not parameter.metavar else f"{names} {parameter.metavar}"
 
 
-def _write_rows(formatter: Any, heading: str, rows: list[tuple[str, str]]) -> None:
-    _write_heading(formatter, heading)
-    with formatter.indentation():
-        formatter.write_dl(rows, col_max=_WIDEST_NAME)
+def _column(rows: list[tuple[str, str]]) -> int:
+    """Return the width of the column of names; longer names stand on a line of their own."""
+    return max((len(name) for name, _ in rows if len(name) <= _WIDEST_NAME), default=0)
+
+
+def _row(name: str, text: str, column: int, width: int) -> str:
+    """Return a row of a list: the name, and beside it the text in lines of at most `width` characters."""
+    indent = " " * (column + 4)
+    lines = _wrapped(text, width - len(indent))
+    if len(name) > column:
+        lines.insert(0, "")
+    first, *others = lines or [""]
+    return "".join(f"{line}\n" for line in (f"  {name:<{column}}  {first}".rstrip(), *(indent + one for one in others)))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break a text at spaces only, so that no name of an option is broken at its hyphens."""
+    return textwrap.wrap(text, max(width, 20), break_on_hyphens=False, break_long_words=False)
 
 
 def _write_heading(formatter: Any, heading: str) -> None:
     text = f"{heading}:"
-    formatter.write_paragraph()
-    formatter.write(f"{typer.style(text, bold=True) if _has_styles() else text}\n")
+    formatter.write(f"\n{typer.style(text, bold=True) if _has_styles() else text}\n")
 
 
 def _has_styles() -> bool:

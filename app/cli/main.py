@@ -36,16 +36,28 @@ program = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
+        import platform
         from importlib.metadata import version
 
-        print(f"photogenic {version('photogenic')}")
+        from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION
+
+        print(
+            f"photogenic {version('photogenic')} (store schema {SCHEMA_VERSION}, Python {platform.python_version()}, "
+            f"{sys.platform} {platform.machine()})"
+        )
         raise typer.Exit
 
 
 @program.callback()
 def features(
     version: Annotated[  # noqa: ARG001 - its callback ends the program
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Print the versions of the program, of its store format and of Python, and exit.",
+        ),
     ] = False,
     log_format: Annotated[
         logs.LogFormat,

@@ -24,9 +24,9 @@ class FaceSettings:
 
     model: Annotated[
         Literal["short", "full"],
-        Help("Face detector: short for portraits and selfies (within 2 m), full for small faces in wide pictures."),
+        Help("Face detector: short for portraits and selfies within 2 m, full for small faces in wide pictures."),
     ] = "short"
-    confidence: Annotated[float, Help("Smallest confidence of a face, 0 to 1; faces below it do not count.")] = 0.5
+    confidence: Annotated[float, Help("Smallest confidence of a face, from 0 to 1; faces below it do not count.")] = 0.5
 
     def __post_init__(self) -> None:
         if self.model not in ("short", "full"):

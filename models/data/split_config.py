@@ -26,21 +26,23 @@ class SplitConfig:
 
     ratio: Annotated[
         Literal["8:1:1", "3:1"],
-        Help("Sizes of train, dev and test: 8:1:1, or 3:1 of train and test, with a tenth of train as dev."),
+        Help("Sizes of train, dev and test: 8:1:1, or 3:1 for train to test with a tenth of train as dev."),
     ] = "8:1:1"
-    by_time: Annotated[bool, Help("Test on the newest photos. Otherwise groups of photos are drawn.")] = False
+    by_time: Annotated[bool, Help("Put the newest photos into test, instead of groups of photos drawn at random.")] = (
+        False
+    )
     folds: Annotated[
         int,
         Help(
-            "Number of folds, at least 3. Every photo is then in test once, and is predicted by a head that did not "
-            "learn from it. 0: no folds."
+            "Number of folds, at least 3, or 0 for no folds. With folds, every photo is in test once, and is predicted "
+            "by a head that did not learn from it."
         ),
     ] = 0
     division_seed: Annotated[
         int | None,
         Help(
-            "Seed of the division; another number makes another one. Default: 8:1:1 as in photo_setups, other "
-            "divisions of seed 0."
+            "Seed of the division into train, dev and test. Default: 8:1:1 as in the relation photo_setups, other "
+            "divisions with seed 0."
         ),
     ] = None
 

@@ -16,55 +16,60 @@ class LabelOptions:
 
     window: Annotated[
         Literal["latest", "every"],
-        Help("Swipes that the like ratio counts: latest, since the last change of main photo; every, of all periods."),
+        Help(
+            "Swipes that count for the like ratio: latest for those since the last change of the main photo, every for "
+            "those of all periods."
+        ),
     ] = "latest"
-    min_swipes: Annotated[int, Help("Smallest number of swipes in the window for a photo to get a label.")] = 1
+    min_swipes: Annotated[int, Help("Smallest number of swipes in the window with which a photo gets a label.")] = 1
     split_seed: Annotated[int, Help("Seed of the split into train, dev and test.")] = 0
     earliest_post: Annotated[
         dt.datetime,
         Help(
-            "Date before which a post's date counts as unknown, as ISO 8601 in UTC. The default is the day on which "
-            "Instagram opened."
+            "Day before which the date of a post counts as unknown, as ISO 8601 in UTC. On the default day Instagram "
+            "opened."
         ),
     ] = dt.datetime(2010, 10, 6)
     min_age_days: Annotated[
-        int, Help("Smallest age of a post in days for it to get a label; younger posts still collect likes.")
+        int, Help("Smallest age of a post with a label, in days; younger posts still collect likes.")
     ] = 30
-    hashtag: Annotated[str | None, Help("Use only posts with this hashtag, without the #. Default: all posts.")] = None
+    hashtag: Annotated[
+        str | None, Help("Use only posts with this hashtag, written without the #. Default: all posts.", metavar="TAG")
+    ] = None
     follower_scale: Annotated[
         Literal["linear", "log"],
-        Help("Scale on which outliers among follower counts are found: linear, or log for their logarithms."),
+        Help("Scale of follower counts on which outliers are found: linear, or log for logarithms."),
     ] = "linear"
     mad_threshold: Annotated[
         float,
         Help(
-            "Distance from the median follower count, in scaled median absolute deviations, from which on an owner is "
-            "an outlier."
+            "Distance from the median follower count at which an owner becomes an outlier, in scaled median absolute "
+            "deviations."
         ),
     ] = 3.0
     face_filter: Annotated[
         Literal["off", "lenient", "strict"],
-        Help("Filter of posts by faces: off, or only posts with a face at the lenient or the strict confidence."),
+        Help("Filter of posts by faces: off, or lenient or strict for only posts with a face of that confidence."),
     ] = "off"
     lenient_confidence: Annotated[
         float,
-        Help("Detector confidence of the lenient face filter, from the smallest confidence of a face to 1."),
+        Help("Smallest confidence of a face for the lenient face filter, from --face-confidence to 1."),
     ] = 0.5
     strict_confidence: Annotated[
         float,
         Help(
-            "Detector confidence of the strict face filter, from the smallest confidence of a face to 1; fewer posts "
-            "pass, and fewer of them show no face."
+            "Smallest confidence of a face for the strict face filter, from --face-confidence to 1. Fewer posts pass, "
+            "and fewer of them show no face."
         ),
     ] = 0.8
     normalise: Annotated[
         Literal["all", "band", "user"],
         Help(
-            "Posts among which a post is popular if it is in the better half: all posts, a band of owners with similar "
-            "follower counts, or the same user's."
+            "Posts with which a post is compared: all, band for posts of owners with similar follower counts, or user "
+            "for posts of the same owner. A post in the better half is popular."
         ),
     ] = "all"
-    band_size: Annotated[int, Help("Number of posts per band.")] = 100
+    band_size: Annotated[int, Help("Number of posts in each band, if --normalise is band.")] = 100
 
     def __post_init__(self) -> None:
         check_choices(self)

@@ -14,7 +14,7 @@ from photogenic.warehouse.errors import InputError
 
 __all__ = ["backup", "restore"]
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the backup.")]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the backup.")]
 
 
 def backup(
@@ -42,7 +42,9 @@ def backup(
 def restore(
     folder: Folder,
     *,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace the store that is there.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the store that is in the folder of --store.")
+    ] = False,
     tombstones: Annotated[
         Path | None,
         typer.Option(

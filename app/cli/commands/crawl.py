@@ -27,16 +27,24 @@ SETTINGS = CrawlSettings()
 APP_SECRET = "FEATURES_APP_SECRET"  # noqa: S105  # the name of a variable
 
 
-@options_from_dataclass(CrawlSettings, panel="Limits and settings")
+@options_from_dataclass(CrawlSettings, panel="Limits")
 def instagram(
     *,
     usernames: Annotated[
         Path | None,
-        typer.Option(help="Text file with one username of a professional account per line; - is standard input."),
+        typer.Option(
+            metavar="FILE",
+            help="Text file with one username of a professional account a line, or - for standard input. Default: no "
+            "accounts.",
+        ),
     ] = None,
     hashtags: Annotated[
         list[str] | None,
-        typer.Option("--hashtag", metavar="TAG", help="Hashtag to read the posts of; may be given several times."),
+        typer.Option(
+            "--hashtag",
+            metavar="TAG",
+            help="Hashtag to read the posts of; may be given several times. Default: no hashtags.",
+        ),
     ] = None,
     top: Annotated[
         bool, typer.Option("--top", help="Read the top posts of hashtags instead of the recent ones.")
@@ -53,16 +61,16 @@ def instagram(
 
 def login(
     *,
-    app_id: Annotated[str, typer.Option(help="Id of the app that users log in to.")],
+    app_id: Annotated[str, typer.Option(metavar="ID", help="Id of the app that users log in to.")],
     port: Annotated[
-        int, typer.Option(help="Port of the local callback address, http://localhost:PORT/callback.")
+        int, typer.Option(metavar="PORT", help="Port of the local callback address, http://localhost:PORT/callback.")
     ] = 8765,
-    browser: Annotated[
-        bool, typer.Option(help="Open the login page in a browser; otherwise only print its address.")
-    ] = True,
-    api: Annotated[str, typer.Option(help="Base address of the API.")] = SETTINGS.api,
-    dialog: Annotated[str, typer.Option(help="Base address of the login page.")] = "https://www.facebook.com",
-    version: Annotated[str, typer.Option(help="Version of the API.")] = SETTINGS.version,
+    browser: Annotated[bool, typer.Option(help="Open the login page in a browser, or only print its address.")] = True,
+    api: Annotated[str, typer.Option(metavar="URL", help="Base address of the API.")] = SETTINGS.api,
+    dialog: Annotated[
+        str, typer.Option(metavar="URL", help="Base address of the login page.")
+    ] = "https://www.facebook.com",
+    version: Annotated[str, typer.Option(metavar="VERSION", help="Version of the API.")] = SETTINGS.version,
 ) -> None:
     """The secret of the app is asked for, or read from the environment variable FEATURES_APP_SECRET."""
     import asyncio
@@ -92,8 +100,13 @@ def tokens(
     forget: Annotated[
         str | None, typer.Option(metavar="KEY", help="Key of a token to remove. Default: remove none.")
     ] = None,
-    budget: Annotated[int, typer.Option(help="Number of requests per token and window.")] = SETTINGS.budget,
-    window_s: Annotated[float, typer.Option(help="Length of the rolling window, in seconds.")] = SETTINGS.window_s,
+    budget: Annotated[
+        int, typer.Option(metavar="N", help="Number of requests that each token may make in one window.")
+    ] = SETTINGS.budget,
+    window_s: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Length of the rolling window in which requests are counted, in seconds."),
+    ] = SETTINGS.window_s,
     form: FormatOption = "table",
 ) -> None:
     """The tokens themselves are never printed."""

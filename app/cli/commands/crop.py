@@ -15,15 +15,18 @@ __all__ = ["run"]
 
 
 def run(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Pictures, folders or globs in quotes.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Picture files, folders or globs in quotes.")],
     *,
     aspect: Annotated[
         str,
         typer.Option(
-            metavar="W:H", help="Aspect ratio of the crop as width:height, or original for that of the photo."
+            metavar="W:H", help="Aspect ratio of the crop as width:height, or original for that of the picture."
         ),
     ] = "1:1",
-    smallest: Annotated[float, typer.Option(help="Side of the smallest crop divided by that of the largest.")] = 0.5,
+    smallest: Annotated[
+        float,
+        typer.Option(metavar="X", help="Side of the smallest crop as a share of that of the largest, from 0.1 to 1."),
+    ] = 0.5,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -38,7 +41,9 @@ def run(
             help="Run whose head scores the crops. Default: the best run whose encoder reads whole photos.",
         ),
     ] = None,
-    target: Annotated[str, typer.Option(help="Target of that run: like_ratio or popular.")] = "like_ratio",
+    target: Annotated[
+        str, typer.Option(metavar="NAME", help="Target that the run predicts: like_ratio or popular.")
+    ] = "like_ratio",
     device: Device = None,
     store: Store = Path("store"),
     form: FormatOption = "table",

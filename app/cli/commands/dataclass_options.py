@@ -14,7 +14,7 @@ from typing import Annotated, Any, Optional, get_args, get_origin
 
 import typer
 
-from photogenic.app.cli.commands.options import instant, size
+from photogenic.app.cli.commands.options import instant, placeholder, size
 from photogenic.warehouse.errors import ConflictError
 from photogenic.warehouse.option_help import OptionField, option_fields
 
@@ -79,13 +79,17 @@ def _gathered(kind: type[Any], values: dict[str, Any], prefix: str = "") -> Any:
 
 def _parameter(field: OptionField, prefix: str, panel: str | None) -> inspect.Parameter:
     name, kind, default = prefix + field.name, field.kind, field.default
-    settings: dict[str, Any] = {"help": field.help.text, "metavar": field.help.metavar, "rich_help_panel": panel}
+    settings: dict[str, Any] = {
+        "help": field.help.text,
+        "metavar": field.help.metavar or placeholder(kind, name),
+        "rich_help_panel": field.help.heading or panel,
+    }
     if field.help.least is not None:
         settings["min"] = field.help.least
     if dt.datetime in (kind, *get_args(kind)):
-        settings |= {"parser": instant, "metavar": field.help.metavar or "TIME"}
+        settings["parser"] = instant
     elif field.help.is_size:
-        settings |= {"parser": size, "metavar": field.help.metavar or "SIZE"}
+        settings |= {"parser": size, "metavar": "SIZE"}
     several = [part for part in (kind, *get_args(kind)) if get_origin(part) is Sequence]
     if several:  # Typer knows lists only
         kind = list[get_args(several[0])[0]]  # type: ignore[misc]

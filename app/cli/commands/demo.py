@@ -13,12 +13,14 @@ __all__ = ["run"]
 
 def run(
     *,
-    users: Annotated[int, typer.Option(help="Number of users to make; at least 200.")] = 600,
-    seed: Annotated[int, typer.Option(help="Seed of the synthetic world.")] = 0,
+    users: Annotated[int, typer.Option(metavar="N", help="Number of users to make, at least 200.")] = 600,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the synthetic world.")] = 0,
     network: Annotated[
         bool,
         typer.Option(
-            "--network", help="Log in, crawl and download from a synthetic social network on this machine instead."
+            "--network",
+            help="Log in to a synthetic social network on this machine, crawl it and download from it, instead of "
+            "reading files.",
         ),
     ] = False,
     store: Store = Path("store"),

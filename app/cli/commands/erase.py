@@ -24,7 +24,9 @@ __all__ = ["run"]
 def run(
     user_ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[USER_ID...]", help="Users to erase. Default: finish an erase that was interrupted."),
+        typer.Argument(
+            metavar="USER_ID", help="Ids of the users to erase. Default: finish an erase that was interrupted."
+        ),
     ] = None,
     *,
     yes: Annotated[
@@ -33,7 +35,7 @@ def run(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Rows, pictures, embeddings, search indices and heads are cleared of them. What is erased cannot be restored."""
+    """Rows, pictures, embeddings, search indices and heads are cleared of them."""
     _confirm(len(user_ids or ()), yes=yes)
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         receipts = opened.erase(user_ids or [])

@@ -14,7 +14,9 @@ __all__ = ["run"]
 
 
 def run(
-    uri: Annotated[str, typer.Argument(help="Folder or URI to write to, e.g. s3a://bucket/facts.")],
+    uri: Annotated[
+        str, typer.Argument(metavar="URI", help="Folder or URI to write to, e.g. facts or s3a://bucket/facts.")
+    ],
     *,
     store: Store = Path("store"),
     form: FormatOption = "table",

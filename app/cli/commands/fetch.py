@@ -22,7 +22,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="STATUS",
-            help="Status of photos to download again, or healable for all that may succeed. Repeatable.",
+            help="Status of photos to download again, or healable for every status that may pass; may be given several "
+            "times. Default: photos with a final status are not tried again.",
         ),
     ] = None,
     limits: Limits,

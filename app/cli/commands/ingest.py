@@ -26,7 +26,10 @@ def _mapping(text: str) -> tuple[str, str]:
 
 
 Files = Annotated[
-    list[str], typer.Argument(metavar="FILE", help="Files, globs in quotes, pipes, or - for standard input.")
+    list[str],
+    typer.Argument(
+        metavar="FILE", help="CSV, Parquet or NDJSON files, compressed or not; globs in quotes; - for standard input."
+    ),
 ]
 Mapping = Annotated[
     list[Any] | None,
@@ -34,7 +37,8 @@ Mapping = Annotated[
         "--map",
         parser=_mapping,
         metavar="OURS=THEIRS",
-        help="Column OURS is called THEIRS in the files; may be given several times.",
+        help="Column of the store and its name in the files, e.g. user_id=member; may be given several times. "
+        "Default: the names are the same.",
     ),
 ]
 
@@ -52,8 +56,8 @@ def photos(
     images: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="Folder that relative paths start from; pictures are copied. Default: the folder of FILE.",
+            metavar="FOLDER",
+            help="Folder from which relative paths of pictures start. Default: the folder of FILE.",
         ),
     ] = None,
     store: Store = Path("store"),

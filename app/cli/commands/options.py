@@ -3,13 +3,20 @@
 import datetime as dt
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from photogenic.app.cli.help_text import COMMON
 from photogenic.app.terminal.output import Format
 
-__all__ = ["AsOf", "Device", "Encoder", "FormatOption", "Store", "instant", "size"]
+__all__ = ["AsOf", "Device", "Encoder", "FormatOption", "Store", "instant", "placeholder", "size"]
+
+_UNITS = {"_s": "SECONDS", "_days": "DAYS", "_bytes": "BYTES"}
+"""Placeholder of a number by the ending of its parameter."""
+
+_LONGEST = 20
+"""Longest list of words that stands as a placeholder."""
 
 
 def instant(given: str | dt.datetime) -> dt.datetime:
@@ -31,9 +38,41 @@ def size(given: str | int) -> int:
     return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
 
 
-Store = Annotated[Path, typer.Option("--store", envvar="FEATURES_STORE", help="Folder of the store.")]
+def placeholder(kind: Any, name: str = "") -> str | None:
+    """Return the placeholder of a value in help: the words of a choice, N for an integer; None for a flag.
+
+    Args:
+        kind: type of the parameter.
+        name: name of the parameter, whose ending may give the unit.
+    """
+    parts = [part for part in (kind, *get_args(kind)) if part is not type(None)]
+    if kind is bool:
+        return None
+    for part in parts:
+        if get_origin(part) is Literal:
+            words = "|".join(map(str, get_args(part)))
+            return words if len(words) <= _LONGEST else "NAME"
+    unit = next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), None)
+    for known, shown in ((int, unit or "N"), (float, unit or "X"), (dt.datetime, "TIME"), (Path, "FILE")):
+        if known in parts:
+            return shown
+    return "NAME"
+
+
+Store = Annotated[
+    Path,
+    typer.Option(
+        "--store", envvar="FEATURES_STORE", metavar="FOLDER", rich_help_panel=COMMON, help="Folder of the store."
+    ),
+]
 FormatOption = Annotated[
-    Format, typer.Option("--format", help="Format of the data on standard output: table, csv or json.")
+    Format,
+    typer.Option(
+        "--format",
+        metavar=placeholder(Format),
+        rich_help_panel=COMMON,
+        help="Format of the data on standard output: table, csv or json.",
+    ),
 ]
 Encoder = Annotated[
     str | None,
@@ -56,5 +95,10 @@ AsOf = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option("--device", help="Device for the networks: cpu, cuda, cuda:1. Default: the first GPU, else the CPU."),
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="Device for the networks: cpu, cuda or cuda:1. Default: the variable FEATURES_DEVICE, else the first GPU, "
+        "else the CPU.",
+    ),
 ]

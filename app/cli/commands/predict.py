@@ -20,7 +20,8 @@ def run(
         list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help="Pictures, folders or globs in quotes. Default: the photos of the store that have no prediction yet.",
+            help="Picture files, folders or globs in quotes. Default: the photos of the store that have no prediction "
+            "yet.",
             show_default=False,
         ),
     ] = None,
@@ -30,18 +31,20 @@ def run(
         typer.Option(metavar="RUN_ID", help="Run whose head predicts. Default: the best run of the target."),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Target to predict: like_ratio, popular or gender. Default: like_ratio.")
+        str | None,
+        typer.Option(metavar="NAME", help="Target to predict: like_ratio, popular or gender. Default: like_ratio."),
     ] = None,
     sender: Annotated[
         str | None,
         typer.Option(
             "--for",
             metavar="USER_ID",
-            help="Predict whether this user would like the pictures, from the user's own swipes.",
+            help="User whose own swipes decide: the probability that this user likes a picture is predicted. Default: "
+            "no single user.",
         ),
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Write predictions for photos of the store into the relation predictions.")
+        bool, typer.Option("--keep", help="Keep predictions for photos of the store in the relation predictions.")
     ] = False,
     device: Device = None,
     store: Store = Path("store"),

@@ -20,7 +20,8 @@ def run(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File with columns by photo_id or user_id; heads are evaluated on each value. Default: gender only.",
+            help="CSV or Parquet file with photo_id or user_id and columns of values; heads are evaluated on the "
+            "photos of each value. Default: by gender only.",
         ),
     ] = None,
     store: Store = Path("store"),

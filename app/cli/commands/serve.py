@@ -14,20 +14,27 @@ __all__ = ["run"]
 def run(
     *,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; any other than that of this machine needs a token.")
-    ] = ("127.0.0.1"),
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8000,
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Address to listen on. An address that other machines reach needs a token."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, metavar="PORT", help="Port to listen on, or 0 for a free one.")
+    ] = 8000,
     token: Annotated[
         str | None,
         typer.Option(
             envvar="FEATURES_SERVE_TOKEN",
+            metavar="TOKEN",
             help="Token that every request must carry. Default: no token.",
-            show_envvar=False,
         ),
     ] = None,
     name: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST", help="Further host name of the server; may be given several times."),
+        typer.Option(
+            metavar="HOST", help="Further host name of the server; may be given several times. Default: none."
+        ),
     ] = None,
     store: Store = Path("store"),
 ) -> None:

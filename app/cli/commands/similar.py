@@ -15,25 +15,28 @@ __all__ = ["run"]
 
 def run(
     query: Annotated[
-        str, typer.Argument(metavar="PHOTO_ID|FILE", help="Photo of the store, or picture file, to search with.")
+        str,
+        typer.Argument(metavar="PHOTO_ID|FILE", help="Id of a photo of the store, or a picture file, to search with."),
     ],
     *,
-    k: Annotated[int, typer.Option("-k", help="Number of photos to return.")] = 10,
+    k: Annotated[int, typer.Option("-k", metavar="N", help="Number of photos to return.")] = 10,
     encoder: Encoder = None,
     where: Annotated[
         str | None,
         typer.Option(
-            metavar="SQL", help="SQL predicate over photo_labels, e.g. \"gender = 'female'\". Default: all photos."
+            metavar="SQL",
+            help="SQL condition on photos, their labels and their owners, e.g. \"gender = 'female'\". Default: all "
+            "photos.",
         ),
     ] = None,
     popular: Annotated[
-        bool, typer.Option("--popular", help="Return only photos above the median of their label set.")
+        bool, typer.Option("--popular", help="Return only photos with a label above the median.")
     ] = False,
     as_of: AsOf = None,
     exact: Annotated[
         bool,
         typer.Option(
-            "--exact", help="Return the true nearest photos, however long that takes. Default: only if it is quick."
+            "--exact", help="Return the true nearest photos, however long that takes. Default: only where it is quick."
         ),
     ] = False,
     store: Store = Path("store"),

@@ -24,16 +24,24 @@ SHOWN = 1_000
 
 def run(
     query: Annotated[
-        str | None, typer.Argument(help="SELECT statement. Default: a prompt, or the text of standard input.")
+        str | None,
+        typer.Argument(
+            metavar="QUERY", help="SELECT statement. Default: the text of standard input, or a prompt on a terminal."
+        ),
     ] = None,
     *,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="File to read the query from.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="File to read the query from.")
+    ] = None,
     show: Annotated[
-        str | None, typer.Option("--show", metavar="RELATION", help="Print the SQL that computes this relation.")
+        str | None,
+        typer.Option("--show", metavar="RELATION", help="Relation whose SQL is printed, instead of running a query."),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=0, help=f"Largest number of rows to print. Default: {SHOWN:,} as a table, else all."),
+        typer.Option(
+            min=0, metavar="N", help=f"Largest number of rows to print. Default: {SHOWN:,} as a table, else all."
+        ),
     ] = None,
     output: Annotated[
         Path | None,

@@ -24,10 +24,16 @@ def list_(*, form: FormatOption = "table") -> None:
 
 def add(
     name: Annotated[
-        str, typer.Argument(help="Name of the published weights to replace; features weights list prints the names.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="Name of the published weights to replace; features weights list prints the names."
+        ),
     ],
     file: Annotated[
-        Path, typer.Argument(help="File with your weights: a state dict with the names and shapes of the network.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="File with your weights: a state dict with the names and shapes of the network."
+        ),
     ],
 ) -> None:
     """Their SHA-256 is printed, and recorded in the relation runs."""

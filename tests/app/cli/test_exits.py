@@ -3,13 +3,17 @@
 import contextlib
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION
 
 pytestmark = pytest.mark.slow
 
@@ -121,7 +125,7 @@ def test_a_bug_shows_its_traceback(features, tmp_path):
     assert "ZeroDivisionError" in failed.stderr
 
 
-def test_version_is_the_packages(features):
-    from importlib.metadata import version
-
-    assert features("--version").stdout == f"photogenic {version('photogenic')}\n"
+def test_version_names_the_package_the_store_format_and_python(features):
+    python = platform.python_version()
+    start = f"photogenic {version('photogenic')} (store schema {SCHEMA_VERSION}, Python {python}, "
+    assert features("--version").stdout.startswith(start)

@@ -26,6 +26,9 @@ SQL = {
 }
 """Modules that the command `sql` adds."""
 
+VERSION = {"sql", "warehouse.catalog", "warehouse.duckdb_store.migrations"}
+"""Modules that the version of the store format adds."""
+
 TYPER = {"annotated_doc", "photogenic", "shellingham", "typer", "typing_extensions"}
 """Installed packages that typer loads for the help of the program."""
 
@@ -49,7 +52,7 @@ def loaded(*words, environment=None):
 
 @pytest.mark.parametrize(
     ("line", "added"),
-    [("--help", set()), ("--version", set()), ("ingest --help", set()), ("nonsense", set()), ("sql --help", SQL)],
+    [("--help", set()), ("--version", VERSION), ("ingest --help", set()), ("nonsense", set()), ("sql --help", SQL)],
 )
 def test_only_modules_of_the_command_are_loaded(line, added):
     modules = {name for name in loaded(*line.split()) if name.partition(".")[0] == "photogenic"}
