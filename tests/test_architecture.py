@@ -179,7 +179,8 @@ DEEP = {"mediapipe", "pyspark", "PIL"}
 def loaded_by_help():
     """Return our modules that are loaded before any command or method does any work."""
     program = (
-        "import sys\nimport photogenic.store\nfrom photogenic.app.cli.main import program\nfrom typer.main import get_command\n"
+        "import sys\nimport photogenic.store\nfrom photogenic.app.cli.main import program\n"
+        "from typer.main import get_command\n"
         "list(get_command(program).commands.values())\nprint(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)

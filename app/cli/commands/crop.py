@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import photogenic
+from photogenic.app.cli import completion
 from photogenic.app.cli.commands.options import Device, FormatOption, Store
 from photogenic.app.terminal.output import Table, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -38,11 +39,17 @@ def run(
         str | None,
         typer.Option(
             metavar="RUN_ID",
+            autocompletion=completion.runs,
             help="Run whose head scores the crops. Default: the best run whose encoder reads whole photos.",
         ),
     ] = None,
     target: Annotated[
-        str, typer.Option(metavar="NAME", help="Target that the run predicts: like_ratio or popular.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.targets,
+            help="Target that the run predicts: like_ratio or popular.",
+        ),
     ] = "like_ratio",
     device: Device = None,
     store: Store = Path("store"),

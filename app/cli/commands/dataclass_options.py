@@ -14,6 +14,7 @@ from typing import Annotated, Any, Optional, get_args, get_origin
 
 import typer
 
+from photogenic.app.cli import completion
 from photogenic.app.cli.commands.options import instant, placeholder, size
 from photogenic.warehouse.errors import ConflictError
 from photogenic.warehouse.option_help import OptionField, option_fields
@@ -83,6 +84,7 @@ def _parameter(field: OptionField, prefix: str, panel: str | None) -> inspect.Pa
         "help": field.help.text,
         "metavar": field.help.metavar or placeholder(kind, name),
         "rich_help_panel": field.help.heading or panel,
+        "autocompletion": completion.by_parameter(field.name),
     }
     if field.help.least is not None:
         settings["min"] = field.help.least

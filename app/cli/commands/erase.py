@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import photogenic
+from photogenic.app.cli import completion
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -25,7 +26,9 @@ def run(
     user_ids: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="USER_ID", help="Ids of the users to erase. Default: finish an erase that was interrupted."
+            metavar="USER_ID",
+            autocompletion=completion.users,
+            help="Ids of the users to erase. Default: finish an erase that was interrupted.",
         ),
     ] = None,
     *,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import photogenic
+from photogenic.app.cli import completion
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, print_message, print_table
@@ -22,6 +23,7 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="STATUS",
+            autocompletion=completion.statuses,
             help="Status of photos to download again, or healable for every status that may pass; may be given several "
             "times. Default: photos with a final status are not tried again.",
         ),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from photogenic.app.cli import completion
 from photogenic.app.cli.help_text import COMMON
 from photogenic.app.terminal.output import Format
 
@@ -79,6 +80,7 @@ Encoder = Annotated[
     typer.Option(
         "--encoder",
         metavar="NAME",
+        autocompletion=completion.encoders,
         help="Encoder whose embeddings are compared; features encoders lists them. Default: the first of "
         "efficientnet_lite0 and dlib_face that has an index, else any.",
     ),
@@ -98,6 +100,7 @@ Device = Annotated[
     typer.Option(
         "--device",
         metavar="DEVICE",
+        autocompletion=completion.devices,
         help="Device for the networks: cpu, cuda or cuda:1. Default: the variable FEATURES_DEVICE, else the first GPU, "
         "else the CPU.",
     ),

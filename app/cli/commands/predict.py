@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import photogenic
+from photogenic.app.cli import completion
 from photogenic.app.cli.commands.options import Device, FormatOption, Store
 from photogenic.app.terminal.output import Table, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -28,17 +29,26 @@ def run(
     *,
     run: Annotated[
         str | None,
-        typer.Option(metavar="RUN_ID", help="Run whose head predicts. Default: the best run of the target."),
+        typer.Option(
+            metavar="RUN_ID",
+            autocompletion=completion.runs,
+            help="Run whose head predicts. Default: the best run of the target.",
+        ),
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Target to predict: like_ratio, popular or gender. Default: like_ratio."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.targets,
+            help="Target to predict: like_ratio, popular or gender. Default: like_ratio.",
+        ),
     ] = None,
     sender: Annotated[
         str | None,
         typer.Option(
             "--for",
             metavar="USER_ID",
+            autocompletion=completion.users,
             help="User whose own swipes decide: the probability that this user likes a picture is predicted. Default: "
             "no single user.",
         ),

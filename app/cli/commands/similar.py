@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import photogenic
+from photogenic.app.cli import completion
 from photogenic.app.cli.commands.options import AsOf, Encoder, FormatOption, Store
 from photogenic.app.terminal.output import Table, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -16,7 +17,11 @@ __all__ = ["run"]
 def run(
     query: Annotated[
         str,
-        typer.Argument(metavar="PHOTO_ID|FILE", help="Id of a photo of the store, or a picture file, to search with."),
+        typer.Argument(
+            metavar="PHOTO_ID|FILE",
+            autocompletion=completion.photos,
+            help="Id of a photo of the store, or a picture file, to search with.",
+        ),
     ],
     *,
     k: Annotated[int, typer.Option("-k", metavar="N", help="Number of photos to return.")] = 10,
@@ -25,6 +30,7 @@ def run(
         str | None,
         typer.Option(
             metavar="SQL",
+            autocompletion=completion.columns,
             help="SQL condition on photos, their labels and their owners, e.g. \"gender = 'female'\". Default: all "
             "photos.",
         ),

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import photogenic
+from photogenic.app.cli import completion
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal import output as out
 from photogenic.app.terminal.export_rows import all_rows, export, first_rows
@@ -35,7 +36,12 @@ def run(
     ] = None,
     show: Annotated[
         str | None,
-        typer.Option("--show", metavar="RELATION", help="Relation whose SQL is printed, instead of running a query."),
+        typer.Option(
+            "--show",
+            metavar="RELATION",
+            autocompletion=completion.relations,
+            help="Relation whose SQL is printed, instead of running a query.",
+        ),
     ] = None,
     limit: Annotated[
         int | None,

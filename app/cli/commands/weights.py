@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from photogenic.app.cli import completion
 from photogenic.app.cli.commands.options import FormatOption
 from photogenic.app.terminal.output import Table, print_message, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -26,7 +27,9 @@ def add(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="Name of the published weights to replace; features weights list prints the names."
+            metavar="NAME",
+            autocompletion=completion.weights,
+            help="Name of the published weights to replace; features weights list prints the names.",
         ),
     ],
     file: Annotated[
@@ -52,7 +55,12 @@ def add(
 
 def fetch(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME", help="Names of the weights; features weights list prints them.")
+        list[str],
+        typer.Argument(
+            metavar="NAME",
+            autocompletion=completion.weights,
+            help="Names of the weights; features weights list prints them.",
+        ),
     ],
 ) -> None:
     from photogenic.features.encoders.weights import fetch as fetched

@@ -1,0 +1,190 @@
+"""Values that a shell completes: names that the program knows, and ids and columns of the store of the half-typed line.
+
+Names need no store. Ids are read from its snapshot, the first `MOST` that begin as typed. A store that is missing,
+damaged or of another version gives no values; nothing is written and no message is printed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from photogenic._lazy import duckdb
+
+__all__ = [
+    "MOST",
+    "backbones",
+    "by_parameter",
+    "columns",
+    "devices",
+    "encoders",
+    "heads",
+    "photos",
+    "recipes",
+    "relations",
+    "runs",
+    "setups",
+    "statuses",
+    "targets",
+    "users",
+    "weights",
+]
+
+MOST = 100
+"""Largest number of ids to offer."""
+
+Values = Iterable[str | tuple[str, str]]
+"""Values, or pairs of a value and its help."""
+
+
+def relations() -> Values:
+    """Return the relations that `features sql --show` prints, with what a row is."""
+    from photogenic import sql
+    from photogenic.warehouse.catalog import relation
+
+    return [(name, relation(name).summary) for name in (*sql.VIEWS, *sql.RELATIONS)]
+
+
+def encoders(ctx: typer.Context, incomplete: str) -> Values:
+    """Return the published encoders, and those that the store has embeddings of; after A+ each as a second one."""
+    from photogenic.features.encoders.published import PUBLISHED
+
+    first = "".join(incomplete.rpartition("+")[:2])
+    named = dict.fromkeys([*PUBLISHED, *_stored_encoders(_store(ctx))])
+    return [first + name for name in named if f"{name}+" != first]
+
+
+def heads() -> Values:
+    """Return the kinds of heads, with what they are."""
+    from photogenic.models.heads.registry import heads as registered
+
+    return [(one.name, one.summary) for one in registered()]
+
+
+def targets() -> Values:
+    """Return the targets, with the meaning of a prediction."""
+    from photogenic.models.data.targets import TARGETS
+
+    return [(name, entry.meaning) for name, entry in TARGETS.items()]
+
+
+def setups() -> Values:
+    """Return the sets of photos to learn from."""
+    return ("all", "one_face")
+
+
+def backbones() -> Values:
+    """Return the networks that can be fine-tuned."""
+    from photogenic.features.encoders.finetuned import TUNABLE
+
+    return TUNABLE
+
+
+def devices() -> Values:
+    """Return the devices for networks."""
+    return ("cpu", "cuda")
+
+
+def recipes() -> Values:
+    """Return the training schedules of fine-tuning."""
+    from photogenic.models.finetune.recipes import RECIPES
+
+    return RECIPES
+
+
+def statuses() -> Values:
+    """Return the statuses of a download, with their meaning."""
+    from photogenic.ingest.download.statuses import STATUSES
+
+    return [("healable", "every status that may pass"), *((name, one.sentence) for name, one in STATUSES.items())]
+
+
+def weights() -> Values:
+    """Return the names of the weight files, with their file names."""
+    from photogenic.features.encoders.weight_files import WEIGHTS
+
+    return [(entry.name, entry.file) for entry in WEIGHTS]
+
+
+def runs(ctx: typer.Context) -> Values:
+    """Return the runs of the store, the newest first, with target, head and encoder."""
+    found = _rows(
+        ctx,
+        "select run_id, target || ' by ' || head || ' of ' || encoder from runs order by created_at desc limit $1",
+        MOST,
+    )
+    return [(run_id, text) for run_id, text in found]
+
+
+def photos(ctx: typer.Context, incomplete: str) -> Values:
+    """Return ids of photos that begin with what is typed."""
+    return _ids(ctx, "photo_id", "photos", incomplete)
+
+
+def users(ctx: typer.Context, incomplete: str) -> Values:
+    """Return ids of users that begin with what is typed."""
+    return _ids(ctx, "user_id", "users", incomplete)
+
+
+def columns(incomplete: str) -> Values:
+    """Return a condition with its last word completed to a column; none inside a text in quotes."""
+    from photogenic import sql
+
+    if incomplete.count("'") % 2:
+        return ()
+    before = re.sub(r"\w+$", "", incomplete)
+    listed = sql.read("search/labelled").partition("select")[2].partition("\nfrom")[0]
+    return [before + name for name in re.findall(r"(\w+),?$", listed, re.MULTILINE)]
+
+
+def by_parameter(name: str) -> Callable[..., Values] | None:
+    """Return the completion of an option that a class of options declares, by the name of its field."""
+    known: dict[str, Callable[..., Values]] = {
+        "backbone": backbones,
+        "encoders": encoders,
+        "heads": heads,
+        "device": devices,
+        "recipe": recipes,
+        "setup": setups,
+        "target": targets,
+    }
+    return known.get(name)
+
+
+def _store(ctx: typer.Context) -> Path:
+    """Return the folder of the store: of --store on the half-typed line, else of the environment, else ./store."""
+    return Path(ctx.params.get("store") or "store").expanduser()
+
+
+def _stored_encoders(root: Path) -> list[str]:
+    """Return the encoders that a store has embeddings of, as their manifests name them."""
+    import json
+
+    found = []
+    for path in sorted(root.glob("embeddings/*/manifest.json")):
+        try:
+            found.append(str(json.loads(path.read_text("utf-8"))["encoder"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def _ids(ctx: typer.Context, column: str, relation: str, incomplete: str) -> list[str]:
+    query = f"select {column} from {relation} where starts_with({column}, $1) order by all limit $2"
+    return [str(found) for (found,) in _rows(ctx, query, incomplete, MOST)]
+
+
+def _rows(ctx: typer.Context, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """Run a query on the snapshot of the store; no rows if it cannot be read. An older store is not migrated."""
+    path = str(_store(ctx) / "snapshot.duckdb")
+    try:
+        with duckdb.connect(":memory:", config={"threads": 1}) as con:
+            con.execute("attach '" + path.replace("'", "''") + "' as store (read_only)")
+            con.execute("use store")
+            return con.execute(query, values).fetchall()
+    except (duckdb.Error, OSError, UnicodeError, RuntimeError):
+        return []
