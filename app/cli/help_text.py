@@ -19,7 +19,8 @@ __all__ = ["COMMON", "Section", "option_text", "sections", "usage_pieces", "writ
 COMMON = "Common options"
 """Heading above the options that most commands share."""
 
-_WIDEST_NAME = 26
+_WIDEST_NAME = 28
+"""Longest name that has its text beside it."""
 
 
 class Section(NamedTuple):
@@ -34,9 +35,11 @@ def write_help(command: Any, ctx: Any, formatter: Any, listed: Iterable[Section]
     command.format_usage(ctx, formatter)
     for paragraph in (command.help or "").split("\n\n"):
         formatter.write("\n" + textwrap.indent("\n".join(_wrapped(paragraph, formatter.width - 2)), "  ") + "\n")
-    for heading, rows in (*listed, *sections(command, ctx)):
-        _write_heading(formatter, heading)
-        formatter.write("".join(_row(name, text, _column(rows), formatter.width) for name, text in rows))
+    for together in (list(listed), sections(command, ctx)):
+        column = _column(together)
+        for heading, rows in together:
+            _write_heading(formatter, heading)
+            formatter.write("".join(_row(name, text, column, formatter.width) for name, text in rows))
     _write_heading(formatter, "Examples")
     formatter.write("".join(f"  {line}\n" for line in (command.epilog or "").splitlines()))
 
@@ -108,9 +111,10 @@ def _names(parameter: Any) -> str:
     return names if parameter.is_flag or not parameter.metavar else f"{names} {parameter.metavar}"
 
 
-def _column(rows: list[tuple[str, str]]) -> int:
+def _column(together: list[Section]) -> int:
     """Return the width of the column of names; longer names stand on a line of their own."""
-    return max((len(name) for name, _ in rows if len(name) <= _WIDEST_NAME), default=0)
+    lengths = [len(name) for _, rows in together for name, _ in rows]
+    return max((length for length in lengths if length <= _WIDEST_NAME), default=0)
 
 
 def _row(name: str, text: str, column: int, width: int) -> str:
@@ -124,8 +128,10 @@ def _row(name: str, text: str, column: int, width: int) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Break a text at spaces only, so that no name of an option is broken at its hyphens."""
-    return textwrap.wrap(text, max(width, 20), break_on_hyphens=False, break_long_words=False)
+    """Break a text at spaces, but not inside the name of an option, nor between `Default:` and the value."""
+    joined = text.replace("Default: ", "Default:\N{NO-BREAK SPACE}")
+    lines = textwrap.wrap(joined, max(width, 20), break_on_hyphens=False, break_long_words=False)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _write_heading(formatter: Any, heading: str) -> None:

@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from photogenic.app.cli.command_table import COMMANDS
+
 ROOT = Path(__file__).parents[2]
 _EVENTS = {
     *("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"),
@@ -36,6 +38,8 @@ _EVENTS = {
 _IMPORTED = (
     *(
         "photogenic.app.cli.main",
+        "photogenic.store",
+        *(f"photogenic.app.cli.commands.{entry.module}" for entry in COMMANDS.values() if entry.module),
         "duckdb",
         "polars",
         "pyarrow.parquet",

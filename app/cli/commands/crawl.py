@@ -72,7 +72,10 @@ def login(
     ] = "https://www.facebook.com",
     version: Annotated[str, typer.Option(metavar="VERSION", help="Version of the API.")] = SETTINGS.version,
 ) -> None:
-    """The secret of the app is asked for, or read from the environment variable FEATURES_APP_SECRET."""
+    """A browser opens the login page.
+
+    The secret of the app is asked for, or read from the environment variable FEATURES_APP_SECRET.
+    """
     import asyncio
 
     from yarl import URL

@@ -25,7 +25,7 @@ def run(
     ] = False,
     store: Store = Path("store"),
 ) -> None:
-    """The results are printed beside the truth of the synthetic world."""
+    """The photos are drawn. The results are printed beside the truth of the synthetic world."""
     from photogenic.app.demo.demo import run_demo
 
     run_demo(store, users=users, seed=seed, network=network, progress=console_progress())

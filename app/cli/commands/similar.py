@@ -48,7 +48,7 @@ def run(
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Their labels are printed beside their ids."""
+    """The nearest is first. Their labels are printed beside their ids."""
     file = Path(query)
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         found = opened.similar(
