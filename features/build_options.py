@@ -37,7 +37,7 @@ class BuildOptions:
         Sequence[str] | None,
         Help(
             "Encoder to compute embeddings with; may be given several times. Default: efficientnet_lite0, dlib_face "
-            "and the encoders that the store has embeddings of.",
+            "and every encoder with embeddings in the store.",
             option="encoder",
             heading="Embeddings",
         ),

@@ -1,6 +1,7 @@
-"""Two examples for the program and each command, shown at the end of the help. They run in the folder of a store.
+"""Two examples for the program and each command, shown at the end of the help.
 
-Names of photos and users are those of the store that `features demo` makes.
+They run in the folder in which `features demo` has made `store`; names of files, photos and users are of the demo.
+`login` and `crawl` need an app of the social network, `weights add` needs a file of the user.
 """
 
 from __future__ import annotations
@@ -10,17 +11,26 @@ __all__ = ["EXAMPLES", "epilog"]
 EXAMPLES: dict[str, tuple[str, str]] = {
     "": ("features demo", "features sql 'select * from gender_breakdown'"),
     "demo": ("features demo", "features demo --users 1000 --seed 1 --store demo-store"),
-    "ingest": ("features ingest users users.csv", "features ingest swipes 'swipes-*.parquet'"),
-    "ingest users": ("features ingest users users.csv", "features ingest users members.parquet --map user_id=member"),
+    "ingest": (
+        "features ingest users store/demo/world/users.csv",
+        "features ingest swipes 'store/demo/world/swipes*'",
+    ),
+    "ingest users": (
+        "features ingest users store/demo/world/users.csv",
+        "features ingest users - < store/demo/world/users.csv",
+    ),
     "ingest photos": (
-        "features ingest photos photos.csv --images images",
-        "features ingest photos 'photos-*.ndjson.gz' --map posted_at=created",
+        "features ingest photos store/demo/world/photos.csv --images store/demo/world/images",
+        "features ingest photos - --images store/demo/world/images < store/demo/world/photos.csv",
     ),
     "ingest main-photos": (
-        "features ingest main-photos main_photos.csv",
-        "features ingest main-photos main_photos.parquet --map set_at=changed_at",
+        "features ingest main-photos store/demo/world/main_photos.csv",
+        "features ingest main-photos store/demo/world/main_photos.csv --format json",
     ),
-    "ingest swipes": ("features ingest swipes 'swipes-*.parquet'", "features ingest swipes - < swipes.csv"),
+    "ingest swipes": (
+        "features ingest swipes store/demo/world/swipes.parquet",
+        "features ingest swipes 'store/demo/world/swipes*'",
+    ),
     "login": ("features login --app-id 1000001", "features login --app-id 1000001 --no-browser --port 9000"),
     "tokens": ("features tokens", "features tokens --format json"),
     "crawl": (
@@ -33,7 +43,12 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "fetch": ("features fetch", "features fetch --retry healable --per-host 4"),
     "build": ("features build", "features build --encoder dlib_face --plan"),
-    "export": ("features export facts", "features export s3a://bucket/facts"),
+    "export": ("features export facts", "features export facts --format json"),
+    "encoders": ("features encoders", "features encoders --format json"),
+    "weights": ("features weights list", "features weights fetch dlib_face"),
+    "weights list": ("features weights list", "features weights list --format csv"),
+    "weights add": ("features weights add facenet facenet.pt", "features weights add alexnet alexnet.pth"),
+    "weights fetch": ("features weights fetch dlib_face", "features weights fetch efficientnet_lite0 dlib_face"),
     "sql": (
         "features sql 'select * from gender_breakdown'",
         "features sql 'from photo_labels' --output photo_labels.parquet",
@@ -43,9 +58,15 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "features similar p000001 -k 5 --popular --where \"gender = 'female'\"",
     ),
     "train": ("features train", "features train --encoder dlib_face --head logistic --target popular"),
-    "finetune": ("features finetune", "features finetune --backbone alexnet --random-weights --iterations 300"),
-    "predict": ("features predict portrait.jpg", "features predict portraits --target popular --format json"),
-    "crop": ("features crop portrait.jpg", "features crop portrait.jpg --aspect 4:5 --output cropped.jpg"),
+    "finetune": ("features finetune", "features finetune --target popular --iterations 300"),
+    "predict": (
+        "features predict store/demo/world/images/p000001.jpg",
+        "features predict 'store/demo/world/images/p00000*' --target popular --format json",
+    ),
+    "crop": (
+        "features crop store/demo/world/images/p000001.jpg",
+        "features crop store/demo/world/images/p000001.jpg --aspect 4:5 --output crop.jpg",
+    ),
     "report": ("features report", "features report --output report.html"),
     "serve": ("features serve", "features serve --port 9000"),
     "status": ("features status", "features status --format json"),
@@ -53,11 +74,6 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "erase": ("features erase u000003", "features erase u000003 u000004 --yes"),
     "backup": ("features backup backup", "features backup backup --thorough"),
     "restore": ("features restore backup --store restored", "features restore backup --replace --yes"),
-    "encoders": ("features encoders", "features encoders --format json"),
-    "weights": ("features weights list", "features weights fetch dlib_face"),
-    "weights list": ("features weights list", "features weights list --format csv"),
-    "weights add": ("features weights add facenet facenet.pt", "features weights add alexnet alexnet.pth"),
-    "weights fetch": ("features weights fetch dlib_face", "features weights fetch efficientnet_lite0 dlib_face"),
 }
 
 

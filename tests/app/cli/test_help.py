@@ -1,15 +1,23 @@
 """The help of every command: whole sentences, and two examples that run as they stand."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from photogenic.app.cli.command_table import COMMANDS as TABLE
+from photogenic.app.cli.command_table import GROUPS, below
 from photogenic.app.cli.examples import EXAMPLES
+from photogenic.app.cli.help_text import option_text
 from photogenic.app.cli.main import program
 from tests.app.program import COMMANDS
+
+PROGRAM = [name for group in GROUPS for name, entry in below("").items() if entry.group == group]
 
 
 def test_every_command_has_examples():
@@ -43,6 +51,73 @@ def test_help_is_whole_sentences(command):
         assert re.match(r"[A-Z]", text), text
         assert text.endswith("."), text
         assert not re.match(r"(Of|Whether|Which|Who|What|How|As) ", text), text
+
+
+NOT_RUN = {"demo", "login", "crawl", "crawl instagram", "weights add", "train", "finetune", "serve"}
+"""Commands that need an app or a file of the user, do not end, or take minutes; the demo trains, too."""
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(1800)
+def test_examples_run_as_they_stand_where_the_demo_was_made(tmp_path):
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    lines = [line for name, two in EXAMPLES.items() if name and name not in NOT_RUN for line in two]
+    lines[lines.index("features erase u000003")] += " --yes"  # nobody answers
+    for line in ("features demo --users 200", *lines):
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (line, done.stderr)
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+@pytest.mark.parametrize("columns", [80, 120, 200])
+def test_help_fits_the_terminal_and_at_most_120_columns(command, columns):
+    examples = EXAMPLES[command]
+    shown = CliRunner().invoke(program, [*command.split(), "--help"], env={"COLUMNS": str(columns)}).stdout
+    lines = [line for line in shown.splitlines() if line.strip() not in examples]
+    assert max(map(len, lines)) <= min(columns, 120)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_summary_stands_on_one_line_of_80_columns(name):
+    assert len(TABLE[name].summary) <= 66
+    assert TABLE[name].summary.endswith(".")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_value_has_a_placeholder_and_flags_have_none(command):
+    for parameter in COMMANDS[command].params:
+        is_flag = getattr(parameter, "is_flag", False)
+        assert bool(parameter.metavar) != is_flag, parameter.name
+        assert not re.search(r"[<\[]", parameter.metavar or "")
+
+
+def test_groups_of_the_program_hold_every_command():
+    shown = CliRunner().invoke(program, ["--help"], env={"COLUMNS": "80"}).stdout
+    headings = re.findall(r"^(\w+):$", shown, re.MULTILINE)
+    assert headings == [*GROUPS, "Options", "Examples"]
+    assert {entry.group for entry in TABLE.values()} == set(GROUPS)
+    assert re.findall(r"^  ([a-z]+) ", shown, re.MULTILINE)[: len(PROGRAM)] == PROGRAM
+
+
+def test_default_and_environment_variable_are_shown():
+    shown = " ".join(CliRunner().invoke(program, ["serve", "--help"]).stdout.split())
+    assert "--port PORT Port to listen on, or 0 for a free one. Default: 8000." in shown
+    assert "--store FOLDER Folder of the store. Default: store. Environment variable: FEATURES_STORE." in shown
+    assert "Environment variable: FEATURES_SERVE_TOKEN." in shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_default_is_named_once(command):
+    for parameter in COMMANDS[command].params:
+        assert option_text(parameter).count("Default: ") <= 1, parameter.name
 
 
 @pytest.mark.parametrize(
