@@ -20,7 +20,7 @@ OWN = {
 """Modules of this project that every run of the program loads."""
 
 SQL = {
-    *("app.cli.commands", "app.cli.commands.options", "app.cli.commands.sql"),
+    *("app.cli.commands", "app.cli.commands.options", "app.cli.commands.sql", "app.cli.completion"),
     *("app.terminal.cells", "app.terminal.export_rows", "app.terminal.output"),
     *("sql", "warehouse.catalog", "warehouse.duckdb_store.query", "warehouse.duckdb_store.query_errors"),
 }
