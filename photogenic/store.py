@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from photogenic.models.evaluation.leaderboard import Leaderboard
     from photogenic.models.options import FinetuneArguments, FinetuneOptions, TrainArguments, TrainOptions
     from photogenic.models.predict import Scored
+    from photogenic.warehouse.duckdb_store.parameters import Parameters
     from photogenic.warehouse.duckdb_store.query import Cursor
     from photogenic.warehouse.spark.export import Exported
 
@@ -198,23 +199,28 @@ class FeatureStore(Closing):
 
         return export(self.store, uri)
 
-    def sql(self, query: str, *, limit: int | None = None) -> pl.DataFrame:
+    def sql(self, query: str, params: Parameters | None = None, *, limit: int | None = None) -> pl.DataFrame:
         """Return the result of one SELECT on the published snapshot.
 
+        Args:
+            query: one statement that reads.
+            params: values of its parameters: a dictionary for `$name`, a list for `?`.
+            limit: largest number of rows to return.
+
         Raises:
-            QueryError: DuckDB refuses the query.
+            QueryError: DuckDB refuses the query, or a parameter does not fit.
             StoreError: there is no store.
         """
         from photogenic.warehouse.duckdb_store.query import sql
 
-        return sql(self.database, query, limit=limit)
+        return sql(self.database, query, params, limit=limit)
 
     @contextlib.contextmanager
-    def stream(self, query: str, *, limit: int | None = None) -> Iterator[Cursor]:
+    def stream(self, query: str, params: Parameters | None = None, *, limit: int | None = None) -> Iterator[Cursor]:
         """Return the result of one SELECT row by row, for results larger than memory. It raises the errors of `sql`."""
         from photogenic.warehouse.duckdb_store.query import stream
 
-        with stream(self.database, query, limit=limit) as cursor:
+        with stream(self.database, query, params, limit=limit) as cursor:
             yield cursor
 
     def embeddings(

@@ -14,9 +14,12 @@ class Progress(Protocol):
     """Callback for progress updates. The command line draws bars on stderr; `no_progress` ignores them."""
 
     def stage(
-        self, name: str, total: int | None = None, unit: str = ""
+        self, name: str, total: int | None = None, unit: str = "", *, at_most: bool = False
     ) -> AbstractContextManager[Callable[[int], None]]:
-        """Open a stage of `total` units (None: unknown); the yielded function advances it by n units."""
+        """Open a stage of `total` units (None: unknown); the yielded function advances it by n units.
+
+        With `at_most` the total is an upper bound, and the work may end earlier.
+        """
 
     def note(self, text: str) -> None:
         """Print one line of text."""
@@ -24,7 +27,7 @@ class Progress(Protocol):
 
 class _NoProgress:
     @contextlib.contextmanager
-    def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:  # noqa: ARG002
+    def stage(self, *stage: object, **options: object) -> Iterator[Callable[[int], None]]:  # noqa: ARG002
         yield lambda _: None
 
     def note(self, text: str) -> None:

@@ -6,7 +6,6 @@ reader of stdout closed it, 143 ended by SIGTERM. Any other exception is a bug a
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -14,7 +13,7 @@ import typer
 
 from photogenic.app.cli.examples import epilog
 from photogenic.app.cli.lazy_group import LazyGroup
-from photogenic.app.cli.termination import EXIT, MESSAGE, Ending
+from photogenic.app.cli.termination import EXIT, INTERRUPTED, MESSAGE, Ending
 from photogenic.app.terminal import logs, streams
 from photogenic.warehouse.duckdb_store.error_mapping import classify_unhandled
 from photogenic.warehouse.duckdb_store.settings import check_environment
@@ -77,14 +76,13 @@ def main() -> None:
     """Run the command line, and end the process with its exit code."""
     streams.begin()
     code: object = 1
-    ending, is_over = Ending(), False
+    ending = Ending()
     try:
         try:
             program()
         finally:
             streams.flush()
     except SystemExit as ended:
-        is_over = True
         if ending.received and ended.code not in (0, None):
             code = EXIT
             print(MESSAGE, file=sys.stderr)
@@ -93,6 +91,9 @@ def main() -> None:
         if code == streams.BROKEN_PIPE:
             streams.discard()
         raise
+    except KeyboardInterrupt:
+        code = EXIT if ending.received else INTERRUPTED
+        sys.exit(code)
     except Exception as error:
         found = error if isinstance(error, PhotogenicError) else classify_unhandled(error)
         if found is None:
@@ -103,10 +104,7 @@ def main() -> None:
     finally:
         if (log := logs.structured()) is not None:
             log.end(code)
-        if is_over and logs.current_command() == "serve":
-            # Everything is closed. At the interpreter's own end DuckDB's client would print what it calls leaks.
-            sys.stderr.flush()
-            os._exit(code if isinstance(code, int) else 0)
+        ending.code = code if isinstance(code, int) else 0 if code is None else None
 
 
 def _tell(error: PhotogenicError) -> None:

@@ -81,7 +81,9 @@ class Structured(io.TextIOBase):
         return self._out.fileno()
 
     @contextlib.contextmanager
-    def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
+    def stage(
+        self, name: str, total: int | None = None, unit: str = "", *, at_most: bool = False
+    ) -> Iterator[Callable[[int], None]]:
         """Log the beginning and the end of a stage."""
         done, started = 0, self._clock()
 
@@ -89,13 +91,17 @@ class Structured(io.TextIOBase):
             nonlocal done
             done += n
 
-        self.event("stage began", stage=name, n=total, unit=unit)
+        self.event("stage began", stage=name, n=total, unit=unit, at_most=at_most)
         yield advance
         self.event("stage ended", stage=name, n=done, unit=unit, seconds=round(self._clock() - started, 3))
 
     def note(self, text: str) -> None:
         """Log a message."""
         self.event("message", text=text)
+
+    def stop(self) -> None:
+        """Log that the work stops."""
+        self.note("Stopping after this batch; finished work is kept.")
 
     def fail(self, error: PhotogenicError) -> None:
         """Log an error of this program with its three parts."""

@@ -100,7 +100,7 @@ def train_loop(
         at = Checkpoint(0, [], 0, {}, 0, {})
     scale, log_every = data.weight.mean(), max(recipe.iterations // 1000, 1)
     steps = range(recipe.iterations if at.done else at.step, recipe.iterations)
-    stage = progress.stage(f"updates of {data.backbone.name}", recipe.iterations, "updates")
+    stage = progress.stage(f"updates of {data.backbone.name}", recipe.iterations, "updates", at_most=True)
     with Scalars(folder.with_name("tensorboard"), at.events) as scalars, stage as advance:
         advance(at.step)
         for step, rows, raw in _batches(data, steps, recipe.batch_size, seed):

@@ -77,8 +77,9 @@ def _one_pass(
         for penalty in grid.penalties_for(head, loss, n, dim)
     ]
     work = min(n, grid.schedule.batch) * dim * sum(1 if m.head == "0fc" else grid.width for m in members)
-    stage = progress.stage(f"{len(members)} heads on {n:,} photos", updates, "updates")
-    with torch_threads(1 if work < _SMALL and device == "cpu" else None), stage as advance:
+    threads = torch_threads(1 if work < _SMALL and device == "cpu" else None)
+    heads_done = progress.stage(f"heads on {n:,} photos", len(members), "heads")
+    with threads, heads_done as stopped, progress.stage("updates", updates, "updates", at_most=True) as advance:
         trained = train_stack(
             _tensors(train, standardise, device),
             _tensors(dev, standardise, device),
@@ -87,6 +88,7 @@ def _one_pass(
             width=grid.width,
             schedule=grid.schedule,
             advance=advance,
+            stopped=stopped,
         )
     schedule = grid.schedule
     facts = {

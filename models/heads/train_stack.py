@@ -88,6 +88,7 @@ def train_stack(
     width: int = WIDTH,
     schedule: Schedule = PUBLISHED,
     advance: Callable[[int], None] = lambda _: None,
+    stopped: Callable[[int], None] = lambda _: None,
 ) -> list[Trained]:
     """Train all `members` on the same batches, and keep the best state of each on dev.
 
@@ -102,6 +103,7 @@ def train_stack(
         width: width of hidden layers.
         schedule: batches, updates, decay and early stopping.
         advance: callback for progress, called with the number of updates.
+        stopped: callback for progress, called with the number of members that have stopped.
 
     Returns:
         One `Trained` per member, in the given order.
@@ -127,6 +129,7 @@ def train_stack(
             late = [step - trained.updates >= schedule.patience * every for trained in kept]
             families = [f for f in families if not late[_best(kept, f)]]
             going_on = sorted(k for family in families for k in family if not late[k])
+            stopped(len(inside) - (len(going_on) if step < updates else 0))
             if not going_on:
                 break
             if len(going_on) < len(inside):

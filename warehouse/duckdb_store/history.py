@@ -68,11 +68,13 @@ class RecordingProgress:
         self._listener, self.history = listener, history
 
     @contextlib.contextmanager
-    def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
+    def stage(
+        self, name: str, total: int | None = None, unit: str = "", *, at_most: bool = False
+    ) -> Iterator[Callable[[int], None]]:
         """Open the stage in the other callback, and record it in the history."""
         noted = _Stage(name, time.monotonic())
         self.history.stages.append(noted)
-        with self._listener.stage(name, total, unit) as heard:
+        with self._listener.stage(name, total, unit, at_most=at_most) as heard:
 
             def advance(n: int) -> None:
                 noted.done += n

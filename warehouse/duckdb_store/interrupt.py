@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import socket
-import threading
 from collections.abc import Iterator
 
 from photogenic._lazy import duckdb
+from photogenic.warehouse.processes.signal_watch import call_on_signal
 
-__all__ = ["ENDS", "interruptible"]
-
-ENDS: set[int] = {signal.SIGINT}
-"""Signals that stop a statement: those for which this process raises KeyboardInterrupt."""
+__all__ = ["interruptible"]
 
 
 @contextlib.contextmanager
@@ -22,38 +17,26 @@ def interruptible(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
     Only the main thread receives signals; in any other thread this does nothing.
     """
+    asked = False
+
+    def stop(number: int) -> None:  # noqa: ARG001
+        nonlocal asked
+        asked = True
+        with contextlib.suppress(duckdb.Error):  # it is closed
+            con.interrupt()
+
     try:
-        with _watching(con):
+        end = call_on_signal(stop)
+        try:
             yield
-    except duckdb.InterruptException:
+        finally:
+            end()
+    except duckdb.Error as error:
+        # A KeyboardInterrupt in a reader that DuckDB calls becomes an error of DuckDB.
+        if not (asked or isinstance(error, duckdb.InterruptException)):
+            raise
         raise KeyboardInterrupt from None
     except RuntimeError as error:
         if str(error) != "Query interrupted":  # DuckDB's message when it noticed the signal itself
             raise
         raise KeyboardInterrupt from None
-
-
-@contextlib.contextmanager
-def _watching(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-
-    def watch() -> None:
-        while received := reader.recv(64):
-            if ENDS.intersection(received):
-                con.interrupt()
-
-    watcher = threading.Thread(target=watch, name="interrupt", daemon=True)
-    watcher.start()
-    # The C-level handler writes the number of each signal here at once, even while the main thread is busy.
-    former = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(former)
-        writer.close()
-        watcher.join()
-        reader.close()

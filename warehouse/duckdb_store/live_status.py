@@ -33,6 +33,7 @@ class Stage:
     Attributes:
         total: number of units; None: unknown.
         since: seconds since 1970.
+        at_most: whether the total is an upper bound.
     """
 
     name: str
@@ -40,10 +41,12 @@ class Stage:
     total: int | None
     unit: str
     since: float
+    at_most: bool = False
 
 
 def read_live_status(layout: Layout) -> list[dict[str, Any]]:
-    """Return the open stages of the writer, outermost first: name, done, total (None: unknown), unit, seconds, per_s.
+    """Return the open stages of the writer, outermost first: name, done, total (None: unknown), at_most, unit, seconds,
+    per_s.
 
     Empty if no process writes, or if the writer reports no progress.
     """
@@ -61,6 +64,7 @@ def read_live_status(layout: Layout) -> list[dict[str, Any]]:
             "name": stage.name,
             "done": stage.done,
             "total": stage.total,
+            "at_most": stage.at_most,
             "unit": stage.unit,
             "seconds": round(seconds := max(now - stage.since, 0.0), 1),
             "per_s": round(stage.done / seconds, 1) if seconds >= 1.0 else None,
@@ -87,11 +91,13 @@ class _LiveStatusWriter:
         self._lock, self._open, self._told = threading.Lock(), list[Stage](), 0.0
 
     @contextlib.contextmanager
-    def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
+    def stage(
+        self, name: str, total: int | None = None, unit: str = "", *, at_most: bool = False
+    ) -> Iterator[Callable[[int], None]]:
         """Open the stage in the other callback, and list it in the file while it is open."""
-        stage = Stage(name, 0, total, unit, time.time())
+        stage = Stage(name, 0, total, unit, time.time(), at_most)
 
-        with self._listener.stage(name, total, unit) as heard:
+        with self._listener.stage(name, total, unit, at_most=at_most) as heard:
 
             def advance(n: int) -> None:
                 heard(n)

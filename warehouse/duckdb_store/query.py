@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from photogenic._lazy import duckdb, pa, pl
 from photogenic.warehouse.duckdb_store.error_mapping import corruption_error
+from photogenic.warehouse.duckdb_store.parameters import Parameters, bind
 from photogenic.warehouse.duckdb_store.query_errors import no_rows, query_error
 from photogenic.warehouse.errors import PhotogenicError, StoreError
 
@@ -36,7 +37,7 @@ def no_labels_error() -> StoreError:
     return StoreError("The store has no labels yet.", "a store that was built", "features build")
 
 
-def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
+def sql(db: Database, query: str, params: Parameters | None = None, *, limit: int | None = None) -> pl.DataFrame:
     """Run one SELECT on the newest snapshot.
 
     A column with values that polars has no type for (intervals, unions, infinite instants, 39 digits) is text.
@@ -44,10 +45,11 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
     Args:
         db: the store.
         query: one statement that reads.
+        params: values of its parameters: by name for `$name`, in order for `?`.
         limit: maximum number of rows to fetch.
 
     Raises:
-        QueryError: DuckDB refused the query.
+        QueryError: DuckDB refused the query, or a parameter does not fit.
         StoreError: there is no store.
     """
     from photogenic.warehouse.sql_guard.guard import parse_read_only
@@ -55,10 +57,11 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
     with db.read() as con:
         try:
             statement = _limit_pivot(con, parse_read_only(con, query), limit)
-            answer = con.sql(statement)
+            values = bind(statement, params)
+            answer = con.sql(statement, params=values)
             if answer is None:
                 raise no_rows(query)
-            return _frame(con, statement.query, answer, limit)
+            return _frame(con, statement.query, values, answer, limit)
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
@@ -66,7 +69,11 @@ def sql(db: Database, query: str, *, limit: int | None = None) -> pl.DataFrame:
 
 
 def _frame(
-    con: duckdb.DuckDBPyConnection, query: str, answer: duckdb.DuckDBPyRelation, limit: int | None
+    con: duckdb.DuckDBPyConnection,
+    query: str,
+    values: dict[str, object] | None,
+    answer: duckdb.DuckDBPyRelation,
+    limit: int | None,
 ) -> pl.DataFrame:
 
     from photogenic.warehouse.duckdb_store.exact_values import for_arrow, project, unsupported_columns
@@ -75,28 +82,36 @@ def _frame(
         return (answer if limit is None else answer.limit(limit)).to_arrow_table()
 
     columns, texts = answer.columns, for_arrow(answer.columns, answer.types)
-    found = table(answer if texts is None else con.sql(project(query, len(columns), texts)))
+    found = table(answer if texts is None else con.sql(project(query, len(columns), texts), params=values))
     if wrong := unsupported_columns(found):
         texts = for_arrow(columns, answer.types, wrong)
         assert texts is not None
-        found = table(con.sql(project(query, len(columns), texts)))
+        found = table(con.sql(project(query, len(columns), texts), params=values))
     frame = pl.from_arrow(found)
     assert isinstance(frame, pl.DataFrame)
     return frame
 
 
 @contextlib.contextmanager
-def stream(db: Database, query: str, *, limit: int | None = None, sample: int | None = None) -> Iterator[Cursor]:
+def stream(
+    db: Database,
+    query: str,
+    params: Parameters | None = None,
+    *,
+    limit: int | None = None,
+    sample: int | None = None,
+) -> Iterator[Cursor]:
     """Run one SELECT and yield a cursor, from which the caller fetches as many rows as it needs.
 
     Args:
         db: the store.
         query: one statement that reads.
+        params: values of its parameters: by name for `$name`, in order for `?`.
         limit: the number of rows that the caller will fetch at most; the cursor may have more.
         sample: size of a random sample of the rows, the same one each time. Default: all rows.
 
     Raises:
-        QueryError: DuckDB refused the query, or failed while it produced the rows.
+        QueryError: DuckDB refused the query, a parameter does not fit, or it failed while it produced the rows.
         StoreError: there is no store.
     """
     from photogenic.warehouse.duckdb_store.exact_values import sample_rows
@@ -108,13 +123,14 @@ def stream(db: Database, query: str, *, limit: int | None = None, sample: int | 
     with db.read() as con:
         try:
             statement = _limit_pivot(con, parse_read_only(con, query), limit if sample is None else None)
-            answer = con.sql(statement)
+            values = bind(statement, params)
+            answer = con.sql(statement, params=values)
             if answer is None:
                 raise no_rows(query)
             if sample is not None:
                 (statement,) = con.extract_statements(sample_rows(statement.query, answer.columns, sample))
-                answer = con.sql(statement)
-            yield Cursor(con, statement, answer, explained)
+                answer = con.sql(statement, params=values)
+            yield Cursor(con, statement, values, answer, explained)
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
@@ -136,10 +152,12 @@ class Cursor:
         self,
         con: duckdb.DuckDBPyConnection,
         statement: duckdb.Statement,
+        values: dict[str, object] | None,
         answer: duckdb.DuckDBPyRelation,
         explained: Callable[[Exception], PhotogenicError],
     ) -> None:
-        self._con, self._statement, self._answer, self._explained = con, statement, answer, explained
+        self._con, self._statement, self._values = con, statement, values
+        self._answer, self._explained = answer, explained
         self.columns: tuple[str, ...] = tuple(answer.columns)
         self.types: tuple[str, ...] = tuple(map(str, answer.types))
 
@@ -152,7 +170,7 @@ class Cursor:
         if how is not None:
             statement = project(self._statement.query, len(self.columns), how.expressions)
         # The rows() of the relation itself would hold all rows in memory, beyond the memory limit.
-        self._con.execute(statement)
+        self._con.execute(statement, self._values)
         while rows := self._con.fetchmany(_ROWS):
             yield from rows if how is None else how.restore(rows)
 
@@ -171,7 +189,8 @@ class Cursor:
         texts = for_arrow(self.columns, self._answer.types)
         answer = self._answer
         if texts is not None:
-            answer = self._con.sql(project(self._statement.query, len(self.columns), texts))
+            query = project(self._statement.query, len(self.columns), texts)
+            answer = self._con.sql(query, params=self._values)
         reader = answer.to_arrow_reader(batch)
 
         def sound() -> Iterator[pa.RecordBatch]:

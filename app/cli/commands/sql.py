@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -53,6 +53,15 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="File to write all rows to, with the ending .csv, .json or .parquet."),
     ] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param",
+            metavar="NAME=VALUE",
+            help="Value of the parameter $NAME of the query: a number, true, false, null or a text; may be given "
+            "several times. Default: none.",
+        ),
+    ] = None,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
@@ -61,20 +70,31 @@ def run(
         raise typer.BadParameter("give one of QUERY, --file and --show")
     if output is not None and (limit is not None or show is not None or form != "table"):
         raise typer.BadParameter("--output writes all rows, in the form that its ending names; give it alone")
+    if params and show is not None:
+        raise typer.BadParameter("--param gives a value to a query, and --show runs none")
     if show is not None:
         from photogenic.app.terminal.catalog import relation_sql
 
         print(relation_sql(show))
         return
+    values = _parameters(params)
     with photogenic.FeatureStore(store) as opened:
         if query is not None or file is not None or not sys.stdin.isatty():
-            _answer(opened, _text(query, file), limit, output, form)
+            _answer(opened, _text(query, file), values, output=output, limit=limit, form=form)
             return
         if output is not None:
             raise typer.BadParameter("--output needs a query")
         from photogenic.app.terminal.sql_shell import prompt
 
-        prompt(opened.database, limit=SHOWN if limit is None else limit)
+        prompt(opened.database, limit=SHOWN if limit is None else limit, parameters=values)
+
+
+def _parameters(given: list[str] | None) -> dict[str, Any]:
+    if not given:
+        return {}
+    from photogenic.app.terminal.sql_parameters import read_parameters
+
+    return read_parameters(given)
 
 
 def _text(query: str | None, file: Path | None) -> str:
@@ -88,9 +108,17 @@ def _text(query: str | None, file: Path | None) -> str:
         raise InputError(f"{file} cannot be read: {error}.", "a text file with one SELECT") from error
 
 
-def _answer(opened: photogenic.FeatureStore, query: str, limit: int | None, output: Path | None, form: Format) -> None:
+def _answer(
+    opened: photogenic.FeatureStore,
+    query: str,
+    values: dict[str, Any],
+    *,
+    output: Path | None,
+    limit: int | None,
+    form: Format,
+) -> None:
     shown = SHOWN if limit is None and form == "table" else limit
-    with opened.stream(query, limit=None if shown is None or output is not None else shown + 1) as cursor:
+    with opened.stream(query, values, limit=None if shown is None or output is not None else shown + 1) as cursor:
         if output is not None:
             print_message(f"{export(cursor, output):,} rows are in {output}.")
             return

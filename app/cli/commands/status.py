@@ -44,7 +44,8 @@ def _print(found: dict[str, Any]) -> None:
 
 
 def _underway(stage: dict[str, Any]) -> str:
-    of = "" if stage["total"] is None else f" of {stage['total']:,}"
+    bound = "up to " if stage["at_most"] else ""
+    of = "" if stage["total"] is None else f" of {bound}{stage['total']:,}"
     rate = "" if stage["per_s"] is None else f", {stage['per_s']:,} a second"
     return f"{stage['name']}: {stage['done']:,}{of} {stage['unit']} in {stage['seconds']:.0f} s{rate}"
 

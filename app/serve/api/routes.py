@@ -65,7 +65,7 @@ class Api:
 
     async def sql(self, request: web.Request) -> web.Response:
         params = await self._read_json(request, "sql")
-        body = await self.context.sandbox.rows(params["query"], params["limit"], params["sample"])
+        body = await self.context.sandbox.rows(params["query"], params["limit"], params["sample"], params["parameters"])
         return web.Response(body=body, content_type="application/json")
 
     async def export(self, request: web.Request) -> web.StreamResponse:

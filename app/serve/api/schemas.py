@@ -64,10 +64,21 @@ def requests(limits: Limits) -> dict[str, Schema]:
                     "maximum": limits.sql_rows,
                     "description": "Number of rows to draw at random from all rows, instead of the first rows.",
                 },
+                "parameters": {
+                    "type": "object",
+                    "maxProperties": 100,
+                    "additionalProperties": {"type": ["string", "number", "boolean", "null"], "maxLength": 100_000},
+                    "description": "Value of each parameter $name of the query, by name; ? are named 1, 2 and so on.",
+                },
             },
             "limit",
             "sample",
-            example={"query": "from gender_breakdown", "limit": 100},
+            "parameters",
+            example={
+                "query": "from gender_breakdown where sender_gender = $gender",
+                "limit": 100,
+                "parameters": {"gender": "female"},
+            },
         ),
         "export": _object(
             {"query": query | {"maxLength": 20_000}, "format": {"type": "string", "enum": ["csv", "parquet"]}}

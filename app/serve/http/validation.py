@@ -1,7 +1,7 @@
 """Validation of requests against the schemas of the OpenAPI description.
 
 It supports the keywords of JSON Schema that the description uses: type, enum, minimum, maximum, minLength, maxLength,
-minItems, maxItems, items, properties, required, additionalProperties.
+minItems, maxItems, items, properties, required, additionalProperties, maxProperties.
 """
 
 from __future__ import annotations
@@ -33,22 +33,26 @@ def from_json(data: bytes, schema: Schema) -> dict[str, Any]:
             "bad_request", f"The body is not JSON: {error}", "send a JSON object, as /api describes"
         ) from error
     _check(value, schema, "the body")
-    _refuse_repeated(data, value)
-    return _with_defaults(value, schema)
+    return _with_defaults(_parsed_exactly(data, value), schema)
 
 
-def _refuse_repeated(data: bytes, value: dict[str, Any]) -> None:
-    """Refuse repeated names in an object, because parsers differ in which of the values they use."""
-    if data.count(b":") == len(value):  # one colon per name: no name can be repeated
-        return
+def _parsed_exactly(data: bytes, value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse repeated names in an object, because parsers differ in which of the values they use.
 
-    def once(pairs: list[tuple[str, Any]]) -> None:
+    Returns: the object with integers of more than 64 bits, which orjson rounds.
+    """
+    if data.count(b":") == len(value):  # one colon per name: no name can be repeated, and no object is in another
+        return value
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         for name in names:
             if names.count(name) > 1:
                 raise ApiError("bad_request", f"The name {name[:80]!r} is repeated in the body.", "send it once")
+        return dict(pairs)
 
-    json.loads(data, object_pairs_hook=once)
+    exact: dict[str, Any] = json.loads(data, object_pairs_hook=once)
+    return exact
 
 
 def from_text(fields: Mapping[str, str], schema: Schema) -> dict[str, Any]:
@@ -78,13 +82,14 @@ def _with_defaults(value: dict[str, Any], schema: Schema) -> dict[str, Any]:
 
 def _check(value: Any, schema: Schema, where: str) -> None:
     kind = schema["type"]
-    if not _has_type(value, kind):
-        raise _mismatch(where, f"of type {kind}")
+    kinds = [kind] if isinstance(kind, str) else kind
+    if not any(_has_type(value, one) for one in kinds):
+        raise _mismatch(where, f"of type {' or '.join(kinds)}")
     if "enum" in schema and value not in schema["enum"]:
         raise _mismatch(where, f"one of {', '.join(map(str, schema['enum']))}")
     if kind in ("integer", "number") and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
         raise _mismatch(where, f"from {schema.get('minimum', '-')} to {schema.get('maximum', '-')}")
-    if kind == "string" and not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
+    if isinstance(value, str) and not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
         raise _mismatch(where, f"of {schema.get('minLength', 0)} to {schema.get('maxLength', '-')} characters")
     if kind == "array":
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
@@ -93,13 +98,18 @@ def _check(value: Any, schema: Schema, where: str) -> None:
             for at, item in enumerate(value):
                 _check(item, schema["items"], f"{where}[{at}]")
     if kind == "object":
-        known = schema["properties"]
+        known, other = schema.get("properties", {}), schema.get("additionalProperties")
+        if len(value) > schema.get("maxProperties", len(value)):
+            raise _mismatch(where, f"an object with at most {schema['maxProperties']} names")
         if missing := [name for name in schema.get("required", ()) if name not in value]:
             raise _mismatch(where, f"an object with {', '.join(missing)}")
         for name, item in value.items():
-            if name not in known:
+            if name in known:
+                _check(item, known[name], name)
+            elif isinstance(other, dict):
+                _check(item, other, f"{where}.{name[:80]}")
+            else:
                 raise _mismatch(f"{where}.{name[:80]}", f"absent; known are {', '.join(known) or 'no fields'}")
-            _check(item, known[name], name)
 
 
 def _all_texts(value: list[Any], schema: Schema) -> bool:
@@ -114,6 +124,8 @@ def _all_texts(value: list[Any], schema: Schema) -> bool:
 def _has_type(value: Any, kind: str) -> bool:
     if isinstance(value, bool):
         return kind == "boolean"
+    if value is None:
+        return kind == "null"
     kinds: dict[str, type | tuple[type, ...]] = {
         "string": str,
         "integer": int,

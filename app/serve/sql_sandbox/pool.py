@@ -67,18 +67,28 @@ class Sandbox:
         for process in list(self._all):
             await self._kill(process)
 
-    async def rows(self, query: str, limit: int, sample: int | None = None) -> bytes:
+    async def rows(
+        self, query: str, limit: int, sample: int | None = None, parameters: dict[str, Any] | None = None
+    ) -> bytes:
         """Return a JSON object with columns, n_rows, cut, seconds and rows.
 
         Args:
             query: SQL statement.
             limit: Largest number of rows.
             sample: Number of rows to draw at random instead of the first rows.
+            parameters: Values of the parameters of the statement by name.
 
         Raises:
             ApiError: The query was refused, or exceeded a limit.
         """
-        request = {"do": "rows", "query": query, "limit": limit, "sample": sample, "bytes": self.limits.sql_bytes}
+        request = {
+            "do": "rows",
+            "query": query,
+            "parameters": parameters,
+            "limit": limit,
+            "sample": sample,
+            "bytes": self.limits.sql_bytes,
+        }
         return b"".join([data async for data in self._frames(request, self.limits.sql_s)])
 
     def export(self, query: str, form: str) -> AsyncGenerator[bytes, None]:

@@ -96,11 +96,12 @@ def _frame(out: BinaryIO, kind: bytes, data: bytes | bytearray | memoryview) -> 
 def _rows(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
     """Send the first rows, as the body of an answer of the API."""
     started = time.perf_counter()
-    with stream(db, request["query"], limit=request["limit"] + 1, sample=request["sample"]) as cursor:
+    query, values, limit = request["query"], request["parameters"], request["limit"]
+    with stream(db, query, values, limit=limit + 1, sample=request["sample"]) as cursor:
         columns = [{"name": name, "type": kind} for name, kind in zip(cursor.columns, cursor.types, strict=True)]
         rows, n_rows, cut = bytearray(), 0, False
         for row in _plain_rows(cursor):
-            if n_rows == request["limit"] or len(rows) + len(row) > request["bytes"]:
+            if n_rows == limit or len(rows) + len(row) > request["bytes"]:
                 cut = True
                 break
             rows += (b"," if n_rows else b"") + row

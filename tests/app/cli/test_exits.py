@@ -99,6 +99,122 @@ def test_130_when_interrupted_and_143_when_terminated(swipes_db, asks, code, sai
     assert (out, err[: len(said)], err.count("\n")) == ("", said, bool(said))
 
 
+AT_WORK = """
+import os, signal, sys, threading, time
+from photogenic.app.cli.commands import demo
+from photogenic.app.terminal.progress import console_progress
+import photogenic.app.demo.demo as world
+
+def run_demo(store, *, progress, **options):
+    with progress.stage("photos", 10, "photos"):
+        try:
+            for number in signals:
+                os.kill(os.getpid(), number)
+            time.sleep(20)
+        finally:
+            time.sleep(finishes_s)
+
+world.run_demo = run_demo
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from photogenic.app.cli.main import main
+sys.argv = ["features", "demo"]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("signals", "finishes_s", "code", "said"),
+    [
+        (["SIGINT"], 0.2, 130, ["Stopping after this batch; finished work is kept."]),
+        (
+            ["SIGTERM"],
+            0.2,
+            143,
+            [
+                "Stopping after this batch; finished work is kept.",
+                "Ended by SIGTERM. Finished work is kept; run the same command again to continue.",
+            ],
+        ),
+    ],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_long_work_says_at_once_that_it_stops(tmp_path, signals, finishes_s, code, said):
+    numbers = ", ".join(f"signal.{name}" for name in signals)
+    script = f"finishes_s = {finishes_s}\nimport signal\nsignals = [{numbers}]\n{AT_WORK}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=15, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr.splitlines()) == (code, "", said)
+
+
+def test_a_second_ctrl_c_ends_work_that_does_not_stop(tmp_path):
+    script = f"finishes_s = 60\nimport signal\nsignals = [signal.SIGINT]\n{AT_WORK}"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stderr.readline().startswith("Stopping after this batch")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert process.stderr.read() == ""
+
+
+def test_a_second_signal_of_another_kind_ends_the_work_too(tmp_path):
+    script = f"finishes_s = 60\nimport signal\nsignals = [signal.SIGTERM]\n{AT_WORK}"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stderr.readline().startswith("Stopping after this batch")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) in (130, 143)
+
+
+KEPT = """
+import builtins, duckdb, sys, threading
+con = duckdb.connect()
+rows = con.sql("select 1")
+def hold(kept):
+    threading.Event().wait()
+threading.Thread(target=hold, args=[rows], daemon=True).start()
+builtins.kept = (con, rows)
+"""
+
+
+def test_objects_that_are_left_at_the_end_print_nothing(tmp_path, swipes_db):
+    assert "leaked" in subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True).stderr
+    (tmp_path / "sitecustomize.py").write_text(KEPT, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "FEATURES_STORE": str(swipes_db.layout.root)}
+    for arguments, code in ((["select 42"], 0), (["select nothing"], 1), (["--nonsense"], 2)):
+        done = subprocess.run(
+            [FEATURES, "sql", *arguments], capture_output=True, text=True, check=False, env=environment, timeout=60
+        )
+        assert (done.returncode, "leaked" in done.stderr) == (code, False)
+        assert ("42" in done.stdout) == (code == 0)
+
+
+def test_the_whole_output_leaves_and_exit_functions_run(tmp_path, swipes_db):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, sys, threading, time\n"
+        "def late():\n    time.sleep(0.3)\n    print('a thread', file=sys.stderr)\n"
+        "def at_end():\n    print('at the end', file=sys.stderr)\n"
+        "import photogenic.app.terminal.output as output\n"
+        "former = output.print_table\n"
+        "def print_table(*given, **options):\n"
+        "    atexit.register(at_end)\n    threading.Thread(target=late).start()\n    former(*given, **options)\n"
+        "output.print_table = print_table\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [FEATURES, "sql", "select range from range(100000)", "--format", "csv", "--store", swipes_db.layout.root],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout.count("\n"), done.stdout.endswith("99999\n")) == (0, 100_001, True)
+    assert done.stderr.splitlines() == ["a thread", "at the end"]
+
+
 @pytest.mark.parametrize("form", ["csv", "json", "table"])
 def test_a_reader_that_leaves_early_hears_no_complaint(swipes_db, form):
     query = "select range, 'x' || range from range(200000)"

@@ -35,6 +35,25 @@ def test_the_query_may_come_from_a_file_or_from_stdin(run, tmp_path):
     assert "from stdin" in run(stdin="select 'from stdin' as x").stdout
 
 
+def test_parameters_work_with_every_way_in_and_out(run, tmp_path):
+    query = "select count(*) as n, $who as who from swipes where liked = $liked"
+    given = ["--param", "liked=true", "--param", "who=x' or 1 = 1"]
+    expected = [{"n": 1667, "who": "x' or 1 = 1"}]
+    file, target = tmp_path / "query.sql", tmp_path / "out.json"
+    file.write_text(query)
+    assert json.loads(run(query, *given, "--format", "json").stdout) == expected
+    assert json.loads(run("-f", file, *given, "--format", "json").stdout) == expected
+    assert json.loads(run(*given, "--format", "json", stdin=query).stdout) == expected
+    run(query, *given, "--output", target)
+    assert json.loads(target.read_text()) == expected
+    assert "1667" in run(query, *given).stdout
+
+
+@pytest.mark.parametrize("given", [[], ["--param", "m=1"], ["--param", "n"], ["--param", "n=[1]"]])
+def test_parameters_that_do_not_fit_are_errors_of_the_query(run, given):
+    assert isinstance(run("select $n", *given).exception, QueryError)
+
+
 def test_a_table_is_cut_at_a_thousand_rows_and_says_so(run):
     cut = run("select * from swipes")
     assert cut.stdout.count("sender-") == 1000
@@ -144,6 +163,7 @@ def test_no_store_and_no_file_are_errors_with_a_way_out(tmp_path):
         ["select 1", "--output", "x.csv", "--limit", "3"],
         ["select 1", "--output", "x.csv", "--format", "json"],
         ["--show", "swipes", "--output", "x.csv"],
+        ["--show", "swipes", "--param", "n=1"],
         ["select 1", "--limit", "-1"],
         ["select 1", "--format", "xml"],
     ],

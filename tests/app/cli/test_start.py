@@ -14,15 +14,26 @@ OWN = {
     *(f"app.cli.{name}" for name in ("checked_command", "command_table", "examples", "help_text", "lazy_group")),
     *("app.cli.main", "app.cli.termination"),
     *("warehouse", "warehouse.errors", "warehouse.option_ranges", "warehouse.user_modules"),
-    *("warehouse.processes", "warehouse.processes.threads", "warehouse.duckdb_store"),
-    *(f"warehouse.duckdb_store.{name}" for name in ("error_mapping", "interrupt", "settings")),
+    *(
+        "warehouse.processes",
+        "warehouse.processes.signal_watch",
+        "warehouse.processes.threads",
+        "warehouse.duckdb_store",
+    ),
+    *(f"warehouse.duckdb_store.{name}" for name in ("error_mapping", "settings")),
 }
 """Modules of this project that every run of the program loads."""
 
 SQL = {
     *("app.cli.commands", "app.cli.commands.options", "app.cli.commands.sql", "app.cli.completion"),
     *("app.terminal.cells", "app.terminal.export_rows", "app.terminal.output"),
-    *("sql", "warehouse.catalog", "warehouse.duckdb_store.query", "warehouse.duckdb_store.query_errors"),
+    *(
+        "sql",
+        "warehouse.catalog",
+        "warehouse.duckdb_store.parameters",
+        "warehouse.duckdb_store.query",
+        "warehouse.duckdb_store.query_errors",
+    ),
 }
 """Modules that the command `sql` adds."""
 

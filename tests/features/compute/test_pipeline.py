@@ -59,7 +59,9 @@ class Heard:
         self.notes: list[str] = []
 
     @contextlib.contextmanager
-    def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
+    def stage(
+        self, name: str, total: int | None = None, unit: str = "", *, at_most: bool = False
+    ) -> Iterator[Callable[[int], None]]:
         yield lambda _: None
 
     def note(self, text: str) -> None:

@@ -19,7 +19,7 @@ class Killer:
         self.left = after
 
     @contextlib.contextmanager
-    def stage(self, name, total=None, unit=""):
+    def stage(self, name, total=None, unit="", *, at_most=False):
         yield self.advance if unit == "updates" else lambda _: None
 
     def note(self, text):

@@ -85,7 +85,7 @@ class Killer:
         self.left = after
 
     @contextlib.contextmanager
-    def stage(self, name, total=None, unit=""):
+    def stage(self, name, total=None, unit="", *, at_most=False):
         yield self.advance
 
     def note(self, text):

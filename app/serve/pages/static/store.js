@@ -6,7 +6,7 @@ const underway = document.getElementById("underway");
 const number = new Intl.NumberFormat("en");
 
 function line(stage) {
-  const of = stage.total === null ? "" : ` of ${number.format(stage.total)}`;
+  const of = stage.total === null ? "" : ` of ${stage.at_most ? "up to " : ""}${number.format(stage.total)}`;
   const rate = stage.per_s === null ? "" : `, ${number.format(stage.per_s)} a second`;
   const text = `${stage.name}: ${number.format(stage.done)}${of} ${stage.unit} in ${Math.round(stage.seconds)} s${rate}`;
   const bar = stage.total ? [el("progress", { max: stage.total, value: stage.done, "aria-label": stage.name })] : [];

@@ -43,6 +43,51 @@ def test_nan_and_the_infinities_are_not_null(server):
     assert server.sql(query).json["rows"] == [["NaN", "Infinity", "-Infinity", None, "infinity", "1 year"]]
 
 
+ASKED = "select $n as n, typeof($n) as kind"
+
+
+@pytest.mark.parametrize(
+    ("given", "row"),
+    [
+        (7, [7, "INTEGER"]),
+        (2**70, [str(2**70), "HUGEINT"]),
+        (0.5, [0.5, "DOUBLE"]),
+        (True, [True, "BOOLEAN"]),
+        (None, [None, '"NULL"']),
+        ("x'; drop table y", ["x'; drop table y", "VARCHAR"]),
+    ],
+)
+def test_parameters_of_sql_are_bound(server, given, row):
+    answer = server.post("/api/v1/sql", {"query": ASKED, "parameters": {"n": given}})
+    assert (answer.status, answer.json["rows"]) == (200, [row])
+
+
+def test_parameters_are_bound_in_a_sample_and_for_question_marks(server):
+    query = {"query": "select ? as n from range(1000)", "parameters": {"1": 7}, "sample": 3, "limit": 3}
+    assert server.post("/api/v1/sql", query).json["rows"] == [[7], [7], [7]]
+
+
+@pytest.mark.parametrize(
+    ("query", "given", "code", "message"),
+    [
+        (ASKED, None, "query_refused", "The query needs a value for $n."),
+        (ASKED, {"m": 1}, "query_refused", "The query has no parameter $m."),
+        (ASKED, {"n": 2**128}, "query_refused", "$n is a number of 129 bits."),
+        (ASKED, {"n": [1]}, "bad_request", "parameters.n does not match"),
+        (ASKED, {"n": {"a": 1}}, "bad_request", "parameters.n does not match"),
+        (ASKED, {"n": "x" * 100_001}, "bad_request", "parameters.n does not match"),
+        (ASKED, {str(n): 1 for n in range(101)}, "bad_request", "parameters does not match"),
+        (ASKED, [1], "bad_request", "parameters does not match"),
+        ("from read_csv($n)", {"n": "/etc/passwd"}, "query_refused", "The function read_csv is not allowed"),
+        ("from query($n)", {"n": "select 1"}, "query_refused", "The function query is not allowed"),
+    ],
+)
+def test_parameters_of_sql_that_do_not_fit_are_refused(server, query, given, code, message):
+    answer = server.post("/api/v1/sql", {"query": query} | ({} if given is None else {"parameters": given}))
+    assert (answer.status, answer.json["code"]) == (400, code)
+    assert answer.json["message"].startswith(message)
+
+
 @pytest.mark.parametrize("value", ["interval+1+day", "union_value(k+:=+1)", "timestamptz+%27infinity%27"])
 def test_any_value_of_sql_can_be_downloaded(server, value):
     answer = server.get(f"/api/v1/sql/export?format=parquet&query=select+{value}+as+v,+1+as+n")
