@@ -7,7 +7,7 @@ damaged or of another version gives no values; nothing is written and no message
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "recipes",
     "relations",
     "runs",
+    "separate_values",
     "setups",
     "statuses",
     "targets",
@@ -36,6 +37,8 @@ __all__ = [
 
 MOST = 100
 """Largest number of ids to offer."""
+
+_WORD = re.compile(r"""(?:[^\s"']|"[^"]*"?|'[^']*'?)+""")
 
 Values = Iterable[str | tuple[str, str]]
 """Values, or pairs of a value and its help."""
@@ -153,6 +156,16 @@ def by_parameter(name: str) -> Callable[..., Values] | None:
         "target": targets,
     }
     return known.get(name)
+
+
+def separate_values(environment: MutableMapping[str, str]) -> None:
+    """Write `--store=FOLDER` as two words in the line that bash gives, which has it as three: `--store = FOLDER`."""
+    words = _WORD.findall(environment.get("COMP_WORDS", ""))
+    at = int(environment.get("COMP_CWORD") or 0)
+    equal_signs = [n for n in range(1, min(at, len(words))) if words[n] == "=" and words[n - 1].startswith("--")]
+    if equal_signs:
+        environment["COMP_WORDS"] = " ".join(word for n, word in enumerate(words) if n not in equal_signs)
+        environment["COMP_CWORD"] = str(at - len(equal_signs))
 
 
 def _store(ctx: typer.Context) -> Path:

@@ -6,6 +6,7 @@ reader of stdout closed it, 143 ended by SIGTERM. Any other exception is a bug a
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -79,6 +80,10 @@ def main() -> None:
     ending = Ending()
     try:
         try:
+            if "_FEATURES_COMPLETE" in os.environ:
+                from photogenic.app.cli.completion import separate_values
+
+                separate_values(os.environ)
             program()
         finally:
             streams.flush()

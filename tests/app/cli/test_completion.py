@@ -116,6 +116,13 @@ def test_the_store_of_the_line_comes_before_that_of_the_environment(store, tmp_p
     assert completed(f"features predict --store {tmp_path} --run ", store=store) == []
 
 
+def test_an_option_and_its_value_may_be_joined_by_an_equal_sign(store):
+    assert completed(f"features predict --store = {store} --run ") == ["0123456789ab"], "as bash splits it"
+    assert completed("features build --encoder = dlib") == ["dlib_face"]
+    assert completed("features build --encoder =") == list(PUBLISHED)
+    assert completed("features build --encoder=dlib", shell="zsh") == ["_arguments '*: :((\"dlib_face\"))'"]
+
+
 def test_few_of_many_ids_are_offered(store):
     assert len(completed("features similar p", store=store)) == MOST
 
