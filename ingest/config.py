@@ -82,7 +82,7 @@ class CrawlSettings:
         120.0
     )
     api: Annotated[str, Help("Base address of the API.", metavar="URL")] = "https://graph.facebook.com"
-    version: Annotated[str, Help("Version of the API.")] = "v23.0"
+    version: Annotated[str, Help("Version of the API.", metavar="VERSION")] = "v23.0"
 
     def __post_init__(self) -> None:
         check(**asdict(self))

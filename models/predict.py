@@ -6,6 +6,7 @@ files whose bytes are those of a photo, and for photos that were ingested after 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -66,6 +67,10 @@ class Scored:
     setup: str | None = None
 
 
+_MANY = 10
+"""Number of files from which their embedding is shown as a stage."""
+
+
 def predict(
     store: Store,
     files: Sequence[str | Path] | None = None,
@@ -122,9 +127,13 @@ def predict(
         return _predict_store(store, asked, keep=keep)
     for found, _ in asked:
         check_encoders(found, settings, models=models)
-    embed = embed or (
-        lambda paths, name: pipeline.embed_files(paths, name, models=models, faces=settings, device=device)
-    )
+
+    def embed_here(paths: Sequence[str | Path], name: str) -> Sequence[Embedded]:
+        stage = store.progress.stage(f"pictures by {name}", len(paths), "pictures")
+        with stage if len(paths) >= _MANY else contextlib.nullcontext(lambda _: None) as advance:
+            return pipeline.embed_files(paths, name, models=models, faces=settings, device=device, advance=advance)
+
+    embed = embed or embed_here
     paths = picture_files(files)
     said = _predict_files(store, asked[0], paths, sender, embed)
     faceless = [at for at, one in enumerate(said) if one.status in FACELESS]

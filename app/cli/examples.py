@@ -61,7 +61,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "finetune": ("features finetune", "features finetune --target popular --iterations 300"),
     "predict": (
         "features predict store/demo/world/images/p000001.jpg",
-        "features predict 'store/demo/world/images/p00000*' --target popular --format json",
+        "features predict 'store/demo/world/images/p00000*' --target gender --format json",
     ),
     "crop": (
         "features crop store/demo/world/images/p000001.jpg",

@@ -80,7 +80,7 @@ def main() -> None:
     ending = Ending()
     try:
         try:
-            if "_FEATURES_COMPLETE" in os.environ:
+            if "COMP_WORDS" in os.environ:
                 from photogenic.app.cli.completion import separate_values
 
                 separate_values(os.environ)

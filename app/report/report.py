@@ -11,7 +11,7 @@ missing in the store, the report names the command that makes it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -100,26 +100,33 @@ class _Report:
     def template_values(self) -> dict[str, Any]:
         """Return the variables of the template."""
         pairs = gender_table(self.store.database)
-        return {
-            "counts": self._counts(),
-            "written_at": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M"),
-            "pairs": pairs,
-            "heat": self._heat(pairs),
-            "tables": self._tables(),
-            "comparisons": head_comparisons(self.runs, self._test),
-            "learning": self._add_figure(
+        parts: dict[str, Callable[[], Any]] = {
+            "counts": self._counts,
+            "heat": lambda: self._heat(pairs),
+            "tables": self._tables,
+            "comparisons": lambda: head_comparisons(self.runs, self._test),
+            "learning": lambda: self._add_figure(
                 "learning-curves", curves.learning_curves(self.runs), "loss by epoch on train and dev"
             ),
-            "penalty": self._add_figure(
+            "penalty": lambda: self._add_figure(
                 "c-curves", curves.penalty_curves(self.runs), "average precision by C of linear SVMs"
             ),
-            "calibration": self._calibration(),
-            "gallery": self._galleries(),
-            "mistakes": self._mistakes(),
-            "map": self._map(),
-            "slices": self._slices(),
-            "alike": self._alike(),
+            "calibration": self._calibration,
+            "gallery": self._galleries,
+            "mistakes": self._mistakes,
+            "map": self._map,
+            "slices": self._slices,
+            "alike": self._alike,
         }
+        values: dict[str, Any] = {
+            "pairs": pairs,
+            "written_at": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M"),
+        }
+        with self.store.progress.stage("report", len(parts), "parts") as advance:
+            for name, part in parts.items():
+                values[name] = part()
+                advance(1)
+        return values
 
     def _add_figure(self, name: str, figure: matplotlib.figure.Figure | None, says: str) -> str | None:
         if figure is None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from photogenic.app.terminal.output import Table, write_csv, write_json, write_parquet
 from photogenic.warehouse.duckdb_store.query import Cursor
 from photogenic.warehouse.errors import InputError
 
-__all__ = ["all_rows", "export", "first_rows"]
+__all__ = ["all_rows", "count_rows", "export", "first_rows"]
 
 
 def all_rows(cursor: Cursor) -> Table:
@@ -27,6 +28,15 @@ def first_rows(cursor: Cursor, limit: int) -> tuple[Table, bool]:
     """Return at most `limit` rows, and whether there are more."""
     found = list(itertools.islice(cursor.rows(), limit + 1))
     return Table(cursor.columns, found[:limit]), len(found) > limit
+
+
+def count_rows(rows: Iterable[object], seconds: float) -> tuple[int, bool]:
+    """Count rows for at most some seconds. Return their number, and whether these are all."""
+    deadline, n = time.monotonic() + seconds, 0
+    for n, _ in enumerate(rows, start=1):
+        if time.monotonic() > deadline:
+            return n, False
+    return n, True
 
 
 def export(cursor: Cursor, path: Path) -> int:

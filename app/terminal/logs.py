@@ -22,9 +22,12 @@ from typing import Literal, TextIO
 
 from photogenic.warehouse.errors import PhotogenicError
 
-__all__ = ["LogFormat", "Structured", "begin", "current_command", "set_command", "structured"]
+__all__ = ["STOPPING", "LogFormat", "Structured", "begin", "current_command", "set_command", "structured"]
 
 LogFormat = Literal["text", "json"]
+
+STOPPING = "Stopping after this batch; finished work is kept."
+"""Message at the instant of Ctrl-C."""
 
 _running: ContextVar[str] = ContextVar("running", default="")
 
@@ -101,7 +104,7 @@ class Structured(io.TextIOBase):
 
     def stop(self) -> None:
         """Log that the work stops."""
-        self.note("Stopping after this batch; finished work is kept.")
+        self.note(STOPPING)
 
     def fail(self, error: PhotogenicError) -> None:
         """Log an error of this program with its three parts."""

@@ -1,8 +1,8 @@
 """Output of tables: an aligned table to read, or CSV and JSON to process.
 
 Only data is written to stdout. Times are in UTC and are marked so in CSV and JSON (`...Z`). NULL is an empty field,
-null or ∅. Every column is printed: a table that is wider than the terminal is printed as records with one column per
-line, and a pipe or a file receives the full width.
+null or ∅. Every column is printed: a table that is wider than the terminal folds or cuts its long texts, or is
+printed as records with one column per line, and a pipe or a file receives the full width.
 """
 
 from __future__ import annotations
@@ -44,7 +44,14 @@ class Table:
         return cls(columns, ([record[name] for name in columns] for record in records))
 
 
-def print_table(table: Table, form: Format = "table", *, title: str | None = None, file: TextIO | None = None) -> None:
+def print_table(
+    table: Table,
+    form: Format = "table",
+    *,
+    title: str | None = None,
+    file: TextIO | None = None,
+    records: bool = False,
+) -> None:
     """Print a table on stdout, or on `file`.
 
     Args:
@@ -52,6 +59,7 @@ def print_table(table: Table, form: Format = "table", *, title: str | None = Non
         form: `table` for an aligned table, `csv` with a header line, `json` for one array of objects.
         title: Line above an aligned table.
         file: Stream to write to. Default: stdout.
+        records: Whether to print records with one value per line instead of an aligned table.
     """
     out = file or sys.stdout
     if form == "json":
@@ -61,7 +69,7 @@ def print_table(table: Table, form: Format = "table", *, title: str | None = Non
     else:
         from photogenic.app.terminal.text_table import write_grid
 
-        write_grid(table.columns, list(table.rows), out, title=title)
+        write_grid(table.columns, list(table.rows), out, title=title, records=records)
     out.flush()
 
 

@@ -15,14 +15,12 @@ from typing import Protocol
 
 from photogenic._lazy import rich
 from photogenic.app.terminal import logs
+from photogenic.app.terminal.logs import STOPPING
 from photogenic.app.terminal.stage_meter import StageMeter, clock_time
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
 from photogenic.warehouse.progress import Progress
 
-__all__ = ["STOPPING", "Bars", "Lines", "console_progress", "shown_progress"]
-
-STOPPING = "Stopping after this batch; finished work is kept."
-"""Message at the instant of Ctrl-C."""
+__all__ = ["Bars", "Lines", "console_progress", "shown_progress"]
 
 _SHORT_S = 2.0
 """Seconds. A stage that is shorter prints no line."""

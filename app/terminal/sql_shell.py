@@ -1,85 +1,71 @@
-"""SQL prompt with history, completion from the snapshot, and a row limit.
+"""SQL prompt with history, completion from the snapshot, a pager, and a row limit.
 
 A statement ends with `;` and may span lines. Ctrl-C cancels the query or clears the line; Ctrl-D leaves the prompt.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import FileHistory, History
 from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
-from photogenic.app.terminal.catalog import Catalog, list_relations, relation_sql
-from photogenic.app.terminal.export_rows import export, first_rows
-from photogenic.app.terminal.output import print_message, print_table
+from photogenic.app.terminal.catalog import Catalog, list_columns, list_relations, relation_sql
+from photogenic.app.terminal.export_rows import count_rows, export
+from photogenic.app.terminal.output import Table, print_message, print_table
+from photogenic.app.terminal.pager import Screen
+from photogenic.app.terminal.sql_completion import COMMANDS, SqlCompleter
+from photogenic.app.terminal.sql_parameters import read_value
 from photogenic.warehouse.duckdb_store.database import Database
+from photogenic.warehouse.duckdb_store.parameters import Available
 from photogenic.warehouse.duckdb_store.query import stream
 from photogenic.warehouse.errors import PhotogenicError
 
 __all__ = ["SqlCompleter", "prompt"]
 
-HELP = """\
-End a statement with ; to run it. Ctrl-C cancels, Ctrl-D leaves.
-.tables          list the relations and what their rows are
-.show RELATION   print the contract and the SQL of a relation
-.export FILE     write all rows of the last query to a .csv, .json or .parquet file
-.help            print this help
-.quit            leave"""
+HELP = r"""End a statement with ; to run it. Ctrl-C cancels, Tab completes.
+\d                list the relations and what their rows are (also .tables)
+\d NAME           list the columns of a relation
+.show NAME        print the contract and the SQL of a relation
+.export FILE      write all rows of the last query to a .csv, .json or .parquet file
+\x                switch between tables and one value per line
+\set NAME VALUE   give the parameter $NAME of queries a value; without NAME, list them
+\unset NAME       take the value away
+help              print this help (also \h, \?, .help)
+exit              leave (also quit, \q, .quit, Ctrl-D)"""
 
-_WORD = re.compile(r"[.\w]+$")
+_WORDS = {"exit": "quit", "quit": "quit", "help": "help"}
+"""Words that are commands without a sign."""
 
+_SHORT = {"q": "quit", "exit": "quit", "h": "help", "?": "help"}
 
-class SqlCompleter(Completer):
-    """Completion of the columns of the relations in the statement, then of relations, then of keywords."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:  # noqa: ARG002
-        """Yield the names that begin with the word before the cursor."""
-        before = document.text_before_cursor
-        match = _WORD.search(before)
-        word = match[0] if match else ""
-        for name, kind in self._candidates(document.text, before, word):
-            if name.lower().startswith(word.lower()) and name != word:
-                yield Completion(name, start_position=-len(word), display_meta=kind)
-
-    def _candidates(self, text: str, before: str, word: str) -> Iterable[tuple[str, str]]:
-        relations = self._catalog.columns
-        if before.startswith("."):
-            if before.startswith(".show "):
-                return [(name, "relation") for name in relations]
-            return [(line.split()[0], "command") for line in HELP.splitlines()[1:]]
-        if not word:
-            return []
-        if "." in word:
-            owner = word.partition(".")[0]
-            return [(f"{owner}.{column}", owner) for column in relations.get(owner, ())]
-        named = [name for name in relations if re.search(rf"\b{name}\b", text)]
-        columns = {column: name for name in named or relations for column in relations[name]}
-        return [
-            *sorted(columns.items()),
-            *((name, "relation") for name in relations),
-            *((name, "keyword") for name in self._catalog.keywords),
-        ]
+_COUNTED_S = 0.2
+"""Seconds within which the rows beyond the limit are counted."""
 
 
-def prompt(db: Database, *, limit: int, history: History | None = None, **terminal: Any) -> None:
+def prompt(
+    db: Database,
+    *,
+    limit: int,
+    parameters: Mapping[str, Any] | None = None,
+    history: History | None = None,
+    **terminal: Any,
+) -> None:
     """Read and run statements until the user leaves; print at most `limit` rows of each result.
 
     Args:
         db: Database of the store.
         limit: Largest number of rows to print of one result.
+        parameters: Values of parameters of the statements by name.
         history: History of statements. Default: a file in the user's state folder.
         terminal: `input` and `output` of prompt_toolkit, for tests.
     """
@@ -92,8 +78,8 @@ def prompt(db: Database, *, limit: int, history: History | None = None, **termin
         prompt_continuation=lambda width, *_: " " * (width - 2) + "| ",
         **terminal,
     )
-    print_message("SQL on the published snapshot; .help shows the commands.")
-    last = ""
+    print_message("SQL on the published snapshot; help shows the commands, exit leaves.")
+    shell = _Shell(db, limit, Available(parameters or {}))
     while True:
         try:
             text = session.prompt("features> ").strip()
@@ -101,52 +87,108 @@ def prompt(db: Database, *, limit: int, history: History | None = None, **termin
             continue
         except EOFError:
             return
-        if text in {".quit", ".exit"}:
-            return
         try:
-            last = _respond(db, text, last, limit)
+            if shell.respond(text):
+                return
         except PhotogenicError as error:
             print_message(str(error))
         except KeyboardInterrupt:
             print_message("Cancelled.")
 
 
-def _respond(db: Database, text: str, last: str, limit: int) -> str:
-    """Run one line of input; return the query whose rows `.export` writes."""
-    word, _, argument = text.partition(" ")
-    argument = argument.strip().rstrip(";")
-    match word:
-        case "":
-            pass
-        case ".help":
-            print_message(HELP)
-        case ".tables":
-            print_table(list_relations())
-        case ".show":
-            print(relation_sql(argument), flush=True)
-        case ".export" if last and argument:
-            path = Path(argument).expanduser()
-            with stream(db, last) as cursor:
-                print_message(f"{export(cursor, path):,} rows are in {path}.")
-        case ".export":
-            print_message(
-                ".export FILE writes the rows of the last query; there is none yet." if not last else ".export FILE"
+class _Shell:
+    """What the prompt remembers from one input to the next."""
+
+    def __init__(self, db: Database, limit: int, parameters: Available) -> None:
+        self._db, self._limit, self._parameters = db, limit, parameters
+        self._last, self._records = "", False
+
+    def respond(self, text: str) -> bool:
+        """Run one input, a statement or a command. Return whether the user leaves."""
+        command = _command(text)
+        if command is None:
+            if text:
+                self._run(text)
+            return False
+        name, argument = command
+        match name:
+            case "quit":
+                return True
+            case "help":
+                print_message(HELP)
+            case "d" | "tables":
+                self._print(list_columns(self._db, argument) if name == "d" and argument else list_relations())
+            case "show":
+                print(relation_sql(argument), flush=True)
+            case "x":
+                self._records = not self._records
+                print_message("One value per line." if self._records else "Tables.")
+            case "set":
+                self._set(argument)
+            case "unset":
+                if self._parameters.pop(argument.removeprefix("$"), self) is self:
+                    print_message(f"The parameter {argument} has no value.")
+            case "export" if self._last and argument:
+                path = Path(argument).expanduser()
+                with stream(self._db, self._last, self._parameters) as cursor:
+                    print_message(f"{export(cursor, path):,} rows are in {path}.")
+            case "export":
+                print_message(
+                    ".export FILE"
+                    if self._last
+                    else ".export FILE writes the rows of the last query; there is none yet."
+                )
+            case _:
+                print_message(f"{text.split(maxsplit=1)[0]} is not a command; help lists the commands.")
+        return False
+
+    def _set(self, argument: str) -> None:
+        name, _, value = argument.partition(" ")
+        name = name.removeprefix("$")
+        if not name:
+            self._print(
+                Table(("parameter", "value"), [(f"${name}", value) for name, value in self._parameters.items()])
             )
-        case _ if word.startswith("."):
-            print_message(f"{word} is not a command; .help lists the commands.")
-        case _:
-            with stream(db, text, limit=limit + 1) as cursor:
-                table, cut = first_rows(cursor, limit)
-            print_table(table)
-            if cut:
-                print_message(f"Cut at {limit:,} rows; .export FILE writes all of them.")
-            return text
-    return last
+        elif not re.fullmatch(r"\w+", name) or not value.strip():
+            print_message(r"\set NAME VALUE: a name of letters, digits and _, and a value")
+        else:
+            found = read_value(name, value.strip())
+            for former in [former for former in self._parameters if former.lower() == name.lower()]:
+                del self._parameters[former]
+            self._parameters[name] = found
+
+    def _run(self, query: str) -> None:
+        with stream(self._db, query, self._parameters, limit=self._limit + 1) as cursor:
+            rows = cursor.rows()
+            table = Table(cursor.columns, list(itertools.islice(rows, self._limit)))
+            n_left, is_exact = count_rows(rows, _COUNTED_S)
+        self._last = query
+        self._print(table)
+        if n_left:
+            # A PIVOT is not computed beyond the first row that is left out.
+            left = "the rest is" if n_left == 1 else f"{'' if is_exact else 'more than '}{n_left:,} are"
+            print_message(f"Cut at {self._limit:,} rows; {left} left out. .export FILE writes all of them.")
+
+    def _print(self, table: Table) -> None:
+        screen = Screen(sys.stdout)
+        print_table(table, file=screen, records=self._records)
+        screen.show()
+
+
+def _command(text: str) -> tuple[str, str] | None:
+    r"""Return the name and the argument of a command: `\d photos`, `.show photos`, `exit;`; None: a statement."""
+    words = text.rstrip("; \n")
+    if (name := _WORDS.get(words.lower())) is not None:
+        return name, ""
+    if not words.startswith((".", "\\")):
+        return None
+    name, _, argument = words[1:].partition(" ")
+    return _SHORT.get(name, name if name in COMMANDS else ""), argument.strip()
 
 
 def _is_complete(text: str) -> bool:
     text = text.strip()
-    return not text or text.startswith(".") or text.endswith(";")
+    return not text or text.endswith(";") or _command(text) is not None
 
 
 def _history() -> History:

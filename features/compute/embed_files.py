@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import glob
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,7 @@ def embed_files(
     models: Path | None = None,
     faces: FaceSettings | None = None,
     device: str | None = None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> list[Embedded]:
     """Embed files: one result per path, in order; a bad file has a status and raises no error.
 
@@ -63,13 +64,14 @@ def embed_files(
         models: folder of the store with fine-tuned networks, if any.
         faces: options of the face detector, for encoders of faces.
         device: device for the networks: cpu, cuda, cuda:1.
+        advance: callback for progress, called with the number of files.
 
     Raises:
         EncoderError: the encoder is unknown.
         WeightsError: the weights are not found.
     """
     with FileEmbedder(name, models=models, faces=faces, device=device) as embedder:
-        return embedder(paths)
+        return embedder(paths, advance)
 
 
 def picture_files(paths: Sequence[Path | str]) -> list[Path | str]:
@@ -120,7 +122,7 @@ class FileEmbedder(Closing):
         self._embedder = Embedder([self.encoder], choose(device), exact=False)
         self._detector = Detector(self.settings) if self.encoder.input == "face" else None
 
-    def __call__(self, paths: Sequence[Path | str]) -> list[Embedded]:
+    def __call__(self, paths: Sequence[Path | str], advance: Callable[[int], None] = lambda _: None) -> list[Embedded]:
         answers: list[Embedded] = []
         width = self._embedder.device.batch
         for at in range(0, len(paths), width):
@@ -133,6 +135,7 @@ class FileEmbedder(Closing):
                     answers.append(Embedded(answer.path, answer.status, answer.detail, embedding))
                 else:
                     answers.append(Embedded(answer.path, "bad_vector", "numbers that are not finite", None))
+            advance(len(prepared))
         return answers
 
     def _preprocess(self, path: Path) -> tuple[Embedded, NDArray[np.uint8] | None]:

@@ -232,7 +232,13 @@ def _photos(store: Store, *, thorough: bool) -> Finding:
     held = {name for (name,) in store.database.rows("select distinct sha256 from facts.photo_files") if name}
     there = {path.stem: path for path in store.layout.photos.glob("??/*.jpg")}
     missing, unknown = held - there.keys(), there.keys() - held
-    damaged = [name for name in held & there.keys() if thorough and digest(there[name]) != name]
+    damaged = []
+    if thorough:
+        with store.progress.stage("photos", len(held & there.keys()), "photos") as advance:
+            for name in held & there.keys():
+                if digest(there[name]) != name:
+                    damaged.append(name)
+                advance(1)
     if missing or damaged:
         found = f"{len(missing):,} missing, {len(damaged):,} damaged of {len(held):,}"
         return Finding("photos", "fault", found, "remove damaged ones, then features ingest photos FILE --images DIR")

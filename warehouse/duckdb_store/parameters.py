@@ -16,10 +16,15 @@ from decimal import Decimal
 from photogenic._lazy import duckdb
 from photogenic.warehouse.errors import QueryError
 
-__all__ = ["Parameters", "bind"]
+__all__ = ["Available", "Parameters", "bind"]
 
 Parameters = Mapping[str, object] | Sequence[object]
 """Values by name, for `$name`, or in order, for `?`."""
+
+
+class Available(dict[str, object]):
+    """Values of which a query may use some, as at the prompt."""
+
 
 _LONGEST = 100_000
 """Largest number of characters of a text."""
@@ -43,13 +48,15 @@ def bind(statement: duckdb.Statement, values: Parameters | None) -> dict[str, ob
     surplus = [given[key] for key in sorted(given.keys() - wanted.keys())]
     if len(given) < len(named):
         raise QueryError("A parameter is given twice.", "each name once; upper and lower case are the same", _HOW)
-    if surplus:
+    if surplus and not isinstance(values, Available):
         raise _surplus(surplus, missing, sorted(wanted.values()))
     if missing:
         raise QueryError(
             f"The query needs a value for {_list(missing)}.", "one value for each parameter", _example(missing)
         )
-    return {wanted[name.lower()]: _checked(name, value) for name, value in named.items()} or None
+    return {
+        wanted[name.lower()]: _checked(name, value) for name, value in named.items() if name.lower() in wanted
+    } or None
 
 
 def _by_name(values: Parameters | None) -> dict[str, object]:

@@ -8,6 +8,7 @@ import typer
 import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, print_table
+from photogenic.app.terminal.progress import console_progress
 
 __all__ = ["run"]
 
@@ -24,7 +25,7 @@ def run(
     form: FormatOption = "table",
 ) -> None:
     """Exit code 1 if a fault is left."""
-    with photogenic.FeatureStore(store) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         found = opened.doctor(thorough=thorough, fix=fix)
     rows = [(one.check, one.state, one.found, one.remedy) for one in found]
     print_table(Table(("check", "state", "found", "remedy"), rows), form)

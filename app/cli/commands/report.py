@@ -7,6 +7,7 @@ import typer
 
 import photogenic
 from photogenic.app.cli.commands.options import Store
+from photogenic.app.terminal.progress import console_progress
 
 __all__ = ["run"]
 
@@ -27,5 +28,5 @@ def run(
     store: Store = Path("store"),
 ) -> None:
     """It holds tables, curves, galleries, slices and a map. Its figures are written beside it as PNG files too."""
-    with photogenic.FeatureStore(store) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         print(opened.report(output, slices=slices))

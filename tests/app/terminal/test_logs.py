@@ -51,6 +51,12 @@ def test_a_failed_stage_does_not_report_an_end(log):
     assert [one["event"] for one in events_of(out)] == ["stage began"]
 
 
+def test_ctrl_c_is_an_event(log):
+    log, out = log
+    log.stop()
+    assert [one["text"] for one in events_of(out)] == [logs.STOPPING]
+
+
 def test_printed_lines_become_events(log, monkeypatch):
     log, out = log
     monkeypatch.setattr(sys, "stderr", log)

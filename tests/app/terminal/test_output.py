@@ -3,6 +3,7 @@ import datetime as dt
 import io
 import json
 import math
+import time
 from decimal import Decimal
 
 import polars as pl
@@ -194,12 +195,96 @@ def test_wide_characters_fold_at_the_edge_of_the_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("NO_COLOR", "1")
     lines = printed(Table(("name",), [("佐藤" * 10,)]), out=Terminal()).splitlines()
-    assert [line.split() for line in lines[1:]] == [
+    assert lines[2:] == ["佐藤佐藤佐藤佐藤佐藤"] * 2
+    wide = Table(("n_1", "n_2", "n_3", "name"), [(10**5, 10**5, 10**5, "佐藤" * 4)])
+    assert [line.split() for line in printed(wide, out=Terminal()).splitlines()[4:]] == [
         ["name", "佐藤佐藤佐藤"],
-        ["佐藤佐藤佐藤"],
-        ["佐藤佐藤佐藤"],
         ["佐藤"],
     ]
+
+
+ID = "0123456789abcdef" * 4
+
+
+def test_one_long_value_folds_in_its_column_and_the_rows_stay_a_table(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    rows = [("a", 1, None), (ID, 20, "me"), ("c", 300, "x")]
+    assert printed(Table(("photo_id", "n", "tag"), rows), out=Terminal()).splitlines() == [
+        f"photo_id{' ' * 43}  n   tag",
+        "─" * 60,
+        f"a{' ' * 50}  1   ∅",
+        f"{ID[:48]}    20   me",
+        ID[48:],
+        f"c{' ' * 50}300   x",
+    ]
+
+
+def test_records_replace_a_short_table_that_would_be_taller(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    rows = [[ID * 2] * 3] * 2
+    assert "row 2" in printed(Table(("a", "b", "c"), rows), out=Terminal())
+    assert "row 2" not in printed(Table(("a", "b", "c"), rows))
+
+
+def test_many_long_values_are_cut_on_a_terminal_only(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    table = Table(("photo_id", "n"), [(ID, n) for n in range(30)])
+    lines = printed(table, out=Terminal()).splitlines()
+    assert (len(lines), max(map(len, lines)), lines[2]) == (32, 40, f"{ID[:34]}…    0")
+    assert printed(table).count(ID) == 30
+
+
+def test_records_can_be_asked_for():
+    out = io.StringIO()
+    print_table(Table(("a", "bcd"), [(1, "x"), (None, "y")]), file=out, records=True)
+    assert [line.split() for line in out.getvalue().splitlines() if not line.startswith("row")] == [
+        ["a", "1"],
+        ["bcd", "x"],
+        ["a", "∅"],
+        ["bcd", "y"],
+    ]
+
+
+@pytest.mark.parametrize("text", ["👩‍🚀", "👨‍👩‍👧", "❤️", "👍🏽", "🇩🇪", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🩷", "é", "क्‍ष", "می‌خواهم", "佐藤"])
+def test_emoji_and_combined_characters_are_printed_as_they_are(text):
+    shown = printed(Table(("a", "n"), [(text, 1), ("x" * 20, 2)]), out=Terminal())
+    assert text in shown
+    assert "\\u" not in shown.lower()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\u200db",
+        "\u200d",
+        "👩\u200d",
+        "\u200d🚀",
+        "a\U000e0067",
+        "👩\u200d\u202e",
+        "\u2066x",
+        "\u00ad",
+        "\x9b1m",
+        "\ufeff",
+    ],
+)
+def test_characters_that_hide_or_steer_are_escaped(text):
+    shown = printed(Table(("a",), [(text,)]), out=Terminal()).splitlines()[2]
+    assert all(c.isprintable() for c in shown)
+    assert "\\" in shown
+
+
+def test_ten_thousand_rows_cost_little():
+    rows = [(f"photo-{n}", n, n / 7, NOON, None, "text of some length", n % 2 == 0, n * 3) for n in range(10_000)]
+    table = Table(tuple("abcdefgh"), rows)
+    started = time.process_time()
+    formatted = [[str(value) for value in row] for row in rows]
+    bare = time.process_time() - started
+    started = time.process_time()
+    printed(table)
+    assert len(formatted) == 10_000
+    assert time.process_time() - started < 25 * bare
 
 
 def test_a_long_value_is_cut_in_tables_only():

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from photogenic.app.terminal.progress import STOPPING, Bars, Lines, console_progress
+from photogenic.app.terminal.logs import STOPPING
+from photogenic.app.terminal.progress import Bars, Lines, console_progress
 
 
 def test_lines_are_printed_for_long_stages_only(capsys):

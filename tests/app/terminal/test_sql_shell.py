@@ -17,17 +17,25 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from photogenic.app.terminal.catalog import Catalog
-from photogenic.app.terminal.sql_shell import SqlCompleter, prompt
+from photogenic.app.terminal.sql_completion import SqlCompleter
+from photogenic.app.terminal.sql_shell import prompt
 
 
 @pytest.fixture
 def type_in(swipes_db, capsys):
     """Return a function that types keys and Ctrl-D at the prompt, and returns stdout and stderr."""
 
-    def run(keys, limit=10, history=None):
+    def run(keys, limit=10, history=None, parameters=None):
         with create_pipe_input() as pipe:
             pipe.send_text(keys + "\x04")
-            prompt(swipes_db, limit=limit, history=history or InMemoryHistory(), input=pipe, output=DummyOutput())
+            prompt(
+                swipes_db,
+                limit=limit,
+                parameters=parameters,
+                history=history or InMemoryHistory(),
+                input=pipe,
+                output=DummyOutput(),
+            )
         return capsys.readouterr()
 
     return run
@@ -42,7 +50,7 @@ def test_a_statement_of_several_lines_runs_at_its_semicolon(type_in):
 def test_the_row_limit_is_reported(type_in):
     out, err = type_in("select * from swipes;\r", limit=3)
     assert out.count("sender-") == 3
-    assert "Cut at 3 rows" in err
+    assert "Cut at 3 rows; 4,997 are left out." in err
     assert "Cut" not in type_in("select * from swipes limit 3;\r", limit=3).err
 
 
@@ -85,7 +93,47 @@ def test_tables_show_and_help(type_in):
     assert ".export FILE" in err
 
 
-@pytest.mark.parametrize("leave", [".quit\r", ".exit\r"])
+@pytest.mark.parametrize("ask", ["help\r", "HELP;\r", "\\h\r", "\\?\r", ".help\r"])
+def test_help_has_many_names(type_in, ask):
+    assert "list the columns of a relation" in type_in(ask).err
+
+
+def test_relations_and_their_columns_are_listed(type_in):
+    out, err = type_in("\\d\r\\d swipes\r\\d SWIPES;\r\\d nothing\r\\d like_ratios\r")
+    assert "gender_breakdown" in out
+    (line, again) = (line.split(maxsplit=2) for line in out.splitlines() if line.startswith("liked"))
+    assert line == again
+    assert line[:2] == ["liked", "boolean"]
+    assert line[2] != "∅"
+    assert "There is no relation nothing." in err
+    assert "The relation like_ratios has not been computed yet." in err
+
+
+def test_rows_are_printed_as_records_when_asked(type_in):
+    assert "row 1 ─" in type_in("\\x\rselect 1 as one;\r").out
+    assert "row 1 ─" not in type_in("\\x\r\\x\rselect 1 as one;\r").out
+
+
+def test_parameters_are_set_listed_and_removed(type_in):
+    keys = "\\set n 41\r\\set $who it's; me\rselect $n + 1 as a, $who as b;\r\\set\r\\unset n\rselect $n;\r"
+    out, err = type_in(keys)
+    assert out.splitlines()[2].split(maxsplit=1) == ["42", "it's; me"]
+    assert "$n" in out.splitlines()[5]
+    assert "The query needs a value for $n." in err
+
+
+def test_parameters_of_the_command_line_hold_and_need_not_be_used(type_in):
+    out, err = type_in("select $N as a;\rselect 7 as b;\r\\set N 2\rselect $n as c;\r", parameters={"n": 1, "m": 3})
+    assert [line.strip() for line in out.splitlines()[2::3]] == ["1", "7", "2"]
+    assert "parameter" not in err
+
+
+@pytest.mark.parametrize("keys", ["\\set n\r", "\\set a-b 1\r", "\\set n [1]\r", "\\unset n\r", "\\wat\r"])
+def test_commands_that_do_not_fit_say_what_does(type_in, keys):
+    assert len(type_in(keys).err.splitlines()) >= 2
+
+
+@pytest.mark.parametrize("leave", [".quit\r", ".exit\r", "exit\r", "quit;\r", "\\q\r", "EXIT\r"])
 def test_quit_leaves_the_prompt(type_in, leave):
     assert "1" not in type_in(f"{leave}select 1;\r").out
 
@@ -99,6 +147,11 @@ def test_history_keeps_whole_statements(type_in):
     history = InMemoryHistory()
     type_in("select 1\r+ 1;\r.help\r", history=history)
     assert list(history.load_history_strings())[::-1] == ["select 1\n+ 1;", ".help"]
+
+
+def test_enter_takes_no_completion_that_was_not_chosen(type_in):
+    out, err = type_in("select 1 as s\t\r;\rselect 2 as se\t;\r")
+    assert [line.strip() for line in out.splitlines()[::3]] == ["s", "se"], err
 
 
 def offered(swipes_db, text, cursor=None):
@@ -123,8 +176,45 @@ def test_columns_after_a_relation_and_its_dot(swipes_db):
     assert offered(swipes_db, "select swipes.li") == ["swipes.liked"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["select p.sen", "select p.sen from swipes p", "select p.sen from swipes as P where", "from swipes p where p.sen"],
+)
+def test_columns_of_an_alias_before_and_after_it_is_defined(swipes_db, text):
+    assert offered(swipes_db, text, cursor=text.index("p.sen") + len("p.sen")) == ["p.sender_id"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("t.", {"t.x": "a, b and 1 more", "t.y": "a"}), ("t. from a", {"t.x": "a", "t.y": "a"}), ("", {})],
+)
+def test_columns_have_their_relations_as_a_hint(text, expected):
+    completer = SqlCompleter(Catalog({"a": ("x", "y"), "b": ("x",), "c": ("x",)}, ()))
+    found = completer.get_completions(Document(text, min(2, len(text))), CompleteEvent())
+    assert {one.text: one.display_meta_text for one in found} == expected
+
+
+def test_relations_only_after_from(swipes_db):
+    assert "swipes" in offered(swipes_db, "select * from sw")
+    assert "sender_id" not in offered(swipes_db, "select * from se")
+    assert "select" not in offered(swipes_db, "select * from se")
+
+
+def test_functions_and_keywords_are_offered(swipes_db):
+    assert "quantile_cont(" in offered(swipes_db, "select quantile")
+    assert "read_csv(" not in offered(swipes_db, "select read_c")
+    assert "join" in offered(swipes_db, "from swipes jo")
+
+
+@pytest.mark.parametrize("text", ["select 'se", "select 1 -- se", "select 'it''s se"])
+def test_nothing_is_offered_in_texts_and_comments(swipes_db, text):
+    assert offered(swipes_db, text) == []
+
+
 def test_completion_of_commands(swipes_db):
     assert offered(swipes_db, ".ex") == [".export"]
+    assert offered(swipes_db, "\\un") == ["unset"]
+    assert offered(swipes_db, "\\d swi") == ["swipes"]
     assert "like_ratios" not in offered(swipes_db, ".show li")  # the store was never built
     assert offered(swipes_db, ".show swi") == ["swipes"]
 
