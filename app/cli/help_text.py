@@ -41,7 +41,7 @@ def write_help(command: Any, ctx: Any, formatter: Any, listed: Iterable[Section]
             _write_heading(formatter, heading)
             formatter.write("".join(_row(name, text, column, formatter.width) for name, text in rows))
     _write_heading(formatter, "Examples")
-    formatter.write("".join(f"  {line}\n" for line in (command.epilog or "").splitlines()))
+    formatter.write("".join(_example(line, formatter.width) for line in (command.epilog or "").splitlines()))
 
 
 def usage_pieces(command: Any) -> list[str]:
@@ -125,6 +125,14 @@ def _row(name: str, text: str, column: int, width: int) -> str:
         lines.insert(0, "")
     first, *others = lines or [""]
     return "".join(f"{line}\n" for line in (f"  {name:<{column}}  {first}".rstrip(), *(indent + one for one in others)))
+
+
+def _example(line: str, width: int) -> str:
+    """Return an example, which a backslash continues on a second line if it is too long for one."""
+    if len(line) + 2 > width:
+        at = max(line.rfind(" --", 0, width - 3), line.rfind(" < ", 0, width - 3))
+        line = f"{line[:at]} \\\n    {line[at + 1 :]}" if at > 0 else line
+    return f"  {line}\n"
 
 
 def _wrapped(text: str, width: int) -> list[str]:

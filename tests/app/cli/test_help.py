@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from photogenic.app.cli.command_table import COMMANDS as TABLE
@@ -24,12 +25,23 @@ def test_every_command_has_examples():
     assert EXAMPLES.keys() == {"", *TABLE}
 
 
+@pytest.fixture
+def shown(monkeypatch, capsys):
+    """The help of a command at some width of the terminal."""
+
+    def run(command, columns=120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as ended:
+            get_command(program).main([*command.split(), "--help"], prog_name="features")
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    return run
+
+
 @pytest.mark.parametrize("command", EXAMPLES)
-def test_help_ends_with_two_examples(command):
-    shown = CliRunner().invoke(program, [*command.split(), "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
-    assert shown.exit_code == 0
-    lines = [line.strip() for line in shown.stdout.splitlines() if line.strip()]
-    assert lines[-3:] == ["Examples:", *EXAMPLES[command]]
+def test_help_ends_with_two_examples(command, shown):
+    assert shown(command).endswith("\n\nExamples:\n" + "".join(f"  {line}\n" for line in EXAMPLES[command]))
 
 
 @pytest.mark.parametrize(("command", "example"), [(name, line) for name, lines in EXAMPLES.items() for line in lines])
@@ -78,11 +90,11 @@ def test_examples_run_as_they_stand_where_the_demo_was_made(tmp_path):
 
 @pytest.mark.parametrize("command", EXAMPLES)
 @pytest.mark.parametrize("columns", [80, 120, 200])
-def test_help_fits_the_terminal_and_at_most_120_columns(command, columns):
-    examples = EXAMPLES[command]
-    shown = CliRunner().invoke(program, [*command.split(), "--help"], env={"COLUMNS": str(columns)}).stdout
-    lines = [line for line in shown.splitlines() if line.strip() not in examples]
-    assert max(map(len, lines)) <= min(columns, 120)
+def test_help_fits_the_terminal_and_at_most_120_columns(command, columns, shown):
+    text = shown(command, columns)
+    assert max(map(len, text.splitlines())) <= min(columns, 120)
+    examples = text.partition("\nExamples:\n")[2].replace(" \\\n   ", "")
+    assert [line.strip() for line in examples.splitlines()] == list(EXAMPLES[command])
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -99,19 +111,19 @@ def test_each_value_has_a_placeholder_and_flags_have_none(command):
         assert not re.search(r"[<\[]", parameter.metavar or "")
 
 
-def test_groups_of_the_program_hold_every_command():
-    shown = CliRunner().invoke(program, ["--help"], env={"COLUMNS": "80"}).stdout
-    headings = re.findall(r"^(\w+):$", shown, re.MULTILINE)
+def test_groups_of_the_program_hold_every_command(shown):
+    text = shown("")
+    headings = re.findall(r"^(\w+):$", text, re.MULTILINE)
     assert headings == [*GROUPS, "Options", "Examples"]
     assert {entry.group for entry in TABLE.values()} == set(GROUPS)
-    assert re.findall(r"^  ([a-z]+) ", shown, re.MULTILINE)[: len(PROGRAM)] == PROGRAM
+    assert re.findall(r"^  ([a-z]+) ", text, re.MULTILINE)[: len(PROGRAM)] == PROGRAM
 
 
-def test_default_and_environment_variable_are_shown():
-    shown = " ".join(CliRunner().invoke(program, ["serve", "--help"]).stdout.split())
-    assert "--port PORT Port to listen on, or 0 for a free one. Default: 8000." in shown
-    assert "--store FOLDER Folder of the store. Default: store. Environment variable: FEATURES_STORE." in shown
-    assert "Environment variable: FEATURES_SERVE_TOKEN." in shown
+def test_default_and_environment_variable_are_shown(shown):
+    text = " ".join(shown("serve").split())
+    assert "--port PORT Port to listen on, or 0 for a free one. Default: 8000." in text
+    assert "--store FOLDER Folder of the store. Default: store. Environment variable: FEATURES_STORE." in text
+    assert "Environment variable: FEATURES_SERVE_TOKEN." in text
 
 
 @pytest.mark.parametrize("command", COMMANDS)
