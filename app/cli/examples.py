@@ -71,7 +71,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "serve": ("features serve", "features serve --port 9000"),
     "status": ("features status", "features status --format json"),
     "doctor": ("features doctor", "features doctor --thorough --fix"),
-    "erase": ("features erase u000003", "features erase u000003 u000004 --yes"),
+    "erase": ("features erase u000003", "features erase u000004 u000005 --yes"),
     "backup": ("features backup backup", "features backup backup --thorough"),
     "restore": ("features restore backup --store restored", "features restore backup --replace --yes"),
 }
