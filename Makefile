@@ -1,15 +1,24 @@
 # The main targets are `make demo` and `make test`.
 
 PYTHON ?= python3.11
-VENV ?= .venv
+# CPU=1: an environment without the libraries of NVIDIA GPUs, which is a quarter of the size (docs/installation.md).
+CPU ?=
+VENV ?= .venv$(if $(CPU),-cpu)
 BIN := $(VENV)/bin
+# What the program needs, and with it what tests and documentation need.
+RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.installed
 STORE ?= store
+BEGAN := $(shell date +%s)
 
-.PHONY: demo test test-fast test-thorough lint types bench soak audit lock clean
+.PHONY: install demo test test-fast test-thorough lint types docs docs-serve reference bench soak audit lock clean
 
-demo: $(STAMP)
+install: $(RUNTIME)
+	@echo "The program is $(BIN)/features. To find it as \"features\": . $(BIN)/activate"
+
+demo: $(RUNTIME)
 	$(BIN)/features demo --store $(STORE)
+	@echo "make demo took $$(( $$(date +%s) - $(BEGAN) )) s in all. To find the program as \"features\": . $(BIN)/activate"
 
 # Tests of one file share stores, so they run in one process. More than four processes would need too much memory.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
@@ -34,6 +43,19 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+# The documentation as a site, in build/site. A broken link, an unknown anchor or a page without a place is an error.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+docs: $(STAMP)
+	$(MKDOCS) build --strict
+	@echo "The documentation is in build/site. To show it in a browser: make docs-serve"
+
+docs-serve: $(STAMP)
+	$(MKDOCS) serve --dev-addr 127.0.0.1:8001
+
+# The pages of docs/reference, from the code.
+reference: $(STAMP)
+	$(BIN)/python -m docs._tools.reference
+
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
 
@@ -54,30 +76,32 @@ audit: $(STAMP)
 	$$audit || { echo "The audit failed or found vulnerabilities: see above. pip-audit must be installed (pipx install pip-audit) and" \
 		"reach pypi.org or osv.dev. From a machine that can: $(AUDIT)"; exit 1; }
 
-# Make the environment from the lock file, install the project as editable, and fetch the weights of the face detector
-# from a wheel on the package index, so that no later step needs a network.
-$(STAMP): requirements.lock pyproject.toml
+# Make the environment from the lock file of the program, install the project as editable, and fetch the weights of the
+# face detector from a wheel on the package index, so that no later step needs a network.
+INSTALL = $(BIN)/python deploy/install.py $(if $(CPU),--cpu)
+$(RUNTIME): requirements-runtime.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || \
 		{ echo "$(PYTHON) is not on this machine. Name another, 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(MAKE) --no-print-directory .system-libraries
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -c "from photogenic.features.encoders.weights import fetch; fetch(['blazeface_short'])"
+	@[ -x $(BIN)/python ] || { echo "Making the environment $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@$(INSTALL) requirements-runtime.lock
 	@touch $@
 
-# mediapipe loads these three libraries. Without root, print the command that installs them.
+# Add the packages of tests and documentation to the same environment.
+$(STAMP): requirements.lock $(RUNTIME)
+	@$(INSTALL) requirements.lock
+	@touch $@
+
+# mediapipe and OpenCV load libraries of the system. Without root, print the command that installs them.
+LIBRARIES := libgl1 libegl1 libgles2 libglib2.0-0
 .PHONY: .system-libraries
 .system-libraries:
-	@[ "$$(uname)" = Linux ] || exit 0; \
-	for lib in libGL.so.1 libEGL.so.1 libGLESv2.so.2; do \
-		ldconfig -p | grep -q "$$lib" || missing="$$missing $$lib"; \
-	done; \
-	[ -z "$$missing" ] && exit 0; \
+	@missing="$$($(PYTHON) deploy/install.py --libraries)"; [ -z "$$missing" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && apt-get install -y -qq libgl1 libegl1 libgles2; \
+		echo "Installing $$missing with apt-get"; \
+		apt-get update -qq && apt-get install -y -qq $(LIBRARIES); \
 	else \
-		echo "Face detection needs$$missing. Install them, then run make again: sudo apt-get install libgl1 libegl1 libgles2"; exit 1; \
+		echo "Face detection needs $$missing. Install them, then run make again: sudo apt-get install $(LIBRARIES)"; exit 1; \
 	fi
 
 # The pages are tested in a browser. If none can be installed, these tests are skipped with a message.
@@ -100,10 +124,14 @@ $(STAMP): requirements.lock pyproject.toml
 		echo "There is no Java: the tests of Spark are skipped. To run them: sudo apt-get install openjdk-17-jre-headless"; \
 	fi
 
-# One lock file with hashes for every platform: uv resolves it, pip installs it.
+# Lock files with hashes for every platform: uv resolves them, pip installs them. requirements.lock has everything; the
+# others have the same versions of what the program alone needs, with and without GPU libraries.
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+	--custom-compile-command 'make lock'
 lock:
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--custom-compile-command 'make lock' --output-file requirements.lock
+	$(LOCK) --extra dev --output-file requirements.lock
+	$(LOCK) --constraint requirements.lock --output-file requirements-runtime.lock
+	$(PYTHON) deploy/install.py --write-cpu-lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

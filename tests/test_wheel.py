@@ -12,10 +12,22 @@ from pathlib import Path
 import pytest
 
 from photogenic.synthetic.swipes.world import make_world
-from tests.test_readme import PYTHON
 
 ROOT = Path(__file__).parents[1]
 THEIRS = ("app", "features", "ingest", "models", "sql", "tests", "warehouse")
+SESSION = """
+from photogenic import FeatureStore
+
+with FeatureStore("store") as store:
+    store.ingest_users("users.csv")
+    store.build(encoders=["dlib_face"])
+    store.sql("select * from gender_breakdown")
+    rows = store.training_set("like_ratio", encoder="dlib_face", setup="one_face", split="train")
+    assert rows.X.shape == (len(rows.photo_ids), 128)
+    store.similar(rows.photo_ids[0], k=3, where="gender = 'female'")
+    store.train(target="like_ratio", encoders=["dlib_face"], heads=["0fc", "1fc"], setup="one_face")
+    store.predict(["portrait.jpg"])
+"""
 LEFT_OUT = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "store")
 
 
@@ -119,7 +131,7 @@ def test_the_program_runs_next_to_files_of_the_same_names(run, tmp_path, beside)
 
 @pytest.mark.thorough
 @pytest.mark.timeout(900)
-def test_the_python_of_the_readme_runs_beside_files_of_the_same_names(run, tmp_path):
+def test_a_session_in_python_runs_beside_files_of_the_same_names(run, tmp_path):
     world = make_world(tmp_path, users=60, swipes=12_000, seed=1, picture_size=160)
     shutil.copy(world.images / "p000001.jpg", tmp_path / "portrait.jpg")
     more = {"FEATURES_THREADS": "2", "FEATURES_STORE": "store"}
@@ -127,5 +139,5 @@ def test_the_python_of_the_readme_runs_beside_files_of_the_same_names(run, tmp_p
         images = ("--images", "images") if kind == "photos" else ()
         (file,) = tmp_path.glob(f"{kind.replace('-', '_')}.*")
         run("features", "ingest", kind, file.name, *images, **more)
-    (tmp_path / "mine.py").write_text(PYTHON[0], encoding="utf-8")
+    (tmp_path / "mine.py").write_text(SESSION, encoding="utf-8")
     run("python", "mine.py", **more)

@@ -78,12 +78,19 @@ def run_demo(
     if network:
         return run_network_demo(root, users=users, seed=seed, progress=progress, print_line=print_line)
     started = time.monotonic()
+
+    def begin(number: int, stage: str) -> None:
+        print_line(f"[{number}/5, after {time.monotonic() - started:.0f} s] {stage}")
+
     _claim(root, Plan(users, seed))
+    begin(1, "Making the world: people, drawn portraits, swipes")
     world = _world(root / "demo" / "world", users, seed, progress)
     with FeatureStore(root, progress=progress) as store:
         _introduce(world, print_line)
+        begin(2, "Ingesting its files")
         _ingest(store, world)
         findings = [_print_finding(planted_vs_found.accounts(store, world), print_line)]
+        begin(3, "Building labels, faces, embeddings and search indices")
         _build(store)
         findings += [
             _print_finding(find(store, world), print_line)
@@ -93,12 +100,14 @@ def run_demo(
             _print_finding(find(store, world), print_line)
             for find in (planted_vs_found.swipes, planted_vs_found.table_1)
         ]
+        begin(4, "Training heads")
         board = _train(store)
         findings += [
             _print_finding(planted_vs_found.popularity(store, world, board), print_line),
             _print_finding(planted_vs_found.gender(board), print_line),
         ]
         findings += [_print_finding(planted_vs_found.alike(store, world, "dlib_face"), print_line)]
+        begin(5, "Writing the report")
         report = store.report()
     _conclude(root, findings, report, time.monotonic() - started, print_line)
     return findings

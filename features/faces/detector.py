@@ -30,6 +30,7 @@ from photogenic.warehouse.processes.child import ChildDiedError
 
 __all__ = [
     "FLOOR",
+    "LIBRARIES",
     "LONGEST",
     "Detector",
     "DetectorFailed",
@@ -39,6 +40,9 @@ __all__ = [
     "refuse_detection",
     "require_libraries",
 ]
+
+LIBRARIES = ("libGL.so.1", "libEGL.so.1", "libGLESv2.so.2", "libgthread-2.0.so.0")
+"""System libraries that mediapipe and OpenCV, which it requires, load on Linux."""
 
 LONGEST = 32_766
 """Largest side in pixels: OpenCV counts them in 16 bits and aborts the process above this."""
@@ -197,7 +201,7 @@ def require_libraries() -> None:
     if sys.platform != "linux":
         return
     absent = []
-    for name in ("libGL.so.1", "libEGL.so.1", "libGLESv2.so.2"):
+    for name in LIBRARIES:
         try:
             ctypes.CDLL(name)
         except OSError:
@@ -205,6 +209,6 @@ def require_libraries() -> None:
     if absent:
         raise MissingPartError(
             f"mediapipe, which finds faces, needs {', '.join(absent)}, which this machine does not have.",
-            "the OpenGL libraries of the system (no graphics card needed)",
-            "sudo apt-get install --yes libgl1 libegl1 libgles2",
+            "the OpenGL and GLib libraries of the system (no graphics card needed)",
+            "sudo apt-get install --yes libgl1 libegl1 libgles2 libglib2.0-0",
         )

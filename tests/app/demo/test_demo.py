@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 
@@ -12,6 +13,7 @@ from photogenic.app.demo import planted_vs_found
 from photogenic.app.demo.demo import run_demo
 from photogenic.synthetic.swipes.world import World, make_world
 from photogenic.warehouse import InputError
+from tests.app.demo import small_demo
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +98,20 @@ def test_too_small_a_world_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_demo_finds_the_planted_values_and_a_second_run_changes_nothing(tmp_path):
-    lines: list[str] = []
-    first = run_demo(tmp_path / "store", users=200, seed=1, print_line=lines.append)
+@pytest.mark.timeout(900)
+def test_the_demo_finds_the_planted_values_and_a_second_run_changes_nothing(prepared, tmp_path):
+    made = prepared("demo", small_demo.make)
+    first, lines = small_demo.read(made)
     assert [finding.title for finding in first if finding.agrees is False] == []
     assert sum(finding.agrees is True for finding in first) == 4
     best = next(finding for finding in first if finding.title.startswith("Like ratio"))
     explained = [int(row[-1].rstrip("%")) for row in best.table.rows]
     assert max(explained) >= 60  # a third of the default world, where it is 90
-    assert f"--store {tmp_path / 'store'}" in lines[-1]
+    assert [line[:3] for line in lines if line.startswith("[")] == ["[1/", "[2/", "[3/", "[4/", "[5/"]
 
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.parquet")}
-    again = run_demo(tmp_path / "store", users=200, seed=1, print_line=lines.append)
+    store = shutil.copytree(made / "store", tmp_path / "store", copy_function=shutil.copy2)
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet")}
+    again = run_demo(store, users=small_demo.USERS, print_line=lines.append)
+    assert f"--store {store}" in lines[-1]
     assert [finding.table.rows for finding in again] == [finding.table.rows for finding in first]
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.parquet")} == before
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet")} == before

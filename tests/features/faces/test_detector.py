@@ -107,7 +107,7 @@ def test_a_missing_system_library_comes_with_its_command(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", load)
     monkeypatch.setattr(sys, "platform", "linux")
     faces.require_libraries.cache_clear()
-    with pytest.raises(MissingPartError, match="apt-get install --yes libgl1 libegl1 libgles2") as caught:
+    with pytest.raises(MissingPartError, match="apt-get install --yes libgl1 libegl1 libgles2 libglib2") as caught:
         Detector(FaceSettings())
     assert "needs libEGL.so.1, which" in caught.value.what
     faces.require_libraries.cache_clear()
