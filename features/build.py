@@ -38,7 +38,7 @@ __all__ = ["BuildReport", "build", "held_encoders", "prepare", "tell"]
 
 _NO_PICTURES = (
     "No photo of the store has a picture, so there are labels only. "
-    "features ingest photos FILE --images DIR, or features fetch, brings pictures."
+    "features ingest photos FILE --images FOLDER, or features fetch, brings pictures."
 )
 
 

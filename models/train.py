@@ -154,6 +154,7 @@ def _require_vectors(store: Store, encoders: Sequence[str], *, flip: bool) -> No
     Raises:
         StoreError: an encoder has no vectors.
     """
+    store.database.require()
     parts = dict.fromkeys(part for several in encoders for part in several.split("+"))
     missing = [part for part in parts if not store.layout.embeddings(part).exists()]
     if missing:

@@ -194,7 +194,7 @@ class FeatureStore(Closing):
         return plan(self.store, replace(options or BuildOptions(), **changes))
 
     def export(self, uri: str) -> list[Exported]:
-        """Write the facts as partitioned Parquet, from which Spark computes labels."""
+        """Write the facts as Parquet, from which Spark computes labels. See `warehouse.spark.export.export`."""
         from photogenic.warehouse.spark.export import export
 
         return export(self.store, uri)

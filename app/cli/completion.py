@@ -2,10 +2,14 @@
 
 Names need no store. Ids are read from its snapshot, the first `MOST` that begin as typed. A store that is missing,
 damaged or of another version gives no values; nothing is written and no message is printed.
+
+Shells put a value into the line as it stands, and zsh even evaluates it. Ids come from strangers, so an id is offered
+only if no shell gives any of its characters a meaning.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, MutableMapping
 from pathlib import Path
@@ -38,6 +42,9 @@ __all__ = [
 MOST = 100
 """Largest number of ids to offer."""
 
+_PLAIN = "[A-Za-z0-9_@%+.,/][A-Za-z0-9_@%+.,/:=-]*"
+"""Pattern, for Python and for DuckDB, of the values of a store that are offered."""
+
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"?|'[^']*'?)+""")
 
 Values = Iterable[str | tuple[str, str]]
@@ -57,7 +64,8 @@ def encoders(ctx: typer.Context, incomplete: str) -> Values:
     from photogenic.features.encoders.published import PUBLISHED
 
     first = "".join(incomplete.rpartition("+")[:2])
-    named = dict.fromkeys([*PUBLISHED, *_stored_encoders(_store(ctx))])
+    stored = [name for name in _stored_encoders(_store(ctx)) if re.fullmatch(_PLAIN, name)]
+    named = dict.fromkeys([*PUBLISHED, *stored])
     return [first + name for name in named if f"{name}+" != first]
 
 
@@ -117,10 +125,11 @@ def runs(ctx: typer.Context) -> Values:
     """Return the runs of the store, the newest first, with target, head and encoder."""
     found = _rows(
         ctx,
-        "select run_id, target || ' by ' || head || ' of ' || encoder from runs order by created_at desc limit $1",
+        "select run_id::varchar, concat(target, ' by ', head, ' of ', encoder) from runs"
+        " order by created_at desc limit $1",
         MOST,
     )
-    return [(run_id, text) for run_id, text in found]
+    return [(run_id, _plain(text)) for run_id, text in found if re.fullmatch(_PLAIN, run_id)]
 
 
 def photos(ctx: typer.Context, incomplete: str) -> Values:
@@ -161,7 +170,8 @@ def by_parameter(name: str) -> Callable[..., Values] | None:
 def separate_values(environment: MutableMapping[str, str]) -> None:
     """Write `--store=FOLDER` as two words in the line that bash gives, which has it as three: `--store = FOLDER`."""
     words = _WORD.findall(environment.get("COMP_WORDS", ""))
-    at = int(environment.get("COMP_CWORD") or 0)
+    place = environment.get("COMP_CWORD", "")
+    at = int(place) if place.isdecimal() else 0
     equal_signs = [n for n in range(1, min(at, len(words))) if words[n] == "=" and words[n - 1].startswith("--")]
     if equal_signs:
         environment["COMP_WORDS"] = " ".join(word for n, word in enumerate(words) if n not in equal_signs)
@@ -170,7 +180,11 @@ def separate_values(environment: MutableMapping[str, str]) -> None:
 
 def _store(ctx: typer.Context) -> Path:
     """Return the folder of the store: of --store on the half-typed line, else of the environment, else ./store."""
-    return Path(ctx.params.get("store") or "store").expanduser()
+    folder = Path(ctx.params.get("store") or "store")
+    try:
+        return folder.expanduser()
+    except RuntimeError:  # there is no such user
+        return folder
 
 
 def _stored_encoders(root: Path) -> list[str]:
@@ -179,24 +193,33 @@ def _stored_encoders(root: Path) -> list[str]:
 
     found = []
     for path in sorted(root.glob("embeddings/*/manifest.json")):
-        try:
-            found.append(str(json.loads(path.read_text("utf-8"))["encoder"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+            if path.is_file():  # a pipe would never end
+                found.append(str(json.loads(path.read_text("utf-8"))["encoder"]))
     return found
 
 
 def _ids(ctx: typer.Context, column: str, relation: str, incomplete: str) -> list[str]:
-    query = f"select {column} from {relation} where starts_with({column}, $1) order by all limit $2"
-    return [str(found) for (found,) in _rows(ctx, query, incomplete, MOST)]
+    query = (
+        f"select {column} from {relation} where starts_with({column}, $1) and regexp_full_match({column}, $2)"
+        " order by all limit $3"
+    )
+    return [str(found) for (found,) in _rows(ctx, query, incomplete, _PLAIN, MOST)]
+
+
+def _plain(text: str) -> str:
+    """Return the help of a value without characters that a shell may give a meaning."""
+    return re.sub("[^A-Za-z0-9_@%+.,/:= -]", "?", text)
 
 
 def _rows(ctx: typer.Context, query: str, *values: object) -> list[tuple[Any, ...]]:
     """Run a query on the snapshot of the store; no rows if it cannot be read. An older store is not migrated."""
-    path = str(_store(ctx) / "snapshot.duckdb")
+    path = _store(ctx) / "snapshot.duckdb"
     try:
+        if not path.is_file():  # a pipe would never end
+            return []
         with duckdb.connect(":memory:", config={"threads": 1}) as con:
-            con.execute("attach '" + path.replace("'", "''") + "' as store (read_only)")
+            con.execute("attach '" + str(path).replace("'", "''") + "' as store (read_only)")
             con.execute("use store")
             return con.execute(query, values).fetchall()
     except (duckdb.Error, OSError, UnicodeError, RuntimeError):

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 import typer
 
-__all__ = ["COMMON", "Section", "option_text", "sections", "usage_pieces", "write_help"]
+from photogenic.app.terminal.streams import is_screen
+
+__all__ = ["COMMON", "Section", "default_words", "option_text", "sections", "usage_pieces", "write_help"]
 
 COMMON = "Common options"
 """Heading above the options that most commands share."""
@@ -77,22 +79,21 @@ def option_text(parameter: Any) -> str:
     parts = [parameter.help or ""]
     if parameter.required:
         parts.append("Required.")
-    elif default := _default(parameter):
-        parts.append(f"Default: {default}.")
+    elif default := default_words(parameter):
+        parts.append(f"Default: {', '.join(default)}.")
     if parameter.envvar:
         parts.append(f"Environment variable: {parameter.envvar}.")
     return " ".join(parts)
 
 
-def _default(parameter: Any) -> str:
+def default_words(parameter: Any) -> list[str]:
     """Return the default as it would be written on the command line; empty: there is none, or the help names it."""
     value = parameter.default
     if value is None or value is False or parameter.show_default is False:
-        return ""
+        return []
     if value is True:
-        return str(parameter.opts[0])
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return ", ".join(map(_shown, values))
+        return [str(parameter.opts[0])]
+    return [_shown(one) for one in (value if isinstance(value, (list, tuple)) else [value])]
 
 
 def _shown(value: object) -> str:
@@ -148,4 +149,4 @@ def _write_heading(formatter: Any, heading: str) -> None:
 
 
 def _has_styles() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return "NO_COLOR" not in os.environ and is_screen(sys.stdout)

@@ -1,7 +1,8 @@
 """The program `features`: its commands and the handling of errors.
 
 Exit codes: 0 done, 1 a PhotogenicError (one message, no traceback), 2 a wrong command line, 130 interrupted, 141 the
-reader of stdout closed it, 143 ended by SIGTERM. Any other exception is a bug and shows its traceback.
+reader of stdout closed it, 143 ended by SIGTERM (`features serve`: 0). Any other exception is a bug and
+shows its traceback.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from photogenic.app.cli.examples import epilog
 from photogenic.app.cli.lazy_group import LazyGroup
 from photogenic.app.cli.termination import EXIT, INTERRUPTED, MESSAGE, Ending
 from photogenic.app.terminal import logs, streams
+from photogenic.app.terminal.cells import message
 from photogenic.warehouse.duckdb_store.error_mapping import classify_unhandled
+from photogenic.warehouse.duckdb_store.interrupt import is_interrupt
 from photogenic.warehouse.duckdb_store.settings import check_environment
 from photogenic.warehouse.errors import PhotogenicError
 from photogenic.warehouse.processes.threads import limit_library_threads
@@ -80,7 +83,7 @@ def main() -> None:
     ending = Ending()
     try:
         try:
-            if "COMP_WORDS" in os.environ:
+            if "COMP_WORDS" in os.environ and "_FEATURES_COMPLETE" in os.environ:
                 from photogenic.app.cli.completion import separate_values
 
                 separate_values(os.environ)
@@ -88,6 +91,8 @@ def main() -> None:
         finally:
             streams.flush()
     except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            ending.say_stop()
         if ending.received and ended.code not in (0, None):
             code = EXIT
             print(MESSAGE, file=sys.stderr)
@@ -97,9 +102,17 @@ def main() -> None:
             streams.discard()
         raise
     except KeyboardInterrupt:
+        ending.say_stop()
         code = EXIT if ending.received else INTERRUPTED
         sys.exit(code)
     except Exception as error:
+        # A library that does not expect a KeyboardInterrupt, as during an import, may make another error of it.
+        if is_interrupt(error) or (ending.is_stopping and not isinstance(error, PhotogenicError)):
+            ending.say_stop()
+            if ending.received:
+                print(MESSAGE, file=sys.stderr)
+            code = EXIT if ending.received else INTERRUPTED
+            sys.exit(code)
         found = error if isinstance(error, PhotogenicError) else classify_unhandled(error)
         if found is None:
             raise
@@ -115,6 +128,6 @@ def main() -> None:
 def _tell(error: PhotogenicError) -> None:
     log = logs.structured()
     if log is None:
-        print(error, file=sys.stderr)
+        print(message(str(error)), file=sys.stderr)
     else:
         log.fail(error)

@@ -15,9 +15,13 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from photogenic.warehouse.errors import OutputError
 from photogenic.warehouse.processes.signal_watch import ENDS, call_on_signal
+
+if TYPE_CHECKING:
+    from photogenic.app.terminal.progress import Display
 
 __all__ = ["EXIT", "INTERRUPTED", "MESSAGE", "Ending"]
 
@@ -38,6 +42,7 @@ class Ending:
         self.received = False
         self.code: int | None = None
         self._asked, self._raises_next = 0, False
+        self._said, self._lock = False, threading.Lock()
         # Registered first, and so called last, when threads have ended and all other functions have run.
         atexit.register(self._leave, os.getpid())
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
@@ -45,6 +50,24 @@ class Ending:
             ENDS.add(signal.SIGTERM)
         with contextlib.suppress(RuntimeError):  # the machine allows no more threads
             call_on_signal(self._announce)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether work that shows its progress was asked to stop."""
+        return self._asked > 0
+
+    def say_stop(self) -> None:
+        """Say that the work stops, if it has ended before the thread of the signals could say so."""
+        from photogenic.app.terminal.progress import shown_progress
+
+        if (shown := shown_progress()) is not None:
+            self._say(shown)
+
+    def _say(self, shown: Display) -> None:
+        with self._lock:
+            if not self._said:
+                self._said = True
+                shown.stop()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.received = True
@@ -64,7 +87,7 @@ class Ending:
             return
         self._asked += 1
         if self._asked == 1:
-            shown.stop()
+            self._say(shown)
             return
         if isinstance(shown, Bars):
             shown.clear()

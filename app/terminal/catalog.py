@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from photogenic import sql
@@ -10,7 +9,6 @@ from photogenic.app.terminal.output import Table
 from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.duckdb_store.database import Database
 from photogenic.warehouse.duckdb_store.query_errors import no_relation
-from photogenic.warehouse.errors import QueryError
 from photogenic.warehouse.sql_guard.allowed import FUNCTIONS
 
 __all__ = ["Catalog", "list_columns", "list_relations", "relation_sql"]
@@ -77,10 +75,6 @@ def relation_sql(name: str) -> str:
     Raises:
         QueryError: No relation has this name.
     """
-    known = (*sql.VIEWS, *sql.RELATIONS)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=3) or sorted(known)
-        raise QueryError(
-            f"There is no relation {name!r}.", f"one of {', '.join(near)}", f"features sql --show {near[0]}"
-        )
+    if name not in {*sql.VIEWS, *sql.RELATIONS}:
+        raise no_relation(name)
     return relation(name).text.rstrip()

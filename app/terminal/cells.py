@@ -1,13 +1,22 @@
-"""Conversion of one value of a result for JSON, CSV and tables."""
+"""Conversion of one value of a result for JSON, CSV and tables, and of messages for terminals."""
 
 from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-__all__ = ["to_plain"]
+__all__ = ["message", "to_plain"]
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters other than tab and line feed, and those that change the direction of writing."""
+
+
+def message(text: str) -> str:
+    """Escape control characters in a message, which may quote ids, file names and values that strangers wrote."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def to_plain(value: object) -> object:

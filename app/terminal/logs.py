@@ -57,6 +57,7 @@ class Structured(io.TextIOBase):
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._out, self._clock, self._rest, self._started = out, clock, "", clock()
+        self.command = current_command()
         self.handler = logging.StreamHandler(out)
         self.handler.setFormatter(_JsonLines())
 
@@ -103,8 +104,8 @@ class Structured(io.TextIOBase):
         self.event("message", text=text)
 
     def stop(self) -> None:
-        """Log that the work stops."""
-        self.note(STOPPING)
+        """Log that the work stops; called in the thread of the signals, which has no command of its own."""
+        self.event("message", text=STOPPING, command=self.command)
 
     def fail(self, error: PhotogenicError) -> None:
         """Log an error of this program with its three parts."""
@@ -140,6 +141,8 @@ def structured() -> Structured | None:
 def set_command(name: str) -> None:
     """Set the name of the command that runs."""
     _running.set(name)
+    if (log := structured()) is not None:
+        log.command = name
 
 
 def current_command() -> str:

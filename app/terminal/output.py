@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import IO, Literal, TextIO
 
 from photogenic._lazy import pa, pl, pq
-from photogenic.app.terminal.cells import to_plain
+from photogenic.app.terminal.cells import message, to_plain
 
 __all__ = ["Format", "Table", "print_message", "print_table", "write_csv", "write_json", "write_parquet"]
 
@@ -74,8 +74,8 @@ def print_table(
 
 
 def print_message(text: str) -> None:
-    """Print a message on stderr, apart from the data on stdout."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a message on stderr, apart from the data on stdout. Control characters are escaped."""
+    print(message(text), file=sys.stderr, flush=True)
 
 
 def write_csv(table: Table, out: TextIO) -> None:

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Iterator
 from typing import TextIO
 
+from photogenic.app.terminal.streams import is_screen
+
 __all__ = ["Screen", "page"]
 
 _LESS = "SRX"
@@ -39,7 +41,7 @@ class Screen(io.StringIO):
     def show(self) -> None:
         """Show the text in the pager if it is longer than the terminal; else write it to the other stream."""
         text = self.getvalue()
-        if not (self.isatty() and text.count("\n") >= shutil.get_terminal_size().lines - 1 and page(text)):
+        if not (is_screen(self._shown_on) and text.count("\n") >= shutil.get_terminal_size().lines - 1 and page(text)):
             self._shown_on.write(text)
             self._shown_on.flush()
 
@@ -67,8 +69,6 @@ def page(text: str) -> bool:
 def _pager() -> list[str] | None:
     """Return the command of the pager; None if there is none, or if $PAGER is empty."""
     chosen = os.environ.get("PAGER")
-    if os.environ.get("TERM", "dumb") == "dumb":
-        return None
     if chosen is None:
         found = shutil.which("less") or shutil.which("more")
         return [found] if found else None

@@ -6,7 +6,6 @@ All implement `warehouse.progress.Progress`, so the packages below do not depend
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 import time
@@ -15,8 +14,10 @@ from typing import Protocol
 
 from photogenic._lazy import rich
 from photogenic.app.terminal import logs
+from photogenic.app.terminal.cells import message
 from photogenic.app.terminal.logs import STOPPING
 from photogenic.app.terminal.stage_meter import StageMeter, clock_time
+from photogenic.app.terminal.streams import is_screen
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
 from photogenic.warehouse.progress import Progress
 
@@ -53,17 +54,13 @@ def console_progress() -> RecordingProgress:
     It also records the stages of the running command for the relation `commands`.
     """
     global _shown  # noqa: PLW0603
-    _shown = logs.structured() or (Bars() if _can_draw() else Lines())
+    _shown = logs.structured() or (Bars() if is_screen(sys.stderr) else Lines())
     return RecordingProgress(_shown, History(logs.current_command()))
 
 
 def shown_progress() -> Display | None:
     """Return the progress output of the running command; None if it has none."""
     return _shown
-
-
-def _can_draw() -> bool:
-    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 class Bars:
@@ -91,11 +88,11 @@ class Bars:
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
-        live = self._live
+        text, live = message(text), self._live
         if live is None:
             print(text, file=sys.stderr, flush=True)
         else:
-            live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            live.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Remove the bars, draw no more, and say that the work stops."""
@@ -167,7 +164,7 @@ class Lines:
 
     def note(self, text: str) -> None:
         """Print the line."""
-        print(text, file=sys.stderr, flush=True)
+        print(message(text), file=sys.stderr, flush=True)
 
     def stop(self) -> None:
         """Print no more stages, and say that the work stops."""

@@ -7,6 +7,7 @@ as `female`, `2024-02-01` or `007`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -49,6 +50,8 @@ def read_value(name: str, text: str) -> Any:
         return text
     except (ValueError, RecursionError):  # more than 4,300 digits, or a thousand brackets
         raise _refused(name, f"{text[:40]}...", "one value that is not nested, of at most 39 digits") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _refused(name, text, "a finite number, null, or a text in quotes")
     if isinstance(value, (list, dict)):
         raise _refused(name, text, "one value; a text that looks like a list or an object in quotes")
     return value

@@ -30,7 +30,7 @@ from photogenic.warehouse.duckdb_store.parameters import Available
 from photogenic.warehouse.duckdb_store.query import stream
 from photogenic.warehouse.errors import PhotogenicError
 
-__all__ = ["SqlCompleter", "prompt"]
+__all__ = ["prompt"]
 
 HELP = r"""End a statement with ; to run it. Ctrl-C cancels, Tab completes.
 \d                list the relations and what their rows are (also .tables)
@@ -101,7 +101,7 @@ class _Shell:
 
     def __init__(self, db: Database, limit: int, parameters: Available) -> None:
         self._db, self._limit, self._parameters = db, limit, parameters
-        self._last, self._records = "", False
+        self._last, self._last_parameters, self._records = "", parameters, False
 
     def respond(self, text: str) -> bool:
         """Run one input, a statement or a command. Return whether the user leaves."""
@@ -126,11 +126,10 @@ class _Shell:
             case "set":
                 self._set(argument)
             case "unset":
-                if self._parameters.pop(argument.removeprefix("$"), self) is self:
-                    print_message(f"The parameter {argument} has no value.")
+                self._unset(argument)
             case "export" if self._last and argument:
                 path = Path(argument).expanduser()
-                with stream(self._db, self._last, self._parameters) as cursor:
+                with stream(self._db, self._last, self._last_parameters) as cursor:
                     print_message(f"{export(cursor, path):,} rows are in {path}.")
             case "export":
                 print_message(
@@ -153,16 +152,29 @@ class _Shell:
             print_message(r"\set NAME VALUE: a name of letters, digits and _, and a value")
         else:
             found = read_value(name, value.strip())
-            for former in [former for former in self._parameters if former.lower() == name.lower()]:
-                del self._parameters[former]
+            self._remove(name)
             self._parameters[name] = found
+
+    def _unset(self, argument: str) -> None:
+        name = argument.removeprefix("$")
+        if not name:
+            print_message(r"\unset NAME")
+        elif not self._remove(name):
+            print_message(f"The parameter ${name} has no value.")
+
+    def _remove(self, name: str) -> bool:
+        """Remove a parameter; names are the same in upper and lower case. Return whether it had a value."""
+        same = [former for former in self._parameters if former.lower() == name.lower()]
+        for former in same:
+            del self._parameters[former]
+        return bool(same)
 
     def _run(self, query: str) -> None:
         with stream(self._db, query, self._parameters, limit=self._limit + 1) as cursor:
             rows = cursor.rows()
             table = Table(cursor.columns, list(itertools.islice(rows, self._limit)))
             n_left, is_exact = count_rows(rows, _COUNTED_S)
-        self._last = query
+        self._last, self._last_parameters = query, Available(self._parameters)
         self._print(table)
         if n_left:
             # A PIVOT is not computed beyond the first row that is left out.

@@ -21,7 +21,7 @@ from photogenic.warehouse.errors import InputError, OutputError
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["BROKEN_PIPE", "begin", "flush", "read_stdin"]
+__all__ = ["BROKEN_PIPE", "begin", "discard", "flush", "is_screen", "read_stdin"]
 
 BROKEN_PIPE = 141
 """Exit code 128 + SIGPIPE, as a shell reports it for `cat` or `git`."""
@@ -84,6 +84,11 @@ def discard() -> None:
         fd = os.open(os.devnull, os.O_WRONLY)
         os.dup2(fd, 1)
         os.close(fd)
+
+
+def is_screen(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that can move its cursor and print bold text."""
+    return stream.isatty() and os.environ.get("TERM", "dumb").lower() not in ("dumb", "unknown")
 
 
 def read_stdin() -> str:

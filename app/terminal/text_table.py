@@ -47,6 +47,13 @@ _JOINERS = "\u200c\u200d"
 """Characters without a width that join or separate two others, in emoji and in Persian or Indic writing."""
 
 
+_FLAGS = tuple("".join(chr(0xE0000 + ord(c)) for c in name) + "\U000e007f" for name in ("gbeng", "gbsct", "gbwls"))
+"""What follows a black flag in the flags of England, Scotland and Wales. Other characters of this kind hide text."""
+
+_JOINED = {"Lo", "Mc", "Mn", "So", "Sk", "Cn"}
+"""Categories of the characters that joiners connect: emoji, their variants, and letters without case."""
+
+
 class _Look:
     """The styles, the signs and the width of a stream."""
 
@@ -282,10 +289,12 @@ def _is_harmless(text: str, at: int) -> bool:
     c = text[at]
     if c in _JOINERS:
         return at > 0 and all(
-            not part.isascii() and _is_visible(part) for part in (text[at - 1], text[at + 1 : at + 2])
+            _is_visible(part) and unicodedata.category(part) in _JOINED
+            for part in (text[at - 1], text[at + 1 : at + 2])
         )
-    if "\U000e0020" <= c <= "\U000e007f":  # the letters in the flags of England, Scotland and Wales
-        return text[:at].rstrip("".join(map(chr, range(0xE0020, 0xE007F)))).endswith("\U0001f3f4")
+    if "\U000e0020" <= c <= "\U000e007f":
+        start = text.rfind("\U0001f3f4", 0, at) + 1
+        return start > 0 and any(text.startswith(flag, start) and at < start + len(flag) for flag in _FLAGS)
     return _is_visible(c)
 
 

@@ -184,13 +184,13 @@ def loader(layout: Layout) -> Callable[[str], bytes]:
             raise StoreError(
                 f"{layout.photo(digest)} is missing, although the warehouse lists it.",
                 "the bytes of every photo whose status is ok",
-                "features ingest photos FILE --images DIR",
+                "features ingest photos FILE --images FOLDER",
             ) from None
         if hashlib.sha256(data).hexdigest() != digest:
             raise StoreError(
                 f"{layout.photo(digest)} is damaged: its bytes have changed.",
                 "bytes with the SHA-256 that is their name",
-                f"rm {layout.photo(digest)}, then features ingest photos FILE --images DIR",
+                f"rm {layout.photo(digest)}, then features ingest photos FILE --images FOLDER",
             )
         return data
 

@@ -64,6 +64,7 @@ class SearchCache:
         for name in (*DEFAULT, *made):
             if name in made:
                 return name
+        self.db.require()
         raise StoreError(f"There is no search index in {self.layout.root}.", "a store that was built", "features build")
 
     def index(self, encoder: str) -> Index:

@@ -211,7 +211,7 @@ def _folder_of(source: Source) -> Folder | None:
         raise InputError(
             f"{source.name}: paths are relative to the working folder, which was removed.",
             "a folder for relative paths",
-            "--images DIR",
+            "--images FOLDER",
         ) from error
 
 

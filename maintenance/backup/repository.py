@@ -1,7 +1,7 @@
 """A backup on disk: every file once, under the digest of its bytes, and a manifest that lists the files that count.
 
-    DIR/files/ab/<sha256>   bytes, complete from the moment they have this name
-    DIR/manifest.json       written last: path in the store -> bytes and digest; and its own digest
+    FOLDER/files/ab/<sha256>   bytes, complete from the moment they have this name
+    FOLDER/manifest.json       written last: path in the store -> bytes and digest; and its own digest
 
 A killed backup leaves the earlier manifest and all files that it lists; the next backup uses what was copied already.
 Files are copied, never linked: a change of the store must not change its backup. Where the file system can, both

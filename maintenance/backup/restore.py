@@ -86,7 +86,7 @@ def restore(
             raise StoreError(
                 f"The store {root} cannot be replaced at once: it is a mount point, or its parent is read-only.",
                 "a store whose folder can be renamed",
-                "move its content to FORMER, then features restore DIR --tombstones FORMER/erased",
+                "move its content to FORMER, then features restore FOLDER --tombstones FORMER/erased",
             )
         with locked(staging / "lock", "features restore", settings.lock_timeout_s):
             made = Store(Database(Layout(staging / "store"), settings), store.progress)
@@ -132,7 +132,7 @@ def _check_backup(archive: Archive) -> Manifest:
         raise StoreError(
             f"There is no complete backup in {archive.folder.absolute()}.",
             "a folder that `features backup` has written",
-            "features backup DIR",
+            "features backup FOLDER",
         )
     if manifest.schema > SCHEMA_VERSION:
         raise StoreError(
@@ -165,8 +165,8 @@ def _target(store: Store, *, may_replace: bool) -> Iterator[Layout | None]:
         raise StoreError(
             f"{layout.root} holds {what}.",
             "an empty folder, or one that does not exist yet" + (", or --replace" if is_store else ""),
-            "features restore DIR --store ANOTHER"
-            + (", or features restore DIR --replace --yes to remove the store" if is_store else ""),
+            "features restore FOLDER --store ANOTHER"
+            + (", or features restore FOLDER --replace --yes to remove the store" if is_store else ""),
         )
     with pause_network_runs(db), lock_fine_tuning(store), db.lock("features restore"):
         yield layout
@@ -223,7 +223,7 @@ def _erased_folders(former: Layout | None, given: str | Path | None) -> list[Pat
             raise StoreError(
                 f"There are no tombstones in {Path(given).absolute()}.",
                 "the `erased` folder of a store from which people were erased, or that store",
-                "features restore DIR --tombstones STORE/erased",
+                "features restore FOLDER --tombstones STORE/erased",
             )
         found.append(folder)
     return found
@@ -277,5 +277,5 @@ def _damaged(archive: Archive, entry: Entry, why: str) -> StoreError:
     return StoreError(
         f"The backup is damaged: {archive.path(entry.sha256)}, which is {entry.path}, {why}.",
         f"{entry.bytes:,} bytes with SHA-256 {entry.sha256}",
-        "features backup DIR --thorough copies it again, if the store still has it; else restore another backup",
+        "features backup FOLDER --thorough copies it again, if the store still has it; else restore another backup",
     )

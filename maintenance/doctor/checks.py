@@ -31,6 +31,7 @@ from photogenic.warehouse.storage.lock import foreign_holder, holder
 __all__ = ["Finding", "examine"]
 
 _FEW_FILES = 1024
+_FROM_A_BACKUP = "features restore BACKUP --replace"
 _FACTS = ("users", "photos", "main_photos", "swipes", "photo_files", "rejects")
 
 
@@ -166,9 +167,12 @@ def _snapshot(store: Store, *, writes: bool, thorough: bool, fix: bool) -> Findi
         return Finding("snapshot", "fault", error.what, remedy)
     except Exception as error:
         return Finding("snapshot", "fault", str(error), remedy)
-    if not writes and (who := foreign_holder(why_not_a_store(layout.warehouse) or "")) is not None:
-        found = f"{layout.warehouse.name} is open in another program, {who}: nothing can be written"
-        return Finding("snapshot", "note", found, "close it there")
+    unusable = None if writes else why_not_a_store(layout.warehouse)
+    if unusable is not None:
+        if (who := foreign_holder(unusable)) is not None:
+            found = f"{layout.warehouse.name} is open in another program, {who}: nothing can be written"
+            return Finding("snapshot", "note", found, "close it there")
+        return Finding("snapshot", "fault", f"{layout.warehouse.name}: {unusable}", remedy)
     if thorough and (wrong := find_corruption(layout.snapshot, db.settings.memory_limit)):
         return Finding("snapshot", "fault", f"{layout.snapshot.name}: {wrong}", remedy)
     if thorough and not writes and (wrong := find_corruption(layout.warehouse, db.settings.memory_limit)):
@@ -192,13 +196,13 @@ def _published(store: Store, *, thorough: bool) -> Finding:
         if db.is_published() and sound_copy:
             db.put_back()
             return Finding("snapshot", "fixed", f"was: {sound.found}; the warehouse was restored from the snapshot")
-        return Finding("snapshot", "fault", sound.found, "restore warehouse.duckdb from a copy")
+        return Finding("snapshot", "fault", sound.found, _FROM_A_BACKUP)
     try:
         layout.snapshot_manifest.unlink(missing_ok=True)
         with db.write("features doctor --fix"):
             pass  # to open the warehouse checks it, and to close it publishes it
     except PhotogenicError as error:
-        return Finding("snapshot", "fault", error.what, "restore warehouse.duckdb from a copy")
+        return Finding("snapshot", "fault", error.what, _FROM_A_BACKUP)
     return Finding("snapshot", "fixed", f"was: {sound.found}; published again")
 
 
@@ -241,7 +245,9 @@ def _photos(store: Store, *, thorough: bool) -> Finding:
                 advance(1)
     if missing or damaged:
         found = f"{len(missing):,} missing, {len(damaged):,} damaged of {len(held):,}"
-        return Finding("photos", "fault", found, "remove damaged ones, then features ingest photos FILE --images DIR")
+        return Finding(
+            "photos", "fault", found, "remove damaged ones, then features ingest photos FILE --images FOLDER"
+        )
     if unknown:
         found = f"{len(held):,} there; {len(unknown):,} more that the warehouse does not know"
         return Finding("photos", "note", found, "features fetch: adds what a killed run had downloaded")

@@ -59,7 +59,7 @@ def erase(store: Store, user_ids: Sequence[str] = ()) -> list[Receipt]:
         raise StoreError(
             f"There is no store at {layout.root.absolute()}.",
             "a folder that holds a store",
-            "features erase --store DIR",
+            "features erase --store FOLDER",
         )
     with (
         pause_network_runs(store.database),

@@ -6,6 +6,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "SECURITY.md").read_text()
 THREATS = [line.strip("| ").split(" | ") for line in TEXT.splitlines() if line.startswith("| ") and "`tests/" in line]
@@ -34,13 +36,14 @@ def test_every_named_file_exists():
         assert (ROOT / path).is_file(), path
 
 
-def test_dependencies_are_pinned_with_hashes():
-    lock = (ROOT / "requirements.lock").read_text()
-    packages = re.split(r"\n(?=\w)", lock.partition("\n#    make lock\n")[2])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-runtime.lock", "requirements-cpu.lock"])
+def test_dependencies_are_pinned_with_hashes(name):
+    lock = (ROOT / name).read_text()
+    packages = re.split(r"\n(?=\w)", re.sub(r"^#.*\n", "", lock, flags=re.MULTILINE).strip())
     assert len(packages) > 50
     for package in packages:
         first, *hashes = package.strip().split("\n")
         assert re.match(r"[\w.\-\[\]]+==\S+( ;.*)? \\$", first), first
         assert hashes
         assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in hashes), first
-    assert "--require-hashes" in (ROOT / "Makefile").read_text()
+    assert "--require-hashes" in (ROOT / "deploy" / "install.py").read_text()

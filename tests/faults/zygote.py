@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ _EVENTS = {
     *("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"),
     *("shutil.rmtree", "shutil.copyfile"),
 }
-_IMPORTED = (
+IMPORTED = (
     *(
         "photogenic.app.cli.main",
         "photogenic.store",
@@ -75,8 +76,13 @@ _IMPORTED = (
         "rich.table",
     ),
 )
+SINGLE_THREADED = dict.fromkeys(
+    ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
+)
+"""Environment of a process that forks: a thread of a library would not be in the fork."""
+
 _CALM = {
-    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1"),
+    **SINGLE_THREADED,
     "FEATURES_ENCODERS": "tests.faults.mean_colour",
     "FEATURES_MEMORY_LIMIT": "500MB",
     "FEATURES_THREADS": "1",
@@ -203,16 +209,30 @@ def _child(asked: dict[str, Any], counter: mmap.mmap, out: int, err: int) -> int
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.environ.update(asked.get("environment", {}))
-    try:
+
+    def work() -> None:
         _set_world(asked, counter)
         if "call" in asked:
             module, _, name = asked["call"].partition(":")
             print(json.dumps(getattr(__import__(module, fromlist=[name]), name)(*asked["command"])))
-            return 0
-        from photogenic.app.cli.main import main
+        else:
+            run_features(asked["command"])
 
-        sys.argv = ["features", *asked["command"]]
-        main()
+    return exit_code(work)
+
+
+def run_features(words: list[str]) -> None:
+    """Run the program in this process; it ends with SystemExit."""
+    from photogenic.app.cli.main import main
+
+    sys.argv = ["features", *words]
+    main()
+
+
+def exit_code(work: Callable[[], None]) -> int:
+    """Run a function, and return the exit code of a process that does so: 70 after an exception, with its traceback."""
+    try:
+        work()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
@@ -282,7 +302,7 @@ def _shift_clock(seconds: float) -> None:
 
 def main() -> None:
     """Answer requests, one JSON object per line."""
-    for name in _IMPORTED:
+    for name in IMPORTED:
         __import__(name)
     assert threading.active_count() == 1
     forks: dict[int, _Fork] = {}

@@ -8,7 +8,6 @@ from sqlglot import exp
 from photogenic import sql
 from photogenic.warehouse import QueryError, Store
 from photogenic.warehouse.catalog import parse, relation
-from photogenic.warehouse.data_dictionary import PATH, dictionary
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.spark.sql_translate import faults, to_spark, tree_of
@@ -93,10 +92,6 @@ def test_what_spark_reads_otherwise_is_refused(text):
 def test_parameters_reach_spark_with_their_types():
     assert "CAST(:hashtag AS STRING)" in to_spark(sql.read("posts"))
     assert "CAST(:earliest_post AS TIMESTAMP_NTZ)" in to_spark(sql.read("posts"))
-
-
-def test_dictionary_is_true():
-    assert PATH.read_text(encoding="utf-8") == dictionary(), "run: python -m photogenic.warehouse.data_dictionary"
 
 
 def test_columns_in_the_store_are_those_of_the_headers(tmp_path):

@@ -132,6 +132,8 @@ FUNCTIONS = [
     "from main.pragma_database_list",
     "with duckdb_databases as (select 1) from main.duckdb_databases",
     "from pg_catalog.pg_settings",
+    "from histogram_values('duckdb_databases', path)",
+    "from histogram(pg_settings, setting)",
     "from duckdb_secrets()",
     "from duckdb_extensions()",
     "select current_setting('temp_directory')",

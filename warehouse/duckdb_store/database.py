@@ -121,8 +121,8 @@ class Database:
             try:
                 con.execute("set enable_progress_bar = false")  # it would be printed to stdout, among the data
                 before = self._state()
-                self._prepare(con)
                 with interruptible(con):
+                    self._prepare(con)
                     yield con
                     if self.history is not None and self._state() != before:
                         self.history.record(con)
@@ -162,14 +162,22 @@ class Database:
             found: pl.DataFrame = con.sql(query, params=values or None).pl()
             return found
 
-    def open_snapshot(self, *, memory_limit: str | None = None, labelling: bool = False) -> duckdb.DuckDBPyConnection:
-        """Open a connection like that of `read`, which the caller closes. An older store is migrated first."""
+    def require(self) -> None:
+        """Refuse a folder without a store, before anything else is reported as missing.
+
+        Raises:
+            StoreError: there is no store.
+        """
         if not self.layout.snapshot.exists():
             raise StoreError(
                 f"There is no store at {self.layout.root.absolute()}.",
                 "a folder that `features ingest` or `features demo` has written",
                 f"features ingest users USERS.csv --store {self.layout.root}",
             )
+
+    def open_snapshot(self, *, memory_limit: str | None = None, labelling: bool = False) -> duckdb.DuckDBPyConnection:
+        """Open a connection like that of `read`, which the caller closes. An older store is migrated first."""
+        self.require()
         # The snapshot is attached to a database in memory: DuckDB caches one instance per path and process, so
         # a connection to the path itself would keep showing the snapshot that was opened first.
         con = duckdb.connect(":memory:", config={"threads": self.settings.threads})

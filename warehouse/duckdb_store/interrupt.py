@@ -8,7 +8,19 @@ from collections.abc import Iterator
 from photogenic._lazy import duckdb
 from photogenic.warehouse.processes.signal_watch import call_on_signal
 
-__all__ = ["interruptible"]
+__all__ = ["interruptible", "is_interrupt"]
+
+
+def is_interrupt(error: Exception) -> bool:
+    """Whether an error says that a statement was stopped: of DuckDB, of Arrow, which reads its rows, or of Python.
+
+    DuckDB's client, when it notices a signal itself, has the RuntimeError in place of the KeyboardInterrupt.
+    """
+    if isinstance(error, OSError):
+        return str(error).startswith("INTERRUPT Error")
+    if type(error) is RuntimeError:
+        return str(error) == "Query interrupted"
+    return isinstance(error, duckdb.InterruptException)
 
 
 @contextlib.contextmanager
@@ -31,12 +43,8 @@ def interruptible(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
             yield
         finally:
             end()
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError, RuntimeError) as error:
         # A KeyboardInterrupt in a reader that DuckDB calls becomes an error of DuckDB.
-        if not (asked or isinstance(error, duckdb.InterruptException)):
-            raise
-        raise KeyboardInterrupt from None
-    except RuntimeError as error:
-        if str(error) != "Query interrupted":  # DuckDB's message when it noticed the signal itself
-            raise
-        raise KeyboardInterrupt from None
+        if is_interrupt(error) or (asked and isinstance(error, duckdb.Error)):
+            raise KeyboardInterrupt from None
+        raise

@@ -1,7 +1,7 @@
 """Check the values of the parameters of a query. They are bound by DuckDB, and are never part of its text.
 
-The same rule holds on the command line, at the prompt, in Python and in HTTP: one value for each `$name` or `?`, and
-each value a number, a text, a time, a boolean or NULL.
+The same rule holds on the command line, at the prompt, in Python and in `POST /api/v1/sql`: one value for each `$name`
+or `?`, and each value a number, a text, a time, a boolean or NULL.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from decimal import Decimal
 from photogenic._lazy import duckdb
 from photogenic.warehouse.errors import QueryError
 
-__all__ = ["Available", "Parameters", "bind"]
+__all__ = ["LONGEST", "Available", "Parameters", "bind"]
 
 Parameters = Mapping[str, object] | Sequence[object]
 """Values by name, for `$name`, or in order, for `?`."""
@@ -26,8 +26,11 @@ class Available(dict[str, object]):
     """Values of which a query may use some, as at the prompt."""
 
 
-_LONGEST = 100_000
+LONGEST = 100_000
 """Largest number of characters of a text."""
+
+_DIGITS = 38
+"""Largest number of digits of a decimal of DuckDB, which would round longer ones to a double."""
 
 _SIMPLE = "a number, a text, a time, true, false or null"
 _HOW = "features sql 'select $name' --param name=value"
@@ -52,7 +55,9 @@ def bind(statement: duckdb.Statement, values: Parameters | None) -> dict[str, ob
         raise _surplus(surplus, missing, sorted(wanted.values()))
     if missing:
         raise QueryError(
-            f"The query needs a value for {_list(missing)}.", "one value for each parameter", _example(missing)
+            f"The query needs a value for {_list(missing)}.",
+            "one value for each parameter",
+            f"\\set {missing[0]} VALUE" if isinstance(values, Available) else _example(missing),
         )
     return {
         wanted[name.lower()]: _checked(name, value) for name, value in named.items() if name.lower() in wanted
@@ -95,9 +100,9 @@ def _checked(name: str, value: object) -> object:
         case None | bool() | dt.datetime() | dt.date() | dt.time() | dt.timedelta() | bytes():
             return value
         case str():
-            if len(value) > _LONGEST:
+            if len(value) > LONGEST:
                 raise QueryError(
-                    f"{_shown(name)} has {len(value):,} characters.", f"at most {_LONGEST:,} characters", _HOW
+                    f"{_shown(name)} has {len(value):,} characters.", f"at most {LONGEST:,} characters", _HOW
                 )
             if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
                 shown = value[:80].encode("ascii", "backslashreplace").decode()
@@ -113,6 +118,14 @@ def _checked(name: str, value: object) -> object:
                 )
             return number
         case Decimal() if value.is_finite():
+            _, digits, exponent = value.as_tuple()
+            assert isinstance(exponent, int)
+            if max(len(digits) + max(exponent, 0), -exponent) > _DIGITS:
+                raise QueryError(
+                    f"{_shown(name)} is a decimal of more than {_DIGITS} digits.",
+                    f"at most {_DIGITS} digits; longer ones as text",
+                    _HOW,
+                )
             return value
         case numbers.Real() if math.isfinite(value):
             return float(value)
@@ -120,6 +133,8 @@ def _checked(name: str, value: object) -> object:
             raise QueryError(
                 f"{_shown(name)} is {value}, which is not a finite number.", "a finite number or null", _HOW
             )
+        case _ if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):
+            return bool(value)
         case _:
             kind = type(value).__name__
             raise QueryError(f"{_shown(name)} is a {kind}.", f"one value: {_SIMPLE}", _HOW)

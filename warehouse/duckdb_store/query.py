@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from photogenic._lazy import duckdb, pa, pl
 from photogenic.warehouse.duckdb_store.error_mapping import corruption_error
+from photogenic.warehouse.duckdb_store.interrupt import is_interrupt
 from photogenic.warehouse.duckdb_store.parameters import Parameters, bind
 from photogenic.warehouse.duckdb_store.query_errors import no_rows, query_error
 from photogenic.warehouse.errors import PhotogenicError, StoreError
@@ -75,7 +76,6 @@ def _frame(
     answer: duckdb.DuckDBPyRelation,
     limit: int | None,
 ) -> pl.DataFrame:
-
     from photogenic.warehouse.duckdb_store.exact_values import for_arrow, project, unsupported_columns
 
     def table(answer: duckdb.DuckDBPyRelation) -> pa.Table:
@@ -197,6 +197,8 @@ class Cursor:
             try:
                 yield from reader
             except (OSError, pa.ArrowException) as error:
+                if is_interrupt(error):
+                    raise
                 raise self._explained(error) from error
 
         return pa.RecordBatchReader.from_batches(reader.schema, sound())

@@ -32,7 +32,8 @@ _CHANGES = frozenset(
 
 def query_error(query: str, error: Exception) -> QueryError:
     """Return the error to raise for an exception of DuckDB."""
-    kind, _, what = str(error).partition("Error: ")
+    kind, sign, what = str(error).partition("Error: ")
+    what = what if sign else kind  # some messages have no kind
     fact, _, place = what.partition("\n")
     about = _relations_in(query)
     show = f"features sql --show {about[0]}" if about else _TABLES

@@ -60,13 +60,13 @@ TABLE_FUNCTIONS = _words(
     """
     duckdb_columns duckdb_constraints duckdb_coordinate_systems duckdb_dependencies duckdb_functions duckdb_indexes
     duckdb_keywords duckdb_memory duckdb_optimizers duckdb_schemas duckdb_sequences duckdb_tables duckdb_triggers
-    duckdb_types duckdb_views generate_series histogram histogram_values icu_calendar_names json_each json_tree
-    pg_timezone_names pragma_collations pragma_database_size pragma_metadata_info pragma_platform pragma_show
+    duckdb_types duckdb_views generate_series icu_calendar_names json_each json_tree pg_timezone_names pragma_collations
+    pragma_database_size pragma_metadata_info pragma_platform pragma_show
     pragma_storage_info pragma_table_info pragma_version range repeat repeat_row summary test_all_types
     test_vector_types unlist unnest
     """
 )
-"""Table functions, in lower case."""
+"""Table functions, in lower case. `histogram` is none of them: it reads any relation or file that a text names."""
 
 _OPERATORS = """
     != !__postfix !~~ !~~* % & && * ** + - ->> / // < <-> << <= <=> <@ = > >= >> @ @> ^ ^@ | || ~ ~~ ~~* ~~~

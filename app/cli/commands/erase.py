@@ -54,7 +54,8 @@ def _confirm(n_people: int, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise InputError("Nobody is here to be asked, and nothing was erased.", "--yes", "features erase USER_ID --yes")
-    typer.confirm(f"Erase {n_people or 'the'} people for good?", abort=True, err=True)
+    whom = {0: "the people of the interrupted erase", 1: "this person"}.get(n_people, f"these {n_people:,} people")
+    typer.confirm(f"Erase {whom} for good?", abort=True, err=True)
 
 
 def _print(receipt: Receipt) -> None:

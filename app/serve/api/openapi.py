@@ -27,6 +27,7 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
         "in": "path",
         "required": True,
         "schema": {"type": "string", "minLength": 1, "maxLength": 1_024, "pattern": "^[A-Za-z0-9_-]+$"},
+        "description": "The photo.",
     }
     described = {
         "openapi": "3.1.0",

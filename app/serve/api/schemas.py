@@ -7,6 +7,7 @@ from typing import Any
 from photogenic.app.serve.http.errors import CODES
 from photogenic.app.serve.http.limits import Limits
 from photogenic.models.data.targets import TARGETS
+from photogenic.warehouse.duckdb_store.parameters import LONGEST
 
 __all__ = ["ERROR", "requests", "responses"]
 
@@ -31,13 +32,24 @@ def _list(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
+def _described(properties: dict[str, Schema], **meanings: str) -> dict[str, Schema]:
+    """Return properties with a description each."""
+    return {name: schema | {"description": meanings[name]} for name, schema in properties.items()}
+
+
 ERROR: Schema = _object({"code": {"type": "string", "enum": list(CODES)}, "message": _TEXT, "remedy": _TEXT})
 
 
 def requests(limits: Limits) -> dict[str, Schema]:
     """Return the schemas of requests by endpoint."""
     nearest = {
-        "k": {"type": "integer", "minimum": 1, "maximum": 1_000, "default": 10},
+        "k": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 1_000,
+            "default": 10,
+            "description": "Number of photos to return.",
+        },
         "encoder": {**_ID, "description": "Name of the encoder. Default: the first default encoder that has an index."},
         "where": {
             "type": "string",
@@ -49,15 +61,26 @@ def requests(limits: Limits) -> dict[str, Schema]:
     }
     chosen = {
         "run": {**_ID, "description": "A run_id. Default: the best run of the target on dev."},
-        "target": {"type": "string", "enum": list(TARGETS), "default": "like_ratio"},
+        "target": {
+            "type": "string",
+            "enum": list(TARGETS),
+            "default": "like_ratio",
+            "description": "What to predict.",
+        },
     }
     query = {"type": "string", "minLength": 1, "maxLength": 100_000, "description": "One statement that only reads."}
-    image = {"type": "string", "format": "binary"}
+    image = {"type": "string", "format": "binary", "description": "A picture file."}
     return {
         "sql": _object(
             {
                 "query": query,
-                "limit": {"type": "integer", "minimum": 0, "maximum": limits.sql_rows, "default": 1_000},
+                "limit": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": limits.sql_rows,
+                    "default": 1_000,
+                    "description": "Largest number of rows to return.",
+                },
                 "sample": {
                     "type": "integer",
                     "minimum": 1,
@@ -67,7 +90,7 @@ def requests(limits: Limits) -> dict[str, Schema]:
                 "parameters": {
                     "type": "object",
                     "maxProperties": 100,
-                    "additionalProperties": {"type": ["string", "number", "boolean", "null"], "maxLength": 100_000},
+                    "additionalProperties": {"type": ["string", "number", "boolean", "null"], "maxLength": LONGEST},
                     "description": "Value of each parameter $name of the query, by name; ? are named 1, 2 and so on.",
                 },
             },
@@ -81,11 +104,20 @@ def requests(limits: Limits) -> dict[str, Schema]:
             },
         ),
         "export": _object(
-            {"query": query | {"maxLength": 20_000}, "format": {"type": "string", "enum": ["csv", "parquet"]}}
+            {
+                "query": query | {"maxLength": 20_000},
+                "format": {"type": "string", "enum": ["csv", "parquet"], "description": "Format of the file."},
+            }
         ),
         "features": _object(
             {
-                "photo_ids": {"type": "array", "items": _ID, "minItems": 1, "maxItems": 1_000},
+                "photo_ids": {
+                    "type": "array",
+                    "items": _ID,
+                    "minItems": 1,
+                    "maxItems": 1_000,
+                    "description": "The photos.",
+                },
                 "encoder": {**_ID, "description": "Name of the encoder. Default: the default encoder."},
                 "vectors": {
                     "type": "string",
@@ -97,15 +129,33 @@ def requests(limits: Limits) -> dict[str, Schema]:
             "encoder",
             "vectors",
         ),
-        "similar": _object({"photo_id": _ID, **nearest}, *nearest),
+        "similar": _object({"photo_id": _ID | {"description": "Photo to compare with."}, **nearest}, *nearest),
         "similar_upload": _object(nearest, *nearest),
         "similar_form": _object({"image": image, **nearest}, *nearest),
         "predict": _object(chosen, *chosen),
         "predict_form": _object(
-            {"image": {"type": "array", "items": image, "minItems": 1, "maxItems": limits.uploads}, **chosen}, *chosen
+            {
+                "image": {
+                    "type": "array",
+                    "items": image,
+                    "minItems": 1,
+                    "maxItems": limits.uploads,
+                    "description": "Picture files, one field each.",
+                },
+                **chosen,
+            },
+            *chosen,
         ),
         "breakdown": _object(
-            {"window": {"type": "string", "enum": ["latest", "every"], "default": "latest"}}, "window"
+            {
+                "window": {
+                    "type": "string",
+                    "enum": ["latest", "every"],
+                    "default": "latest",
+                    "description": "Swipes on the newest main photo, or on every main photo.",
+                }
+            },
+            "window",
         ),
         "gallery": _object(gallery := _gallery(), *gallery),
         "photo": _object({"photo_id": _ID}),
@@ -114,13 +164,16 @@ def requests(limits: Limits) -> dict[str, Schema]:
 
 
 def _gallery() -> dict[str, Schema]:
+    def word(meaning: str, *words: str, **more: Any) -> Schema:
+        return {"type": "string", "enum": list(words), **more, "description": meaning}
+
     return {
-        "by": {"type": "string", "enum": ["like_ratio", "percentile", "prediction"], "default": "like_ratio"},
-        "order": {"type": "string", "enum": ["desc", "asc"], "default": "desc"},
-        "gender": {"type": "string", "enum": ["female", "male", "other", "unknown"]},
-        "setup": {"type": "string", "enum": ["all", "one_face"], "default": "all"},
-        "split": {"type": "string", "enum": ["train", "dev", "test"]},
-        "popular": {"type": "boolean"},
+        "by": word("What photos are ordered by.", "like_ratio", "percentile", "prediction", default="like_ratio"),
+        "order": word("Highest or lowest first.", "desc", "asc", default="desc"),
+        "gender": word("Gender of the owner. Default: every gender.", "female", "male", "other", "unknown"),
+        "setup": word("All photos, or photos with exactly one face.", "all", "one_face", default="all"),
+        "split": word("Part of the setup. Default: every part.", "train", "dev", "test"),
+        "popular": {"type": "boolean", "description": "Whether above the median. Default: both."},
         "population": {
             "type": "string",
             "enum": ["all", "gender"],
@@ -135,94 +188,191 @@ def _gallery() -> dict[str, Schema]:
             "description": "Smallest number of swipes.",
         },
         "run": {**_ID, "description": "A run_id for predictions. Default: the run that scores pictures."},
-        "offset": {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0},
-        "limit": {"type": "integer", "minimum": 1, "maximum": 500, "default": 60},
+        "offset": {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0, "description": "Photos to skip."},
+        "limit": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 500,
+            "default": 60,
+            "description": "Largest number of photos to return.",
+        },
     }
 
 
 _LABEL = _object(
-    {"source": _TEXT, "value": _NUMBER, "weight": _NUMBER, "popular": {"type": "boolean"}, "percentile": _NUMBER}
+    _described(
+        {"source": _TEXT, "value": _NUMBER, "weight": _NUMBER, "popular": {"type": "boolean"}, "percentile": _NUMBER},
+        source="swipes or posts.",
+        value="Likes per swipe, or for posts likes per follower.",
+        weight="Number of swipes behind the value; 1 for posts.",
+        popular="Whether the value is above the median of its label set.",
+        percentile="Share of the other labels of the set that are lower, 0 to 100.",
+    )
 )
-_FACE = _object(dict.fromkeys(("x0", "y0", "x1", "y1", "confidence"), _NUMBER))
-_PHOTO: dict[str, Schema] = {
-    "photo_id": _TEXT,
-    "user_id": _TEXT,
-    "gender": _nullable(_TEXT),
-    "width": _nullable(_COUNT),
-    "height": _nullable(_COUNT),
-    "status": _nullable(_TEXT),
-    "split_all": _nullable(_TEXT),
-    "split_one_face": _nullable(_TEXT),
-}
-_SCORED = {name: _nullable(_NUMBER) for name in ("prediction", "low", "high")}
-_ASKED = {name: _nullable(_TEXT) for name in ("run_id", "head", "encoder", "setup")}
+_FACE = _object(
+    _described(
+        dict.fromkeys(("x0", "y0", "x1", "y1", "confidence"), _NUMBER),
+        x0="Left edge, in pixels of the upright photo.",
+        y0="Upper edge.",
+        x1="Right edge.",
+        y1="Lower edge.",
+        confidence="Confidence of the detector, 0 to 1.",
+    )
+)
+_PHOTO: dict[str, Schema] = _described(
+    {
+        "photo_id": _TEXT,
+        "user_id": _TEXT,
+        "gender": _nullable(_TEXT),
+        "width": _nullable(_COUNT),
+        "height": _nullable(_COUNT),
+        "status": _nullable(_TEXT),
+        "split_all": _nullable(_TEXT),
+        "split_one_face": _nullable(_TEXT),
+    },
+    photo_id="The photo.",
+    user_id="Its owner.",
+    gender="Gender of the owner; null: unknown.",
+    width="Width in pixels, upright.",
+    height="Height in pixels, upright.",
+    status="Finding on the bytes, such as ok or missing; null: not read yet.",
+    split_all="train, dev or test in the setup all; null: not part of it.",
+    split_one_face="train, dev or test in the setup one_face; null: not part of it.",
+)
+_SCORED = _described(
+    {name: _nullable(_NUMBER) for name in ("prediction", "low", "high")},
+    prediction="Prediction, 0 to 1; null unless the status is ok.",
+    low="Lower bound of the observed ratio; null: the run has no bounds.",
+    high="Upper bound of the observed ratio; null: the run has no bounds.",
+)
+_ASKED = _described(
+    {name: _nullable(_TEXT) for name in ("run_id", "head", "encoder", "setup")},
+    run_id="The run that predicted this picture.",
+    head="Its head.",
+    encoder="Its encoder.",
+    setup="Its setup: all or one_face.",
+)
 
 
 def responses() -> dict[str, Schema]:
     """Return the schemas of answers by endpoint."""
-    found = {
-        "rank": _COUNT,
-        "photo_id": _TEXT,
-        "user_id": _TEXT,
-        "distance": _NUMBER,
-        "like_ratio": _nullable(_NUMBER),
-        "weight": _nullable(_NUMBER),
-        "percentile": _nullable(_NUMBER),
-        "popular": _nullable({"type": "boolean"}),
-        "path": _nullable(_TEXT),
-    }
+    found = _described(
+        {
+            "rank": _COUNT,
+            "photo_id": _TEXT,
+            "user_id": _TEXT,
+            "distance": _NUMBER,
+            "like_ratio": _nullable(_NUMBER),
+            "weight": _nullable(_NUMBER),
+            "percentile": _nullable(_NUMBER),
+            "popular": _nullable({"type": "boolean"}),
+            "path": _nullable(_TEXT),
+        },
+        rank="Place, from 1 for the nearest.",
+        photo_id="The photo.",
+        user_id="Its owner.",
+        distance="Distance of the vectors, in the metric of the encoder.",
+        like_ratio="Value of the label; null: no label.",
+        weight="Number of swipes behind the label; 1 for posts.",
+        percentile="Share of the other labels of the set that are lower, 0 to 100.",
+        popular="Whether the label is above the median of its set.",
+        path="Path of the picture as given.",
+    )
     anything = {"type": "object"}
+
+    def text(meaning: str) -> Schema:
+        return _TEXT | {"description": meaning}
+
+    def rows(meaning: str, items: Schema | None = None) -> Schema:
+        return _list(items or anything) | {"description": meaning}
+
     return {
         "sql": _object(
             {
-                "columns": _list(_object({"name": _TEXT, "type": _TEXT})),
-                "n_rows": _COUNT,
+                "columns": rows("Columns of the result.", _object({"name": _TEXT, "type": text("Type in DuckDB.")})),
+                "n_rows": _COUNT | {"description": "Number of rows in this answer."},
                 "cut": {"type": "boolean", "description": "Whether there are more rows."},
-                "seconds": _NUMBER,
-                "rows": _list(_list({})),
+                "seconds": _NUMBER | {"description": "Seconds that the query took."},
+                "rows": rows("Rows, each an array of values in the order of the columns.", _list({})),
             }
         ),
         "photo": _object(
             _PHOTO
             | {
-                "label": _nullable(_LABEL),
-                "like_ratios": _list(anything),
-                "periods": _list(anything),
-                "faces": _list(_FACE),
-                "predictions": _list(anything),
-                "near_duplicates": _list(anything),
+                "label": _nullable(_LABEL) | {"description": "What a model learns; null: the photo has no label."},
+                "like_ratios": rows("Rows of like_ratios, one per window."),
+                "periods": rows("Times at which it was the main photo."),
+                "faces": rows("Faces found in it.", _FACE),
+                "predictions": rows("Predictions of trained heads."),
+                "near_duplicates": rows("Photos that show the same picture."),
             }
         ),
         "features": _object(
             {
-                "encoder": _nullable(_TEXT),
-                "dim": _nullable(_COUNT),
-                "photos": _list(
+                "encoder": _nullable(_TEXT) | {"description": "The encoder of the vectors; null: there are none."},
+                "dim": _nullable(_COUNT) | {"description": "Length of a vector; null: there are none."},
+                "photos": rows(
+                    "One object per photo, in the order of the request.",
                     _object(
                         {
                             "photo_id": _TEXT,
-                            "status": {"type": "string", "enum": ["ok", "no_vector", "unknown_photo"]},
-                            "embedding": {"type": ["array", "string", "null"], "items": _NUMBER},
-                            "label": _nullable(_LABEL),
+                            "status": {
+                                "type": "string",
+                                "enum": ["ok", "no_vector", "unknown_photo"],
+                                "description": "Whether there is a vector.",
+                            },
+                            "embedding": {
+                                "type": ["array", "string", "null"],
+                                "items": _NUMBER,
+                                "description": "Vector as numbers or as base64; null unless the status is ok.",
+                            },
+                            "label": _nullable(_LABEL) | {"description": "What a model learns; null: no label."},
                         }
-                    )
+                    ),
                 ),
             }
         ),
         "similar": _object(
-            {"encoder": _TEXT, "recall": _NUMBER, "n_matching": _COUNT, "photos": _list(_object(found))}
+            {
+                "encoder": text("The encoder whose vectors were compared."),
+                "recall": _NUMBER | {"description": "1 where search was exact, else the measured recall@10."},
+                "n_matching": _COUNT | {"description": "Number of photos that match the predicate."},
+                "photos": rows("Nearest photos, nearest first.", _object(found)),
+            }
         ),
         "predict": _object(
             {
-                "run_id": _TEXT,
-                "target": _TEXT,
-                "photos": _list(_object({"file": _TEXT, **_SCORED, **_ASKED, "status": _TEXT})),
-                "notes": {**_list(_TEXT), "description": "Runs that cannot be used, and how to make them usable."},
+                "run_id": text("The run that was chosen."),
+                "target": text("What it predicts."),
+                "photos": rows(
+                    "One object per picture, in the order of the request.",
+                    _object(
+                        {
+                            "file": text("Name of the picture in the form."),
+                            **_SCORED,
+                            **_ASKED,
+                            "status": text("ok, or the reason why there is no prediction."),
+                        }
+                    ),
+                ),
+                "notes": rows("Runs that cannot be used, and how to make them usable.", _TEXT),
             }
         ),
-        "breakdown": _object({"window": _TEXT, "rows": _list(anything)}),
-        "runs": _object({"runs": _list(anything)}),
-        "gallery": _object({"n_photos": _COUNT, "photos": _list(anything)}),
-        "health": _object({"status": _TEXT, "snapshot_at": _TEXT, "n_photos": _COUNT, "version": _TEXT}),
+        "breakdown": _object({"window": text("The window."), "rows": rows("Rows of gender_breakdown.")}),
+        "runs": _object({"runs": rows("Rows of runs.")}),
+        "gallery": _object(
+            {
+                "n_photos": _COUNT | {"description": "Number of photos that match."},
+                "photos": rows("Photos in the chosen order."),
+            }
+        ),
+        "health": _object(
+            {
+                "status": text("ok."),
+                "snapshot_at": text("Time of the snapshot that answers."),
+                "n_photos": _COUNT | {"description": "Number of photos in it."},
+                "version": text("Version of the program."),
+            }
+        ),
         "store": anything,
     }

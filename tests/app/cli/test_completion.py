@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import duckdb
 import pytest
 
 from photogenic import sql
@@ -127,6 +128,41 @@ def test_few_of_many_ids_are_offered(store):
     assert len(completed("features similar p", store=store)) == MOST
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_ids_that_a_shell_would_evaluate_are_not_offered(shell, tmp_path):
+    hostile = [
+        "q$(touch x)",
+        "q\\$(touch x)",
+        "q`touch x`",
+        "q;touch x",
+        "q a b",
+        "q\nb",
+        "q'",
+        'q"',
+        "q*",
+        "q\x1b[31m",
+    ]
+    harmless = ["q-1_2.jpg", "q@b+c=d:e/f,g%h"]
+    with Database(Layout(tmp_path), Settings("500MB", threads=1)).write("test") as con:
+        for name in [*hostile, *harmless, "-qdash", "~q"]:
+            con.execute("insert into facts.users values ($1, 'female', 1, $2, $2)", [name, NOW])
+        con.execute(
+            "insert into facts.runs values"
+            " ('0123456789ab', 'a\\$(touch x)', 'all', 'one`', '\x1b[31m', 'mse', 0, 0, 0, 1, 1, '{}', '{}', $1)",
+            [NOW],
+        )
+    manifest = tmp_path / "embeddings" / "one" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"encoder": "q$(touch x)"}))
+    found = "\n".join(completed("features erase q", store=tmp_path, shell=shell))
+    assert "q-1_2.jpg" in found
+    for line in ("features predict --run ", "features erase ", "features build --encoder q"):
+        found += "\n".join(completed(line, store=tmp_path, shell=shell))
+    assert not any(text in found for text in ("(touch", "`", "q a", "q'", "q*", "\x1b", "-qdash", "~q"))
+    if shell == "bash":
+        assert completed("features erase q", store=tmp_path) == harmless
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells_receive_values_with_their_help(store, shell):
     (line,) = completed("features predict --run 01", shell=shell, store=store)
@@ -159,7 +195,9 @@ def files_of(root):
     return {path: path.stat().st_mtime_ns for path in root.rglob("*")}
 
 
-@pytest.mark.parametrize("state", ["missing", "empty", "damaged", "never published", "not a folder"])
+@pytest.mark.parametrize(
+    "state", ["missing", "empty", "damaged", "never published", "not a folder", "pipes", "foreign"]
+)
 def test_a_store_that_cannot_be_read_gives_nothing_and_stays_as_it_is(state, store, tmp_path):
     root = tmp_path / "store"
     if state == "empty":
@@ -174,10 +212,33 @@ def test_a_store_that_cannot_be_read_gives_nothing_and_stays_as_it_is(state, sto
         (root / "snapshot.duckdb").unlink()
     elif state == "not a folder":
         root.write_text("a file")
+    elif state == "pipes":
+        (root / "embeddings" / "one").mkdir(parents=True)
+        os.mkfifo(root / "snapshot.duckdb")
+        os.mkfifo(root / "embeddings" / "one" / "manifest.json")
+    elif state == "foreign":
+        (root / "embeddings" / "one").mkdir(parents=True)
+        (root / "embeddings" / "one" / "manifest.json").write_text("[" * 100_000)
+        with duckdb.connect(str(root / "snapshot.duckdb")) as con:
+            con.execute("create table users as select 1 as user_id")
     before = files_of(tmp_path)
     for line in ("features predict --run ", "features similar p", "features erase u", "features build --encoder dlib"):
         assert completed(line, store=root) == (["dlib_face"] if "encoder" in line else [])
     assert files_of(tmp_path) == before
+
+
+def test_a_folder_of_an_unknown_person_gives_nothing():
+    assert completed("features erase u", store="~nobody-of-this-name/store") == []
+
+
+def test_the_variables_of_another_completion_do_not_matter(store):
+    done = subprocess.run(
+        [FEATURES, "--version"],
+        env=os.environ | {"COMP_WORDS": "git =", "COMP_CWORD": "x"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
 
 
 def test_values_are_read_while_another_process_writes(store):

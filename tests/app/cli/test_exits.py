@@ -53,6 +53,12 @@ def test_1_one_message_in_three_beats_and_no_traceback(features, tmp_path):
     assert remedy.startswith("Try: features ")
 
 
+def test_1_no_message_controls_the_terminal(features):
+    failed = features("sql", "select error(chr(27) || '[2J' || chr(8238) || chr(13))")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("\\x1b[2J\\u202e\\r: select error(")
+
+
 def test_1_also_for_settings_of_the_environment(features):
     failed = features("sql", "select 1", env={"FEATURES_THREADS": "many"})
     assert failed.returncode == 1
@@ -145,6 +151,44 @@ def test_long_work_says_at_once_that_it_stops(tmp_path, signals, finishes_s, cod
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=15, cwd=tmp_path
     )
     assert (done.returncode, done.stdout, done.stderr.splitlines()) == (code, "", said)
+
+
+def test_the_json_log_names_the_command_that_stops(tmp_path):
+    script = f"finishes_s = 0.2\nimport signal\nsignals = [signal.SIGTERM]\n{AT_WORK}"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=15,
+        cwd=tmp_path,
+        env={**os.environ, "FEATURES_LOG_FORMAT": "json"},
+    )
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert {event["command"] for event in events} == {"demo"}
+
+
+def test_work_that_ends_faster_than_it_can_say_so_says_so_too(tmp_path):
+    script = "finishes_s = 0\nimport signal\nsignals = [signal.SIGINT]\n" + AT_WORK.replace(
+        "main()\n", "import photogenic.app.cli.termination as t\nt.call_on_signal = lambda call: None\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=15, cwd=tmp_path
+    )
+    assert done.returncode == 130
+    assert done.stderr.splitlines() == ["Stopping after this batch; finished work is kept."]
+
+
+def test_a_library_that_makes_another_error_of_ctrl_c_causes_no_traceback(tmp_path):
+    script = "finishes_s = 0.5\nimport signal\nsignals = [signal.SIGINT]\n" + AT_WORK.replace(
+        "            time.sleep(finishes_s)",
+        "            time.sleep(finishes_s)\n            raise AttributeError('core')",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=15, cwd=tmp_path
+    )
+    assert done.returncode == 130
+    assert done.stderr.splitlines() == ["Stopping after this batch; finished work is kept."]
 
 
 def test_a_second_ctrl_c_ends_work_that_does_not_stop(tmp_path):

@@ -1,27 +1,21 @@
-"""Command line, Python and README say the same thing with the same words."""
+"""Command line and Python say the same thing with the same words. tests/docs holds the documentation to both."""
 
 import inspect
 import re
-import tomllib
-from pathlib import Path
 
 import pytest
 
-from photogenic import FeatureStore, sql
+from photogenic import FeatureStore
 from photogenic.app.cli.command_table import COMMANDS as TABLE
 from photogenic.app.demo.demo import run_demo
 from photogenic.app.serve.http.server import serve
 from photogenic.features.build_options import BuildOptions
 from photogenic.ingest.config import CrawlSettings, Limits
-from photogenic.ingest.tabular.schemas import REASONS, TABLES
+from photogenic.ingest.tabular.schemas import TABLES
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.options import FinetuneOptions, TrainOptions
-from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.option_help import option_fields
 from tests.app.program import COMMANDS
-
-ROOT = Path(__file__).parents[3]
-README = (ROOT / "README.md").read_text()
 
 COMMON = {"store", "form", "help"}
 """Where, how it is printed, and what it is: not the business of the function that a command calls."""
@@ -166,78 +160,3 @@ def test_ingest_help_names_the_columns():
     for kind, table in TABLES.items():
         help_ = COMMANDS[f"ingest {kind.replace('_', '-')}"].help
         assert re.sub(r" \([^)]*\)", "", help_).endswith(f"\n\nColumns: {', '.join(table.names)}.")
-
-
-# --- README
-
-
-def table_of(heading, columns):
-    """The rows of the first table with these column heads below a heading."""
-    section = README.partition(f"# {heading}\n")[2]
-    assert section, heading
-    lines = section[section.index(f"| {' | '.join(columns)} |") :].splitlines()[2:]
-    rows = []
-    for line in lines:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
-    return rows
-
-
-def test_readme_lists_every_command_with_every_option():
-    found = {}
-    for usage, _, listed in table_of("Commands", ["command", "does", "options"]):
-        command = re.match(r"`features ((?:[a-z-]+ ?)+)", usage)[1].strip()
-        found[command] = set(re.findall(r"`(--?[a-z-]+)", listed))
-    expected = {name: {max(option.opts, key=len) for option in options(name).values()} for name in COMMANDS}
-    assert found == expected
-
-
-def test_every_option_in_the_readme_exists():
-    benchmark = re.compile(r"`python -m tests\.bench\.(\w+)([^`]*)`")
-    for module, said in benchmark.findall(README):
-        source = (ROOT / "tests" / "bench" / f"{module}.py").read_text("utf-8")
-        assert all(f'add_argument("{option}"' in source for option in re.findall(r"--[a-z-]+", said)), module
-    known = {name for command in COMMANDS.values() for p in command.params for name in p.opts} | {
-        "--help",
-        "--version",
-        "--log-format",
-    }
-    assert set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", benchmark.sub("", README))) <= known
-
-
-def test_readme_says_of_each_relation_what_its_file_says():
-    rows = dict(table_of("Relations", ["relation", "a row is"]))
-    for name, says in rows.items():
-        assert says == relation(name.strip("`")).summary
-    assert {name.strip("`") for name in rows} <= {*sql.VIEWS, *sql.RELATIONS}
-
-
-def test_readme_names_the_columns_of_the_files():
-    for kind, columns, _ in table_of("Ten minutes with your own data", ["file", "columns", "needed"]):
-        assert tuple(re.findall(r"`(\w+)`", columns)) == TABLES[kind.replace(" ", "_")].names
-
-
-def test_readme_says_what_becomes_of_dirty_rows_by_reasons_that_exist():
-    outcomes = " ".join(outcome for _, outcome in table_of("Dirty rows", ["what comes in", "what becomes of it"]))
-    reason = next(column for column in relation("swipe_audit").columns if column.name == "reason")
-    audited = set(reason.comment.split(", "))
-    named = set(re.findall(r"`([a-z]+_[a-z_]+|duplicate)`", outcomes))
-    assert named <= {*REASONS, *audited}
-    assert audited - {"kept"} <= named
-
-
-def test_readme_says_why_each_dependency_is_here():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
-    rows = table_of("What it stands on", ["package", "why it is here"])
-    assert {name for names, _ in rows for name in names.split(", ")} == needed
-    assert all(why for _, why in rows)
-
-
-def test_readme_names_every_variable_of_the_environment():
-    sources = [
-        path for room in ("app", "features", "ingest", "models", "warehouse") for path in (ROOT / room).rglob("*.py")
-    ]
-    used = {name for path in sources for name in re.findall(r"FEATURES_[A-Z_]+", path.read_text())}
-    assert set(re.findall(r"FEATURES_[A-Z_]+", README)) == used

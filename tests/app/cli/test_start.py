@@ -10,7 +10,8 @@ import pytest
 from photogenic.app.cli.command_table import COMMANDS
 
 OWN = {
-    *("photogenic", "_lazy", "app", "app.cli", "app.terminal", "app.terminal.logs", "app.terminal.streams"),
+    *("photogenic", "_lazy", "app", "app.cli", "app.terminal"),
+    *(f"app.terminal.{name}" for name in ("cells", "logs", "streams")),
     *(f"app.cli.{name}" for name in ("checked_command", "command_table", "examples", "help_text", "lazy_group")),
     *("app.cli.main", "app.cli.termination"),
     *("warehouse", "warehouse.errors", "warehouse.option_ranges", "warehouse.user_modules"),
@@ -20,13 +21,13 @@ OWN = {
         "warehouse.processes.threads",
         "warehouse.duckdb_store",
     ),
-    *(f"warehouse.duckdb_store.{name}" for name in ("error_mapping", "settings")),
+    *(f"warehouse.duckdb_store.{name}" for name in ("error_mapping", "interrupt", "settings")),
 }
 """Modules of this project that every run of the program loads."""
 
 SQL = {
     *("app.cli.commands", "app.cli.commands.options", "app.cli.commands.sql", "app.cli.completion"),
-    *("app.terminal.cells", "app.terminal.export_rows", "app.terminal.output"),
+    *("app.terminal.export_rows", "app.terminal.output"),
     *(
         "sql",
         "warehouse.catalog",

@@ -45,7 +45,7 @@ def test_bars_nest_keep_notes_and_stay_off_stdout(capsys):
     with bars.stage("outer", 2) as outer:
         with bars.stage("inner", 10, "photos") as inner:
             inner(10)
-            bars.note("kept [bold] as written")
+            bars.note("kept [bold] :smile: as written\x1b[2J")
         outer(2)
     bars.note("after")
     with pytest.raises(ZeroDivisionError), bars.stage("again"):
@@ -54,7 +54,7 @@ def test_bars_nest_keep_notes_and_stay_off_stdout(capsys):
         pass
     out, err = capsys.readouterr()
     assert out == ""
-    assert "kept [bold] as written" in err
+    assert "kept [bold] :smile: as written\\x1b[2J" in err
     assert "after" in err
 
 
@@ -63,7 +63,10 @@ def test_bars_on_a_terminal_only(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     assert isinstance(console_progress()._listener, Bars)
-    monkeypatch.setenv("TERM", "dumb")
+    for name in ("dumb", "unknown"):
+        monkeypatch.setenv("TERM", name)
+        assert isinstance(console_progress()._listener, Lines)
+    monkeypatch.delenv("TERM")
     assert isinstance(console_progress()._listener, Lines)
 
 

@@ -43,6 +43,7 @@ def test_names_may_have_their_dollar_sign():
         ['n={"a": 1}'],
         ["n=NaN"],
         ["n=-Infinity"],
+        ["n=1e999"],
         [f"n={'1' * 5000}"],
         [f"n={'[' * 100_000}"],
     ],

@@ -46,6 +46,25 @@ def test_ctrl_c_ends_a_statement_and_spares_the_next(db, door):
         assert con.execute("select 42").fetchone() == (42,)
 
 
+def test_ctrl_c_ends_a_statement_whose_rows_arrow_reads(db):
+    with pytest.raises(KeyboardInterrupt), db.read() as con:
+        reader = con.sql("select range from range(1000000000000) where range % 7 = 3").to_arrow_reader(1000)
+        press_ctrl_c(after_s=0.2)
+        signal.signal(signal.SIGINT, lambda *_: None)  # so that the error of Arrow comes first
+        for _ in reader:
+            pass
+
+
+def test_ctrl_c_ends_a_statement_that_prepares_the_store(db, monkeypatch):
+    def prepare(con):
+        press_ctrl_c(after_s=0.2)
+        con.execute(ENDLESS)
+
+    monkeypatch.setattr(db, "_prepare", prepare)
+    with pytest.raises(KeyboardInterrupt), db.write("test"):
+        pass
+
+
 def test_the_handler_of_before_is_back(db):
     with db.read():
         pass

@@ -54,12 +54,13 @@ def test_a_reader_finds_it_migrated_and_nothing_lost(tmp_path, version, capsys):
     db = released(version, tmp_path)
     before = rows(db.layout.warehouse)
     assert ask(db, "select count(*) from users") == [(12,)]
-    assert "Migrating the store from version" in capsys.readouterr().err
+    older = max(before["facts.version"]) < (SCHEMA_VERSION,)
+    assert ("Migrating the store from version" in capsys.readouterr().err) is older
     after = rows(db.layout.snapshot)
     same = {name: held for name, held in before.items() if name != "facts.version"}
     assert {name: after[name] for name in same} == same
     assert max(after["facts.version"]) == (SCHEMA_VERSION,)
-    assert db.is_published()
+    assert db.is_published() or not older
     ask(db, "from commands")
     assert capsys.readouterr().err == "", "once"
 
@@ -97,7 +98,7 @@ def test_killed_within_a_step_it_is_the_former_version(tmp_path):
     db = released(VERSIONS[0], tmp_path)
     before = rows(db.layout.warehouse)
     killed = (
-        "import os, signal, sys, sql\n"
+        "import os, signal, sys\n"
         "class Killing:\n"
         "    def execute(self, *given):\n"
         "        con.execute(*given)\n"

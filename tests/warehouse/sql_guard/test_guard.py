@@ -46,7 +46,8 @@ OFF_TABLE_FUNCTIONS = words(
     duckdb_grammar_extensions duckdb_log_contexts duckdb_logs duckdb_logs_parsed duckdb_prepared_statements
     duckdb_profiling_settings duckdb_secret_type_parameters duckdb_secret_types duckdb_secrets duckdb_settings
     duckdb_table_sample duckdb_temporary_files duckdb_variables enable_logging enable_profiling force_checkpoint glob
-    json_execute_serialized_sql pandas_scan parquet_bloom_probe parquet_file_metadata parquet_full_metadata
+    histogram histogram_values json_execute_serialized_sql pandas_scan parquet_bloom_probe parquet_file_metadata
+    parquet_full_metadata
     parquet_kv_metadata parquet_metadata parquet_scan parquet_schema pragma_user_agent python_arrow_scan
     python_map_function query query_table read_blob read_csv read_csv_auto read_duckdb read_json read_json_auto
     read_json_objects read_json_objects_auto read_ndjson read_ndjson_auto read_ndjson_objects read_parquet
