@@ -47,7 +47,7 @@ DIALECT = {
     r"\bof (?:yours|theirs|hers|his|ours)\b": "of the user, of this program",
     r"\bhalf-way\b": "halfway",
     r"\bfrom (?:here|now) on this\b": "from this call on",
-    r"\bwhat one\b": "what you, what the user",
+    r"\bwhat one\b(?! (?:user|person|engine|of)\b)": "what you, what the user",
     r"^As (?:`|for the |the |in )": "a sentence: 'Do the same as `x`, but ...'",
     r"\bpretended\b": "simulated",
 }
@@ -64,8 +64,8 @@ SPELLING = {
     r"\bhonour": "honor",
     r"\bcentre": "center",
     r"\bgrey\b": "gray",
-    r"\b(?:organ|recogn|normal|optim|initial|serial|summar|minim|maxim|random|standard|synchron|quant|token|real)"
-    r"is(?:e[ds]?|ing|ation)\b": "-ize",
+    r"\b(?:organ|recogn|normal|regular|optim|initial|serial|summar|minim|maxim|random|standard|synchron|quant|token|real)"
+    r"is(?:e[ds]?|ing|ations?)\b": "-ize",
 }
 """British spelling -> American."""
 

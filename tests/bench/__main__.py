@@ -1,6 +1,6 @@
 """Run every benchmark in turn, each in a process of its own: `make bench`.
 
-    python -m tests.bench                 all of them, at the sizes in the README
+    python -m tests.bench                 all of them, at the sizes in docs/results/benchmarks.md
     python -m tests.bench ingest labels   some of them
 
 Every figure is a ratio of two measurements of the same run. Seconds depend on the machine and its load, so the

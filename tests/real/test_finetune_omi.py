@@ -1,6 +1,6 @@
 """Fine-tuning of the default network on 422 rated faces, compared with heads on the published network.
 
-FINETUNE_DIVISIONS=4 pytest tests/real/test_finetune_omi.py -s        prints the figures that README quotes
+FINETUNE_DIVISIONS=4 pytest tests/real/test_finetune_omi.py -s        prints the figures in docs/results/tables.md
 
 Each division takes five to ten minutes without a GPU, so that the comparison is left to `make test-thorough`.
 """

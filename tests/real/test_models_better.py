@@ -1,6 +1,6 @@
 """The kernel head and the ensemble compared with the published heads, on 422 rated faces with both default encoders.
 
-pytest tests/real/test_models_better.py -s        prints the figures that README quotes
+pytest tests/real/test_models_better.py -s        prints the figures in docs/results/tables.md
 
 The kernel head is compared, over five divisions 8:1:1, with ridge regression on both vectors joined, as in
 `--head ridge`, and with the strongest known plain ridge regression, on vectors of unit length with a fine grid of

@@ -1,6 +1,6 @@
 """Figures of scikit-learn's heads on 422 rated faces, over five divisions into train, dev and test.
 
-pytest tests/real/test_models_classic.py -s        prints the figures that README quotes
+pytest tests/real/test_models_classic.py -s        prints the figures in docs/results/tables.md
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Figures of the published kinds of heads on 422 rated faces, over five divisions into train, dev and test.
 
-pytest tests/real/test_models_omi.py -s        prints the figures that README quotes
+pytest tests/real/test_models_omi.py -s        prints the figures in docs/results/tables.md
 """
 
 import functools

@@ -1,6 +1,6 @@
 """Gain of a rater's own taste over the photo's own ratio, for 2,324 raters of 102 faces.
 
-pytest tests/real/test_models_taste.py -s        prints the figures that README quotes
+pytest tests/real/test_models_taste.py -s        prints the figures in docs/results/tables.md
 """
 
 import pytest

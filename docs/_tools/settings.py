@@ -1,0 +1,169 @@
+"""docs/reference/settings.md: all environment variables, and what sets the same thing.
+
+The table is written here, because each variable is read where it is needed. A test finds every `FEATURES_...` in the
+code and requires it here, and every option named here on the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from docs._tools.markdown import NOTE, code, table
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable.
+
+    Attributes:
+        name: its name.
+        option: command and option, or Python parameter, that sets the same thing for one call; empty: none.
+        values: values and unit.
+        default: what holds if it is not set.
+        acts: which commands it changes, and how.
+    """
+
+    name: str
+    option: str
+    values: str
+    default: str
+    acts: str
+
+
+VARIABLES = (
+    Variable(
+        "FEATURES_STORE",
+        "`--store` of each command, `FeatureStore(path)`",
+        "a folder",
+        "`./store`",
+        "Store of every command and of `FeatureStore()`.",
+    ),
+    Variable(
+        "FEATURES_MEMORY_LIMIT",
+        "`Settings(memory_limit=...)`",
+        "a size such as `3GB`, `500MiB` or `10%` of the machine; at least `1MB`",
+        "a quarter of the machine's memory, from 1 to 4 GB",
+        "Buffer memory of DuckDB in every command. The process takes about 1 GB more.",
+    ),
+    Variable(
+        "FEATURES_THREADS",
+        "`Settings(threads=...)`",
+        "a whole number from 1 to 1024",
+        "the cores that the process may use, within the quota of its container",
+        "Threads of everything: SQL, decoding, networks, search and training.",
+    ),
+    Variable(
+        "FEATURES_LOCK_TIMEOUT",
+        "`Settings(lock_timeout_s=...)`",
+        "seconds, from 0",
+        "`60`",
+        "How long a command that writes waits for another one that writes.",
+    ),
+    Variable(
+        "FEATURES_DEVICE",
+        "`--device` of `train`, `finetune`, `predict` and `crop`",
+        "`cpu`, `cuda`, `cuda:1`",
+        "the first GPU, else the CPU",
+        "Device of the networks and of training, also in `build` and `serve`.",
+    ),
+    Variable(
+        "FEATURES_GPU",
+        "",
+        "`0` or `1`",
+        "`1`",
+        "`0` makes FAISS leave the GPU alone, in `build` and `similar`.",
+    ),
+    Variable(
+        "FEATURES_WEIGHTS",
+        "",
+        "a folder",
+        "the user's cache folder, such as `~/.cache/photogenic/weights`",
+        "Folder in which weights of networks are looked for first, and into which `features weights add` copies.",
+    ),
+    Variable(
+        "FEATURES_MODULES",
+        "",
+        "names of Python modules, separated by commas",
+        "none",
+        "Modules that register encoders and heads of your own. They must be on `PYTHONPATH`.",
+    ),
+    Variable(
+        "FEATURES_ENCODERS",
+        "",
+        "as `FEATURES_MODULES`",
+        "none",
+        "Former name of `FEATURES_MODULES`. It is still read.",
+    ),
+    Variable(
+        "FEATURES_LOG_FORMAT",
+        "`features --log-format`",
+        "`text` or `json`",
+        "`text`",
+        "Format of standard error of every command: text, or one JSON object per line.",
+    ),
+    Variable(
+        "FEATURES_SERVE_TOKEN",
+        "`features serve --token`",
+        "a text",
+        "none: only this machine is answered",
+        "Token that requests to `features serve` must send.",
+    ),
+    Variable(
+        "FEATURES_TOKENS",
+        "",
+        "a folder",
+        "the user's data folder, such as `~/.local/share/photogenic/tokens`",
+        "Folder of the access tokens that `features login` adds and `features crawl` uses.",
+    ),
+    Variable(
+        "FEATURES_APP_SECRET",
+        "",
+        "a text",
+        "`features login` asks for it",
+        "Secret of the app, for `features login`.",
+    ),
+)
+
+OTHERS = (
+    ("NO_COLOR", "If it is set, tables and help on a terminal have no colors and no bold text."),
+    ("TERM", "If it is `dumb`, `unknown` or not set: progress as lines, no pager, and no bold text in help."),
+    (
+        "PYTHONPATH",
+        "Where modules named in `FEATURES_MODULES` are found. Its folders are searched last, so no file there can "
+        "replace a module of the program.",
+    ),
+    ("JAVA_HOME", "Java of Spark, version 17 or newer. Default: `java` on `PATH`."),
+    ("SPARK_CONF_DIR", "Configuration of Spark: memory, cores, and access to hdfs:// and s3a://."),
+    ("PYSPARK_PYTHON", "Python of Spark's workers. Default on this machine: the Python that runs the command."),
+    ("SPARK_LOCAL_IP", "Address of Spark on this machine. Default with `--master local`: `127.0.0.1`."),
+    (
+        "OMP_NUM_THREADS",
+        "Threads of numeric libraries. If it is not set, the program sets it, as it does for OpenBLAS, MKL and polars.",
+    ),
+)
+"""Variables of other programs and libraries that change what the program does."""
+
+
+def page(_: str) -> str:
+    """Return the page."""
+    parts = [
+        NOTE,
+        "# Settings",
+        "The program has no configuration file. A setting is an option of one command, or an environment variable that "
+        "holds for every command. Where both are given, the option holds.",
+        "A variable with a value that cannot be used ends every command with a message and exit code 1, or 2 for "
+        "`FEATURES_LOG_FORMAT`. A variable that is set to an empty text counts as not set.",
+        "## Environment variables",
+        table(
+            ("variable", "what it sets", "values", "default", "the same for one call"),
+            (
+                (f'<span id="{v.name.lower()}"></span>{code(v.name)}', v.acts, v.values, v.default, v.option)
+                for v in VARIABLES
+            ),
+        ),
+        "All other options are on the page [Command line](command-line.md), with type and default. The fields of the "
+        "options classes in Python are on the page [Python](python.md#options).",
+        "## Variables of other programs",
+        table(("variable", "what it changes"), ((code(name), text) for name, text in OTHERS)),
+    ]
+    return "\n\n".join(parts) + "\n"
