@@ -70,6 +70,13 @@ def test_a_mistyped_path_builds_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_missing_store_is_named_before_its_missing_parts(tmp_path: Path) -> None:
+    nowhere = FeatureStore(tmp_path / "nowhere")
+    for ask in (nowhere.train, lambda: nowhere.similar("p1")):
+        with pytest.raises(StoreError, match="There is no store"):
+            ask()
+
+
 def test_unknown_steps_and_encoders_are_refused(store: FeatureStore) -> None:
     with pytest.raises(InputError, match="labels, faces, embeddings, index"):
         store.build(only="everything")  # type: ignore[arg-type]
