@@ -23,6 +23,18 @@ def store(folder: Path) -> Database:
     return Database(Layout(folder / "store"), SETTINGS)
 
 
+def swipes_store(folder: Path) -> Database:
+    """Return a store of 5,000 swipes for queries."""
+    db = Database(Layout(folder / "store"), Settings("500MB", threads=1))
+    with db.write("test") as con:
+        con.execute(
+            "insert into facts.swipes select 'sender-' || range, 'recipient-' || range % 7, range % 3 = 0,"
+            " timestamp '2024-01-01' + interval (range) second, $1 from range(5000)",
+            [dt.datetime(2024, 6, 1)],
+        )
+    return db
+
+
 def add_facts(
     db: Database,
     *,

@@ -7,20 +7,14 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from photogenic.warehouse import Database, Layout, QueryError, Settings
+from photogenic.warehouse import QueryError
 from photogenic.warehouse.duckdb_store.query import sql, stream
+from tests.warehouse.small import swipes_store
 
 
 @pytest.fixture(scope="module")
 def swipes_db(tmp_path_factory):
-    db = Database(Layout(tmp_path_factory.mktemp("parameters") / "store"), Settings("500MB", threads=1))
-    with db.write("test") as con:
-        con.execute(
-            "insert into facts.swipes select 'sender-' || range, 'recipient-' || range % 7, range % 3 = 0,"
-            " timestamp '2024-01-01' + interval (range) second, $1 from range(5000)",
-            [dt.datetime(2024, 6, 1)],
-        )
-    return db
+    return swipes_store(tmp_path_factory.mktemp("parameters"))
 
 
 @pytest.fixture
