@@ -46,7 +46,6 @@ _GAP = "   "
 _JOINERS = "\u200c\u200d"
 """Characters without a width that join or separate two others, in emoji and in Persian or Indic writing."""
 
-
 _FLAGS = tuple("".join(chr(0xE0000 + ord(c)) for c in name) + "\U000e007f" for name in ("gbeng", "gbsct", "gbwls"))
 """What follows a black flag in the flags of England, Scotland and Wales. Other characters of this kind hide text."""
 
