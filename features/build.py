@@ -14,7 +14,6 @@ most the batches in progress; the next build continues from there.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -32,6 +31,7 @@ from photogenic.warehouse import Database, EncoderError, Layout, Store, StoreErr
 from photogenic.warehouse.labels.build import BuildReport as LabelReport
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.moment import Moment
 from photogenic.warehouse.storage import parquet_parts
 
 __all__ = ["BuildReport", "build", "held_encoders", "prepare", "tell"]
@@ -89,11 +89,18 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
     report = BuildReport()
     cluster = chosen_cluster(db, options)
     labelling = cluster if cluster is not None and cluster.facts is not None else None
-    names, as_of, labels = prepare(store, options, notes=report.notes, elsewhere=labelling is not None)
+    names, moment, labels = prepare(store, options, notes=report.notes, elsewhere=labelling is not None)
     with db.lock("features build"):
         if options.asks_labels:
             with _timed(report, "labels"):
-                report.labels = build_labels(store, as_of=as_of, options=labels, anew=options.force, cluster=labelling)
+                report.labels = build_labels(
+                    store,
+                    as_of=moment.as_of,
+                    known_at=moment.known_at,
+                    options=labels,
+                    anew=options.force,
+                    cluster=labelling,
+                )
         if options.only in (None, "faces", "embeddings"):
             if len(photo_bytes(db)) or held_encoders(layout):
                 with _timed(report, "faces and embeddings"):
@@ -106,7 +113,9 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
                         cluster=cluster if options.engine == "spark" else None,
                     )
                 with _timed(report, "labels of faces"):
-                    after = build_labels(store, as_of=as_of, options=labels, cluster=labelling)
+                    after = build_labels(
+                        store, as_of=moment.as_of, known_at=moment.known_at, options=labels, cluster=labelling
+                    )
                 report.labels = _merged(report.labels, after)
             else:
                 report.notes.append(_NO_PICTURES)
@@ -128,8 +137,8 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
 
 def prepare(
     store: Store, options: BuildOptions, *, notes: list[str], elsewhere: bool = False
-) -> tuple[list[str], dt.datetime | None, LabelOptions]:
-    """Resolve the options of a build: names of the encoders, instant, and label options.
+) -> tuple[list[str], Moment, LabelOptions]:
+    """Resolve the options of a build: names of the encoders, moment, and label options.
 
     Args:
         store: the open store; it need not exist where facts come from `elsewhere`.
@@ -141,20 +150,21 @@ def prepare(
         EncoderError: an encoder is unknown.
         StoreError: the store does not exist.
     """
-    layout, as_of, labels = store.layout, options.as_of, options.labels
+    layout, labels = store.layout, options.labels
+    moment = Moment.of(options.as_of, options.known_at)
     if not (layout.warehouse.exists() or layout.snapshot.exists() or elsewhere):
         raise StoreError(
             f"There is no store at {layout.root.absolute()}.",
             "a folder that `features ingest` or `features demo` has written",
             f"features ingest users USERS.csv --store {layout.root}",
         )
-    if options.only in ("faces", "embeddings") and labels is None and as_of is None:
-        as_of, labels = former_choices(store.database)
+    if options.only in ("faces", "embeddings") and labels is None and not moment.is_limited:
+        moment, labels = former_choices(store.database)
     if options.encoders is None:
         names = _usual(layout, notes)
     else:
         names = [encoder(name, store.layout.models).name for name in dict.fromkeys(options.encoders)]
-    return names, as_of, labels or LabelOptions()
+    return names, moment, labels or LabelOptions()
 
 
 def held_encoders(layout: Layout) -> list[str]:

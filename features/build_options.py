@@ -52,7 +52,11 @@ class BuildOptions:
     ] = None
     as_of: Annotated[
         dt.datetime | None,
-        Help("Use only what had happened and arrived before this moment, as ISO 8601 in UTC. Default: everything."),
+        Help("Use only what had happened before this moment, as ISO 8601 in UTC. Default: everything."),
+    ] = None
+    known_at: Annotated[
+        dt.datetime | None,
+        Help("Use only what had arrived before this moment, as ISO 8601 in UTC. Default: everything."),
     ] = None
     faces: Annotated[FaceSettings | None, Help("Faces", prefix="face_")] = None
     flip: Annotated[bool, Help("Compute the embeddings of mirrored photos too.", heading="Embeddings")] = False
@@ -151,6 +155,7 @@ class BuildArguments(TypedDict, total=False):
     encoders: Sequence[str] | None
     only: Step | None
     as_of: dt.datetime | None
+    known_at: dt.datetime | None
     faces: FaceSettings | None
     flip: bool
     dtype: Literal["float32", "float16"] | None

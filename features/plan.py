@@ -84,13 +84,13 @@ def plan(store: Store, options: BuildOptions | None = None) -> BuildPlan:
     options = options or BuildOptions()
     layout = store.layout
     notes: list[str] = []
-    names, as_of, choices = prepare(store, options, notes=notes)
+    names, moment, choices = prepare(store, options, notes=notes)
     labels = None
     cluster = chosen_cluster(store.database, options)
     if cluster is not None and cluster.facts is not None:
         notes.append("The plan leaves out labels on Spark, because to compute them takes as long as the build.")
     elif options.asks_labels:
-        labels = plan_labels(store, as_of=as_of, options=choices, anew=options.force)
+        labels = plan_labels(store, as_of=moment.as_of, known_at=moment.known_at, options=choices, anew=options.force)
     found = BuildPlan(labels, notes=tuple(notes))
     if options.only in (None, "faces", "embeddings"):
         found = _photos(found, store, names if options.only != "faces" else [], options)

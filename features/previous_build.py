@@ -9,20 +9,22 @@ from photogenic.features.build_options import BuildOptions
 from photogenic.warehouse import Database, InputError
 from photogenic.warehouse.labels.build import last_cluster
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.moment import Moment
 from photogenic.warehouse.spark.session import Cluster
 
 __all__ = ["chosen_cluster", "former_choices"]
 
 
-def former_choices(db: Database) -> tuple[dt.datetime | None, LabelOptions]:
-    """Instant and label options of the last label build, which steps for faces and embeddings keep."""
-    for as_of, recorded in db.rows("select as_of, options from facts.builds order by rowid desc"):
+def former_choices(db: Database) -> tuple[Moment, LabelOptions]:
+    """Moment and label options of the last label build, which steps for faces and embeddings keep."""
+    query = "select as_of, known_at, options from facts.builds order by rowid desc"
+    for as_of, known_at, recorded in db.rows(query):
         values = json.loads(recorded).get("labels")
         if values is None:
             continue
         values["earliest_post"] = dt.datetime.fromisoformat(values["earliest_post"])
-        return as_of, LabelOptions(**values)
-    return None, LabelOptions()
+        return Moment.of(as_of, known_at), LabelOptions(**values)
+    return Moment(), LabelOptions()
 
 
 def chosen_cluster(db: Database, options: BuildOptions) -> Cluster | None:

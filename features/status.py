@@ -15,6 +15,7 @@ from photogenic.warehouse.duckdb_store.live_status import read_live_status
 from photogenic.warehouse.labels.build import last_cluster
 from photogenic.warehouse.labels.compute import Computation
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.moment import Moment
 from photogenic.warehouse.storage.lock import holder
 
 __all__ = ["freshness", "status"]
@@ -79,8 +80,8 @@ def freshness(db: Database) -> dict[str, Any]:
 
 def _changed(con: duckdb.DuckDBPyConnection) -> list[str]:
     """The sources whose rows changed since the labels were computed."""
-    ((as_of,),) = con.execute("select as_of from clock").fetchall()
-    changed = Computation(con, as_of, LabelOptions(), rehearsal=True).changed_sources()
+    (clocks,) = con.execute("select as_of, known_at from clock").fetchall()
+    changed = Computation(con, Moment(*clocks), LabelOptions(), rehearsal=True).changed_sources()
     # Swipes of a Spark build are outside the store, so only the next Spark build can detect a change.
     return [source for source in changed if source != "swipes" or last_cluster(con) is None]
 

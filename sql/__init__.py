@@ -24,6 +24,7 @@ VIEWS = (
     "photos",
     "main_photos",
     "swipes",
+    "ingests",
     "rejects",
     "faces",
     "embeddings",

@@ -2,7 +2,7 @@
 --
 -- grain:  photo_id, face_no
 -- reads:  facts.faces, photos
--- time:   photos whose bytes had arrived before as_of, even if their faces were computed later
+-- time:   photos whose bytes had arrived before known_at, even if their faces were computed later
 -- source: a face detector run on the stored bytes
 select
     cast(found.photo_id as varchar) as photo_id,      -- the photo

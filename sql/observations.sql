@@ -2,7 +2,7 @@
 --
 -- grain:  kind, object_id, observed_at
 -- reads:  facts.observations, clock
--- time:   observations before as_of whose rows had arrived before it
+-- time:   observations before as_of whose rows had arrived before known_at
 -- source: `features crawl`
 select
     cast(seen.kind as varchar) as kind,                    -- account, post
@@ -15,4 +15,4 @@ select
     cast(seen.ingested_at as timestamp) as ingested_at     -- when the row arrived in the store
 from facts.observations as seen
 cross join clock
-where seen.observed_at < clock.as_of and seen.ingested_at < clock.as_of
+where seen.observed_at < clock.as_of and seen.ingested_at < clock.known_at

@@ -2,15 +2,16 @@
 --
 -- grain:  photo_id
 -- reads:  facts.photos, facts.photo_files, clock
--- time:   the newest version and the newest finding that arrived before as_of; posted before as_of
+-- time:   the newest version and finding that had arrived before known_at; posted before as_of, not deleted before it
 -- source: files of `features ingest photos`, crawled posts, `features fetch`
 with versions as (
     select given.*
     from facts.photos as given
     cross join clock
-    where ingested_at < as_of
+    where ingested_at < known_at and coalesce(updated_at < as_of, true)
     qualify row_number() over (
-        partition by photo_id order by ingested_at desc, user_id, path, url, posted_at, likes
+        partition by photo_id
+        order by coalesce(updated_at, ingested_at) desc, ingested_at desc, batch desc, user_id, path, url, posted_at, likes
     ) = 1
 ),
 
@@ -18,7 +19,7 @@ findings as (
     select found.*
     from facts.photo_files as found
     cross join clock
-    where ingested_at < as_of
+    where ingested_at < known_at
     qualify row_number() over (
         partition by photo_id order by ingested_at desc, status, sha256
     ) = 1
@@ -39,4 +40,4 @@ select
 from versions
 left join findings on versions.photo_id = findings.photo_id
 cross join clock
-where coalesce(versions.posted_at < clock.as_of, true)
+where coalesce(versions.posted_at < clock.as_of, true) and coalesce(versions.deleted_at >= clock.as_of, true)

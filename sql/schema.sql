@@ -1,5 +1,6 @@
--- The base tables: facts as they arrived; rows are only appended. `ingested_at` is the time of arrival
--- of the batch, the second clock of `--as-of`. The relations that users query (users, photos,
+-- The base tables: facts as they arrived. `ingested_at` is the instant of arrival, the clock of `--known-at`; other
+-- times, such as `swiped_at`, are on the clock of `--as-of`. `batch` numbers the ingests in the order in which they
+-- ran, which is not that of arrival if history is loaded later. The relations that users query (users, photos,
 -- main_photos, swipes) are views of these tables; all other relations are computed from those views.
 
 create schema facts;
@@ -10,12 +11,13 @@ create table facts.version (version integer not null);  -- one row per step that
 create table facts.identity (store_id varchar not null);
 insert into facts.identity values (cast(uuid() as varchar));
 
--- One row: the instant before which facts must have happened and arrived to count.
+-- One row: the moment whose relations are published.
 create table facts.clock (
-    as_of timestamp not null,         -- 9999-12-31: no limit
+    as_of timestamp not null,         -- facts that had happened before it count; 9999-12-31: no limit
+    known_at timestamp not null,      -- facts that had arrived before it count; 9999-12-31: no limit
     observed_at timestamp not null    -- ages are counted up to here: as_of, or the newest arrival of photos
 );
-insert into facts.clock values (timestamp '9999-12-31', timestamp '1970-01-01');
+insert into facts.clock values (timestamp '9999-12-31', timestamp '9999-12-31', timestamp '1970-01-01');
 
 -- One row per computed relation: its inputs and its content.
 create table facts.relation_state (
@@ -28,16 +30,22 @@ create table facts.relation_state (
 );
 
 -- One row per ingested file; its digest makes a second ingest of the same file a no-op.
+-- n_read = n_new + n_corrected + n_retracted + n_known + n_refused
 create table facts.ingests (
     ingest_id varchar not null,       -- digest of kind, content and mapping
     kind varchar not null,            -- users, photos, main_photos, swipes
     source varchar not null,          -- path as given
     sha256 varchar not null,
     n_read bigint not null,
-    n_kept bigint not null,
-    n_unchanged bigint not null,      -- rows among the kept that were stored already, unchanged
-    n_rejected bigint not null,
-    ingested_at timestamp not null
+    n_new bigint not null,            -- rows about something that the store did not have
+    n_corrected bigint not null,      -- rows that replaced values of the store
+    n_retracted bigint not null,      -- rows that took something back
+    n_known bigint not null,          -- rows that the store had already
+    n_refused bigint not null,        -- rows in facts.rejects
+    refused varchar not null,         -- JSON: reason -> number of rows
+    duration_s double not null,
+    ingested_at timestamp not null,   -- when it was loaded
+    batch integer not null            -- from 1, in the order of loading
 );
 
 -- One row per version of a user; the newest one counts.
@@ -46,7 +54,10 @@ create table facts.users (
     gender varchar,                   -- female, male, other; NULL: unknown
     followers bigint,
     created_at timestamp,
-    ingested_at timestamp not null
+    ingested_at timestamp not null,
+    updated_at timestamp,             -- when it became true; NULL: not given
+    deleted_at timestamp,             -- when the account ended; NULL: it lasts
+    batch integer not null default 0  -- of facts.ingests; 0: of a crawl
 );
 
 -- One row per version of a photo; the newest one counts.
@@ -58,7 +69,10 @@ create table facts.photos (
     posted_at timestamp,
     likes bigint,
     hashtags varchar[],
-    ingested_at timestamp not null
+    ingested_at timestamp not null,
+    updated_at timestamp,             -- when it became true; NULL: not given
+    deleted_at timestamp,             -- when the photo was deleted; NULL: it is there
+    batch integer not null default 0  -- of facts.ingests; 0: of a crawl
 );
 
 -- The findings on the bytes of photos; the newest row of a photo counts.
@@ -73,19 +87,69 @@ create table facts.photo_files (
     ingested_at timestamp not null
 );
 
+-- One row per main-photo event, in the version that arrived last.
 create table facts.main_photos (
     user_id varchar not null,
     photo_id varchar,                 -- NULL: the user removed the main photo
     set_at timestamp not null,
-    ingested_at timestamp not null
+    ingested_at timestamp not null,
+    batch integer not null default 0, -- of facts.ingests
+    event_id varchar                  -- NULL: the event is known by user_id and set_at
 );
 
+-- Versions of main-photo events that were replaced or retracted.
+create table facts.replaced_main_photos (
+    user_id varchar not null,
+    photo_id varchar,
+    set_at timestamp not null,
+    ingested_at timestamp not null,
+    batch integer not null,
+    event_id varchar,
+    replaced_at timestamp not null,   -- arrival of what replaced or retracted it
+    replaced_batch integer not null   -- of facts.ingests
+);
+
+-- Retractions of main-photo events, also of those that have not arrived yet.
+create table facts.retracted_main_photos (
+    user_id varchar,
+    set_at timestamp,
+    ingested_at timestamp not null,
+    batch integer not null,
+    event_id varchar
+);
+
+-- One row per swipe, in the version that arrived last.
 create table facts.swipes (
     sender_id varchar not null,
     recipient_id varchar not null,
     liked boolean not null,
     swiped_at timestamp not null,
-    ingested_at timestamp not null
+    ingested_at timestamp not null,
+    batch integer not null default 0, -- of facts.ingests
+    event_id varchar                  -- NULL: the swipe is known by sender_id, recipient_id and swiped_at
+);
+
+-- Versions of swipes that were replaced or retracted.
+create table facts.replaced_swipes (
+    sender_id varchar not null,
+    recipient_id varchar not null,
+    liked boolean not null,
+    swiped_at timestamp not null,
+    ingested_at timestamp not null,
+    batch integer not null,
+    event_id varchar,
+    replaced_at timestamp not null,   -- arrival of what replaced or retracted it
+    replaced_batch integer not null   -- of facts.ingests
+);
+
+-- Retractions of swipes, also of those that have not arrived yet.
+create table facts.retracted_swipes (
+    sender_id varchar,
+    recipient_id varchar,
+    swiped_at timestamp,
+    ingested_at timestamp not null,
+    batch integer not null,
+    event_id varchar
 );
 
 create table facts.rejects (
@@ -172,7 +236,8 @@ create table facts.builds (
     options varchar not null,         -- JSON
     stages varchar not null,          -- JSON: seconds and rows per stage
     started_at timestamp not null,
-    finished_at timestamp not null
+    finished_at timestamp not null,
+    known_at timestamp                -- NULL: everything known
 );
 
 -- One row per command that changed the warehouse, as of its last write.

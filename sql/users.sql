@@ -2,15 +2,16 @@
 --
 -- grain:  user_id
 -- reads:  facts.users, clock
--- time:   the newest version that arrived before as_of; users created at or after it do not exist yet
+-- time:   the newest version that had arrived before known_at; users created before as_of, and not deleted before it
 -- source: files of `features ingest users`, crawled profiles
 with versions as (
     select given.*
     from facts.users as given
     cross join clock
-    where ingested_at < as_of
+    where ingested_at < known_at and coalesce(updated_at < as_of, true)
     qualify row_number() over (
-        partition by user_id order by ingested_at desc, gender, followers, created_at
+        partition by user_id
+        order by coalesce(updated_at, ingested_at) desc, ingested_at desc, batch desc, gender, followers, created_at
     ) = 1
 )
 
@@ -21,4 +22,4 @@ select
     cast(created_at as timestamp) as created_at -- when the account was opened; NULL: unknown
 from versions
 cross join clock
-where coalesce(created_at < as_of, true)
+where coalesce(created_at < as_of, true) and coalesce(deleted_at >= as_of, true)

@@ -35,22 +35,23 @@ class Finding:
 
 
 def accounts(store: FeatureStore, world: World) -> Finding:
-    """Compare the rows kept and rejected, by file and reason."""
-    found = {PurePath(row["source"]).name: row for row in store.sql("from facts.ingests").to_dicts()}
+    """Compare the rows that were new, known and refused, by file and reason."""
+    found = {PurePath(row["source"]).name: row for row in store.sql("from ingests").to_dicts()}
     rejects = {
         (PurePath(row["source"]).name, row["reason"]): row["n"]
         for row in store.sql("select source, reason, count(*) as n from rejects group by all").to_dicts()
     }
     rows, agrees = [], True
     for planted in world.truth.accounts:
-        kept = found[planted.file]
+        taken = found[planted.file]
         reasons = {reason: n for (file, reason), n in rejects.items() if file == planted.file}
-        agrees &= (kept["n_read"], kept["n_kept"], reasons) == (planted.n_read, planted.n_kept, planted.rejected)
-        n_planted = sum(planted.rejected.values())
-        rows.append((planted.file, kept["n_read"], kept["n_kept"], kept["n_rejected"], n_planted, len(reasons)))
+        counts = tuple(taken[name] for name in ("n_read", "n_new", "n_known", "n_refused"))
+        n_planted = sum(planted.refused.values())
+        agrees &= (*counts, reasons) == (planted.n_read, planted.n_new, planted.n_known, n_planted, planted.refused)
+        rows.append((planted.file, *counts, n_planted, len(reasons)))
     return Finding(
         "Files taken in",
-        Table(("file", "read", "kept", "rejected", "planted faults", "reasons"), rows),
+        Table(("file", "read", "new", "known", "refused", "planted faults", "reasons"), rows),
         agrees,
         "Each faulty row was refused for the expected reason, and no other row was refused.",
     )

@@ -12,8 +12,9 @@ import datetime as dt
 from photogenic._lazy import duckdb
 from photogenic.features.previous_build import former_choices
 from photogenic.warehouse import Database, InputError
-from photogenic.warehouse.labels.build import as_clock, last_cluster
+from photogenic.warehouse.labels.build import last_cluster
 from photogenic.warehouse.labels.compute import Computation
+from photogenic.warehouse.moment import Moment
 from photogenic.warehouse.progress import no_progress
 
 __all__ = ["open_past"]
@@ -31,7 +32,7 @@ def open_past(db: Database, as_of: dt.datetime) -> duckdb.DuckDBPyConnection:
         InputError: the instant is out of range, or Spark computed the labels.
         StoreError: the store does not exist.
     """
-    clock, (_, options) = as_clock(as_of), former_choices(db)
+    moment, (_, options) = Moment.of(as_of, as_of), former_choices(db)
     con = db.open_snapshot(labelling=True)
     try:
         if last_cluster(con) is not None:
@@ -41,7 +42,7 @@ def open_past(db: Database, as_of: dt.datetime) -> duckdb.DuckDBPyConnection:
                 "features build --only labels --as-of TIME, then search without --as-of",
             )
         con.execute("create temp table photos_now as select photo_id, sha256 from photos")
-        Computation(con, clock, options, rehearsal=True).run(no_progress)
+        Computation(con, moment, options, rehearsal=True).run(no_progress)
         con.execute(
             "create temp table photos as select photos.* from photos inner join photos_now"
             " on photos.photo_id = photos_now.photo_id and photos.sha256 is not distinct from photos_now.sha256"

@@ -96,8 +96,8 @@ def merge(con: duckdb.DuckDBPyConnection, segment: Path, layout: Layout) -> None
         _refuse_erased(con, tombstones, now)
     con.execute(f"insert into facts.crawl_targets {sql.read('network/merge_targets')}", now)
     con.execute(f"insert into facts.observations {sql.read('network/merge_observations')}", now)
-    con.execute(f"insert into facts.users {sql.read('network/merge_users')}", now)
-    con.execute(f"insert into facts.photos {sql.read('network/merge_photos')}", now)
+    con.execute(f"insert into facts.users by name {sql.read('network/merge_users')}", now)
+    con.execute(f"insert into facts.photos by name {sql.read('network/merge_photos')}", now)
     con.execute("drop table pages")
 
 

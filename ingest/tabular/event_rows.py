@@ -6,12 +6,13 @@ import datetime as dt
 
 from photogenic.ingest.tabular.deduplicate import count_and_find_candidates, find_repeats
 from photogenic.ingest.tabular.staging import Rows
+from photogenic.ingest.tabular.versioned_rows import Account
 
 __all__ = ["add_events"]
 
 
-def add_events(rows: Rows, source: str, stamp: dt.datetime) -> int:
-    """Load the events of one file, in the open transaction. Returns the number of rows kept.
+def add_events(rows: Rows, source: str, stamp: dt.datetime, batch: int) -> Account:
+    """Load the events of one file, in the open transaction.
 
     Equal events are stored once, so the order and the size of files do not matter. No row is inserted and then deleted
     again: the engine would write all rows of the file a second time.
@@ -34,24 +35,22 @@ def add_events(rows: Rows, source: str, stamp: dt.datetime) -> int:
             """
         )
         n_repeats = find_repeats(rows) if n_candidates else 0
-        repeats = "union all select line, 'duplicate', null, null from repeats" if n_repeats else ""
         rows.con.execute(
-            f"""
+            """
             insert into facts.rejects
-            select $kind, $source, line, reason, detail, raw, $stamp
-            from (
-                select line, split_part(problem, ':', 1) as reason, detail, raw from odd where problem is not null
-                {repeats}
-            )
+            select $kind, $source, line, split_part(problem, ':', 1), detail, raw, $stamp
+            from odd
+            where problem is not null
             """,
             {"kind": table.kind, "source": source, "stamp": stamp},
         )
     others = "and line not in (select line from repeats)" if n_repeats else ""
-    return rows.run(
+    n_new = rows.run(
         f"""
-        insert into facts.{table.kind} {{checked}}
-        select {columns}, $stamp from checked where problem is null {others}
+        insert into facts.{table.kind} ({columns}, ingested_at, batch) {{checked}}
+        select {columns}, $stamp, $batch from checked where problem is null {others}
         """,
-        {"stamp": stamp},
+        {"stamp": stamp, "batch": batch},
         with_progress=True,
     )
+    return Account(n_new=n_new, n_known=n_repeats)

@@ -26,7 +26,7 @@ def changes_nothing(con: duckdb.DuckDBPyConnection, kind: Kind, call: Sequence[s
         call: ids of the files that the call has not loaded yet.
     """
     held = con.execute(
-        "select ingest_id, ingested_at from facts.ingests where kind = $1 order by ingested_at", [kind]
+        "select ingest_id, ingested_at from facts.ingests where kind = $1 order by batch", [kind]
     ).fetchall()
     if kind in {"swipes", "main_photos"}:
         return any(ingest_id == call[0] for ingest_id, _ in held)

@@ -6,15 +6,17 @@ Steps of `ingest`:
 3. read it: valid rows go into the base tables, invalid ones into the rejects, with their line;
 4. events that are in the store, and descriptions that change nothing, are not added again;
 5. photos: copy the pictures that are not in the store yet, and store their status;
-6. publish once; return a report for every file: read = kept + rejected, by reason.
+6. publish once; return a report for every file: read = new + corrected + retracted + known + refused.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,7 +32,7 @@ from photogenic.ingest.tabular.known_files import changes_nothing
 from photogenic.ingest.tabular.report import IngestReport
 from photogenic.ingest.tabular.schemas import Kind, table_of
 from photogenic.ingest.tabular.staging import Rows
-from photogenic.ingest.tabular.versioned_rows import KeptRows, add_photos, add_users
+from photogenic.ingest.tabular.versioned_rows import add_photos, add_users
 from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.erasure.tombstones import Tombstones
 
@@ -131,16 +133,17 @@ class _Task:
         return report
 
     def _load(self, rows: Rows, report: IngestReport, stamp: dt.datetime) -> IngestReport:
-        name, kind = report.source, report.kind
+        name, kind, started = report.source, report.kind, time.perf_counter()
+        [(batch,)] = self.con.execute("select coalesce(max(batch), 0) + 1 from facts.ingests").fetchall()
         if kind == "users":
-            kept = add_users(rows, name, stamp)
+            account = add_users(rows, name, stamp, batch)
         elif kind == "photos":
-            kept = add_photos(rows, name, stamp, self.folder.outside if self.folder else set)
+            account = add_photos(rows, name, stamp, self.folder.outside if self.folder else set, batch)
         else:
-            kept = KeptRows(add_events(rows, name, stamp), 0)
+            account = add_events(rows, name, stamp, batch)
         if self.source.state() != self.state:
             raise InputError(f"{name} changed while it was read.", "a file that stays as it is", "try again")
-        rejected = dict(
+        refused = dict(
             self.con.execute(
                 "select reason, count(*) from facts.rejects where ingested_at = $1 group by reason order by reason",
                 [stamp],
@@ -149,19 +152,19 @@ class _Task:
         report = replace(
             report,
             n_read=rows.n_read,
-            n_kept=kept.n_kept,
-            n_unchanged=kept.n_unchanged,
-            n_main_photos=kept.n_main_photos,
-            rejected=rejected,
+            **asdict(account),
+            refused=refused,
             notes=("not UTF-8: read as Latin-1",) if rows.looks_latin1 else (),
         )
-        if report.n_read != report.n_kept + report.n_rejected:
+        n_told = report.n_new + report.n_corrected + report.n_retracted + report.n_known + report.n_refused
+        if report.n_read != n_told:
             raise AssertionError(f"the counts do not add up: {report}")
         self.con.execute(
-            "insert into facts.ingests values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            f"insert into facts.ingests values ({', '.join('?' * 14)})",
             [
                 *(self.source.ingest_id(self.digest), kind, name, self.digest),
-                *(report.n_read, report.n_kept, report.n_unchanged, report.n_rejected, stamp),
+                *(report.n_read, report.n_new, report.n_corrected, report.n_retracted, report.n_known),
+                *(report.n_refused, json.dumps(refused), time.perf_counter() - started, stamp, batch),
             ],
         )
         return report

@@ -1,4 +1,4 @@
-"""The report of each loaded file: read = kept + rejected, by reason."""
+"""The report of each loaded file: read = new + corrected + retracted + known + refused, by reason."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ class IngestReport:
         kind: kind of the rows.
         source: the file, as given, on one line of UTF-8; stdin.
         n_read: number of rows found, valid or not, without blank lines.
-        n_kept: number of these rows that are now in the store.
-        n_unchanged: number of kept rows that were in the store already, with equal values (users and photos).
-        rejected: number of the other rows by reason; each is in `rejects` with its line.
+        n_new: number of these rows about something that the store did not have.
+        n_corrected: number of rows that replaced values of the store.
+        n_retracted: number of rows that took something back.
+        n_known: number of rows that the store had already; they changed nothing.
+        refused: number of the other rows by reason; each is in `rejects` with its line.
         repeated: whether the same file was loaded before, with the same mapping, and loading it again would change
             nothing: nothing was read.
         n_main_photos: number of main-photo events added from the `set_at` of photos.
@@ -32,9 +34,11 @@ class IngestReport:
     kind: Kind
     source: str
     n_read: int = 0
-    n_kept: int = 0
-    n_unchanged: int = 0
-    rejected: dict[Reason, int] = field(default_factory=dict)
+    n_new: int = 0
+    n_corrected: int = 0
+    n_retracted: int = 0
+    n_known: int = 0
+    refused: dict[Reason, int] = field(default_factory=dict)
     repeated: bool = False
     n_main_photos: int = 0
     pictures: dict[str, int] = field(default_factory=dict)
@@ -42,13 +46,8 @@ class IngestReport:
     notes: tuple[str, ...] = ()
 
     @property
-    def n_new(self) -> int:
-        """Number of rows with new values."""
-        return self.n_kept - self.n_unchanged
-
-    @property
-    def n_rejected(self) -> int:
-        return sum(self.rejected.values())
+    def n_refused(self) -> int:
+        return sum(self.refused.values())
 
     @property
     def n_found(self) -> int:
@@ -59,11 +58,12 @@ class IngestReport:
         if self.repeated:
             parts = [f"{self.source}: taken in before, nothing to do"]
         else:
-            parts = [f"{self.source}: {self.n_read:,} read = {self.n_kept:,} kept + {self.n_rejected:,} rejected"]
-            if self.rejected:
-                parts[0] += f" ({_counts(self.rejected)})"
-        if self.n_unchanged:
-            parts.append(f"{self.n_unchanged:,} of the kept were held already")
+            parts = [
+                f"{self.source}: {self.n_read:,} read = {self.n_new:,} new + {self.n_corrected:,} corrected"
+                f" + {self.n_retracted:,} retracted + {self.n_known:,} known + {self.n_refused:,} refused"
+            ]
+            if self.refused:
+                parts[0] += f" ({_counts(self.refused)})"
         if self.n_main_photos:
             parts.append(f"{self.n_main_photos:,} main-photo events")
         if self.pictures:

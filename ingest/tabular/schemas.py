@@ -28,7 +28,6 @@ Reason = Literal[
     "bad_page",
     "bad_quotes",
     "bad_time",
-    "duplicate",
     "erased",
     "future_time",
     "inexact_id",
@@ -56,7 +55,6 @@ REASONS: dict[Reason, str] = {
     "bad_page": "A page in the journal of an earlier crawl that cannot be read; its walk ends as `api_error`.",
     "bad_quotes": "A quoted field is not closed, or continues after its closing quote.",
     "bad_time": "Not a time: unreadable, in a zone given by an abbreviation, before 1900, or too small to be an epoch.",
-    "duplicate": "Equal in every value to a row that is held already, or to an earlier row of the same file.",
     "erased": "About a person, or a photo of a person, who was erased from the store; nothing else of it is kept.",
     "future_time": "More than a day after the instant of the ingest.",
     "inexact_id": "A number that went through floating point, which may have changed it: from 2^53 on, or 1.5e+18.",
@@ -74,7 +72,7 @@ REASONS: dict[Reason, str] = {
     "too_long": "An id over 1,024 bytes, another value over 65,536, or a row over 16 MiB.",
     "too_many_columns": "More fields than the header has.",
 }
-"""Each reason with its meaning. `read = kept + rejected by reason` holds for every file."""
+"""Each reason with its meaning. `read = new + corrected + retracted + known + refused` holds for every file."""
 
 
 @dataclass(frozen=True, slots=True)

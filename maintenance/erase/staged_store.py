@@ -58,8 +58,8 @@ def prepare(store: Store, journal: Journal) -> Journal:
                 _drop_spark_labels(con)
         advance(1)
         if built and not elsewhere:
-            as_of, options = former_choices(database)
-            build_labels(staged, as_of=as_of, options=options)
+            moment, options = former_choices(database)
+            build_labels(staged, as_of=moment.as_of, known_at=moment.known_at, options=options)
         advance(1)
         folders = {f"embeddings/{path.name}" for path in (work.root / "embeddings").glob("*/")}
         for encoder in _indexed(layout, gone):

@@ -1,11 +1,19 @@
--- every_swipe_has_a_reason: the reasons sum to the swipes that happened and arrived before as_of, and no others
+-- every_swipe_has_a_reason: the reasons sum to the swipes that had happened and were known at the clock's moment, and no others
 --
 -- reads:  swipe_audit, recipient_counts, sender_counts, clock
 with visible as (
     select count(*) as n_swipes
-    from facts.swipes
-    cross join clock
-    where swiped_at < as_of and ingested_at < as_of
+    from (
+        select swiped_at
+        from facts.swipes
+        cross join clock
+        where swiped_at < as_of and ingested_at < known_at
+        union all
+        select swiped_at
+        from facts.replaced_swipes
+        cross join clock
+        where swiped_at < as_of and ingested_at < known_at and replaced_at >= known_at
+    ) as known
 ),
 
 told as (

@@ -13,6 +13,7 @@ with held as (
 versions as (
     select
         given.line,
+        held.photo_id is not null as is_held,
         given.photo_id,
         given.user_id,
         case when $has_path then given.path else held.path end as path,

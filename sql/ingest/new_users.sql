@@ -10,6 +10,7 @@ with held as (
 versions as (
     select
         given.line,
+        held.user_id is not null as is_held,
         given.user_id,
         case when $has_gender then given.gender else held.gender end as gender,
         case when $has_followers then given.followers else held.followers end as followers,

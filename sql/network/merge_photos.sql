@@ -70,7 +70,7 @@ select
     posted_at,
     likes,
     hashtags,
-    $now
+    $now as ingested_at
 from versions
 where
     is_new

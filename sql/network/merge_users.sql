@@ -27,7 +27,7 @@ select
     held.gender,
     coalesce(seen.followers, held.followers) as followers,
     held.created_at,
-    $now
+    $now as ingested_at
 from seen
 left join held on seen.user_id = held.user_id
 where held.user_id is null or seen.followers <> held.followers or held.followers is null and seen.followers is not null

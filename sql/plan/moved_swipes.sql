@@ -21,8 +21,8 @@ seen as (
     from facts.swipes
     cross join clock
     semi join changed on facts.swipes.recipient_id = changed.user_id
-    where ingested_at <= $until and ingested_at < $as_of and swiped_at < $as_of
-        and ingested_at < clock.as_of and swiped_at < clock.as_of
+    where batch <= $batch and ingested_at < $known_at and swiped_at < $as_of
+        and ingested_at < clock.known_at and swiped_at < clock.as_of
 ),
 
 credits as (

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,10 @@ from photogenic.synthetic.swipes.truth import Planted
 __all__ = ["Names", "SwipeLog", "write_late_swipes", "write_main_photos", "write_photos", "write_users"]
 
 Row = Sequence[str]
-Faults = Sequence[tuple[Reason, Row]]
+Fault = Reason | Literal["known"]
+"""Why a row is not new: the reason to refuse it, or that the store has it already."""
+
+Faults = Sequence[tuple[Fault, Row]]
 
 _GENDER_SPELLINGS = (("female", "F", "Woman"), ("male", "M", "man"), ("other", "nonbinary"), ("", "unknown"))
 _LIKE_SPELLINGS = (("left", "0", "no"), ("right", "1", "yes"))
@@ -53,7 +57,7 @@ def write_users(folder: Path, people: People, names: Names, rng: np.random.Gener
         ("bad_number", ("faulty2", "F", "a few", joined[0])),
         ("bad_time", ("faulty3", "M", "7", "last summer")),
         ("no_user_id", ("", "M", "7", joined[0])),
-        ("duplicate", rows[0]),
+        ("known", rows[0]),
         ("too_many_columns", ("faulty4", "M", "7", joined[0], "x")),
     ]
     outdated: Faults = [("superseded", (rows[1][0], rows[1][1], "0", rows[1][3]))]
@@ -79,7 +83,7 @@ def write_photos(folder: Path, people: People, photos: Photos, names: Names, rng
         ("no_user_id", ("faulty1", "", *rest)),
         ("bad_number", ("faulty2", owner, "faulty2.jpg", posted[0], "-5", "#me")),
         ("bad_time", ("faulty3", owner, "faulty3.jpg", "2025-02-30", "5", "#me")),
-        ("duplicate", rows[-1]),
+        ("known", rows[-1]),
     ]
     claims: Faults = [("photo_of_another_user", (photo, owners[-1], *rest))]
     return _write_csv(folder / "photos.csv", "photos", rows, faults, rng, after=claims)
@@ -96,8 +100,8 @@ def write_main_photos(folder: Path, events: Events, names: Names, rng: np.random
         ("no_time", (users[0], photos[0], "")),
         ("bad_time", (users[0], photos[0], "25:61")),
         ("future_time", (users[0], photos[0], "2199-01-01T00:00:00")),
-        ("duplicate", rows[0]),
-        ("duplicate", rows[-1]),
+        ("known", rows[0]),
+        ("known", rows[-1]),
     ]
     return _write_csv(folder / "main_photos.csv", "main_photos", rows, faults, rng)
 
@@ -142,7 +146,7 @@ def write_late_swipes(folder: Path, late: Slice, earlier: Slice, names: Names, r
     """Write swipes-late.csv, the newest swipes as another program would, with a piece of the log repeated."""
     rows, again = _swipe_rows(late, names, rng), _swipe_rows(earlier, names, rng)
     (sender, recipient, _, at) = rows[0]
-    faults: list[tuple[Reason, Row]] = [("duplicate", row) for row in again]
+    faults: list[tuple[Fault, Row]] = [("known", row) for row in again]
     for _ in range(max(1, len(late) // 500)):
         faults += [
             ("bad_liked", (sender, recipient, "maybe", at)),
@@ -197,7 +201,9 @@ def _write_csv(
         writer.writerows(rows[done:])
         writer.writerows(row for _, row in after)
     reasons: Counter[str] = Counter(reason for reason, _ in (*before, *faults, *after))
-    return Planted(kind, path.name, len(rows) + reasons.total(), len(rows), dict(sorted(reasons.items())))
+    n_known = reasons.pop("known", 0)
+    n_read = len(rows) + n_known + reasons.total()
+    return Planted(kind, path.name, n_read, len(rows), n_known, dict(sorted(reasons.items())))
 
 
 def _written(times: NDArray[np.int64]) -> list[str]:

@@ -30,8 +30,9 @@ class Planted:
     kind: str
     file: str
     n_read: int
-    n_kept: int
-    rejected: dict[str, int] = field(default_factory=dict)
+    n_new: int
+    n_known: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def fill(folder: Path, base: str, n: int) -> Database:
     db = _database(folder)
     with db.write("bench") as con:
         con.execute(
-            """insert into facts.photos
+            """insert into facts.photos (photo_id, user_id, path, url, posted_at, likes, hashtags, ingested_at)
             select 'photo-' || i, 'user-' || i % 1000, null, $base || i, null, null, null, timestamp '2024-01-01'
             from range($n) as numbers(i)""",
             {"base": base, "n": n},

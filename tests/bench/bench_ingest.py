@@ -137,7 +137,7 @@ def _ingest(file: Path, folder: Path) -> dict[str, float]:
     db = Database(Layout(folder), Settings(MEMORY, THREADS))
     began = time.perf_counter()
     [account] = ingest(Store(db), "swipes", [file])
-    if account.n_kept < 0.98 * account.n_read or account.repeated:
+    if account.n_new < 0.98 * account.n_read or account.repeated:
         raise AssertionError(str(account))
     return _measured(began)
 

@@ -128,7 +128,7 @@ def generate(db: Database, n_swipes: int, *, users: int = USERS, events: int = E
     step = 63_072_000_000_000 // n_swipes  # microseconds: two years
     with db.write("bench") as con:
         con.execute(f"""
-            insert into facts.users
+            insert into facts.users (user_id, gender, followers, created_at, ingested_at)
             select 'u' || i, case when hash(i) % 100 < 37 then 'female' else 'male' end, null, null,
                 timestamp '2026-01-01'
             from range({users}) as t(i);
@@ -138,20 +138,20 @@ def generate(db: Database, n_swipes: int, *, users: int = USERS, events: int = E
                 timestamp '2026-01-01'
             from range({events}) as t(i);
 
-            insert into facts.main_photos
+            insert into facts.main_photos (user_id, photo_id, set_at, ingested_at)
             select user_id, photo_id,
                 timestamp '2024-01-01' + to_microseconds(cast(hash(photo_id) % 63072000000000 as bigint)),
                 timestamp '2026-01-01'
             from facts.photos;
         """)
         con.execute(f"""
-            insert into facts.swipes
+            insert into facts.swipes (sender_id, recipient_id, liked, swiped_at, ingested_at, batch)
             select 'u' || sender, 'u' || recipient,
                 hash(i, 4) % 100 < case
                     when hash(sender) % 100 < 37 then case when hash(recipient) % 100 < 37 then 33 else 24 end
                     else case when hash(recipient) % 100 < 37 then 75 else 31 end
                 end,
-                timestamp '2024-01-01' + to_microseconds({step} * i), timestamp '2026-01-01'
+                timestamp '2024-01-01' + to_microseconds({step} * i), timestamp '2026-01-01', 1
             from (
                 select i, hash(i, 2) % {users} as sender, hash(i, 3) % {users} as recipient
                 from range({n_swipes}) as t(i)
@@ -163,10 +163,10 @@ def append(db: Database, n_swipes: int, round_no: int) -> None:
     """Add the new swipes of a day, which arrive after all others."""
     with db.write("bench") as con:
         con.execute(f"""
-            insert into facts.swipes
+            insert into facts.swipes (sender_id, recipient_id, liked, swiped_at, ingested_at, batch)
             select 'u' || hash(i, {round_no}, 2) % {USERS}, 'u' || hash(i, {round_no}, 3) % {USERS},
                 hash(i, 4) % 100 < 40,
-                timestamp '2026-01-02' + to_microseconds(i), timestamp '2026-01-02' + to_days({round_no})
+                timestamp '2026-01-02' + to_microseconds(i), timestamp '2026-01-02' + to_days({round_no}), 2 + {round_no}
             from range({n_swipes}) as t(i)
         """)
 

@@ -142,7 +142,8 @@ async def while_writing(db: Database, ids: list[str], port: int, n: int) -> dict
         for turn in range(3):
             with db.write("bench") as con:
                 con.execute(
-                    "insert into facts.swipes select sender_id, recipient_id, liked, swiped_at, ingested_at"
+                    "insert into facts.swipes (sender_id, recipient_id, liked, swiped_at, ingested_at)"
+                    " select sender_id, recipient_id, liked, swiped_at, ingested_at"
                     f" from facts.swipes using sample 5 percent (bernoulli, {turn})"
                 )
             build_labels(Store(db))

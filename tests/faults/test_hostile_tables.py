@@ -96,11 +96,11 @@ def taken(data, name, kind="swipes"):
             beats.append((error.what, error.expected, error.remedy))
             return None
         assert time.monotonic() - started < SECONDS
-        assert account.n_read == account.n_kept + account.n_rejected
+        assert account.n_read == account.n_new + account.n_refused
         [(n_rejects,)] = store.rows("select count(*) from facts.rejects")
-        assert n_rejects == account.n_rejected
+        assert n_rejects == account.n_refused
         [(n_held,)] = store.rows(f"select count(*) from facts.{kind}")
-        assert n_held == account.n_kept - account.n_unchanged
+        assert n_held == account.n_new - account.n_known
         return account
 
 
@@ -164,7 +164,7 @@ def test_columns_of_any_name_beside_ours(others, form):
     if account is None:
         assert set(others) & set(HEADER)
     elif form != "ndjson":  # a key that is there twice refuses its row
-        assert account.n_kept == 1
+        assert account.n_new == 1
 
 
 HEADS = [b"", b"sender_id,recipient_id,liked,swiped_at\n", b"PAR1", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xff\xfe"]
@@ -218,7 +218,7 @@ def swell(folder: str) -> list[object]:
         store = StoreWithFiles(where)
         try:
             [account] = store.take("swipes", store.file(name, data))
-            ended.append([account.n_read, account.n_kept])
+            ended.append([account.n_read, account.n_new])
         except InputError:
             ended.append([0, 0])
     return [ended, peak_mb() - before, time.monotonic() - started]

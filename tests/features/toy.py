@@ -50,18 +50,25 @@ def put_photos(db: Database, rows: pl.DataFrame) -> None:
     with db.write("test") as con:
         con.register("given", rows)
         at = "timestamp '2024-01-01'"
-        con.execute(f"insert into facts.users select 'u-' || photo_id, gender, null, null, {at} from given")
         con.execute(
-            "insert into facts.photos"
+            f"insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+            f" select 'u-' || photo_id, gender, null, null, {at} from given"
+        )
+        con.execute(
+            "insert into facts.photos (photo_id, user_id, path, url, posted_at, likes, hashtags, ingested_at)"
             f" select photo_id, 'u-' || photo_id, photo_id || '.jpg', null, null, null, null, {at} from given"
         )
         con.execute(
             "insert into facts.photo_files"
             f" select photo_id, md5(photo_id), 300 + n_swipes, 400, 9, 'ok', null, {at} from given"
         )
-        con.execute(f"insert into facts.main_photos select 'u-' || photo_id, photo_id, {at}, {at} from given")
         con.execute(
-            "insert into facts.swipes select 's-' || i, 'u-' || photo_id, i < n_likes, timestamp '2024-02-01', "
+            "insert into facts.main_photos (user_id, photo_id, set_at, ingested_at)"
+            f" select 'u-' || photo_id, photo_id, {at}, {at} from given"
+        )
+        con.execute(
+            "insert into facts.swipes (sender_id, recipient_id, liked, swiped_at, ingested_at)"
+            " select 's-' || i, 'u-' || photo_id, i < n_likes, timestamp '2024-02-01', "
             f"{at} from (select *, unnest(range(n_swipes)) as i from given)"
         )
         con.unregister("given")

@@ -57,7 +57,7 @@ def make_store(folder: Path, photos: Iterable[tuple[str, str]]) -> Database:
     with db.write("test") as con:
         ids, urls = zip(*photos, strict=True)
         con.execute(
-            """insert into facts.photos
+            """insert into facts.photos (photo_id, user_id, path, url, posted_at, likes, hashtags, ingested_at)
             select unnest($1), 'u', null, unnest($2), null, null, null, timestamp '2024-01-01'""",
             [list(ids), list(urls)],
         )

@@ -141,7 +141,9 @@ def test_without_files_photos_newer_than_the_head_are_predicted(tmp_path):
         at = "timestamp '2024-01-01'"
         for photo_id, status in (("p160", "'ok'"), ("p161", "'ok'"), ("p162", "'truncated'"), ("p163", None)):
             con.execute(
-                "insert into facts.photos select $1, 'u-later', $1 || '.jpg', null, null, null, null, " + at, [photo_id]
+                "insert into facts.photos (photo_id, user_id, path, url, posted_at, likes, hashtags, ingested_at)"
+                " select $1, 'u-later', $1 || '.jpg', null, null, null, null, " + at,
+                [photo_id],
             )
             if status:
                 con.execute(
@@ -176,7 +178,8 @@ def test_for_a_head_on_faces_the_number_of_faces_is_the_reason(tmp_path, monkeyp
     with store.database.write("test") as con:
         for photo_id, n_faces in (("later0", 0), ("later1", 1), ("later2", 2)):
             con.execute(
-                "insert into facts.photos select $1, 'u-later', null, null, null, null, null, timestamp '2024-01-01'",
+                "insert into facts.photos (photo_id, user_id, path, url, posted_at, likes, hashtags, ingested_at)"
+                " select $1, 'u-later', null, null, null, null, null, timestamp '2024-01-01'",
                 [photo_id],
             )
             con.execute(

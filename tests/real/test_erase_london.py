@@ -115,7 +115,7 @@ def test_ingesting_their_files_again_does_not_restore_them(london, data):
     again = london.layout.root.parent / "again.csv"
     again.write_text("\n".join([lines[0], *(line for line in lines if line.startswith(tuple(PEOPLE)))]) + "\n")
     (account,) = london.ingest_swipes(again)
-    assert account.n_kept == 0
-    assert account.rejected == {"erased": account.n_read}
+    assert account.n_new == 0
+    assert account.refused == {"erased": account.n_read}
     assert london.sql("select count(*) from swipes").item() == n
     assert found(london.layout.root, {one: [one.encode()] for one in PEOPLE}) == {one: set() for one in PEOPLE}

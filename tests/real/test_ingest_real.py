@@ -28,7 +28,7 @@ def test_every_row_is_read_and_kept(data, tmp_path, name, kind):
     [account] = getattr(store, f"ingest_{kind}")(path)
     with path.open(newline="") as file:
         given = list(csv.DictReader(file))
-    assert (account.n_read, account.n_kept) == (len(given), len(given)) == (READ[name, kind],) * 2
+    assert (account.n_read, account.n_new) == (len(given), len(given)) == (READ[name, kind],) * 2
     held = store.sql(f"select * from {kind}")
     assert held.height == len(given)
     if "path" in given[0]:

@@ -28,7 +28,8 @@ def swipes_store(folder: Path) -> Database:
     db = Database(Layout(folder / "store"), Settings("500MB", threads=1))
     with db.write("test") as con:
         con.execute(
-            "insert into facts.swipes select 'sender-' || range, 'recipient-' || range % 7, range % 3 = 0,"
+            "insert into facts.swipes (sender_id, recipient_id, liked, swiped_at, ingested_at)"
+            " select 'sender-' || range, 'recipient-' || range % 7, range % 3 = 0,"
             " timestamp '2024-01-01' + interval (range) second, $1 from range(5000)",
             [dt.datetime(2024, 6, 1)],
         )
@@ -75,7 +76,11 @@ def add_facts(
         for table, values in rows.items():
             if values:
                 con.register("told", pl.DataFrame(values, orient="row", infer_schema_length=None))
-                con.execute(f"insert into facts.{table} select * from told")
+                columns = con.execute(f"select * from facts.{table} limit 0").description[: len(values[0])]
+                names, given = ", ".join(column[0] for column in columns), "*"
+                if table in ("swipes", "main_photos"):
+                    names, given = f"{names}, batch", f"*, (select coalesce(max(batch), 0) + 1 from facts.{table})"
+                con.execute(f"insert into facts.{table} ({names}) select {given} from told")
         con.commit()
 
 

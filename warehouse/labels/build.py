@@ -21,14 +21,14 @@ from photogenic._lazy import duckdb
 from photogenic.warehouse.context import Store
 from photogenic.warehouse.duckdb_store.database import LABELLING
 from photogenic.warehouse.erasure.tombstones import Tombstones
-from photogenic.warehouse.errors import InputError
-from photogenic.warehouse.labels.compute import EVERYTHING, Computation, RelationBuilt
+from photogenic.warehouse.labels.compute import Computation, RelationBuilt
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.moment import EVERYTHING, Instant, Moment
 from photogenic.warehouse.progress import Progress
 from photogenic.warehouse.spark.engine import SparkEngine
 from photogenic.warehouse.spark.session import Cluster
 
-__all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "as_clock", "build_labels", "last_cluster"]
+__all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "build_labels", "last_cluster"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class BuildReport:
 
     build_id: str
     as_of: dt.datetime | None
+    known_at: dt.datetime | None
     options: LabelOptions
     relations: tuple[RelationBuilt, ...]
     funnel: tuple[FunnelStep, ...]
@@ -70,7 +71,8 @@ class BuildReport:
 def build_labels(
     store: Store,
     *,
-    as_of: dt.datetime | None = None,
+    as_of: Instant | None = None,
+    known_at: Instant | None = None,
     options: LabelOptions = LabelOptions(),  # noqa: B008 - frozen
     anew: bool = False,
     cluster: Cluster | None = None,
@@ -79,18 +81,19 @@ def build_labels(
 
     Args:
         store: the open store.
-        as_of: UTC instant; only facts that happened and arrived before it count. Default: all facts.
+        as_of: only facts that had happened before it count. Default: all.
+        known_at: only facts that had arrived before it count. Default: all.
         options: options of labels and splits.
         anew: whether to compute every relation, stale or not.
         cluster: Spark cluster that computes from exported facts. Default: DuckDB computes from the store.
 
     Raises:
         AuditError: a relation broke its contract; the former state is kept.
-        InputError: `as_of` is outside the years 1 to 9999; Spark cannot be reached, or has no facts.
+        InputError: an instant is outside the years 1 to 9999; Spark cannot be reached, or has no facts.
         LockedError: another process writes.
         MissingPartError: pyspark or Java is absent.
     """
-    clock, engine = as_clock(as_of), None
+    moment, engine = Moment.of(as_of, known_at), None
     if cluster is not None:
         engine = SparkEngine(cluster, Tombstones(store.layout), store.progress.note)
     with store.database.write("features build --only labels") as con:
@@ -99,27 +102,13 @@ def build_labels(
         con.execute("set force_compression = 'uncompressed'")  # every build rewrites them, so compression does not pay
         con.begin()
         try:
-            computation = Computation(con, clock, options, anew=anew, engine=engine)
+            computation = Computation(con, moment, options, anew=anew, engine=engine)
             report = _build(computation, cluster, store.progress)
         except BaseException:
             con.rollback()
             raise
         con.commit()
     return report
-
-
-def as_clock(as_of: dt.datetime | None) -> dt.datetime:
-    """Return the naive UTC instant to which the clock is set.
-
-    Raises:
-        InputError: it is outside the years 1 to 9999.
-    """
-    if as_of is None:
-        return EVERYTHING
-    naive = as_of.astimezone(dt.UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
-    if not dt.datetime(1, 1, 1) < naive <= EVERYTHING:
-        raise InputError(f"as_of is {as_of}.", "an instant before the year 9999", "--as-of 2024-02-01T00:00:00Z")
-    return naive
 
 
 def last_cluster(con: duckdb.DuckDBPyConnection) -> Cluster | None:
@@ -132,12 +121,13 @@ def last_cluster(con: duckdb.DuckDBPyConnection) -> Cluster | None:
 
 
 def _build(computation: Computation, cluster: Cluster | None, progress: Progress) -> BuildReport:
-    con, clock = computation.con, computation.as_of
+    con, moment = computation.con, computation.moment
     started_at, started = dt.datetime.now(dt.UTC).replace(tzinfo=None), time.perf_counter()
     computation.run(progress)
     report = BuildReport(
         build_id=f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}",
-        as_of=clock if clock < EVERYTHING else None,
+        as_of=moment.as_of if moment.as_of < EVERYTHING else None,
+        known_at=moment.known_at if moment.known_at < EVERYTHING else None,
         options=computation.options,
         relations=tuple(computation.built),
         funnel=tuple(FunnelStep(*row) for row in con.execute("select * from funnel order by all").fetchall()),
@@ -170,7 +160,7 @@ def _record(
 ) -> None:
     stages = {built.name: [built.action, built.n_rows, round(built.seconds, 3)] for built in report.relations}
     con.execute(
-        "insert into facts.builds values ($1, $2, $3, $4, $5, $6)",
+        "insert into facts.builds values ($1, $2, $3, $4, $5, $6, $7)",
         [
             report.build_id,
             report.as_of,
@@ -178,5 +168,6 @@ def _record(
             json.dumps({"labels": stages}),
             started_at,
             dt.datetime.now(dt.UTC).replace(tzinfo=None),
+            report.known_at,
         ],
     )

@@ -32,12 +32,10 @@ from photogenic.warehouse.labels.fingerprints import (
 )
 from photogenic.warehouse.labels.incremental import ADDITIVE, WATCHED, incremental_query, save_former_rows
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.moment import EVERYTHING, Moment
 from photogenic.warehouse.progress import Progress
 
-__all__ = ["EVERYTHING", "Computation", "Engine", "RelationBuilt"]
-
-EVERYTHING = dt.datetime(9999, 12, 31)
-"""The clock if no `as_of` is given."""
+__all__ = ["Computation", "Engine", "RelationBuilt"]
 
 _UNDATED = ("facts.faces",)
 """Base tables that are replaced as a whole and have no column for the time of arrival."""
@@ -65,7 +63,7 @@ class Engine(Protocol):
     def begin(self, con: duckdb.DuckDBPyConnection) -> None:
         """Read the facts, before any other method is called."""
 
-    def mark(self, con: duckdb.DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
+    def mark(self, con: duckdb.DuckDBPyConnection, table: str, moment: Moment) -> Mark:
         """Return the mark of a base table, like `mark_of`."""
 
     def reuse(self, former: State) -> None:
@@ -87,14 +85,14 @@ class Computation:
 
     Attributes:
         con: a writing connection in a transaction, or a reading one on the snapshot.
-        as_of: the clock; only facts that happened and arrived before it count.
+        moment: the clock; only facts that had happened and arrived before its instants count.
         rehearsal: whether to leave the store unchanged.
         anew: whether to compute every relation, stale or not.
         engine: engine that computes in place of DuckDB; None: DuckDB.
     """
 
     con: duckdb.DuckDBPyConnection
-    as_of: dt.datetime
+    moment: Moment
     options: LabelOptions
     rehearsal: bool = False
     anew: bool = False
@@ -136,15 +134,16 @@ class Computation:
         return sorted({source.removeprefix("facts.") for source, digest in seen if self._digest(source) != digest})
 
     def _set_clock(self) -> None:
-        """Set the clock. Ages are counted up to `as_of`; without one, up to the newest arrival of photos."""
-        bounded = self.as_of < EVERYTHING
-        newest = self.con.execute("select max(ingested_at) from facts.photos").fetchone()
-        observed_at = self.as_of if bounded else (newest and newest[0]) or dt.datetime(1970, 1, 1)
-        values = {"as_of": self.as_of, "observed_at": observed_at}
+        """Set the clock. Ages are counted up to `as_of`; without one, up to the newest known arrival of photos."""
+        query = "select max(ingested_at) from facts.photos where ingested_at < $1"
+        newest = self.con.execute(query, [self.moment.known_at]).fetchone()
+        bounded = self.moment.as_of < EVERYTHING
+        observed_at = self.moment.as_of if bounded else (newest and newest[0]) or dt.datetime(1970, 1, 1)
+        values = [self.moment.as_of, self.moment.known_at, observed_at]
         if self.rehearsal:
-            self.con.execute("create temp table clock as select $as_of as as_of, $observed_at as observed_at", values)
-        elif self.con.execute("select as_of, observed_at from facts.clock").fetchall() != [tuple(values.values())]:
-            self.con.execute("update facts.clock set as_of = $as_of, observed_at = $observed_at", values)
+            self.con.execute("create temp table clock as select $1 as as_of, $2 as known_at, $3 as observed_at", values)
+        elif self.con.execute("select as_of, known_at, observed_at from facts.clock").fetchall() != [tuple(values)]:
+            self.con.execute("update facts.clock set as_of = $1, known_at = $2, observed_at = $3", values)
 
     def _bring_up_to_date(self, what: Relation) -> RelationBuilt:
         started = time.perf_counter()
@@ -171,7 +170,7 @@ class Computation:
             save_former_rows(self.con, what.name)
         query = None
         if what.name in ADDITIVE:
-            query = incremental_query(self.con, what, self._states, mark_of(self.con, "facts.swipes", self.as_of))
+            query = incremental_query(self.con, what, self._states, mark_of(self.con, "facts.swipes", self.moment))
         table = "temp table" if self.rehearsal else "table"
         with _many_swipes(self.con) if what.name in ADDITIVE and query is None else contextlib.nullcontext():
             self.con.execute(f"create or replace {table} {what.name} as {query or what.text}", parameters or None)
@@ -187,7 +186,7 @@ class Computation:
         if source == "clock" or source in _UNDATED:
             return checksum(self.con, source)[1]
         if source.startswith("facts."):
-            return str((self.engine.mark if self.engine is not None else mark_of)(self.con, source, self.as_of))
+            return str((self.engine.mark if self.engine is not None else mark_of)(self.con, source, self.moment))
         return "; ".join(self._digest(read) for read in relation(source).reads if read != "clock")
 
 

@@ -1,8 +1,7 @@
 """Record the inputs of each relation, so that the next build finds the stale ones.
 
-The digest of a computed relation is a checksum of its rows in any order. The digest of facts, which are only
-appended or erased, is a mark: how many rows had arrived before the instant of the clock, and when the last of
-them arrived.
+The digest of a computed relation is a checksum of its rows in any order. The digest of facts is a mark: how many rows
+had arrived before `known_at`, when the last of them arrived, and the last ingest that brought or replaced one.
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ from typing import Any
 
 from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import Relation
+from photogenic.warehouse.moment import EVERYTHING, Moment
 
-__all__ = ["Mark", "State", "checksum", "digest_of", "mark_of", "read_states", "write_states"]
+__all__ = ["Mark", "State", "checksum", "digest_of", "mark_of", "mark_query", "read_states", "write_states"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +33,62 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The facts that a build read: the first `n` to arrive, the last of them at `until`, as of `as_of`."""
+    """The rows of a base table that a build read.
+
+    Attributes:
+        n: number of rows.
+        until: arrival of the last of them.
+        batch: the last ingest that brought or replaced one; 0: the table does not say.
+        moment: the moment of the build.
+    """
 
     n: int
     until: dt.datetime
-    as_of: dt.datetime
+    batch: int
+    moment: Moment
 
     def __str__(self) -> str:
-        return f"{self.n} until {self.until.isoformat()} as of {self.as_of.isoformat()}"
+        instants = (self.until, self.moment.as_of, self.moment.known_at)
+        return " ".join([str(self.n), str(self.batch), *(instant.isoformat() for instant in instants)])
 
     @classmethod
-    def from_text(cls, text: str) -> Mark:
-        n, _, until, _, _, as_of = text.split()
-        return cls(int(n), dt.datetime.fromisoformat(until), dt.datetime.fromisoformat(as_of))
+    def from_text(cls, text: str) -> Mark | None:
+        """Read the text of a mark; None: it is of an older version."""
+        parts = text.split()
+        if len(parts) != 5:
+            return None
+        n, batch, until, as_of, known_at = parts
+        read = dt.datetime.fromisoformat
+        return cls(int(n), read(until), int(batch), Moment(read(as_of), read(known_at)))
 
 
-def mark_of(con: duckdb.DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
-    """Return the mark of the rows of a base table that had arrived before `as_of`."""
-    query = f"select count(*), max(ingested_at) from {table} where ingested_at < $1"
-    ((n, until),) = con.execute(query, [as_of]).fetchall()
-    return Mark(n, until or dt.datetime(1970, 1, 1), as_of)
+_BATCHES = {
+    "facts.swipes": "batch",
+    "facts.main_photos": "batch",
+    "facts.replaced_swipes": "replaced_batch",
+    "facts.replaced_main_photos": "replaced_batch",
+}
+"""Base table -> column of the last ingest that changed a row."""
+
+
+def mark_query(table: str, moment: Moment) -> str:
+    """Return the query of n, until and batch of a base table; `{known_at}` stands for the instant.
+
+    While everything is known, versions that were replaced do not count, and a new one changes nothing.
+    """
+    batch = _BATCHES.get(table)
+    if moment.known_at == EVERYTHING and table.startswith("facts.replaced_"):
+        return "select 0, null, 0"
+    return f"select count(*), max(ingested_at), coalesce(max({batch or 0}), 0) from {table}" + (
+        "" if moment.known_at == EVERYTHING else " where ingested_at < {known_at}"
+    )
+
+
+def mark_of(con: duckdb.DuckDBPyConnection, table: str, moment: Moment) -> Mark:
+    """Return the mark of the rows of a base table that had arrived before `known_at`."""
+    query = mark_query(table, moment).format(known_at=f"timestamp '{moment.known_at}'")
+    ((n, until, batch),) = con.execute(query).fetchall()
+    return Mark(n, until or dt.datetime(1970, 1, 1), batch, moment)
 
 
 def checksum(con: duckdb.DuckDBPyConnection, name: str) -> tuple[int, str]:

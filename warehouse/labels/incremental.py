@@ -19,6 +19,7 @@ from photogenic import sql
 from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import Relation
 from photogenic.warehouse.labels.fingerprints import Mark, State, digest_of
+from photogenic.warehouse.moment import EVERYTHING
 
 __all__ = ["ADDITIVE", "WATCHED", "incremental_query", "save_former_rows"]
 
@@ -50,9 +51,10 @@ def incremental_query(
     """
     if not _is_exact(con, what, states, now):
         return None
-    then = Mark.from_text(states[what.name].inputs["swipes"])
+    then = _mark(states[what.name])
+    assert then is not None
     if not _is_temporary(con, "new_swipes"):
-        values = {"until": then.until, "as_of": then.as_of}
+        values = {"batch": then.batch, "as_of": then.moment.as_of}
         con.execute(f"create temp table new_swipes as {sql.read('incremental/new_swipes')}", values)
     if what.name == "swipe_counts" and any(_is_temporary(con, f"former_{name}") for name in WATCHED):
         n_again = _find_moved(con)
@@ -93,11 +95,17 @@ def _is_exact(con: duckdb.DuckDBPyConnection, what: Relation, states: dict[str, 
         return False
     if any(states[name].checksum != former.inputs[name] for name in WATCHED if name in what.reads):
         return False
-    then = Mark.from_text(former.inputs["swipes"])
-    if not then.n or then.as_of > now.as_of:
+    then = _mark(former)
+    if then is None or not then.n or then.moment.as_of > now.moment.as_of:
         return False
-    n_held = "select count(*) from facts.swipes where ingested_at <= $1 and ingested_at < $2"
-    return _count(con, n_held, [then.until, then.as_of]) == then.n
+    if not then.moment.known_at == now.moment.known_at == EVERYTHING:
+        return False
+    return _count(con, "select count(*) from facts.swipes where batch <= $1", [then.batch]) == then.n
+
+
+def _mark(state: State) -> Mark | None:
+    """Return the mark of facts.swipes in a state; it is the first part of the digest of the view."""
+    return Mark.from_text(state.inputs["swipes"].partition("; ")[0])
 
 
 def _count(con: duckdb.DuckDBPyConnection, query: str, values: list[object] | None = None) -> int:

@@ -13,10 +13,10 @@ from photogenic import sql
 from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.context import Store
-from photogenic.warehouse.labels.build import as_clock
-from photogenic.warehouse.labels.compute import EVERYTHING, Computation, RelationBuilt
+from photogenic.warehouse.labels.compute import Computation, RelationBuilt
 from photogenic.warehouse.labels.fingerprints import Mark, read_states
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.moment import EVERYTHING, Instant, Moment
 
 __all__ = ["LabelPlan", "plan_labels"]
 
@@ -37,6 +37,7 @@ class LabelPlan:
     """
 
     as_of: dt.datetime | None
+    known_at: dt.datetime | None
     relations: tuple[RelationBuilt, ...]
     n_new_swipes: int
     n_moved_swipes: int
@@ -64,7 +65,8 @@ class LabelPlan:
 def plan_labels(
     store: Store,
     *,
-    as_of: dt.datetime | None = None,
+    as_of: Instant | None = None,
+    known_at: Instant | None = None,
     options: LabelOptions = LabelOptions(),  # noqa: B008 - frozen
     anew: bool = False,
 ) -> LabelPlan:
@@ -73,6 +75,7 @@ def plan_labels(
     Args:
         store: the open store.
         as_of: same as for `build_labels`.
+        known_at: same as for `build_labels`.
         options: same as for `build_labels`.
         anew: same as for `build_labels`.
 
@@ -80,19 +83,20 @@ def plan_labels(
         AuditError: the build would fail.
         StoreError: there is no store.
     """
-    clock = as_clock(as_of)
+    moment = Moment.of(as_of, known_at)
     with store.database.read(labelling=True) as con:
         states = read_states(con)
         for name in _COMPARED:
             _remember(con, name, is_built=name in states)
-        rehearsal = Computation(con, clock, options, rehearsal=True, anew=anew)
+        rehearsal = Computation(con, moment, options, rehearsal=True, anew=anew)
         rehearsal.run(store.progress)
         n_new, n_lost, n_changed, n_flipped = _row(con, sql.read("plan/changed_labels"))
         return LabelPlan(
-            as_of=clock if clock < EVERYTHING else None,
+            as_of=moment.as_of if moment.as_of < EVERYTHING else None,
+            known_at=moment.known_at if moment.known_at < EVERYTHING else None,
             relations=tuple(rehearsal.built),
             n_new_swipes=_swipes(con, "recipient_counts") - _swipes(con, "past_recipient_counts"),
-            n_moved_swipes=_moved(con, Mark.from_text(states["swipe_counts"].inputs["swipes"])) if states else 0,
+            n_moved_swipes=_moved(con, states["swipe_counts"].inputs["swipes"]) if states else 0,
             n_new_labels=n_new,
             n_lost_labels=n_lost,
             n_changed_labels=n_changed,
@@ -109,8 +113,12 @@ def _remember(con: duckdb.DuckDBPyConnection, name: str, *, is_built: bool) -> N
         con.execute(f"create temp table past_{name} ({columns})")
 
 
-def _moved(con: duckdb.DuckDBPyConnection, then: Mark) -> int:
-    return _row(con, sql.read("plan/moved_swipes"), {"until": then.until, "as_of": then.as_of})[0]
+def _moved(con: duckdb.DuckDBPyConnection, digest: str) -> int:
+    then = Mark.from_text(digest.partition("; ")[0])
+    if then is None:  # built by an older version
+        return 0
+    values = {"batch": then.batch, "as_of": then.moment.as_of, "known_at": then.moment.known_at}
+    return _row(con, sql.read("plan/moved_swipes"), values)[0]
 
 
 def _swipes(con: duckdb.DuckDBPyConnection, name: str) -> int:

@@ -22,7 +22,8 @@ from photogenic._lazy import duckdb, pa, pyspark, sqlglot
 from photogenic.warehouse.catalog import Relation, relation
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.errors import InputError
-from photogenic.warehouse.labels.fingerprints import Mark, State, mark_of
+from photogenic.warehouse.labels.fingerprints import Mark, State, mark_of, mark_query
+from photogenic.warehouse.moment import Moment
 from photogenic.warehouse.spark.export import TABLES, UNFINISHED, columns_of, filesystem_of, local_path
 from photogenic.warehouse.spark.session import Cluster, run_on_spark, session
 
@@ -65,13 +66,13 @@ class SparkEngine:
         for table in sorted(TABLES, key="swipes".__ne__):  # a mistyped address fails before any table is loaded
             self._ready_facts(con, table)
 
-    def mark(self, con: duckdb.DuckDBPyConnection, table: str, as_of: dt.datetime) -> Mark:
+    def mark(self, con: duckdb.DuckDBPyConnection, table: str, moment: Moment) -> Mark:
         """Return the mark of a table: for swipes that of the Parquet files, else that of the store, which is equal."""
         if table != "facts.swipes":
-            return mark_of(con, table, as_of)
-        query = "select count(*), max(ingested_at) from facts_swipes where ingested_at < cast(:as_of as timestamp_ntz)"
-        ((n, until),) = self._rows(query, {"as_of": str(as_of)})
-        return Mark(n, until or dt.datetime(1970, 1, 1), as_of)
+            return mark_of(con, table, moment)
+        query = mark_query(table, moment).replace(table, "facts_swipes")
+        ((n, until, batch),) = self._rows(query.format(known_at=f"cast('{moment.known_at}' as timestamp_ntz)"))
+        return Mark(n, until or dt.datetime(1970, 1, 1), batch, moment)
 
     def reuse(self, former: State) -> None:
         """Reuse the former rows of an unchanged relation, in case another one reads it."""
@@ -118,7 +119,8 @@ class SparkEngine:
         if name in self._ready:
             return
         if name == "clock":
-            self._view(name, self._sent(con, "from clock", [("as_of", "timestamp"), ("observed_at", "timestamp")]))
+            columns = [(column, "timestamp") for column in ("as_of", "known_at", "observed_at")]
+            self._view(name, self._sent(con, "from clock", columns))
         elif name.startswith("facts."):
             self._ready_facts(con, name.removeprefix("facts."))
         elif name in sql.VIEWS:
@@ -176,9 +178,11 @@ class SparkEngine:
             raise
         columns = columns_of(con, table)
         absent = [name for name, _ in columns if name not in found.columns]
-        if absent == ["ingested_at"] and table == "swipes":
+        if table == "swipes":
             # a log without times of arrival: swipes arrive when they happen
-            found, absent = found.selectExpr("*", "swiped_at as ingested_at"), []
+            assumed = {"ingested_at": "swiped_at", "batch": "0", "event_id": "null"}
+            found = found.selectExpr("*", *(f"{assumed[name]} as {name}" for name in absent if name in assumed))
+            absent = [name for name in absent if name not in assumed]
         if absent:
             raise InputError(
                 f"{table} at {self.facts} lack {', '.join(absent)}; there are {', '.join(found.columns)}.",
@@ -242,8 +246,8 @@ class SparkEngine:
         frame.createOrReplaceTempView(name)
         self._ready.add(name)
 
-    def _rows(self, query: str, values: dict[str, Any]) -> list[Any]:
-        rows: list[Any] = self._try(lambda: self._spark.sql(query, args=values).collect())
+    def _rows(self, query: str) -> list[Any]:
+        rows: list[Any] = self._try(lambda: self._spark.sql(query).collect())
         return rows
 
     def _try(self, work: Callable[[], Any]) -> Any:

@@ -20,7 +20,7 @@ from photogenic.warehouse.errors import InputError
 
 __all__ = ["TABLES", "UNFINISHED", "Exported", "columns_of", "export", "filesystem_of", "local_path"]
 
-TABLES = ("users", "photos", "photo_files", "main_photos", "faces", "swipes")
+TABLES = ("users", "photos", "photo_files", "main_photos", "replaced_main_photos", "faces", "replaced_swipes", "swipes")
 """Base tables from which relations are computed."""
 
 UNFINISHED = "_EXPORTING"

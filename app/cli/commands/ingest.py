@@ -89,7 +89,7 @@ def _named(mapping: list[tuple[str, str]] | None) -> dict[str, str]:
 
 
 _COLUMNS = (
-    *("kind", "source", "n_read", "n_kept", "n_unchanged", "n_rejected", "rejected", "repeated"),
+    *("kind", "source", "n_read", "n_new", "n_corrected", "n_retracted", "n_known", "n_refused", "refused", "repeated"),
     *("n_main_photos", "pictures", "ignored", "notes"),
 )
 

@@ -58,8 +58,8 @@ def test_ingest_accounts_as_json(world, tmp_path):
     found = json.loads(run("ingest", "users", world.users, "--store", tmp_path / "s", "--format", "json").stdout)
     (account,) = found
     planted = next(planted for planted in world.truth.accounts if planted.file == "users.csv")
-    assert account["n_read"] == account["n_kept"] + account["n_rejected"] == planted.n_read
-    assert account["rejected"] == planted.rejected
+    assert account["n_read"] == account["n_new"] + account["n_known"] + account["n_refused"] == planted.n_read
+    assert account["refused"] == planted.refused
     assert account["repeated"] is False
 
 
@@ -68,7 +68,7 @@ def test_ingest_takes_other_names_for_columns(tmp_path):
     done = run(
         "ingest", "users", tmp_path / "users.csv", "--map", "user_id=member", "--map", "gender=sex", "--store", tmp_path
     )
-    assert "1 read = 1 kept + 0 rejected" in done.stdout
+    assert "1 read = 1 new + 0 corrected + 0 retracted + 0 known + 0 refused" in done.stdout
     with FeatureStore(tmp_path) as opened:
         assert opened.sql("select user_id, gender from users").rows() == [("a", "female")]
 

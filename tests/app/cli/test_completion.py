@@ -34,10 +34,12 @@ def store(tmp_path_factory):
     root = tmp_path_factory.mktemp("completed") / "store"
     with Database(Layout(root), Settings("500MB", threads=1)).write("test") as con:
         con.execute(
-            "insert into facts.users select format('u{:02d}', range), 'female', 1, $1, $1 from range(20)", [NOW]
+            "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+            " select format('u{:02d}', range), 'female', 1, $1, $1 from range(20)",
+            [NOW],
         )
         con.execute(
-            "insert into facts.photos"
+            "insert into facts.photos (photo_id, user_id, path, url, posted_at, likes, hashtags, ingested_at)"
             " select format('p{:03d}', range), 'u01', null, null, $1, 1, [], $1 from range(300)",
             [NOW],
         )
@@ -145,7 +147,11 @@ def test_ids_that_a_shell_would_evaluate_are_not_offered(shell, tmp_path):
     harmless = ["q-1_2.jpg", "q@b+c=d:e/f,g%h"]
     with Database(Layout(tmp_path), Settings("500MB", threads=1)).write("test") as con:
         for name in [*hostile, *harmless, "-qdash", "~q"]:
-            con.execute("insert into facts.users values ($1, 'female', 1, $2, $2)", [name, NOW])
+            con.execute(
+                "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+                " values ($1, 'female', 1, $2, $2)",
+                [name, NOW],
+            )
         con.execute(
             "insert into facts.runs values"
             " ('0123456789ab', 'a\\$(touch x)', 'all', 'one`', '\x1b[31m', 'mse', 0, 0, 0, 1, 1, '{}', '{}', $1)",

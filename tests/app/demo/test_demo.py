@@ -53,14 +53,14 @@ def _changed(world: World, **changes) -> World:
 
 def test_a_kept_row_too_many_is_reported(store, world):
     first, *rest = world.truth.accounts
-    more = dataclasses.replace(first, n_kept=first.n_kept + 1)
+    more = dataclasses.replace(first, n_new=first.n_new + 1)
     assert planted_vs_found.accounts(store, _changed(world, accounts=[more, *rest])).agrees is False
 
 
 def test_another_reason_for_a_reject_is_reported(store, world):
     first, *rest = world.truth.accounts
-    reasons = {("no_time" if reason == "bad_time" else reason): n for reason, n in first.rejected.items()}
-    other = dataclasses.replace(first, rejected=reasons)
+    reasons = {("no_time" if reason == "bad_time" else reason): n for reason, n in first.refused.items()}
+    other = dataclasses.replace(first, refused=reasons)
     assert planted_vs_found.accounts(store, _changed(world, accounts=[other, *rest])).agrees is False
 
 

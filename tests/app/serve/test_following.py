@@ -25,7 +25,10 @@ def test_a_server_needs_a_store(tmp_path):
 def test_a_store_without_labels_names_the_command(tmp_path):
     db = database(tmp_path)
     with db.write("test") as con:
-        con.execute("insert into facts.users values ('u', 'female', null, null, timestamp '2024-01-01')")
+        con.execute(
+            "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+            " values ('u', 'female', null, null, timestamp '2024-01-01')"
+        )
     with live_server(db.layout.root) as server:
         for path in ("/api/v1/breakdown", "/api/v1/gallery"):
             answer = server.get(path)

@@ -35,7 +35,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FeatureStore]:
         for table in ("photos", "photo_files", "main_photos"):
             con.execute(f"update facts.{table} set ingested_at = {april} where photo_id in ('p4', 'p5')")
         con.execute(
-            f"insert into facts.swipes select 't-' || range, 'u-p1', false, {april}, {april} from range(12)",
+            f"insert into facts.swipes (sender_id, recipient_id, liked, swiped_at, ingested_at)"
+            f" select 't-' || range, 'u-p1', false, {april}, {april} from range(12)",
         )
     build_labels(Store(made.database), options=LabelOptions(min_swipes=2))
     put_vectors(made.layout, "toy", NAMES, np.arange(6, dtype=np.float32)[:, None] * np.ones((1, 3), np.float32))

@@ -133,7 +133,8 @@ async def test_a_new_url_of_a_failed_photo_is_tried_automatically(tmp_path):
         assert (await run(db)).statuses == {"http_404": 1}
         with db.write("test") as con:
             con.execute(
-                "insert into facts.photos values ('p', 'u', null, $1, null, null, null, timestamp '2024-02-01')",
+                "insert into facts.photos (photo_id, user_id, path, url, posted_at, likes, hashtags, ingested_at)"
+                " values ('p', 'u', null, $1, null, null, null, timestamp '2024-02-01')",
                 [fake.picture_url(good)],
             )
         assert (await run(db)).statuses == {"ok": 1}

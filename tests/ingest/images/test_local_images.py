@@ -76,7 +76,7 @@ def test_every_state_is_a_status(store):
     account = store.take_text("photos", photos_csv(states), images=store.folder / "images")
     found = store.rows("select photo_id, status, width, height from photos")
     assert {photo_id: tuple(state) for photo_id, *state in found} == states
-    assert account.n_kept == len(states)
+    assert account.n_new == len(states)
     assert account.pictures == {
         "empty": 1, "missing": 3, "not_an_image": 1, "ok": 7, "too_large": 1, "truncated": 1, "unreadable": 1,
     }  # fmt: skip
@@ -170,7 +170,7 @@ def test_a_path_that_leads_outside_is_refused(store):
     ]
     fine = ["in.jpg", "alias.jpg", "sub/../in.jpg", str(inside), "missing.jpg", "./in.jpg"]
     account = store.take_text("photos", photos_csv([*outside, *fine]), images=store.folder / "images")
-    assert account.rejected == {"path_outside_images": len(outside)}
+    assert account.refused == {"path_outside_images": len(outside)}
     assert account.pictures == {"missing": 1, "ok": len(fine) - 1}
 
 

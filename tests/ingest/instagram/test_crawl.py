@@ -141,7 +141,11 @@ async def test_a_second_crawl_makes_versions_only_of_what_changed(tmp_path):
     async with FakeNetwork(world, now=clock.now) as fake:
         db, vault = store(tmp_path), vault_of(tmp_path, fake)
         with db.write("test") as con:
-            con.execute("insert into facts.users values ($1, 'female', 1, '2020-01-01', '2024-01-01')", [first.user_id])
+            con.execute(
+                "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+                " values ($1, 'female', 1, '2020-01-01', '2024-01-01')",
+                [first.user_id],
+            )
         await run(db, fake, vault, clock)
         n_before = rows(db, "select (select count(*) from facts.users), (select count(*) from facts.photos)")[0]
         clock.at += 86400

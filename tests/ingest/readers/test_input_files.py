@@ -64,7 +64,7 @@ def test_files_of_any_name_are_read_and_their_names_are_utf8(store, form):
     expected = [f"{store.folder}/{name}{form}" for name in NAMES.values()]
     assert [account.source for account in accounts] == expected
     for account in accounts:
-        assert (account.n_kept, account.rejected) == (1, {"bad_gender": 1})
+        assert (account.n_new, account.refused) == (1, {"bad_gender": 1})
         assert str(account).encode().decode().splitlines() == [str(account)]
     assert {source for (source,) in store.rows("select source from facts.ingests")} == set(expected)
     assert {source for (source,) in store.rows("select source from facts.rejects")} == set(expected)
@@ -132,7 +132,7 @@ def test_stdin_is_read_in_every_format(store, monkeypatch, name, form):
     data = FORMS[form]([("a", "f"), ("b", "bad")])
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     [account] = store.take("users", name, name)
-    assert (account.source, account.n_kept, account.rejected) == ("stdin", 1, {"bad_gender": 1})
+    assert (account.source, account.n_new, account.refused) == ("stdin", 1, {"bad_gender": 1})
     assert store.rows("select distinct source from facts.rejects") == [("stdin",)]
     assert not list(store.db.layout.spill.glob("*"))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
@@ -154,7 +154,7 @@ def test_every_kind_is_read_from_a_named_pipe(store, kind):
     writer.start()
     [account] = store.take(kind, pipe)
     writer.join()
-    assert (account.source, account.n_kept) == (str(pipe), 1)
+    assert (account.source, account.n_new) == (str(pipe), 1)
 
 
 def test_a_terminal_a_device_and_a_full_disk_are_errors_with_a_remedy(store, monkeypatch):

@@ -101,7 +101,7 @@ def test_outcome(store, name):
     assert "".join(user for (user,) in store.rows("select user_id from facts.users order by 1")) == users
     assert dict(store.rejects()) == rejects
     assert account.n_read == len(users) + len(rejects)
-    assert account.n_kept == len(users)
+    assert account.n_new == len(users)
 
 
 REFUSED = {
@@ -139,7 +139,7 @@ def test_nothing_of_a_truncated_compressed_file_is_loaded_and_the_files_before_i
         store.take("users", good, cut)
     assert store.rows("select user_id from facts.users") == [("a",)]
     cut.write_bytes(packed)
-    assert store.take("users", cut)[0].n_kept == 400_000
+    assert store.take("users", cut)[0].n_new == 400_000
 
 
 @pytest.mark.parametrize("compression", ["snappy", "zstd"])
@@ -177,14 +177,14 @@ def test_line_numbers_are_right_after_the_first_block(store):
     head = HEAD + b'x,f,"open\n\n'
     account = store.take_text("users", head + body + b"last,bad,x\n")
     assert store.rejects() == [(2, "bad_quotes"), (3 + 1 + 60_000, "bad_gender")]
-    assert account.n_kept == 30_000
+    assert account.n_new == 30_000
 
 
 def test_a_field_open_for_longer_than_a_record_loses_its_line(store):
     """A field that opens after it, across the border of a block, is read completely."""
     text = b'a,f,"' + b"no quote here\n" * 1_300_000 + b'b,f,"one\n' + b"two\n" * 300_000 + b'"\nc,bad,\n'
     account = store.take_text("users", HEAD + text)
-    assert account.rejected == {"bad_quotes": 1, "too_few_columns": 1_299_999, "bad_gender": 1}
+    assert account.refused == {"bad_quotes": 1, "too_few_columns": 1_299_999, "bad_gender": 1}
     assert store.rows("select user_id from facts.users") == [("b",)]
     assert store.rows("select line from facts.rejects where reason <> 'too_few_columns' order by 1") == [
         (2,),
@@ -212,7 +212,7 @@ def test_parquet_rows_are_counted_like_lines_and_bytes_may_be_text(store):
         "timestamp '2024-01-01' as swiped_at, '2024' as dt from range(300000) as t(i)",
     )
     [account] = store.take("swipes", path)
-    assert account.rejected == {"no_recipient_id": 300}
+    assert account.refused == {"no_recipient_id": 300}
     assert [line for line, _ in store.rejects()] == list(range(8, 300_000, 1000))
     assert account.ignored == ("dt",)
 

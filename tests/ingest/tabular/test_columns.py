@@ -64,7 +64,7 @@ def test_no_name_of_another_column_clashes_with_ours_or_with_added_ones(store, f
     assert (line, reason, detail) == (2 if form == "csv" else 1, "bad_time", "?")
     assert json.loads(raw)["file_row_number"] == "not file_row_number"
     assert not list(store.db.layout.spill.glob("*"))
-    assert refused.rejected == {"bad_time": 1}
+    assert refused.refused == {"bad_time": 1}
 
 
 @pytest.mark.parametrize("name", ["file_row_number", "FILE_ROW_NUMBER"])
@@ -78,7 +78,7 @@ def test_lines_are_counted_if_a_column_has_the_name_of_their_number(store, name)
         """,
     )
     [account] = store.take("swipes", path)
-    assert account.rejected == {"no_recipient_id": 300}
+    assert account.refused == {"no_recipient_id": 300}
     assert [line for line, _ in store.rejects()] == list(range(8, 300_000, 1000))
 
 
@@ -121,7 +121,7 @@ def test_an_object_with_a_key_twice_is_refused(store):
         '{"user_id": "d", "note": 1, "note": 2}\n{"user_id": "e", "User_ID": "f", "in": {"k": 1, "k": 2}}\n'
     )
     account = store.take_text("users", text, "users.ndjson")
-    assert account.rejected == {"repeated_key": 2}
+    assert account.refused == {"repeated_key": 2}
     assert store.rejects() == [(2, "repeated_key"), (3, "repeated_key")]
     assert store.rows("select user_id from facts.users order by 1") == [("a",), ("e",)]
 
@@ -134,7 +134,7 @@ def test_columns_of_only_null(store):
     pd.DataFrame(nothing, index=[None, None]).to_parquet(store.folder / "index.parquet", index=True)
     for name in ("arrow", "polars", "pandas", "index"):
         [account] = store.take("users", store.folder / f"{name}.parquet")
-        assert (account.n_kept, account.rejected) == (2, {})
+        assert (account.n_new, account.refused) == (2, {})
     assert account.ignored == ("__index_level_0__",)
     assert store.rows("select * exclude (ingested_at) from facts.users order by 1") == [
         ("a", None, None, None),
@@ -146,9 +146,9 @@ def test_columns_of_only_null(store):
         pa.table({"photo_id": ["p", "q"], "user_id": ["a", "a"], "hashtags": tags, **nulls}), store.folder / "p.parquet"
     )
     [account] = store.take("photos", store.folder / "p.parquet")
-    assert (account.n_kept, account.n_main_photos, account.ignored) == (2, 0, ("note",))
+    assert (account.n_new, account.n_main_photos, account.ignored) == (2, 0, ("note",))
     pq.write_table(pa.table({"user_id": pa.nulls(3)}), store.folder / "no_ids.parquet")
-    assert store.take("users", store.folder / "no_ids.parquet")[0].rejected == {"no_user_id": 3}
+    assert store.take("users", store.folder / "no_ids.parquet")[0].refused == {"no_user_id": 3}
 
 
 HEADERS = {
@@ -176,7 +176,7 @@ HEADERS = {
 def test_headers(store):
     paths = [store.file(f"{number}.csv", text) for number, (text, _) in enumerate(HEADERS.values())]
     for name, account in zip(HEADERS, store.take("users", *paths), strict=True):
-        assert (name, account.n_read, account.n_kept) == (name, 2, 1)
+        assert (name, account.n_read, account.n_new) == (name, 2, 1)
         assert str(account).splitlines() == [str(account)]
         [(line,)] = store.rows(f"select line from facts.rejects where source = '{account.source}'")
         assert (name, line) == (name, HEADERS[name][1])
@@ -218,7 +218,7 @@ def test_an_object_is_refused_as_an_id_in_every_row(store):
     account = store.take_text("photos", "\n".join(map(json.dumps, rows)), "photos.ndjson")
     assert store.rejects() == [(2, "nested_value"), (3, "nested_value"), (4, "nested_value")]
     assert store.rows("select photo_id, user_id from facts.photos order by 1") == [("[s]", "a"), ("p", "{a}")]
-    assert account.rejected == {"nested_value": 3}
+    assert account.refused == {"nested_value": 3}
     path = store.file("nested.ndjson", '{"user": {"id": "u"}, "gender": "f"}\n')
     with pytest.raises(InputError, match="no column 'user_id'") as caught:
         store.take("users", path)

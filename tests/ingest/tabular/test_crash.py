@@ -83,7 +83,7 @@ def test_nothing_of_a_file_is_loaded_after_an_error_in_it(tmp_path, monkeypatch)
     monkeypatch.undo()
     assert len(store.swipes()) == 1
     account = store.take_text("swipes", SWIPES + "c,d,1,2024-01-01\nc,d,1,2024-01-01\ne,f,?,2024-01-01\n", "second.csv")
-    assert (account.repeated, account.n_kept, account.n_rejected) == (False, 1, 2)
+    assert (account.repeated, account.n_new, account.n_refused) == (False, 1, 2)
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ def test_every_kind_of_row_in_every_format(store, kind, form):
         )
         path = store.parquet("given.parquet", values)
     [account] = store.take(kind, path)
-    assert (account.n_read, account.n_kept, account.rejected) == (2, 1, {"erased": 1})
+    assert (account.n_read, account.n_new, account.refused) == (2, 1, {"erased": 1})
     first = 2 if form == "csv" else 1
     assert rejected(store) == [(kind, first, "erased", None, None)]
     nothing_is_kept(store)
@@ -72,7 +72,7 @@ def test_every_kind_of_row_in_every_format(store, kind, form):
 )
 def test_every_column_that_names_them(store, kind, text):
     account = store.take_text(kind, text)
-    assert account.rejected == {"erased": 1}
+    assert account.refused == {"erased": 1}
     nothing_is_kept(store)
 
 
@@ -80,18 +80,18 @@ def test_every_column_that_names_them(store, kind, text):
 def test_ids_that_an_older_store_wrote_with_a_fraction_are_refused(store, text):
     Tombstones(store.db.layout).add([("user", "17.0")])
     [account] = store.take("users", store.file("given.csv", f"user_id,gender\n{text},f\n170,f\n17.5,f\n"))
-    assert (account.n_kept, account.rejected) == (2, {"erased": 1})
+    assert (account.n_new, account.refused) == (2, {"erased": 1})
 
 
 def test_erased_precedes_all_other_reasons(store):
     account = store.take_text("swipes", f"{SWIPES}{GONE},b,perhaps,2024-01-01\nb,{GONE},1,never\n")
-    assert account.rejected == {"erased": 2}
+    assert account.refused == {"erased": 2}
     nothing_is_kept(store)
 
 
 def test_no_text_of_an_unreadable_row_is_kept(store):
     account = store.take_text("swipes", f"{SWIPES}{GONE},b,1,2024-01-01,more\nb,c,1\n")
-    assert account.rejected == {"too_few_columns": 1, "too_many_columns": 1}
+    assert account.refused == {"too_few_columns": 1, "too_many_columns": 1}
     assert [raw for *_, raw in rejected(store)] == [None, None]
     nothing_is_kept(store)
 
@@ -111,7 +111,7 @@ def test_pictures_of_erased_people_are_not_loaded(store):
 
 def test_other_people_are_not_affected(store):
     account = store.take_text("swipes", f"{SWIPES}{GONE}-2,b,1,2024-01-01\n{GONE[:-1]},b,1,2024-01-01\n")
-    assert account.n_kept == 2
+    assert account.n_new == 2
 
 
 def test_a_hash_does_not_reveal_the_id(store, tmp_path):

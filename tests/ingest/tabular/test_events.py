@@ -22,17 +22,17 @@ def store(tmp_path):
 def test_an_equal_swipe_is_a_duplicate_within_a_file_and_across_files(store):
     first = SWIPES + "a,b,1,2024-01-01\na,b,1,2024-01-01\na,b,0,2024-01-01\nb,a,1,2024-01-01\na,b,1,2024-01-01T00:00Z\n"
     account = store.take_text("swipes", first, "first.csv")
-    assert account.rejected == {"duplicate": 2}
+    assert account.refused == {"duplicate": 2}
     assert store.rows("select line, detail, raw from facts.rejects order by line") == [(3, None, None), (6, None, None)]
     account = store.take_text("swipes", SWIPES + "c,d,1,2024-01-01\na,b,true,2024-01-01 00:00:00\n", "second.csv")
-    assert (account.n_read, account.n_kept, account.rejected) == (2, 1, {"duplicate": 1})
+    assert (account.n_read, account.n_new, account.refused) == (2, 1, {"duplicate": 1})
     assert len(store.swipes()) == 4
 
 
 def test_main_photos_may_be_removed_and_are_stored_once(store):
     text = "user_id,photo_id,set_at\nu,p,2024-01-01\nu,,2024-01-02\nu,,2024-01-02\nu,p,2024-01-01\n,p,2024-01-01\n"
     account = store.take_text("main_photos", text)
-    assert account.rejected == {"duplicate": 2, "no_user_id": 1}
+    assert account.refused == {"duplicate": 2, "no_user_id": 1}
     assert store.rejects() == [(4, "duplicate"), (5, "duplicate"), (6, "no_user_id")]
     assert store.rows("select user_id, photo_id, set_at from facts.main_photos order by set_at") == [
         ("u", "p", dt.datetime(2024, 1, 1)),
@@ -52,7 +52,7 @@ def test_the_same_file_again_does_nothing_and_reports_it(store):
     mapped = store.take_text(
         "swipes", text, "one.csv", mapping={"sender_id": "recipient_id", "recipient_id": "sender_id"}
     )
-    assert mapped.n_kept == 1
+    assert mapped.n_new == 1
 
 
 def test_every_file_is_stamped_later_than_all_before(store):
@@ -66,8 +66,8 @@ def test_every_file_is_stamped_later_than_all_before(store):
 def test_more_rows_than_fit_one_part_of_the_hashes(store, monkeypatch):
     monkeypatch.setattr(deduplicate, "_PART", 100)
     rows = [f"u{n % 700},v,1,2024-01-01\n" for n in range(1000)]
-    assert store.take_text("swipes", SWIPES + "".join(rows)).rejected == {"duplicate": 300}
-    assert store.take_text("swipes", SWIPES + "".join(rows[300:])).rejected == {"duplicate": 700}
+    assert store.take_text("swipes", SWIPES + "".join(rows)).refused == {"duplicate": 300}
+    assert store.take_text("swipes", SWIPES + "".join(rows[300:])).refused == {"duplicate": 700}
     assert len(store.swipes()) == 700
 
 
@@ -81,7 +81,7 @@ def test_equal_hashes_of_unequal_rows_are_no_duplicates(store, monkeypatch):
 
     monkeypatch.setattr(deduplicate, "_sorted", all_alike)
     account = store.take_text("swipes", SWIPES + "a,b,1,2024-01-01\na,b,0,2024-01-01\na,b,1,2024-01-01\n")
-    assert account.rejected == {"duplicate": 1}
+    assert account.refused == {"duplicate": 1}
 
 
 ROWS = st.tuples(
@@ -110,12 +110,12 @@ def test_the_order_and_the_cut_of_files_do_not_matter(tmp_path_factory, rows, cu
         for number, piece in enumerate(pieces)
         if piece
     ]
-    assert all(a.n_read == a.n_kept + a.n_rejected for a in (one, *accounts) if not a.repeated)
+    assert all(a.n_read == a.n_new + a.n_refused for a in (one, *accounts) if not a.repeated)
     assert one.n_read == len(rows)
     if accounts:
         assert cut.swipes() == whole.swipes()
     n_good = len({tuple(row) for row in whole.swipes()})
-    assert one.n_kept == n_good
+    assert one.n_new == n_good
 
 
 class Listener:
@@ -141,7 +141,7 @@ def test_progress_counts_the_rows_once(store):
     listener = Listener()
     store.store = store.store.reporting_to(listener)
     accounts = store.take("swipes", text, table)
-    assert [account.n_rejected for account in accounts] == [1000, 1000]
+    assert [account.n_refused for account in accounts] == [1000, 1000]
     assert {stage: sum(told) for stage, told in listener.stages.items()} == {
         ("swipes", None, "rows"): 3000,
         ("swipes", 3000, "rows"): 3000,

@@ -25,7 +25,7 @@ def test_a_file_that_restores_an_earlier_state_is_loaded(store):
         account = store.take_text("users", DAYS[day], f"day{number}.csv")
         assert not account.repeated
     assert genders(store) == {"x": "female", "y": "male"}
-    assert (account.n_kept, account.n_unchanged) == (2, 1)
+    assert (account.n_new, account.n_known) == (2, 1)
     assert store.take_text("users", DAYS["f"], "day3.csv").repeated
     assert store.rows("select count(*) from facts.users where user_id = 'x'") == [(3,)]
 
@@ -70,7 +70,8 @@ def test_a_file_is_loaded_again_after_a_crawl(store):
     store.take_text("users", DAYS["f"])
     with store.db.write("crawl") as con:
         con.execute(
-            "insert into facts.users select user_id, 'other', 1, null, ingested_at + interval 1 second from facts.users"
+            "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+            " select user_id, 'other', 1, null, ingested_at + interval 1 second from facts.users"
         )
     account = store.take_text("users", DAYS["f"])
     assert (account.repeated, account.n_new, genders(store)) == (False, 2, {"x": "female", "y": "male"})

@@ -101,7 +101,7 @@ def test_a_timestamp_out_of_range_rejects_only_its_row(store):
         # A column that is not ours is shown in the rejects.
         pq.write_table(pa.table(ours | {"swiped_at": times, "other": times}), paths[-1], write_statistics=statistics)
     for account in store.take("swipes", *paths):
-        assert (account.n_kept, account.rejected) == (2, {"bad_time": 2, "future_time": 2, "no_time": 1})
+        assert (account.n_new, account.refused) == (2, {"bad_time": 2, "future_time": 2, "no_time": 1})
     assert {at for *_, at in store.swipes()} == {dt.datetime(2024, 1, 2, 3, 4, 5), dt.datetime(2024, 1, 2, 3, 4, 6)}
     lines = [(2, "future_time"), (3, "bad_time"), (4, "future_time"), (5, "bad_time"), (6, "no_time")]
     assert store.rows("select distinct line, reason from facts.rejects order by all") == lines

@@ -78,7 +78,7 @@ def test_times(store):
     found = dict(store.rows("select sender_id, swiped_at from facts.swipes"))
     found |= dict(store.rows("select raw ->> 'sender_id', reason from facts.rejects"))
     assert {text: found[f"a{n}"] for n, (text, _) in enumerate(TIMES)} == dict(TIMES)
-    assert account.n_read == len(TIMES) == account.n_kept + account.n_rejected
+    assert account.n_read == len(TIMES) == account.n_new + account.n_refused
 
 
 def test_times_are_native_in_parquet(store):
@@ -170,7 +170,7 @@ def test_ids_and_texts(store):
         ("p1", "007", "a b.jpg", ["love", "me"]),
         ("p4", "Ünïcode 🙂", None, None),
     ]
-    assert account.rejected == {"no_photo_id": 1, "no_user_id": 1, "too_long": 2}
+    assert account.refused == {"no_photo_id": 1, "no_user_id": 1, "too_long": 2}
 
 
 def test_numbers_are_ids_in_parquet(store):
@@ -181,7 +181,7 @@ def test_numbers_are_ids_in_parquet(store):
     )
     [account] = store.take("swipes", path)
     assert store.swipes() == [("7", "8", True, t(2024, 1, 1))]
-    assert account.rejected == {"no_recipient_id": 1}
+    assert account.refused == {"no_recipient_id": 1}
 
 
 def test_a_column_of_only_null_is_null_for_every_type(store):

@@ -85,7 +85,7 @@ def test_ids(store, form):
     [account] = store.take("swipes", put(store, rows, "sender_id,recipient_id,liked,swiped_at", form))
     found = outcome(store, "sender_id")
     assert {text: found[f"r{n}"] for n, text in enumerate(IDS)} == IDS
-    assert account.n_read == len(IDS) == account.n_kept + account.n_rejected
+    assert account.n_read == len(IDS) == account.n_new + account.n_refused
 
 
 @FORMS
@@ -181,5 +181,5 @@ def test_gaps_in_a_column_of_ids_do_not_change_the_ids(store):
     [again] = store.take(
         "main_photos", store.file("m.ndjson", '{"user_id":"a","photo_id":17.0,"set_at":"2024-01-01"}\n')
     )
-    assert again.rejected == {"duplicate": 1}
+    assert again.refused == {"duplicate": 1}
     assert store.rows("select photo_id from facts.main_photos order by set_at") == [("17",), (None,), ("18",)]

@@ -15,7 +15,7 @@ def store(tmp_path):
 def test_only_new_values_become_a_version(store):
     store.take_text("users", "user_id,gender,followers\na,f,1\nb,m,2\nc,,3\n")
     account = store.take_text("users", "user_id,gender,followers\na,f,1\nb,f,2\nc,,\nd,,\n")
-    assert (account.n_kept, account.n_unchanged, account.n_new) == (4, 1, 3)
+    assert (account.n_new, account.n_known, account.n_new) == (4, 1, 3)
     assert store.rows("select user_id, gender, followers from facts.users order by user_id, ingested_at") == [
         ("a", "female", 1),
         ("b", "male", 2),
@@ -30,7 +30,7 @@ def test_only_new_values_become_a_version(store):
 def test_a_column_that_is_not_in_the_file_does_not_change(store):
     store.take_text("users", "user_id,gender,created_at\na,f,2020-01-01\nb,,\n")
     account = store.take_text("users", "user_id,followers\na,7\nb,\nc,\n")
-    assert (account.n_kept, account.n_unchanged) == (3, 1)
+    assert (account.n_new, account.n_known) == (3, 1)
     assert store.rows("select user_id, gender, followers, created_at from users order by 1") == [
         ("a", "female", 7, dt.datetime(2020, 1, 1)),
         ("b", None, None, None),
@@ -42,15 +42,15 @@ def test_the_last_valid_line_of_a_user_counts(store):
     account = store.take_text("users", "user_id,gender\na,f\na,m\na,other\na,other\na,bad\nb,f\n")
     assert store.rows("select user_id, gender from facts.users order by 1") == [("a", "other"), ("b", "female")]
     assert store.rejects() == [(2, "superseded"), (3, "superseded"), (4, "duplicate"), (6, "bad_gender")]
-    assert (account.n_read, account.n_kept) == (6, 2)
+    assert (account.n_read, account.n_new) == (6, 2)
 
 
 def test_a_photo_belongs_to_its_first_user(store):
     account = store.take_text("photos", "photo_id,user_id\np,a\np,b\np,a\nq,a\n")
     assert store.rejects() == [(2, "duplicate"), (3, "photo_of_another_user")]
-    assert account.n_kept == 2
+    assert account.n_new == 2
     account = store.take_text("photos", "photo_id,user_id,likes\np,b,9\nq,a,9\n")
-    assert account.rejected == {"photo_of_another_user": 1}
+    assert account.refused == {"photo_of_another_user": 1}
     assert store.rows("select photo_id, user_id, likes from photos order by 1") == [("p", "a", None), ("q", "a", 9)]
 
 
@@ -72,9 +72,9 @@ def test_set_at_makes_events_and_each_row_counts_for_what_it_adds(store):
         ("a", "p", dt.datetime(2024, 1, 3)),
     ]
     assert store.rows("select photo_id, likes from photos order by 1") == [("p", 1), ("q", 1), ("r", 1)]
-    assert (account.n_kept, account.n_main_photos) == (4, 3)
+    assert (account.n_new, account.n_main_photos) == (4, 3)
     again = store.take_text("photos", text + "q,a,1,2024-01-05\n")
-    assert (again.n_kept, again.n_unchanged, again.n_main_photos) == (5, 4, 1)
+    assert (again.n_new, again.n_known, again.n_main_photos) == (5, 4, 1)
 
 
 def test_hashtags_likes_and_times_make_versions_too(store):

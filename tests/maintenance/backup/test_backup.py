@@ -55,7 +55,10 @@ def test_a_second_backup_copies_new_files_and_removes_unneeded_ones(store, tmp_p
     again = store.backup(tmp_path / "kept")
     assert (again.n_copied, again.bytes_copied, again.n_removed) == (0, 0, 0)
     with store.database.write("test") as con:
-        con.execute("insert into facts.users values ('new', null, null, null, timestamp '2024-05-01')")
+        con.execute(
+            "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+            " values ('new', null, null, null, timestamp '2024-05-01')"
+        )
     third = store.backup(tmp_path / "kept")
     assert (third.n_files, third.n_copied, third.n_removed) == (first.n_files, 1, 1), "the snapshot alone"
 

@@ -82,7 +82,10 @@ def test_an_erase_during_a_backup_keeps_the_earlier_backup(store, tmp_path, monk
     store.backup(tmp_path / "kept")
     before = files(tmp_path / "kept", "lock")
     with store.database.write("test") as con:
-        con.execute("insert into facts.users values ('new', null, null, null, timestamp '2024-05-01')")
+        con.execute(
+            "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+            " values ('new', null, null, null, timestamp '2024-05-01')"
+        )
     erased = []
 
     def immutable_files(layout):

@@ -81,7 +81,10 @@ def test_killed_before_any_change_of_a_file_it_continues(store, tmp_path, call):
     store.backup(tmp_path / "kept")
     former = files(tmp_path / "kept", "lock")
     with store.database.write("test") as con:
-        con.execute("insert into facts.users values ('new', null, null, null, timestamp '2024-05-01')")
+        con.execute(
+            "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+            " values ('new', null, null, null, timestamp '2024-05-01')"
+        )
     expected = answers(store)
     if call != "backup":
         store.backup(tmp_path / "kept")
@@ -93,7 +96,10 @@ def test_killed_before_any_change_of_a_file_it_continues(store, tmp_path, call):
         place = FeatureStore(root / "store", settings=SETTINGS)
         if call == "replace":
             with place.database.write("test") as con:
-                con.execute("insert into facts.users values ('lost', null, null, null, timestamp '2024-05-01')")
+                con.execute(
+                    "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+                    " values ('lost', null, null, null, timestamp '2024-05-01')"
+                )
         return place
 
     calm = tmp_path / "calm"

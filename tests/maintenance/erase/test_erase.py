@@ -33,7 +33,10 @@ ROOT = Path(__file__).parents[3]
 IDS = [f"photo-{n:03}" for n in range(40)]
 PERSON, PHOTO = "u-photo-007", "photo-007"
 RATER = "s-3"
-SWIPE = "insert into facts.swipes values ($1, 'u-photo-001', true, timestamp '2024-03-01', timestamp '2024-03-02')"
+SWIPE = (
+    "insert into facts.swipes (sender_id, recipient_id, liked, swiped_at, ingested_at)"
+    " values ($1, 'u-photo-001', true, timestamp '2024-03-01', timestamp '2024-03-02')"
+)
 
 
 @pytest.fixture(scope="module")

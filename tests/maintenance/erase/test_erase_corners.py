@@ -163,7 +163,8 @@ def test_an_id_in_hashtags_of_others_is_removed_and_a_longer_id_kept(store, tmp_
 def test_a_path_of_another_photo_is_kept_and_is_in_the_receipt(store, tmp_path):
     with store.database.write("test") as con:
         con.execute(
-            "insert into facts.photos values ('tagged', 'u-photo-001', null, $1, null, null, null, now()::timestamp)",
+            "insert into facts.photos (photo_id, user_id, path, url, posted_at, likes, hashtags, ingested_at)"
+            " values ('tagged', 'u-photo-001', null, $1, null, null, null, now()::timestamp)",
             [f"http://x.example/{PERSON}/1.jpg"],
         )
     [receipt] = store.erase([PERSON])

@@ -13,7 +13,8 @@ def store(tmp_path_factory):
     made = planted(tmp_path_factory.mktemp("planted"))
     with made.database.write("test") as con:
         con.execute(
-            "insert into facts.users select distinct sender_id, case when hash(sender_id) % 2 = 0 then 'female' "
+            "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+            " select distinct sender_id, case when hash(sender_id) % 2 = 0 then 'female' "
             "else 'male' end, null, null, timestamp '2024-01-01' from facts.swipes where hash(sender_id) % 3 > 0"
         )
     made.build(only="labels")

@@ -121,8 +121,8 @@ def test_every_file_is_read_kept_and_rejected_as_planted(world):
     for planted in world.truth.accounts:
         path = world.folder / planted.file
         n = len(pl.read_parquet(path)) if path.suffix == ".parquet" else len(_rows(path))
-        assert n == planted.n_read == planted.n_kept + sum(planted.rejected.values())
-        assert set(planted.rejected) <= set(REASONS)
+        assert n == planted.n_read == planted.n_new + planted.n_known + sum(planted.refused.values())
+        assert set(planted.refused) <= set(REASONS)
 
 
 def test_pictures_are_there_or_damaged_as_planted(world):

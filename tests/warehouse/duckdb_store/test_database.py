@@ -6,7 +6,10 @@ import pytest
 from photogenic.warehouse import Database, Layout, Settings, StoreError
 
 SETTINGS = Settings(memory_limit="500MB", threads=2, lock_timeout_s=0)
-ADD_USER = "insert into facts.users values ($1, null, null, null, timestamp '2024-01-01')"
+ADD_USER = (
+    "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+    " values ($1, null, null, null, timestamp '2024-01-01')"
+)
 
 
 @pytest.fixture

@@ -8,7 +8,10 @@ from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.progress import no_progress
 from tests.warehouse.small import ask, store
 
-ADD = "insert into facts.users values ($1, null, null, null, timestamp '2024-01-01')"
+ADD = (
+    "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+    " values ($1, null, null, null, timestamp '2024-01-01')"
+)
 
 
 def test_a_command_has_one_row_with_all_its_stages(tmp_path):
@@ -52,7 +55,8 @@ def test_large_writes_that_go_past_the_log_are_noticed(tmp_path):
     db.history = History("ingest swipes")
     with db.write("test") as con:
         con.execute(
-            "insert into facts.swipes select range::varchar, 'b', true, timestamp '2024-01-01', timestamp '2024-01-02'"
+            "insert into facts.swipes (sender_id, recipient_id, liked, swiped_at, ingested_at)"
+            " select range::varchar, 'b', true, timestamp '2024-01-01', timestamp '2024-01-02'"
             " from range(500000)"
         )
         con.execute("checkpoint")

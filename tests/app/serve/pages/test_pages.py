@@ -33,7 +33,10 @@ def empty(tmp_path_factory):
     """A server on a store with one user and no other data."""
     db = database(tmp_path_factory.mktemp("empty"))
     with db.write("test") as con:
-        con.execute("insert into facts.users values ('u', 'female', null, null, timestamp '2024-01-01')")
+        con.execute(
+            "insert into facts.users (user_id, gender, followers, created_at, ingested_at)"
+            " values ('u', 'female', null, null, timestamp '2024-01-01')"
+        )
     with live_server(db.layout.root) as server:
         yield server
 
@@ -51,7 +54,9 @@ def test_ids_with_markup_are_escaped(tmp_path):
     with db.write("test") as con:
         values = [name, "u", "x.jpg"]
         con.execute(
-            "insert into facts.photos values ($1, $2, $3, null, null, null, null, timestamp '2024-01-01')", values
+            "insert into facts.photos (photo_id, user_id, path, url, posted_at, likes, hashtags, ingested_at)"
+            " values ($1, $2, $3, null, null, null, null, timestamp '2024-01-01')",
+            values,
         )
     with live_server(db.layout.root) as server:
         text = server.get(f"/photos/{quote(name, safe='')}", **PERSON).body.decode()
