@@ -28,10 +28,23 @@ changed_genders as (
     )
 ),
 
+-- sender_counts and recipient_counts may be those of the former build or of this one, without what was removed.
+known_senders as (
+    select sender_id from sender_counts
+    union
+    select sender_id from removed_swipes
+),
+
+known_recipients as (
+    select recipient_id from recipient_counts
+    union
+    select recipient_id from removed_swipes
+),
+
 senders as (
     select distinct changed_genders.user_id
     from changed_genders
-    semi join sender_counts on changed_genders.user_id = sender_counts.sender_id
+    semi join known_senders on changed_genders.user_id = known_senders.sender_id
 ),
 
 moved as (
@@ -41,8 +54,12 @@ moved as (
     select recipient_id
     from swipes
     semi join senders on swipes.sender_id = senders.user_id
+    union
+    select recipient_id
+    from removed_swipes
+    semi join senders on removed_swipes.sender_id = senders.user_id
 )
 
 select recipient_id
 from moved
-semi join recipient_counts using (recipient_id)
+semi join known_recipients using (recipient_id)

@@ -1,4 +1,4 @@
--- The former counts and those of new swipes.
+-- The former counts and those of new swipes, less those of removed ones.
 with parts as (
     select * from recipient_counts
     union all
@@ -11,3 +11,4 @@ select
     cast(sum(n_likes) as bigint) as n_likes
 from parts
 group by recipient_id
+having sum(n_swipes) > 0

@@ -1,4 +1,4 @@
--- The former counts and those of new swipes.
+-- The former counts and those of new swipes, less those of removed ones.
 with parts as (
     select * from sender_counts
     union all
@@ -10,3 +10,4 @@ select
     cast(sum(n_swipes) as bigint) as n_swipes
 from parts
 group by sender_id
+having sum(n_swipes) > 0

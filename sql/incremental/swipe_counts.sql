@@ -1,4 +1,4 @@
--- The former counts and those of new swipes, if the timeline has the same stretches as before.
+-- The former counts and those of new swipes, less those of removed ones, if the timeline has the same stretches as before.
 with parts as (
     select * from swipe_counts
     union all
@@ -12,3 +12,4 @@ select
     cast(sum(n_likes) as bigint) as n_likes
 from parts
 group by stretch_no, sender_group
+having sum(n_swipes) > 0

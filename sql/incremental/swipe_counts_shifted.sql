@@ -22,3 +22,4 @@ select
     cast(sum(n_likes) as bigint) as n_likes
 from parts
 group by stretch_no, sender_group
+having sum(n_swipes) > 0

@@ -83,7 +83,7 @@ def measured(n_swipes: int, rounds: int, memory: str) -> dict[str, Any]:
 
 def bench(db: Database, n_swipes: int, rounds: int) -> dict[str, Any]:
     """Run the hand-written join, the full build and the update in turn, so that other load affects all three."""
-    hand, full, update, publish = [], [], [], []
+    hand, full, update, publish, corrected, full_again = [], [], [], [], [], []
     for round_no in range(rounds):
         hand.append(by_hand(db))
         full.append(by_build(db, anew=True))
@@ -91,7 +91,13 @@ def bench(db: Database, n_swipes: int, rounds: int) -> dict[str, Any]:
         started = time.perf_counter()
         update.append(by_build(db))
         publish.append(time.perf_counter() - started - update[-1][0])
-    of = {"hand": hand, "full": full, "update": update}
+        correct(db, n_swipes // 100, n_swipes // 1000)
+        corrected.append(by_build(db))
+        counts = states(db)
+        full_again.append(by_build(db, anew=True))
+        if states(db) != counts:
+            raise AssertionError("the update differs from a full build")
+    of = {"hand": hand, "full": full, "update": update, "corrected": corrected, "full_again": full_again}
     return {
         "swipes": n_swipes,
         **{f"{what}_s": round(statistics.median(s for s, _ in times), 2) for what, times in of.items()},
@@ -101,6 +107,9 @@ def bench(db: Database, n_swipes: int, rounds: int) -> dict[str, Any]:
         "full_over_hand_cpu": _ratio(full, hand, 1),
         "update_over_full": _ratio(update, full, 0),
         "update_over_full_cpu": _ratio(update, full, 1),
+        "corrected_over_full": _ratio(corrected, full_again, 0),
+        "corrected_over_full_cpu": _ratio(corrected, full_again, 1),
+        "full_of_corrected_over_full": _ratio(full_again, full, 0),
         "peak_memory_GB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2),
         "load": round(os.getloadavg()[1], 1),
     }
@@ -166,9 +175,38 @@ def append(db: Database, n_swipes: int, round_no: int) -> None:
             insert into facts.swipes (sender_id, recipient_id, liked, swiped_at, ingested_at, batch)
             select 'u' || hash(i, {round_no}, 2) % {USERS}, 'u' || hash(i, {round_no}, 3) % {USERS},
                 hash(i, 4) % 100 < 40,
-                timestamp '2026-01-02' + to_microseconds(i), timestamp '2026-01-02' + to_days({round_no}), 2 + {round_no}
+                timestamp '2026-01-02' + to_microseconds(i), timestamp '2026-01-02' + to_days({round_no}),
+                (select max(batch) + 1 from facts.swipes)
             from range({n_swipes}) as t(i)
         """)
+
+
+def correct(db: Database, n_corrected: int, n_retracted: int) -> None:
+    """Replace the values of swipes all over the log by others, and take others back, as the ingest of a file does."""
+    with db.write("bench") as con:
+        ((n, batch),) = con.execute(
+            "select count(*), 1 + greatest(max(batch), (select coalesce(max(replaced_batch), 0) from facts.replaced_swipes))"
+            " from facts.swipes"
+        ).fetchall()
+        con.execute(f"""
+            create or replace temp table former as
+            select *, hash(rowid, {batch}, 1) % {n_corrected + n_retracted} < {n_retracted} as is_retracted
+            from facts.swipes
+            where hash(rowid, {batch}) % {n} < {n_corrected + n_retracted};
+            delete from facts.swipes where hash(rowid, {batch}) % {n} < {n_corrected + n_retracted};
+            insert into facts.replaced_swipes
+            select * exclude (is_retracted), ingested_at + interval 1 hour, {batch} from former;
+            insert into facts.swipes
+            select * exclude (is_retracted)
+                replace (not liked as liked, ingested_at + interval 1 hour as ingested_at, {batch} as batch)
+            from former
+            where not is_retracted;
+        """)
+
+
+def states(db: Database) -> list[tuple[Any, ...]]:
+    """Return the number of rows and the checksum of each relation."""
+    return db.rows("select relation, n_rows, checksum from checksums order by all")
 
 
 def _ratio(ours: list[tuple[float, float]], theirs: list[tuple[float, float]], of: int) -> float:

@@ -62,32 +62,32 @@ class Mark:
         return cls(int(n), read(until), int(batch), Moment(read(as_of), read(known_at)))
 
 
-_BATCHES = {
-    "facts.swipes": "batch",
-    "facts.main_photos": "batch",
-    "facts.replaced_swipes": "replaced_batch",
-    "facts.replaced_main_photos": "replaced_batch",
-}
-"""Base table -> column of the last ingest that changed a row."""
+_VERSIONED = {"facts.swipes": "facts.replaced_swipes", "facts.main_photos": "facts.replaced_main_photos"}
+"""Base table of events -> table of their former versions."""
 
 
 def mark_query(table: str, moment: Moment) -> str:
-    """Return the query of n, until and batch of a base table; `{known_at}` stands for the instant.
+    """Return the query of n, until and batch of a base table.
 
-    While everything is known, versions that were replaced do not count, and a new one changes nothing.
+    While everything is known, former versions do not count: that one was replaced shows in the table of events.
     """
-    batch = _BATCHES.get(table)
-    if moment.known_at == EVERYTHING and table.startswith("facts.replaced_"):
-        return "select 0, null, 0"
-    return f"select count(*), max(ingested_at), coalesce(max({batch or 0}), 0) from {table}" + (
-        "" if moment.known_at == EVERYTHING else " where ingested_at < {known_at}"
-    )
+    if moment.known_at == EVERYTHING:
+        if table in _VERSIONED.values():
+            return "select 0, null, 0"
+        known = ""
+    else:
+        known = f" where ingested_at < cast('{moment.known_at}' as timestamp)"
+    batch = "0"
+    if table in _VERSIONED:
+        batch = f"greatest(coalesce(max(batch), 0), (select coalesce(max(replaced_batch), 0) from {_VERSIONED[table]}))"
+    elif table in _VERSIONED.values():
+        batch = "coalesce(max(replaced_batch), 0)"
+    return f"select count(*), max(ingested_at), {batch} from {table}{known}"
 
 
 def mark_of(con: duckdb.DuckDBPyConnection, table: str, moment: Moment) -> Mark:
     """Return the mark of the rows of a base table that had arrived before `known_at`."""
-    query = mark_query(table, moment).format(known_at=f"timestamp '{moment.known_at}'")
-    ((n, until, batch),) = con.execute(query).fetchall()
+    ((n, until, batch),) = con.execute(mark_query(table, moment)).fetchall()
     return Mark(n, until or dt.datetime(1970, 1, 1), batch, moment)
 
 

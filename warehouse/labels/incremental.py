@@ -1,4 +1,4 @@
-"""Update counts of swipes from new swipes alone; recipients whose timeline changed are counted again.
+"""Update counts of swipes from new and removed swipes alone; recipients whose timeline changed are counted again.
 
 Three relations read each swipe: swipe_counts, recipient_counts and sender_counts. Their counts of
 disjoint sets of swipes add up, so a build after new data
@@ -7,10 +7,11 @@ disjoint sets of swipes add up, so a build after new data
    received swipes from a user whose gender changed;
 2. runs the SQL of the relation on the new swipes and all swipes of moved recipients only: a
    temporary table named `swipes` takes precedence over the view of that name;
-3. adds the former counts of all other recipients.
+3. runs it on the swipes that were counted and are corrected or retracted since, whose counts are subtracted;
+4. adds the former counts of all other recipients.
 
 The result equals a full count row for row. If that cannot be guaranteed (swipes were erased, the clock
-was set back, the SQL changed), or if it would be slower, all swipes are counted.
+was set back or limits what is known, the SQL changed), or if it would be slower, all swipes are counted.
 """
 
 from __future__ import annotations
@@ -55,15 +56,16 @@ def incremental_query(
     assert then is not None
     if not _is_temporary(con, "new_swipes"):
         values = {"batch": then.batch, "as_of": then.moment.as_of}
-        con.execute(f"create temp table new_swipes as {sql.read('incremental/new_swipes')}", values)
+        for name in ("new_swipes", "removed_swipes"):
+            con.execute(f"create temp table {name} as {sql.read(f'incremental/{name}')}", values)
     if what.name == "swipe_counts" and any(_is_temporary(con, f"former_{name}") for name in WATCHED):
         n_again = _find_moved(con)
         if n_again > _WORTH * then.n:
             return None
         con.execute(f"create temp table recounted_swipes as {sql.read('incremental/recounted_swipes')}")
-        _count_again(con, what, "recounted_swipes")
+        _count_again(con, what, "recounted_swipes", "removed_swipes anti join moved_recipients using (recipient_id)")
         return sql.read("incremental/swipe_counts_shifted")
-    _count_again(con, what, "new_swipes")
+    _count_again(con, what, "new_swipes", "removed_swipes")
     return sql.read(f"incremental/{what.name}")
 
 
@@ -77,10 +79,13 @@ def _find_moved(con: duckdb.DuckDBPyConnection) -> int:
     return _count(con, received)
 
 
-def _count_again(con: duckdb.DuckDBPyConnection, what: Relation, swipes: str) -> None:
-    """Create `recounted`: the relation computed from the given swipes only."""
-    con.execute(f"create temp view swipes as select * from {swipes}")
+def _count_again(con: duckdb.DuckDBPyConnection, what: Relation, added: str, removed: str) -> None:
+    """Create `recounted`: the relation computed from the added swipes only, and, with negative counts, the removed."""
+    negative = ", ".join(f"-{c.name} as {c.name}" if c.name.startswith("n_") else c.name for c in what.columns)
+    con.execute(f"create temp view swipes as select * from {added}")
     con.execute(f"create or replace temp table recounted as {what.text}")
+    con.execute(f"create or replace temp view swipes as select * from {removed}")
+    con.execute(f"insert into recounted select {negative} from ({what.text}) as counts")
     con.execute("drop view temp.swipes")
 
 
@@ -100,7 +105,12 @@ def _is_exact(con: duckdb.DuckDBPyConnection, what: Relation, states: dict[str, 
         return False
     if not then.moment.known_at == now.moment.known_at == EVERYTHING:
         return False
-    return _count(con, "select count(*) from facts.swipes where batch <= $1", [then.batch]) == then.n
+    held = """
+        select
+            (select count(*) from facts.swipes where batch <= $1)
+            + (select count(*) from facts.replaced_swipes where batch <= $1 and replaced_batch > $1)
+    """
+    return _count(con, held, [then.batch]) == then.n
 
 
 def _mark(state: State) -> Mark | None:

@@ -70,8 +70,8 @@ class SparkEngine:
         """Return the mark of a table: for swipes that of the Parquet files, else that of the store, which is equal."""
         if table != "facts.swipes":
             return mark_of(con, table, moment)
-        query = mark_query(table, moment).replace(table, "facts_swipes")
-        ((n, until, batch),) = self._rows(query.format(known_at=f"cast('{moment.known_at}' as timestamp_ntz)"))
+        query = mark_query(table, moment).replace("facts.", "facts_").replace("as timestamp)", "as timestamp_ntz)")
+        ((n, until, batch),) = self._rows(query)
         return Mark(n, until or dt.datetime(1970, 1, 1), batch, moment)
 
     def reuse(self, former: State) -> None:

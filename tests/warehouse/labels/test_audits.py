@@ -16,8 +16,7 @@ OLD = -24 * 60
 
 BREAKING = {
     "breakdown_in_range": "update gender_breakdown set mean_like_ratio = 'nan'",
-    "every_swipe_has_a_reason": "insert into facts.swipes (sender_id, recipient_id, liked, swiped_at, ingested_at)"
-    " select * from facts.swipes limit 1",
+    "every_swipe_has_a_reason": "insert into facts.swipes select * from facts.swipes limit 1",
     "funnel_narrows": "update funnel set n_swipes = n_swipes + 100 where step = 'latest'",
     "genders_add_up": "delete from gender_breakdown where sender_gender = 'male'",
     "half_is_popular": "update photo_labels set popular = true",

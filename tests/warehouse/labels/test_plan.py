@@ -90,9 +90,9 @@ def test_a_photo_claimed_by_another_moves_swipes_though_time_is_cut_as_before(db
 def test_options_and_clock_are_planned_too(db):
     build_labels(Store(db))
     came_true(db, plan_labels(Store(db), options=LabelOptions(min_swipes=11)), options=LabelOptions(min_swipes=11))
-    plan = plan_labels(Store(db), as_of=hour(3))
+    plan = plan_labels(Store(db), known_at=hour(3))
     assert figures(plan) == (-30, 0, 0, 0, 0, 0)
-    came_true(db, plan, as_of=hour(3))
+    came_true(db, plan, known_at=hour(3))
     came_true(db, plan_labels(Store(db)), as_of=None)
 
 
