@@ -50,7 +50,7 @@ def record(
     name = f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     with db.write("features build") as con:
         con.execute(
-            "insert into facts.builds values ($1, null, $2, $3, $4, $5)",
+            "insert into facts.builds values ($1, null, $2, $3, $4, $5, null)",
             [name, json.dumps({}), json.dumps(stages), started_at, dt.datetime.now(dt.UTC).replace(tzinfo=None)],
         )
 

@@ -184,10 +184,15 @@ def append(db: Database, n_swipes: int, round_no: int) -> None:
 def correct(db: Database, n_corrected: int, n_retracted: int) -> None:
     """Replace the values of swipes all over the log by others, and take others back, as the ingest of a file does."""
     with db.write("bench") as con:
-        ((n, batch),) = con.execute(
-            "select count(*), 1 + greatest(max(batch), (select coalesce(max(replaced_batch), 0) from facts.replaced_swipes))"
-            " from facts.swipes"
+        ((n, *batches),) = con.execute(
+            """
+            select
+                (select count(*) from facts.swipes),
+                (select 1 + max(batch) from facts.swipes),
+                (select 1 + coalesce(max(replaced_batch), 0) from facts.replaced_swipes)
+            """
         ).fetchall()
+        batch = max(batches)
         con.execute(f"""
             create or replace temp table former as
             select *, hash(rowid, {batch}, 1) % {n_corrected + n_retracted} < {n_retracted} as is_retracted
