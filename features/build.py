@@ -102,7 +102,7 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
                     cluster=labelling,
                 )
         if options.only in (None, "faces", "embeddings"):
-            if len(photo_bytes(db)) or held_encoders(layout):
+            if len(photo_bytes(db, deleted=True)) or held_encoders(layout):
                 with _timed(report, "faces and embeddings"):
                     report.computed = compute(
                         store,

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from photogenic.models.predict import Scored
     from photogenic.warehouse.duckdb_store.parameters import Parameters
     from photogenic.warehouse.duckdb_store.query import Cursor
+    from photogenic.warehouse.moment import Instant
     from photogenic.warehouse.spark.export import Exported
 
 __all__ = ["FeatureStore"]
@@ -112,6 +113,7 @@ class FeatureStore(Closing):
         *files: str | Path,
         mapping: Mapping[str, str] | None = None,
         images: str | Path | None = None,
+        arrived_at: Instant | None = None,
     ) -> list[IngestReport]:
         """Take in rows of one kind: users, photos, main_photos or swipes; return one report per file.
 
@@ -120,6 +122,8 @@ class FeatureStore(Closing):
             files: CSV, Parquet or NDJSON, also compressed; globs; pipes; `-` is standard input.
             mapping: name of the column in the file, by name of our column.
             images: root of relative paths of photos; the pictures are copied into the store.
+            arrived_at: when the rows arrived: an instant, or the column that says it of each row; None: the column
+                `ingested_at`, if the file has it, else now.
 
         Raises:
             InputError: a file is missing or cannot be read; none of its rows are kept.
@@ -128,25 +132,70 @@ class FeatureStore(Closing):
 
         root = Path(images) if images is not None else None
         with self._working() as store:
-            return ingest(store, kind, files, mapping=mapping or {}, images=root)
+            return ingest(store, kind, files, mapping=mapping or {}, images=root, arrived_at=arrived_at)
 
-    def ingest_users(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[IngestReport]:
+    def ingest_users(
+        self, *files: str | Path, mapping: Mapping[str, str] | None = None, arrived_at: Instant | None = None
+    ) -> list[IngestReport]:
         """Take in users: user_id, gender, followers, created_at. See `ingest`."""
-        return self.ingest("users", *files, mapping=mapping)
+        return self.ingest("users", *files, mapping=mapping, arrived_at=arrived_at)
 
     def ingest_photos(
-        self, *files: str | Path, mapping: Mapping[str, str] | None = None, images: str | Path | None = None
+        self,
+        *files: str | Path,
+        mapping: Mapping[str, str] | None = None,
+        images: str | Path | None = None,
+        arrived_at: Instant | None = None,
     ) -> list[IngestReport]:
         """Take in photos: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at. See `ingest`."""
-        return self.ingest("photos", *files, mapping=mapping, images=images)
+        return self.ingest("photos", *files, mapping=mapping, images=images, arrived_at=arrived_at)
 
-    def ingest_main_photos(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[IngestReport]:
-        """Take in changes of main photos: user_id, photo_id, set_at. See `ingest`."""
-        return self.ingest("main_photos", *files, mapping=mapping)
+    def ingest_main_photos(
+        self, *files: str | Path, mapping: Mapping[str, str] | None = None, arrived_at: Instant | None = None
+    ) -> list[IngestReport]:
+        """Take in changes of main photos: user_id, photo_id, set_at, event_id, deleted. See `ingest`."""
+        return self.ingest("main_photos", *files, mapping=mapping, arrived_at=arrived_at)
 
-    def ingest_swipes(self, *files: str | Path, mapping: Mapping[str, str] | None = None) -> list[IngestReport]:
-        """Take in swipes: sender_id, recipient_id, liked, swiped_at. See `ingest`."""
-        return self.ingest("swipes", *files, mapping=mapping)
+    def ingest_swipes(
+        self, *files: str | Path, mapping: Mapping[str, str] | None = None, arrived_at: Instant | None = None
+    ) -> list[IngestReport]:
+        """Take in swipes: sender_id, recipient_id, liked, swiped_at, event_id, deleted. See `ingest`."""
+        return self.ingest("swipes", *files, mapping=mapping, arrived_at=arrived_at)
+
+    def retract(
+        self,
+        kind: Kind,
+        *files: str | Path,
+        mapping: Mapping[str, str] | None = None,
+        arrived_at: Instant | None = None,
+    ) -> list[IngestReport]:
+        """Take back what had come in: each row names one thing that does not hold; return one report per file.
+
+        Args:
+            kind: kind of the rows: users, photos, main_photos or swipes.
+            files: files with an id in each row; of events the `event_id`, or the columns that name the event.
+            mapping: name of the column in the file, by name of our column.
+            arrived_at: when the rows arrived; see `ingest`.
+
+        Raises:
+            InputError: a file is missing or cannot be read; nothing of it is taken back.
+        """
+        from photogenic.ingest.tabular.load import ingest
+
+        with self._working() as store:
+            return ingest(store, kind, files, mapping=mapping or {}, arrived_at=arrived_at, retract=True)
+
+    def purge(
+        self, *files: str | Path, mapping: Mapping[str, str] | None = None, arrived_at: Instant | None = None
+    ) -> tuple[list[IngestReport], list[Receipt]]:
+        """Delete the photos that files name, like `retract`, and remove their bytes, faces and vectors at once.
+
+        Return one report per file, and the receipts. See `maintenance.erase.purge.retract_and_purge`.
+        """
+        from photogenic.maintenance.erase.purge import retract_and_purge
+
+        with self._working() as store:
+            return retract_and_purge(store, files, mapping=mapping or {}, arrived_at=arrived_at)
 
     def crawl(
         self,
@@ -228,12 +277,14 @@ class FeatureStore(Closing):
     ) -> tuple[list[str], NDArray[np.float32]]:
         """Return photo ids and vectors, float32 (n, d): all, sorted by id, or those of `photo_ids`, in their order.
 
+        Deleted photos are left out.
+
         Raises:
             StoreError: the encoder has no vectors, or none for one of the ids.
         """
-        from photogenic.features.vectors.reader import read
+        from photogenic.features.vectors.reader import read_living
 
-        return read(self.layout, encoder, photo_ids, flip)
+        return read_living(self.database, encoder, photo_ids, flip)
 
     def training_set(
         self,

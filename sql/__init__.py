@@ -21,7 +21,9 @@ __all__ = ["RELATIONS", "VIEWS", "audits", "migrations", "read", "schema"]
 VIEWS = (
     "clock",
     "users",
+    "deleted_users",
     "photos",
+    "deleted_photos",
     "main_photos",
     "swipes",
     "ingests",

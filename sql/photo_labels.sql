@@ -1,13 +1,13 @@
 -- photo_labels: what a model learns: one value per photo, how much it weighs, and whether it beats the median.
 --
 -- grain:  photo_id, source
--- reads:  like_ratios, follower_ratios, user_genders
+-- reads:  like_ratios, follower_ratios, user_genders, deleted_photos
 -- time:   of swipes, those in the window $window; of posts, the likes as last counted
 -- source: Bogatyy & Tom, "Label" and "Weight"; "Likability of Instagram photos": upper half good, lower half bad
 -- parameters: window, min_swipes, normalise
 --
 -- The label set of swipes is all their labels. That of posts follows $normalise: all of them, the band
--- of similar audience, or the owner's own.
+-- of similar audience, or the owner's own. Deleted photos have no labels.
 with labels as (
     select
         photo_id,
@@ -18,6 +18,7 @@ with labels as (
         like_ratio > median(like_ratio) over () as popular,
         1e2 * percent_rank() over (order by like_ratio) as percentile
     from like_ratios
+    anti join deleted_photos using (photo_id)
     where time_window = $window and n_swipes >= $min_swipes
     union all
     select

@@ -1,12 +1,15 @@
 -- photo_owners: whose photo it is: the user it was ingested with, else the first who showed it.
 --
 -- grain:  photo_id
--- reads:  photos, main_photos
--- time:   as photos and main_photos
+-- reads:  photos, deleted_photos, main_photos
+-- time:   as the relations read; a deleted photo keeps its owner
 -- source: two users may claim one photo; a label must belong to one of them
 with given as (
     select photo_id, user_id
     from photos
+    union all
+    select photo_id, user_id
+    from deleted_photos
 ),
 
 shown_only as (

@@ -1,9 +1,11 @@
--- photos: every known photo, in the newest version, with the finding on its bytes.
+-- photos: every known photo that is not deleted, in the newest version, with the finding on its bytes.
 --
 -- grain:  photo_id
--- reads:  facts.photos, facts.photo_files, clock
+-- reads:  facts.photos, facts.photo_files, deleted_users, clock
 -- time:   the newest version and finding that had arrived before known_at; posted before as_of, not deleted before it
 -- source: files of `features ingest photos`, crawled posts, `features fetch`
+--
+-- The photos of a user end with the account at the latest; deleted_photos has them from then on.
 with versions as (
     select given.*
     from facts.photos as given
@@ -38,6 +40,7 @@ select
     cast(versions.hashtags as varchar[]) as hashtags,  -- without the #
     cast(findings.status as varchar) as status         -- ok, missing, empty, not_an_image, unsupported_format, truncated, unreadable, too_large, detector_failed, erased; NULL: not read yet
 from versions
+anti join deleted_users on versions.user_id = deleted_users.user_id
 left join findings on versions.photo_id = findings.photo_id
 cross join clock
 where coalesce(versions.posted_at < clock.as_of, true) and coalesce(versions.deleted_at >= clock.as_of, true)

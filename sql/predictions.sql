@@ -1,8 +1,8 @@
 -- predictions: the prediction of each trained head for each photo.
 --
 -- grain:  run_id, photo_id
--- reads:  facts.predictions
--- time:   all runs so far, independent of the clock
+-- reads:  facts.predictions, deleted_photos
+-- time:   all runs so far; photos that were not deleted before the clock
 -- source: `features train`, `features predict --keep`
 select
     cast(run_id as varchar) as run_id,         -- the head
@@ -10,3 +10,5 @@ select
     cast(split as varchar) as split,           -- train, dev, test; NULL: not in the training set
     cast(prediction as double) as prediction   -- a ratio or a probability
 from facts.predictions
+anti join deleted_photos using (photo_id)
+anti join deleted_photos using (photo_id)

@@ -1,7 +1,7 @@
 -- recipient_timeline: each user's time from the first main photo on, cut where it changes, with the fate of a swipe in each stretch.
 --
 -- grain:  stretch_no
--- reads:  user_genders, main_photos, photo_owners
+-- reads:  user_genders, main_photos, photo_owners, deleted_photos
 -- time:   [valid_from, valid_to), one stretch of a user beginning where the former ends, the last one open
 -- source: Bogatyy & Tom, "Photo validity": the log does not say which photo was shown
 --
@@ -9,15 +9,39 @@
 -- in byte order of its id holds; a photo set at the instant of a removal holds. The reason of the
 -- stretch that still lasts is `kept`, of a photo's earlier stretches `stale_photo`; the others credit
 -- no photo: `photo_removed`, and `foreign_photo` where the user showed a photo that belongs to another.
+--
+-- A photo is shown until it is deleted: if it is the main photo at that instant, a stretch `photo_removed` begins
+-- there and lasts until the next event. An event at or after that instant that sets the deleted photo removes the
+-- main photo.
 with events as (
     select user_id, set_at, max(photo_id) as photo_id
     from main_photos
     group by user_id, set_at
 ),
 
+spans as (
+    select
+        events.user_id,
+        events.set_at,
+        events.photo_id,
+        deleted_photos.deleted_at,
+        lead(events.set_at) over (partition by events.user_id order by events.set_at) as next_at
+    from events
+    left join deleted_photos on events.photo_id = deleted_photos.photo_id
+),
+
+shown as (
+    select user_id, set_at, case when deleted_at <= set_at then null else photo_id end as photo_id
+    from spans
+    union all
+    select user_id, deleted_at as set_at, cast(null as varchar) as photo_id
+    from spans
+    where deleted_at > set_at and coalesce(deleted_at < next_at, true)
+),
+
 changes as (
     select user_id, set_at, photo_id
-    from events
+    from shown
     qualify photo_id is distinct from lag(photo_id) over (partition by user_id order by set_at)
 ),
 

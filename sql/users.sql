@@ -1,9 +1,11 @@
--- users: every known user, in the newest version.
+-- users: every known user whose account lasts, in the newest version.
 --
 -- grain:  user_id
 -- reads:  facts.users, clock
 -- time:   the newest version that had arrived before known_at; users created before as_of, and not deleted before it
 -- source: files of `features ingest users`, crawled profiles
+--
+-- The newest version is the one with the latest updated_at; a version without it became true when it arrived.
 with versions as (
     select given.*
     from facts.users as given

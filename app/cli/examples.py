@@ -31,6 +31,26 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "features ingest swipes store/demo/world/swipes.parquet",
         "features ingest swipes 'store/demo/world/swipes*'",
     ),
+    "retract": (
+        "features retract swipes store/demo/world/swipes-late.csv",
+        "features retract main-photos - < store/demo/world/main_photos.csv",
+    ),
+    "retract users": (
+        "features retract users store/demo/world/users.csv",
+        "features retract users - < store/demo/world/users.csv",
+    ),
+    "retract photos": (
+        "features retract photos store/demo/world/photos.csv",
+        "features retract photos - < store/demo/world/photos.csv",
+    ),
+    "retract main-photos": (
+        "features retract main-photos store/demo/world/main_photos.csv",
+        "features retract main-photos store/demo/world/main_photos.csv --arrived-at 2026-01-01",
+    ),
+    "retract swipes": (
+        "features retract swipes store/demo/world/swipes-late.csv",
+        "features retract swipes store/demo/world/swipes-late.csv --format json",
+    ),
     "login": ("features login --app-id 1000001", "features login --app-id 1000001 --no-browser --port 9000"),
     "tokens": ("features tokens", "features tokens --format json"),
     "crawl": (

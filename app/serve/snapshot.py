@@ -74,6 +74,11 @@ class Snapshot:
         (row,) = self.rows([photo_id])
         return None if row < 0 else self.photos.row(int(row), named=True)
 
+    def deleted_at(self, photo_id: str) -> dt.datetime | None:
+        """Return when a photo was deleted; None: it was not, or is unknown."""
+        found = self.query("select deleted_at from deleted_photos where photo_id = $id", {"id": photo_id})
+        return found.item() if len(found) else None
+
     def labels(self, rows: NDArray[np.int64]) -> list[dict[str, Any] | None]:
         """Return source, value, weight, popular and percentile of photos by row; None for a photo without a label."""
         columns = (column[rows].tolist() for column in self._labels)

@@ -56,5 +56,5 @@ def embed_photos(store: Store, name: str, *, device: str | None = None) -> int:
                         ids, digests, X = zip(*rows, strict=True)
                         writer.append(ids, digests, [False] * len(ids), np.stack(X))
                     advance(outcome.n)
-        writer.commit(photos)
+        writer.commit(photo_bytes(store.database, deleted=True).filter(status="ok").drop("status"))
     return len(work)

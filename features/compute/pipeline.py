@@ -128,8 +128,8 @@ def compute(
     settings = faces or FaceSettings()
     chosen = [encoder(name, store.layout.models) for name in dict.fromkeys(encoders)]
     with db.lock("compute features"):
-        held = photo_bytes(db)
-        photos = held.filter(status="ok").drop("status")
+        held = photo_bytes(db, deleted=True)
+        kept, photos = (rows.filter(status="ok").drop("status") for rows in (held, photo_bytes(db)))
         detections = FaceDetections(store.layout, settings)
         writers = [VectorWriter(store.layout, e, settings.digest, dtype) for e in chosen]
         report = ComputeReport(len(photos))
@@ -148,7 +148,7 @@ def compute(
             for name, n in report.bad_vectors.items():
                 progress.note(f"{n:,} vectors of {name} are not finite (bad_vector) and were not stored.")
         detections.commit(held["sha256"].unique())
-        _commit(photos, detections, writers)
+        _commit(kept, detections, writers)
         report.unreadable = _update_warehouse(db, detections)
         if report.n_decoded and cluster is None:  # rates of other machines do not predict those of this one
             throughput.record(db, started_at, report.seconds, report.counts, time.monotonic() - start)
@@ -156,9 +156,18 @@ def compute(
     return report
 
 
-def photo_bytes(db: Database) -> pl.DataFrame:
-    """List the photos whose bytes are in the store, by id: photo_id, sha256, status (`ok` until found unreadable)."""
-    return db.frame(sql.read("features/photo_bytes"))
+def photo_bytes(db: Database, *, deleted: bool = False) -> pl.DataFrame:
+    """List the photos whose bytes are in the store, by id: photo_id, sha256, status (`ok` until found unreadable).
+
+    Args:
+        db: the warehouse.
+        deleted: whether to list deleted photos too: what was computed of them is kept until they are purged.
+    """
+    held = sql.read("features/photo_bytes")
+    if deleted:
+        return db.frame(held)
+    gone = sql.read("features/deleted_now")
+    return db.frame(f"select * from ({held}) as held anti join ({gone}) as gone using (photo_id) order by photo_id")
 
 
 def _outcomes(

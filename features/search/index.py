@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import math
 import time
 
 import numpy as np
@@ -32,7 +33,7 @@ from photogenic.features.search.index_files import (
     write_rows,
 )
 from photogenic.features.search.ivf import IvfIndex, ivf_bytes, kind_for
-from photogenic.features.search.ivf_update import update_ivf
+from photogenic.features.search.ivf_update import DRIFT, update_ivf
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Store
 from photogenic.warehouse.errors import AuditError, StoreError
@@ -44,7 +45,9 @@ __all__ = ["build", "is_current", "load", "manifest", "manifests", "memory_limit
 _SAMPLE = 50
 
 
-def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | None = None) -> IndexManifest:
+def build(
+    store: Store, encoder: str, *, recall: float = 0.99, memory: int | None = None, keep_cells: bool = False
+) -> IndexManifest:
     """Bring the index of `encoder` up to date with its vectors. The caller holds the store's lock.
 
     Args:
@@ -52,6 +55,7 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
         encoder: name of the encoder.
         recall: lowest recall@10 against exact search, 0 to 1.
         memory: largest size of the index in memory, in bytes; None sets no limit.
+        keep_cells: whether to keep the cells of the former index, however many photos changed.
 
     Raises:
         AuditError: no index within `memory` reaches `recall`; the former index is kept.
@@ -82,7 +86,8 @@ def build(store: Store, encoder: str, *, recall: float = 0.99, memory: int | Non
             kind = "Flat"  # the cells of an IVF index are trained in float32
         ivf, n_trained, n_drifted, reached = None, 0, 0, 1.0
         if kind != "Flat":
-            ivf, n_trained, n_drifted = update_ivf(_open_former(layout, former), kind, metric, ids, matrix)
+            drift = math.inf if keep_cells else DRIFT
+            ivf, n_trained, n_drifted = update_ivf(_open_former(layout, former), kind, metric, ids, matrix, drift=drift)
             reached = ivf.tune(matrix, metric, recall)
             ivf.write(folder / "ivf.faiss")
         if reached < recall:

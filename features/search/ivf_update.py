@@ -23,7 +23,13 @@ _BLOCK = 16_384
 
 
 def update_ivf(
-    former: Index | None, kind: str, metric: Metric, ids: pl.Series, X: NDArray[np.float32]
+    former: Index | None,
+    kind: str,
+    metric: Metric,
+    ids: pl.Series,
+    X: NDArray[np.float32],
+    *,
+    drift: float = DRIFT,
 ) -> tuple[IvfIndex, int, int]:
     """Update the former IVF index, or train a new one.
 
@@ -33,6 +39,7 @@ def update_ivf(
         metric: metric of the new index.
         ids: sorted photo ids.
         X: float32 (n, d), vectors of the new index.
+        drift: share of changes above which a new index is trained.
 
     Returns:
         The IVF index, the number of photos it was trained on, and the number of changes since then.
@@ -45,7 +52,7 @@ def update_ivf(
     same = np.flatnonzero(former_rows >= 0)
     same = same[_equal_rows(X, same, former.vectors, former_rows[same])]
     n_changed = former.manifest.n_drifted + (len(ids) - len(same)) + (len(former) - len(same))
-    if n_changed > DRIFT * former.manifest.n_trained:
+    if n_changed > drift * former.manifest.n_trained:
         return IvfIndex.train(X, kind), *all_new
     new_rows = np.full(len(former), -1)
     new_rows[former_rows[same]] = same

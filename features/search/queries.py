@@ -142,6 +142,12 @@ def _not_found_error(con: duckdb.DuckDBPyConnection, index: Index, query: str | 
             "a readable photo" + (" with exactly one face" if known.input == "face" else ""),
             f"features build --encoder {known.encoder}, or another --encoder",
         )
+    for (deleted_at,) in con.execute("select deleted_at from deleted_photos where photo_id = $1", [text]).fetchall():
+        return InputError(
+            f"Photo {text!r} was deleted at {deleted_at:%Y-%m-%dT%H:%M:%SZ}.",
+            "a photo that is not deleted",
+            'features sql "select photo_id from photos limit 10"',
+        )
     near = con.execute(
         "select photo_id from photos order by levenshtein(photo_id, $1), photo_id limit 3", [text]
     ).fetchall()

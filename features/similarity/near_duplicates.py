@@ -29,7 +29,7 @@ from photogenic.features.similarity.neighbours import Graph, graph
 from photogenic.features.similarity.perceptual_hash import BITS, photo_hashes
 from photogenic.warehouse import Database, InputError, Layout, Store
 
-__all__ = ["DuplicateSettings", "find", "stale", "update"]
+__all__ = ["DuplicateSettings", "find", "mark_current", "stale", "update"]
 
 _GROUPS = 16
 _QUERIES = 8192
@@ -142,9 +142,17 @@ def stale(store: Store, settings: DuplicateSettings | None = None) -> dict[str, 
     return None if state == last else state
 
 
+def mark_current(store: Store) -> None:
+    """Mark the links as those of the present pictures: photos without a link were removed, and nothing else changed."""
+    state = stale(store)
+    if state is not None:
+        with store.database.write("features build --near-duplicates") as con:
+            con.execute(f"comment on table facts.near_duplicates is '{json.dumps(state)}'")
+
+
 def _pictures(db: Database) -> pl.DataFrame:
-    """photo_id, sha256 of the readable photos, by id."""
-    return photo_bytes(db).filter(status="ok").select("photo_id", "sha256").sort("photo_id")
+    """photo_id, sha256 of the readable photos, by id; the relation leaves out deleted ones when it is read."""
+    return photo_bytes(db, deleted=True).filter(status="ok").select("photo_id", "sha256").sort("photo_id")
 
 
 def _photo_encoder(layout: Layout) -> str | None:

@@ -19,7 +19,7 @@ from photogenic.features.search.index_files import Index
 from photogenic.features.search.searcher import answer
 from photogenic.warehouse import Database, Store
 
-__all__ = ["Graph", "graph", "publish", "stale", "update"]
+__all__ = ["Graph", "fill_gaps", "graph", "publish", "stale", "update"]
 
 _QUERIES = 4096
 _INSERT = 50_000
@@ -98,6 +98,60 @@ def stale(store: Store, encoders: Sequence[str], k: int | None = None) -> dict[s
         for encoder, size in wanted.items()
         if size and held.get(encoder) != (size, indices.vectors_content(store.layout, encoder))
     }
+
+
+def fill_gaps(store: Store, encoders: Sequence[str]) -> None:
+    """Search the photos again that lost a neighbor since `neighbours` was made, and mark these encoders as current.
+
+    Args:
+        store: the open store.
+        encoders: encoders whose vectors lost photos, and did not change otherwise.
+    """
+    sizes = dict(store.database.rows("select encoder, k from facts.neighbour_sets"))
+    for encoder in encoders:
+        if encoder not in sizes:
+            continue
+        index = indices.load(store.layout, encoder)
+        width = max(min(sizes[encoder], len(index) - 1), 0)
+        short = store.database.rows(
+            "select photo_id from facts.neighbours where encoder = $1 group by photo_id having count(*) < $2 order by 1",
+            [encoder, width],
+        )
+        ids = [photo_id for (photo_id,) in short]
+        known = {
+            photo_id
+            for (photo_id,) in store.database.rows(
+                "select distinct photo_id from facts.neighbours where encoder = $1", [encoder]
+            )
+        }
+        ids += [photo_id for photo_id in index.ids.to_list() if photo_id not in known]
+        every, own = PhotoFilter(index, index.ids.to_frame()), index.rows(ids)
+        with store.database.write("features build --neighbours") as con:
+            con.begin()
+            con.execute(
+                "delete from facts.neighbours where encoder = $1 and photo_id in (select unnest($2::varchar[]))",
+                [encoder, ids],
+            )
+            for start in range(0, len(own) if width else 0, _QUERIES):
+                part = own[start : start + _QUERIES]
+                _, near, found = answer(np.ascontiguousarray(index.vectors[part]), every, width, exclude=part)
+                at, place = np.nonzero(found >= 0)
+                batch = pl.DataFrame(
+                    {
+                        "photo_id": index.ids.gather(part[at]),
+                        "rank": (place + 1).astype(np.int32),
+                        "neighbour_id": index.ids.gather(found[at, place]),
+                        "distance": near[at, place].astype(np.float32).astype(np.float64),
+                    }
+                )
+                con.register("batch", batch.to_arrow())
+                con.execute("insert into facts.neighbours select $1, * from batch", [encoder])
+                con.unregister("batch")
+            con.execute(
+                "update facts.neighbour_sets set vectors_content = $1 where encoder = $2",
+                [index.manifest.vectors_content, encoder],
+            )
+            con.commit()
 
 
 def publish(db: Database, made: Graph) -> None:

@@ -63,9 +63,12 @@ def photo_hashes(store: Store) -> pl.DataFrame:
         sha256, hash, mirror (32 bytes each; NULL for a uniform picture), one row per photo bytes.
     """
     parts = Parts(store.layout.hashes, _VERSION)
-    wanted = photo_bytes(store.database).filter(status="ok").select("sha256").unique().sort("sha256")
+    wanted, alive = (
+        photo_bytes(store.database, deleted=deleted).filter(status="ok").select("sha256").unique().sort("sha256")
+        for deleted in (True, False)
+    )
     stored = _stored(parts)
-    missing = wanted.join(stored, on="sha256", how="anti")["sha256"].to_list()
+    missing = alive.join(stored, on="sha256", how="anti")["sha256"].to_list()
     if missing:
         with store.progress.stage("hashes", len(missing), "photos") as advance:
             for batch in _computed(store.layout, missing, store.database.settings.threads):

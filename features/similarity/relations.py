@@ -12,7 +12,7 @@ from photogenic.features.similarity import near_duplicates, neighbours
 from photogenic.warehouse import Store
 from photogenic.warehouse.option_ranges import check
 
-__all__ = ["SimilarityReport", "stale_similarity", "update_similarity"]
+__all__ = ["SimilarityReport", "keep_similarity", "stale_similarity", "update_similarity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,25 @@ def update_similarity(
     wanted = near_duplicates.DuplicateSettings() if duplicates else None
     n_links = near_duplicates.update(store, wanted, graphs=made)
     return SimilarityReport({name: graph.k for name, graph in made.items()}, n_links)
+
+
+def keep_similarity(before: Store, store: Store, encoders: Sequence[str], *, lost_links: bool) -> None:
+    """Close the gaps that removed photos left in both relations, and mark them as up to date.
+
+    The rows of these photos are gone already. A photo that lost a neighbor is searched again. Near-duplicates that
+    lost links are left to the next build, since copies of one picture were linked through the removed one. What was
+    stale before stays stale.
+
+    Args:
+        before: the store with these photos.
+        store: the store without them.
+        encoders: encoders whose vectors lost photos.
+        lost_links: whether a link of a removed photo was removed.
+    """
+    stale = neighbours.stale(before, encoders)
+    neighbours.fill_gaps(store, [name for name in encoders if name not in stale])
+    if not lost_links and near_duplicates.stale(before) is None:
+        near_duplicates.mark_current(store)
 
 
 def stale_similarity(

@@ -20,12 +20,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic import sql
 from photogenic._lazy import pa, pc, pq
-from photogenic.warehouse import Layout, StoreError
+from photogenic.warehouse import Database, Layout, StoreError
 from photogenic.warehouse.storage.manifest import to_dataclass
 from photogenic.warehouse.storage.parquet_parts import MANIFEST, Part, read_manifest, verify_quickly
 
-__all__ = ["Manifest", "VectorSet", "manifest", "map_row_groups", "open_vectors", "read"]
+__all__ = ["Manifest", "VectorSet", "manifest", "map_row_groups", "open_vectors", "read", "read_living"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,30 @@ def read(
         StoreError: the store has no such vectors, or a photo has no vector.
     """
     return open_vectors(layout, encoder).read(photo_ids, flip=flip)
+
+
+def read_living(
+    db: Database, encoder: str, photo_ids: Sequence[str] | None = None, flip: bool = False
+) -> tuple[list[str], NDArray[np.float32]]:
+    """Read like `read`, without deleted photos.
+
+    Raises:
+        StoreError: the store has no such vectors, or a photo has no vector, or was deleted.
+    """
+    held = open_vectors(db.layout, encoder)
+    gone = (
+        {photo_id for (photo_id,) in db.rows(sql.read("features/deleted_now"))} if db.layout.snapshot.exists() else ()
+    )
+    if not gone:
+        return held.read(photo_ids, flip=flip)
+    if photo_ids is None:
+        return held.read([photo_id for photo_id in held.ids(flip=flip) if photo_id not in gone], flip=flip)
+    for photo_id in photo_ids:
+        if photo_id in gone:
+            raise StoreError(
+                f"Photo {photo_id!r} was deleted.", "photos that are not deleted", 'features sql "from deleted_photos"'
+            )
+    return held.read(photo_ids, flip=flip)
 
 
 def open_vectors(layout: Layout, encoder: str) -> VectorSet:

@@ -43,17 +43,23 @@ class Pending:
 
     def bucket(self, number: int) -> list[tuple[str | None, Item]]:
         """Read the items of one bucket, each with its host (None: no usable URL). Each photo is in one bucket."""
-        rows = self._db.rows(sql.read("network/pending"), self._parameters(self.n_buckets, number))
+        rows = self._db.rows(_query(), self._parameters(self.n_buckets, number))
         return [(_host(url), Item(photo_id, url, attempts + 1)) for photo_id, url, attempts in rows]
 
     def _counts(self, con: duckdb.DuckDBPyConnection, n_buckets: int) -> Iterator[int]:
-        query = f"select count(*) from ({sql.read('network/pending')})"
+        query = f"select count(*) from ({_query()})"
         for number in range(n_buckets):
             ((n,),) = con.execute(query, self._parameters(n_buckets, number)).fetchall()
             yield n
 
     def _parameters(self, n_buckets: int, number: int) -> dict[str, Any]:
         return {"buckets": n_buckets, "bucket": number, "retry": self._retry}
+
+
+def _query() -> str:
+    """The query of the photos of one bucket, without deleted ones."""
+    pending, deleted = sql.read("network/pending"), sql.read("features/deleted_now")
+    return f"select * from ({pending}) as pending anti join ({deleted}) as deleted using (photo_id)"
 
 
 def _host(url: str) -> str | None:

@@ -91,7 +91,7 @@ def import_pictures(con: duckdb.DuckDBPyConnection, store: Store, folder: Folder
         Number of pictures looked for, by status.
     """
     layout = store.layout
-    wanted = [_Wanted(*row) for row in con.execute(sql.read("ingest/pictures_wanted")).fetchall()]
+    wanted = [_Wanted(*row) for row in con.execute(_wanted()).fetchall()]
     wanted = [one for one in wanted if one.status != "ok" or one.moved or _is_gone(layout, one)]
     counts: Counter[str] = Counter()
     if not wanted:
@@ -118,6 +118,12 @@ def import_pictures(con: duckdb.DuckDBPyConnection, store: Store, folder: Folder
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
     return dict(sorted(counts.items()))
+
+
+def _wanted() -> str:
+    """The query of the pictures to look for, without those of deleted photos."""
+    wanted, deleted = sql.read("ingest/pictures_wanted"), sql.read("features/deleted_now")
+    return f"select * from ({wanted}) as wanted anti join ({deleted}) as deleted using (photo_id) order by path"
 
 
 def _is_gone(layout: Layout, wanted: _Wanted) -> bool:

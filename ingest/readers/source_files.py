@@ -7,10 +7,11 @@ Parquet column of an unsuitable type, an object where an id is needed.
 from __future__ import annotations
 
 import codecs
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -69,6 +70,8 @@ class Source:
         fields: all columns of the file.
         bound: our column name -> number of the field, from 0; optional columns may be absent.
         mapping: our column name -> theirs, as given.
+        arrived_at: arrival of all rows; None: `ingested_at` of each, else the time of the load.
+        retract: whether every row takes back what it names.
         compression: compression of a text file.
         separator: separator of a CSV.
         header_line: last line of a CSV's header, from 1.
@@ -88,6 +91,8 @@ class Source:
     compression: Compression | None = None
     separator: str = ","
     header_line: int = 0
+    arrived_at: dt.datetime | None = None
+    retract: bool = False
     encoding: str | None = None
     n_rows: int | None = None
     repeats_keys: bool = False
@@ -109,9 +114,13 @@ class Source:
         return sha256_of(self.path)
 
     def ingest_id(self, digest: str) -> str:
-        """Id of the ingest: equal for files of the same kind, content and mapping."""
-        text = json.dumps([self.table.kind, digest, sorted(self.mapping.items())])
-        return hashlib.sha256(text.encode()).hexdigest()
+        """Id of the ingest: equal for files of the same kind, content, mapping, arrival and purpose."""
+        parts: list[object] = [self.table.kind, digest, sorted(self.mapping.items())]
+        if self.arrived_at is not None:
+            parts.append({"arrived_at": self.arrived_at.isoformat()})
+        if self.retract:
+            parts.append("retract")
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def state(self) -> tuple[int, int]:
         """Size and modification time. If they change while the file is read, another process writes to it."""
@@ -119,8 +128,22 @@ class Source:
         return stat.st_size, stat.st_mtime_ns
 
 
-def inspect_source(file: InputFile, table: Table, mapping: Mapping[str, str]) -> Source:
+def inspect_source(
+    file: InputFile,
+    table: Table,
+    mapping: Mapping[str, str],
+    *,
+    arrived_at: dt.datetime | None = None,
+    retract: bool = False,
+) -> Source:
     """Inspect the beginning of a file.
+
+    Args:
+        file: the file.
+        table: kind of its rows.
+        mapping: our column name -> theirs.
+        arrived_at: arrival of all rows; then a column `ingested_at` is not read.
+        retract: whether every row takes back what it names.
 
     Raises:
         InputError: it cannot be read as rows of this table.
@@ -133,19 +156,22 @@ def inspect_source(file: InputFile, table: Table, mapping: Mapping[str, str]) ->
             with path.open("rb") as opened:
                 magic = opened.read(16)
             if magic.startswith((b"PAR1", b"PARE")):
-                return _inspect_parquet(file, path, table, mapping)
-            return _inspect_text(file, path, magic, table, mapping)
+                source = _inspect_parquet(file, path, table, mapping, retract=retract)
+            else:
+                source = _inspect_text(file, path, magic, table, mapping, retract=retract)
     except OSError as error:
         raise InputError(
             f"{file.name} cannot be read: {error}.", "a complete, readable file", f"ls -l {shell_quoted(file.path)}"
         ) from error
+    bound = {ours: at for ours, at in source.bound.items() if ours != "ingested_at" or arrived_at is None}
+    return replace(source, bound=bound, arrived_at=arrived_at, retract=retract)
 
 
-def _inspect_parquet(file: InputFile, path: Path, table: Table, mapping: Mapping[str, str]) -> Source:
+def _inspect_parquet(file: InputFile, path: Path, table: Table, mapping: Mapping[str, str], *, retract: bool) -> Source:
     columns, n_rows = parquet_schema.columns(path, file.name)
     fields = tuple(Field(name, _NOTHING.get(type_, type_), type_ in _NOTHING) for name, type_ in columns)
     nested = {field.name for field in fields if not any(readable(column.type, field.type) for column in table.columns)}
-    bound = bind(file.name, table, [field.name for field in fields], mapping, nested)
+    bound = bind(file.name, table, [field.name for field in fields], mapping, nested, retract=retract)
     for ours, number in bound.items():
         column, field = table.column(ours), fields[number]
         if not readable(column.type, field.type):
@@ -157,7 +183,9 @@ def _inspect_parquet(file: InputFile, path: Path, table: Table, mapping: Mapping
     return Source(file.path, file.name, table, "parquet", fields, bound, mapping, n_rows=n_rows, folder=file.folder)
 
 
-def _inspect_text(file: InputFile, path: Path, magic: bytes, table: Table, mapping: Mapping[str, str]) -> Source:
+def _inspect_text(
+    file: InputFile, path: Path, magic: bytes, table: Table, mapping: Mapping[str, str], *, retract: bool
+) -> Source:
     compression: Compression | None = None
     if magic.startswith(b"\x1f\x8b"):
         compression = "gzip"
@@ -171,7 +199,7 @@ def _inspect_text(file: InputFile, path: Path, magic: bytes, table: Table, mappi
         ndjson_objects.refuse_other_json(file, head)
         keys = ndjson_objects.read_keys(file, path, compression)
         nested = ndjson_objects.nested_keys(head)
-        bound = bind(file.name, table, keys.names, mapping, nested)
+        bound = bind(file.name, table, keys.names, mapping, nested, retract=retract)
         ndjson_objects.refuse_nested(file.name, table, {ours: keys.names[at] for ours, at in bound.items()}, nested)
         fields = tuple(map(Field, keys.names))
         return Source(
@@ -180,7 +208,7 @@ def _inspect_text(file: InputFile, path: Path, magic: bytes, table: Table, mappi
             folder=file.folder,
         )
     header = read_header(file.name, head, table, mapping)
-    bound = bind(file.name, table, header.names, mapping)
+    bound = bind(file.name, table, header.names, mapping, retract=retract)
     fields = tuple(map(Field, header.names))
     return Source(
         *(file.path, file.name, table, "csv", fields, bound, mapping, compression, header.separator, header.line),

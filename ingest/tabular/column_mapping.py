@@ -66,9 +66,17 @@ def read_header(file: str, head: str, table: Table, mapping: Mapping[str, str]) 
 
 
 def bind(
-    file: str, table: Table, names: Sequence[str], mapping: Mapping[str, str], nested: Collection[str] = ()
+    file: str,
+    table: Table,
+    names: Sequence[str],
+    mapping: Mapping[str, str],
+    nested: Collection[str] = (),
+    *,
+    retract: bool = False,
 ) -> dict[str, int]:
     """Find the field of each of our columns: by exact name, else ignoring case, blanks and hyphens.
+
+    In a file whose rows may take back, some columns are dispensable (`Column.unless`).
 
     Args:
         file: name of the file.
@@ -76,12 +84,15 @@ def bind(
         names: names of the fields.
         mapping: our column name -> theirs.
         nested: names of fields that have objects or lists; these are never suggested.
+        retract: whether every row takes back; then a column `deleted` says nothing, and is not bound.
 
     Raises:
         InputError: a column is missing, or is there more than once.
     """
     bound: dict[str, int] = {}
-    for column in table.columns:
+    for column in sorted(table.columns, key=lambda column: bool(column.unless)):
+        if retract and column.name == "deleted":
+            continue
         theirs = mapping.get(column.name)
         name = theirs or column.name
         numbers = [number for number, given in enumerate(names) if given == name]
@@ -92,11 +103,16 @@ def bind(
             )
         if numbers:
             bound[column.name] = numbers[0]
-        elif column.required or theirs is not None:
+        elif theirs is not None or (column.required and not _is_dispensable(column, {*bound}, retract=retract)):
             ours = {_plain(other) for other in table.names if other != name}
             free = [given for given in names if given not in nested and _plain(given) not in ours]
             raise _missing(file, column, name, names, free)
     return bound
+
+
+def _is_dispensable(column: Column, bound: set[str], *, retract: bool) -> bool:
+    """Whether a file with these columns may lack another one."""
+    return bool(column.unless) and bound | ({"deleted"} if retract else set()) >= {*column.unless}
 
 
 def _missing(file: str, column: Column, name: str, names: Sequence[str], free: Sequence[str]) -> InputError:

@@ -44,7 +44,7 @@ def _written_by_others(con: duckdb.DuckDBPyConnection, kind: Kind, since: dt.dat
         f"""
         select 1
         from facts.{kind}
-        where ingested_at >= $1 and ingested_at not in (select ingested_at from facts.ingests where kind = $2)
+        where ingested_at >= $1 and batch = 0 and ingested_at not in (select ingested_at from facts.ingests where kind = $2)
         limit 1
         """,
         [since, kind],

@@ -23,7 +23,7 @@ from typing import TypeVar
 from photogenic import sql
 from photogenic._lazy import duckdb
 from photogenic.ingest.images.local_images import Folder, import_pictures
-from photogenic.ingest.readers.input_files import Spool, find, openable, printable_name
+from photogenic.ingest.readers.input_files import Spool, find, openable, printable_name, shell_quoted
 from photogenic.ingest.readers.memory_errors import memory_errors_as_ours
 from photogenic.ingest.readers.source_files import Source, inspect_source
 from photogenic.ingest.tabular import parsing
@@ -35,10 +35,16 @@ from photogenic.ingest.tabular.staging import Rows
 from photogenic.ingest.tabular.versioned_rows import add_photos, add_users
 from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.erasure.tombstones import Tombstones
+from photogenic.warehouse.moment import Instant, Moment
 
 __all__ = ["ingest"]
 
 T = TypeVar("T")
+
+_BACK = (
+    "{n:,} users got back values that a later file had changed: give updated_at, which decides what is newest, "
+    "or ingest the later file again"
+)
 
 _AHEAD = dt.timedelta(days=1)
 """How much later than now a time may be: clocks differ, and dates have no zone."""
@@ -51,6 +57,9 @@ def ingest(
     *,
     mapping: Mapping[str, str] | None = None,
     images: Path | None = None,
+    arrived_at: Instant | None = None,
+    retract: bool = False,
+    named: set[str] | None = None,
     now: dt.datetime | None = None,
 ) -> list[IngestReport]:
     """Load files of one kind. May be killed and started again at any time.
@@ -61,6 +70,10 @@ def ingest(
         sources: files, globs, pipes, `-` for stdin; CSV, TSV, NDJSON (also .gz, .zst), Parquet.
         mapping: our column name -> theirs.
         images: for photos: folder that `path` is relative to. Default: the folder of the file.
+        arrived_at: when the rows arrived: an instant for all of them, or the column that says it of each. Default: the
+            column `ingested_at`, if the file has it, else now.
+        retract: whether every row takes back what it names.
+        named: for photos: set to which the ids in the files are added.
         now: time of the ingest; naive is UTC. Default: the current time.
 
     Returns:
@@ -71,15 +84,18 @@ def ingest(
             file that is damaged inside: then the files before it are kept, and nothing of it is.
         LockedError: another process writes.
     """
-    table = table_of(kind)
+    table, now = table_of(kind), _utc(now)
     folder = _images_folder(table.kind, images)
+    mapping, arrival = _arrival(dict(mapping or {}), arrived_at, now)
     reports: list[IngestReport] = []
     failure: InputError | None = None
     with memory_errors_as_ours(f"features ingest {kind}"), Spool(store.layout.spill) as spool:
-        files = [inspect_source(found, table, mapping or {}) for found in find(sources, spool)]
+        files = [
+            inspect_source(found, table, mapping, arrived_at=arrival, retract=retract) for found in find(sources, spool)
+        ]
         states, digests = [file.state() for file in files], [file.digest() for file in files]
         ids = [file.ingest_id(digest) for file, digest in zip(files, digests, strict=True)]
-        with store.database.write(f"features ingest {kind}") as con:
+        with store.database.write(f"features {'retract' if retract else 'ingest'} {kind}") as con:
             parsing.prepare(con)
             tombstones = Tombstones(store.layout)
             tombstones.prepare(con)
@@ -89,11 +105,13 @@ def ingest(
                 with memory_errors_as_ours(file.name), openable(file.path) as path:
                     task = _Task(
                         *(store, con, replace(file, path=path), digests[at], states[at], folder or _folder_of(file)),
-                        _utc(now),
+                        now,
                         after_erase=bool(tombstones),
                     )
                     try:
                         reports.append(task.run(is_held=changes_nothing(con, table.kind, ids[at:])))
+                        if named is not None:
+                            named |= task.photo_ids()
                     except InputError as error:
                         failure = error
                         break
@@ -124,13 +142,25 @@ class _Task:
         if is_held:
             report = replace(report, repeated=True)
             if has_pictures:
-                self._in_transaction(_list_pictures)
+                self._in_transaction(stamp, _list_pictures)
         else:
-            report = self._in_transaction(lambda rows: self._load(rows, report, stamp))
+            report = self._in_transaction(stamp, lambda rows: self._load(rows, report, stamp))
         if has_pictures and self.folder is not None:
             pictures = import_pictures(self.con, self.store, self.folder, stamp)
             report = replace(report, pictures=pictures)
         return report
+
+    def photo_ids(self) -> set[str]:
+        """The ids of the photos in the file."""
+        query = "{checked} select distinct photo_id from checked where problem is null"
+        found: set[str] = set()
+
+        def collect(rows: Rows) -> None:
+            for batch in rows.stream(query):
+                found.update(batch.column(0).to_pylist())
+
+        self._in_transaction(self._stamp(), collect)
+        return found
 
     def _load(self, rows: Rows, report: IngestReport, stamp: dt.datetime) -> IngestReport:
         name, kind, started = report.source, report.kind, time.perf_counter()
@@ -149,12 +179,18 @@ class _Task:
                 [stamp],
             ).fetchall()
         )
+        told = asdict(account)
+        notes = ["not UTF-8: read as Latin-1"] if rows.looks_latin1 else []
+        if n_unmatched := told.pop("n_unmatched"):
+            notes.append(f"{n_unmatched:,} of the retracted are not in the store (yet)")
+        if n_back := told.pop("n_back"):
+            notes.append(_BACK.format(n=n_back))
         report = replace(
             report,
             n_read=rows.n_read,
-            **asdict(account),
+            **told,
             refused=refused,
-            notes=("not UTF-8: read as Latin-1",) if rows.looks_latin1 else (),
+            notes=tuple(notes),
         )
         n_told = report.n_new + report.n_corrected + report.n_retracted + report.n_known + report.n_refused
         if report.n_read != n_told:
@@ -169,14 +205,15 @@ class _Task:
         )
         return report
 
-    def _in_transaction(self, action: Callable[[Rows], T]) -> T:
+    def _in_transaction(self, stamp: dt.datetime, action: Callable[[Rows], T]) -> T:
         """Run an action on the rows, in one transaction."""
         source = self.source
         with self.store.progress.stage(source.table.kind, source.n_rows, "rows") as advance:
             self.con.begin()
             try:
                 latest = self.now + _AHEAD
-                with contextlib.closing(Rows(self.con, source, latest, advance, after_erase=self.after_erase)) as rows:
+                rows = Rows(self.con, source, latest, stamp, advance, after_erase=self.after_erase)
+                with contextlib.closing(rows):
                     result = action(rows)
             except BaseException:
                 self.con.rollback()
@@ -228,6 +265,38 @@ def _images_folder(kind: Kind, images: Path | None) -> Folder | None:
             f"There is no folder '{printable_name(images)}'.", "the folder that paths are relative to", "ls"
         )
     return Folder(images)
+
+
+def _arrival(
+    mapping: dict[str, str], arrived_at: Instant | None, now: dt.datetime
+) -> tuple[dict[str, str], dt.datetime | None]:
+    """The mapping, and the arrival of all rows: `arrived_at` is an instant, or the name of a column.
+
+    Raises:
+        InputError: the instant is later than now, or the column is mapped as well.
+    """
+    if arrived_at is None:
+        return mapping, None
+    column = mapping.get("ingested_at")
+    if column is not None and column != arrived_at:
+        raise InputError(
+            f"The arrival is said twice: by --arrived-at {arrived_at} and by --map ingested_at={column}.",
+            "one of them",
+            f"--arrived-at {shell_quoted(column)}",
+        )
+    try:
+        instant = Moment.of(known_at=arrived_at).known_at
+    except InputError:
+        if not isinstance(arrived_at, str) or not arrived_at.strip():
+            raise
+        return mapping | {"ingested_at": arrived_at}, None
+    if instant > now:
+        raise InputError(
+            f"The arrival {instant}Z is later than now, {now:%Y-%m-%d %H:%M:%S}Z.",
+            "an instant that has passed; naive times are UTC",
+            f"--arrived-at {now:%Y-%m-%dT%H:%M:%SZ}",
+        )
+    return mapping, instant
 
 
 def _utc(now: dt.datetime | None) -> dt.datetime:

@@ -52,12 +52,12 @@ def readable(type_: Type, field_type: str) -> bool:
     return _family(field_type) in _READABLE[type_]
 
 
-def trimmed(type_: Type, field_type: str, field: str) -> str:
+def trimmed(column: Column, field_type: str, field: str) -> str:
     """The SQL expression that trims the text in `field`; what is blank or not a number is NULL."""
     match _family(field_type):
         case "text":
-            # An unknown word for a flag is refused like a blank one: no need to look for words that mean missing.
-            return f"trimmed({field})" if type_ == "flag" else f"plain({field})"
+            # An unknown word for `liked` is refused like a blank one: no need to look for words that mean missing.
+            return f"trimmed({field})" if column.blank == "bad_liked" else f"plain({field})"
         case "bytes":
             return f"plain(coalesce(try(decode({field})), cast({field} as varchar)))"
         case "real":
@@ -117,20 +117,25 @@ def remedy(column: Column, field_type: str, field: str) -> str:
     """The SQL expression of what the detail of a refused value has after the value."""
     if column.type != "time" or _family(field_type) not in {"text", "bytes"}:
         return "''"
-    text = trimmed(column.type, field_type, field)
+    text = trimmed(column, field_type, field)
     return f"case when {column.name} = timestamp '0001-01-01' then coalesce(zone_remedy({text}), '') else '' end"
 
 
-def problems(column: Column, latest: dt.datetime) -> list[tuple[str, str]]:
+def problems(
+    column: Column, latest: dt.datetime, stamp: dt.datetime, text: str, dispensable: str = ""
+) -> list[tuple[str, str]]:
     """Conditions on the value that refuse its row, in the order in which they are tested, each with its reason in SQL.
 
     Args:
         column: our column.
         latest: latest time that is accepted.
+        stamp: latest arrival that is accepted.
+        text: the SQL expression of the value before it was converted.
+        dispensable: the SQL condition under which the value may be blank; empty: never.
     """
     name, found = column.name, list[tuple[str, str]]()
     if column.blank is not None:
-        found.append((f"{name} is null", _reason(column.blank)))
+        found.append((f"{name} is null" + (f" and not ({dispensable})" if dispensable else ""), _reason(column.blank)))
     match column.type:
         case "id":
             inexact, too_long = _reason("inexact_id"), _reason("too_long")
@@ -145,11 +150,15 @@ def problems(column: Column, latest: dt.datetime) -> list[tuple[str, str]]:
             found.append((f"{name} < 0", _reason("bad_number")))
         case "time":
             found.append((f"{name} < timestamp '1900-01-01'", _reason("bad_time")))
-            found.append((f"{name} > timestamp '{latest}'", _reason("future_time")))
+            if name == "ingested_at":
+                found.append((f"{name} > timestamp '{stamp}'", _reason("future_arrival")))
+            else:
+                found.append((f"{name} > timestamp '{latest}'", _reason("future_time")))
         case "tags":
             found.append((f"len({name}) > 1000", _reason("too_long")))
         case "flag":
-            pass
+            if column.blank is None:
+                found.append((f"{name} is null and {text} is not null", _reason("bad_deleted")))
     return found
 
 

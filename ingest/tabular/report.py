@@ -7,7 +7,30 @@ from dataclasses import dataclass, field
 from photogenic.ingest.readers.input_files import printable_name
 from photogenic.ingest.tabular.schemas import Kind, Reason
 
-__all__ = ["IngestReport"]
+__all__ = ["Account", "IngestReport"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Numbers of the rows of a file that were not refused.
+
+    Attributes:
+        n_new: rows about something that the store did not have.
+        n_corrected: rows that replaced values of the store.
+        n_retracted: rows that took something back.
+        n_known: rows that the store had already, or that a later row of the file repeats.
+        n_main_photos: main-photo events in the `set_at` of photos; their rows are in the other numbers.
+        n_unmatched: those of n_retracted of which the store knows nothing yet.
+        n_back: users whose values are again what they were before another file changed them.
+    """
+
+    n_new: int = 0
+    n_corrected: int = 0
+    n_retracted: int = 0
+    n_known: int = 0
+    n_main_photos: int = 0
+    n_unmatched: int = 0
+    n_back: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 Type = Literal["id", "text", "tags", "gender", "flag", "count", "time"]
 
 Reason = Literal[
+    "bad_deleted",
     "bad_encoding",
     "bad_gender",
     "bad_json",
@@ -29,6 +30,7 @@ Reason = Literal[
     "bad_quotes",
     "bad_time",
     "erased",
+    "future_arrival",
     "future_time",
     "inexact_id",
     "nested_value",
@@ -44,9 +46,11 @@ Reason = Literal[
     "too_few_columns",
     "too_long",
     "too_many_columns",
+    "unknown_photo",
 ]
 
 REASONS: dict[Reason, str] = {
+    "bad_deleted": "Neither yes nor no in one of the known spellings (blank is no).",
     "bad_encoding": "The row is not valid UTF-8 in a file that otherwise is.",
     "bad_gender": "The gender is not one of the known spellings (blank and `unknown` are fine).",
     "bad_json": "The line is not one complete JSON object.",
@@ -56,6 +60,7 @@ REASONS: dict[Reason, str] = {
     "bad_quotes": "A quoted field is not closed, or continues after its closing quote.",
     "bad_time": "Not a time: unreadable, in a zone given by an abbreviation, before 1900, or too small to be an epoch.",
     "erased": "About a person, or a photo of a person, who was erased from the store; nothing else of it is kept.",
+    "future_arrival": "The arrival, `ingested_at`, is later than the ingest.",
     "future_time": "More than a day after the instant of the ingest.",
     "inexact_id": "A number that went through floating point, which may have changed it: from 2^53 on, or 1.5e+18.",
     "nested_value": "An object or a list of JSON where an id or a text is needed.",
@@ -71,6 +76,7 @@ REASONS: dict[Reason, str] = {
     "too_few_columns": "Fewer fields than the header has.",
     "too_long": "An id over 1,024 bytes, another value over 65,536, or a row over 16 MiB.",
     "too_many_columns": "More fields than the header has.",
+    "unknown_photo": "A row that deletes a photo which the store does not have does not say whose it is.",
 }
 """Each reason with its meaning. `read = new + corrected + retracted + known + refused` holds for every file."""
 
@@ -84,20 +90,32 @@ class Column:
         type: type that decides how its values are read (sql/ingest/values.sql).
         required: whether a file without it is refused.
         blank: reason that rejects a row where it is blank; None: blank is NULL.
+        unless: columns that make it dispensable together: `deleted`, in a row that takes back, and `event_id`.
     """
 
     name: str
     type: Type
     required: bool = False
     blank: Reason | None = None
+    unless: tuple[Literal["deleted", "event_id"], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One kind of rows, with its columns in order."""
+    """One kind of rows, with its columns in order.
+
+    Attributes:
+        kind: kind of the rows.
+        columns: columns of a file.
+        key: columns that say which event a row is about, if it has no `event_id`; the last one is its time. Empty for
+            descriptions.
+        value: column of what is said about the event.
+    """
 
     kind: Kind
     columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    value: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,6 +138,8 @@ class Table:
         )
 
 
+_OF_EVENTS = (Column("event_id", "id"), Column("deleted", "flag"), Column("ingested_at", "time"))
+
 TABLES: dict[Kind, Table] = {
     "users": Table(
         "users",
@@ -128,37 +148,51 @@ TABLES: dict[Kind, Table] = {
             Column("gender", "gender"),
             Column("followers", "count"),
             Column("created_at", "time"),
+            Column("updated_at", "time"),
+            Column("deleted_at", "time"),
+            Column("deleted", "flag"),
+            Column("ingested_at", "time"),
         ),
     ),
     "photos": Table(
         "photos",
         (
             Column("photo_id", "id", required=True, blank="no_photo_id"),
-            Column("user_id", "id", required=True, blank="no_user_id"),
+            Column("user_id", "id", required=True, blank="no_user_id", unless=("deleted",)),
             Column("path", "text"),
             Column("url", "text"),
             Column("posted_at", "time"),
             Column("likes", "count"),
             Column("hashtags", "tags"),
             Column("set_at", "time"),
+            Column("updated_at", "time"),
+            Column("deleted_at", "time"),
+            Column("deleted", "flag"),
+            Column("ingested_at", "time"),
         ),
     ),
     "main_photos": Table(
         "main_photos",
         (
-            Column("user_id", "id", required=True, blank="no_user_id"),
-            Column("photo_id", "id", required=True),
-            Column("set_at", "time", required=True, blank="no_time"),
+            Column("user_id", "id", required=True, blank="no_user_id", unless=("deleted", "event_id")),
+            Column("photo_id", "id", required=True, unless=("deleted",)),
+            Column("set_at", "time", required=True, blank="no_time", unless=("deleted", "event_id")),
+            *_OF_EVENTS,
         ),
+        key=("user_id", "set_at"),
+        value="photo_id",
     ),
     "swipes": Table(
         "swipes",
         (
-            Column("sender_id", "id", required=True, blank="no_sender_id"),
-            Column("recipient_id", "id", required=True, blank="no_recipient_id"),
-            Column("liked", "flag", required=True, blank="bad_liked"),
-            Column("swiped_at", "time", required=True, blank="no_time"),
+            Column("sender_id", "id", required=True, blank="no_sender_id", unless=("deleted", "event_id")),
+            Column("recipient_id", "id", required=True, blank="no_recipient_id", unless=("deleted", "event_id")),
+            Column("liked", "flag", required=True, blank="bad_liked", unless=("deleted",)),
+            Column("swiped_at", "time", required=True, blank="no_time", unless=("deleted", "event_id")),
+            *_OF_EVENTS,
         ),
+        key=("sender_id", "recipient_id", "swiped_at"),
+        value="liked",
     ),
 }
 """`photos.set_at` is the time at which the photo became its user's main photo: an event of main_photos."""

@@ -1,6 +1,6 @@
 """The rows of one file in DuckDB: `checked`, a relation with the line, our values, and what is wrong.
 
-    rows = Rows(con, source, latest)
+    rows = Rows(con, source, latest, stamp, advance)
     rows.run("insert into facts.swipes {checked} select sender_id, ... from checked where problem is null")
 
 `problem` is NULL or `reason:column`. Text is read once, by readers/text_records.py, into a temporary table. Parquet
@@ -24,6 +24,7 @@ from photogenic.ingest.readers.source_files import Source
 from photogenic.ingest.readers.text_records import Records
 from photogenic.ingest.readers.text_streams import open_text
 from photogenic.ingest.tabular import parsing, scan_sql
+from photogenic.ingest.tabular.schemas import Column
 from photogenic.warehouse.duckdb_store.error_mapping import is_memory_error
 
 __all__ = ["Rows"]
@@ -41,12 +42,14 @@ class Rows:
         con: connection with the macros of `parsing.prepare`.
         source: the file.
         latest: latest time that is accepted.
+        stamp: time of the load: the arrival of rows that do not say it, and the latest that is accepted.
         advance: Callback for the number of rows read.
         after_erase: whether people were erased from the store. Then rows about them are rejected as `erased`, and of
             rejected rows only our columns are kept.
 
     Attributes:
         n_read: number of rows found.
+        arrival: the arrival of a row, as an expression over `checked`.
         refused: the columns `raw` (the row as JSON) and `detail` (the invalid value), as expressions over `checked`.
             For Parquet they are costly: use them after the rows were chosen.
 
@@ -59,6 +62,7 @@ class Rows:
         con: duckdb.DuckDBPyConnection,
         source: Source,
         latest: dt.datetime,
+        stamp: dt.datetime,
         advance: Callable[[int], None],
         *,
         after_erase: bool = False,
@@ -67,7 +71,10 @@ class Rows:
         self._copy: Path | None = None
         source = self.source = self._with_safe_names(source)
         self._far = parquet_timestamps.prepare(con, source)
-        judged = _with_clause(source, latest, self._far)
+        self.arrival = f"timestamp '{source.arrived_at or stamp}'"
+        if "ingested_at" in source.bound:
+            self.arrival = f"coalesce(ingested_at, {self.arrival})"
+        judged = _with_clause(source, latest, stamp, self._far)
         raw, detail = scan_sql.raw(source, only_ours=after_erase), scan_sql.detail(source)
         ours = ", ".join(column.name for column in source.columns)
         if source.n_rows is not None:
@@ -232,6 +239,16 @@ def _is_erased(source: Source) -> str:
     return " or ".join(f"coalesce({name} in (from erased_here), false)" for name in names)
 
 
+def _dispensable(column: Column, source: Source) -> str:
+    """The condition under which a value may be blank; empty: never."""
+    conditions = {
+        "deleted": "true" if source.retract else "coalesce(deleted, false)" if "deleted" in source.bound else None,
+        "event_id": "event_id is not null" if "event_id" in source.bound else None,
+    }
+    needed = [conditions[name] for name in column.unless]
+    return "" if None in needed else " and ".join(filter(None, needed))
+
+
 def _records(source: Source, advance: Callable[[int], None]) -> Records:
     stream = open_text(source.path, source.compression, source.encoding)
     if source.format == "ndjson":
@@ -247,15 +264,15 @@ def _records(source: Source, advance: Callable[[int], None]) -> Records:
     )
 
 
-def _with_clause(source: Source, latest: dt.datetime, far: Collection[int]) -> str:
+def _with_clause(source: Source, latest: dt.datetime, stamp: dt.datetime, far: Collection[int]) -> str:
     """The `with` clause up to `judged`: the fields f0, f1..., our values, and `problem`."""
     ready, typed, arms = [], [], ["when broken is not null then broken || ':'"]
     for column in source.columns:
         number = source.bound[column.name]
         type_ = source.fields[number].type
-        ready.append(f"{parsing.trimmed(column.type, type_, f'f{number}')} as t{number}")
+        ready.append(f"{parsing.trimmed(column, type_, f'f{number}')} as t{number}")
         typed.append(f"{parsing.value(column.type, type_, f't{number}')} as {column.name}")
-        for condition, reason in parsing.problems(column, latest):
+        for condition, reason in parsing.problems(column, latest, stamp, f"t{number}", _dispensable(column, source)):
             arms.append(f"when {condition} then {reason} || ':{column.name}'")
     return f"""
         with given as ({scan_sql.given(source, far)}),

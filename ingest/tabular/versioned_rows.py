@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from photogenic import sql
 from photogenic._lazy import duckdb, pa
+from photogenic.ingest.tabular.event_rows import add_main_photos
+from photogenic.ingest.tabular.report import Account
 from photogenic.ingest.tabular.staging import Rows
 
-__all__ = ["Account", "add_photos", "add_users"]
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Numbers of the rows of a file that were not refused.
-
-    Attributes:
-        n_new: rows about something that the store did not have.
-        n_corrected: rows that replaced values of the store.
-        n_retracted: rows that took something back.
-        n_known: rows that the store had already, or that a later row of the file repeats.
-        n_main_photos: main-photo events in the `set_at` of photos; their rows are in the other numbers.
-    """
-
-    n_new: int = 0
-    n_corrected: int = 0
-    n_retracted: int = 0
-    n_known: int = 0
-    n_main_photos: int = 0
+__all__ = ["add_photos", "add_users"]
 
 
 def add_users(rows: Rows, source: str, stamp: dt.datetime, batch: int) -> Account:
     """Load the users of one file, in the open transaction."""
     _stage(rows, source, stamp)
     n_taken = _validate(rows, "users", source, stamp)
-    n_new, n_corrected = _add_versions(rows, "users", stamp, batch)
-    return Account(n_new, n_corrected, n_known=n_taken - n_new - n_corrected)
+    _add_versions(rows, "users", batch)
+    n_back = _changed(rows.con, "select count(distinct user_id) from new_users where is_back")
+    n_new, n_corrected, n_retracted = (
+        _changed(rows.con, "select count(*) from new_users where outcome = $1", [outcome])
+        for outcome in ("new", "corrected", "retracted")
+    )
+    n_known = n_taken - n_new - n_corrected - n_retracted
+    return Account(n_new, n_corrected, n_retracted, n_known, n_back=n_back)
 
 
 def add_photos(
@@ -65,29 +54,32 @@ def add_photos(
     finally:
         con.unregister("outside")
     con.execute(f"create or replace temp table new_main_photos as {sql.read('ingest/new_main_photos')}")
-    _, n_corrected = _add_versions(rows, "photos", stamp, batch)
-    n_events = _changed(
-        con,
-        "insert into facts.main_photos (user_id, photo_id, set_at, ingested_at, batch)"
-        " select user_id, photo_id, set_at, $1, $2 from new_main_photos",
-        [stamp, batch],
-    )
+    _add_versions(rows, "photos", batch)
+    n_events = _changed(con, "select count(*) from new_main_photos")
+    add_main_photos(con, batch)
     con.execute(
         """
         create or replace temp table listed as
         select distinct photo_id, user_id, path from judged where verdict is null and path is not null
         """
     )
-    n_changed = _changed(
-        con, "select count(*) from (select line from new_photos union select line from new_main_photos)"
+    n_corrected, n_retracted = (
+        _changed(con, "select count(*) from new_photos where outcome = $1", [outcome])
+        for outcome in ("corrected", "retracted")
     )
-    return Account(n_changed - n_corrected, n_corrected, n_known=n_taken - n_changed, n_main_photos=n_events)
+    n_changed = _changed(
+        con,
+        "select count(*) from (select line from new_photos where outcome <> 'known'"
+        " union select line from new_main_photos)",
+    )
+    n_new = n_changed - n_corrected - n_retracted
+    return Account(n_new, n_corrected, n_retracted, n_taken - n_changed, n_events)
 
 
 def _stage(rows: Rows, source: str, stamp: dt.datetime) -> None:
     """Stage the valid rows in the temporary table `taken`, with all our columns, and store the others as rejects."""
     source_columns = {column.name for column in rows.source.columns}
-    types = {"count": "bigint", "time": "timestamp", "tags": "varchar[]"}
+    types = {"count": "bigint", "time": "timestamp", "tags": "varchar[]", "flag": "boolean"}
     columns = ", ".join(
         column.name
         if column.name in source_columns
@@ -95,7 +87,8 @@ def _stage(rows: Rows, source: str, stamp: dt.datetime) -> None:
         for column in rows.source.table.columns
     )
     n_sound = rows.run(
-        f"create or replace temp table taken as {{checked}} select line, {columns} from checked where problem is null",
+        f"create or replace temp table taken as {{checked}} select line, {columns}, {rows.arrival} as arrival"
+        " from checked where problem is null",
         with_progress=True,
     )
     if n_sound < rows.n_read:
@@ -126,26 +119,19 @@ def _validate(rows: Rows, kind: str, source: str, stamp: dt.datetime) -> int:
     return _changed(con, "select count(*) from judged where verdict is null or verdict = 'duplicate'")
 
 
-def _add_versions(rows: Rows, kind: str, stamp: dt.datetime, batch: int) -> tuple[int, int]:
-    """Insert the rows with new values, and return how many are about new and about known ones.
-
-    They stay in the temporary table `new_KIND`.
-    """
+def _add_versions(rows: Rows, kind: str, batch: int) -> None:
+    """Fill the temporary table `new_KIND`, and store its versions that are new to the store."""
     given = {column.name for column in rows.source.columns}
-    has = {
-        f"has_{column.name}": column.name in given
-        for column in rows.source.table.columns
-        if not column.required and column.name != "set_at"
-    }
-    rows.con.execute(f"create or replace temp table new_{kind} as {sql.read(f'ingest/new_{kind}')}", has)
-    n_all = _changed(
+    text = sql.read(f"ingest/new_{kind}")
+    values = {name: name.removeprefix("has_") in given for name in re.findall(r"[$](has_\w+)", text)}
+    values["retract"] = rows.source.retract
+    rows.con.execute(f"create or replace temp table new_{kind} as {text}", values)
+    _changed(
         rows.con,
-        f"insert into facts.{kind} by name select * exclude (line, is_held), $1 as ingested_at, $2 as batch"
-        f" from new_{kind}",
-        [stamp, batch],
+        f"insert into facts.{kind} by name select * exclude (line, outcome, is_stored, is_back), $1 as batch"
+        f" from new_{kind} where is_stored",
+        [batch],
     )
-    n_held = _changed(rows.con, f"select count(*) from new_{kind} where is_held")
-    return n_all - n_held, n_held
 
 
 def _changed(con: duckdb.DuckDBPyConnection, statement: str, parameters: Sequence[object] = ()) -> int:

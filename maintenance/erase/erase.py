@@ -29,13 +29,19 @@ from photogenic.maintenance.erase.parquet_rows import install
 from photogenic.maintenance.erase.staged_store import prepare, staged_layout
 from photogenic.maintenance.erase.verify import search_for_remains
 from photogenic.warehouse import InputError, Store, StoreError
-from photogenic.warehouse.erasure.delete_rows import id_words, known_users, select_erased, unchanged_mentions
+from photogenic.warehouse.erasure.delete_rows import (
+    ErasedRecords,
+    id_words,
+    known_users,
+    select_erased,
+    unchanged_mentions,
+)
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.storage.layout import remove, sync_filesystem, write_atomically
 from photogenic.warehouse.storage.lock import locked
 from photogenic.warehouse.storage.manifest import dump_with_digest, load_with_digest, read_limited
 
-__all__ = ["erase", "lock_fine_tuning"]
+__all__ = ["erase", "finish", "lock_fine_tuning", "new_journal"]
 
 
 def erase(store: Store, user_ids: Sequence[str] = ()) -> list[Receipt]:
@@ -70,11 +76,11 @@ def erase(store: Store, user_ids: Sequence[str] = ()) -> list[Receipt]:
         if layout.erase_journal.exists():
             store.progress.note("Finishing the interrupted erase.")
             journal = Journal.read(layout)
-            receipts.append(_finish(store, journal))
+            receipts.append(finish(store, journal))
             done.update(journal.gone.users)
         asked = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in done]
         if asked or not receipts:
-            receipts.append(_finish(store, _begin(store, asked)))
+            receipts.append(finish(store, _begin(store, asked)))
     return receipts
 
 
@@ -97,8 +103,6 @@ def _begin(store: Store, user_ids: Sequence[str]) -> Journal:
         there = known_users(con, user_ids)
         strangers = [user_id for user_id in user_ids if user_id not in there]
         gone = select_erased(con, user_ids)
-        runs = {run_id for (run_id,) in con.execute("select run_id from facts.runs").fetchall()}
-        held = {sha256 for (sha256,) in con.execute("select distinct sha256 from facts.photo_files").fetchall()}
     if strangers:
         tombstones = Tombstones(layout)
         places = ", ".join(str(user_ids.index(user_id) + 1) for user_id in strangers)
@@ -109,17 +113,25 @@ def _begin(store: Store, user_ids: Sequence[str]) -> Journal:
             "a user_id of users, or of a sender or recipient of swipes; nobody was erased",
             "features sql 'select user_id from users limit 10'",
         )
-    journal = Journal(
+    return new_journal(store, gone).write(layout)
+
+
+def new_journal(store: Store, gone: ErasedRecords) -> Journal:
+    """Name the files that have to go with these records, besides those that the records name."""
+    layout = store.layout
+    with store.database.read() as con:
+        runs = {run_id for (run_id,) in con.execute("select run_id from facts.runs").fetchall()}
+        held = {sha256 for (sha256,) in con.execute("select distinct sha256 from facts.photo_files").fetchall()}
+    return Journal(
         f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}",
         gone,
         runs_removed=tuple(run_id for run_id in gone.kept_photos if holds_vectors(layout.models / run_id)),
         leftovers=tuple(path.name for path in layout.models.glob("*/") if path.name not in {*runs, "taste"}),
         orphans=tuple(path.stem for path in layout.photos.glob("??/*.jpg") if path.stem not in held),
     )
-    return journal.write(layout)
 
 
-def _finish(store: Store, journal: Journal) -> Receipt:
+def finish(store: Store, journal: Journal) -> Receipt:
     """Do steps 2 to 5, as far as they are not done."""
     layout = store.layout
     gone = journal.gone
@@ -127,7 +139,8 @@ def _finish(store: Store, journal: Journal) -> Receipt:
     tombstones.add([("user", user_id) for user_id in gone.users])
     tombstones.add([("photo", photo_id) for photo_id in gone.photos])
     tombstones.add([("target", target) for target in gone.targets])
-    tombstones.add([("bytes", sha256) for sha256 in gone.sha256s])
+    if not gone.purge:  # the same picture may be a new photo of its owner
+        tombstones.add([("bytes", sha256) for sha256 in gone.sha256s])
     if not journal.prepared:
         journal = prepare(store, journal)
     _swap(store, journal)
@@ -135,8 +148,8 @@ def _finish(store: Store, journal: Journal) -> Receipt:
     looked_at, left = search_for_remains(store, gone)
     if left:
         raise StoreError(
-            f"The erase is not finished: remains of the people named were found in {len(left)} places: "
-            + "; ".join(left[:5]),
+            f"The {'purge' if gone.purge else 'erase'} is not finished: remains of the "
+            f"{'photos' if gone.purge else 'people named'} were found in {len(left)} places: " + "; ".join(left[:5]),
             "no file of the store that contains their ids",
             f"remove these files, then features erase --yes --store {layout.root}",
         )
@@ -151,6 +164,7 @@ def _finish(store: Store, journal: Journal) -> Receipt:
         journal.runs_removed,
         looked_at,
         kept,
+        tuple(tombstones.hash("photo", photo_id) for photo_id in gone.photos) if gone.purge else (),
     )
     receipt.save(layout)
     shutil.rmtree(staged_layout(layout).root, ignore_errors=True)
@@ -183,7 +197,7 @@ def _swap(store: Store, journal: Journal) -> None:
         manifest = layout.models / run_id / "manifest.json"
         if manifest.exists():
             facts: dict[str, Any] = load_with_digest(read_limited(manifest))
-            facts["results"]["trained_on_erased"] = n_people
+            facts["results"][gone.mark] = n_people
             write_atomically(manifest, dump_with_digest(facts))
     with store.database.read() as con:
         words = id_words(con, gone)

@@ -32,6 +32,7 @@ class Receipt:
         runs_removed: runs among these whose weights held vectors of the people, and were removed.
         looked_at: how much was searched afterwards; nothing was found.
         left: rows of others whose path, address or hashtag has an id of the people as a word, by `TABLE.COLUMN`.
+        photos: salted hashes of the photos, if photos were purged and no person was erased; `runs` counts photos then.
     """
 
     erase_id: str
@@ -42,6 +43,7 @@ class Receipt:
     runs_removed: tuple[str, ...]
     looked_at: dict[str, int]
     left: dict[str, int] = field(default_factory=dict)
+    photos: tuple[str, ...] = ()
 
     def save(self, layout: Layout) -> None:
         """Write the receipt into the store."""

@@ -15,11 +15,11 @@ from photogenic._lazy import duckdb
 from photogenic.features.build import tell
 from photogenic.features.previous_build import former_choices
 from photogenic.features.search import index, index_files
-from photogenic.features.similarity.relations import update_similarity
+from photogenic.features.similarity.relations import keep_similarity, update_similarity
 from photogenic.maintenance.erase.journal import Journal
 from photogenic.maintenance.erase.parquet_rows import link_tree, purge
 from photogenic.warehouse import Database, Layout, Store
-from photogenic.warehouse.erasure.delete_rows import ErasedRecords, delete_rows, select_erased
+from photogenic.warehouse.erasure.delete_rows import ErasedRecords, delete_rows, select_erased, select_purged
 from photogenic.warehouse.labels.build import build_labels, last_cluster
 from photogenic.warehouse.storage.layout import sync_filesystem
 from photogenic.warehouse.storage.parquet_parts import MANIFEST
@@ -49,7 +49,8 @@ def prepare(store: Store, journal: Journal) -> Journal:
     with store.progress.stage("erase", 5, "steps") as advance:
         with database.write("features erase") as con:
             con.begin()
-            counts |= delete_rows(con, select_erased(con, gone.users), journal.runs_removed)
+            selected = select_purged(con, gone.photos) if gone.purge else select_erased(con, gone.users)
+            counts |= delete_rows(con, selected, journal.runs_removed)
             con.commit()
             results_of_runs = con.execute("select run_id, results from facts.runs").fetchall()
             ((built,),) = con.execute("select count(*) from facts.relation_state").fetchall()
@@ -67,13 +68,19 @@ def prepare(store: Store, journal: Journal) -> Journal:
             assert former is not None
             if (work.embeddings(encoder) / MANIFEST).exists():
                 limit = index.memory_limit_of(former)
-                index.build(staged, encoder, recall=former.wanted_recall, memory=limit)
+                if gone.purge:  # entries are removed from the index; its cells are not trained again
+                    link_tree(layout.index(encoder), work.index(encoder))
+                index.build(staged, encoder, recall=former.wanted_recall, memory=limit, keep_cells=gone.purge)
             else:  # its vectors were removed by an interrupted repair: a build makes both again
                 work.index(encoder).mkdir(parents=True)
             folders.add(f"indices/{work.index(encoder).name}")
         advance(1)
         _link_untouched(layout, work)
-        update_similarity(staged, [made.encoder for made in index.manifests(work)])
+        if gone.purge:
+            lost_links = bool(counts.get("near_duplicates"))
+            keep_similarity(store, staged, _indexed(layout, gone), lost_links=lost_links)
+        else:
+            update_similarity(staged, [made.encoder for made in index.manifests(work)])
         tell(staged)
         advance(1)
         database.compact()
@@ -86,11 +93,7 @@ def prepare(store: Store, journal: Journal) -> Journal:
         journal,
         prepared=True,
         folders={name: sorted(path.name for path in (work.root / name).iterdir()) for name in sorted(folders)},
-        runs={
-            run_id: json.loads(results)["trained_on_erased"]
-            for run_id, results in results_of_runs
-            if run_id in gone.runs
-        },
+        runs={run_id: json.loads(results)[gone.mark] for run_id, results in results_of_runs if run_id in gone.runs},
         counts=counts | {"pictures": len(gone.sha256s), "runs_marked": len(gone.runs)},
     )
     return prepared.write(layout)

@@ -39,7 +39,7 @@ def search_for_remains(store: Store, gone: ErasedRecords) -> tuple[dict[str, Any
     ids = {*gone.users, *gone.photos, *gone.targets}
     with store.database.read() as con:
         found = [f"snapshot {what}" for what in find_remains(con, gone)]
-        others = find_mentions(con, sorted(ids))
+        others = find_mentions(con, sorted(ids), themselves=not gone.purge)
     if not store.database.is_published():  # readers and the writer would see different people
         found.append(f"{layout.snapshot} is not a copy of {layout.warehouse.name}")
     sought = {id_ for id_ in ids - others if len(id_.encode()) >= LEAST_BYTES} | {*gone.sha256s}
@@ -59,7 +59,10 @@ def search_for_remains(store: Store, gone: ErasedRecords) -> tuple[dict[str, Any
     with store.progress.stage("search for remains", len(files), "files") as advance:
         for path in files:
             n_bytes += path.stat().st_size
-            if _has_any(path, sought) or any(id_ in path.name for id_ in sought):
+            here = sought
+            if gone.purge and path in {layout.warehouse, layout.snapshot}:
+                here = {*gone.sha256s}  # the ids are in it, as history; their columns were searched
+            if _has_any(path, here) or any(id_ in path.name for id_ in sought):
                 found.append(str(path))
             advance(1)
     looked = {

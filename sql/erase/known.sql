@@ -14,6 +14,14 @@ named as (
     union all
     select recipient_id from facts.swipes
     union all
+    select user_id from facts.replaced_main_photos
+    union all
+    select user_id from facts.retracted_main_photos
+    union all
+    select unnest([sender_id, recipient_id]) from facts.replaced_swipes
+    union all
+    select unnest([sender_id, recipient_id]) from facts.retracted_swipes
+    union all
     select user_id from facts.crawl_targets
     union all
     select object_id from facts.observations where kind = 'account'

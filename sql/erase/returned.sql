@@ -12,6 +12,14 @@ with named as (
     union
     select recipient_id from facts.swipes
     union
+    select user_id from facts.replaced_main_photos
+    union
+    select user_id from facts.retracted_main_photos
+    union
+    select unnest([sender_id, recipient_id]) from facts.replaced_swipes
+    union
+    select unnest([sender_id, recipient_id]) from facts.retracted_swipes
+    union
     select user_id from facts.crawl_targets
     union
     select object_id from facts.observations where kind = 'account'

@@ -6,7 +6,12 @@ with versions as (
         photos.user_id,
         photos.path,
         photos.ingested_at,
-        lag(photos.path) over (partition by photos.photo_id order by photos.ingested_at) as former_path
+        photos.batch,
+        coalesce(photos.updated_at, photos.ingested_at) as true_from,
+        lag(photos.path) over (
+            partition by photos.photo_id
+            order by coalesce(photos.updated_at, photos.ingested_at), photos.ingested_at, photos.batch
+        ) as former_path
     from facts.photos as photos
     semi join listed on photos.photo_id = listed.photo_id
 ),
@@ -16,7 +21,9 @@ newest as (
         *,
         max(ingested_at) filter (where path is distinct from former_path) over (partition by photo_id) as path_since
     from versions
-    qualify row_number() over (partition by photo_id order by ingested_at desc, user_id, path) = 1
+    qualify row_number() over (
+        partition by photo_id order by true_from desc, ingested_at desc, batch desc, user_id, path
+    ) = 1
 ),
 
 findings as (

@@ -2,7 +2,8 @@
 --
 -- A photo belongs to the user who claimed it first: in the warehouse, else in the file. If several rows have one
 -- photo the last one describes it; each row with another `set_at` is also an event. A row that gives neither
--- the description nor an event of its own is superfluous.
+-- the description nor an event of its own is superfluous. Rows of one photo with different updated_at, or different
+-- arrivals, are versions of their own.
 with owners as (
     select photo_id, arg_min(user_id, ingested_at) as user_id
     from facts.photos
@@ -21,6 +22,7 @@ claimed as (
                     partition by taken.photo_id order by outside.path is not null, taken.line
                 )
             ) then 'photo_of_another_user'
+            when taken.user_id is null and owners.user_id is null then 'unknown_photo'
         end as refusal
     from taken
     left join owners on taken.photo_id = owners.photo_id
@@ -32,13 +34,13 @@ ranked as (
         *,
         line = max(line) filter (refusal is null) over of_photo as is_last,
         set_at is not null and line = max(line) filter (refusal is null) over of_event as is_event,
-        row(path, url, posted_at, likes, hashtags) is not distinct from last_value(
-            row(path, url, posted_at, likes, hashtags)
+        row(path, url, posted_at, likes, hashtags, deleted_at, deleted) is not distinct from last_value(
+            row(path, url, posted_at, likes, hashtags, deleted_at, deleted)
         ) over (
             of_photo order by refusal is null, line rows between unbounded preceding and unbounded following
         ) as is_same
     from claimed
-    window of_photo as (partition by photo_id), of_event as (partition by photo_id, set_at)
+    window of_photo as (partition by photo_id, updated_at, arrival), of_event as (partition by photo_id, set_at)
 )
 
 select

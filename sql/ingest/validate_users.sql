@@ -1,16 +1,20 @@
--- validate_users: the readable rows of a users file, with the reason if a later row of the same user replaces one.
+-- validate_users: the readable rows of a users file, with the reason if a later row about the same version replaces one.
+--
+-- Rows of one user with different updated_at, or different arrivals, are versions of their own.
 with ranked as (
     select
         *,
-        line = max(line) over of_user as is_last,
-        row(gender, followers, created_at) is not distinct from last_value(row(gender, followers, created_at)) over (
-            of_user order by line rows between unbounded preceding and unbounded following
+        line = max(line) over of_version as is_last,
+        row(gender, followers, created_at, deleted_at, deleted) is not distinct from last_value(
+            row(gender, followers, created_at, deleted_at, deleted)
+        ) over (
+            of_version order by line rows between unbounded preceding and unbounded following
         ) as is_same
     from taken
-    window of_user as (partition by user_id)
+    window of_version as (partition by user_id, updated_at, arrival)
 )
 
 select
-    * exclude (is_last, is_same),
+    * exclude (is_same),
     case when is_last then null when is_same then 'duplicate' else 'superseded' end as verdict
 from ranked

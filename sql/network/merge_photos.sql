@@ -7,7 +7,7 @@
 -- parameters: now
 --
 -- The address of an image is signed again at every observation: if only the address differs and the bytes are
--- stored, there is no new version. A hidden like count keeps the last known one. The API names no owner for a
+-- stored, there is no new version. A deleted photo stays deleted. A hidden like count keeps the last known one. The API names no owner for a
 -- post found by hashtag: it gets an owner of its own until its account is crawled.
 with looks as (
     select unnest(posts) as post, observed_at
@@ -28,7 +28,9 @@ held as (
     semi join seen on photos.photo_id = seen.photo_id
     qualify row_number() over (
         partition by photos.photo_id
-        order by photos.ingested_at desc, photos.user_id, photos.path, photos.url, photos.posted_at, photos.likes
+        order by
+            coalesce(photos.updated_at, photos.ingested_at) desc, photos.ingested_at desc, photos.batch desc,
+            photos.user_id, photos.path
     ) = 1
 ),
 
@@ -50,6 +52,7 @@ versions as (
         coalesce(seen.posted_at, held.posted_at) as posted_at,
         coalesce(seen.likes, held.likes) as likes,
         seen.hashtags,
+        held.deleted_at,
         held.photo_id is null as is_new,
         held.user_id as held_user_id,
         held.url as held_url,
@@ -70,6 +73,7 @@ select
     posted_at,
     likes,
     hashtags,
+    deleted_at,
     $now as ingested_at
 from versions
 where

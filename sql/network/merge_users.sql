@@ -3,7 +3,7 @@
 -- grain:      user_id
 -- reads:      pages, facts.users
 -- time:       the last observation in the segment, compared with the newest stored version; columns that the
---             network lacks (gender, created_at) keep their values
+--             network lacks (gender, created_at, deleted_at) keep their values
 -- source:     `features crawl`
 -- parameters: now
 with seen as (
@@ -18,7 +18,10 @@ held as (
     from facts.users as users
     semi join seen on users.user_id = seen.user_id
     qualify row_number() over (
-        partition by users.user_id order by users.ingested_at desc, users.gender, users.followers, users.created_at
+        partition by users.user_id
+        order by
+            coalesce(users.updated_at, users.ingested_at) desc, users.ingested_at desc, users.batch desc,
+            users.gender, users.followers
     ) = 1
 )
 
@@ -27,6 +30,7 @@ select
     held.gender,
     coalesce(seen.followers, held.followers) as followers,
     held.created_at,
+    held.deleted_at,
     $now as ingested_at
 from seen
 left join held on seen.user_id = held.user_id

@@ -2,7 +2,8 @@
 --
 -- grain:      photo_id
 -- reads:      facts.photos, facts.photo_files, facts.fetch_attempts
--- time:       the newest version, finding and attempt of each photo, independent of the clock
+-- time:       the newest version, finding and attempt of each photo, independent of the clock; deleted photos too,
+--             which the caller leaves out (sql/features/deleted_now.sql)
 -- source:     `features fetch`
 -- parameters: buckets, bucket (photos are spread over buckets by a hash of their id, which also mixes the
 --             hosts, so that memory is bounded by the bucket and not by the store); retry, statuses to try again
@@ -11,7 +12,7 @@ with versions as (
     from facts.photos
     where hash(photo_id) % $buckets = $bucket
     qualify row_number() over (
-        partition by photo_id order by ingested_at desc, user_id, path, url, posted_at, likes
+        partition by photo_id order by coalesce(updated_at, ingested_at) desc, ingested_at desc, batch desc, user_id, path, url
     ) = 1
 ),
 

@@ -1,7 +1,7 @@
 -- The swipes of each sender on each photo that was the main photo at that time.
 --
 -- grain: sender_id, photo_id
--- reads: swipes, recipient_timeline, users
+-- reads: swipes, recipient_timeline, users, deleted_photos
 -- parameters: $sender, the only sender to read; NULL: all senders
 -- source: Bogatyy & Tom, "Photo validity"
 select
@@ -18,6 +18,7 @@ inner join recipient_timeline
     on swipes.recipient_id = recipient_timeline.user_id
     and swipes.swiped_at >= recipient_timeline.valid_from
     and swipes.swiped_at < recipient_timeline.valid_to
+anti join deleted_photos on recipient_timeline.photo_id = deleted_photos.photo_id
 left join users on swipes.sender_id = users.user_id
 where
     recipient_timeline.photo_id is not null

@@ -28,6 +28,7 @@ __all__ = [
     "id_words",
     "known_users",
     "select_erased",
+    "select_purged",
     "unchanged_mentions",
 ]
 
@@ -39,7 +40,11 @@ _ROWS = {
     "photos": "photo_id in (from gone_photos)",
     "photo_files": "photo_id in (from gone_photos)",
     "main_photos": "user_id in (from gone_users) or photo_id in (from gone_photos)",
+    "replaced_main_photos": "user_id in (from gone_users) or photo_id in (from gone_photos)",
+    "retracted_main_photos": "user_id in (from gone_users)",
     "swipes": "sender_id in (from gone_users) or recipient_id in (from gone_users)",
+    "replaced_swipes": "sender_id in (from gone_users) or recipient_id in (from gone_users)",
+    "retracted_swipes": "sender_id in (from gone_users) or recipient_id in (from gone_users)",
     "predictions": "photo_id in (from gone_photos)",
     "fetch_attempts": "photo_id in (from gone_photos)",
     "observations": (
@@ -51,6 +56,18 @@ _ROWS = {
     "near_duplicates": "photo_id in (from gone_photos) or other_id in (from gone_photos)",
 }
 """Base table -> condition on the rows of erased people."""
+
+_HISTORY = {
+    *("photos", "main_photos", "replaced_main_photos"),
+    *("photo_owners", "recipient_timeline", "photo_periods", "like_ratios"),
+}
+"""Relations that keep the id of a purged photo: whose it was, when it was deleted, and which swipes it received."""
+
+_STRIP = """
+update facts.photos
+set path = null, url = null, posted_at = null, likes = null, hashtags = null
+where photo_id in (from gone_photos)
+"""
 
 _TEXTS = {
     "rejects": ("raw", "detail", "source"),
@@ -80,7 +97,9 @@ from (
     select unnest([user_id, photo_id]) as id from facts.photos
     union all select user_id from facts.users
     union all select unnest([user_id, photo_id]) from facts.main_photos
+    union all select unnest([user_id, photo_id]) from facts.replaced_main_photos
     union all select unnest([sender_id, recipient_id]) from facts.swipes
+    union all select unnest([sender_id, recipient_id]) from facts.replaced_swipes
     union all select object_id from facts.observations
 )
 select distinct id
@@ -98,6 +117,8 @@ class ErasedRecords:
         targets: crawl targets that are their accounts.
         runs: run_id of each head trained on them -> number of erased users.
         kept_photos: run_ids of heads trained on their photos; some heads store vectors of training photos.
+        purge: whether photos only are removed, of people who stay: the ids of these photos, their owners, the times
+            when they were main photos, and the swipes that they received are kept. `runs` counts photos then.
     """
 
     users: tuple[str, ...]
@@ -106,6 +127,12 @@ class ErasedRecords:
     targets: tuple[str, ...]
     runs: dict[str, int]
     kept_photos: tuple[str, ...]
+    purge: bool = False
+
+    @property
+    def mark(self) -> str:
+        """Name of the number in the results of a head that was trained with what is removed."""
+        return "trained_on_purged" if self.purge else "trained_on_erased"
 
 
 def known_users(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> set[str]:
@@ -129,16 +156,37 @@ def select_erased(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> Er
     )
 
 
+def select_purged(con: duckdb.DuckDBPyConnection, photo_ids: Sequence[str]) -> ErasedRecords:
+    """Create the temporary tables of `select_erased` for photos of people who stay; return their rows."""
+    con.execute("create or replace temp table gone_users (user_id varchar)")
+    con.execute("create or replace temp table gone_targets (target varchar)")
+    con.execute(
+        "create or replace temp table gone_photos as select unnest($1::varchar[]) as photo_id", [list(photo_ids)]
+    )
+    con.execute(f"create or replace temp table gone_bytes as {sql.read('erase/gone_bytes')}")
+    photos, sha256s = (
+        tuple(value for (value,) in con.execute(f"from {table} order by all").fetchall())
+        for table in ("gone_photos", "gone_bytes")
+    )
+    runs = con.execute(f"{sql.read('erase/purged_runs')} order by run_id").fetchall()
+    return ErasedRecords(
+        (), photos, sha256s, (), {run_id: n for run_id, n, _ in runs}, tuple(r for r, _, own in runs if own), purge=True
+    )
+
+
 def delete_rows(
     con: duckdb.DuckDBPyConnection, gone: ErasedRecords, runs_removed: Sequence[str] = ()
 ) -> dict[str, int]:
-    """Delete rows and redact text in the open transaction, after `select_erased`.
+    """Delete rows and redact text in the open transaction, after `select_erased` or `select_purged`.
 
     Returns: number of rows by table, and of texts by `TABLE.COLUMN`.
     """
     counts = {}
     for table, theirs in _ROWS.items():
-        counts[table] = _count(con, f"delete from facts.{table} where {theirs}")
+        if not (gone.purge and table in _HISTORY):
+            counts[table] = _count(con, f"delete from facts.{table} where {theirs}")
+    if gone.purge:
+        counts["photos"] = _count(con, _STRIP)
     con.execute(
         """
         update facts.near_duplicates set cluster_id = renamed.least
@@ -152,7 +200,7 @@ def delete_rows(
     for run_id, results in con.execute("select run_id, results from facts.runs").fetchall():
         if run_id in gone.runs:
             facts = json.loads(results)
-            facts["trained_on_erased"] = facts.get("trained_on_erased", 0) + gone.runs[run_id]
+            facts[gone.mark] = facts.get(gone.mark, 0) + gone.runs[run_id]
             if run_id in runs_removed:
                 facts["weights"] = "removed"
             con.execute("update facts.runs set results = $1 where run_id = $2", [json.dumps(facts), run_id])
@@ -167,6 +215,8 @@ def find_remains(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> list[st
     for table, column, kept in _mentions(con, id_words(con, gone)):
         found.append(f"facts.{table}.{column}: {len(kept)}")
     for table, column, is_list in _texts(con):
+        if gone.purge and table.replace('"', "").rpartition(".")[2] in _HISTORY and column == "photo_id":
+            continue
         if column == "sha256" or column.endswith("_id") or column == "target":
             values = list(name_again["gone_bytes"]) if column == "sha256" else ids
             value = f"unnest({column})" if is_list else column
@@ -243,8 +293,14 @@ def _replace(con: duckdb.DuckDBPyConnection, table: str, column: str, kept: dict
     return n
 
 
-def find_mentions(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> set[str]:
-    """Return those ids that occur within a value of other people: a longer id, a path, a hashtag."""
+def find_mentions(con: duckdb.DuckDBPyConnection, ids: Sequence[str], *, themselves: bool = True) -> set[str]:
+    """Return those ids that occur within a value of other people: a longer id, a path, a hashtag.
+
+    Args:
+        con: connection on the snapshot.
+        ids: ids to look for.
+        themselves: whether a value that is an id and nothing else counts.
+    """
     found: set[str] = set()
     long = [id_ for id_ in ids if len(id_.encode()) >= LEAST_BYTES]
     for table, column, is_list in _texts(con):
@@ -254,7 +310,7 @@ def find_mentions(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> set[str
             pattern = "|".join(map(escape_re2, part))
             query = f"select distinct value from (select {value} as value from {table}) where regexp_matches(value, $1)"
             for (text,) in con.execute(query, [pattern]).fetchall():
-                found.update(id_ for id_ in part if id_ in text)
+                found.update(id_ for id_ in part if id_ in text and (themselves or id_ != text))
     return found
 
 

@@ -12,14 +12,16 @@ import typer
 import photogenic
 from photogenic.app.cli import completion
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import Table, print_table
+from photogenic.app.terminal.output import Format, Table, print_table
 from photogenic.app.terminal.progress import console_progress
 from photogenic.warehouse.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from photogenic.maintenance.erase.journal import Receipt
 
-__all__ = ["run"]
+__all__ = ["confirm", "print_receipts", "run"]
 
 
 def run(
@@ -39,9 +41,29 @@ def run(
     form: FormatOption = "table",
 ) -> None:
     """Rows, pictures, embeddings, search indices and heads are cleared of them."""
-    _confirm(len(user_ids or ()), yes=yes)
+    n_people = len(user_ids or ())
+    whom = {0: "the people of the interrupted erase", 1: "this person"}.get(n_people, f"these {n_people:,} people")
+    confirm(f"Erase {whom} for good?", yes=yes, remedy="features erase USER_ID --yes")
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         receipts = opened.erase(user_ids or [])
+    print_receipts(receipts, form)
+
+
+def confirm(question: str, *, yes: bool, remedy: str) -> None:
+    """Ask, unless `yes`.
+
+    Raises:
+        InputError: nobody is at the terminal.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError("Nobody is here to be asked, and nothing was erased.", "--yes", remedy)
+    typer.confirm(question, abort=True, err=True)
+
+
+def print_receipts(receipts: Sequence[Receipt], form: Format) -> None:
+    """Print the receipts of an erase or a purge."""
     if form == "table":
         for receipt in receipts:
             _print(receipt)
@@ -49,23 +71,16 @@ def run(
         print_table(Table.of_records([asdict(receipt) for receipt in receipts]), form)
 
 
-def _confirm(n_people: int, *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise InputError("Nobody is here to be asked, and nothing was erased.", "--yes", "features erase USER_ID --yes")
-    whom = {0: "the people of the interrupted erase", 1: "this person"}.get(n_people, f"these {n_people:,} people")
-    typer.confirm(f"Erase {whom} for good?", abort=True, err=True)
-
-
 def _print(receipt: Receipt) -> None:
     print_table(Table(("removed from", "n"), [*receipt.counts.items()]))
     if receipt.runs:
         rows = [(run, n, "removed" if run in receipt.runs_removed else "kept") for run, n in receipt.runs.items()]
         print()
-        print_table(Table(("run", "erased people it learned from", "weights"), rows))
+        what = "purged photos" if receipt.photos else "erased people"
+        print_table(Table(("run", f"{what} it learned from", "weights"), rows))
     looked = receipt.looked_at
-    print(f"\nErased {len(receipt.people)} people, receipt {receipt.erase_id}.")
+    done = f"Purged {len(receipt.photos)} photos" if receipt.photos else f"Erased {len(receipt.people)} people"
+    print(f"\n{done}, receipt {receipt.erase_id}.")
     found = "Nothing" if not receipt.left else "Nothing else"
     for column, n in receipt.left.items():
         print(f"Left: {n} rows of others whose {column} contains an erased id as a word; the texts belong to others.")

@@ -1,4 +1,4 @@
-"""features ingest: rows and pictures into the store."""
+"""features ingest: rows and pictures into the store. features retract: what came in is taken back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import photogenic
+from photogenic.app.cli.commands import erase
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Format, Table, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -15,7 +16,16 @@ from photogenic.app.terminal.progress import console_progress
 if TYPE_CHECKING:
     from photogenic.ingest.tabular.report import IngestReport
 
-__all__ = ["main_photos", "photos", "swipes", "users"]
+__all__ = [
+    "main_photos",
+    "photos",
+    "retract_main_photos",
+    "retract_photos",
+    "retract_swipes",
+    "retract_users",
+    "swipes",
+    "users",
+]
 
 
 def _mapping(text: str) -> tuple[str, str]:
@@ -43,10 +53,28 @@ Mapping = Annotated[
 ]
 
 
-def users(files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table") -> None:
-    """Columns: user_id, gender, followers, created_at."""
+Arrival = Annotated[
+    str | None,
+    typer.Option(
+        "--arrived-at",
+        metavar="TIME|COLUMN",
+        help="When the rows arrived, for --known-at: a time for all of them, or the column that says it of each row. "
+        "Never later than now. Default: the column ingested_at, if the file has it, else now.",
+    ),
+]
+
+
+def users(
+    files: Files,
+    *,
+    mapping: Mapping = None,
+    arrived_at: Arrival = None,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Columns: user_id, gender, followers, created_at, updated_at, deleted_at, deleted, ingested_at."""
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _print(opened.ingest_users(*files, mapping=_named(mapping)), form)
+        _print(opened.ingest_users(*files, mapping=_named(mapping), arrived_at=arrived_at), form)
 
 
 def photos(
@@ -60,28 +88,107 @@ def photos(
             help="Folder from which relative paths of pictures start. Default: the folder of FILE.",
         ),
     ] = None,
+    arrived_at: Arrival = None,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Columns: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at."""
+    """Columns: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at, updated_at, deleted_at, deleted, ingested_at."""
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _print(opened.ingest_photos(*files, mapping=_named(mapping), images=images), form)
+        _print(opened.ingest_photos(*files, mapping=_named(mapping), images=images, arrived_at=arrived_at), form)
 
 
 def main_photos(
-    files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
+    files: Files,
+    *,
+    mapping: Mapping = None,
+    arrived_at: Arrival = None,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
 ) -> None:
-    """Columns: user_id, photo_id (empty: removed), set_at."""
+    """Columns: user_id, photo_id (empty: removed), set_at, event_id, deleted, ingested_at."""
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _print(opened.ingest_main_photos(*files, mapping=_named(mapping)), form)
+        _print(opened.ingest_main_photos(*files, mapping=_named(mapping), arrived_at=arrived_at), form)
 
 
 def swipes(
-    files: Files, *, mapping: Mapping = None, store: Store = Path("store"), form: FormatOption = "table"
+    files: Files,
+    *,
+    mapping: Mapping = None,
+    arrived_at: Arrival = None,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
 ) -> None:
-    """Columns: sender_id, recipient_id, liked, swiped_at."""
+    """Columns: sender_id, recipient_id, liked, swiped_at, event_id, deleted, ingested_at."""
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _print(opened.ingest_swipes(*files, mapping=_named(mapping)), form)
+        _print(opened.ingest_swipes(*files, mapping=_named(mapping), arrived_at=arrived_at), form)
+
+
+def retract_users(
+    files: Files,
+    *,
+    mapping: Mapping = None,
+    arrived_at: Arrival = None,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Columns: user_id, deleted_at."""
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
+        _print(opened.retract("users", *files, mapping=_named(mapping), arrived_at=arrived_at), form)
+
+
+def retract_photos(
+    files: Files,
+    *,
+    mapping: Mapping = None,
+    arrived_at: Arrival = None,
+    purge: Annotated[
+        bool,
+        typer.Option(
+            "--purge",
+            help="Also remove their bytes, faces, vectors and everything computed from them at once, and print a receipt.",
+        ),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask for confirmation. What is purged cannot be restored.")
+    ] = False,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Columns: photo_id, deleted_at."""
+    if not purge:
+        _retract("photos", files, mapping, arrived_at, store, form)
+        return
+    erase.confirm("Purge these photos for good?", yes=yes, remedy="features retract photos FILE --purge --yes")
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
+        reports, receipts = opened.purge(*files, mapping=_named(mapping), arrived_at=arrived_at)
+    _print(reports, form)
+    erase.print_receipts(receipts, form)
+
+
+def retract_main_photos(
+    files: Files,
+    *,
+    mapping: Mapping = None,
+    arrived_at: Arrival = None,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Columns: event_id, or user_id and set_at."""
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
+        _print(opened.retract("main_photos", *files, mapping=_named(mapping), arrived_at=arrived_at), form)
+
+
+def retract_swipes(
+    files: Files,
+    *,
+    mapping: Mapping = None,
+    arrived_at: Arrival = None,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Columns: event_id, or sender_id, recipient_id and swiped_at."""
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
+        _print(opened.retract("swipes", *files, mapping=_named(mapping), arrived_at=arrived_at), form)
 
 
 def _named(mapping: list[tuple[str, str]] | None) -> dict[str, str]:

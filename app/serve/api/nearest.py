@@ -101,7 +101,7 @@ class Nearest:
         """Search the photos nearest to a photo of the store. `options` are those of `_find`."""
         index = self.index(options.pop("encoder"))
         if snapshot.photo(photo_id) is None:
-            raise no_photo(photo_id)
+            raise no_photo(photo_id, snapshot.deleted_at(photo_id))
         (row,) = index.rows([photo_id])
         if row < 0:
             name = index.manifest.encoder

@@ -29,7 +29,7 @@ def photo_details(snapshot: Snapshot, photo_id: str) -> dict[str, Any]:
     """
     photo = snapshot.photo(photo_id)
     if photo is None:
-        raise no_photo(photo_id)
+        raise no_photo(photo_id, snapshot.deleted_at(photo_id))
     known: dict[str, Any] = {name: photo[name] for name in _OWN} | {"label": snapshot.label(photo_id)}
     asked = {
         "like_ratios": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from urllib.parse import quote
 
 from aiohttp import web
@@ -31,7 +32,10 @@ def photo_id(request: web.Request) -> str:
     return named
 
 
-def no_photo(photo_id: str) -> ApiError:
-    """Make the error for a photo that is not in the store."""
+def no_photo(photo_id: str, deleted_at: dt.datetime | None = None) -> ApiError:
+    """Make the error for a photo that is not in the store, or was deleted."""
+    if deleted_at is not None:
+        message = f"Photo {photo_id[:200]!r} was deleted at {deleted_at:%Y-%m-%dT%H:%M:%SZ}."
+        return ApiError("not_found", message, 'features sql "from deleted_photos limit 10"')
     message = f"There is no photo {photo_id[:200]!r}."
     return ApiError("not_found", message, 'features sql "select photo_id from photos limit 10"')

@@ -219,8 +219,9 @@ class Pages:
         return web.Response(body=data, content_type=kind, charset="utf-8", headers={"Cache-Control": "no-cache"})
 
     async def picture(self, request: web.Request) -> web.Response:
-        if (photo := self.context.snapshot.photo(photo_of(request))) is None:
-            raise no_photo(photo_of(request))
+        snapshot, photo_id = self.context.snapshot, photo_of(request)
+        if (photo := snapshot.photo(photo_id)) is None:
+            raise no_photo(photo_id, snapshot.deleted_at(photo_id))
         if photo["sha256"] is None:
             return web.Response(body=self._static["absent.svg"], content_type="image/svg+xml")
         kind = {"thumbs": "thumb", "pictures": "picture"}[request.match_info["kind"]]

@@ -15,7 +15,7 @@ def store(tmp_path):
 def test_only_new_values_become_a_version(store):
     store.take_text("users", "user_id,gender,followers\na,f,1\nb,m,2\nc,,3\n")
     account = store.take_text("users", "user_id,gender,followers\na,f,1\nb,f,2\nc,,\nd,,\n")
-    assert (account.n_new, account.n_known, account.n_new) == (4, 1, 3)
+    assert (account.n_read, account.n_new, account.n_corrected, account.n_known) == (4, 1, 2, 1)
     assert store.rows("select user_id, gender, followers from facts.users order by user_id, ingested_at") == [
         ("a", "female", 1),
         ("b", "male", 2),
@@ -30,7 +30,7 @@ def test_only_new_values_become_a_version(store):
 def test_a_column_that_is_not_in_the_file_does_not_change(store):
     store.take_text("users", "user_id,gender,created_at\na,f,2020-01-01\nb,,\n")
     account = store.take_text("users", "user_id,followers\na,7\nb,\nc,\n")
-    assert (account.n_new, account.n_known) == (3, 1)
+    assert (account.n_new, account.n_corrected, account.n_known) == (1, 1, 1)
     assert store.rows("select user_id, gender, followers, created_at from users order by 1") == [
         ("a", "female", 7, dt.datetime(2020, 1, 1)),
         ("b", None, None, None),
@@ -41,14 +41,14 @@ def test_a_column_that_is_not_in_the_file_does_not_change(store):
 def test_the_last_valid_line_of_a_user_counts(store):
     account = store.take_text("users", "user_id,gender\na,f\na,m\na,other\na,other\na,bad\nb,f\n")
     assert store.rows("select user_id, gender from facts.users order by 1") == [("a", "other"), ("b", "female")]
-    assert store.rejects() == [(2, "superseded"), (3, "superseded"), (4, "duplicate"), (6, "bad_gender")]
-    assert (account.n_read, account.n_new) == (6, 2)
+    assert store.rejects() == [(2, "superseded"), (3, "superseded"), (6, "bad_gender")]
+    assert (account.n_read, account.n_new, account.n_known, account.n_refused) == (6, 2, 1, 3)
 
 
 def test_a_photo_belongs_to_its_first_user(store):
     account = store.take_text("photos", "photo_id,user_id\np,a\np,b\np,a\nq,a\n")
-    assert store.rejects() == [(2, "duplicate"), (3, "photo_of_another_user")]
-    assert account.n_new == 2
+    assert store.rejects() == [(3, "photo_of_another_user")]
+    assert (account.n_new, account.n_known) == (2, 1)
     account = store.take_text("photos", "photo_id,user_id,likes\np,b,9\nq,a,9\n")
     assert account.refused == {"photo_of_another_user": 1}
     assert store.rows("select photo_id, user_id, likes from photos order by 1") == [("p", "a", None), ("q", "a", 9)]
@@ -74,7 +74,7 @@ def test_set_at_makes_events_and_each_row_counts_for_what_it_adds(store):
     assert store.rows("select photo_id, likes from photos order by 1") == [("p", 1), ("q", 1), ("r", 1)]
     assert (account.n_new, account.n_main_photos) == (4, 3)
     again = store.take_text("photos", text + "q,a,1,2024-01-05\n")
-    assert (again.n_new, again.n_known, again.n_main_photos) == (5, 4, 1)
+    assert (again.n_new, again.n_known, again.n_refused, again.n_main_photos) == (1, 4, 2, 1)
 
 
 def test_hashtags_likes_and_times_make_versions_too(store):
@@ -89,3 +89,82 @@ def test_hashtags_likes_and_times_make_versions_too(store):
     store.take("photos", path)
     assert store.rows("select hashtags, likes from photos") == [(["me", "y"], 3)]
     assert store.rows("select count(*) from facts.photos") == [(2,)]
+
+
+def counts(account):
+    return account.n_new, account.n_corrected, account.n_retracted, account.n_known, account.n_refused
+
+
+def test_updated_at_decides_which_version_is_the_newest(store):
+    head = "user_id,gender,updated_at\n"
+    assert counts(store.take_text("users", head + "a,f,2024-03-01\nb,m,2024-03-01\n")) == (2, 0, 0, 0, 0)
+    later = store.take_text("users", head + "a,m,2024-02-01\nb,f,2024-04-01\n")
+    assert counts(later) == (0, 1, 0, 1, 0)  # a's row is older than what the store has
+    assert later.notes == ()
+    assert store.rows("select user_id, gender from users order by 1") == [("a", "female"), ("b", "female")]
+    assert store.rows("select gender from facts.users where user_id = 'a' order by updated_at") == [
+        ("male",),
+        ("female",),
+    ]
+    again = store.take_text("users", head + "a,f,2024-03-01\nb,f,2024-05-01\n")
+    assert counts(again) == (0, 0, 0, 2, 0)
+    between = store.take_text("users", head + "b,m,2024-04-15\n")
+    assert counts(between) == (0, 0, 0, 1, 0)  # b was female still in May
+    assert store.rows("select gender from users where user_id = 'b'") == [("female",)]
+
+
+def test_one_file_may_tell_the_history_of_a_user(store):
+    account = store.take_text("users", "user_id,gender,updated_at\na,m,2024-02-01\na,f,2024-01-01\na,m,2024-03-01\n")
+    assert counts(account) == (1, 1, 0, 1, 0)
+    assert store.rows("select gender from users") == [("male",)]
+
+
+def test_an_old_file_that_turns_newer_values_back_says_so(store):
+    old, new = "user_id,gender\na,f\nb,m\nc,f\n", "user_id,gender\na,m\nb,f\nc,f\n"
+    store.take_text("users", old)
+    assert store.take_text("users", new).notes == ()
+    account = store.take_text("users", old)
+    assert counts(account) == (0, 2, 0, 1, 0)
+    [note] = account.notes
+    assert note.startswith("2 users got back values that a later file had changed: give updated_at")
+    assert note in str(account)
+
+
+def test_a_deletion_is_a_retraction_and_can_be_taken_back(store):
+    store.take_text("photos", "photo_id,user_id,url\np,a,u1\nq,a,u2\nr,a,u3\n")
+    text = "photo_id,user_id,deleted_at\np,a,2024-05-01\nq,a,\n"
+    assert counts(store.take_text("photos", text)) == (0, 0, 1, 1, 0)
+    assert store.rows("select photo_id, url from photos order by 1") == [("q", "u2"), ("r", "u3")]
+    assert store.rows("select * from deleted_photos") == [("p", "a", dt.datetime(2024, 5, 1))]
+    other = store.take_text("photos", "photo_id,user_id,likes\np,a,5\n")  # does not speak of the deletion
+    assert counts(other) == (0, 1, 0, 0, 0)
+    assert store.rows("select photo_id from deleted_photos") == [("p",)]
+    assert counts(store.take_text("photos", "photo_id,user_id,deleted\np,a,false\nr,a,true\n")) == (0, 1, 1, 0, 0)
+    assert store.rows("select photo_id, likes from photos order by 1") == [("p", 5), ("q", None)]
+    assert store.rows("select * from deleted_photos") == [("r", "a", store.now)]
+    assert counts(store.take_text("photos", "photo_id,user_id,deleted\nr,a,yes\n")) == (0, 0, 0, 1, 0)
+    assert counts(store.take_text("photos", "photo_id,user_id,deleted_at\nr,a,\n")) == (0, 1, 0, 0, 0)
+    assert store.rows("select count(*) from photos") == [(3,)]
+
+
+def test_a_deleted_user_keeps_swipes_and_loses_photos(store):
+    store.take_text("users", "user_id,gender\na,f\nb,m\n")
+    store.take_text("photos", "photo_id,user_id\np,a\nq,b\n")
+    assert counts(store.take_text("users", "user_id,deleted_at\na,2024-05-01\n")) == (0, 0, 1, 0, 0)
+    assert store.rows("select user_id from users") == [("b",)]
+    assert store.rows("select user_id, gender, deleted_at from deleted_users") == [
+        ("a", "female", dt.datetime(2024, 5, 1))
+    ]
+    assert store.rows("select photo_id from photos") == [("q",)]
+    assert store.rows("select * from deleted_photos") == [("p", "a", dt.datetime(2024, 5, 1))]
+
+
+def test_an_arrival_in_the_past_does_not_replace_what_arrived_later(store):
+    head = "user_id,gender,ingested_at\n"
+    store.take_text("users", head + "a,f,2024-03-01\n")
+    assert counts(store.take_text("users", head + "a,m,2024-02-01\n")) == (0, 0, 0, 1, 0)
+    assert store.rows("select gender from users") == [("female",)]
+    assert store.rows("select gender, ingested_at from facts.users order by 2") == [
+        ("male", dt.datetime(2024, 2, 1)),
+        ("female", dt.datetime(2024, 3, 1)),
+    ]

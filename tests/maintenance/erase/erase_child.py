@@ -1,6 +1,6 @@
-"""An erase that kills its process before the N-th change of a file.
+"""An erase, or a purge of photos, that kills its process before the N-th change of a file.
 
-python -m tests.maintenance.erase.erase_child STORE N ID...
+python -m tests.maintenance.erase.erase_child STORE N erase|purge ID...
 
 With N = 0 it runs through, and prints how many changes there are and after which of them all is prepared.
 """
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from photogenic.maintenance.erase.erase import erase
+from photogenic.maintenance.erase.purge import purge
 from photogenic.warehouse import Database, Layout, Store
 from tests.features.toy import SETTINGS
 
@@ -45,8 +46,8 @@ class Changes:
 
 
 if __name__ == "__main__":
-    store, last, *people = sys.argv[1:]
+    store, last, command, *ids = sys.argv[1:]
     changes = Changes(Path(store), int(last))
     sys.addaudithook(changes)
-    erase(Store(Database(Layout(Path(store)), SETTINGS)), people)
+    {"erase": erase, "purge": purge}[command](Store(Database(Layout(Path(store)), SETTINGS)), ids)
     print(changes.n, changes.n_before)

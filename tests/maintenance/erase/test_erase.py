@@ -324,7 +324,7 @@ def test_killed_before_any_change_of_a_file_the_result_is_the_same(db, tmp_path)
     kills = 40 if os.environ.get("FAULTS_ALL") else 4
 
     def child(store, last, *people):
-        command = [sys.executable, "-m", "tests.maintenance.erase.erase_child", str(store), str(last), *people]
+        command = [sys.executable, "-m", "tests.maintenance.erase.erase_child", str(store), str(last), "erase", *people]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     calm = Database(Layout(tmp_path / "calm"), SETTINGS)
