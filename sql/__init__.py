@@ -14,14 +14,16 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    NAMES: tuple[str, ...]
     RELATIONS: tuple[str, ...]
 
-__all__ = ["RELATIONS", "VIEWS", "audits", "migrations", "read", "schema"]
+__all__ = ["NAMES", "RELATIONS", "VIEWS", "VIEWS_OF_LABELS", "audits", "migrations", "read", "schema"]
 
 VIEWS = (
     "clock",
     "users",
     "deleted_users",
+    "user_versions",
     "photos",
     "deleted_photos",
     "main_photos",
@@ -43,6 +45,9 @@ VIEWS = (
     "checksums",
 )
 """Views of ingested and recorded data as of the clock, in the order of their creation."""
+
+VIEWS_OF_LABELS = ("photo_swipes",)
+"""Views that read computed relations too. A label build creates them."""
 
 
 def read(name: str) -> str:
@@ -66,16 +71,17 @@ def audits() -> tuple[str, ...]:
 
 
 def __getattr__(name: str) -> tuple[str, ...]:
-    """Return `RELATIONS`, the computed relations in build order, which the headers give. Read once."""
-    if name != "RELATIONS":
+    """Return `RELATIONS`, the computed relations in build order, which the headers give, or `NAMES`, all relations."""
+    if name not in ("NAMES", "RELATIONS"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()["RELATIONS"] = _build_order()
-    return found
+    relations = globals()["RELATIONS"] = _build_order()
+    names = globals()["NAMES"] = (*VIEWS, *relations, *VIEWS_OF_LABELS)
+    return names if name == "NAMES" else relations
 
 
 def _build_order() -> tuple[str, ...]:
     """Sort every file of this folder that is neither a view nor the schema: what a relation reads comes before it."""
-    computed = sorted(_names(".") - {*VIEWS, "schema"})
+    computed = sorted(_names(".") - {*VIEWS, *VIEWS_OF_LABELS, "schema"})
     order: TopologicalSorter[str] = TopologicalSorter()
     for name in computed:
         header = re.search(r"^-- reads: +(.+)$", read(name), re.MULTILINE)

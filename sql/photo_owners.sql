@@ -5,7 +5,7 @@
 -- time:   as the relations read; a deleted photo keeps its owner
 -- source: two users may claim one photo; a label must belong to one of them
 with given as (
-    select photo_id, user_id
+    select photo_id, user_id, posted_at
     from photos
     union all
     select photo_id, user_id
@@ -20,10 +20,10 @@ shown_only as (
 ),
 
 owners as (
-    select photo_id, user_id
+    select photo_id, user_id, posted_at
     from given
     union all
-    select photo_id, user_id
+    select photo_id, user_id, cast(null as timestamp) as posted_at
     from shown_only
     qualify row_number() over (partition by photo_id order by set_at, user_id) = 1
 )
@@ -31,5 +31,6 @@ owners as (
 select
     cast(row_number() over (order by photo_id) as integer) as photo_no, -- from 1, by photo_id; may change between builds
     cast(photo_id as varchar) as photo_id,                              -- the photo
-    cast(user_id as varchar) as user_id                                 -- its owner
+    cast(user_id as varchar) as user_id,                                -- its owner
+    cast(posted_at as timestamp) as posted_at                           -- when it went online; NULL: unknown
 from owners

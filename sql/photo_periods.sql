@@ -7,7 +7,8 @@
 select
     cast(photo_id as varchar) as photo_id,       -- the photo
     cast(user_id as varchar) as user_id,         -- its owner
-    cast(valid_from as timestamp) as valid_from, -- inclusive
-    cast(case when valid_to < timestamp '9999-12-31' then valid_to end as timestamp) as valid_to -- exclusive; NULL: still main
+    cast(main_since as timestamp) as valid_from, -- inclusive
+    cast(case when max(valid_to) < timestamp '9999-12-31' then max(valid_to) end as timestamp) as valid_to -- exclusive; NULL: still main
 from recipient_timeline
 where photo_id is not null
+group by photo_id, user_id, main_since

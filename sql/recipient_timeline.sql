@@ -1,7 +1,7 @@
 -- recipient_timeline: each user's time from the first main photo on, cut where it changes, with the fate of a swipe in each stretch.
 --
 -- grain:  stretch_no
--- reads:  user_genders, main_photos, photo_owners, deleted_photos
+-- reads:  user_genders, gender_changes, main_photos, photo_owners, deleted_photos
 -- time:   [valid_from, valid_to), one stretch of a user beginning where the former ends, the last one open
 -- source: Bogatyy & Tom, "Photo validity": the log does not say which photo was shown
 --
@@ -13,6 +13,7 @@
 -- A photo is shown until it is deleted: if it is the main photo at that instant, a stretch `photo_removed` begins
 -- there and lasts until the next event. An event at or after that instant that sets the deleted photo removes the
 -- main photo.
+-- With `--gender then` the time is also cut where the user's gender changes.
 with events as (
     select user_id, set_at, max(photo_id) as photo_id
     from main_photos
@@ -57,11 +58,14 @@ stretches as (
 judged as (
     select
         user_genders.user_no,
+        user_genders.gender,
         stretches.user_id,
         case when photo_owners.user_id = stretches.user_id then photo_owners.photo_no end as photo_no,
         case when photo_owners.user_id = stretches.user_id then stretches.photo_id end as photo_id,
+        case when photo_owners.user_id = stretches.user_id then stretches.valid_from end as main_since,
+        case when photo_owners.user_id = stretches.user_id then photo_owners.posted_at end as posted_at,
         stretches.valid_from,
-        stretches.valid_to,
+        coalesce(stretches.valid_to, timestamp '9999-12-31') as valid_to,
         case
             when stretches.photo_id is null then 'photo_removed'
             when photo_owners.user_id <> stretches.user_id then 'foreign_photo'
@@ -71,6 +75,30 @@ judged as (
     from stretches
     inner join user_genders on stretches.user_id = user_genders.user_id
     left join photo_owners on stretches.photo_id = photo_owners.photo_id
+),
+
+dated as (
+    select judged.*, min(main_since) over (partition by photo_no) as first_main_at
+    from judged
+),
+
+parts as (
+    select
+        dated.user_no,
+        dated.user_id,
+        dated.photo_no,
+        dated.photo_id,
+        dated.reason,
+        dated.main_since,
+        case when dated.posted_at < dated.first_main_at then dated.posted_at else dated.first_main_at end as online_since,
+        case when gender_changes.valid_from > dated.valid_from then gender_changes.valid_from else dated.valid_from end as valid_from,
+        case when gender_changes.valid_to < dated.valid_to then gender_changes.valid_to else dated.valid_to end as valid_to,
+        case when gender_changes.user_no is null then dated.gender else gender_changes.gender end as gender
+    from dated
+    left join gender_changes
+        on dated.user_no = gender_changes.user_no
+        and dated.valid_from < gender_changes.valid_to
+        and gender_changes.valid_from < dated.valid_to
 )
 
 select
@@ -80,6 +108,9 @@ select
     cast(photo_no as integer) as photo_no,                                           -- of that photo in photo_owners
     cast(photo_id as varchar) as photo_id,                                           -- the photo that a swipe here is credited to; NULL: none
     cast(valid_from as timestamp) as valid_from,                                     -- inclusive
-    cast(coalesce(valid_to, timestamp '9999-12-31') as timestamp) as valid_to,       -- exclusive; 9999-12-31: still lasts
-    cast(reason as varchar) as reason                                                -- kept, stale_photo, photo_removed, foreign_photo
-from judged
+    cast(valid_to as timestamp) as valid_to,                                         -- exclusive; 9999-12-31: still lasts
+    cast(reason as varchar) as reason,                                               -- kept, stale_photo, photo_removed, foreign_photo
+    cast(gender as varchar) as gender,                                               -- of the recipient in this stretch; NULL: unknown
+    cast(main_since as timestamp) as main_since,                                     -- when that photo became the main photo; NULL: no photo
+    cast(online_since as timestamp) as online_since                                  -- when it went online: posted_at, or when it first became main if that was earlier or posted_at is unknown
+from parts

@@ -1,7 +1,7 @@
 -- swipe_counts: swipes received in each stretch of a recipient's time line, by the sender's gender.
 --
 -- grain:  stretch_no, sender_group
--- reads:  swipes, recipient_timeline, user_genders
+-- reads:  swipes, recipient_timeline, user_genders, gender_changes
 -- time:   a swipe belongs to the stretch of its recipient that holds its instant; earlier ones to none
 -- source: Bogatyy & Tom, "Photo validity" and Table 1
 --
@@ -12,7 +12,8 @@ with attributed as (
         recipient_timeline.stretch_no,
         case
             when user_genders.user_no = recipient_timeline.user_no then 4
-            else user_genders.gender_no
+            when gender_changes.user_no is null then user_genders.gender_no
+            else gender_changes.gender_no
         end as sender_group,
         swipes.liked
     from swipes
@@ -21,6 +22,10 @@ with attributed as (
         and swipes.swiped_at >= recipient_timeline.valid_from
         and swipes.swiped_at < recipient_timeline.valid_to
     left join user_genders on swipes.sender_id = user_genders.user_id
+    left join gender_changes
+        on user_genders.user_no = gender_changes.user_no
+        and swipes.swiped_at >= gender_changes.valid_from
+        and swipes.swiped_at < gender_changes.valid_to
 )
 
 select

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from photogenic import sql
 from photogenic._lazy import duckdb
 
-__all__ = ["Column", "Relation", "create_views", "parse", "relation"]
+__all__ = ["Column", "Relation", "create_views", "create_views_of_labels", "parse", "relation"]
 
 _KEYS = ("grain", "reads", "time", "source", "parameters")
 _COLUMN = re.compile(r" as (?P<type>[a-z]+(?:\[\])?)\) as (?P<name>\w+),?\s+-- (?P<comment>.+)$", re.MULTILINE)
@@ -108,9 +108,21 @@ def create_views(con: duckdb.DuckDBPyConnection) -> None:
         return
     con.begin()
     for name in sql.VIEWS:
-        con.execute(f"create or replace view {name} as {relation(name).text}")
-        con.execute(f"comment on view {name} is '{_digest(name)}'")
+        _create_view(con, name)
     con.commit()
+
+
+def create_views_of_labels(con: duckdb.DuckDBPyConnection) -> None:
+    """Do the same with the views that read computed relations, which must be there; in the caller's transaction."""
+    held = dict(con.execute("select view_name, comment from duckdb_views() where not internal").fetchall())
+    for name in sql.VIEWS_OF_LABELS:
+        if held.get(name) != _digest(name):
+            _create_view(con, name)
+
+
+def _create_view(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    con.execute(f"create or replace view {name} as {relation(name).text}")
+    con.execute(f"comment on view {name} is '{_digest(name)}'")
 
 
 def _digest(name: str) -> str:

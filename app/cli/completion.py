@@ -56,7 +56,7 @@ def relations() -> Values:
     from photogenic import sql
     from photogenic.warehouse.catalog import relation
 
-    return [(name, relation(name).summary) for name in (*sql.VIEWS, *sql.RELATIONS)]
+    return [(name, relation(name).summary) for name in sql.NAMES]
 
 
 def encoders(ctx: typer.Context, incomplete: str) -> Values:

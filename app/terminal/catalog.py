@@ -46,7 +46,7 @@ def list_relations() -> Table:
     """List every relation with the meaning and the grain of its rows."""
     return Table(
         ("relation", "what a row is", "grain"),
-        [(name, relation(name).summary, relation(name).grain) for name in sorted((*sql.VIEWS, *sql.RELATIONS))],
+        [(name, relation(name).summary, relation(name).grain) for name in sorted(sql.NAMES)],
     )
 
 
@@ -75,6 +75,6 @@ def relation_sql(name: str) -> str:
     Raises:
         QueryError: No relation has this name.
     """
-    if name not in {*sql.VIEWS, *sql.RELATIONS}:
+    if name not in sql.NAMES:
         raise no_relation(name)
     return relation(name).text.rstrip()

@@ -28,6 +28,26 @@ changed_genders as (
     )
 ),
 
+changed_times as (
+    (
+        select user_id, valid_from, valid_to, gender from gender_changes
+        except
+        select user_id, valid_from, valid_to, gender from former_gender_changes
+    )
+    union all
+    (
+        select user_id, valid_from, valid_to, gender from former_gender_changes
+        except
+        select user_id, valid_from, valid_to, gender from gender_changes
+    )
+),
+
+changed as (
+    select user_id from changed_genders
+    union
+    select user_id from changed_times
+),
+
 -- sender_counts and recipient_counts may be those of the former build or of this one, without what was removed.
 known_senders as (
     select sender_id from sender_counts
@@ -42,9 +62,9 @@ known_recipients as (
 ),
 
 senders as (
-    select distinct changed_genders.user_id
-    from changed_genders
-    semi join known_senders on changed_genders.user_id = known_senders.sender_id
+    select changed.user_id
+    from changed
+    semi join known_senders on changed.user_id = known_senders.sender_id
 ),
 
 moved as (

@@ -35,6 +35,14 @@ LABELLING = (
 )
 """Settings under which labels are computed."""
 
+_PUBLIC = "".join(
+    f"create temp macro duckdb_{what}() as table"
+    f" select * from system.main.duckdb_{what}() where database_name = 'store' and schema_name = 'main';"
+    for what in ("columns", "tables", "views")
+)
+"""Show readers the relations alone, each once, in information_schema and the other views of DuckDB's catalog: those
+views read these functions, and a temporary macro has precedence over the function of its name."""
+
 
 class Database:
     """The DuckDB files of one store.
@@ -209,6 +217,7 @@ class Database:
         # Without the next line COPY and ATTACH could still use the paths of attached files.
         con.execute("set disabled_filesystems = 'LocalFileSystem'")
         if not labelling:
+            con.execute(_PUBLIC)
             con.execute("set lock_configuration = true")
         return con
 

@@ -42,8 +42,12 @@ def query_error(query: str, error: Exception) -> QueryError:
     if found := re.match(r"Table with name \"?([\w.]+)\"? does not exist", fact):
         return no_relation(found[1])
     if found := re.search(r"(?:Referenced column|does not have a column named) \"(\w+)\"", fact):
+        alias = re.search(r"\"(\w+)\" does not have a column named", fact)
+        return _no_column(query, found[1], alias[1] if alias else None, place)
+    if found := re.match(r"Ambiguous reference to column name \"(\w+)\" \(use: (.+)\)", fact):
+        choices = ", ".join(dict.fromkeys(re.findall(r"\w+\.\w+", found[2].replace('"', ""))))
         return QueryError(
-            f"There is no column {found[1]} in: {_short(query)}", _near_columns(found[1], about, place), show
+            f"More than one relation has a column {found[1]} in: {_short(query)}", f"one of {choices}", show
         )
     if "read-only" in fact or "Can only" in fact:
         return _no_change(in_query)
@@ -104,25 +108,51 @@ def _no_change(what: str) -> QueryError:
 
 def no_relation(name: str) -> QueryError:
     """Return the error for a relation that does not exist."""
-    if name in sql.RELATIONS:
+    if name in sql.NAMES and name not in sql.VIEWS:
         return QueryError(f"The relation {name} has not been computed yet.", "a store that was built", "features build")
-    near = difflib.get_close_matches(name, [*sql.RELATIONS, *sql.VIEWS], n=3)
+    near = difflib.get_close_matches(name, sql.NAMES, n=3)
     expected = f"one of the relations; similar names: {', '.join(near)}" if near else "one of the relations"
     return QueryError(f"There is no relation {name}.", expected, f"features sql --show {near[0]}" if near else _TABLES)
 
 
-def _near_columns(name: str, about: list[str], place: str) -> str:
-    columns = list(dict.fromkeys(column.name for one in about for column in relation(one).columns))
-    columns = columns or list(dict.fromkeys(re.findall(r'"(?:\w+\.)?(\w+)"', place.partition("Candidate")[2])))
+def _no_column(query: str, name: str, alias: str | None, place: str) -> QueryError:
+    """Return the error for a column that is not there: in the relation before it, or in any of the query."""
+    named = _relations_in(query)
+    meant = None if alias is None else _relation_called(query, alias)
+    about = named if alias is None else [meant] if meant else []
+    columns = [column.name for one in about for column in relation(one).columns]
+    columns = columns or re.findall(r'"(?:\w+\.)?(\w+)"', place.partition("Candidate")[2])
+    columns = [column for column in dict.fromkeys(columns) if column != name.lower()]
     near = difflib.get_close_matches(name, columns, n=3)
-    if near:
-        return f"perhaps {' or '.join(near)}"
-    return f"one of {', '.join(columns)}" if columns else ""
+    expected = f"perhaps {' or '.join(near)}" if near else f"one of {', '.join(columns)}" if columns else ""
+    holders = [
+        one for one in named if one != meant and any(column.name == name.lower() for column in relation(one).columns)
+    ]
+    if holders:
+        expected = f"{expected}; {' and '.join(holders)} {'has' if len(holders) == 1 else 'have'} a column {name}"
+    where = f"{alias} ({meant})" if alias and meant and alias != meant else alias
+    return QueryError(
+        f"There is no column {name} in {where}: {_short(query)}"
+        if where
+        else f"There is no column {name} in: {_short(query)}",
+        expected.removeprefix("; "),
+        f"features sql --show {(meant or named[0])}" if named else _TABLES,
+    )
+
+
+def _relation_called(query: str, alias: str) -> str | None:
+    """Return the relation that has an alias in the query, or that name itself; None: a subquery, or not found."""
+    if alias.lower() in sql.NAMES:
+        return alias.lower()
+    for name, called in re.findall(r"\b(\w+)\s+(?:as\s+)?(\w+)", query.lower()):
+        if called == alias.lower() and name in sql.NAMES:
+            return str(name)
+    return None
 
 
 def _relations_in(query: str) -> list[str]:
     """Return the relations that the query names, in order of appearance."""
-    known = {*sql.RELATIONS, *sql.VIEWS}
+    known = set(sql.NAMES)
     return list(dict.fromkeys(word for word in re.findall(r"\w+", query.lower()) if word in known))
 
 

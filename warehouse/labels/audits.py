@@ -55,7 +55,7 @@ def audit(con: duckdb.DuckDBPyConnection, changed: Collection[str], ask: Asking 
     Raises:
         AuditError: an audit found rows; the message has their number, the first of them, and the query.
     """
-    place = {name: number for number, name in enumerate((*sql.VIEWS, *sql.RELATIONS))}
+    place = {name: number for number, name in enumerate(sql.NAMES)}
     due = [one for one in map(audit_named, sql.audits()) if not set(changed).isdisjoint(one.reads)]
     due.sort(key=lambda one: max(place[name] for name in one.reads))
     if not due:

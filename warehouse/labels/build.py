@@ -18,6 +18,7 @@ import uuid
 from dataclasses import asdict, dataclass
 
 from photogenic._lazy import duckdb
+from photogenic.warehouse.catalog import create_views_of_labels
 from photogenic.warehouse.context import Store
 from photogenic.warehouse.duckdb_store.database import LABELLING
 from photogenic.warehouse.erasure.tombstones import Tombstones
@@ -124,6 +125,7 @@ def _build(computation: Computation, cluster: Cluster | None, progress: Progress
     con, moment = computation.con, computation.moment
     started_at, started = dt.datetime.now(dt.UTC).replace(tzinfo=None), time.perf_counter()
     computation.run(progress)
+    create_views_of_labels(con)
     report = BuildReport(
         build_id=f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}",
         as_of=moment.as_of if moment.as_of < EVERYTHING else None,

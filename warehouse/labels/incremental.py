@@ -27,7 +27,7 @@ __all__ = ["ADDITIVE", "WATCHED", "incremental_query", "save_former_rows"]
 ADDITIVE = ("swipe_counts", "recipient_counts", "sender_counts")
 """Relations whose rows add up over disjoint sets of swipes."""
 
-WATCHED = ("recipient_timeline", "user_genders")
+WATCHED = ("recipient_timeline", "user_genders", "gender_changes")
 """Relations whose former rows show which recipients moved."""
 
 _WORTH = 0.3

@@ -21,7 +21,20 @@ class LabelOptions:
             "those of all periods."
         ),
     ] = "latest"
-    min_swipes: Annotated[int, Help("Smallest number of swipes in the window with which a photo gets a label.")] = 1
+    min_swipes: Annotated[
+        int,
+        Help(
+            "Smallest number of swipes in the window with which a photo gets a label. It also moves the median of the "
+            "labels, above which a photo is popular."
+        ),
+    ] = 1
+    gender: Annotated[
+        Literal["now", "then"],
+        Help(
+            "Gender that counts for a swipe: now for each user's newest one, then for the one that each user had at "
+            "the swipe."
+        ),
+    ] = "now"
     split_seed: Annotated[int, Help("Seed of the split into train, dev and test.")] = 0
     earliest_post: Annotated[
         dt.datetime,

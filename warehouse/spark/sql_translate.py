@@ -42,7 +42,7 @@ _NODES = (
     *(exp.NullSafeEQ, exp.NullSafeNEQ, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Neg, exp.DPipe),
     *(exp.Count, exp.Sum, exp.Min, exp.Max, exp.Median, exp.Filter, exp.Window, exp.Order, exp.Ordered),
     *(exp.RowNumber, exp.PercentRank, exp.Lag, exp.Lead),
-    *(exp.Floor, exp.Sqrt, exp.Abs, exp.Ln, exp.Exp, exp.MD5, exp.Substring, exp.ArrayContains),
+    *(exp.DateDiff, exp.Floor, exp.Sqrt, exp.Abs, exp.Ln, exp.Exp, exp.MD5, exp.Substring, exp.ArrayContains),
 )
 _TYPES = {"VARCHAR", "TEXT", "BIGINT", "INT", "DOUBLE", "BOOLEAN", "TIMESTAMPNTZ", "ARRAY"}
 _WHOLE = {"BIGINT", "INT"}
@@ -89,6 +89,8 @@ def faults(tree: exp.Expr) -> Iterator[str]:
             yield f"type {node.sql()}"
         if isinstance(node, exp.Cast) and node.to.this.name in _WHOLE and _is_fraction(node.this):
             yield f"DuckDB rounds, Spark truncates: {node.sql()}; write floor() inside"
+        if isinstance(node, exp.DateDiff) and node.text("unit").lower() != "microsecond":
+            yield f"DuckDB counts boundaries, Spark whole units: {node.sql()}; write 'microsecond'"
         if isinstance(node, exp.Star) and any(node.args.values()):
             yield f"a star with exceptions: {node.sql()}"
         if isinstance(node, exp.Join) and node.method:

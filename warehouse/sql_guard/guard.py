@@ -196,7 +196,7 @@ def _knows(con: duckdb.DuckDBPyConnection, function: str) -> bool:
 
 def _is_system_view(con: duckdb.DuckDBPyConnection, name: str) -> bool:
     """Whether a system view of that name exists that is not on the list."""
-    if name in VIEWS or name in sql.RELATIONS or name in sql.VIEWS:
+    if name in VIEWS or name in sql.NAMES:
         return False
-    query = "select 1 from duckdb_views() where internal and lower(view_name) = $1 limit 1"
+    query = "select 1 from system.main.duckdb_views() where internal and lower(view_name) = $1 limit 1"
     return bool(con.execute(query, [name]).fetchall())

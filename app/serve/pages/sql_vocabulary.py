@@ -69,7 +69,7 @@ _KEYWORDS = (
 @cache
 def dictionary() -> tuple[Relation, ...]:
     """Return the relations, the most used ones first."""
-    return tuple(relation(name) for name in dict.fromkeys((*_FIRST, *sql.VIEWS, *sql.RELATIONS)))
+    return tuple(relation(name) for name in dict.fromkeys((*_FIRST, *sql.NAMES)))
 
 
 _FIRST = ("photo_labels", "like_ratios", "gender_breakdown", "photos", "users", "swipes", "predictions", "runs")

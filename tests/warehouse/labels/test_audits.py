@@ -25,7 +25,7 @@ BREAKING = {
     "labels_rest_on_ratios": "update photo_labels set value = 0.123 where photo_id = 'pa'",
     "periods_do_not_overlap": "update photo_periods set valid_to = valid_to + interval 1 minute",
     "photos_count_once": "insert into like_ratios select * from like_ratios limit 1",
-    "photos_have_one_owner": "insert into photo_owners select 99, photo_id, 'zoe' from photo_owners limit 1",
+    "photos_have_one_owner": "insert into photo_owners select 99, photo_id, 'zoe', null from photo_owners limit 1",
     "population_shrinks": "delete from population where stage = 'ingested' and gender = 'female'",
     "posts_are_accounted_for": "delete from follower_ratios where dropped is not null",
     "prior_is_a_distribution": "update like_ratio_prior set alpha = 'inf'",
