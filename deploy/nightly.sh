@@ -3,6 +3,9 @@
 #
 #   FEATURES_STORE=/var/lib/photogenic/store deploy/nightly.sh /var/lib/photogenic/incoming
 #
+# MAX_REFUSED=1%   exit code 3 if more rows of a kind are refused
+# MAX_AGE=26h      exit code 4 if the newest data in the labels are older
+#
 # Every step may be killed and run again: what was taken in or computed is kept, and the same files again change nothing.
 set -eu
 incoming="$1"
@@ -14,7 +17,7 @@ take_in() {
     shift 2
     set -- "$@" "$incoming"/"$pattern"*
     for last; do :; done
-    [ ! -e "$last" ] || features ingest "$kind" "$@"
+    [ ! -e "$last" ] || features ingest "$kind" "$@" ${MAX_REFUSED:+--max-refused "$MAX_REFUSED"}
 }
 
 take_in users users
@@ -26,4 +29,4 @@ fi
 take_in main-photos main_photos
 take_in swipes swipes
 features build
-features status
+features status --check ${MAX_AGE:+--max-age "$MAX_AGE"}

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 
 from photogenic._lazy import pl
 from photogenic.features.build_options import BuildOptions
+from photogenic.features.build_outcome import recorded
 from photogenic.features.compute.pipeline import ComputeReport, compute, photo_bytes
 from photogenic.features.encoders.registry import DEFAULT, encoder
 from photogenic.features.previous_build import chosen_cluster, former_choices
@@ -90,7 +91,7 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
     cluster = chosen_cluster(db, options)
     labelling = cluster if cluster is not None and cluster.facts is not None else None
     names, moment, labels = prepare(store, options, notes=report.notes, elsewhere=labelling is not None)
-    with db.lock("features build"):
+    with db.lock("features build"), recorded(layout):
         if options.asks_labels:
             with _timed(report, "labels"):
                 report.labels = build_labels(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         QueryError,
         ResourceError,
         StoreError,
+        ThresholdError,
         WeightsError,
     )
 
@@ -43,6 +44,7 @@ __all__ = [
     "QueryError",
     "ResourceError",
     "StoreError",
+    "ThresholdError",
     "WeightsError",
     "__version__",
 ]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from photogenic.features.build import BuildReport
     from photogenic.features.build_options import BuildArguments, BuildOptions
+    from photogenic.features.checks import Check
     from photogenic.features.encoders.base import Encoder
     from photogenic.features.plan import BuildPlan
     from photogenic.features.search.searcher import Searcher
@@ -127,9 +128,12 @@ class FeatureStore(Closing):
 
         Raises:
             InputError: a file is missing or cannot be read; none of its rows are kept.
+            ThresholdError: too many rows were refused, or too few came. The other rows were taken in.
         """
         from photogenic.ingest.tabular.load import ingest
+        from photogenic.ingest.thresholds import Thresholds, enforce
 
+        thresholds = Thresholds.of(max_refused, least_rows)
         root = Path(images) if images is not None else None
         with self._working() as store:
             return ingest(store, kind, files, mapping=mapping or {}, images=root, arrived_at=arrived_at)
@@ -419,6 +423,21 @@ class FeatureStore(Closing):
         from photogenic.features.status import status
 
         return status(self.store)
+
+    def check(
+        self, *, max_age: str | dt.timedelta | None = None, max_refused: str | float | None = None
+    ) -> list[Check]:
+        """Check whether labels, vectors and indices are up to date and the last build went well.
+
+        See `features.checks.check`.
+
+        Args:
+            max_age: greatest age of the newest data in the labels, such as `26h`.
+            max_refused: most rows of the last files that may be refused, such as `1%`.
+        """
+        from photogenic.features.checks import check
+
+        return check(self.store, max_age=max_age, max_refused=max_refused)
 
     def doctor(self, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
         """Check this machine and the store; each finding has a remedy. See `maintenance.doctor.checks.examine`."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         QueryMemoryError,
         ResourceError,
         StoreError,
+        ThresholdError,
         WeightsError,
     )
     from photogenic.warehouse.progress import Progress, no_progress
@@ -52,6 +53,7 @@ __all__ = [
     "Settings",
     "Store",
     "StoreError",
+    "ThresholdError",
     "WeightsError",
     "default_store",
     "no_progress",

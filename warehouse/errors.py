@@ -3,6 +3,7 @@
     PhotogenicError
     ├── InputError      a file, a row format, an option value that cannot be used
     │   └── ConflictError  options that contradict each other; the program ends with exit code 2
+    ├── ThresholdError  too many rows were refused, or too few came; the program ends with exit code 3
     ├── StoreError      the store on disk: absent, from a newer version, damaged
     │   └── LockedError another process holds the writer's lock
     ├── QueryError      SQL that the user wrote and the engine refused
@@ -20,6 +21,9 @@ The program catches PhotogenicError only; anything else is a bug and shows its t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
 __all__ = [
     "AuditError",
     "ConflictError",
@@ -34,6 +38,7 @@ __all__ = [
     "QueryMemoryError",
     "ResourceError",
     "StoreError",
+    "ThresholdError",
     "WeightsError",
 ]
 
@@ -45,7 +50,12 @@ class PhotogenicError(Exception):
         what: what happened, with the offending value.
         expected: the value or state that was expected.
         remedy: what to do now, preferably a command to paste.
+
+    Attributes:
+        exit_code: exit code of the program after this error.
     """
+
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, expected: str = "", remedy: str = "") -> None:
         self.what, self.expected, self.remedy = what, expected, remedy
@@ -66,6 +76,22 @@ class InputError(PhotogenicError):
 
 class ConflictError(InputError):
     """Options that contradict each other. The command line answers as to any wrong command line: exit code 2."""
+
+    exit_code = 2
+
+
+class ThresholdError(PhotogenicError):
+    """Too many rows of an ingest were refused, or too few came. The good rows were taken in.
+
+    Attributes:
+        reports: the report of each file.
+    """
+
+    exit_code = 3
+
+    def __init__(self, what: str, expected: str = "", remedy: str = "", reports: Sequence[Any] = ()) -> None:
+        super().__init__(what, expected, remedy)
+        self.reports = tuple(reports)
 
 
 class StoreError(PhotogenicError):

@@ -87,6 +87,8 @@ RANGES: dict[str, Range] = {
     # demo, serve, login
     "users": Range(200, 10**7, 600),
     "port": Range(0, 65_535, 8000),
+    # ingest
+    "least_rows": Range(0, 10**15, 1000),
     # fetch, crawl, tokens
     "concurrency": Range(1, 10**5, 8),
     "per_host": Range(1, 10**5, 16),

@@ -1,8 +1,8 @@
 """The program `features`: its commands and the handling of errors.
 
-Exit codes: 0 done, 1 a PhotogenicError (one message, no traceback), 2 a wrong command line, 130 interrupted, 141 the
-reader of stdout closed it, 143 ended by SIGTERM (`features serve`: 0). Any other exception is a bug and
-shows its traceback.
+Exit codes: 0 done, 1 a PhotogenicError (one message, no traceback), 2 a wrong command line, 3 too much was refused or
+too little came (`--max-refused`, `--least-rows`), 4 a check failed (`status --check`), 130 interrupted, 141 the reader
+of stdout closed it, 143 ended by SIGTERM (`features serve`: 0). Any other exception is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def main() -> None:
             raise
         _tell(found)
         streams.discard()
-        sys.exit(1)
+        code = found.exit_code
+        sys.exit(code)
     finally:
         if (log := logs.structured()) is not None:
             log.end(code)

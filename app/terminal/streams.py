@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from photogenic.warehouse.errors import InputError, OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import TextIO
 
-__all__ = ["BROKEN_PIPE", "begin", "discard", "flush", "is_screen", "read_stdin"]
+__all__ = ["BROKEN_PIPE", "begin", "discard", "flush", "is_screen", "read_stdin", "unread_is_fine"]
 
 BROKEN_PIPE = 141
 """Exit code 128 + SIGPIPE, as a shell reports it for `cat` or `git`."""
@@ -76,6 +77,16 @@ def flush() -> None:
     except (OutputError, SystemExit):
         discard()
         raise
+
+
+@contextlib.contextmanager
+def unread_is_fine() -> Iterator[None]:
+    """Print something, and go on if the reader of a pipe has closed it: an error that follows keeps its exit code."""
+    try:
+        yield
+        flush()
+    except SystemExit:
+        discard()
 
 
 def discard() -> None:

@@ -44,8 +44,11 @@ with DAG(
     users = task("users", "ingest users users*.csv")
     photos = task("photos", "ingest photos photos*.csv --images images")
     main_photos = task("main_photos", "ingest main-photos main_photos*.csv")
-    swipes = task("swipes", "ingest swipes swipes*")
+    # Exit code 3 if more rows are refused, or if none come. The same call again ends in the same way.
+    swipes = task("swipes", "ingest swipes swipes* --max-refused 1% --least-rows 1", retries=0)
     build = task("build", "build", execution_timeout=dt.timedelta(hours=6))
+    # Exit code 4 if something is stale, or the newest data in the labels are older.
+    check = task("check", "status --check --max-age 26h")
     # Exit code 1 where a fault is left.
     doctor = task("doctor", "doctor")
-    users >> photos >> main_photos >> swipes >> build >> doctor
+    users >> photos >> main_photos >> swipes >> build >> check >> doctor

@@ -57,13 +57,19 @@ def main_photos(context: OpExecutionContext) -> None:
 @op(retry_policy=AGAIN, ins={"after": In(Nothing)})
 def swipes(context: OpExecutionContext) -> None:
     """Take in swipes."""
-    features(context, "ingest swipes swipes*")
+    features(context, "ingest swipes swipes* --max-refused 1% --least-rows 1")
 
 
 @op(retry_policy=AGAIN, ins={"after": In(Nothing)})
 def build(context: OpExecutionContext) -> None:
     """Bring labels, faces, embeddings and indices up to date."""
     features(context, "build")
+
+
+@op(ins={"after": In(Nothing)})
+def check(context: OpExecutionContext) -> None:
+    """Check that nothing is stale; exit code 4 otherwise."""
+    features(context, "status --check --max-age 26h")
 
 
 @op(ins={"after": In(Nothing)})
@@ -75,7 +81,7 @@ def doctor(context: OpExecutionContext) -> None:
 @job
 def photogenic_nightly() -> None:
     """Run the commands one after the other: a store has one writer at a time."""
-    doctor(build(swipes(main_photos(photos(users())))))
+    doctor(check(build(swipes(main_photos(photos(users()))))))
 
 
 defs = Definitions(

@@ -32,6 +32,12 @@ EXITS = (
         "`doctor` ends so if a fault is left, `backup` if files of the store are damaged.",
     ),
     ("2", "The command line is wrong: an unknown command or option, a value out of range, options that contradict."),
+    (
+        "3",
+        "`ingest`: more rows were refused than `--max-refused`, or fewer came than `--least-rows`. The other rows are "
+        "kept. The same call again ends in the same way.",
+    ),
+    ("4", "`status --check`: a check failed. The table names each check with its remedy."),
     ("130", "The command was interrupted with Ctrl-C. Finished work is kept."),
     ("141", "The program that read the output has ended, as in `features sql ... | head`."),
     ("143", "The command was ended by SIGTERM. Finished work is kept. `serve` ends with 0 instead."),

@@ -89,6 +89,7 @@ DUPLICATES = {
 REMEDIES = {
     "InputError": "Correct the file or the option that the message names.",
     "ConflictError": "Leave out one of the options that the message names.",
+    "ThresholdError": "Run the query of the message, correct the files or raise the threshold, and load them again.",
     "StoreError": "Run the command of the message; `features doctor` examines the store.",
     "LockedError": "Wait for the process that the message names, or raise `FEATURES_LOCK_TIMEOUT`.",
     "QueryError": "Correct the query. The message has DuckDB's own words.",
@@ -180,11 +181,10 @@ def _errors() -> Iterator[tuple[str, ...]]:
         if kind is errors.PhotogenicError:
             continue
         answer = to_api_error(kind("", ""))
-        is_conflict = issubclass(kind, errors.ConflictError)
         yield (
             "&nbsp;" * 4 * (depth - 1) + code(kind.__name__),
             (kind.__doc__ or "").split(" The command line")[0],
-            "2" if is_conflict else "1",
+            str(kind.exit_code),
             f"{answer.status} {code(answer.code)}",
             REMEDIES[kind.__name__],
         )

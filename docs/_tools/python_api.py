@@ -29,7 +29,7 @@ GROUPS = {
     "Ask": ("sql", "stream", "similar", "embeddings", "training_set"),
     "Model": ("train", "finetune", "predict", "crop"),
     "Report": ("report",),
-    "Care": ("status", "doctor", "erase", "backup", "restore", "close"),
+    "Care": ("status", "check", "doctor", "erase", "backup", "restore", "close"),
 }
 """Methods in the order of the groups of commands. A test finds every public method here."""
 
@@ -45,6 +45,7 @@ SHOWN = {
         "photogenic.models.evaluation.leaderboard.Leaderboard",
         "photogenic.models.predict.Scored",
         "photogenic.models.crop.Cropped",
+        "photogenic.features.checks.Check",
         "photogenic.maintenance.doctor.finding.Finding",
         "photogenic.maintenance.erase.journal.Receipt",
         "photogenic.maintenance.backup.backup.BackupReport",

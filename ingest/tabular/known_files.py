@@ -1,52 +1,88 @@
 """Decide whether a file that was loaded before must be loaded again.
 
-Swipes and main photos are events, which never change, so the same file again changes nothing. Users and photos are
-descriptions, of which the last counts: the same file again changes something if another one was loaded in between. So
-it is skipped only if it and the files before it in the same call are, in this order, what the store loaded last. Then
-a repeated call does nothing, also after a crash, and a file that restores an earlier state is loaded.
+Swipes and main photos are events, so the same file again changes nothing. Users and photos are descriptions, of which
+the last counts: the same file again changes something if another one was loaded in between. So it is skipped only if it
+and the files before it in the same call are, in this order, what the store loaded last. Then a repeated call does
+nothing, also after a crash, and a file that restores an earlier state is loaded.
+
+The list of loaded files is read once per call, so that a known file costs no query.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from photogenic._lazy import duckdb
-from photogenic.ingest.tabular.schemas import Kind
+from photogenic.ingest.tabular.schemas import Kind, Reason
 
-__all__ = ["changes_nothing"]
+__all__ = ["KnownFile", "KnownFiles"]
 
 
-def changes_nothing(con: duckdb.DuckDBPyConnection, kind: Kind, call: Sequence[str]) -> bool:
-    """Whether loading the first file of `call` would change nothing.
+class KnownFile(NamedTuple):
+    """A file that was loaded before.
+
+    Attributes:
+        refused: number of refused rows by reason.
+        ingested_at: when it was loaded.
+    """
+
+    ingest_id: str
+    n_read: int
+    refused: dict[Reason, int]
+    ingested_at: dt.datetime
+
+
+class KnownFiles:
+    """The files of one kind that the store has loaded, in the order of loading.
 
     Args:
         con: writing connection.
         kind: kind of the rows.
-        call: ids of the files that the call has not loaded yet.
     """
-    held = con.execute(
-        "select ingest_id, ingested_at from facts.ingests where kind = $1 order by batch", [kind]
-    ).fetchall()
-    if kind in {"swipes", "main_photos"}:
-        return any(ingest_id == call[0] for ingest_id, _ in held)
-    ids = [ingest_id for ingest_id, _ in held]
-    return any(
-        ids[at:] == list(call[: len(ids) - at]) and not _written_by_others(con, kind, held[at][1])
-        for at, ingest_id in enumerate(ids)
-        if ingest_id == call[0]
-    )
 
+    def __init__(self, con: duckdb.DuckDBPyConnection, kind: Kind) -> None:
+        self.con, self.kind = con, kind
+        rows = con.execute(
+            "select ingest_id, n_read, refused, ingested_at from facts.ingests where kind = $1 order by batch", [kind]
+        ).fetchall()
+        self._held = [KnownFile(ingest_id, n, json.loads(refused), at) for ingest_id, n, refused, at in rows]
+        self._ids = [held.ingest_id for held in self._held]
+        self._last = {held.ingest_id: held for held in self._held}
+        self._is_event = kind in {"swipes", "main_photos"}
+        self._written_at = None if self._is_event else self._written_by_others()
 
-def _written_by_others(con: duckdb.DuckDBPyConnection, kind: Kind, since: dt.datetime) -> bool:
-    """Whether something else than a file (a crawl) has written users or photos since."""
-    found = con.execute(
-        f"""
-        select 1
-        from facts.{kind}
-        where ingested_at >= $1 and batch = 0 and ingested_at not in (select ingested_at from facts.ingests where kind = $2)
-        limit 1
-        """,
-        [since, kind],
-    ).fetchall()
-    return bool(found)
+    def add(self, file: KnownFile) -> None:
+        """Add a file that was loaded now."""
+        self._held.append(file)
+        self._ids.append(file.ingest_id)
+        self._last[file.ingest_id] = file
+
+    def find(self, call: Sequence[str]) -> KnownFile | None:
+        """Return the first file of `call` as it was loaded before, if loading it again would change nothing.
+
+        Args:
+            call: ids of the files that the call has not loaded yet.
+        """
+        known = self._last.get(call[0])
+        if known is None or self._is_event:
+            return known
+        for at, ingest_id in enumerate(self._ids):
+            if ingest_id == call[0] and self._ids[at:] == list(call[: len(self._ids) - at]):
+                since = self._held[at].ingested_at
+                return known if self._written_at is None or self._written_at < since else None
+        return None
+
+    def _written_by_others(self) -> dt.datetime | None:
+        """When something else than a file, which is a crawl, wrote users or photos last; None: never."""
+        [(written_at,)] = self.con.execute(
+            f"""
+            select max(ingested_at)
+            from facts.{self.kind}
+            where batch = 0 and ingested_at not in (select ingested_at from facts.ingests where kind = $1)
+            """,
+            [self.kind],
+        ).fetchall()
+        return written_at  # type: ignore[no-any-return]

@@ -28,7 +28,7 @@ from photogenic.ingest.readers.memory_errors import memory_errors_as_ours
 from photogenic.ingest.readers.source_files import Source, inspect_source
 from photogenic.ingest.tabular import parsing
 from photogenic.ingest.tabular.event_rows import add_events
-from photogenic.ingest.tabular.known_files import changes_nothing
+from photogenic.ingest.tabular.known_files import KnownFile, KnownFiles
 from photogenic.ingest.tabular.report import IngestReport
 from photogenic.ingest.tabular.schemas import Kind, table_of
 from photogenic.ingest.tabular.staging import Rows
@@ -101,20 +101,23 @@ def ingest(
             tombstones.prepare(con)
             con.execute("set preserve_insertion_order = false")
             con.execute("set timezone = 'UTC'")
+            known, arrivals = KnownFiles(con, table.kind), _Arrivals(con, now)
             for at, file in enumerate(files):
                 with memory_errors_as_ours(file.name), openable(file.path) as path:
                     task = _Task(
                         *(store, con, replace(file, path=path), digests[at], states[at], folder or _folder_of(file)),
-                        now,
+                        arrivals,
                         after_erase=bool(tombstones),
                     )
                     try:
-                        reports.append(task.run(is_held=changes_nothing(con, table.kind, ids[at:])))
+                        reports.append(report := task.run(known.find(ids[at:])))
                         if named is not None:
                             named |= task.photo_ids()
                     except InputError as error:
                         failure = error
                         break
+                    if not report.repeated:
+                        known.add(KnownFile(ids[at], report.n_read, report.refused, arrivals.last))
     if failure is not None:
         raise failure
     return reports
@@ -130,21 +133,24 @@ class _Task:
     digest: str
     state: tuple[int, int]
     folder: Folder | None
-    now: dt.datetime
+    arrivals: _Arrivals
     after_erase: bool
 
-    def run(self, *, is_held: bool) -> IngestReport:
+    def run(self, known: KnownFile | None) -> IngestReport:
         """Load the file completely or not at all, then its pictures. If it is known, load only its pictures."""
         kind, source = self.source.table.kind, self.source
-        stamp = self._stamp()
         report = IngestReport(kind, source.name, ignored=source.ignored)
         has_pictures = kind == "photos" and "path" in source.bound
-        if is_held:
-            report = replace(report, repeated=True)
-            if has_pictures:
-                self._in_transaction(stamp, _list_pictures)
+        if known is not None:
+            report = replace(report, repeated=True, n_read_before=known.n_read, refused_before=known.refused)
+            if not has_pictures:
+                return report
+        stamp = self.arrivals.next()
+        if known is not None:
+            self._in_transaction(stamp, _list_pictures)
         else:
             report = self._in_transaction(stamp, lambda rows: self._load(rows, report, stamp))
+            self._record(report)
         if has_pictures and self.folder is not None:
             pictures = import_pictures(self.con, self.store, self.folder, stamp)
             report = replace(report, pictures=pictures)
@@ -159,7 +165,7 @@ class _Task:
             for batch in rows.stream(query):
                 found.update(batch.column(0).to_pylist())
 
-        self._in_transaction(self._stamp(), collect)
+        self._in_transaction(self.arrivals.last, collect)
         return found
 
     def _load(self, rows: Rows, report: IngestReport, stamp: dt.datetime) -> IngestReport:
@@ -211,7 +217,7 @@ class _Task:
         with self.store.progress.stage(source.table.kind, source.n_rows, "rows") as advance:
             self.con.begin()
             try:
-                latest = self.now + _AHEAD
+                latest = self.arrivals.now + _AHEAD
                 rows = Rows(self.con, source, latest, stamp, advance, after_erase=self.after_erase)
                 with contextlib.closing(rows):
                     result = action(rows)
@@ -221,10 +227,38 @@ class _Task:
             self.con.commit()
             return result
 
-    def _stamp(self) -> dt.datetime:
-        """`ingested_at` of this file: now, but later than everything stored, so that there is one newest version."""
-        [(last,)] = self.con.execute(sql.read("ingest/last_stamp")).fetchall()
-        return self.now if last is None else max(self.now, last + dt.timedelta(microseconds=1))
+    def _record(self, report: IngestReport) -> None:
+        """Add the counts to the history of the running command."""
+        if self.store.database.history is not None:
+            counts = {name: getattr(report, f"n_{name}") for name in ("new", "corrected", "retracted", "known")}
+            refused = {f"refused {reason}": n for reason, n in report.refused.items()}
+            self.store.database.history.count(report.kind, counts | refused)
+
+
+class _Arrivals:
+    """`ingested_at` of each file: now, but later than everything stored, so that there is one newest version.
+
+    Attributes:
+        now: time of the ingest.
+        last: the newest time of arrival so far. The base tables are asked for it once.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, now: dt.datetime) -> None:
+        self.con, self.now = con, now
+        self._last: dt.datetime | None = None
+
+    @property
+    def last(self) -> dt.datetime:
+        return self._last or self.now
+
+    def next(self) -> dt.datetime:
+        """Return the time of arrival of the next file."""
+        if self._last is None:
+            [(last,)] = self.con.execute(sql.read("ingest/last_stamp")).fetchall()
+        else:
+            last = self._last
+        self._last = self.now if last is None else max(self.now, last + dt.timedelta(microseconds=1))
+        return self._last
 
 
 def _list_pictures(rows: Rows) -> None:

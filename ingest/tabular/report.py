@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from photogenic.ingest.readers.input_files import printable_name
 from photogenic.ingest.tabular.schemas import Kind, Reason
 
-__all__ = ["Account", "IngestReport"]
+__all__ = ["Account", "IngestReport", "total_line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class IngestReport:
         pictures: number of pictures of the file's photos by `photos.status`; only pictures that this run looked for.
         ignored: columns of the file that are not ours.
         notes: other notes, e.g. a guessed encoding.
+        n_read_before, refused_before: of a repeated file, the same counts of the time when it was loaded.
     """
 
     kind: Kind
@@ -67,6 +70,18 @@ class IngestReport:
     pictures: dict[str, int] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    n_read_before: int = 0
+    refused_before: dict[Reason, int] = field(default_factory=dict)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of the file, whether it was read now or before."""
+        return self.n_read_before if self.repeated else self.n_read
+
+    @property
+    def refused_rows(self) -> dict[Reason, int]:
+        """Number of refused rows of the file by reason, whether it was read now or before."""
+        return self.refused_before if self.repeated else self.refused
 
     @property
     def n_refused(self) -> int:
@@ -81,12 +96,7 @@ class IngestReport:
         if self.repeated:
             parts = [f"{self.source}: taken in before, nothing to do"]
         else:
-            parts = [
-                f"{self.source}: {self.n_read:,} read = {self.n_new:,} new + {self.n_corrected:,} corrected"
-                f" + {self.n_retracted:,} retracted + {self.n_known:,} known + {self.n_refused:,} refused"
-            ]
-            if self.refused:
-                parts[0] += f" ({_counts(self.refused)})"
+            parts = [f"{self.source}: {_account([self])}"]
         if self.n_main_photos:
             parts.append(f"{self.n_main_photos:,} main-photo events")
         if self.pictures:
@@ -94,6 +104,37 @@ class IngestReport:
         if self.ignored:
             parts.append(f"ignored columns: {', '.join(map(printable_name, self.ignored))}")
         return "; ".join([*parts, *self.notes])
+
+
+def total_line(reports: Sequence[IngestReport]) -> str:
+    """Return the account of all files of a call as one line."""
+    n_repeated = sum(report.repeated for report in reports)
+    line = f"{len(reports):,} files: {_account([report for report in reports if not report.repeated])}"
+    n_main_photos = sum(report.n_main_photos for report in reports)
+    pictures: Counter[str] = Counter()
+    for report in reports:
+        pictures.update(report.pictures)
+    if n_main_photos:
+        line += f"; {n_main_photos:,} main-photo events"
+    if pictures:
+        line += f"; pictures: {_counts(pictures)}"
+    if n_repeated:
+        line += f"; {n_repeated:,} of the files were taken in before"
+    return line
+
+
+def _account(reports: Sequence[IngestReport]) -> str:
+    """Return `4 read = 2 new + 1 corrected + 0 retracted + 0 known + 1 refused (bad_liked 1)`."""
+    n_read, *others = (
+        sum(getattr(report, f"n_{name}") for report in reports)
+        for name in ("read", "new", "corrected", "retracted", "known", "refused")
+    )
+    words = ("new", "corrected", "retracted", "known", "refused")
+    account = f"{n_read:,} read = " + " + ".join(f"{n:,} {word}" for n, word in zip(others, words, strict=True))
+    refused: Counter[Reason] = Counter()
+    for report in reports:
+        refused.update(report.refused)
+    return f"{account} ({_counts(refused)})" if refused else account
 
 
 def _counts(numbers: dict[Reason, int] | dict[str, int]) -> str:

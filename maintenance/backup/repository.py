@@ -39,7 +39,7 @@ __all__ = ["Archive", "Entry", "Manifest", "copy_file"]
 FORMAT = 1
 
 _MOST_BYTES = 4 << 30
-_OWN = {"lock", "snapshot.json", "tmp", "underway.json", "warehouse.duckdb", "warehouse.duckdb.wal"}
+_OWN = {"build.json", "lock", "snapshot.json", "tmp", "underway.json", "warehouse.duckdb", "warehouse.duckdb.wal"}
 """Names at the top of a store that are not in a backup."""
 
 _ELSEWHERE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)

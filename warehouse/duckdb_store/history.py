@@ -11,7 +11,8 @@ import datetime as dt
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from photogenic._lazy import duckdb
@@ -34,25 +35,35 @@ class History:
 
     Attributes:
         command: name of the command, without arguments.
+        counts: numbers of rows by outcome, for stages that tell them.
     """
 
     command: str
     started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC).replace(tzinfo=None))
     command_id: str = ""
     stages: list[_Stage] = field(default_factory=list)
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.command_id = f"{self.started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+    def count(self, stage: str, numbers: Mapping[str, int]) -> None:
+        """Add numbers of rows by outcome to a stage."""
+        self.counts.setdefault(stage, Counter()).update(numbers)
 
     def record(self, con: duckdb.DuckDBPyConnection) -> None:
         """Write the current row in place of the one written before."""
         from importlib.metadata import version
 
-        told: dict[str, list[float]] = {}
+        sums: dict[str, tuple[int, float]] = {}
         for stage in list(self.stages):
             spent = stage.seconds if stage.seconds is not None else time.monotonic() - stage.since
-            done, seconds = told.get(stage.name, [0, 0.0])
-            told[stage.name] = [done + stage.done, round(seconds + spent, 3)]
+            done, seconds = sums.get(stage.name, (0, 0.0))
+            sums[stage.name] = done + stage.done, round(seconds + spent, 3)
+        told: dict[str, list[float | dict[str, int]]] = {name: [*both] for name, both in sums.items()}
+        for name, numbers in self.counts.items():
+            if name in told:
+                told[name].append({outcome: n for outcome, n in numbers.items() if n})
         now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
         row = [self.command_id, self.command, version("photogenic"), json.dumps(told), self.started_at, now]
         con.begin()

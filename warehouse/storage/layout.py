@@ -65,6 +65,9 @@ class Layout:
     underway = _Under("underway.json")
     """The running stages of the writer."""
 
+    last_build = _Under("build.json")
+    """How the last build on this machine ended."""
+
     spill = _Under("tmp")
     """DuckDB's temporary files; emptied when the writer opens."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +12,11 @@ import typer
 import photogenic
 from photogenic.app.cli.commands import erase
 from photogenic.app.cli.commands.options import FormatOption, Store
+from photogenic.app.terminal import logs, streams
 from photogenic.app.terminal.output import Format, Table, print_table
 from photogenic.app.terminal.progress import console_progress
+from photogenic.ingest.thresholds import Thresholds
+from photogenic.warehouse.errors import ThresholdError
 
 if TYPE_CHECKING:
     from photogenic.ingest.tabular.report import IngestReport
@@ -77,6 +82,7 @@ def users(
         _print(opened.ingest_users(*files, mapping=_named(mapping), arrived_at=arrived_at), form)
 
 
+@options_from_dataclass(Thresholds)
 def photos(
     files: Files,
     *,
@@ -97,6 +103,7 @@ def photos(
         _print(opened.ingest_photos(*files, mapping=_named(mapping), images=images, arrived_at=arrived_at), form)
 
 
+@options_from_dataclass(Thresholds)
 def main_photos(
     files: Files,
     *,
@@ -110,6 +117,7 @@ def main_photos(
         _print(opened.ingest_main_photos(*files, mapping=_named(mapping), arrived_at=arrived_at), form)
 
 
+@options_from_dataclass(Thresholds)
 def swipes(
     files: Files,
     *,
@@ -201,10 +209,26 @@ _COLUMNS = (
 )
 
 
-def _print(reports: list[IngestReport], form: Format) -> None:
+def _print(reports: Sequence[IngestReport], form: Format) -> None:
+    _log(reports)
     if form == "table":
         for report in reports:
             print(report)
+        if len(reports) > 1:
+            from photogenic.ingest.tabular.report import total_line
+
+            print(total_line(reports))
         return
     rows = [[getattr(report, name) for name in _COLUMNS] for report in reports]
     print_table(Table(_COLUMNS, rows), form)
+
+
+def _log(reports: Sequence[IngestReport]) -> None:
+    """Log the counts of each file if logs are structured; a file with refused rows is a warning."""
+    log = logs.structured()
+    if log is None:
+        return
+    counts = ("n_read", "n_new", "n_corrected", "n_retracted", "n_known", "n_refused", "refused", "repeated")
+    for report in reports:
+        fields = {name: getattr(report, name) for name in ("kind", "source", *counts)}
+        log.event("file", "warning" if report.n_refused else "info", **fields)

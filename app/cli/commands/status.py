@@ -1,23 +1,91 @@
 """features status: contents and freshness of a store."""
 
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
-from photogenic.app.terminal.output import Table, print_table
+from photogenic.app.terminal import logs, streams
+from photogenic.app.terminal.output import Format, Table, print_message, print_table
+
+if TYPE_CHECKING:
+    from photogenic.features.checks import Check
 
 __all__ = ["run"]
 
 
-def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
+def run(
+    context: typer.Context,
+    *,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Check labels, vectors, indices and the last build instead. End with exit code 4 if a check fails.",
+        ),
+    ] = False,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="With --check: greatest age of the newest data in the labels, such as 26h, 90min or 2d. Default: no "
+            "limit.",
+        ),
+    ] = None,
+    max_refused: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="With --check: most rows that may be refused among the files of each kind in the 24 hours up to the "
+            "newest, as a share such as 1% or as a number of rows. Default: no limit.",
+        ),
+    ] = None,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
     """Rows are counted for each relation; refused rows are counted for each reason."""
+    if not check:
+        _refuse_without_check(context, "max_age", "max_refused")
     with photogenic.FeatureStore(store) as opened:
+        if check:
+            _print_checks(opened.check(max_age=max_age, max_refused=max_refused), form)
+            return
         found = opened.status()
     if form == "table":
         _print(found)
     else:
         print_table(Table.of_records([found]), form)
+
+
+def _refuse_without_check(context: typer.Context, *names: str) -> None:
+    """Refuse options of --check on a command line without it. As defaults from elsewhere they have no effect then."""
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(f"{option} needs --check", ctx=context)
+
+
+def _print_checks(checks: list[Check], form: Format) -> None:
+    """Print the checks, and end with 4 if one failed, also if the reader of stdout has ended."""
+    failed = [one for one in checks if not one.ok]
+    if (log := logs.structured()) is not None:
+        for one in checks:
+            log.event("check", "info" if one.ok else "error", **asdict(one))
+    columns = ("name", "ok", "value", "threshold", "remedy")
+    rows = [tuple(getattr(one, column) for column in columns) for one in checks]
+    with streams.unread_is_fine() if failed else contextlib.nullcontext():
+        print_table(Table(columns, rows), form)
+    if failed:
+        names = ", ".join(one.name for one in failed)
+        print_message(f"{len(failed)} of {len(checks)} checks failed: {names}.")
+        raise typer.Exit(4)
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -202,7 +202,9 @@ class Api:
             "photogenic_scored_pictures": ("Pictures scored since the start.", context.scorer.n_pictures),
             "photogenic_scored_batches": ("Batches in which they were scored.", context.scorer.n_batches),
         }
-        return web.Response(text=context.metrics.text(gauges), headers={"Content-Type": "text/plain; version=0.0.4"})
+        families = await self._in_thread(context.store_metrics.current)
+        text = context.metrics.text(gauges, families)
+        return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def openapi(self, request: web.Request) -> web.Response:
         self._refuse_parameters(request)

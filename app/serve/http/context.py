@@ -18,6 +18,7 @@ from photogenic.app.serve.http.errors import hide_folders
 from photogenic.app.serve.http.guard import Guard
 from photogenic.app.serve.http.limits import Limits
 from photogenic.app.serve.http.metrics import Metrics
+from photogenic.app.serve.http.store_metrics import StoreMetrics
 from photogenic.app.serve.pages.thumbnails import Pictures
 from photogenic.app.serve.snapshot import Follower, Snapshot
 from photogenic.app.serve.sql_sandbox.pool import Sandbox
@@ -45,6 +46,7 @@ class AppContext:
     nearest: Nearest
     scorer: Scorer
     pictures: Pictures
+    store_metrics: StoreMetrics
     metrics: Metrics = field(default_factory=Metrics)
 
     @classmethod
@@ -72,6 +74,7 @@ class AppContext:
             Nearest(db, sandbox, work, networks),
             Scorer(store, networks),
             Pictures(store.layout, work),
+            StoreMetrics(store.store),
         )
 
     @property

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-__all__ = ["Metrics"]
+__all__ = ["Family", "Metrics"]
 
 _BOUNDS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Family(NamedTuple):
+    """One metric with any number of values.
+
+    Attributes:
+        type: gauge or counter.
+        values: labels and value.
+    """
+
+    name: str
+    says: str
+    type: str
+    values: list[tuple[dict[str, str], float]]
 
 
 class Metrics:
@@ -26,11 +41,12 @@ class Metrics:
         buckets[bisect_left(_BOUNDS_S, seconds)] += 1
         self._seconds[route] += seconds  # type: ignore[assignment]
 
-    def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
+    def text(self, gauges: Mapping[str, tuple[str, float]], families: Iterable[Family] = ()) -> str:
         """Return all metrics as text.
 
         Args:
             gauges: Current values: name -> (help, value).
+            families: metrics whose values have labels.
         """
         lines = ["# HELP photogenic_requests_total Answers sent.", "# TYPE photogenic_requests_total counter"]
         for (method, route, status), n in sorted(self._answers.items()):
@@ -46,4 +62,14 @@ class Metrics:
             lines.append(f'{name}_count{{route="{route}"}} {total}')
         for gauge, (says, value) in gauges.items():
             lines += [f"# HELP {gauge} {says}", f"# TYPE {gauge} gauge", f"{gauge} {value:g}"]
+        for family in families:
+            lines += [f"# HELP {family.name} {family.says}", f"# TYPE {family.name} {family.type}"]
+            for labels, value in family.values:
+                named = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+                lines.append(f"{family.name}{f'{{{named}}}' if named else ''} {value:.15g}")
         return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Escape the value of a label."""
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -66,8 +66,10 @@ ONLY_ON_THE_COMMAND_LINE = {
     "erase": {"yes"},
     "restore": {"yes"},
     "sql": {"file", "show", "output"},
+    "status": {"check", "max_age", "max_refused"},
 }
-"""`features build --plan` calls FeatureStore.plan, which takes what FeatureStore.build takes."""
+"""`features build --plan` calls FeatureStore.plan, which takes what FeatureStore.build takes, and `features status
+--check` calls FeatureStore.check."""
 
 
 def options(command):

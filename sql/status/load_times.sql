@@ -1,0 +1,2 @@
+-- When each ingest ran.
+select batch, ingested_at from facts.ingests
