@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from photogenic._lazy import pl
 from photogenic.features.build_options import BuildOptions
@@ -28,11 +28,12 @@ from photogenic.features.search import index, index_files
 from photogenic.features.search.index_files import IndexManifest
 from photogenic.features.similarity.relations import SimilarityReport, update_similarity
 from photogenic.features.vectors import reader
-from photogenic.warehouse import Database, EncoderError, Layout, Store, StoreError
+from photogenic.warehouse import Database, EncoderError, InputError, Layout, Store, StoreError
 from photogenic.warehouse.labels.build import BuildReport as LabelReport
-from photogenic.warehouse.labels.build import build_labels
+from photogenic.warehouse.labels.build import build_labels, rehearse_labels
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.moment import Moment
+from photogenic.warehouse.spark.session import Cluster
 from photogenic.warehouse.storage import parquet_parts
 
 __all__ = ["BuildReport", "build", "held_encoders", "prepare", "tell"]
@@ -54,6 +55,7 @@ class BuildReport:
         likeness: computed `neighbours` and `near_duplicates`; None when the step did not run.
         seconds: wall time by step, in order.
         notes: notes and warnings.
+        published: whether the results are in the store; False for the labels of a moment without `publish`.
         funnel: number of users, photos, swipes and posts after each step; None before the first label build.
     """
 
@@ -63,6 +65,7 @@ class BuildReport:
     likeness: SimilarityReport | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    published: bool = True
     funnel: pl.DataFrame | None = None
 
     @property
@@ -72,6 +75,9 @@ class BuildReport:
 
 def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
     """Compute everything that is missing or stale.
+
+    With `as_of` or `known_at`, and without `publish`, only the labels of that moment are computed, and nothing is
+    written.
 
     Args:
         store: the open store; it need not exist where Spark reads facts from outside the store.
@@ -91,6 +97,8 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
     cluster = chosen_cluster(db, options)
     labelling = cluster if cluster is not None and cluster.facts is not None else None
     names, moment, labels = prepare(store, options, notes=report.notes, elsewhere=labelling is not None)
+    if options.is_rehearsal:
+        return _rehearse(store, moment, labels, report, labelling)
     with db.lock("features build"), recorded(layout):
         if options.asks_labels:
             with _timed(report, "labels"):
@@ -131,6 +139,30 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
                 )
         tell(store)
         report.funnel = _funnel(db)
+    for note in report.notes:
+        store.progress.note(note)
+    return report
+
+
+def _rehearse(
+    store: Store, moment: Moment, labels: LabelOptions, report: BuildReport, labelling: Cluster | None
+) -> BuildReport:
+    """Compute the labels of a moment, and publish nothing."""
+    if labelling is not None:
+        raise InputError(
+            "Spark computes the labels of this store, and cannot compute them without publishing.",
+            "--publish, or --engine duckdb for the swipes of the store",
+            f"features build --only labels --as-of {moment.as_of.isoformat()} --publish",
+        )
+    with _timed(report, "labels"):
+        report.labels = rehearse_labels(store, moment, labels)
+    funnel = pl.DataFrame([asdict(step) for step in report.labels.funnel])
+    report.funnel, report.published = funnel.sort("source", "step_no", descending=[True, False]), False
+    report.notes += report.labels.notes
+    report.notes.append(
+        f"Nothing was published: these are the labels {moment}. `features sql --as-of` reads them; --publish gives "
+        "them to every reader."
+    )
     for note in report.notes:
         store.progress.note(note)
     return report

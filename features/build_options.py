@@ -52,12 +52,19 @@ class BuildOptions:
     ] = None
     as_of: Annotated[
         dt.datetime | None,
-        Help("Use only what had happened before this moment, as ISO 8601 in UTC. Default: everything."),
+        Help(
+            "Use only what had happened before this moment, as ISO 8601 in UTC. The labels are computed and counted; "
+            "only --publish replaces those that everyone reads. Default: everything."
+        ),
     ] = None
     known_at: Annotated[
         dt.datetime | None,
-        Help("Use only what had arrived before this moment, as ISO 8601 in UTC. Default: everything."),
+        Help("Use only what had arrived before this moment, as ISO 8601 in UTC, like --as-of. Default: everything."),
     ] = None
+    publish: Annotated[
+        bool,
+        Help("Publish the labels of --as-of and --known-at: everyone reads them until the next build."),
+    ] = False
     faces: Annotated[FaceSettings | None, Help("Faces", prefix="face_")] = None
     flip: Annotated[bool, Help("Compute the embeddings of mirrored photos too.", heading="Embeddings")] = False
     dtype: Annotated[
@@ -139,8 +146,19 @@ class BuildOptions:
         """Whether the step `labels` runs."""
         return self.only in (None, "labels")
 
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether the labels of a moment are computed without being published."""
+        return (self.as_of is not None or self.known_at is not None) and not self.publish
+
     def _check_step(self) -> None:
         """Refuse options of steps that do not run."""
+        if self.is_rehearsal and self.only not in (None, "labels"):
+            raise ConflictError(
+                f"--only {self.only} publishes, so --as-of and --known-at need --publish with it.",
+                "--publish too, or no --as-of and --known-at",
+                f"features build --only {self.only}",
+            )
         if self.only in ("labels", "faces") and (self.encoders or self.flip):
             raise _conflict(self.only, "embeddings", "--encoder and --flip")
         if self.only not in (None, "index") and (self.index_memory or self.neighbours or self.near_duplicates):
@@ -156,6 +174,7 @@ class BuildArguments(TypedDict, total=False):
     only: Step | None
     as_of: dt.datetime | None
     known_at: dt.datetime | None
+    publish: bool
     faces: FaceSettings | None
     flip: bool
     dtype: Literal["float32", "float16"] | None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-
 from photogenic.features.build_options import BuildOptions
 from photogenic.warehouse import Database, InputError
 from photogenic.warehouse.labels.build import last_cluster
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.labels.recorded import last_labels
 from photogenic.warehouse.moment import Moment
 from photogenic.warehouse.spark.session import Cluster
 
@@ -17,14 +15,8 @@ __all__ = ["chosen_cluster", "former_choices"]
 
 def former_choices(db: Database) -> tuple[Moment, LabelOptions]:
     """Moment and label options of the last label build, which steps for faces and embeddings keep."""
-    query = "select as_of, known_at, options from facts.builds order by rowid desc"
-    for as_of, known_at, recorded in db.rows(query):
-        values = json.loads(recorded).get("labels")
-        if values is None:
-            continue
-        values["earliest_post"] = dt.datetime.fromisoformat(values["earliest_post"])
-        return Moment.of(as_of, known_at), LabelOptions(**values)
-    return Moment(), LabelOptions()
+    with db.read() as con:
+        return last_labels(con)
 
 
 def chosen_cluster(db: Database, options: BuildOptions) -> Cluster | None:

@@ -15,10 +15,10 @@ from photogenic.warehouse.duckdb_store.live_status import read_live_status
 from photogenic.warehouse.labels.build import last_cluster
 from photogenic.warehouse.labels.compute import Computation
 from photogenic.warehouse.labels.options import LabelOptions
-from photogenic.warehouse.moment import Moment
+from photogenic.warehouse.moment import EVERYTHING, Moment
 from photogenic.warehouse.storage.lock import holder
 
-__all__ = ["freshness", "status"]
+__all__ = ["freshness", "moment_in_words", "status"]
 
 _SAME_ROWS = {"photo_swipes": "swipes"}
 """View -> relation with as many rows, which are counted without the joins of the view."""
@@ -33,7 +33,8 @@ def status(store: Store) -> dict[str, Any]:
         relations: rows by relation; None for a relation that was never computed.
         rejects: refused rows by kind of file and reason.
         photos: photos by status; `not looked at` where no bytes were fetched or ingested yet.
-        labels: ingested_at (newest arrival), built_at (last change of a label relation), stale (whether a build
+        labels: ingested_at (newest arrival), built_at (last change of a label relation), as_of and known_at (moment
+            of the published labels; None: everything), stale (whether a build
             would change a label relation), changed (sources that changed since the labels were computed).
         embeddings: by encoder: n_photos, n_pictures (photos with readable bytes, the upper bound of n_photos),
             index (kind, recall_at_10, p50_ms; None without an index), index_stale.
@@ -75,12 +76,21 @@ def freshness(db: Database) -> dict[str, Any]:
     with db.read() as con:
         changed = _changed(con)
         ((ingested_at, built_at),) = con.execute(sql.read("status/times")).fetchall()
+        ((as_of, known_at),) = con.execute("select as_of, known_at from clock").fetchall()
     return {
         "ingested_at": _iso(ingested_at),
         "built_at": _iso(built_at),
+        "as_of": _iso(as_of) if as_of < EVERYTHING else None,
+        "known_at": _iso(known_at) if known_at < EVERYTHING else None,
         "stale": bool(changed) or built_at is None,
         "changed": changed,
     }
+
+
+def moment_in_words(labels: dict[str, Any]) -> str:
+    """Return the moment of the published labels, from the `labels` entry of `status`; empty: everything."""
+    clocks = (("as of", labels["as_of"]), ("known at", labels["known_at"]))
+    return ", ".join(f"{words} {instant}" for words, instant in clocks if instant)
 
 
 def _changed(con: duckdb.DuckDBPyConnection) -> list[str]:

@@ -13,7 +13,6 @@ Each method imports the modules that it needs when it is called, so that a store
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +51,8 @@ if TYPE_CHECKING:
     from photogenic.models.predict import Scored
     from photogenic.warehouse.duckdb_store.parameters import Parameters
     from photogenic.warehouse.duckdb_store.query import Cursor
-    from photogenic.warehouse.moment import Instant
+    from photogenic.warehouse.labels.past import Past
+    from photogenic.warehouse.moment import Instant, Instants
     from photogenic.warehouse.spark.export import Exported
 
 __all__ = ["FeatureStore"]
@@ -83,6 +83,7 @@ class FeatureStore(Closing):
         self.store = Store.open(path, settings=settings, progress=remembering)
         self.store.database.history = remembering.history
         self._searcher: Searcher | None = None
+        self._past: Past | None = None
 
     def __repr__(self) -> str:
         return f"FeatureStore({str(self.layout.root)!r})"
@@ -92,6 +93,9 @@ class FeatureStore(Closing):
         if self._searcher is not None:
             self._searcher.close()
             self._searcher = None
+        if self._past is not None:
+            self._past.close()
+            self._past = None
 
     @property
     def database(self) -> Database:
@@ -252,29 +256,60 @@ class FeatureStore(Closing):
 
         return export(self.store, uri)
 
-    def sql(self, query: str, params: Parameters | None = None, *, limit: int | None = None) -> pl.DataFrame:
-        """Return the result of one SELECT on the published snapshot.
+    def sql(
+        self,
+        query: str,
+        params: Parameters | None = None,
+        *,
+        limit: int | None = None,
+        as_of: Instants | None = None,
+        known_at: Instants | None = None,
+    ) -> pl.DataFrame:
+        """Return the result of one SELECT on the published snapshot, or as of other moments.
 
         Args:
             query: one statement that reads.
             params: values of its parameters: a dictionary for `$name`, a list for `?`.
             limit: largest number of rows to return.
+            as_of: only what had happened before this instant; a dictionary gives instants by name, so that
+                `{"jan": "2024-01-31"}` is for `from jan.photo_labels`. None: the published relations.
+            known_at: only what had arrived before this instant, or instants by name. None: everything.
 
         Raises:
+            InputError: an instant or a name cannot be used.
             QueryError: DuckDB refuses the query, or a parameter does not fit.
             StoreError: there is no store.
         """
         from photogenic.warehouse.duckdb_store.query import sql
 
-        return sql(self.database, query, params, limit=limit)
+        return sql(self.at(as_of, known_at).database, query, params, limit=limit)
 
     @contextlib.contextmanager
-    def stream(self, query: str, params: Parameters | None = None, *, limit: int | None = None) -> Iterator[Cursor]:
-        """Return the result of one SELECT row by row, for results larger than memory. It raises the errors of `sql`."""
+    def stream(
+        self,
+        query: str,
+        params: Parameters | None = None,
+        *,
+        limit: int | None = None,
+        as_of: Instants | None = None,
+        known_at: Instants | None = None,
+    ) -> Iterator[Cursor]:
+        """Return the result of one SELECT row by row, for results larger than memory; the rest is as in `sql`."""
         from photogenic.warehouse.duckdb_store.query import stream
 
-        with stream(self.database, query, params, limit=limit) as cursor:
+        with stream(self.at(as_of, known_at).database, query, params, limit=limit) as cursor:
             yield cursor
+
+    def at(self, as_of: Instants | None = None, known_at: Instants | None = None) -> Store:
+        """Return the open store as of other moments, for functions that read; without one, the store of now."""
+        if as_of is None and known_at is None:
+            return self.store
+        from photogenic.warehouse.labels.past import Past
+        from photogenic.warehouse.moment import Moments
+
+        if self._past is None:
+            self._past = Past(self.database, self.progress.note)
+        return replace(self.store, database=self._past.database(Moments.of(as_of, known_at)))
 
     def embeddings(
         self, encoder: str, photo_ids: Sequence[str] | None = None, *, flip: bool = False
@@ -299,11 +334,17 @@ class FeatureStore(Closing):
         split: Split | None = None,
         source: Source | None = None,
         flip: bool = False,
+        as_of: Instant | None = None,
+        known_at: Instant | None = None,
     ) -> TrainingSet:
-        """Return vectors, labels and weights of the same photos. See `features.vectors.training_set.training_set`."""
+        """Return vectors, labels and weights of the same photos, also as of another moment.
+
+        See `features.vectors.training_set.training_set` and, for the moment, `sql`.
+        """
         from photogenic.features.vectors.training_set import training_set
 
-        return training_set(self.store, target, encoder=encoder, setup=setup, split=split, source=source, flip=flip)
+        store = self.at(as_of, known_at)
+        return training_set(store, target, encoder=encoder, setup=setup, split=split, source=source, flip=flip)
 
     def similar(
         self,
@@ -313,12 +354,13 @@ class FeatureStore(Closing):
         encoder: str | None = None,
         where: str | None = None,
         popular: bool = False,
-        as_of: dt.datetime | None = None,
+        as_of: Instant | None = None,
+        known_at: Instant | None = None,
         exact: bool | None = None,
     ) -> pl.DataFrame:
         """Find the k nearest photos of a photo, file or vector. See `features.search.searcher.Searcher.similar`."""
         return self.searcher.similar(
-            query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact
+            query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, known_at=known_at, exact=exact
         )
 
     @property
@@ -406,11 +448,18 @@ class FeatureStore(Closing):
             self.store, files, aspect=aspect, smallest=smallest, output=output, run=run, target=target, device=device
         )
 
-    def report(self, output: str | Path | None = None, *, slices: str | Path | None = None) -> Path:
+    def report(
+        self,
+        output: str | Path | None = None,
+        *,
+        slices: str | Path | None = None,
+        as_of: Instant | None = None,
+        known_at: Instant | None = None,
+    ) -> Path:
         """Write the report as one HTML file; return its path. See `app.report.report.write_report`."""
         from photogenic.app.report.report import write_report
 
-        return write_report(self.store, output, slices=slices)
+        return write_report(self.at(as_of, known_at), output, slices=slices)
 
     def encoders(self) -> list[Encoder]:
         """Return the encoders that can be used here, including those that were fine-tuned in this store."""

@@ -207,7 +207,7 @@ def test_computing_faces_keeps_the_options_of_the_labels(store: FeatureStore) ->
     with store.database.write("test") as con:
         con.execute("delete from facts.photo_files")
     options = LabelOptions(min_swipes=10, earliest_post=dt.datetime(2012, 1, 1))
-    store.build(only="labels", as_of=dt.datetime(2025, 1, 1), labels=options)
+    store.build(only="labels", as_of=dt.datetime(2025, 1, 1), publish=True, labels=options)
     before = store.sql("select * from photo_labels").sort("photo_id")
     assert before["weight"].min() >= 10
     report = store.build(only="faces")

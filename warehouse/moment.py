@@ -8,17 +8,31 @@ Moment.of(as_of="2024-06-01", known_at="2024-06-01")  what a build of that day c
 from __future__ import annotations
 
 import datetime as dt
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from photogenic.warehouse.errors import InputError
 
-__all__ = ["EVERYTHING", "Instant", "Moment"]
+__all__ = ["EVERYTHING", "Instant", "Instants", "Moment", "Moments"]
 
 EVERYTHING = dt.datetime(9999, 12, 31)
 """The instant of a clock without a limit."""
 
 Instant = dt.datetime | dt.date | str
 """An instant: naive times and dates are UTC, a date is its first instant, text is ISO 8601."""
+
+Instants = Instant | Mapping[str, Instant]
+"""One instant, or several by name; the empty name is that of relations without a name before them."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_RESERVED = frozenset(
+    {"facts", "information_schema", "main", "memory", "moment", "pg_catalog", "store", "system", "temp"}
+)
+_SHOWN = 80
+
+_MOST = 12
+"""Largest number of moments of one query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,66 @@ class Moment:
         return ", ".join(parts) or "everything"
 
 
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """The moments that one query reads.
+
+    Attributes:
+        plain: moment of relations without a name before them; None: that of the published relations.
+        named: moments by name, as in `jan.photo_labels`.
+    """
+
+    plain: Moment | None = None
+    named: tuple[tuple[str, Moment], ...] = ()
+
+    @classmethod
+    def of(cls, as_of: Instants | None = None, known_at: Instants | None = None) -> Moments:
+        """Return the moments of instants, or of instants by name.
+
+        Raises:
+            InputError: an instant cannot be read, or a name cannot stand before a relation.
+        """
+        happened, arrived = _by_name(as_of), _by_name(known_at)
+        if len({*happened, *arrived}) > _MOST:
+            raise InputError(f"{len({*happened, *arrived})} moments are too many.", f"at most {_MOST} in one query", "")
+        found = {name: Moment.of(happened.get(name), arrived.get(name)) for name in {**happened, **arrived}}
+        plain = found.pop("", None)
+        for name in found:
+            _check_name(name)
+        if len({name.lower() for name in found}) < len(found):
+            raise InputError(
+                "Two moments have the same name.", "names that differ in more than case", "--as-of jan=2024-01-31"
+            )
+        return cls(plain, tuple(sorted(found.items())))
+
+    def __bool__(self) -> bool:
+        return self.plain is not None or bool(self.named)
+
+    def __str__(self) -> str:
+        parts = [f"{name}: {moment}" for name, moment in self.named]
+        return "; ".join([str(self.plain), *parts] if self.plain is not None else parts)
+
+
+def _by_name(given: Instants | None) -> Mapping[str, Instant]:
+    if given is None:
+        return {}
+    return given if isinstance(given, Mapping) else {"": given}
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None or name.lower() in _RESERVED:
+        raise InputError(
+            f"A moment is called {_short(name)}.",
+            f"a name of letters, digits and _ that begins with a letter, and none of {', '.join(sorted(_RESERVED))}",
+            "--as-of jan=2024-01-31",
+        )
+
+
+def _short(given: object) -> str:
+    text = given if isinstance(given, str) else repr(given)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _instant(name: str, given: Instant | None) -> dt.datetime:
     if given is None:
         return EVERYTHING
@@ -79,7 +153,9 @@ def _instant(name: str, given: Instant | None) -> dt.datetime:
 
 
 def _error(name: str, given: object) -> InputError:
+    if isinstance(given, dt.date):
+        given = str(given)
     option = f"--{name.replace('_', '-')}"
     return InputError(
-        f"{name} is {given}.", "an instant before the year 9999, as ISO 8601", f"{option} 2024-02-01T00:00:00Z"
+        f"{name} is {_short(given)}.", "an instant before the year 9999, as ISO 8601", f"{option} 2024-02-01T00:00:00Z"
     )

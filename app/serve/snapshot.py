@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable
 from importlib.resources import files
 from typing import Any
@@ -17,12 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photogenic._lazy import duckdb, pl
+from photogenic.app.serve.http.errors import ApiError, to_api_error
+from photogenic.app.serve.http.limits import Limits
 from photogenic.warehouse import Database, PhotogenicError
+from photogenic.warehouse.labels.past import ALL, PLAIN, open_moments
+from photogenic.warehouse.moment import Moment, Moments
 
 __all__ = ["Follower", "Snapshot"]
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 1.0
+_PAST = 2
+"""Largest number of moments that stay open."""
+
 _KEPT = 16
 """Largest number of sorted photo tables and predictions in the cache of a snapshot."""
 
@@ -35,14 +43,27 @@ class Snapshot:
         photos: All photos with their labels (queries/photos.sql), sorted by photo_id.
         runs: Rows of `runs`, newest first.
         published_at: Time of publication, naive, in UTC.
+        clock: as_of and known_at of the relations; 9999-12-31: everything.
+        moment: Moment of the relations, in words; empty: everything.
+        moments: The moment that a request asked for; empty: none, so that relations are the published ones.
+        notes: Why relations of the moment are empty.
     """
 
-    def __init__(self, db: Database) -> None:
-        self.key = _key(db)
-        self._con = db.open_snapshot()
+    def __init__(self, db: Database, moments: Moments | None = None, limits: Limits | None = None) -> None:
+        self.key, self.moments, self.notes = _key(db), moments or Moments(), list[str]()
+        if self.moments:
+            memory, seconds = (limits.sql_memory, limits.sql_s) if limits is not None else (None, None)
+            self._con, reasons = open_moments(db, self.moments, ALL, memory_limit=memory, limit_s=seconds)
+            self.notes = list(reasons.values())[:1]
+        else:
+            self._con = db.open_snapshot()
+        self._base = PLAIN if self.moments else "store"
         self._kept: dict[Hashable, pl.DataFrame] = {}
         self.published_at = dt.datetime.fromtimestamp(self.key[1] / 1e9, dt.UTC).replace(tzinfo=None)
-        tables = self.query("select table_name from information_schema.tables where table_schema = 'main'")
+        tables = self.query(
+            "select table_name from information_schema.tables where table_schema = 'main'"
+            " and table_catalog = current_database()"
+        )
         self.relations: frozenset[str] = frozenset(tables["table_name"])
         name = "photos" if {"photo_labels", "photo_setups"} <= self.relations else "unlabelled"
         self.photos = self.query_file(name)
@@ -51,12 +72,21 @@ class Snapshot:
         self._labels = [
             self.photos[name].to_numpy() for name in names
         ]  # for a hundred rows ten times faster than a frame
+        ((as_of, known_at),) = self.query("select as_of, known_at from clock").rows()
+        self.clock: tuple[dt.datetime, dt.datetime] = as_of, known_at
+        moment = Moment(as_of, known_at)
+        self.moment = str(moment) if moment.is_limited or self.moments else ""
         self.runs: list[dict[str, Any]] = self.query("from runs order by created_at desc, run_id").to_dicts()
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What an answer says about the moment that was asked for."""
+        return {"moment": self.moment, "notes": self.notes} if self.moments else {}
 
     def query(self, query: str, values: dict[str, Any] | None = None) -> pl.DataFrame:
         """Run a trusted query."""
         cursor = self._con.cursor()
-        cursor.execute("use store")
+        cursor.execute(f"use {self._base}")
         frame: pl.DataFrame = cursor.sql(query, params=values or None).pl()
         return frame
 
@@ -123,6 +153,35 @@ class Follower:
     def __init__(self, db: Database) -> None:
         self._db = db
         self.current = Snapshot(db)
+        self._past: OrderedDict[tuple[tuple[int, int], Moments], Snapshot] = OrderedDict()
+        self._turn = asyncio.Lock()
+        self._n_waiting = 0
+
+    async def at(self, moments: Moments, limits: Limits) -> Snapshot:
+        """Return the snapshot as of a moment. The last few are kept; others are computed one after the other.
+
+        Raises:
+            ApiError: Too many wait, or the computation exceeds a limit.
+        """
+        if not moments:
+            return self.current
+        if self._n_waiting >= limits.sql_waiting:
+            raise ApiError("busy", "Too many requests are waiting.", "try again in a moment", {"Retry-After": "2"})
+        self._n_waiting += 1
+        try:
+            async with self._turn:
+                key = (self.current.key, moments)
+                found = self._past.pop(key, None)
+                if found is None:
+                    found = await asyncio.to_thread(_opened, self._db, moments, limits)
+                self._past[key] = found
+                for old in [old for old in self._past if old[0] != key[0]]:
+                    self._past.pop(old)
+                while len(self._past) > _PAST:
+                    self._past.popitem(last=False)
+                return found
+        finally:
+            self._n_waiting -= 1
 
     async def watch(self) -> AsyncIterator[Snapshot]:
         """Check every second for a newer snapshot, and make it current once it is loaded."""
@@ -136,6 +195,19 @@ class Follower:
                 _log.warning("The new snapshot cannot be read: %s", error)
             else:
                 yield self.current
+
+
+def _opened(db: Database, moments: Moments, limits: Limits) -> Snapshot:
+    try:
+        return Snapshot(db, moments, limits)
+    except duckdb.InterruptException as error:
+        raise ApiError(
+            "time_limit",
+            f"The relations {moments} were not computed within {limits.sql_s:g} s.",
+            "features sql --as-of, which has no limit",
+        ) from error
+    except PhotogenicError as error:
+        raise to_api_error(error) from error
 
 
 def _key(db: Database) -> tuple[int, int]:

@@ -25,7 +25,7 @@ class Catalog:
     @classmethod
     def of(cls, db: Database) -> Catalog:
         columns: dict[str, list[str]] = {}
-        with db.read() as con:
+        with db.read(query="") as con:  # the names are those of the store, as of any moment
             for name, column in con.execute(
                 "select table_name, column_name from duckdb_columns() where database_name = 'store'"
                 " and schema_name = 'main' order by table_name, column_index"

@@ -5,20 +5,20 @@ Each query compares the cache with the store: a new index or snapshot replaces t
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from photogenic._lazy import duckdb
 from photogenic.features.compute.embed_files import Embedded, FileEmbedder
 from photogenic.features.encoders.registry import DEFAULT
 from photogenic.features.search import index as indices
-from photogenic.features.search.as_of import open_past
-from photogenic.features.search.filters import PhotoFilter, select_photos
+from photogenic.features.search.filters import RELATIONS, PhotoFilter, select_photos
 from photogenic.features.search.index_files import Index
 from photogenic.warehouse import Database, StoreError
+from photogenic.warehouse.labels.past import MomentDatabase, Past, relations_in
+from photogenic.warehouse.moment import Moments
 
 __all__ = ["CACHE_BYTES", "SearchCache"]
 
@@ -34,23 +34,27 @@ class SearchCache:
     Args:
         db: the warehouse.
         n_bytes: largest total size of the cached vectors of filters, in bytes.
+        note: called with the reason why relations of a moment are empty.
     """
 
-    def __init__(self, db: Database, n_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, db: Database, n_bytes: int = CACHE_BYTES, *, note: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.db, self.layout, self.n_bytes = db, db.layout, n_bytes
         self._lock = threading.RLock()
         self._con: duckdb.DuckDBPyConnection | None = None
         self._snapshot: tuple[int, int] | None = None
         self._indices: dict[str, Index] = {}
         self._embedders: dict[str, FileEmbedder] = {}
-        self._past: tuple[dt.datetime, duckdb.DuckDBPyConnection] | None = None
-        self._filters: OrderedDict[tuple[str, str | None, bool, dt.datetime | None], PhotoFilter] = OrderedDict()
+        self._moments = db.moments if isinstance(db, MomentDatabase) else Moments()
+        self._past = db.past if isinstance(db, MomentDatabase) else Past(db, note)
+        self._filters: OrderedDict[tuple[str, str | None, bool, Moments], PhotoFilter] = OrderedDict()
 
     def close(self) -> None:
         with self._lock:
             if self._con is not None:
                 self._con.close()
-            self._close_past()
+            self._past.close()
             for embedder in self._embedders.values():
                 embedder.close()
             self._con = self._snapshot = None
@@ -87,7 +91,6 @@ class SearchCache:
             if self._con is None or state != self._snapshot:
                 if self._con is not None:
                     self._con.close()
-                self._close_past()
                 self._con, self._snapshot = self.db.open_snapshot(), state
                 self._filters.clear()
             cursor = self._con.cursor()
@@ -95,30 +98,19 @@ class SearchCache:
         return cursor
 
     def photo_filter(
-        self, encoder: str, where: str | None = None, *, popular: bool = False, as_of: dt.datetime | None = None
+        self, encoder: str, where: str | None = None, *, popular: bool = False, moments: Moments | None = None
     ) -> PhotoFilter:
-        """The matching photos that are in the snapshot (as of an instant, UTC) and in the index."""
-        index, cursor, key = self.index(encoder), self.cursor(), (encoder, where, popular, as_of)
+        """The matching photos that are in the snapshot (or were, at another moment) and in the index."""
+        moments = moments or self._moments
+        index, cursor, key = self.index(encoder), self.cursor(), (encoder, where, popular, moments)
         with self._lock:
             cached = self._filters.pop(key, None)
             if cached is None or cached.index is not index:
-                con = cursor if as_of is None else self._as_of(as_of)
-                cached = select_photos(con, index, where, popular=popular)
+                con = self._past.cursor(moments, RELATIONS | relations_in(where or "")) if moments else cursor
+                cached = select_photos(con, index, where, popular=popular, past=bool(moments))
             self._filters[key] = cached
             self._evict()
             return cached
-
-    def _as_of(self, instant: dt.datetime) -> duckdb.DuckDBPyConnection:
-        """The snapshot as of an instant. The last one is cached, because its labels take long to compute."""
-        if self._past is None or self._past[0] != instant:
-            self._close_past()
-            self._past = instant, open_past(self.db, instant)
-        return self._past[1]
-
-    def _close_past(self) -> None:
-        if self._past is not None:
-            self._past[1].close()
-            self._past = None
 
     def embed(self, encoder: str, paths: Sequence[Path]) -> list[Embedded]:
         """Compute the vectors of files with a network that stays loaded."""

@@ -17,10 +17,13 @@ from photogenic.warehouse.duckdb_store.query import require_labels
 from photogenic.warehouse.errors import QueryError
 from photogenic.warehouse.sql_guard.guard import parse_read_only
 
-__all__ = ["COLUMNS", "PhotoFilter", "select_photos"]
+__all__ = ["COLUMNS", "RELATIONS", "PhotoFilter", "select_photos"]
 
 COLUMNS = ("photo_id", "user_id", "like_ratio", "weight", "percentile", "popular", "path")
 """Columns of a search result that describe a photo."""
+
+RELATIONS = frozenset({"photo_labels", "photos", "users"})
+"""Relations that `select_photos` reads, besides those of the predicate."""
 
 _BLOCK_BYTES = 64 * 10**6
 
@@ -102,7 +105,7 @@ class PhotoFilter:
 
 
 def select_photos(
-    con: duckdb.DuckDBPyConnection, index: Index, where: str | None = None, *, popular: bool = False
+    con: duckdb.DuckDBPyConnection, index: Index, where: str | None = None, *, popular: bool = False, past: bool = False
 ) -> PhotoFilter:
     """Select the photos of the index that are in the snapshot and match.
 
@@ -111,6 +114,7 @@ def select_photos(
         index: index whose rows are selected.
         where: SQL predicate over `sql/search/labelled.sql`; None selects every photo, labeled or not.
         popular: whether to select only photos above the median of their label set.
+        past: whether the relations are of another moment; photos whose bytes changed since then are left out.
 
     Raises:
         QueryError: the predicate is invalid, or names an unknown column or relation.
@@ -118,7 +122,7 @@ def select_photos(
     """
     require_labels(con)
     if where is None and not popular:
-        return PhotoFilter(index, con.sql(sql.read("search/photos")).pl().select(COLUMNS))
+        return _filter(con, index, con.sql(sql.read("search/photos")).pl(), past)
     predicate = "true" if where is None else where
     if not predicate.strip():
         raise _predicate_error(con, predicate, "It is empty.")
@@ -128,11 +132,18 @@ def select_photos(
         " qualify row_number() over (partition by photo_id order by source desc) = 1"
     )
     try:
-        return PhotoFilter(index, con.sql(parse_read_only(con, query)).pl().select(COLUMNS))
+        found = con.sql(parse_read_only(con, query)).pl()
     except QueryError as error:
         raise _predicate_error(con, predicate, f"{error.what.partition(':')[0]}.") from error
     except duckdb.Error as error:
         raise _predicate_error(con, predicate, str(error).partition("\n")[0]) from error
+    return _filter(con, index, found, past)
+
+
+def _filter(con: duckdb.DuckDBPyConnection, index: Index, found: pl.DataFrame, past: bool) -> PhotoFilter:
+    if past:
+        found = found.join(con.sql(sql.read("search/unchanged")).pl(), on="photo_id", how="semi", maintain_order="left")
+    return PhotoFilter(index, found.select(COLUMNS))
 
 
 def _predicate_error(con: duckdb.DuckDBPyConnection, predicate: str, why: str) -> QueryError:

@@ -11,7 +11,6 @@ photo_id. There are always exactly k results, or all matching photos if they are
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from photogenic.features.search.queries import resolve
 from photogenic.warehouse import Store
 from photogenic.warehouse.closing import Closing
 from photogenic.warehouse.duckdb_store.error_mapping import map_engine_errors
+from photogenic.warehouse.moment import Instant, Moments
 from photogenic.warehouse.option_ranges import check
 
 __all__ = ["Found", "Searcher", "answer"]
@@ -59,7 +59,8 @@ class Searcher(Closing):
     """
 
     def __init__(self, store: Store, *, cache_bytes: int = CACHE_BYTES) -> None:
-        self.cache, self.progress = SearchCache(store.database, cache_bytes), store.progress
+        self.progress = store.progress
+        self.cache = SearchCache(store.database, cache_bytes, note=store.progress.note)
 
     def close(self) -> None:
         """Close the snapshot and clear the cache."""
@@ -73,7 +74,8 @@ class Searcher(Closing):
         encoder: str | None = None,
         where: str | None = None,
         popular: bool = False,
-        as_of: dt.datetime | None = None,
+        as_of: Instant | None = None,
+        known_at: Instant | None = None,
         exact: bool | None = None,
     ) -> pl.DataFrame:
         """Find the k photos most similar to one, nearest first, without the query photo itself.
@@ -86,8 +88,9 @@ class Searcher(Closing):
             encoder: name of the encoder; None takes the first default encoder with an index, else any.
             where: SQL predicate over the columns of `sql/search/labelled.sql`; None: all photos, labeled or not.
             popular: whether to search only photos above the median of their label set.
-            as_of: UTC instant; only photos that had arrived by then, with the labels of that time.
-                None searches as of the last build.
+            as_of: only what had happened before this instant. None, without `known_at`: the published labels.
+            known_at: only what had arrived before this instant. None: everything.
+                A photo whose bytes changed since then is left out: there is no vector of its former bytes.
             exact: True forces exact search; None lets the planner choose by cost.
 
         Returns:
@@ -98,7 +101,9 @@ class Searcher(Closing):
             QueryError: `where` cannot be evaluated.
             StoreError: the encoder has no index.
         """
-        found = self.find([query], k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, exact=exact)
+        found = self.find(
+            [query], k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, known_at=known_at, exact=exact
+        )
         if len(found.photos) < k:
             self.progress.note(f"{len(found.photos)} photos match; {k} were requested.")
         if found.recall < 1:
@@ -113,11 +118,13 @@ class Searcher(Closing):
         encoder: str | None = None,
         where: str | None = None,
         popular: bool = False,
-        as_of: dt.datetime | None = None,
+        as_of: Instant | None = None,
+        known_at: Instant | None = None,
         exact: bool | None = None,
     ) -> Found:
         """Do the same as `similar` for many queries at once, and report how the search was carried out."""
         check(k=k)
+        moments = Moments.of(as_of, known_at) if as_of is not None or known_at is not None else Moments()
         name = encoder or self.cache.default_encoder()
         with map_engine_errors(self.cache.layout):
             index = self.cache.index(name)
@@ -128,7 +135,7 @@ class Searcher(Closing):
                 queries,
                 models=self.cache.layout.models,
             )
-            candidates = self.cache.photo_filter(name, where, popular=popular, as_of=as_of)
+            candidates = self.cache.photo_filter(name, where, popular=popular, moments=moments)
         plan, distances, rows = answer(resolved.vectors, candidates, k, exclude=resolved.rows, exact=exact)
         return Found(
             _table(candidates, distances, rows),

@@ -14,6 +14,8 @@ from photogenic._lazy import pl
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Database, InputError, Store
 from photogenic.warehouse.duckdb_store.query import require_labels
+from photogenic.warehouse.labels.past import MomentDatabase
+from photogenic.warehouse.moment import Moments
 
 __all__ = ["Setup", "Source", "Split", "Target", "TrainingSet", "labelled", "training_set"]
 
@@ -39,6 +41,7 @@ class TrainingSet:
         gender: str or None (n,), gender of the owner.
         split: str (n,), train, dev or test.
         n_without_vector: labeled photos that were left out because an encoder has no vector for them.
+        moments: the moment of the labels; None: the published ones.
     """
 
     target: Target
@@ -52,6 +55,7 @@ class TrainingSet:
     gender: list[str | None]
     split: list[str]
     n_without_vector: int
+    moments: Moments | None = None
 
     def __len__(self) -> int:
         return len(self.photo_ids)
@@ -94,6 +98,11 @@ def training_set(
     if split is not None:
         rows = rows.filter(rows["split"] == split)
     n_labelled = len(rows)
+    moments = store.database.moments if isinstance(store.database, MomentDatabase) else None
+    if moments is not None:
+        rows = rows.join(
+            store.database.frame(sql.read("search/unchanged")), on="photo_id", how="semi", maintain_order="left"
+        )
     for name in names:
         rows = rows.filter(rows["photo_id"].is_in(reader.open_vectors(store.layout, name).ids(flip=flip)))
     ids = rows["photo_id"].to_list()
@@ -109,6 +118,7 @@ def training_set(
         gender=rows["gender"].to_list(),
         split=rows["split"].to_list(),
         n_without_vector=n_labelled - len(rows),
+        moments=moments,
     )
 
 
@@ -128,10 +138,11 @@ def labelled(db: Database, target: Target, setup: Setup, source: Source | None =
 
 
 def _labels(db: Database, setup: Setup, source: Source | None) -> pl.DataFrame:
-    with db.read() as con:
+    query = sql.read("training/labels")
+    with db.read(query=query) as con:
         require_labels(con)
         if source is None:
             ((swipes,),) = con.execute("select count(*) from photo_labels where source = 'swipes'").fetchall()
             source = "swipes" if swipes else "posts"
-        frame: pl.DataFrame = con.sql(sql.read("training/labels"), params={"setup": setup, "source": source}).pl()
+        frame: pl.DataFrame = con.sql(query, params={"setup": setup, "source": source}).pl()
     return frame

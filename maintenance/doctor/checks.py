@@ -17,7 +17,7 @@ from photogenic._lazy import faiss, torch
 from photogenic.features.encoders import weights
 from photogenic.features.encoders.registry import DEFAULT, ENCODERS
 from photogenic.features.faces.detector import FaceSettings
-from photogenic.features.status import freshness
+from photogenic.features.status import freshness, moment_in_words
 from photogenic.maintenance.doctor.artifacts import examine_artifacts
 from photogenic.maintenance.doctor.finding import Finding, State
 from photogenic.warehouse import Database, Layout, Store
@@ -260,4 +260,6 @@ def _labels(db: Database) -> Finding:
         return Finding("labels", "note", "never built", "features build")
     if labels["stale"]:
         return Finding("labels", "note", f"{', '.join(labels['changed'])} changed since", "features build")
+    if moment := moment_in_words(labels):
+        return Finding("labels", "note", f"published {moment}", "features build: publishes those of the present")
     return Finding("labels", "ok", f"up to date, built {labels['built_at']}")

@@ -140,7 +140,9 @@ class Database:
             self.publish()
 
     @contextlib.contextmanager
-    def read(self, *, memory_limit: str | None = None, labelling: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    def read(
+        self, *, memory_limit: str | None = None, labelling: bool = False, query: str | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a reading connection to the newest snapshot: no writes, no files, no network, locked settings.
 
         SQL of users runs in `warehouse.duckdb_store.query` only, or after `sql_guard.guard.parse_read_only`.
@@ -148,10 +150,12 @@ class Database:
         Args:
             memory_limit: memory limit of this connection, e.g. `500MB`. Default: that of the settings.
             labelling: whether to use the settings of label builds, unlocked. For queries of this program only.
+            query: the one query that will run. A `MomentDatabase` computes only the relations in it. Default: any.
 
         Raises:
             StoreError: the store does not exist or has no snapshot yet.
         """
+        del query
         con = self.open_snapshot(memory_limit=memory_limit, labelling=labelling)
         try:
             with map_engine_errors(self.layout), interruptible(con):
@@ -161,12 +165,12 @@ class Database:
 
     def rows(self, query: str, values: object = None) -> list[tuple[Any, ...]]:
         """Run a query of this program on the newest snapshot, and return its rows."""
-        with self.read() as con:
+        with self.read(query=query) as con:
             return con.execute(query, values).fetchall()
 
     def frame(self, query: str, values: dict[str, Any] | None = None) -> pl.DataFrame:
         """Run a query of this program on the newest snapshot, and return a frame."""
-        with self.read() as con:
+        with self.read(query=query) as con:
             found: pl.DataFrame = con.sql(query, params=values or None).pl()
             return found
 

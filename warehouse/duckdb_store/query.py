@@ -28,7 +28,7 @@ def require_labels(con: duckdb.DuckDBPyConnection) -> None:
     Raises:
         StoreError: it has no computed relations.
     """
-    query = "select 1 from duckdb_tables() where database_name = 'store' and table_name = 'photo_labels'"
+    query = "select 1 from duckdb_tables() where database_name = current_database() and table_name = 'photo_labels'"
     if not con.execute(query).fetchall():
         raise no_labels_error()
 
@@ -55,7 +55,7 @@ def sql(db: Database, query: str, params: Parameters | None = None, *, limit: in
     """
     from photogenic.warehouse.sql_guard.guard import parse_read_only
 
-    with db.read() as con:
+    with db.read(query=query) as con:
         try:
             statement = _limit_pivot(con, parse_read_only(con, query), limit)
             values = bind(statement, params)
@@ -120,7 +120,7 @@ def stream(
     def explained(error: Exception) -> PhotogenicError:
         return corruption_error(error, db.layout) or query_error(query, error)
 
-    with db.read() as con:
+    with db.read(query=query) as con:
         try:
             statement = _limit_pivot(con, parse_read_only(con, query), limit if sample is None else None)
             values = bind(statement, params)

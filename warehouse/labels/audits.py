@@ -44,19 +44,28 @@ def audit_named(name: str) -> Audit:
     return Audit(name, header["promise"], tuple(header["reads"].split(", ")), text)
 
 
-def audit(con: duckdb.DuckDBPyConnection, changed: Collection[str], ask: Asking | None = None) -> None:
+def audit(
+    con: duckdb.DuckDBPyConnection,
+    changed: Collection[str],
+    ask: Asking | None = None,
+    *,
+    there: Collection[str] | None = None,
+) -> None:
     """Run the audits that read a changed relation, in build order, so that a fault is reported where it begins.
 
     Args:
         con: connection with the relations.
         changed: names of the changed relations.
         ask: function that runs audits of facts where Spark has the facts; returns column names and rows.
+        there: the only relations that an audit may read; None: all.
 
     Raises:
         AuditError: an audit found rows; the message has their number, the first of them, and the query.
     """
     place = {name: number for number, name in enumerate(sql.NAMES)}
     due = [one for one in map(audit_named, sql.audits()) if not set(changed).isdisjoint(one.reads)]
+    if there is not None:
+        due = [one for one in due if set(one.reads) <= set(there)]
     due.sort(key=lambda one: max(place[name] for name in one.reads))
     if not due:
         return

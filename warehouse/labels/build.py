@@ -15,7 +15,7 @@ import datetime as dt
 import json
 import time
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import create_views_of_labels
@@ -24,12 +24,22 @@ from photogenic.warehouse.duckdb_store.database import LABELLING
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.labels.compute import Computation, RelationBuilt
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.labels.past import why_empty
+from photogenic.warehouse.labels.recorded import last_cluster
 from photogenic.warehouse.moment import EVERYTHING, Instant, Moment
 from photogenic.warehouse.progress import Progress
 from photogenic.warehouse.spark.engine import SparkEngine
 from photogenic.warehouse.spark.session import Cluster
 
-__all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "build_labels", "last_cluster"]
+__all__ = [
+    "BuildReport",
+    "FunnelStep",
+    "LabelOptions",
+    "RelationBuilt",
+    "build_labels",
+    "last_cluster",
+    "rehearse_labels",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +122,40 @@ def build_labels(
     return report
 
 
-def last_cluster(con: duckdb.DuckDBPyConnection) -> Cluster | None:
-    """Return the Spark cluster that computed the current labels; None: DuckDB did, or there are none."""
-    for (recorded,) in con.execute("select options from facts.builds order by rowid desc").fetchall():
-        options = json.loads(recorded)
-        if "labels" in options:
-            return Cluster(**options["cluster"]) if "cluster" in options else None
-    return None
+def rehearse_labels(store: Store, moment: Moment, options: LabelOptions) -> BuildReport:
+    """Compute the labels of a moment from the published snapshot, like `build_labels`, and write nothing.
+
+    Args:
+        store: the open store.
+        moment: the moment.
+        options: options of labels and splits.
+
+    Raises:
+        AuditError: a relation breaks its contract.
+        StoreError: there is no store.
+    """
+    started_at, started = dt.datetime.now(dt.UTC).replace(tzinfo=None), time.perf_counter()
+    with store.database.read(labelling=True) as con:
+        computation = Computation(con, moment, options, rehearsal=True, anew=True)
+        report = _report(computation, store.progress, started_at, started)
+        return replace(report, notes=(*why_empty(con, ("swipes", "photos"), moment).values(), *report.notes)[:1])
 
 
 def _build(computation: Computation, cluster: Cluster | None, progress: Progress) -> BuildReport:
-    con, moment = computation.con, computation.moment
+    con = computation.con
     started_at, started = dt.datetime.now(dt.UTC).replace(tzinfo=None), time.perf_counter()
-    computation.run(progress)
+    report = _report(computation, progress, started_at, started)
     create_views_of_labels(con)
-    report = BuildReport(
+    if report.changed or cluster != last_cluster(con):
+        _record(con, report, cluster, started_at)
+    return report
+
+
+def _report(computation: Computation, progress: Progress, started_at: dt.datetime, started: float) -> BuildReport:
+    """Run the computation and report it."""
+    con, moment = computation.con, computation.moment
+    computation.run(progress)
+    return BuildReport(
         build_id=f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}",
         as_of=moment.as_of if moment.as_of < EVERYTHING else None,
         known_at=moment.known_at if moment.known_at < EVERYTHING else None,
@@ -136,9 +165,6 @@ def _build(computation: Computation, cluster: Cluster | None, progress: Progress
         notes=tuple(_notes(con)),
         seconds=time.perf_counter() - started,
     )
-    if report.changed or cluster != last_cluster(con):
-        _record(con, report, cluster, started_at)
-    return report
 
 
 def _notes(con: duckdb.DuckDBPyConnection) -> list[str]:

@@ -35,7 +35,7 @@ from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.moment import EVERYTHING, Moment
 from photogenic.warehouse.progress import Progress
 
-__all__ = ["Computation", "Engine", "RelationBuilt"]
+__all__ = ["Computation", "Engine", "RelationBuilt", "clock_values", "many_swipes"]
 
 _UNDATED = ("facts.faces",)
 """Base tables that are replaced as a whole and have no column for the time of arrival."""
@@ -134,12 +134,7 @@ class Computation:
         return sorted({source.removeprefix("facts.") for source, digest in seen if self._digest(source) != digest})
 
     def _set_clock(self) -> None:
-        """Set the clock. Ages are counted up to `as_of`; without one, up to the newest known arrival of photos."""
-        query = "select max(ingested_at) from facts.photos where ingested_at < $1"
-        newest = self.con.execute(query, [self.moment.known_at]).fetchone()
-        bounded = self.moment.as_of < EVERYTHING
-        observed_at = self.moment.as_of if bounded else (newest and newest[0]) or dt.datetime(1970, 1, 1)
-        values = [self.moment.as_of, self.moment.known_at, observed_at]
+        values = clock_values(self.con, self.moment)
         if self.rehearsal:
             self.con.execute("create temp table clock as select $1 as as_of, $2 as known_at, $3 as observed_at", values)
         elif self.con.execute("select as_of, known_at, observed_at from facts.clock").fetchall() != [tuple(values)]:
@@ -172,7 +167,7 @@ class Computation:
         if what.name in ADDITIVE:
             query = incremental_query(self.con, what, self._states, mark_of(self.con, "facts.swipes", self.moment))
         table = "temp table" if self.rehearsal else "table"
-        with _many_swipes(self.con) if what.name in ADDITIVE and query is None else contextlib.nullcontext():
+        with many_swipes(self.con) if what.name in ADDITIVE and query is None else contextlib.nullcontext():
             self.con.execute(f"create or replace {table} {what.name} as {query or what.text}", parameters or None)
         return "updated" if query else "computed"
 
@@ -190,8 +185,20 @@ class Computation:
         return "; ".join(self._digest(read) for read in relation(source).reads if read != "clock")
 
 
+def clock_values(con: duckdb.DuckDBPyConnection, moment: Moment) -> list[dt.datetime]:
+    """Return the row of the clock at a moment: as_of, known_at, observed_at.
+
+    Ages are counted up to `as_of`; without one, up to the newest known arrival of photos.
+    """
+    query = "select max(ingested_at) from facts.photos where ingested_at < $1"
+    newest = con.execute(query, [moment.known_at]).fetchone()
+    bounded = moment.as_of < EVERYTHING
+    observed_at = moment.as_of if bounded else (newest and newest[0]) or dt.datetime(1970, 1, 1)
+    return [moment.as_of, moment.known_at, observed_at]
+
+
 @contextlib.contextmanager
-def _many_swipes(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def many_swipes(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Group by arrays of 2^24 entries: for all swipes that is faster than hashing, for few swipes slower.
 
     If the computation fails, the connection is unusable too, and there is no setting to reset.

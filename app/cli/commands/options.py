@@ -11,7 +11,18 @@ from photogenic.app.cli import completion
 from photogenic.app.cli.help_text import COMMON
 from photogenic.app.terminal.output import Format
 
-__all__ = ["AsOf", "Device", "Encoder", "FormatOption", "Store", "instant", "placeholder", "size"]
+__all__ = [
+    "AsOf",
+    "Device",
+    "Encoder",
+    "FormatOption",
+    "KnownAt",
+    "Store",
+    "instant",
+    "instants",
+    "placeholder",
+    "size",
+]
 
 _UNITS = {"_s": "SECONDS", "_days": "DAYS", "_bytes": "BYTES"}
 """Placeholder of a number by the ending of its parameter."""
@@ -29,6 +40,18 @@ def instant(given: str | dt.datetime) -> dt.datetime:
     except ValueError:
         raise typer.BadParameter(f"{given!r} is no ISO 8601 instant, such as 2024-02-01T00:00:00Z") from None
     return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
+
+
+def instants(option: str, given: list[str] | None) -> dict[str, dt.datetime] | None:
+    """Parse the values of a repeatable option, each `TIME` or `NAME=TIME`: name -> instant; the name may be empty."""
+    found: dict[str, dt.datetime] = {}
+    for text in given or ():
+        name, sign, time = text.partition("=")
+        name, time = (name, time) if sign else ("", text)
+        if name in found:
+            raise typer.BadParameter(f"{option} is given twice for {name or 'relations without a name'}")
+        found[name] = instant(time)
+    return found or None
 
 
 def size(given: str | int) -> int:
@@ -91,8 +114,17 @@ AsOf = Annotated[
         "--as-of",
         parser=instant,
         metavar="TIME",
-        help="Use only what had happened and arrived before this moment, as ISO 8601 in UTC. Default: the moment of "
-        "the last build.",
+        help="Use only what had happened before this moment, as ISO 8601 in UTC. Default: the published labels, or "
+        "everything if --known-at is given.",
+    ),
+]
+KnownAt = Annotated[
+    dt.datetime | None,
+    typer.Option(
+        "--known-at",
+        parser=instant,
+        metavar="TIME",
+        help="Use only what had arrived before this moment, as ISO 8601 in UTC. Default: everything.",
     ),
 ]
 Device = Annotated[

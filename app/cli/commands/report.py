@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import photogenic
-from photogenic.app.cli.commands.options import Store
+from photogenic.app.cli.commands.options import AsOf, KnownAt, Store
 from photogenic.app.terminal.progress import console_progress
 
 __all__ = ["run"]
@@ -25,8 +25,10 @@ def run(
             "photos of each value. Default: by gender only.",
         ),
     ] = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     store: Store = Path("store"),
 ) -> None:
     """It holds tables, curves, galleries, slices and a map. Its figures are written beside it as PNG files too."""
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        print(opened.report(output, slices=slices))
+        print(opened.report(output, slices=slices, as_of=as_of, known_at=known_at))

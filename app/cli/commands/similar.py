@@ -7,7 +7,7 @@ import typer
 
 import photogenic
 from photogenic.app.cli import completion
-from photogenic.app.cli.commands.options import AsOf, Encoder, FormatOption, Store
+from photogenic.app.cli.commands.options import AsOf, Encoder, FormatOption, KnownAt, Store
 from photogenic.app.terminal.output import Table, print_table
 from photogenic.app.terminal.progress import console_progress
 
@@ -39,6 +39,7 @@ def run(
         bool, typer.Option("--popular", help="Return only photos with a label above the median.")
     ] = False,
     as_of: AsOf = None,
+    known_at: KnownAt = None,
     exact: Annotated[
         bool,
         typer.Option(
@@ -58,6 +59,7 @@ def run(
             where=where,
             popular=popular,
             as_of=as_of,
+            known_at=known_at,
             exact=exact or None,
         )
     print_table(Table.of(found), form)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import photogenic
 from photogenic.app.cli import completion
-from photogenic.app.cli.commands.options import FormatOption, Store
+from photogenic.app.cli.commands.options import FormatOption, Store, instants
 from photogenic.app.terminal import output as out
 from photogenic.app.terminal.export_rows import all_rows, export, first_rows
 from photogenic.app.terminal.output import Format, print_message
 from photogenic.app.terminal.streams import read_stdin
+from photogenic.warehouse.duckdb_store.query import stream
 from photogenic.warehouse.errors import InputError
+from photogenic.warehouse.progress import Progress, no_progress
+
+if TYPE_CHECKING:
+    from photogenic.warehouse import Database
 
 __all__ = ["run"]
 
@@ -62,6 +67,25 @@ def run(
             "several times. Default: none.",
         ),
     ] = None,
+    as_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--as-of",
+            metavar="[NAME=]TIME",
+            help="Read the relations as of this moment: only what had happened before it, as ISO 8601 in UTC. With a "
+            "name, several times, for queries such as from jan.photo_labels join feb.photo_labels using (photo_id). "
+            "Default: the published relations.",
+        ),
+    ] = None,
+    known_at: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--known-at",
+            metavar="[NAME=]TIME",
+            help="Read only what had arrived before this moment, as ISO 8601 in UTC; names as for --as-of. Default: "
+            "everything.",
+        ),
+    ] = None,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
@@ -72,21 +96,34 @@ def run(
         raise typer.BadParameter("--output writes all rows, in the form that its ending names; give it alone")
     if params and show is not None:
         raise typer.BadParameter("--param gives a value to a query, and --show runs none")
+    if (as_of or known_at) and show is not None:
+        raise typer.BadParameter("--as-of and --known-at are for a query, and --show runs none")
     if show is not None:
         from photogenic.app.terminal.catalog import relation_sql
 
         print(relation_sql(show))
         return
     values = _parameters(params)
-    with photogenic.FeatureStore(store) as opened:
+    happened, arrived = instants("--as-of", as_of), instants("--known-at", known_at)
+    with photogenic.FeatureStore(store, progress=_progress(happened or arrived)) as opened:
+        db = opened.at(happened, arrived).database
         if query is not None or file is not None or not sys.stdin.isatty():
-            _answer(opened, _text(query, file), values, output=output, limit=limit, form=form)
+            _answer(db, _text(query, file), values, output=output, limit=limit, form=form)
             return
         if output is not None:
             raise typer.BadParameter("--output needs a query")
         from photogenic.app.terminal.sql_shell import prompt
 
-        prompt(opened.database, limit=SHOWN if limit is None else limit, parameters=values)
+        prompt(db, limit=SHOWN if limit is None else limit, parameters=values)
+
+
+def _progress(moments: object) -> Progress:
+    """Return the output for notes on moments; a query of the published relations has none."""
+    if not moments:
+        return no_progress
+    from photogenic.app.terminal.progress import console_progress
+
+    return console_progress()
 
 
 def _parameters(given: list[str] | None) -> dict[str, Any]:
@@ -109,7 +146,7 @@ def _text(query: str | None, file: Path | None) -> str:
 
 
 def _answer(
-    opened: photogenic.FeatureStore,
+    db: Database,
     query: str,
     values: dict[str, Any],
     *,
@@ -118,7 +155,7 @@ def _answer(
     form: Format,
 ) -> None:
     shown = SHOWN if limit is None and form == "table" else limit
-    with opened.stream(query, values, limit=None if shown is None or output is not None else shown + 1) as cursor:
+    with stream(db, query, values, limit=None if shown is None or output is not None else shown + 1) as cursor:
         if output is not None:
             print_message(f"{export(cursor, output):,} rows are in {output}.")
             return

@@ -13,6 +13,7 @@ import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal import logs, streams
 from photogenic.app.terminal.output import Format, Table, print_message, print_table
+from photogenic.features.status import moment_in_words
 
 if TYPE_CHECKING:
     from photogenic.features.checks import Check
@@ -121,6 +122,8 @@ def _underway(stage: dict[str, Any]) -> str:
 def _freshness(labels: dict[str, Any]) -> str:
     if labels["built_at"] is None:
         return "never built; run `features build`"
+    if moment := moment_in_words(labels):
+        return f"built {labels['built_at']}, {moment}; `features build` publishes those of the present"
     if not labels["stale"]:
         return f"built {labels['built_at']}, up to date"
     return f"built {labels['built_at']}; since then {', '.join(labels['changed'])} changed, run `features build`"

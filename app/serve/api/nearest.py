@@ -138,20 +138,26 @@ class Nearest:
         def search() -> dict[str, Any]:
             plan, distances, rows = answer(np.ascontiguousarray(vector), selection, k, exclude=exclude, exact=exact)
             there = rows[0] >= 0
-            found = selection.photos[selection.positions(rows[0][there])].to_dicts()
+            rows_found = selection.photos[selection.positions(rows[0][there])].to_dicts()
             photos = [
                 {"rank": rank, "photo_id": photo["photo_id"], "user_id": photo["user_id"], "distance": float(distance)}
                 | {name: photo[name] for name in COLUMNS[2:]}
-                for rank, (photo, distance) in enumerate(zip(found, distances[0][there], strict=True), 1)
+                for rank, (photo, distance) in enumerate(zip(rows_found, distances[0][there], strict=True), 1)
             ]
             recall = 1.0 if plan.way == "exact" else index.manifest.recall_at_10
-            return {"encoder": index.manifest.encoder, "recall": recall, "n_matching": len(selection), "photos": photos}
+            found = {
+                "encoder": index.manifest.encoder,
+                "recall": recall,
+                "n_matching": len(selection),
+                "photos": photos,
+            }
+            return found | snapshot.said
 
         return await self._run_in(self._work, search)
 
     async def _selection(self, snapshot: Snapshot, index: Index, where: str | None, popular: bool) -> PhotoFilter:
         """Return the photos that match a predicate, evaluated once for concurrent requests."""
-        key = (snapshot.key, index.manifest.encoder, index.manifest.generation, where, popular)
+        key = (snapshot.key, index.manifest.encoder, index.manifest.generation, where, popular, snapshot.moments)
         held = self._held.get(key)
         if held is None:
             for old, done in list(self._held.items()):  # selections of an older snapshot are not used again
@@ -167,7 +173,11 @@ class Nearest:
             self._held.pop(key, None)
 
     async def _select(self, snapshot: Snapshot, index: Index, where: str | None, popular: bool) -> PhotoFilter:
-        if where is None and not popular:
+        plain = snapshot.moments.plain
+        if plain is not None:
+            clocks = (plain.as_of.isoformat(), plain.known_at.isoformat())
+            photos = await self._sandbox.select(index.manifest.encoder, where, popular=popular, clocks=clocks)
+        elif where is None and not popular:
             photos = snapshot.photos.select(COLUMNS)
         else:
             photos = await self._sandbox.select(index.manifest.encoder, where, popular=popular)

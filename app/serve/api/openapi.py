@@ -14,6 +14,10 @@ __all__ = ["describe"]
 _ALWAYS = ("unauthorized", "foreign_origin", "wrong_host", "unknown_expectation", "internal")
 
 
+_OF_A_MOMENT = ("not_usable", "time_limit", "memory_limit", "busy")
+"""Codes of requests that can ask for another moment."""
+
+
 def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
     """Return the description in OpenAPI 3.1.
 
@@ -44,7 +48,7 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
                     "Answer SQL, reading only",
                     _json(request_schemas["sql"]),
                     response_schemas["sql"],
-                    ("query_refused", "time_limit", "memory_limit", "busy"),
+                    ("query_refused", "not_usable", "time_limit", "memory_limit", "busy"),
                 )
             },
             "/sql/export": {
@@ -55,15 +59,15 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
                         "text/csv": {"schema": {"type": "string"}},
                         "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
                     },
-                    ("bad_request", "query_refused", "time_limit", "memory_limit", "busy"),
+                    ("bad_request", "query_refused", "not_usable", "time_limit", "memory_limit", "busy"),
                 )
             },
             "/photos/{photo_id}": {
                 "get": _get(
                     "Everything about a photo",
-                    [photo_id],
+                    [photo_id, *_parameters(request_schemas["moment"])],
                     _body(response_schemas["photo"]),
-                    ("bad_request", "not_found"),
+                    ("bad_request", "not_found", *_OF_A_MOMENT),
                 )
             },
             "/features": {
@@ -95,7 +99,7 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
                     "Who likes whom",
                     _parameters(request_schemas["breakdown"]),
                     _body(response_schemas["breakdown"]),
-                    ("bad_request", "not_ready"),
+                    ("bad_request", "not_ready", *_OF_A_MOMENT),
                 )
             },
             "/runs": {"get": _get("Every trained head", [], _body(response_schemas["runs"]), ("bad_request",))},
@@ -104,7 +108,7 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
                     "Photos in order",
                     _parameters(request_schemas["gallery"]),
                     _body(response_schemas["gallery"]),
-                    ("bad_request", "not_found", "not_ready"),
+                    ("bad_request", "not_found", "not_ready", *_OF_A_MOMENT),
                 )
             },
             "/store": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import time
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
@@ -23,9 +24,11 @@ from photogenic.app.serve.http.errors import ApiError, to_api_error
 from photogenic.app.serve.http.photo_urls import PHOTO, photo_id
 from photogenic.app.serve.http.uploads import read_body, read_form, within_time_limit
 from photogenic.app.serve.http.validation import from_json, from_text
+from photogenic.app.serve.snapshot import Snapshot
 from photogenic.models.runs.run_store import described
 from photogenic.warehouse import PhotogenicError
 from photogenic.warehouse.duckdb_store.query import no_labels_error
+from photogenic.warehouse.moment import EVERYTHING
 
 __all__ = ["Api", "json_response"]
 
@@ -65,12 +68,17 @@ class Api:
 
     async def sql(self, request: web.Request) -> web.Response:
         params = await self._read_json(request, "sql")
-        body = await self.context.sandbox.rows(params["query"], params["limit"], params["sample"], params["parameters"])
+        clocks = params["as_of"], params["known_at"]
+        body = await self.context.sandbox.rows(
+            params["query"], params["limit"], params["sample"], params["parameters"], clocks
+        )
         return web.Response(body=body, content_type="application/json")
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         params = from_text(request.query, self.request_schemas["export"])
-        async with contextlib.aclosing(self.context.exports.export(params["query"], params["format"])) as chunks:
+        clocks = params["as_of"], params["known_at"]
+        exported = self.context.exports.export(params["query"], params["format"], clocks)
+        async with contextlib.aclosing(exported) as chunks:
             first = await anext(chunks, b"")  # an error before the first bytes gets its own status
             return await self._sent_on(request, params["format"], first, chunks)
 
@@ -96,8 +104,9 @@ class Api:
         return response
 
     async def photo(self, request: web.Request) -> web.Response:
-        from_text(request.query, self.request_schemas["nothing" if "photo_id" in request.match_info else "photo"])
-        return json_response(await self._in_thread(photo_details, self.context.snapshot, photo_id(request)))
+        name = "moment" if "photo_id" in request.match_info else "photo"
+        snapshot = await self._snapshot(from_text(request.query, self.request_schemas[name]))
+        return json_response(await self._in_thread(photo_details, snapshot, photo_id(request)) | snapshot.said)
 
     async def features(self, request: web.Request) -> web.Response:
         params, context = await self._read_json(request, "features"), self.context
@@ -117,10 +126,12 @@ class Api:
         context = self.context
         if request.content_type == "application/json":
             params = await self._read_json(request, "similar")
-            return json_response(await context.nearest.of_photo(context.snapshot, params.pop("photo_id"), **params))
+            snapshot = await self._snapshot(params)
+            return json_response(await context.nearest.of_photo(snapshot, params.pop("photo_id"), **params))
         (picture,), fields = await self._read_form(request, most=1)
         params = from_text(fields, self.request_schemas["similar_upload"])
-        return json_response(await context.nearest.of_upload(context.snapshot, picture, **params))
+        snapshot = await self._snapshot(params)
+        return json_response(await context.nearest.of_upload(snapshot, picture, **params))
 
     async def predict(self, request: web.Request) -> web.Response:
         pictures, fields = await self._read_form(request, most=self.context.limits.uploads)
@@ -133,7 +144,7 @@ class Api:
 
     async def breakdown(self, request: web.Request) -> web.Response:
         params = from_text(request.query, self.request_schemas["breakdown"])
-        snapshot = self.context.snapshot
+        snapshot = await self._snapshot(params)
         if "gender_breakdown" not in snapshot.relations:
             raise to_api_error(no_labels_error())
         query = (
@@ -141,7 +152,7 @@ class Api:
             " order by n_swipes desc, sender_gender, recipient_gender"
         )
         rows = await self._in_thread(snapshot.query, query, {"window": params["window"]})
-        return json_response({"window": params["window"], "rows": rows.to_dicts()})
+        return json_response({"window": params["window"], "rows": rows.to_dicts()} | snapshot.said)
 
     async def runs(self, request: web.Request) -> web.Response:
         self._refuse_parameters(request)
@@ -153,17 +164,13 @@ class Api:
 
     async def gallery(self, request: web.Request) -> web.Response:
         params, context = from_text(request.query, self.request_schemas["gallery"]), self.context
-        if (
-            context.snapshot.photos["source"].null_count() == len(context.snapshot.photos)
-            and params["by"] != "prediction"
-        ):
+        snapshot = await self._snapshot(params)
+        if snapshot.photos["source"].null_count() == len(snapshot.photos) and params["by"] != "prediction":
             raise to_api_error(no_labels_error())
         run_id = None
         if params["by"] == "prediction" or params["run"] is not None:
-            run_id = (await self._in_thread(context.scorer.shown_run, context.snapshot, params["run"], "like_ratio"))[
-                "run_id"
-            ]
-        return json_response(await self._in_thread(gallery_page, context.snapshot, params, run_id))
+            run_id = (await self._in_thread(context.scorer.shown_run, snapshot, params["run"], "like_ratio"))["run_id"]
+        return json_response(await self._in_thread(gallery_page, snapshot, params, run_id) | snapshot.said)
 
     async def store(self, request: web.Request) -> web.Response:
         self._refuse_parameters(request)
@@ -188,7 +195,16 @@ class Api:
         self._refuse_parameters(request)
         context = self.context
         age_s = time.time() - context.snapshot.key[1] / 1e9
-        gauges = {
+        clocks = {
+            f"photogenic_labels_{name}_timestamp_seconds": (
+                f"Published labels count only what had {verb} before this time; 0: everything.",
+                instant.replace(tzinfo=dt.UTC).timestamp() if instant < EVERYTHING else 0.0,
+            )
+            for name, verb, instant in zip(
+                ("as_of", "known_at"), ("happened", "arrived"), context.snapshot.clock, strict=True
+            )
+        }
+        gauges = clocks | {
             "photogenic_snapshot_age_seconds": ("Seconds since the snapshot was published.", age_s),
             "photogenic_photos": ("Photos in the snapshot.", len(context.snapshot.photos)),
             "photogenic_sql_running": ("Queries that run now.", context.sandbox.n_running),
@@ -209,6 +225,10 @@ class Api:
     async def openapi(self, request: web.Request) -> web.Response:
         self._refuse_parameters(request)
         return web.Response(body=self._described, content_type="application/json")
+
+    async def _snapshot(self, params: dict[str, Any]) -> Snapshot:
+        """Return the snapshot of the moment of a request, whose parameters are taken out."""
+        return await self.context.at(params.pop("as_of"), params.pop("known_at"))
 
     async def _read_json(self, request: web.Request, name: str) -> dict[str, Any]:
         if request.content_type != "application/json":

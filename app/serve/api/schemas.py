@@ -37,6 +37,23 @@ def _described(properties: dict[str, Schema], **meanings: str) -> dict[str, Sche
     return {name: schema | {"description": meanings[name]} for name, schema in properties.items()}
 
 
+MOMENT: dict[str, Schema] = _described(
+    {name: {"type": "string", "minLength": 1, "maxLength": 64} for name in ("as_of", "known_at")},
+    as_of="Only what had happened before this instant, as ISO 8601 in UTC. Default: the published relations.",
+    known_at="Only what had arrived before this instant, as ISO 8601 in UTC. Default: everything.",
+)
+_SAID = _described(
+    {"moment": _TEXT, "notes": _list(_TEXT)},
+    moment="The moment of the answer; absent without as_of and known_at.",
+    notes="Why relations of the moment are empty.",
+)
+_BY_NAME = {
+    "type": ["string", "object"],
+    "maxLength": 64,
+    "maxProperties": 12,
+    "additionalProperties": {"type": "string", "maxLength": 64},
+}
+
 ERROR: Schema = _object({"code": {"type": "string", "enum": list(CODES)}, "message": _TEXT, "remedy": _TEXT})
 
 
@@ -58,6 +75,7 @@ def requests(limits: Limits) -> dict[str, Schema]:
             "description": "SQL predicate over photo_labels, such as gender = 'female'.",
         },
         "popular": {"type": "boolean", "default": False, "description": "Return only photos above the median."},
+        **MOMENT,
     }
     chosen = {
         "run": {**_ID, "description": "A run_id. Default: the best run of the target on dev."},
@@ -93,10 +111,17 @@ def requests(limits: Limits) -> dict[str, Schema]:
                     "additionalProperties": {"type": ["string", "number", "boolean", "null"], "maxLength": LONGEST},
                     "description": "Value of each parameter $name of the query, by name; ? are named 1, 2 and so on.",
                 },
+                **_described(
+                    dict.fromkeys(("as_of", "known_at"), _BY_NAME),
+                    as_of='Only what had happened before this instant, or instants by name: {"jan": "2024-01-31"} is '
+                    "for from jan.photo_labels.",
+                    known_at="Only what had arrived before this instant, or instants by name.",
+                ),
             },
             "limit",
             "sample",
             "parameters",
+            *MOMENT,
             example={
                 "query": "from gender_breakdown where sender_gender = $gender",
                 "limit": 100,
@@ -107,7 +132,9 @@ def requests(limits: Limits) -> dict[str, Schema]:
             {
                 "query": query | {"maxLength": 20_000},
                 "format": {"type": "string", "enum": ["csv", "parquet"], "description": "Format of the file."},
-            }
+                **MOMENT,
+            },
+            *MOMENT,
         ),
         "features": _object(
             {
@@ -153,12 +180,15 @@ def requests(limits: Limits) -> dict[str, Schema]:
                     "enum": ["latest", "every"],
                     "default": "latest",
                     "description": "Swipes on the newest main photo, or on every main photo.",
-                }
+                },
+                **MOMENT,
             },
             "window",
+            *MOMENT,
         ),
         "gallery": _object(gallery := _gallery(), *gallery),
-        "photo": _object({"photo_id": _ID}),
+        "photo": _object({"photo_id": _ID, **MOMENT}, *MOMENT),
+        "moment": _object(MOMENT, *MOMENT),
         "nothing": _object({}),
     }
 
@@ -196,6 +226,7 @@ def _gallery() -> dict[str, Schema]:
             "default": 60,
             "description": "Largest number of photos to return.",
         },
+        **MOMENT,
     }
 
 
@@ -294,7 +325,9 @@ def responses() -> dict[str, Schema]:
                 "cut": {"type": "boolean", "description": "Whether there are more rows."},
                 "seconds": _NUMBER | {"description": "Seconds that the query took."},
                 "rows": rows("Rows, each an array of values in the order of the columns.", _list({})),
-            }
+                **_SAID,
+            },
+            *_SAID,
         ),
         "photo": _object(
             _PHOTO
@@ -306,6 +339,8 @@ def responses() -> dict[str, Schema]:
                 "predictions": rows("Predictions of trained heads."),
                 "near_duplicates": rows("Photos that show the same picture."),
             }
+            | _SAID,
+            *_SAID,
         ),
         "features": _object(
             {
@@ -338,7 +373,9 @@ def responses() -> dict[str, Schema]:
                 "recall": _NUMBER | {"description": "1 where search was exact, else the measured recall@10."},
                 "n_matching": _COUNT | {"description": "Number of photos that match the predicate."},
                 "photos": rows("Nearest photos, nearest first.", _object(found)),
-            }
+                **_SAID,
+            },
+            *_SAID,
         ),
         "predict": _object(
             {
@@ -358,13 +395,17 @@ def responses() -> dict[str, Schema]:
                 "notes": rows("Runs that cannot be used, and how to make them usable.", _TEXT),
             }
         ),
-        "breakdown": _object({"window": text("The window."), "rows": rows("Rows of gender_breakdown.")}),
+        "breakdown": _object(
+            {"window": text("The window."), "rows": rows("Rows of gender_breakdown."), **_SAID}, *_SAID
+        ),
         "runs": _object({"runs": rows("Rows of runs.")}),
         "gallery": _object(
             {
                 "n_photos": _COUNT | {"description": "Number of photos that match."},
                 "photos": rows("Photos in the chosen order."),
-            }
+                **_SAID,
+            },
+            *_SAID,
         ),
         "health": _object(
             {

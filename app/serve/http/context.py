@@ -14,7 +14,7 @@ from aiohttp import web
 from photogenic import FeatureStore
 from photogenic.app.serve.api.nearest import Nearest
 from photogenic.app.serve.api.scorer import Scorer
-from photogenic.app.serve.http.errors import hide_folders
+from photogenic.app.serve.http.errors import hide_folders, to_api_error
 from photogenic.app.serve.http.guard import Guard
 from photogenic.app.serve.http.limits import Limits
 from photogenic.app.serve.http.metrics import Metrics
@@ -22,6 +22,8 @@ from photogenic.app.serve.http.store_metrics import StoreMetrics
 from photogenic.app.serve.pages.thumbnails import Pictures
 from photogenic.app.serve.snapshot import Follower, Snapshot
 from photogenic.app.serve.sql_sandbox.pool import Sandbox
+from photogenic.warehouse import PhotogenicError
+from photogenic.warehouse.moment import Moments
 
 __all__ = ["APP_CONTEXT", "AppContext"]
 
@@ -81,6 +83,17 @@ class AppContext:
     def snapshot(self) -> Snapshot:
         """The newest snapshot."""
         return self.follower.current
+
+    async def at(self, as_of: object = None, known_at: object = None) -> Snapshot:
+        """Return the newest snapshot, or its relations as of another moment, from the values of a request.
+
+        Raises:
+            ApiError: The moment cannot be used.
+        """
+        try:
+            return await self.follower.at(Moments.of(as_of or None, known_at or None), self.limits)  # type: ignore[arg-type]
+        except PhotogenicError as error:
+            raise to_api_error(error) from error
 
     def status(self) -> dict[str, Any]:
         """Return the values of `features status`, with the name of the store's folder in place of its path."""

@@ -83,37 +83,49 @@ class Pages:
             ({"least": "20"} if self._has_swipe_labels() else {}) | non_empty_query(request),
             self.request_schemas["gallery"],
         )
+        snapshot = await context.at(params["as_of"], params["known_at"])
         run, problem = None, None
         found: dict[str, Any] = {"n_photos": 0, "photos": []}
         try:
             if params["by"] == "prediction" or params["run"] is not None:
-                run = await self._in_thread(context.scorer.shown_run, context.snapshot, params["run"], "like_ratio")
-            elif context.snapshot.photos["source"].null_count() == len(context.snapshot.photos):
+                run = await self._in_thread(context.scorer.shown_run, snapshot, params["run"], "like_ratio")
+            elif snapshot.photos["source"].null_count() == len(snapshot.photos):
                 raise to_api_error(_UNBUILT)
-            found = await self._in_thread(gallery_page, context.snapshot, params, run and run["run_id"])
+            found = await self._in_thread(gallery_page, snapshot, params, run and run["run_id"])
         except ApiError as error:
             problem = error
         kept = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
         query = urlencode({n: v for n, v in kept.items() if v is not None and n not in ("offset", "limit")})
         more = f"/?{query}&offset={params['offset'] + len(found['photos'])}"
         return self._page(
-            "gallery", "/", "Gallery", params=params, run=run, problem=problem, query=query, more=more, **found
+            "gallery",
+            "/",
+            "Gallery",
+            snapshot=snapshot,
+            params=params,
+            run=run,
+            problem=problem,
+            query=query,
+            more=more,
+            **found,
         )
 
     async def photo(self, request: web.Request) -> web.Response:
-        context, photo_id = self.context, photo_of(request)
-        photo = await self._in_thread(photo_details, context.snapshot, photo_id)
-        weeks = await self._in_thread(views.weeks, context.snapshot, photo_id)
+        photo_id = photo_of(request)
+        snapshot = await self._snapshot(request)
+        photo = await self._in_thread(photo_details, snapshot, photo_id)
+        weeks = await self._in_thread(views.weeks, snapshot, photo_id)
         intervals = {row["time_window"]: row for row in photo["like_ratios"]}
         mine = [row for row in intervals.values() if photo["label"] and row["like_ratio"] == photo["label"]["value"]]
         source = (photo["label"] or {}).get("source", "swipes")
-        similar, encoder, why_none = await self._similar_popular(photo_id, source)
+        similar, encoder, why_none = await self._similar_popular(snapshot, photo_id, source)
         return self._page(
             "photo",
             "",
             photo_id,
+            snapshot=snapshot,
             photo=photo,
-            within=context.snapshot.photo(photo_id) or {},
+            within=snapshot.photo(photo_id) or {},
             weeks=weeks,
             interval=mine[0] if mine else None,
             has_picture=photo["status"] == "ok",
@@ -125,14 +137,15 @@ class Pages:
 
     async def similar(self, request: web.Request) -> web.Response:
         known = from_text(non_empty_query(request), self._one_parameter("photo_id"))
-        context = self.context
+        context, snapshot = self.context, await self._snapshot(request)
         encoders = context.nearest.encoders()
         encoder = context.nearest.index(None).manifest.encoder if encoders else ""
-        some = context.snapshot.photos["photo_id"]
+        some = snapshot.photos["photo_id"]
         return self._page(
             "similar",
             "/similar",
             "Similar photos",
+            snapshot=snapshot,
             encoders=encoders,
             encoder=encoder,
             photo_id=known["photo_id"] or "",
@@ -142,20 +155,29 @@ class Pages:
 
     async def sql(self, request: web.Request) -> web.Response:
         known = from_text(non_empty_query(request), self._one_parameter("q"))
+        snapshot = await self._snapshot(request)
         query = known["q"] or EXAMPLES[0][1]
         described = dictionary()
         return self._page(
-            "sql", "/sql", "SQL", query=query, examples=EXAMPLES, dictionary=described, words=words(described)
+            "sql",
+            "/sql",
+            "SQL",
+            snapshot=snapshot,
+            query=query,
+            examples=EXAMPLES,
+            dictionary=described,
+            words=words(described),
         )
 
     async def breakdown(self, request: web.Request) -> web.Response:
         params = from_text(non_empty_query(request), self.request_schemas["breakdown"])
         shown: dict[str, Any] = {"problem": None, "window": params["window"]}
-        if "gender_breakdown" in self.context.snapshot.relations:
-            shown |= await self._in_thread(views.breakdown, self.context.snapshot, params["window"])
+        snapshot = await self.context.at(params["as_of"], params["known_at"])
+        if "gender_breakdown" in snapshot.relations:
+            shown |= await self._in_thread(views.breakdown, snapshot, params["window"])
         else:
             shown["problem"] = to_api_error(_UNBUILT)
-        return self._page("breakdown", "/breakdown", "Breakdown", **shown)
+        return self._page("breakdown", "/breakdown", "Breakdown", snapshot=snapshot, **shown)
 
     async def models(self, _: web.Request) -> web.Response:
         context = self.context
@@ -241,26 +263,53 @@ class Pages:
 
     def _login(self, target: str, *, wrong: bool) -> web.Response:
         status = 403 if wrong else 200
-        values = {"wrong": wrong, "next": target[:2_000], "pages": (), "snapshot_at": ""}
+        values: dict[str, Any] = {"wrong": wrong, "next": target[:2_000]}
+        values |= {"pages": (), "snapshot_at": "", "moment": ""}
         return self._page("login", "", "Photogenic", code=status, **values)
 
-    def _page(self, template: str, current_page: str, heading: str, *, code: int = 200, **values: Any) -> web.Response:
+    def _page(
+        self,
+        template: str,
+        current_page: str,
+        heading: str,
+        *,
+        code: int = 200,
+        snapshot: Snapshot | None = None,
+        **values: Any,
+    ) -> web.Response:
+        snapshot = snapshot or self.context.snapshot
         at = self.context.snapshot.published_at.isoformat(timespec="milliseconds") + "Z"
-        shown = {"pages": PAGES, "current_page": current_page, "heading": heading, "snapshot_at": at} | values
+        shown = {
+            "moment": snapshot.moment,
+            "moment_query": "",
+            "moment_notes": snapshot.notes,
+            "clocks": views.clocks(snapshot),
+        }
+        if snapshot.moments:
+            shown["moment_query"] = "?" + urlencode(views.clocks(snapshot))
+        shown |= {"pages": PAGES, "current_page": current_page, "heading": heading, "snapshot_at": at} | values
         text = self._templates.get_template(f"{template}.html").render(**shown)
         return web.Response(text=text, content_type="text/html", status=code)
 
-    async def _similar_popular(self, photo_id: str, source: str, k: int = 8) -> tuple[list[dict[str, Any]], str, str]:
+    async def _snapshot(self, request: web.Request) -> Snapshot:
+        """Return the snapshot of the moment in the address of a page."""
+        query = non_empty_query(request)
+        params = from_text(
+            {name: query[name] for name in schemas.MOMENT if name in query}, self.request_schemas["moment"]
+        )
+        return await self.context.at(params["as_of"], params["known_at"])
+
+    async def _similar_popular(
+        self, snapshot: Snapshot, photo_id: str, source: str, k: int = 8
+    ) -> tuple[list[dict[str, Any]], str, str]:
         """Return similar popular photos, the encoder, and the reason if there are none."""
         context = self.context
         where = f"source = '{source}'" + (" and weight >= 20" if source == "swipes" else "")
         try:
-            found = await context.nearest.of_photo(
-                context.snapshot, photo_id, encoder=None, k=k, where=where, popular=True
-            )
+            found = await context.nearest.of_photo(snapshot, photo_id, encoder=None, k=k, where=where, popular=True)
         except ApiError as error:
             return [], "", f"{error.message} {error.remedy}"
-        genders = context.snapshot.photos["gender"][context.snapshot.rows([one["photo_id"] for one in found["photos"]])]
+        genders = snapshot.photos["gender"][snapshot.rows([one["photo_id"] for one in found["photos"]])]
         photos = [one | {"gender": gender} for one, gender in zip(found["photos"], genders, strict=True)]
         return photos, found["encoder"], "There are no popular photos yet."
 
@@ -272,7 +321,9 @@ class Pages:
         for query in (
             await self._in_thread(self.context.snapshot.query, photo_selection.query("median_photos"))
         ).to_dicts():
-            found, _, _ = await self._similar_popular(query["photo_id"], "swipes", photo_selection.COLUMNS + 5)
+            found, _, _ = await self._similar_popular(
+                self.context.snapshot, query["photo_id"], "swipes", photo_selection.COLUMNS + 5
+            )
             others = [one for one in found if one["user_id"] != query["user_id"]][: photo_selection.COLUMNS - 1]
             if others:
                 pairs.append({"query": query, "found": others})
@@ -296,7 +347,7 @@ class Pages:
 
     def _one_parameter(self, name: str) -> dict[str, Any]:
         text = {"type": "string", "maxLength": 100_000}
-        return {"type": "object", "properties": {name: text}, "required": []}
+        return {"type": "object", "properties": {name: text, **schemas.MOMENT}, "required": []}
 
     async def _in_thread(self, call: Callable[..., T], *given: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.context.work, call, *given)

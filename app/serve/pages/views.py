@@ -10,8 +10,9 @@ from photogenic._lazy import pl
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.models.evaluation.gender_table import pairs_of
 from photogenic.warehouse.catalog import relation
+from photogenic.warehouse.moment import EVERYTHING
 
-__all__ = ["absent", "breakdown", "relations", "weeks", "with_store"]
+__all__ = ["absent", "breakdown", "clocks", "relations", "weeks", "with_store"]
 
 _GENDERS = ("female", "male", "other", "unknown")
 STEPS = 20
@@ -42,6 +43,15 @@ def with_store(command: str, name: str) -> str:
     if not command.startswith("features ") or "--store" in command:
         return command
     return f"{command} --store {shlex.quote(name)}"
+
+
+def clocks(snapshot: Snapshot) -> dict[str, str]:
+    """Return the parameters of the address that ask for the moment of a snapshot; none for the published one."""
+    plain = snapshot.moments.plain
+    if plain is None:
+        return {}
+    instants = {"as_of": plain.as_of, "known_at": plain.known_at}
+    return {name: instant.isoformat() + "Z" for name, instant in instants.items() if instant < EVERYTHING}
 
 
 def weeks(snapshot: Snapshot, photo_id: str) -> dict[str, Any] | None:

@@ -35,6 +35,9 @@ _KINDS: dict[str, type[PhotogenicError]] = {
 }
 _START_S = 60.0
 
+Clocks = tuple[Any, Any]
+"""as_of and known_at of a request, as JSON values."""
+
 
 class Sandbox:
     """The pool of processes. It must be started, used and closed in the same event loop.
@@ -68,15 +71,21 @@ class Sandbox:
             await self._kill(process)
 
     async def rows(
-        self, query: str, limit: int, sample: int | None = None, parameters: dict[str, Any] | None = None
+        self,
+        query: str,
+        limit: int,
+        sample: int | None = None,
+        parameters: dict[str, Any] | None = None,
+        clocks: Clocks = (None, None),
     ) -> bytes:
-        """Return a JSON object with columns, n_rows, cut, seconds and rows.
+        """Return a JSON object with columns, n_rows, cut, seconds and rows; at a moment, also moment and notes.
 
         Args:
             query: SQL statement.
             limit: Largest number of rows.
             sample: Number of rows to draw at random instead of the first rows.
             parameters: Values of the parameters of the statement by name.
+            clocks: as_of and known_at, instants or instants by name.
 
         Raises:
             ApiError: The query was refused, or exceeded a limit.
@@ -88,16 +97,20 @@ class Sandbox:
             "limit": limit,
             "sample": sample,
             "bytes": self.limits.sql_bytes,
+            "clocks": clocks,
         }
         return b"".join([data async for data in self._frames(request, self.limits.sql_s)])
 
-    def export(self, query: str, form: str) -> AsyncGenerator[bytes, None]:
+    def export(self, query: str, form: str, clocks: Clocks = (None, None)) -> AsyncGenerator[bytes, None]:
         """Yield all rows as the bytes of a file. Raises the same errors as `rows`."""
-        return self._frames({"do": "export", "query": query, "format": form}, self.limits.export_s)
+        request = {"do": "export", "query": query, "format": form, "clocks": clocks}
+        return self._frames(request, self.limits.export_s)
 
-    async def select(self, encoder: str, where: str | None, *, popular: bool) -> pl.DataFrame:
+    async def select(
+        self, encoder: str, where: str | None, *, popular: bool, clocks: Clocks = (None, None)
+    ) -> pl.DataFrame:
         """Return the photos with a vector of `encoder` that match. Raises the same errors as `rows`."""
-        request = {"do": "select", "encoder": encoder, "where": where, "popular": popular}
+        request = {"do": "select", "encoder": encoder, "where": where, "popular": popular, "clocks": clocks}
         data = b"".join([data async for data in self._frames(request, self.limits.sql_s)])
         return pl.read_ipc_stream(data)
 

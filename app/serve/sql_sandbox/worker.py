@@ -32,6 +32,8 @@ from photogenic.app.terminal.output import Table, write_csv, write_parquet
 from photogenic.features.search import filters, index
 from photogenic.warehouse import Database, Layout, PhotogenicError, QueryMemoryError, Settings
 from photogenic.warehouse.duckdb_store.query import Cursor, stream
+from photogenic.warehouse.labels.past import MomentDatabase, Past
+from photogenic.warehouse.moment import Moments
 
 __all__ = ["main"]
 
@@ -44,11 +46,11 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output of libraries must not mix with the frames
     _confine(int(n_bytes))
-    db = Database(Layout(Path(root)), Settings(memory, int(threads)))
+    past = Past(Database(Layout(Path(root)), Settings(memory, int(threads))), most=2, n_bytes=int(n_bytes) // 8)
     _warm()
     _frame(out, b"H", b"{}")
     for line in sys.stdin.buffer:
-        _answer(db, json.loads(line), out)
+        _answer(past, json.loads(line), out)
 
 
 def _confine(n_bytes: int) -> None:
@@ -67,10 +69,15 @@ def _warm() -> None:
     duckdb.connect().close()
 
 
-def _answer(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
+def _answer(past: Past, request: dict[str, Any], out: BinaryIO) -> None:
+    db = past.db
     try:
+        moments = Moments.of(*request["clocks"])
+        db = past.database(moments)
         if request["do"] == "rows":
-            _rows(db, request, out)
+            notes: list[str] = []
+            past.note = notes.append
+            _rows(db, request, out, {"moment": str(moments), "notes": notes} if moments else {})
         elif request["do"] == "export":
             _export(db, request, out)
         else:
@@ -93,7 +100,7 @@ def _frame(out: BinaryIO, kind: bytes, data: bytes | bytearray | memoryview) -> 
     out.flush()
 
 
-def _rows(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
+def _rows(db: Database, request: dict[str, Any], out: BinaryIO, more: dict[str, Any]) -> None:
     """Send the first rows, as the body of an answer of the API."""
     started = time.perf_counter()
     query, values, limit = request["query"], request["parameters"], request["limit"]
@@ -106,7 +113,7 @@ def _rows(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
                 break
             rows += (b"," if n_rows else b"") + row
             n_rows += 1
-    head = orjson.dumps({"columns": columns, "n_rows": n_rows, "cut": cut})
+    head = orjson.dumps({"columns": columns, "n_rows": n_rows, "cut": cut} | more)
     seconds = round(time.perf_counter() - started, 4)
     _frame(out, b"D", head[:-1] + f',"seconds":{seconds},"rows":['.encode())
     _frame(out, b"D", rows + b"]}")
@@ -173,11 +180,11 @@ class _Sink(io.RawIOBase):
 
 def _select(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
     """Send the photos that match a search predicate, with the columns of a result, as Arrow."""
-    with db.read() as con:
+    past, where = isinstance(db, MomentDatabase), request["where"]
+    with db.read(query=" ".join([*filters.RELATIONS, where or ""])) as con:
         try:
-            chosen = filters.select_photos(
-                con, index.load(db.layout, request["encoder"]), request["where"], popular=request["popular"]
-            )
+            held = index.load(db.layout, request["encoder"])
+            chosen = filters.select_photos(con, held, where, popular=request["popular"], past=past)
         except duckdb.OutOfMemoryException as error:
             raise QueryMemoryError(str(error), "an answer that fits the memory limit") from error
     data = io.BytesIO()

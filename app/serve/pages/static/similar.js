@@ -1,5 +1,5 @@
 // Search by a photo of the store, or by a picture that is chosen, dropped or pasted.
-import { ask, at, card, el, percent, post, shown } from "./common.js";
+import { ask, at, card, clocks, el, percent, post, shown } from "./common.js";
 
 // Predicate for photos above the median of their gender; `popular` compares with the median of all photos.
 const WITHIN_GENDER = "photo_id in (select photo_id from photo_labels qualify value > median(value) over (partition by source, gender))";
@@ -13,7 +13,7 @@ if (filters) {
 
   const asked = () => {
     const form = new FormData(filters);
-    const found = { encoder: form.get("encoder"), k: Number(form.get("k")), popular: form.get("popular") === "all" };
+    const found = { encoder: form.get("encoder"), k: Number(form.get("k")), popular: form.get("popular") === "all", ...clocks };
     const where = [form.get("where").trim(), form.get("popular") === "gender" ? WITHIN_GENDER : ""].filter(Boolean);
     if (where.length) found.where = where.map((one) => `(${one})`).join(" and ");
     return found;

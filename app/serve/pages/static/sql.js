@@ -1,5 +1,5 @@
 // SQL page: completion, results as a grid with pictures, charts, a link to share the query, downloads.
-import { at, el, post, shown } from "./common.js";
+import { at, clocks, el, kept, post, shown } from "./common.js";
 import { draw } from "./chart.js";
 import { completing } from "./complete.js";
 
@@ -18,13 +18,13 @@ async function go() {
   const mine = running;
   said.textContent = "Running…";
   stop.hidden = false;
-  history.replaceState(null, "", `?q=${encodeURIComponent(text)}`);
+  history.replaceState(null, "", `?q=${encodeURIComponent(text)}${kept}`);
   try {
-    result = await post("/api/v1/sql", { query: text, limit: 1000 }, { signal: mine.signal });
+    result = await post("/api/v1/sql", { query: text, limit: 1000, ...clocks }, { signal: mine.signal });
     result.text = text;
     said.textContent = `${result.n_rows.toLocaleString("en")} row${result.n_rows === 1 ? "" : "s"}${result.cut ? " shown; there are more, downloads have all" : ""} · ${(1000 * result.seconds).toFixed(0)} ms`;
     views.hidden = files.hidden = false;
-    for (const link of files.querySelectorAll("a")) link.href = `/api/v1/sql/export?query=${encodeURIComponent(text)}&format=${link.dataset.format}`;
+    for (const link of files.querySelectorAll("a")) link.href = `/api/v1/sql/export?query=${encodeURIComponent(text)}&format=${link.dataset.format}${kept}`;
     show();
   } catch (error) {
     if (mine !== running) return;
@@ -48,7 +48,7 @@ const notice = (what, why) => el("div", { class: "empty" }, el("b", {}, what), w
 async function chart(whole, says) {
   const mine = result;
   try {
-    whole ??= mine.sampled ??= await post("/api/v1/sql", { query: mine.text, limit: SAMPLE, sample: SAMPLE });
+    whole ??= mine.sampled ??= await post("/api/v1/sql", { query: mine.text, limit: SAMPLE, sample: SAMPLE, ...clocks });
   } catch (error) {
     answer.replaceChildren(problem(error));
     return;

@@ -1,0 +1,340 @@
+"""Read the relations of another moment than the published one, without a change for anybody else.
+
+A moment is a database in memory beside the snapshot: the base tables are views of those of the snapshot, the clock has
+its own row, and the files of sql/ run against both. Only relations that a query may read, and what these read, are
+computed. The label options are those of the last published build.
+
+    past = Past(db)
+    sql(past.database(Moments.of(as_of="2024-06-01")), "from photo_labels")
+    sql(past.database(Moments.of({"may": "2024-05-01", "june": "2024-06-01"})), "from may.photo_labels")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import NoReturn
+
+from photogenic import sql
+from photogenic._lazy import duckdb
+from photogenic.warehouse.catalog import relation
+from photogenic.warehouse.duckdb_store.database import Database
+from photogenic.warehouse.duckdb_store.error_mapping import map_engine_errors
+from photogenic.warehouse.duckdb_store.interrupt import interruptible
+from photogenic.warehouse.errors import InputError, QueryMemoryError
+from photogenic.warehouse.labels.audits import audit
+from photogenic.warehouse.labels.compute import clock_values, many_swipes
+from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.labels.recorded import last_cluster, last_labels
+from photogenic.warehouse.moment import EVERYTHING, Moment, Moments
+
+__all__ = ["PLAIN", "MomentDatabase", "Past", "open_moments", "relations_in", "why_empty"]
+
+PLAIN = "moment"
+"""Name of the database of the moment without a name."""
+
+ALL = frozenset(sql.NAMES)
+"""Names of all relations."""
+
+_SOURCES = {
+    "swipes": ("swipe", "had happened", "swiped_at"),
+    "main_photos": ("change of a main photo", "had happened", "set_at"),
+    "photos": ("photo", "had been posted", "posted_at"),
+    "users": ("user", "had been created", "created_at"),
+}
+"""View -> what a row is, what it does on the clock `as_of`, and when."""
+
+
+def relations_in(query: str) -> frozenset[str]:
+    """Return every relation that a query can name. It may return more, because comments and texts count too."""
+    words = set(re.findall(r"\w+", query.lower()))
+    return ALL & words
+
+
+def open_moments(
+    db: Database,
+    moments: Moments,
+    names: Collection[str],
+    *,
+    memory_limit: str | None = None,
+    limit_s: float | None = None,
+) -> tuple[duckdb.DuckDBPyConnection, dict[str, str]]:
+    """Open a reading connection on the newest snapshot with the relations of other moments, and locked settings.
+
+    Args:
+        db: the warehouse.
+        moments: the moments; each named one is a database of that name.
+        names: relations to compute, and whatever they read.
+        memory_limit: as for `Database.open_snapshot`.
+        limit_s: seconds after which the computation is interrupted. Default: never.
+
+    Returns:
+        The connection, and why a moment has no row of some views: view -> reason.
+
+    Raises:
+        AuditError: a relation of a moment breaks its contract.
+        InputError: a name is a word of SQL or of the store, or Spark computed the labels from other swipes.
+        QueryMemoryError: the relations do not fit into the memory limit.
+        duckdb.InterruptException: the time is over.
+        StoreError: the store does not exist.
+    """
+    con, notes = db.open_snapshot(memory_limit=memory_limit, labelling=True), dict[str, str]()
+    timer = threading.Timer(limit_s or 0, con.interrupt)
+    if limit_s is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        with map_engine_errors(db.layout), interruptible(con):
+            _check_names(con, moments)
+            needed = _needed(names)
+            if needed.intersection(sql.RELATIONS):
+                _refuse_foreign_swipes(con)
+            _, options = last_labels(con)
+            for name, moment in ((PLAIN, moments.plain), *moments.named):
+                if moment is not None:
+                    notes = _make(con, name, moment, needed, options) | notes
+            con.execute("reset disabled_optimizers")
+            con.execute("set lock_configuration = true")
+            con.execute(f"use {PLAIN if moments.plain is not None else 'store'}")
+    except BaseException:
+        con.close()
+        raise
+    finally:
+        timer.cancel()
+    return con, notes
+
+
+class Past:
+    """The last moments that were read, until the snapshot changes. It is thread-safe.
+
+    Args:
+        db: the warehouse.
+        note: called with the reason why relations of a moment are empty.
+        most: largest number of moments that stay open.
+        n_bytes: largest total size of their relations.
+    """
+
+    def __init__(
+        self, db: Database, note: Callable[[str], None] = lambda _: None, *, most: int = 4, n_bytes: int = 512 * 10**6
+    ) -> None:
+        self.db, self.note, self._most, self._n_bytes = db, note, most, n_bytes
+        self._lock = threading.RLock()
+        self._open: OrderedDict[Moments, _Open] = OrderedDict()
+
+    def database(self, moments: Moments) -> Database:
+        """Return the store as of these moments; without a moment, the store itself."""
+        return MomentDatabase(self, moments) if moments else self.db
+
+    def cursor(self, moments: Moments, names: Collection[str]) -> duckdb.DuckDBPyConnection:
+        """Open a cursor, which the caller closes, on the relations of these moments."""
+        state = _state(self.db)
+        with self._lock:
+            for stale in [key for key, held in self._open.items() if held.state != state]:
+                self._open.pop(stale).con.close()
+            held = self._open.pop(moments, None)
+            if held is None or not held.names.issuperset(names):
+                # Whoever asks for more relations of the same moment may ask for all of them, one after the other.
+                wanted = ALL if held is not None else _VIEWS.union(names)
+                if held is not None:
+                    held.con.close()
+                con, notes = open_moments(self.db, moments, wanted)
+                held = _Open(con, state, wanted, notes, _size(con))
+            self._open[moments] = held
+            while len(self._open) > 1 and (
+                len(self._open) > self._most or sum(each.n_bytes for each in self._open.values()) > self._n_bytes
+            ):
+                self._open.popitem(last=False)[1].con.close()
+            cursor = held.con.cursor()
+        cursor.execute(f"use {PLAIN if moments.plain is not None else 'store'}")
+        needed = _needed(names)
+        for note in [reason for name, reason in held.notes.items() if name in needed][:1]:
+            self.note(note)
+        return cursor
+
+    def close(self) -> None:
+        """Close the moments."""
+        with self._lock:
+            for held in self._open.values():
+                held.con.close()
+            self._open.clear()
+
+
+class MomentDatabase(Database):
+    """The database of a store whose `read` shows the relations of other moments. It cannot be written.
+
+    Attributes:
+        past: the moments that are open.
+        moments: the moments that it shows.
+    """
+
+    def __init__(self, past: Past, moments: Moments) -> None:
+        super().__init__(past.db.layout, past.db.settings)
+        self.past, self.moments = past, moments
+
+    @contextlib.contextmanager
+    def read(
+        self, *, memory_limit: str | None = None, labelling: bool = False, query: str | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection for one query; without one, every relation is computed. See `open_moments`."""
+        del memory_limit, labelling  # those of the open moments hold
+        con = self.past.cursor(self.moments, ALL if query is None else relations_in(query))
+        try:
+            with map_engine_errors(self.layout), interruptible(con):
+                yield con
+        finally:
+            con.close()
+
+    def write(self, command: str) -> NoReturn:
+        """Refuse to write.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{command} cannot write {self.moments}.", "the store as it is now", "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """Open relations of moments.
+
+    Attributes:
+        state: the snapshot that they were computed from.
+        names: relations that were wanted.
+        notes: why views are empty.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    state: tuple[int, int] | None
+    names: frozenset[str]
+    notes: dict[str, str]
+    n_bytes: int
+
+
+def _needed(names: Collection[str]) -> set[str]:
+    """Return the relations and all that they read, without base tables."""
+    needed: set[str] = set()
+    left = [*names]
+    while left:
+        name = left.pop()
+        if name not in needed and not name.startswith("facts."):
+            needed.add(name)
+            left += relation(name).reads
+    return needed
+
+
+def _make(
+    con: duckdb.DuckDBPyConnection, name: str, moment: Moment, needed: Collection[str], options: LabelOptions
+) -> dict[str, str]:
+    """Create the relations of a moment, and return why views of it are empty."""
+    _attach(con, name, moment)
+    try:
+        _compute(con, needed, options)
+    except duckdb.OutOfMemoryException as error:
+        raise QueryMemoryError(
+            f"The relations {moment} do not fit into the memory limit.",
+            "memory for the counts of all swipes",
+            "FEATURES_MEMORY_LIMIT=8GB features sql ...",
+        ) from error
+    return why_empty(con, needed, moment)
+
+
+_VIEWS = frozenset(name for name in sql.VIEWS if not _needed([name]).intersection(sql.RELATIONS))
+"""Views of facts, which cost nothing."""
+
+
+def _attach(con: duckdb.DuckDBPyConnection, name: str, moment: Moment) -> None:
+    """Create the database of a moment, with the base tables and its clock, and make it the current one."""
+    con.execute(f"attach ':memory:' as \"{name}\"")
+    con.execute(f'use "{name}"')
+    con.execute("create schema facts")
+    tables = "select table_name from duckdb_tables() where database_name = 'store' and schema_name = 'facts'"
+    for (table,) in con.execute(tables).fetchall():
+        if table != "clock":
+            con.execute(f"create view facts.{table} as select * from store.facts.{table}")
+    con.execute(
+        "create table facts.clock as select $1 as as_of, $2 as known_at, $3 as observed_at", clock_values(con, moment)
+    )
+
+
+def _compute(con: duckdb.DuckDBPyConnection, needed: Collection[str], options: LabelOptions) -> None:
+    """Create the relations in the current database, each after those that it reads, and audit them."""
+    made: set[str] = set()
+
+    def make(name: str) -> None:
+        if name in made or name.startswith("facts."):
+            return
+        made.add(name)
+        what = relation(name)
+        for read in what.reads:
+            make(read)
+        if name not in sql.RELATIONS:
+            con.execute(f"create view {name} as {what.text}")
+            return
+        parameters = {parameter: getattr(options, parameter) for parameter in what.parameters}
+        with many_swipes(con) if "swipes" in what.reads else contextlib.nullcontext():
+            con.execute(f"create table {name} as {what.text}", parameters or None)
+
+    for name in sorted(needed):
+        make(name)
+    audit(con, made.intersection(sql.RELATIONS), there=made)
+
+
+def _check_names(con: duckdb.DuckDBPyConnection, moments: Moments) -> None:
+    reserved = "select 1 from duckdb_keywords() where keyword_name = $1 and keyword_category = 'reserved'"
+    for name, _ in moments.named:
+        if name.lower() in sql.NAMES or con.execute(reserved, [name.lower()]).fetchall():
+            raise InputError(
+                f"A moment is called {name}.",
+                "a name that is neither a relation nor a word of SQL",
+                "--as-of jan=2024-01-31",
+            )
+
+
+def _refuse_foreign_swipes(con: duckdb.DuckDBPyConnection) -> None:
+    if last_cluster(con) is not None and not con.execute("select 1 from store.facts.swipes limit 1").fetchall():
+        raise InputError(
+            "Spark computed the labels of this store from swipes outside the store.",
+            "a store with its own swipes, for labels of another moment",
+            "features build --only labels --as-of TIME --publish, then the same without --as-of",
+        )
+
+
+def why_empty(con: duckdb.DuckDBPyConnection, needed: Collection[str], moment: Moment) -> dict[str, str]:
+    """Explain why the moment has no row of a view, if the store has some: view -> reason."""
+    reasons = {}
+    for name, (noun, verb, column) in _SOURCES.items():
+        if name not in needed or con.execute(f"select 1 from {name} limit 1").fetchall():
+            continue
+        ((first, arrived),) = con.execute(f"select min({column}), min(ingested_at) from facts.{name}").fetchall()
+        if arrived is None:
+            continue
+        known_at, as_of = _z(moment.known_at), _z(moment.as_of)
+        later = "History that was loaded later is seen by --as-of alone."
+        if arrived >= moment.known_at:
+            reasons[name] = f"No {noun} had arrived before {known_at}: the first arrival was {_z(arrived)}. {later}"
+        elif first is not None and first >= moment.as_of:
+            reasons[name] = f"No {noun} {verb} before {as_of}: the first one is of {_z(first)}."
+        elif moment.known_at < EVERYTHING:
+            reasons[name] = f"No {noun} that {verb} before {as_of} had arrived before {known_at}. {later}"
+    return reasons
+
+
+def _z(instant: object) -> str:
+    return f"{str(instant).replace(' ', 'T')}Z"
+
+
+def _size(con: duckdb.DuckDBPyConnection) -> int:
+    ((n_bytes,),) = con.execute("select coalesce(sum(memory_usage_bytes), 0) from duckdb_memory()").fetchall()
+    return int(n_bytes)
+
+
+def _state(db: Database) -> tuple[int, int] | None:
+    try:
+        stat = db.layout.snapshot.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
