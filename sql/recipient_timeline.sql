@@ -37,7 +37,7 @@ shown as (
     union all
     select user_id, deleted_at as set_at, cast(null as varchar) as photo_id
     from spans
-    where deleted_at > set_at and coalesce(deleted_at < next_at, true)
+    where spans.deleted_at > spans.set_at and coalesce(spans.deleted_at < spans.next_at, true)
 ),
 
 changes as (

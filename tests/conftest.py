@@ -1,5 +1,6 @@
 """Shared fixtures: folders that one process prepares for all, and one Spark session per process on request."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -26,13 +27,9 @@ LEAN = {
 """Settings with a third of the processor time of Spark's defaults, for tables of some thousand rows."""
 
 
-@pytest.fixture(scope="session")
-def master():
-    """Spark master URL on this machine; skips the test if Spark cannot run."""
-    try:
-        require_spark(Cluster(MASTER))
-    except MissingPartError as error:
-        pytest.skip(str(error))
+@contextlib.contextmanager
+def spark_session():
+    """Keep one lean Spark session at MASTER, which builds then use."""
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -41,8 +38,19 @@ def master():
     for name, value in LEAN.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
-    yield MASTER
+    yield
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def master():
+    """Spark master URL on this machine; skips the test if Spark cannot run."""
+    try:
+        require_spark(Cluster(MASTER))
+    except MissingPartError as error:
+        pytest.skip(str(error))
+    with spark_session():
+        yield MASTER
 
 
 @pytest.fixture(scope="session")

@@ -73,13 +73,27 @@ contents as (
     from versions
 ),
 
+-- The version of the same file that was true before, and had arrived.
+formers as (
+    select contents.line, former.content, former.true_from
+    from contents
+    inner join contents as former
+        on contents.user_id = former.user_id
+        and contents.ingested_at >= former.ingested_at
+        and row(contents.true_from, contents.ingested_at, contents.line)
+        > row(former.true_from, former.ingested_at, former.line)
+    qualify row_number() over (
+        partition by contents.line order by former.true_from desc, former.ingested_at desc, former.line desc
+    ) = 1
+),
+
 chained as (
     select
         contents.*,
-        lag(content) over earlier as former_content,
-        lag(true_from) over earlier as former_from
+        formers.content as former_content,
+        formers.true_from as former_from
     from contents
-    window earlier as (partition by user_id order by true_from, ingested_at, line)
+    left join formers on contents.line = formers.line
 ),
 
 compared as (

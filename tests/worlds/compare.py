@@ -1,17 +1,25 @@
-"""Ingest one world with builds in between, and compare the relations with an independent count."""
+"""Load one world with builds in between, and compare accounts and relations with an independent count."""
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
+import functools
+import itertools
 import random
-import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from photogenic import FeatureStore
+import polars as pl
+
+from photogenic import FeatureStore, sql
 from photogenic.warehouse.labels.options import LabelOptions
+from tests.warehouse.small import everything
+from tests.worlds.ledger import Ledger
 from tests.worlds.recount import recount
-from tests.worlds.world import World, write
+from tests.worlds.world import File, World, write
 
 _KEYS = {
     "swipe_audit": ("reason", "n_swipes, n_likes"),
@@ -35,30 +43,123 @@ _KEYS = {
 """Relation -> its key and the compared columns."""
 
 
-def compared(seed: int, folder: Path) -> tuple[int, list[str]]:
-    """Number of compared relations in one world, and the differences."""
-    world, home, n_compared = World(seed), folder / f"world-{seed}", 0
+@dataclass
+class Found:
+    """Result of the comparison of worlds."""
+
+    n_compared: int = 0
+    n_spark: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def compare(self, where: str, wanted: dict[str, Any], said: dict[str, Any]) -> None:
+        """Compare named values."""
+        self.n_compared += len(wanted)
+        for name, value in wanted.items():
+            if (found := difference(value, said[name])) is not None:
+                self.wrong.append(f"{where}: {name}: {found}")
+
+    def add(self, other: Found) -> None:
+        """Add the result of another world."""
+        self.n_compared += other.n_compared
+        self.n_spark += other.n_spark
+        self.wrong += other.wrong
+
+
+def compared(seed: int, folder: Path, master: str | None = None) -> Found:
+    """Compare one world with its recount: each account, builds in between, readers, and Spark if a master is given."""
+    world, ledger, home, found = World(seed), Ledger(), folder / f"world-{seed}", Found()
     home.mkdir()
-    rng, wrong = world.rng, []
-    arrivals: list[tuple[dt.datetime, dt.datetime]] = []
+    rng, paths = world.rng, dict[int, Path]()
+    instants = [*world.arrivals, *world.grid[:2]]
     with FeatureStore(home / "store") as store:
-        n_files = rng.choice([3, 6, 12])
+        n_files = rng.choice([2, 4, 8])
         for number in range(n_files):
-            file = world.draw()
-            path = write(rng, file, home / f"{number}-{file.kind}")
-            before = _now()
-            getattr(store, f"ingest_{file.kind}")(path)
-            arrivals.append((before, _now()))
+            file, where = world.draw(), f"world {seed}, file {number}"
+            if id(file) not in paths:
+                paths[id(file)] = write(rng, file, home / f"{number}-{file.kind}")
+            instants.append(_load(store, ledger, file, paths[id(file)], where, found))
             last = number == n_files - 1
-            for _ in range(2 if last else rng.random() < 0.45):
-                options, (as_of, n_visible) = _options(rng), _clock(rng, arrivals, world.grid)
-                store.build(only="labels", as_of=as_of, labels=options)
-                said, expected = _said(store), recount(world.files[:n_visible], as_of, options)
-                n_compared += len(expected)
-                for relation, wanted in expected.items():
-                    if (found := difference(wanted, said[relation])) is not None:
-                        wrong.append(f"world {seed}, file {number}, as of {as_of}, {options}: {relation}: {found}")
-    return n_compared, wrong
+            for _ in range(2 if last else rng.random() < 0.3):
+                _build(store, ledger, rng, world, instants, f"{where}: ", found)
+        if master is not None:
+            _build_on_spark(store, rng, world, instants, master, home, f"world {seed}, Spark", found)
+    return found
+
+
+def _load(store: FeatureStore, ledger: Ledger, file: File, path: Path, where: str, found: Found) -> dt.datetime:
+    """Load one file, compare its account, and return the time of its arrival."""
+    if file.retracts:
+        (report,) = store.retract(file.kind, path, arrived_at=file.arrived_at)
+    else:
+        (report,) = store.ingest(file.kind, path, arrived_at=file.arrived_at)
+    ((stamp,),) = store.sql("select max(ingested_at) from facts.ingests").rows()
+    if file.kind in ("swipes", "main_photos") and any(file is earlier for earlier in ledger.files):
+        found.compare(where, {"repeated": True}, {"repeated": report.repeated})  # it says nothing new, then or now
+    elif report.repeated:
+        before = copy.deepcopy(ledger)
+        account = ledger.load(file, stamp)
+        if any(account.get(what) for what in ("new", "corrected", "retracted")):
+            found.wrong.append(f"{where}: {file.kind} were taken in before, but a repeat would say {account}")
+            ledger.__dict__ = before.__dict__
+    else:
+        wanted = ledger.load(file, stamp)
+        said = {"new": report.n_new, "corrected": report.n_corrected, "retracted": report.n_retracted}
+        said |= {"known": report.n_known, **report.refused}
+        given = sorted((what, n) for what, n in said.items() if n)
+        found.compare(where, {"account": (*sorted(wanted.items()),)}, {"account": (*given,)})
+    return stamp
+
+
+def _build(
+    store: FeatureStore,
+    ledger: Ledger,
+    rng: random.Random,
+    world: World,
+    instants: list[dt.datetime],
+    where: str,
+    found: Found,
+) -> None:
+    """Build, compare with the recount, then another moment with a reader, and sometimes with a full build."""
+    options, (as_of, known_at) = _options(rng), _moment(rng, world.grid, instants)
+    store.build(only="labels", as_of=as_of, known_at=known_at, labels=options, publish=True, force=rng.random() < 0.1)
+    expected, said = recount(ledger.at(as_of, known_at), options), _said(store.sql)
+    found.compare(f"{where}as of {as_of}, known at {known_at}, {options}", expected, said)
+    if rng.random() < 0.3:
+        moment = _moment(rng, world.grid, instants)
+        if moment != (None, None):
+            ask = functools.partial(store.sql, as_of=moment[0], known_at=moment[1])
+            wanted = recount(ledger.at(*moment), options)
+            found.compare(f"{where}reader as of {moment[0]}, known at {moment[1]}, {options}", wanted, _said(ask))
+            found.compare(f"{where}published after a reader", expected, _said(store.sql))
+    if rng.random() < 0.3:
+        sums = "select relation, n_rows, checksum from checksums order by relation"
+        before = {name: (n, total) for name, n, total in store.sql(sums).rows()}
+        store.build(only="labels", as_of=as_of, known_at=known_at, labels=options, publish=True, force=True)
+        after = {name: (n, total) for name, n, total in store.sql(sums).rows()}
+        found.compare(f"{where}full build as of {as_of}, known at {known_at}, {options}", before, after)
+
+
+def _build_on_spark(
+    store: FeatureStore,
+    rng: random.Random,
+    world: World,
+    instants: list[dt.datetime],
+    master: str,
+    home: Path,
+    where: str,
+    found: Found,
+) -> None:
+    """Build the facts of the store on Spark too, and compare all relations row for row."""
+    facts = str(home / "facts")
+    store.export(facts)
+    options, (as_of, known_at) = _options(rng), _moment(rng, world.grid, instants)
+    changes: dict[str, Any] = {"only": "labels", "as_of": as_of, "known_at": known_at, "labels": options}
+    store.build(**changes, publish=True)
+    with FeatureStore(home / "other") as other:
+        other.build(**changes, publish=True, engine="spark", master=master, facts=facts)
+        ours, theirs = (everything(one.database, sql.RELATIONS) for one in (store, other))
+        found.compare(f"{where}: as of {as_of}, known at {known_at}, {options}", ours, theirs)
+    found.n_spark += 1
 
 
 def _options(rng: random.Random) -> LabelOptions:
@@ -75,33 +176,21 @@ def _options(rng: random.Random) -> LabelOptions:
     )
 
 
-def _clock(
-    rng: random.Random, arrivals: list[tuple[dt.datetime, dt.datetime]], grid: list[dt.datetime]
-) -> tuple[dt.datetime | None, int]:
-    """Choose the instant of a build, and the number of files that arrived before it."""
-    draw = rng.random()
-    if draw < 0.5:
-        return None, len(arrivals)
-    if draw < 0.8:
-        n = rng.randrange(1, len(arrivals) + 1)
-        return arrivals[n - 1][1], n
-    as_of = rng.choice(grid)
-    return as_of, sum(after <= as_of for _, after in arrivals)
+def _moment(
+    rng: random.Random, grid: list[dt.datetime], instants: list[dt.datetime]
+) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """Draw the instants of both clocks: at times of events and of arrivals, or just after them."""
+    after = dt.timedelta(microseconds=rng.randrange(2))
+    limited = rng.choice(["neither", "as_of", "known_at", "both"])
+    as_of = rng.choice(grid) + after if limited in ("as_of", "both") else None
+    return as_of, rng.choice(instants) + after if limited in ("known_at", "both") else None
 
 
-def _now() -> dt.datetime:
-    """Wait for an instant without an arrival."""
-    time.sleep(0.002)
-    at = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    time.sleep(0.002)
-    return at
-
-
-def _said(store: FeatureStore) -> dict[str, Any]:
+def _said(ask: Callable[[str], pl.DataFrame]) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for relation, (key, columns) in _KEYS.items():
         n_key = len(key.split(", ")) if key else 0
-        rows = store.sql(f"select {', '.join(filter(None, (key, columns)))} from {relation}").rows()
+        rows = ask(f"select {', '.join(filter(None, (key, columns)))} from {relation}").rows()
         if not key:
             (said[relation],) = rows
         elif not columns:
@@ -116,6 +205,9 @@ def _said(store: FeatureStore) -> dict[str, Any]:
 
 def difference(wanted: Any, said: Any) -> str | None:
     """Return the first differences; None: there are none."""
+    if isinstance(wanted, list):
+        wrong = [pair for pair in itertools.zip_longest(wanted, said) if not _same(*pair)]
+        return f"recounted {wrong[0][0]}, said {wrong[0][1]}" if wrong else None
     if isinstance(wanted, set):
         return None if wanted == said else f"only recounted {_some(wanted - said)}, only said {_some(said - wanted)}"
     if not isinstance(wanted, dict):

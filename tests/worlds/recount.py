@@ -1,4 +1,4 @@
-"""Expected relations of given files, counted with lists and dictionaries without the SQL of sql/."""
+"""Expected relations at a moment, counted with lists and dictionaries without the SQL of sql/."""
 
 from __future__ import annotations
 
@@ -11,104 +11,15 @@ from statistics import fmean, median
 from typing import Any
 
 from photogenic.warehouse.labels.options import LabelOptions
-from tests.worlds.world import File
+from tests.worlds.ledger import Known
 
-FAR = dt.datetime(9999, 12, 31)
 _Z = 1.959963984540054
 _MAD = 1.482602218505602
 _ROUNDING = 1e-12
 
 
-class Known:
-    """Facts that had arrived and happened before an instant."""
-
-    def __init__(self, files: Iterable[File], as_of: dt.datetime) -> None:
-        self.users: dict[str, dict[str, Any]] = {}
-        self.photos: dict[str, dict[str, Any]] = {}
-        self.claims: dict[str, str] = {}
-        self.events: set[tuple[str, str | None, dt.datetime]] = set()
-        self.swipes: set[tuple[str, str, bool, dt.datetime]] = set()
-        for file in files:
-            getattr(self, f"_{file.kind}")(file)
-        self.users = {u: v for u, v in self.users.items() if v["created_at"] is None or v["created_at"] < as_of}
-        self.photos = {p: v for p, v in self.photos.items() if v["posted_at"] is None or v["posted_at"] < as_of}
-        self.events = {event for event in self.events if event[2] < as_of}
-        self.swipes = {swipe for swipe in self.swipes if swipe[3] < as_of}
-        self.owner = {photo: self.claims[photo] for photo in self.photos}
-        for user, photo, _ in sorted(self.events, key=lambda event: (event[2], event[0].encode())):
-            if photo is not None:
-                self.owner.setdefault(photo, user)
-        self.periods = {user: self._periods(user) for user in self.users}
-
-    def gender(self, user: str) -> str | None:
-        return self.users[user]["gender"] if user in self.users else None
-
-    def followers(self, user: str) -> int | None:
-        return self.users[user]["followers"] if user in self.users else None
-
-    def _users(self, file: File) -> None:
-        for user, row in {row["user_id"]: row for row in file.rows}.items():
-            held = self.users.setdefault(user, dict.fromkeys(("gender", "followers", "created_at")))
-            held |= {name: row[name] for name in held if name in file.columns}
-
-    def _photos(self, file: File) -> None:
-        last = {}
-        for row in file.rows:
-            photo, user = row["photo_id"], row["user_id"]
-            if self.claims.setdefault(photo, user) != user:
-                continue  # the first claim holds
-            last[photo] = row
-            if "set_at" in file.columns and row["set_at"] is not None:
-                self.events.add((user, photo, row["set_at"]))
-        for photo, row in last.items():
-            held = self.photos.setdefault(photo, dict.fromkeys(("posted_at", "likes", "hashtags")))
-            held |= {name: row[name] for name in held if name in file.columns}
-
-    def _main_photos(self, file: File) -> None:
-        self.events |= {(row["user_id"], row["photo_id"], row["set_at"]) for row in file.rows}
-
-    def _swipes(self, file: File) -> None:
-        self.swipes |= {(r["sender_id"], r["recipient_id"], r["liked"], r["swiped_at"]) for r in file.rows}
-
-    def _periods(self, user: str) -> list[tuple[dt.datetime, dt.datetime | None, str | None, str]]:
-        """Yield start, end, photo and reason of swipes of each stretch."""
-        at: dict[dt.datetime, list[str]] = {}
-        for owner, photo, instant in self.events:
-            if owner == user:
-                at.setdefault(instant, []).extend([] if photo is None else [photo])
-        changes: list[tuple[dt.datetime, str | None]] = []
-        for instant in sorted(at):
-            photo = max(at[instant], key=str.encode, default=None)
-            if photo != (changes[-1][1] if changes else None):
-                changes.append((instant, photo))
-        found = []
-        for (start, photo), (end, _) in zip(changes, [*changes[1:], (None, None)], strict=False):
-            if photo is None:
-                reason = "photo_removed"
-            elif self.owner[photo] != user:
-                reason = "foreign_photo"
-            else:
-                reason = "kept" if end is None else "stale_photo"
-            found.append((start, end, photo, reason))
-        return found
-
-    def fate(self, swipe: tuple[str, str, bool, dt.datetime]) -> tuple[str, str | None]:
-        """Return the reason of a swipe, and its photo."""
-        sender, recipient, _, at = swipe
-        if recipient not in self.users:
-            return "unknown_recipient", None
-        periods = self.periods[recipient]
-        if not periods:
-            return "no_photo", None
-        if at < periods[0][0]:
-            return "before_first_photo", None
-        _, _, photo, reason = [period for period in periods if period[0] <= at][-1]
-        return ("self_swipe" if sender == recipient else reason), photo
-
-
-def recount(files: Iterable[File], as_of: dt.datetime | None, options: LabelOptions) -> dict[str, Any]:
+def recount(known: Known, options: LabelOptions) -> dict[str, Any]:
     """Return every compared relation by its key; as a set if a relation has only key columns."""
-    known = Known(files, as_of or FAR)
     audit: dict[str, list[int]] = {}
     seen: dict[str, dict[str, list[int]]] = {"latest": {}, "every": {}}
     cells: dict[tuple[Any, ...], dict[str, list[int]]] = {}
@@ -145,7 +56,7 @@ def recount(files: Iterable[File], as_of: dt.datetime | None, options: LabelOpti
             for cell, counted in cells.items()
         },
     }
-    out["follower_bounds"], out["follower_ratios"] = _posts(known, as_of, options)
+    out["follower_bounds"], out["follower_ratios"] = _posts(known, options)
     out["photo_labels"] = _labels(known, seen[options.window], out["follower_ratios"], options)
     out["population"] = _population(known, {row[0] for row in out["photo_labels"].values()})
     out["photo_setups"] = {(photo, "all"): split(row[0], options) for (photo, _), row in out["photo_labels"].items()}
@@ -166,14 +77,13 @@ def _wilson(likes: int, n: int) -> tuple[float, float]:
     return (0.0 if likes == 0 else centre - half), (1.0 if likes == n else centre + half)
 
 
-def _posts(known: Known, as_of: dt.datetime | None, options: LabelOptions) -> tuple[Any, dict[str, Any]]:
+def _posts(known: Known, options: LabelOptions) -> tuple[Any, dict[str, Any]]:
     """Return the bounds, and for every post its owner, likes, followers, ratio, reason and ranks."""
-    seen_at = as_of or dt.datetime.now(dt.UTC).replace(tzinfo=None)
     log = options.follower_scale == "log"
     reasons: dict[str, str | None] = {}
     for photo, row in known.photos.items():
         if row["likes"] is not None:
-            reasons[photo] = _not_collected(known, photo, row, seen_at, options)
+            reasons[photo] = _not_collected(known, photo, row, options)
     owners = {known.owner[photo] for photo, reason in reasons.items() if reason is None}
     counts = [followers for owner in owners if (followers := known.followers(owner))]
     bounds: tuple[Any, ...] = (0, None, None, None, None)
@@ -203,14 +113,12 @@ def _posts(known: Known, as_of: dt.datetime | None, options: LabelOptions) -> tu
     return bounds, _ranked(known, reasons, options.band_size)
 
 
-def _not_collected(
-    known: Known, photo: str, row: Mapping[str, Any], seen_at: dt.datetime, options: LabelOptions
-) -> str | None:
+def _not_collected(known: Known, photo: str, row: Mapping[str, Any], options: LabelOptions) -> str | None:
     if row["posted_at"] is None:
         return "no_date"
     if row["posted_at"] < options.earliest_post:
         return "impossible_date"
-    if row["posted_at"] + dt.timedelta(days=options.min_age_days) > seen_at:
+    if row["posted_at"] + dt.timedelta(days=options.min_age_days) > known.observed_at:
         return "too_young"
     if options.hashtag is not None and options.hashtag not in (row["hashtags"] or []):
         return "hashtag"
@@ -247,7 +155,9 @@ def _labels(
     known: Known, seen: Mapping[str, list[int]], posts: Mapping[str, Any], options: LabelOptions
 ) -> dict[tuple[str, str], tuple[Any, ...]]:
     labels: dict[tuple[str, str], tuple[Any, ...]] = {}
-    enough = {photo: (likes / n, n) for photo, (n, likes) in seen.items() if n >= options.min_swipes}
+    left = {photo: counts for photo, counts in seen.items() if photo not in known.deleted_photos}
+    left = {photo: counts for photo, counts in left.items() if known.owner[photo] not in known.deleted_users}
+    enough = {photo: (likes / n, n) for photo, (n, likes) in left.items() if n >= options.min_swipes}
     values = [value for value, _ in enough.values()]
     for photo, (value, n) in enough.items():
         owner = known.owner[photo]
@@ -265,8 +175,8 @@ def _population(known: Known, labelled: set[str]) -> dict[tuple[str, str | None]
     sent = Counter(swipe[0] for swipe in known.swipes)
     found: dict[tuple[str, str | None], list[int]] = {}
     with_photo = set(known.owner.values())
-    for user in {*known.users, *sent}:
-        if user not in known.users:
+    for user in {*known.members, *sent}:
+        if user not in known.members:
             stages = {"unknown_sender": True}
         else:
             stages = {"ingested": True, "with_photo": user in with_photo, "labelled": user in labelled}
@@ -287,7 +197,7 @@ def _funnel(
     labels, posts = out["photo_labels"], out["follower_ratios"]
     found: dict[tuple[str, str], tuple[int | None, ...]] = {}
     n_all = sum(n for n, _ in audit.values())
-    found["swipes", "ingested"] = (len(known.users), len(known.owner), n_all)
+    found["swipes", "ingested"] = (len(known.members), len(known.owner), n_all)
     for window, counted in seen.items():
         owners = {known.owner[photo] for photo in counted}
         found["swipes", window] = (len(owners), len(counted), sum(n for n, _ in counted.values()))

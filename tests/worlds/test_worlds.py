@@ -11,9 +11,9 @@ WORLDS = int(os.environ.get("WORLDS", "3"))
 
 @pytest.mark.parametrize("seed", range(1000, 1000 + WORLDS))
 def test_relations_say_what_a_recount_says(seed, tmp_path):
-    n_compared, wrong = compared(seed, tmp_path)
-    assert wrong == []
-    assert n_compared >= 20
+    found = compared(seed, tmp_path)
+    assert found.wrong == []
+    assert found.n_compared >= 20
 
 
 def test_a_wrong_row_is_found():

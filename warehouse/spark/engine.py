@@ -126,9 +126,17 @@ class SparkEngine:
         elif name in sql.VIEWS:
             for source in relation(name).reads:
                 self._provide(con, source)
-            self._view(name, self._try(lambda: self._spark.sql(to_spark(relation(name).text))))
+            self._view(name, self._try(lambda: self._computed_view(name, to_spark(relation(name).text))))
         else:
             self._view(name, self._held(con, name))
+
+    def _computed_view(self, name: str, text: str) -> pyspark.sql.DataFrame:
+        """Return the rows of a view. Those of the small ones are computed once, and their plans are cut off there.
+
+        Spark 4 fails to plan a union of users and deleted_users, which read the same rows.
+        """
+        frame = self._spark.sql(text)
+        return frame if name == "swipes" else frame.localCheckpoint()
 
     def _held(self, con: duckdb.DuckDBPyConnection, name: str) -> pyspark.sql.DataFrame:
         """Return a relation of an earlier build, from its Parquet files if they are complete, else from DuckDB."""

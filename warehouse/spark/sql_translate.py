@@ -37,7 +37,7 @@ _NODES = (
     ),
     *(exp.Union, exp.Except, exp.Join, exp.Table, exp.TableAlias, exp.Column, exp.Star, exp.Identifier, exp.Alias),
     *(exp.Cast, exp.DataType, exp.DataTypeParam, exp.Literal, exp.Null, exp.Boolean, exp.Interval, exp.Var),
-    *(exp.Parameter, exp.Placeholder, exp.Paren, exp.Tuple, exp.Case, exp.If, exp.Coalesce, exp.Nullif),
+    *(exp.Parameter, exp.Placeholder, exp.Paren, exp.Tuple, exp.Case, exp.If, exp.Coalesce, exp.Nullif, exp.Least),
     *(exp.And, exp.Or, exp.Not, exp.Is, exp.In, exp.Between, exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE),
     *(exp.NullSafeEQ, exp.NullSafeNEQ, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Neg, exp.DPipe),
     *(exp.Count, exp.Sum, exp.Min, exp.Max, exp.Median, exp.Filter, exp.Window, exp.Order, exp.Ordered),
