@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from photogenic.ingest.config import CrawlSettings, Limits
     from photogenic.ingest.download.fetch import FetchReport
     from photogenic.ingest.instagram.crawl import CrawlReport
+    from photogenic.ingest.tabular.mapping_file import FileMapping
     from photogenic.ingest.tabular.report import IngestReport
     from photogenic.maintenance.backup.backup import BackupReport
     from photogenic.maintenance.backup.restore import RestoreReport
@@ -116,7 +117,9 @@ class FeatureStore(Closing):
         self,
         kind: Kind,
         *files: str | Path,
-        mapping: Mapping[str, str] | None = None,
+        mapping: Mapping[str, Any] | FileMapping | str | Path | None = None,
+        values: Mapping[str, Mapping[str, Any]] | None = None,
+        units: Mapping[str, str] | None = None,
         images: str | Path | None = None,
         arrived_at: Instant | None = None,
     ) -> list[IngestReport]:
@@ -124,8 +127,11 @@ class FeatureStore(Closing):
 
         Args:
             kind: kind of the rows.
-            files: CSV, Parquet or NDJSON, also compressed; globs; pipes; `-` is standard input.
-            mapping: name of the column in the file, by name of our column.
+            files: files, folders, globs or pipes; `-` is standard input. The guide of `ingest` lists the formats.
+            mapping: name of the column in the file, by name of our column; or the path of a TOML file, or its tables.
+            values: what a word in the file stands for, by our column and word: `{"liked": {"boost": True}}`; None is a
+                missing value.
+            units: unit of the numbers in a column of times: days, hours, minutes, s, ms, us, ns, excel.
             images: root of relative paths of photos; the pictures are copied into the store.
             arrived_at: when the rows arrived: an instant, or the column that says it of each row; None: the column
                 `ingested_at`, if the file has it, else now.
@@ -189,6 +195,7 @@ class FeatureStore(Closing):
             InputError: a file is missing or cannot be read; nothing of it is taken back.
         """
         from photogenic.ingest.tabular.load import ingest
+        from photogenic.ingest.tabular.mapping_file import mapping_of
 
         with self._working() as store:
             return ingest(store, kind, files, mapping=mapping or {}, arrived_at=arrived_at, retract=True)

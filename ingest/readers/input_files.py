@@ -1,4 +1,4 @@
-"""Find the files that the user named: files, globs, stdin and pipes, all as files that can be read more than once.
+"""Find the files that the user named: files, folders, globs, stdin and pipes, as files that can be read repeatedly.
 
 A stream is first copied into the store's folder for temporary files, one block at a time: rows are read more than
 once, and the digest of the bytes is needed. The system's file names are bytes; what is printed and stored is one line
@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from photogenic.ingest.readers.folders import Partition, list_folder, partitions
+from photogenic.ingest.readers.formats import FORMATS
 from photogenic.warehouse import InputError, StoreError
 
 __all__ = ["InputFile", "Spool", "find", "openable", "printable_name", "shell_quoted"]
@@ -41,16 +43,20 @@ class InputFile:
         name: name to print and store.
         folder: folder that the paths of pictures are relative to, unless another one is given.
         is_stream: whether it came through a pipe or stdin, so that its name does not show its format.
+        partitions: columns in the names of its folders, below the folder or the glob that the user named.
+        notes: what the account says besides the counts.
     """
 
     path: Path
     name: str
     folder: Path
     is_stream: bool = False
+    partitions: tuple[Partition, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Spool:
-    """Copies of streams, as files that exist as long as the context.
+    """Copies of streams and converted files, which exist as long as the context.
 
     Args:
         folder: folder of the copies; created when it is needed.
@@ -65,12 +71,14 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    def copy(self, stream: BinaryIO, name: str) -> Path:
-        """Copy a stream into a file, and return the file's path.
+    def file(self, name: str) -> tuple[BinaryIO, Path]:
+        """A new file that exists as long as the context, and its path.
+
+        Args:
+            name: name of what it is a copy of, for messages.
 
         Raises:
-            InputError: the stream cannot be read.
-            StoreError: there is no space for the copy.
+            StoreError: it cannot be made.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -84,6 +92,16 @@ class Spool:
             path = opened
         else:
             self._held.callback(path.unlink, missing_ok=True)
+        return copy, path
+
+    def copy(self, stream: BinaryIO, name: str) -> Path:
+        """Copy a stream into a file, and return the file's path.
+
+        Raises:
+            InputError: the stream cannot be read.
+            StoreError: there is no space for the copy.
+        """
+        copy, path = self.file(name)
         more = True
         while more:
             more = bool(data := _read(stream, name))
@@ -95,10 +113,10 @@ class Spool:
 
 
 def find(sources: Sequence[str | Path], spool: Spool) -> list[InputFile]:
-    """Find the named files: an existing file of that name, else the matches of a glob; each file once.
+    """Find the named files: an existing file or folder of that name, else the matches of a glob; each file once.
 
     Args:
-        sources: file names or globs; `-` is stdin.
+        sources: names of files and folders, or globs; `-` is stdin.
         spool: copies of stdin and pipes.
 
     Raises:
@@ -122,9 +140,9 @@ def find(sources: Sequence[str | Path], spool: Spool) -> list[InputFile]:
                     )
             continue
         if stat.S_ISDIR(mode):
-            raise InputError(
-                f"{printable_name(path)} is a folder.", "files, or a glob", f"{shell_quoted(path / '*.parquet')}"
-            )
+            for listed in _of_folder(path):
+                found.setdefault(listed.path, listed)
+            continue
         if mode and not stat.S_ISREG(mode):
             raise InputError(
                 f"{printable_name(path)} is a device.", "a file, a pipe, or - for stdin", "features ingest --help"
@@ -135,7 +153,10 @@ def find(sources: Sequence[str | Path], spool: Spool) -> list[InputFile]:
             raise InputError(
                 f"{what} '{printable_name(source)}'.", "an existing file", f"ls {shell_quoted(path.parent)}"
             )
-        found.update({file: InputFile(file, printable_name(file), file.parent) for file in files})
+        base = len(path.parts) if mode else _n_fixed_parts(str(source))
+        for file in files:
+            columns = partitions(file.parent.parts[base:])
+            found.setdefault(file, InputFile(file, printable_name(file), file.parent, partitions=columns))
     return list(found.values())
 
 
@@ -164,6 +185,49 @@ def shell_quoted(path: str | Path) -> str:
         return shlex.quote(text)
     octets = os.fsencode(text)
     return "$'" + "".join(chr(n) if 32 <= n < 127 and n not in b"'\\" else f"\\x{n:02x}" for n in octets) + "'"
+
+
+def _of_folder(folder: Path) -> list[InputFile]:
+    """The files of a folder. What is left out stands in the notes of the first one.
+
+    Raises:
+        InputError: there is no file that can be read, or a part of the folder may not be read.
+    """
+    try:
+        listing = list_folder(folder)
+    except OSError as error:
+        raise _read_error(printable_name(error.filename or folder), error) from error
+    notes = list[str]()
+    for paths, what in (
+        (listing.unknown, "of another format"),
+        (listing.outside, "links that lead out of the folder or nowhere"),
+    ):
+        if paths:
+            names = ", ".join(printable_name(path.relative_to(folder)) for path in sorted(paths)[:3])
+            notes.append(f"left out, {what}: {names}{f' and {len(paths) - 3:,} more' if len(paths) > 3 else ''}")
+    if listing.is_delta:
+        notes.append("a table of Delta Lake: files that it has replaced are read as well")
+    if not listing.files:
+        raise InputError(
+            "; ".join([f"The folder {printable_name(folder)} holds no file that can be read", *notes]) + ".",
+            FORMATS,
+            f"find {shell_quoted(folder)} | head",
+        )
+    n = len(folder.parts)
+    return [
+        InputFile(
+            *(path, printable_name(path), path.parent),
+            partitions=partitions(path.parent.parts[n:]),
+            notes=() if at else tuple(notes),
+        )
+        for at, path in enumerate(listing.files)
+    ]
+
+
+def _n_fixed_parts(pattern: str) -> int:
+    """The number of folders before the first wildcard of a glob."""
+    parts = Path(pattern).parts
+    return next((at for at, part in enumerate(parts) if glob.has_magic(part)), len(parts))
 
 
 def _matches(pattern: str) -> list[str]:

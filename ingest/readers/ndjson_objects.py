@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,25 @@ from photogenic._lazy import duckdb
 from photogenic.ingest.readers.input_files import InputFile, shell_quoted
 from photogenic.ingest.readers.text_records import Records
 from photogenic.ingest.readers.text_streams import Compression, open_text
+from photogenic.ingest.tabular.column_mapping import find
+from photogenic.ingest.tabular.parsing import literal
 from photogenic.ingest.tabular.schemas import Table
+from photogenic.ingest.tabular.suggestions import Candidate, candidate_of_values
 from photogenic.warehouse import InputError
 
-__all__ = ["Keys", "nested_keys", "read_keys", "refuse_nested", "refuse_other_json"]
+__all__ = [
+    "Keys",
+    "find_path",
+    "first_rows",
+    "has_path",
+    "pointer",
+    "read_keys",
+    "refuse_nested",
+    "refuse_other_json",
+    "samples",
+]
 
-_MOST_ROWS = 1000
+_MOST_ROWS, _MOST_CANDIDATES, _DEEPEST = 1000, 1000, 20
 _LINE_END = re.compile("\r\n|\r|\n")
 
 
@@ -31,37 +44,59 @@ class Keys:
     repeat: bool
 
 
-def read_keys(file: InputFile, path: Path, compression: Compression | None) -> Keys:
+def read_keys(con: duckdb.DuckDBPyConnection, file: InputFile, path: Path, compression: Compression | None) -> Keys:
     """Read the keys of all objects: a key may appear first in a late row.
 
     Raises:
         InputError: there is no object.
     """
-    records = Records(open_text(path, compression))
-    with duckdb.connect() as con:
-        con.register("records", records.reader())
-        try:
-            found = con.execute(
-                """
-                select key, bool_or(is_twice)
-                from (
-                    select line, unnest(keys) as key, list_unique(keys) < len(keys) as is_twice
-                    from (
-                        select line, case when try(json_type(f0)) = 'OBJECT' then json_keys(f0) end as keys
-                        from records
-                    )
-                )
-                group by key
-                order by min(line), key
-                """
-            ).fetchall()
-        except duckdb.Error as error:
-            raise records.failure or error from error
+    found = _query(
+        con,
+        path,
+        compression,
+        """
+        select key, bool_or(is_twice)
+        from (
+            select line, unnest(keys) as key, list_unique(keys) < len(keys) as is_twice
+            from (
+                select line, case when try(json_type(f0)) = 'OBJECT' then json_keys(f0) end as keys
+                from records
+            )
+        )
+        group by key
+        order by min(line), key
+        """,
+    )
     if not found:
         raise InputError(
             f"{file.name} holds no JSON object.", "NDJSON: one object a line", f"head -n 3 {shell_quoted(file.path)}"
         )
     return Keys([key for key, _ in found], any(repeat for _, repeat in found))
+
+
+def has_path(con: duckdb.DuckDBPyConnection, path: Path, compression: Compression | None, keys: Sequence[str]) -> bool:
+    """Whether any object of the file has a value at the path of these keys."""
+    there = f"try(json_exists(f0, {literal(pointer(keys))}))"
+    return bool(_query(con, path, compression, f"select 1 from records where {there} limit 1"))
+
+
+def pointer(keys: Sequence[str]) -> str:
+    """The JSON pointer (RFC 6901) of a path of keys."""
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
+
+
+def _query(
+    con: duckdb.DuckDBPyConnection, path: Path, compression: Compression | None, query: str
+) -> list[tuple[Any, ...]]:
+    """The rows of a query over `records`."""
+    records = Records(open_text(path, compression))
+    con.register("records", records.reader())
+    try:
+        return con.execute(query).fetchall()
+    except duckdb.Error as error:
+        raise records.failure or error from error
+    finally:
+        con.unregister("records")
 
 
 def refuse_other_json(file: InputFile, head: str) -> None:
@@ -91,38 +126,98 @@ def refuse_other_json(file: InputFile, head: str) -> None:
         )
 
 
-def nested_keys(head: str) -> set[str]:
-    """The keys that have an object or a list wherever they are not null, in the first rows."""
-    nested, plain = set[str](), set[str]()
+def first_rows(head: str) -> list[dict[str, Any]]:
+    """The objects of the first lines."""
+    rows = list[dict[str, Any]]()
     for line in _LINE_END.split(head, maxsplit=_MOST_ROWS)[:_MOST_ROWS]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        for key, value in row.items() if isinstance(row, dict) else ():
-            if value is not None:
-                (nested if _is_nested(value) else plain).add(key)
-    return nested - plain
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
 
 
-def refuse_nested(name: str, table: Table, bound: Mapping[str, str], nested: Collection[str]) -> None:
+def values_at(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[Any]:
+    """The values at a path of keys that are there and not null."""
+    found: list[Any] = list(rows)
+    for key in keys:
+        found = [row[key] for row in found if isinstance(row, dict) and row.get(key) is not None]
+    return found
+
+
+def is_nested_at(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> bool:
+    """Whether there is an object or a list at a path of keys wherever it is not null."""
+    values = values_at(rows, keys)
+    return bool(values) and all(isinstance(value, (dict, list)) for value in values)
+
+
+def find_path(names: Sequence[str], rows: Sequence[Mapping[str, Any]], name: str) -> list[str] | None:
+    """The keys of a path such as `photo.id`: each exact, else ignoring case, blanks and hyphens. None: there is no such
+    path in the first rows. Its first key may have dots too.
+    """
+    parts = name.split(".")
+    for n in range(len(parts) - 1, 0, -1):
+        keys, among = list[str](), list(names)
+        for part in [".".join(parts[:n]), *parts[n:]]:
+            numbers = find(among, part)
+            if len(numbers) != 1:
+                break
+            keys.append(among[numbers[0]])
+            inside = (value for value in values_at(rows, keys) if isinstance(value, dict))
+            among = list(dict.fromkeys(key for value in inside for key in value))
+        else:
+            return keys
+    return None
+
+
+def samples(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Candidate]:
+    """The keys, and those of objects inside, with the types that the values of the first rows may have."""
+    found, waiting = list[Candidate](), [[name] for name in reversed(names)]
+    while waiting and len(found) < _MOST_CANDIDATES:
+        keys = waiting.pop()
+        values = values_at(rows, keys)
+        objects = [value for value in values if isinstance(value, dict)]
+        if objects and len(objects) == len(values):
+            if len(keys) < _DEEPEST:
+                waiting.extend(reversed([[*keys, key] for key in dict.fromkeys(k for value in objects for k in value)]))
+        elif not any(isinstance(value, (dict, list)) for value in values):
+            texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
+            found.append(candidate_of_values(".".join(keys), texts))
+        elif len(keys) == 1:
+            found.append(Candidate(keys[0], frozenset({"tags"})))
+    return found
+
+
+def refuse_nested(
+    name: str, table: Table, bound: Mapping[str, Sequence[str]], rows: Sequence[Mapping[str, Any]]
+) -> None:
     """Refuse an object or a list as an id or a text: its JSON would become the value.
+
+    Args:
+        name: name of the file.
+        table: kind of its rows.
+        bound: our column name -> keys of its path.
+        rows: first rows.
 
     Raises:
         InputError: a column has objects or lists.
     """
-    for ours, theirs in bound.items():
-        if theirs in nested and table.column(ours).type in {"id", "text"}:
-            inner = f".{theirs}" if theirs.isidentifier() else f".[{json.dumps(theirs)}]"
-            raise InputError(
-                f"{name}: {theirs!r} holds objects or lists, not values of type {table.column(ours).type} for {ours}.",
-                "one value",
-                f"jq -c {shlex.quote(f'. + {{{ours}: {inner}.KEY}}')} copies one value of each object",
-            )
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, (dict, list))
+    for ours, keys in bound.items():
+        if table.column(ours).type not in {"id", "text"} or not is_nested_at(rows, keys):
+            continue
+        theirs = ".".join(keys)
+        inside = [value for value in values_at(rows, keys) if isinstance(value, dict)]
+        first = next((key for value in inside for key in value), None)
+        quoted = ".".join(json.dumps(key) for key in keys)
+        raise InputError(
+            f"{name}: {theirs!r} holds objects or lists, not values of type {table.column(ours).type} for {ours}.",
+            "one value",
+            f"--map {shell_quoted(f'{ours}={theirs}.{first}')}"
+            if first is not None
+            else f"jq -c {shlex.quote(f'. + {{{ours}: .{quoted}[0]}}')} takes the first value of each list",
+        )
 
 
 def _jq(file: InputFile, program: str) -> str:

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 from photogenic._lazy import duckdb
 from photogenic.ingest.readers.input_files import shell_quoted
 from photogenic.ingest.readers.memory_errors import memory_error
+from photogenic.ingest.tabular.parsing import shown
 from photogenic.warehouse import InputError, PhotogenicError
 from photogenic.warehouse.duckdb_store.error_mapping import is_memory_error
 
-__all__ = ["columns", "damaged", "table_function", "unreadable"]
+__all__ = ["Uuids", "columns", "damaged", "extract", "first_values", "leaves", "table_function", "unreadable", "uuids"]
+
+Uuids = Literal["all", "some"]
+"""Which values of a column are UUIDs: all, or those of 16 bytes that cannot be text."""
+
+_CONTROL = r"'[\x00-\x1f\x7f]'"
+_DEEPEST = 20
 
 _UNSUPPORTED = ("ncrypt", "nsupported", "ot supported", "ot implemented", "Unrecognized")
 
@@ -27,7 +36,7 @@ def table_function(path: Path, *, with_lines: bool = False) -> str:
     return f"read_parquet('{name}', hive_partitioning = false{', file_row_number = true' if with_lines else ''})"
 
 
-def columns(path: Path, name: str) -> tuple[list[tuple[str, str]], int]:
+def columns(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> tuple[list[tuple[str, Any]], int]:
     """Read name and DuckDB type of every column, in order, and the number of rows.
 
     Raises:
@@ -36,10 +45,9 @@ def columns(path: Path, name: str) -> tuple[list[tuple[str, str]], int]:
     """
     file = glob.escape(str(path))
     try:
-        with duckdb.connect() as con:
-            types = [row[1] for row in con.execute(f"describe select * from {table_function(path)}").fetchall()]
-            schema = con.execute("select name, num_children from parquet_schema($1)", [file]).fetchall()
-            [(n_rows,)] = con.execute("select num_rows from parquet_file_metadata($1)", [file]).fetchall()
+        types = con.sql(f"select * from {table_function(path)}").types
+        schema = con.execute("select name, num_children from parquet_schema($1)", [file]).fetchall()
+        [(n_rows,)] = con.execute("select num_rows from parquet_file_metadata($1)", [file]).fetchall()
     except (duckdb.Error, MemoryError) as error:
         raise unreadable(error, path, name) from error
     names = _top_level(schema)
@@ -50,6 +58,78 @@ def columns(path: Path, name: str) -> tuple[list[tuple[str, str]], int]:
             "write it again as CSV or Parquet",
         )
     return list(zip(names, types, strict=True)), int(n_rows)
+
+
+def leaves(name: str, type_: Any) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """Yield path, DuckDB type and places (from 1) of each value inside the objects of a column: `photo.id`."""
+    waiting: list[tuple[str, Any, tuple[int, ...]]] = [(name, type_, ())]
+    while waiting:
+        path, at, places = waiting.pop()
+        if at.id != "struct":
+            yield path, str(at), places
+        elif len(places) < _DEEPEST:
+            inside = [(f"{path}.{child}", inner, (*places, n)) for n, (child, inner) in enumerate(at.children, 1)]
+            waiting.extend(reversed(inside))
+
+
+def first_values(
+    con: duckdb.DuckDBPyConnection, path: Path, n: int, values: Sequence[tuple[str, tuple[int, ...]]]
+) -> list[list[str]]:
+    """The first values of some columns, as text; empty if they cannot be read.
+
+    Args:
+        con: a connection.
+        path: path of the file.
+        n: number of its columns.
+        values: DuckDB type of each, and its place: number of the column, then places inside it.
+    """
+    names = ", ".join(f"f{at}" for at in range(n))
+    texts = ", ".join(shown(type_, extract(f"f{at}", tuple(inside))) for type_, (at, *inside) in values)
+    try:
+        rows = con.execute(f"select {texts} from {table_function(path)} as given({names}) limit 200").fetchall()
+    except duckdb.Error as error:
+        if is_memory_error(error):
+            raise
+        return [[] for _ in values]
+    return [[text for text in column if text is not None] for column in zip(*rows, strict=True)] or [[] for _ in values]
+
+
+def extract(field: str, places: tuple[int, ...]) -> str:
+    """The expression of a value inside the objects of a column."""
+    for place in places:
+        field = f"struct_extract_at({field}, {place})"
+    return field
+
+
+def uuids(con: duckdb.DuckDBPyConnection, path: Path, n: int, number: int, places: tuple[int, ...]) -> Uuids | None:
+    """Whether a column of bytes holds UUIDs of 16 bytes: some that cannot be text, because of control characters or as
+    they are not UTF-8. `all`: every value has 16 bytes.
+
+    Args:
+        con: a connection.
+        path: path of the file.
+        n: number of its columns.
+        number: number of the column, from 0.
+        places: places of the value inside it.
+    """
+    names = ", ".join(f"f{at}" for at in range(n))
+    try:
+        [(some, every)] = con.execute(
+            f"""
+            select coalesce(bool_or(is_long and is_odd), false), coalesce(bool_and(is_long), false)
+            from (
+                select octet_length(v) = 16 as is_long,
+                    coalesce(regexp_matches(try(decode(v)), {_CONTROL}), true) as is_odd
+                from (select {extract(f"f{number}", places)} as v from {table_function(path)} as given({names}))
+                where v is not null
+            )
+            """
+        ).fetchall()
+    except duckdb.Error as error:
+        if is_memory_error(error):
+            raise
+        return None  # The error comes again when the rows are read.
+    return None if not some else "all" if every else "some"
 
 
 def unreadable(error: BaseException, path: Path, name: str) -> PhotogenicError:

@@ -30,7 +30,7 @@ def prepare(con: duckdb.DuckDBPyConnection, source: Source) -> frozenset[int]:
     try:
         with pq.ParquetFile(source.path) as file:
             schema = file.schema_arrow
-            if len(schema) != len(source.fields):
+            if len(schema) != source.n_columns:
                 return frozenset()
             far = [number for number in range(len(schema)) if _is_coarse(schema.field(number).type)]
             far = [number for number in far if not _is_near(file, number) and not _is_read(source, number)]

@@ -10,35 +10,29 @@ import codecs
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
-from typing import Literal
+from pathlib import Path
+from typing import Any
 
+from photogenic._lazy import duckdb
 from photogenic.ingest.readers import ndjson_objects, parquet_schema
-from photogenic.ingest.readers.input_files import InputFile, openable, shell_quoted
+from photogenic.ingest.readers.conversion import convert
+from photogenic.ingest.readers.formats import FORMATS, Format, by_content, text_by_name
+from photogenic.ingest.readers.input_files import InputFile, Spool, openable, shell_quoted
 from photogenic.ingest.readers.memory_errors import memory_errors_as_ours
 from photogenic.ingest.readers.text_streams import Compression, open_text
-from photogenic.ingest.tabular.column_mapping import bind, read_header
+from photogenic.ingest.tabular.column_mapping import bind, find, read_header, samples
+from photogenic.ingest.tabular.mapping_file import FileMapping
 from photogenic.ingest.tabular.parsing import readable
 from photogenic.ingest.tabular.schemas import Column, Table
+from photogenic.ingest.tabular.suggestions import Candidate, candidate_of_type, candidate_of_values, normalized
 from photogenic.warehouse import InputError
 from photogenic.warehouse.storage.layout import sha256_of
 
-__all__ = ["Field", "Source", "inspect_source"]
-
-Format = Literal["csv", "ndjson", "parquet"]
+__all__ = ["Field", "Source", "inspect_sources"]
 
 _HEAD = 1 << 20
-_TEXT_SUFFIXES: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".json": "ndjson",
-}
-_FORMATS = "CSV or TSV (.csv, .tsv, .txt), NDJSON (.ndjson, .jsonl, .json), Parquet; text also as .gz or .zst"
 _NOTHING = {'"NULL"': "VARCHAR", '"NULL"[]': "VARCHAR[]"}
 """Types of Parquet columns that have only NULL, and the types they are read as: pandas and polars write None so."""
 
@@ -51,11 +45,29 @@ class Field:
         name: name in the file.
         type: DuckDB type as which it is read; VARCHAR in text files.
         is_null: whether all its values are NULL.
+        keys: keys of its path in an object of NDJSON, if it lies inside other values.
+        places: for a value inside a Parquet column: the number of the column, then the places in its objects, from 1.
+        uuids: which of its values are UUIDs of 16 bytes.
+        partition: value in the name of a folder, as a list of one; None: it is a column of the file.
     """
 
     name: str
     type: str = "VARCHAR"
     is_null: bool = False
+    keys: tuple[str, ...] = ()
+    places: tuple[int, ...] = ()
+    uuids: parquet_schema.Uuids | None = None
+    partition: tuple[str | None] | None = None
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether it is not a column of the file's top level."""
+        return bool(self.keys or self.places or self.partition)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The keys that lead to it in an object of NDJSON."""
+        return self.keys or (self.name,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +79,9 @@ class Source:
         name: name to print and store.
         table: kind of its rows.
         format: format by content, else by name.
-        fields: all columns of the file.
+        fields: all columns of the file; then values inside them that are mapped; then columns of the folders' names.
         bound: our column name -> number of the field, from 0; optional columns may be absent.
-        mapping: our column name -> theirs, as given.
+        mapping: mapping of columns and values, as given.
         arrived_at: arrival of all rows; None: `ingested_at` of each, else the time of the load.
         retract: whether every row takes back what it names.
         compression: compression of a text file.
@@ -79,6 +91,8 @@ class Source:
         n_rows: number of rows of a Parquet file, from its metadata.
         repeats_keys: whether an NDJSON object has the same key twice.
         folder: folder that the paths of pictures are relative to, unless another one is given.
+        original: the file of another format, of which `path` is a copy that can be read.
+        notes: what the account says besides the counts.
     """
 
     path: Path
@@ -87,7 +101,7 @@ class Source:
     format: Format
     fields: tuple[Field, ...]
     bound: Mapping[str, int]
-    mapping: Mapping[str, str]
+    mapping: FileMapping
     compression: Compression | None = None
     separator: str = ","
     header_line: int = 0
@@ -97,6 +111,13 @@ class Source:
     n_rows: int | None = None
     repeats_keys: bool = False
     folder: Path = Path()
+    original: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of the file; its fields after these are derived."""
+        return sum(not field.is_derived for field in self.fields)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -111,11 +132,16 @@ class Source:
 
     def digest(self) -> str:
         """SHA-256 of the file's bytes."""
-        return sha256_of(self.path)
+        return sha256_of(self.original or self.path)
 
     def ingest_id(self, digest: str) -> str:
-        """Id of the ingest: equal for files of the same kind, content, mapping, arrival and purpose."""
-        parts: list[object] = [self.table.kind, digest, sorted(self.mapping.items())]
+        """Id of the ingest: equal for files of the same kind, content, mapping, folders' values, arrival and purpose."""
+        folders = [
+            [ours, *field.partition]
+            for ours, number in sorted(self.bound.items())
+            if (field := self.fields[number]).partition is not None
+        ]
+        parts = [self.table.kind, digest, *self.mapping.key(), *([{"folders": folders}] if folders else [])]
         if self.arrived_at is not None:
             parts.append({"arrived_at": self.arrived_at.isoformat()})
         if self.retract:
@@ -124,68 +150,172 @@ class Source:
 
     def state(self) -> tuple[int, int]:
         """Size and modification time. If they change while the file is read, another process writes to it."""
-        stat = self.path.stat()
+        stat = (self.original or self.path).stat()
         return stat.st_size, stat.st_mtime_ns
 
 
-def inspect_source(
-    file: InputFile,
+def inspect_sources(
+    files: Sequence[InputFile],
     table: Table,
-    mapping: Mapping[str, str],
+    mapping: FileMapping,
+    spool: Spool,
     *,
     arrived_at: dt.datetime | None = None,
     retract: bool = False,
-) -> Source:
-    """Inspect the beginning of a file.
+) -> list[Source]:
+    """Inspect the beginning of each file.
 
     Args:
-        file: the file.
-        table: kind of its rows.
-        mapping: our column name -> theirs.
+        files: the files.
+        table: kind of their rows.
+        mapping: mapping of their columns and values.
+        spool: where files of other formats are converted.
         arrived_at: arrival of all rows; then a column `ingested_at` is not read.
         retract: whether every row takes back what it names.
 
     Raises:
-        InputError: it cannot be read as rows of this table.
-        StoreError: there is too little memory.
+        InputError: one cannot be read as rows of this table.
+        MissingPartError: a package that reads a format is not installed.
+        StoreError: there is too little memory, or no room for a converted file.
     """
-    for ours in mapping:
-        table.column(ours)
+    with memory_errors_as_ours(table.kind), duckdb.connect() as con:
+        wanted = _Wanted(con, table, mapping, spool, retract)
+        found = [_inspect(wanted, file) for file in files]
+    return [
+        replace(
+            source,
+            bound={ours: at for ours, at in source.bound.items() if ours != "ingested_at" or arrived_at is None},
+            arrived_at=arrived_at,
+            retract=retract,
+        )
+        for source in found
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What every file is inspected with.
+
+    Attributes:
+        con: connection that reads the files.
+        table: kind of the rows.
+        mapping: mapping of their columns and values.
+        spool: where files of other formats are converted.
+        retract: whether every row takes back what it names.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    table: Table
+    mapping: FileMapping
+    spool: Spool
+    retract: bool
+
+
+def _inspect(wanted: _Wanted, file: InputFile) -> Source:
     try:
         with memory_errors_as_ours(file.name), openable(file.path) as path:
             with path.open("rb") as opened:
                 magic = opened.read(16)
-            if magic.startswith((b"PAR1", b"PARE")):
-                source = _inspect_parquet(file, path, table, mapping, retract=retract)
+            format_ = by_content(magic, file.name)
+            if format_ is not None and format_ != "parquet":
+                copy = convert(path, file.name, format_, wanted.spool)
+                named = replace(file, path=copy.path, notes=(*file.notes, *copy.notes))
+                if copy.format == "parquet":
+                    source = _inspect_parquet(wanted, named, copy.path)
+                else:
+                    source = _inspect_text(wanted, named, copy.path, b"", is_csv=True)
+                source = replace(source, original=file.path)
+            elif format_ == "parquet":
+                source = _inspect_parquet(wanted, file, path)
             else:
-                source = _inspect_text(file, path, magic, table, mapping, retract=retract)
+                source = _inspect_text(wanted, file, path, magic)
     except OSError as error:
         raise InputError(
             f"{file.name} cannot be read: {error}.", "a complete, readable file", f"ls -l {shell_quoted(file.path)}"
         ) from error
-    bound = {ours: at for ours, at in source.bound.items() if ours != "ingested_at" or arrived_at is None}
-    return replace(source, bound=bound, arrived_at=arrived_at, retract=retract)
+    return source
 
 
-def _inspect_parquet(file: InputFile, path: Path, table: Table, mapping: Mapping[str, str], *, retract: bool) -> Source:
-    columns, n_rows = parquet_schema.columns(path, file.name)
-    fields = tuple(Field(name, _NOTHING.get(type_, type_), type_ in _NOTHING) for name, type_ in columns)
-    nested = {field.name for field in fields if not any(readable(column.type, field.type) for column in table.columns)}
-    bound = bind(file.name, table, [field.name for field in fields], mapping, nested, retract=retract)
+def _inspect_parquet(wanted: _Wanted, file: InputFile, path: Path) -> Source:
+    con, table, mapping = wanted.con, wanted.table, wanted.mapping
+    columns, n_rows = parquet_schema.columns(con, path, file.name)
+    fields = [Field(name, _NOTHING.get(str(type_), str(type_)), str(type_) in _NOTHING) for name, type_ in columns]
+    names = [field.name for field in fields]
+    nested = (theirs for theirs in mapping.columns.values() if "." in theirs and not find(names, theirs))
+    fields += filter(None, (_inside(columns, theirs) for theirs in nested))
+    fields += _folder_fields(file, names)
+
+    def candidates() -> list[Candidate]:
+        found = [
+            (path, type_, (number, *places))
+            for number, (name, top) in enumerate(columns)
+            for path, type_, places in parquet_schema.leaves(name, top)
+        ]
+        given = [(type_, at) for _, type_, at in found]
+        values = parquet_schema.first_values(con, path, len(columns), given)
+        fitting = [candidate_of_type(name, type_, texts) for (name, type_, _), texts in zip(found, values, strict=True)]
+        return fitting + _folder_candidates(file, names)
+
+    bound = bind(file.name, table, [field.name for field in fields], mapping.columns, candidates, retract=wanted.retract)
     for ours, number in bound.items():
         column, field = table.column(ours), fields[number]
         if not readable(column.type, field.type):
             raise InputError(
                 f"{file.name}: column {field.name!r} is {field.type}, not {column.type} for {ours}.",
                 f"a type that can be read as {column.type}",
-                f"cast it when the file is written, or name another column: --map {ours}=THEIRS",
+                _other_type_remedy(ours, column, columns[number] if number < len(columns) else None),
             )
-    return Source(file.path, file.name, table, "parquet", fields, bound, mapping, n_rows=n_rows, folder=file.folder)
+        if column.type == "id" and field.type == "BLOB":
+            at, *places = field.places or (number,)
+            uuids = parquet_schema.uuids(con, path, len(columns), at, tuple(places))
+            fields[number] = replace(field, uuids=uuids, type="VARCHAR" if uuids else field.type)
+    return Source(
+        *(file.path, file.name, table, "parquet", tuple(fields), bound, mapping),
+        n_rows=n_rows,
+        folder=file.folder,
+        notes=file.notes,
+    )
 
 
-def _inspect_text(
-    file: InputFile, path: Path, magic: bytes, table: Table, mapping: Mapping[str, str], *, retract: bool
-) -> Source:
+def _other_type_remedy(ours: str, column: Column, given: tuple[str, Any] | None) -> str:
+    """What to do about a Parquet column of an unsuitable type."""
+    for path, type_, places in parquet_schema.leaves(*given) if given else ():
+        if places and readable(column.type, type_):
+            return f"--map {shell_quoted(f'{ours}={path}')}"
+    return f"cast it when the file is written, or name another column: --map {ours}=THEIRS"
+
+
+def _inside(columns: Sequence[tuple[str, Any]], theirs: str) -> Field | None:
+    """The value inside a Parquet column that a path such as `photo.id` names."""
+    found = [
+        Field(theirs, type_, places=(number, *places))
+        for number, (name, top) in enumerate(columns)
+        for path, type_, places in parquet_schema.leaves(name, top)
+        if places and path == theirs
+    ]
+    found = found or [
+        Field(theirs, type_, places=(number, *places))
+        for number, (name, top) in enumerate(columns)
+        for path, type_, places in parquet_schema.leaves(name, top)
+        if places and list(map(normalized, path.split("."))) == list(map(normalized, theirs.split(".")))
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _folder_fields(file: InputFile, names: Sequence[str]) -> list[Field]:
+    """The columns in the names of the file's folders. A column of the file with the same name precedes them."""
+    return [Field(name, partition=(value,)) for name, value in file.partitions if not find(names, name)]
+
+
+def _folder_candidates(file: InputFile, names: Sequence[str]) -> list[Candidate]:
+    return [
+        candidate_of_values(field.name, [value or "" for value in field.partition or ()])
+        for field in _folder_fields(file, names)
+    ]
+
+
+def _inspect_text(wanted: _Wanted, file: InputFile, path: Path, magic: bytes, *, is_csv: bool = False) -> Source:
+    table, mapping = wanted.table, wanted.mapping
     compression: Compression | None = None
     if magic.startswith(b"\x1f\x8b"):
         compression = "gzip"
@@ -195,24 +325,50 @@ def _inspect_text(
     if not head.strip():
         remedy = "features ingest users - < USERS.csv" if file.name == "stdin" else f"ls -l {shell_quoted(file.path)}"
         raise InputError(f"{file.name} is empty.", "a file with a header or rows", remedy)
-    if _text_format(file, head, compression) == "ndjson":
-        ndjson_objects.refuse_other_json(file, head)
-        keys = ndjson_objects.read_keys(file, path, compression)
-        nested = ndjson_objects.nested_keys(head)
-        bound = bind(file.name, table, keys.names, mapping, nested, retract=retract)
-        ndjson_objects.refuse_nested(file.name, table, {ours: keys.names[at] for ours, at in bound.items()}, nested)
-        fields = tuple(map(Field, keys.names))
-        return Source(
-            *(file.path, file.name, table, "ndjson", fields, bound, mapping, compression),
-            repeats_keys=keys.repeat,
-            folder=file.folder,
-        )
-    header = read_header(file.name, head, table, mapping)
-    bound = bind(file.name, table, header.names, mapping, retract=retract)
-    fields = tuple(map(Field, header.names))
+    if not is_csv and _text_format(file, head, compression) == "ndjson":
+        return _inspect_ndjson(wanted, file, path, head, compression)
+    header = read_header(file.name, head, table, mapping.columns)
+    fields = [*map(Field, header.names), *_folder_fields(file, header.names)]
+    bound = bind(
+        *(file.name, table, [field.name for field in fields], mapping.columns),
+        lambda: samples(head, header) + _folder_candidates(file, header.names),
+        retract=wanted.retract,
+    )
     return Source(
-        *(file.path, file.name, table, "csv", fields, bound, mapping, compression, header.separator, header.line),
+        *(file.path, file.name, table, "csv", tuple(fields), bound, mapping, compression),
+        separator=header.separator,
+        header_line=header.line,
         folder=file.folder,
+        notes=file.notes,
+    )
+
+
+def _inspect_ndjson(wanted: _Wanted, file: InputFile, path: Path, head: str, compression: Compression | None) -> Source:
+    con, table, mapping = wanted.con, wanted.table, wanted.mapping
+    ndjson_objects.refuse_other_json(file, head)
+    keys = ndjson_objects.read_keys(con, file, path, compression)
+    rows = ndjson_objects.first_rows(head)
+    fields = list(map(Field, keys.names))
+    for theirs in mapping.columns.values():
+        if "." in theirs and not find(keys.names, theirs):
+            inside = ndjson_objects.find_path(keys.names, rows, theirs)
+            if inside is None and ndjson_objects.has_path(con, path, compression, parts := theirs.split(".")):
+                inside = parts
+            if inside is not None:
+                fields.append(Field(theirs, keys=tuple(inside)))
+    fields += _folder_fields(file, keys.names)
+    bound = bind(
+        *(file.name, table, [field.name for field in fields], mapping.columns),
+        lambda: ndjson_objects.samples(keys.names, rows) + _folder_candidates(file, keys.names),
+        retract=wanted.retract,
+    )
+    paths = {ours: fields[at].path for ours, at in bound.items() if fields[at].partition is None}
+    ndjson_objects.refuse_nested(file.name, table, paths, rows)
+    return Source(
+        *(file.path, file.name, table, "ndjson", tuple(fields), bound, mapping, compression),
+        repeats_keys=keys.repeat,
+        folder=file.folder,
+        notes=file.notes,
     )
 
 
@@ -252,10 +408,7 @@ def _unmarked_encoding(data: bytes) -> str | None:
 
 
 def _text_format(file: InputFile, head: str, compression: Compression | None) -> Format:
-    suffixes = [suffix.lower() for suffix in PurePath(file.name).suffixes]
-    if compression and suffixes and suffixes[-1] in {".gz", ".zst", ".zstd"}:
-        suffixes.pop()
-    format_ = _TEXT_SUFFIXES.get(suffixes[-1] if suffixes else "")
+    format_ = text_by_name(file.name, compressed=compression is not None)
     begins = head.lstrip()[0]
     if begins == "[" and format_ != "csv":
         return "ndjson"
@@ -264,5 +417,5 @@ def _text_format(file: InputFile, head: str, compression: Compression | None) ->
     if format_ is None and file.is_stream and "\0" not in head:
         return "csv"
     if format_ is None:
-        raise InputError(f"{file.name} has an unknown format.", _FORMATS, "export it as CSV or Parquet")
+        raise InputError(f"{file.name} has an unknown format.", FORMATS, "export it as CSV or Parquet")
     return format_

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
+import csv
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from photogenic.ingest.tabular.schemas import Column, Table
+from photogenic.ingest.tabular.suggestions import Candidate, candidate_of_values, missing_error, normalized
 from photogenic.warehouse import InputError
 
-__all__ = ["Header", "bind", "read_header"]
+__all__ = ["Header", "bind", "find", "read_header", "samples"]
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SEP = re.compile(r'(["\']?)sep=(.?)\1[ ,;\t|]*', re.IGNORECASE)
 _LINE_END = re.compile("\r\n|\r|\n")
-_GENERIC = {"id", "ids", "uid", "uuid", "guid", "key", "no", "nr", "number", "ref", "at", "time", "ts", "the"}
-"""Parts of a name that do not say what it names."""
+_MOST_ROWS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ def read_header(file: str, head: str, table: Table, mapping: Mapping[str, str]) 
         at, line = _first_line(head, at + len(first), line)
     if at == len(head):
         raise InputError(f"{file} has no header.", "a line of names", f"head -n 3 {file}")
-    wanted = {*map(_plain, table.names), *map(_plain, mapping.values())}
+    wanted = {*map(normalized, table.names), *map(normalized, mapping.values())}
     splits = [(separator, *_split(head, at, separator)) for separator in separators]
     separator, names, end = max(
-        splits, key=lambda split: (len(wanted.intersection(map(_plain, split[1]))), len(split[1]))
+        splits, key=lambda split: (len(wanted.intersection(map(normalized, split[1]))), len(split[1]))
     )
     if not names:
         shown = head[at : at + 80].splitlines()[0]
@@ -70,7 +70,7 @@ def bind(
     table: Table,
     names: Sequence[str],
     mapping: Mapping[str, str],
-    nested: Collection[str] = (),
+    candidates: Callable[[], Sequence[Candidate]],
     *,
     retract: bool = False,
 ) -> dict[str, int]:
@@ -83,20 +83,19 @@ def bind(
         table: table whose columns are looked for.
         names: names of the fields.
         mapping: our column name -> theirs.
-        nested: names of fields that have objects or lists; these are never suggested.
+        candidates: function that returns the fields that may be suggested.
         retract: whether every row takes back; then a column `deleted` says nothing, and is not bound.
 
     Raises:
-        InputError: a column is missing, or is there more than once.
+        InputError: columns are missing, or one is there more than once.
     """
-    bound: dict[str, int] = {}
+    bound, missing = dict[str, int](), list[tuple[Column, str]]()
     for column in sorted(table.columns, key=lambda column: bool(column.unless)):
         if retract and column.name == "deleted":
             continue
         theirs = mapping.get(column.name)
         name = theirs or column.name
-        numbers = [number for number, given in enumerate(names) if given == name]
-        numbers = numbers or [number for number, given in enumerate(names) if _plain(given) == _plain(name)]
+        numbers = find(names, name)
         if len(numbers) > 1:
             raise InputError(
                 f"{file} has {len(numbers)} columns {name!r}.", "one", f"--map {column.name}=THEIRS, or drop the others"
@@ -104,9 +103,13 @@ def bind(
         if numbers:
             bound[column.name] = numbers[0]
         elif theirs is not None or (column.required and not _is_dispensable(column, {*bound}, retract=retract)):
-            ours = {_plain(other) for other in table.names if other != name}
-            free = [given for given in names if given not in nested and _plain(given) not in ours]
-            raise _missing(file, column, name, names, free)
+            missing.append((column, name))
+    if missing:
+        ours = {normalized(other) for other in table.names} - {normalized(name) for _, name in missing}
+        taken = {names[number] for number in bound.values()}
+        found = candidates()
+        free = [given for given in found if given.name not in taken and normalized(given.name) not in ours]
+        raise missing_error(file, table, missing, [given.name for given in found], free)
     return bound
 
 
@@ -115,31 +118,29 @@ def _is_dispensable(column: Column, bound: set[str], *, retract: bool) -> bool:
     return bool(column.unless) and bound | ({"deleted"} if retract else set()) >= {*column.unless}
 
 
-def _missing(file: str, column: Column, name: str, names: Sequence[str], free: Sequence[str]) -> InputError:
-    near = max(free, key=lambda given: _likeness(name, given), default="")
-    return InputError(
-        f"{file} has no column {name!r}.",
-        f"that name among its columns: {', '.join(names[:40])}",
-        f"--map {column.name}={near if near and _likeness(name, near) >= 0.7 else 'THEIRS'}",
-    )
+def find(names: Sequence[str], name: str) -> list[int]:
+    """The numbers of the fields with that name: the exact one, else ignoring case, blanks and hyphens."""
+    numbers = [number for number, given in enumerate(names) if given == name]
+    return numbers or [number for number, given in enumerate(names) if normalized(given) == normalized(name)]
 
 
-def _likeness(one: str, other: str) -> float:
-    """Similarity of two names, from 0 to 1, by their distinctive parts: `sender_id` is not similar to `event_id`."""
-    left, right = _distinctive_parts(one), _distinctive_parts(other)
-    if not left or not right:
-        return difflib.SequenceMatcher(None, _plain(one), _plain(other)).ratio()
-    return difflib.SequenceMatcher(None, left, right).ratio()
+def samples(head: str, header: Header) -> list[Candidate]:
+    """The columns of a CSV with the types that the values of their first rows may have.
 
-
-def _distinctive_parts(name: str) -> str:
-    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
-    return "_".join(part for part in _plain(plain).split("_") if part and part not in _GENERIC)
-
-
-def _plain(name: str) -> str:
-    """Normalize a name: `Sender ID`, `sender-id` and `sender_id` are equal."""
-    return re.sub(r"[\s\-_]+", "_", name.strip().strip("\ufeff").strip().lower())
+    Args:
+        head: beginning of the text.
+        header: its header.
+    """
+    lines = _LINE_END.split(head, maxsplit=header.line + _MOST_ROWS)[header.line : header.line + _MOST_ROWS]
+    values: list[list[str]] = [[] for _ in header.names]
+    try:
+        for row in csv.reader(lines, delimiter=header.separator):
+            if len(row) == len(values):
+                for column, value in zip(values, row, strict=True):
+                    column.append(value)
+    except csv.Error:
+        pass  # a field of more than 128 kB: the rows before it are enough
+    return [candidate_of_values(name, column) for name, column in zip(header.names, values, strict=True)]
 
 
 def _first_line(head: str, at: int, line: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import contextlib
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -25,10 +25,11 @@ from photogenic._lazy import duckdb
 from photogenic.ingest.images.local_images import Folder, import_pictures
 from photogenic.ingest.readers.input_files import Spool, find, openable, printable_name, shell_quoted
 from photogenic.ingest.readers.memory_errors import memory_errors_as_ours
-from photogenic.ingest.readers.source_files import Source, inspect_source
+from photogenic.ingest.readers.source_files import Source, inspect_sources
 from photogenic.ingest.tabular import parsing
 from photogenic.ingest.tabular.event_rows import add_events
 from photogenic.ingest.tabular.known_files import KnownFile, KnownFiles
+from photogenic.ingest.tabular.mapping_file import FileMapping, Given, mapping_of
 from photogenic.ingest.tabular.report import IngestReport
 from photogenic.ingest.tabular.schemas import Kind, table_of
 from photogenic.ingest.tabular.staging import Rows
@@ -55,7 +56,7 @@ def ingest(
     kind: Kind,
     sources: Sequence[str | Path],
     *,
-    mapping: Mapping[str, str] | None = None,
+    mapping: Given = None,
     images: Path | None = None,
     arrived_at: Instant | None = None,
     retract: bool = False,
@@ -67,8 +68,8 @@ def ingest(
     Args:
         store: the open store.
         kind: kind of the rows: users, photos, main_photos, swipes.
-        sources: files, globs, pipes, `-` for stdin; CSV, TSV, NDJSON (also .gz, .zst), Parquet.
-        mapping: our column name -> theirs.
+        sources: files, folders, globs, pipes, `-` for stdin, in one of `readers.formats.FORMATS`.
+        mapping: mapping of columns and values: `mapping_file.mapping_of` reads it.
         images: for photos: folder that `path` is relative to. Default: the folder of the file.
         arrived_at: when the rows arrived: an instant for all of them, or the column that says it of each. Default: the
             column `ingested_at`, if the file has it, else now.
@@ -86,13 +87,12 @@ def ingest(
     """
     table, now = table_of(kind), _utc(now)
     folder = _images_folder(table.kind, images)
-    mapping, arrival = _arrival(dict(mapping or {}), arrived_at, now)
+    read_as, arrival = _arrival(mapping_of(table.kind, mapping), arrived_at, now)
     reports: list[IngestReport] = []
     failure: InputError | None = None
     with memory_errors_as_ours(f"features ingest {kind}"), Spool(store.layout.spill) as spool:
-        files = [
-            inspect_source(found, table, mapping, arrived_at=arrival, retract=retract) for found in find(sources, spool)
-        ]
+        found = find(sources, spool)
+        files = inspect_sources(found, table, read_as, spool, arrived_at=arrival, retract=retract)
         states, digests = [file.state() for file in files], [file.digest() for file in files]
         ids = [file.ingest_id(digest) for file, digest in zip(files, digests, strict=True)]
         with store.database.write(f"features {'retract' if retract else 'ingest'} {kind}") as con:
@@ -139,7 +139,7 @@ class _Task:
     def run(self, known: KnownFile | None) -> IngestReport:
         """Load the file completely or not at all, then its pictures. If it is known, load only its pictures."""
         kind, source = self.source.table.kind, self.source
-        report = IngestReport(kind, source.name, ignored=source.ignored)
+        report = IngestReport(kind, source.name, ignored=source.ignored, notes=source.notes)
         has_pictures = kind == "photos" and "path" in source.bound
         if known is not None:
             report = replace(report, repeated=True, n_read_before=known.n_read, refused_before=known.refused)
@@ -196,7 +196,7 @@ class _Task:
             n_read=rows.n_read,
             **told,
             refused=refused,
-            notes=tuple(notes),
+            notes=(*report.notes, *notes),
         )
         n_told = report.n_new + report.n_corrected + report.n_retracted + report.n_known + report.n_refused
         if report.n_read != n_told:
@@ -302,8 +302,8 @@ def _images_folder(kind: Kind, images: Path | None) -> Folder | None:
 
 
 def _arrival(
-    mapping: dict[str, str], arrived_at: Instant | None, now: dt.datetime
-) -> tuple[dict[str, str], dt.datetime | None]:
+    mapping: FileMapping, arrived_at: Instant | None, now: dt.datetime
+) -> tuple[FileMapping, dt.datetime | None]:
     """The mapping, and the arrival of all rows: `arrived_at` is an instant, or the name of a column.
 
     Raises:
@@ -311,7 +311,7 @@ def _arrival(
     """
     if arrived_at is None:
         return mapping, None
-    column = mapping.get("ingested_at")
+    column = mapping.columns.get("ingested_at")
     if column is not None and column != arrived_at:
         raise InputError(
             f"The arrival is said twice: by --arrived-at {arrived_at} and by --map ingested_at={column}.",
@@ -323,7 +323,7 @@ def _arrival(
     except InputError:
         if not isinstance(arrived_at, str) or not arrived_at.strip():
             raise
-        return mapping | {"ingested_at": arrived_at}, None
+        return mapping | FileMapping({"ingested_at": arrived_at}), None
     if instant > now:
         raise InputError(
             f"The arrival {instant}Z is later than now, {now:%Y-%m-%d %H:%M:%S}Z.",

@@ -7,13 +7,28 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from photogenic import sql
 from photogenic._lazy import duckdb
+from photogenic.ingest.tabular.mapping_file import Unit, Value
 from photogenic.ingest.tabular.schemas import Column, Reason, Type
 
-__all__ = ["has_nan", "prepare", "problems", "readable", "remedy", "shown", "trimmed", "value"]
+__all__ = [
+    "has_nan",
+    "literal",
+    "mapped_value",
+    "prepare",
+    "problems",
+    "readable",
+    "remedy",
+    "shown",
+    "trimmed",
+    "unless_mapped",
+    "value",
+    "word",
+]
 
 Family = Literal["text", "bytes", "whole", "real", "decimal", "flag", "time", "zoned", "nanos", "day", "texts", "other"]
 
@@ -36,6 +51,18 @@ _READABLE: dict[Type, set[Family]] = {
 
 _NAME, _TIMESTAMP = re.compile(r'"(?:[^"]|"")*"'), re.compile(r"\bTIMESTAMP(?:_S|_MS)?(?![\w ])")
 """Quoted names in a type, and the type of a time without a zone, alone or inside another type."""
+
+_UNITS: dict[Unit, str] = {
+    "days": "{}_units({}, 86400000000)",
+    "hours": "{}_units({}, 3600000000)",
+    "minutes": "{}_units({}, 60000000)",
+    "s": "{}_units({}, 1000000)",
+    "ms": "{}_units({}, 1000)",
+    "us": "{}_units({}, 1)",
+    "ns": "{}_ns({})",
+    "excel": "{}_excel({})",
+}
+"""Ends of the names of macros, with their arguments: `t` for text, `n` for numbers, then the field."""
 
 _MAX_ID, _MAX_TEXT = 1024, 65_536
 _EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
@@ -67,9 +94,20 @@ def trimmed(column: Column, field_type: str, field: str) -> str:
     return field
 
 
-def value(type_: Type, field_type: str, field: str) -> str:
-    """The SQL expression that converts `field`, after `trimmed`."""
+def value(type_: Type, field_type: str, field: str, unit: Unit | None = None) -> str:
+    """The SQL expression that converts `field`, after `trimmed`.
+
+    Args:
+        type_: type of our column.
+        field_type: DuckDB type of the field.
+        field: the field.
+        unit: unit of its numbers, for times; None: found by their size.
+    """
     family = _family(field_type)
+    if unit is not None and family in {"text", "bytes", *_NUMBER}:
+        text = "t" if family in {"text", "bytes"} else "n"
+        number = f"cast({field} as {'hugeint' if family == 'whole' else 'double'})" if text == "n" else field
+        return f"time_of_{_UNITS[unit].format(text, number)}"
     match type_, family:
         case ("text", "text" | "bytes") | ("flag", "flag"):
             return field
@@ -97,6 +135,56 @@ def value(type_: Type, field_type: str, field: str) -> str:
     elif family in {"whole", "real", "flag"}:
         text = f"cast({field} as varchar)"
     return text if type_ in {"id", "text"} else f"{type_}_of({text})"
+
+
+def word(field_type: str, field: str) -> str:
+    """The SQL expression of the text of `field` that is looked up among the words of a mapping."""
+    match _family(field_type):
+        case "text":
+            return f"trimmed({field})"
+        case "bytes":
+            return f"trimmed(coalesce(try(decode({field})), cast({field} as varchar)))"
+        case "real":
+            return f"case when not isnan({field}) then id_of_real({field}, {_EXACT[field_type]}) end"
+        case "decimal":
+            return f"text_of_decimal({field})"
+        case "texts":
+            return f"trimmed(array_to_string({field}, ' '))"
+    return shown(field_type, field)
+
+
+def unless_mapped(words: Mapping[str, Value], field: str, otherwise: str) -> str:
+    """The SQL expression that is NULL where `field` is one of the words of a mapping."""
+    conditions = [condition for condition, _ in _lookups(words, field)]
+    return f"case when {' or '.join(conditions)} then null else {otherwise} end" if conditions else otherwise
+
+
+def mapped_value(words: Mapping[str, Value], field: str, otherwise: str) -> str:
+    """The SQL expression of what the words of a mapping stand for; `otherwise` where `field` is none of them."""
+    arms = [
+        f"when {condition} then {str(meant).lower() if isinstance(meant, bool) else literal(meant)}"
+        for condition, meant in _lookups(words, field)
+        if meant is not None
+    ]
+    return f"case {' '.join(arms)} else {otherwise} end" if arms else otherwise
+
+
+def literal(text: str) -> str:
+    """A text as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _lookups(words: Mapping[str, Value], field: str) -> list[tuple[str, Value]]:
+    """Conditions that find each word, with what it stands for: first the exact word, then whatever its case."""
+    exact = [(f"{field} = {literal(given)}", meant) for given, meant in words.items()]
+    meanings = dict[str, set[Value]]()
+    for given, meant in words.items():
+        meanings.setdefault(given.lower(), set()).add(meant)
+    return exact + [
+        (f"lower({field}) = lower({literal(given)})", meant)
+        for given, meant in words.items()
+        if len(meanings[given.lower()]) == 1
+    ]
 
 
 def shown(field_type: str, field: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from photogenic.ingest.readers import parquet_schema
+from photogenic.ingest.readers.ndjson_objects import pointer
 from photogenic.ingest.readers.source_files import Field, Source
-from photogenic.ingest.tabular.parsing import remedy, shown
+from photogenic.ingest.tabular.parsing import literal, remedy, shown
+from photogenic.warehouse import InputError
 
 __all__ = ["aliases", "detail", "given", "raw"]
 
@@ -21,31 +23,49 @@ def given(source: Source, far: Collection[int] = ()) -> str:
         source: the file.
         far: numbers of the fields to take from the table `far_instants` (parquet_timestamps.py); those inside lists and
             structures are left out.
+
+    Raises:
+        InputError: a mapped value lies inside such a column.
     """
+    for number in source.bound.values():
+        if (places := source.fields[number].places) and places[0] in far:
+            raise InputError(
+                f"{source.name}: a time inside {source.fields[places[0]].name!r} is out of range for DuckDB.",
+                f"times that fit, in the column of {source.fields[number].name!r}",
+                "write the value to a column of its own",
+            )
     if source.format == "parquet":
         plain = {number for number in far if source.fields[number].type in _INSTANTS}
-        fields = ", ".join(
-            f"{_as_given(number, field, number in far)} as f{number}"
+        fields = "".join(
+            f", {_as_given(number, field, far)} as f{number}"
             for number, field in enumerate(source.fields)
             if number not in plain
         )
         query = f"""
-            select line + 1 as line, cast(null as varchar) as broken, cast(null as varchar) as text, {fields}
+            select line + 1 as line, cast(null as varchar) as broken, cast(null as varchar) as text{fields}
             from {parquet_schema.table_function(source.path, with_lines=True)} as given({aliases(source)}, line)"""
         if plain:
             query = f"select * from ({query}) join far_instants using (line)"
-    elif source.format == "ndjson":
-        pointers = ", ".join(_text(_pointer(source.fields[number].name)) for number in source.bound.values())
-        fields = ", ".join(f"found[{place}] as f{number}" for place, number in enumerate(source.bound.values(), 1))
+        return query
+    fixed = "".join(
+        f", {_constant(field)} as f{number}"
+        for number, field in enumerate(source.fields)
+        if field.partition is not None and (source.format == "csv" or number in source.bound.values())
+    )
+    if source.format == "ndjson":
+        paths = {number: source.fields[number].path for number in _found(source)}
+        pointers = ", ".join(literal(pointer(path)) for path in paths.values())
+        fields = "".join(f", found[{place}] as f{number}" for place, number in enumerate(paths, 1))
         query = f"""
-            select line, {_broken_object(source)} as broken, coalesce(text, row_text) as text, row_text, {fields}
+            select line, {_broken_object(source)} as broken, coalesce(text, row_text) as text, row_text{fields}{fixed}
             from (
                 select line, broken, text, f0 as row_text,
-                    case when try(json_type(f0)) = 'OBJECT' then json_extract_string(f0, [{pointers}]) end as found
+                    case when try(json_type(f0)) = 'OBJECT'
+                        then json_extract_string(f0, [{pointers}]::varchar[]) end as found
                 from records
             )"""
     else:
-        query = "select * from records"
+        query = f"select *{fixed} from records"
     return query
 
 
@@ -58,14 +78,15 @@ def raw(source: Source, *, only_ours: bool = False) -> str:
     """
     if only_ours:
         ours = sorted(source.bound.values())
-        pairs = (f"{_text(source.fields[n].name)}, left({shown(source.fields[n].type, f'f{n}')}, 1000)" for n in ours)
+        pairs = (f"{literal(source.fields[n].name)}, left({shown(source.fields[n].type, f'f{n}')}, 1000)" for n in ours)
         return f"case when broken is null then json_object({', '.join(pairs)}) end"
     if source.format == "ndjson":
         row = "case when strlen(row_text) <= 65536 then row_text else to_json(left(row_text, 4096)) end"
     else:
         pairs = (
-            f"{_text(field.name)}, left({shown(field.type, f'f{number}')}, 1000)"
+            f"{literal(field.name)}, left({shown(field.type, f'f{number}')}, 1000)"
             for number, field in enumerate(source.fields)
+            if not field.places  # they are in their column
         )
         row = f"json_object({', '.join(pairs)})"
     return f"case when broken is null then {row} else to_json(left(text, 4096)) end"
@@ -84,14 +105,30 @@ def detail(source: Source) -> str:
 
 def aliases(source: Source) -> str:
     """Our alias for each column, by position: the file's names may be empty, or equal to another one."""
-    return ", ".join(f"f{number}" for number in range(len(source.fields)))
+    return ", ".join(f"f{number}" for number in range(source.n_columns))
 
 
-def _as_given(number: int, field: Field, is_far: bool) -> str:
+def _as_given(number: int, field: Field, far: Collection[int]) -> str:
     """The expression of a Parquet column by position, cast where its own type is not usable."""
-    if is_far:
+    if field.partition is not None:
+        return _constant(field)
+    if number in far:
         return f"cast(null as {field.type})"
-    return f"cast(f{number} as {field.type})" if field.is_null else f"f{number}"
+    given = parquet_schema.extract(f"f{field.places[0]}", field.places[1:]) if field.places else f"f{number}"
+    if field.uuids is not None:
+        return f"text_of_uuids({given}, {str(field.uuids == 'all').lower()})"
+    return f"cast({given} as {field.type})" if field.is_null else given
+
+
+def _constant(field: Field) -> str:
+    """The expression of a value in the name of a folder."""
+    value = field.partition[0] if field.partition else None
+    return f"cast({'null' if value is None else literal(value)} as varchar)"
+
+
+def _found(source: Source) -> list[int]:
+    """The numbers of the fields that are read from objects of NDJSON."""
+    return [number for number in source.bound.values() if source.fields[number].partition is None]
 
 
 def _broken_object(source: Source) -> str:
@@ -99,20 +136,16 @@ def _broken_object(source: Source) -> str:
     arms = ["when broken is null and found is null then 'bad_json'"]
     if source.repeats_keys:
         arms.append("when list_unique(json_keys(row_text)) < len(json_keys(row_text)) then 'repeated_key'")
-    for place, column in enumerate(source.bound, 1):
+    paths = {source.fields[number].path for number in _found(source)}
+    for outer in sorted({path[:n] for path in paths for n in range(1, len(path))}):
+        keys = f"json_keys(row_text, {literal(pointer(outer))})"
+        arms.append(f"when list_unique({keys}) < len({keys}) then 'repeated_key'")
+    columns = [column for column, number in source.bound.items() if source.fields[number].partition is None]
+    for place, column in enumerate(columns, 1):
         if source.table.column(column).type in {"id", "text"}:
-            pointer = _text(_pointer(source.fields[source.bound[column]].name))
-            is_nested = f"json_type(row_text, {pointer}) in ('OBJECT', 'ARRAY')"
+            at = literal(pointer(source.fields[source.bound[column]].path))
+            is_nested = f"json_type(row_text, {at}) in ('OBJECT', 'ARRAY')"
             # Nearly no id begins like this; only for those the object is parsed again.
             begins = f"starts_with(found[{place}], '{{') or starts_with(found[{place}], '[')"
             arms.append(f"when case when {begins} then {is_nested} else false end then 'nested_value'")
     return f"case {' '.join(arms)} else broken end"
-
-
-def _pointer(name: str) -> str:
-    """A key as JSON pointer (RFC 6901)."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -12,12 +12,13 @@ from typing import Literal, get_args
 
 from photogenic.warehouse import InputError
 
-__all__ = ["KINDS", "REASONS", "TABLES", "Column", "Kind", "Reason", "Table", "table_of"]
+__all__ = ["KINDS", "REASONS", "TABLES", "TYPES", "Column", "Kind", "Reason", "Table", "Type", "table_of"]
 
 Kind = Literal["users", "photos", "main_photos", "swipes"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Type = Literal["id", "text", "tags", "gender", "flag", "count", "time"]
+TYPES: tuple[Type, ...] = get_args(Type)
 
 Reason = Literal[
     "bad_deleted",

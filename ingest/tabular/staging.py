@@ -179,7 +179,7 @@ class Rows:
         try:
             with duckdb.connect() as con:
                 names = scan_sql.aliases(self.source)
-                sound = (f"f{number}" for number in range(len(self.source.fields)) if number not in self._far)
+                sound = (f"f{number}" for number in range(self.source.n_columns) if number not in self._far)
                 file = parquet_schema.table_function(self.source.path)
                 con.execute(f"select max(hash({', '.join(sound) or '1'})) from {file} as given({names})").fetchall()
         except (duckdb.Error, MemoryError) as error:
@@ -253,7 +253,7 @@ def _records(source: Source, advance: Callable[[int], None]) -> Records:
     stream = open_text(source.path, source.compression, source.encoding)
     if source.format == "ndjson":
         return Records(stream, advance=advance)
-    n = len(source.fields)
+    n = source.n_columns
     return Records(
         stream,
         n_fields=n,
@@ -266,17 +266,25 @@ def _records(source: Source, advance: Callable[[int], None]) -> Records:
 
 def _with_clause(source: Source, latest: dt.datetime, stamp: dt.datetime, far: Collection[int]) -> str:
     """The `with` clause up to `judged`: the fields f0, f1..., our values, and `problem`."""
-    ready, typed, arms = [], [], ["when broken is not null then broken || ':'"]
+    words, ready, typed = [], [], []
+    arms = ["when broken is not null then broken || ':'"]
     for column in source.columns:
         number = source.bound[column.name]
-        type_ = source.fields[number].type
-        ready.append(f"{parsing.trimmed(column, type_, f'f{number}')} as t{number}")
-        typed.append(f"{parsing.value(column.type, type_, f't{number}')} as {column.name}")
+        type_, field = source.fields[number].type, f"f{number}"
+        trimmed = parsing.trimmed(column, type_, field)
+        value = parsing.value(column.type, type_, f"t{number}", source.mapping.units.get(column.name))
+        if mapped := source.mapping.values.get(column.name):
+            words.append(f"{parsing.word(type_, field)} as w{number}")
+            trimmed = parsing.unless_mapped(mapped, f"w{number}", trimmed)
+            value = parsing.mapped_value(mapped, f"w{number}", value)
+        ready.append(f"{trimmed} as t{number}")
+        typed.append(f"{value} as {column.name}")
         for condition, reason in parsing.problems(column, latest, stamp, f"t{number}", _dispensable(column, source)):
             arms.append(f"when {condition} then {reason} || ':{column.name}'")
+    worded = f"(select *, {', '.join(words)} from given)" if words else "given"
     return f"""
         with given as ({scan_sql.given(source, far)}),
-        ready as (select *, {", ".join(ready)} from given),
+        ready as (select *, {", ".join(ready)} from {worded}),
         typed as (select *, {", ".join(typed)} from ready),
         judged as (select *, case {" ".join(arms)} end as problem from typed)
     """

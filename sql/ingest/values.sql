@@ -71,12 +71,31 @@ create or replace temp macro gender_of(t) as
         else 'bad'
     end;
 
+-- The further words of dating apps and of data sets of swipes, in lower case, without blanks, hyphens and underscores.
+-- What may mean either stays refused: x, up, match, block, unlike, undo, maybe, -1.
+create or replace temp macro flag_of_word(t) as
+    case
+        when t in (
+            'superlike', 'superliked', 'superlikes', 'likes', 'superswipe', 'superswiped', 'swiperight', 'swipedright',
+            'rightswipe', 'love', 'loved', 'heart', 'hearted', 'rose', 'comment', 'smash', 'accept', 'accepted',
+            'approve', 'approved', 'interested', 'thumbsup', 'upvote'
+        )
+            then true
+        when t in (
+            'dislike', 'disliked', 'dislikes', 'nope', 'noped', 'skip', 'skipped', 'passed', 'reject', 'rejected',
+            'swipeleft', 'swipedleft', 'leftswipe', 'decline', 'declined', 'dismiss', 'dismissed', 'discard',
+            'discarded', 'notinterested', 'thumbsdown', 'downvote', 'hate', 'hated', 'nah'
+        )
+            then false
+    end;
+
 create or replace temp macro flag_of(t) as
     case
         when t in ('true', 'True', '1') then true
         when t in ('false', 'False', '0') then false
         when lower(t) in ('true', 't', '1.0', 'yes', 'y', 'like', 'liked', 'right') then true
         when lower(t) in ('false', 'f', '0.0', 'no', 'n', 'ignore', 'ignored', 'pass', 'left') then false
+        when t > ':' then flag_of_word(replace(replace(replace(lower(t), '_', ''), '-', ''), ' ', ''))
     end;
 
 -- A whole number from 0 to 2^53, also as `12.0` or `1e3`. Digits alone are not read as floating point, which rounds.
@@ -103,6 +122,31 @@ create or replace temp macro time_of_number(n) as
         when n >= 1e11 and n < 1e14 then make_timestamp(cast(n * 1000 as bigint))
         when n >= 1e14 and n < 1e17 then make_timestamp(cast(n as bigint))
         when n >= 1e17 and n < 9e18 then make_timestamp(cast(n // 1000 as bigint))
+        else timestamp '0001-01-01'
+    end;
+
+-- Numbers of a unit that the user named: days, hours... since 1970, as microseconds each. Negative, infinite and far
+-- numbers are refused.
+create or replace temp macro time_of_n_units(n, micros) as
+    case
+        when n is null then null
+        when n >= 0 and n < 250000000000000000 / micros then make_timestamp(cast(n * micros as bigint))
+        else timestamp '0001-01-01'
+    end;
+
+create or replace temp macro time_of_n_ns(n) as
+    case
+        when n is null then null
+        when n >= 0 and n < 9e18 then make_timestamp(cast(n // 1000 as bigint))
+        else timestamp '0001-01-01'
+    end;
+
+-- Days since 1899-12-30, as spreadsheets count them, to the millisecond. Before day 61 they count a day that never was.
+create or replace temp macro time_of_n_excel(n) as
+    case
+        when n is null then null
+        when n >= 61 and n < 2958466
+            then make_timestamp(cast(round((cast(n as double) - 25569) * 86400000) as bigint) * 1000)
         else timestamp '0001-01-01'
     end;
 
@@ -207,6 +251,46 @@ create or replace temp macro time_of(t) as
         when regexp_full_match(t, '[0-9]{9,16}[.][0-9]*|[0-9][.][0-9]{12,}[eE][+]?[0-9]{1,2}')
             then time_of_number(try_cast(t as double))
         else timestamp '0001-01-01'
+    end;
+
+-- Text in a column of numbers of a unit: a number, else a time as in any other column.
+create or replace temp macro is_whole_text(t) as regexp_full_match(t, '[0-9]{1,19}([.]0*)?');
+
+create or replace temp macro is_number_text(t) as regexp_full_match(t, '[0-9]{1,19}[.][0-9]*([eE][+-]?[0-9]{1,3})?');
+
+create or replace temp macro whole_of_text(t) as try_cast(split_part(t, '.', 1) as hugeint);
+
+create or replace temp macro time_of_t_units(t, micros) as
+    case
+        when is_whole_text(t) then time_of_n_units(whole_of_text(t), micros)
+        when is_number_text(t) then time_of_n_units(try_cast(t as double), micros)
+        else time_of(t)
+    end;
+
+create or replace temp macro time_of_t_ns(t) as
+    case
+        when is_whole_text(t) then time_of_n_ns(whole_of_text(t))
+        when is_number_text(t) then time_of_n_ns(try_cast(t as double))
+        else time_of(t)
+    end;
+
+create or replace temp macro time_of_t_excel(t) as
+    case
+        when is_whole_text(t) or is_number_text(t) then time_of_n_excel(try_cast(t as double))
+        else time_of(t)
+    end;
+
+-- A UUID of 16 bytes as text. In a column that holds other values too, 16 bytes that may be text are text.
+create or replace temp macro uuid_of_hex(h) as
+    h[1:8] || '-' || h[9:12] || '-' || h[13:16] || '-' || h[17:20] || '-' || h[21:32];
+
+create or replace temp macro text_of_uuids(b, only_uuids) as
+    case
+        when b is null then null
+        when octet_length(b) = 16
+            and (only_uuids or coalesce(regexp_matches(try(decode(b)), '[\x00-\x1f\x7f]'), true))
+            then uuid_of_hex(lower(hex(b)))
+        else coalesce(try(decode(b)), cast(b as varchar))
     end;
 
 -- The addition to the detail of an unreadable time that names a zone.

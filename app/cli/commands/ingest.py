@@ -19,7 +19,9 @@ from photogenic.ingest.thresholds import Thresholds
 from photogenic.warehouse.errors import ThresholdError
 
 if TYPE_CHECKING:
+    from photogenic.ingest.tabular.mapping_file import FileMapping
     from photogenic.ingest.tabular.report import IngestReport
+    from photogenic.ingest.tabular.schemas import Kind
 
 __all__ = [
     "main_photos",
@@ -33,27 +35,72 @@ __all__ = [
 ]
 
 
-def _mapping(text: str) -> tuple[str, str]:
+def _column(text: str) -> tuple[str, str]:
     ours, equals, theirs = text.partition("=")
     if not (ours and equals and theirs):
         raise typer.BadParameter(f"{text!r} is not OURS=THEIRS, such as user_id=member")
     return ours, theirs
 
 
+def _value(text: str) -> tuple[str, str, str]:
+    column, colon, rest = text.partition(":")
+    word, equals, value = rest.rpartition("=")
+    if not (column and colon and word and equals):
+        raise typer.BadParameter(f"{text!r} is not COLUMN:WORD=VALUE, such as liked:boost=true")
+    return column, word, value
+
+
+def _unit(text: str) -> tuple[str, str]:
+    column, equals, unit = text.partition("=")
+    if not (column and equals and unit):
+        raise typer.BadParameter(f"{text!r} is not COLUMN=UNIT, such as swiped_at=ms")
+    return column, unit
+
+
 Files = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE", help="CSV, Parquet or NDJSON files, compressed or not; globs in quotes; - for standard input."
+        metavar="FILE",
+        help="Files or folders of CSV, NDJSON, Parquet, Arrow, ORC, Avro or spreadsheets; text compressed or not; "
+        "globs in quotes; - for standard input.",
     ),
 ]
-Mapping = Annotated[
+Columns = Annotated[
     list[Any] | None,
     typer.Option(
         "--map",
-        parser=_mapping,
+        parser=_column,
         metavar="OURS=THEIRS",
-        help="Column of the store and its name in the files, e.g. user_id=member; may be given several times. "
-        "Default: the names are the same.",
+        help="Column of the store and its name in the files, e.g. user_id=member, or photo_id=photo.id for a value "
+        "inside an object; may be given several times. Default: the names are the same.",
+    ),
+]
+Values = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--value",
+        parser=_value,
+        metavar="COLUMN:WORD=VALUE",
+        help="What a word in the files stands for: liked:boost=true, gender:D=other, or photo_id:none= for a missing "
+        "value; may be given several times. Default: the words that the guide of ingest lists.",
+    ),
+]
+Units = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--unit",
+        parser=_unit,
+        metavar="COLUMN=UNIT",
+        help="Unit of the numbers in a column of times: days, hours, minutes, s, ms, us or ns since 1970, or excel. "
+        "Default: s, ms, us or ns, by the size of each number.",
+    ),
+]
+MappingFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--mapping",
+        metavar="FILE",
+        help="TOML file of columns, values and units; --map, --value and --unit precede it. Default: none.",
     ),
 ]
 
@@ -86,7 +133,10 @@ def users(
 def photos(
     files: Files,
     *,
-    mapping: Mapping = None,
+    columns: Columns = None,
+    values: Values = None,
+    units: Units = None,
+    mapping: MappingFile = None,
     images: Annotated[
         Path | None,
         typer.Option(
@@ -199,8 +249,21 @@ def retract_swipes(
         _print(opened.retract("swipes", *files, mapping=_named(mapping), arrived_at=arrived_at), form)
 
 
-def _named(mapping: list[tuple[str, str]] | None) -> dict[str, str]:
-    return dict(mapping or [])
+def _mapping(
+    kind: Kind,
+    file: Path | None,
+    columns: list[tuple[str, str]] | None,
+    values: list[tuple[str, str, str]] | None,
+    units: list[tuple[str, str]] | None,
+) -> FileMapping:
+    """The mapping of the file, with the options over it."""
+    from photogenic.ingest.tabular.mapping_file import mapping_from, mapping_of
+
+    words: dict[str, dict[str, str]] = {}
+    for column, word, value in values or []:
+        words.setdefault(column, {})[word] = value
+    options = {"columns": dict(columns or []), "values": words, "units": dict(units or [])}
+    return mapping_of(kind, file) | mapping_from(options, kind, "")
 
 
 _COLUMNS = (

@@ -64,6 +64,7 @@ ONLY_IN_PYTHON = {"demo": {"root", "print_line", "progress"}, "serve": {"print_l
 ONLY_ON_THE_COMMAND_LINE = {
     "build": {"plan"},
     "erase": {"yes"},
+    **{f"ingest {kind.replace('_', '-')}": {"columns"} for kind in TABLES},
     "restore": {"yes"},
     "sql": {"file", "show", "output"},
     "status": {"check", "max_age", "max_refused"},
@@ -139,9 +140,9 @@ def test_options_are_called_as_their_parameters():
     for command in COMMANDS:
         for name, option in options(command).items():
             long = max(option.opts, key=len).lstrip("-").replace("-", "_")
-            # A repeatable option is singular, a parameter that takes several is plural; --map is short for mapping,
-            # and --for, which Python keeps for itself, names the sender.
-            other = {"mapping": "map", "sender": "for"}.get(name, name)
+            # A repeatable option is singular, a parameter that takes several is plural; --map gives the columns of
+            # the parameter mapping, and --for, which Python keeps for itself, names the sender.
+            other = {"columns": "map", "sender": "for"}.get(name, name)
             assert long in {name, name.removesuffix("s"), other}, (command, name)
 
 

@@ -82,8 +82,11 @@ def test_globs_and_folders_whose_names_are_not_utf8_or_hold_glob_characters(stor
         "a[1]/\\xe9.csv",
         "plain/\\xe9.csv",
     ]
-    with pytest.raises(InputError, match=r"caf\\xe9 is a folder") as caught:
-        store.take("users", store.folder / os.fsdecode(b"caf\xe9"))
+    [account] = store.take("users", store.folder / os.fsdecode(b"caf\xe9"))
+    assert (account.source.removeprefix(f"{store.folder}/"), account.n_kept) == ("caf\\xe9/\\xe9.csv", 1)
+    (store.folder / os.fsdecode(b"n\xe9ant")).mkdir()
+    with pytest.raises(InputError, match=r"n\\xe9ant holds no file") as caught:
+        store.take("users", store.folder / os.fsdecode(b"n\xe9ant"))
     str(caught.value).encode()
 
 

@@ -111,7 +111,7 @@ REFUSED = {
     "empty gzip": ("users.csv.gz", gzip.compress(b""), "is empty"),
     "no such column": ("users.csv", b"id,gender\na,f\n", "has no column 'user_id'"),
     "twice the same column": ("users.csv", b"user_id,gender,user_id\na,f,b\n", "has 2 columns 'user_id'"),
-    "a spreadsheet": ("users.xlsx", b"PK\x03\x04....", "unknown format"),
+    "an archive": ("users.zip", b"PK\x03\x04....", "unknown format"),
     "a json array": ("users.json", b'[{"user_id": 1}]', "JSON array"),
     "no object": ("users.ndjson", b"1\n2\n", "no JSON object"),
     "a parquet cut short": ("users.parquet", b"PAR1" + b"\0" * 100, "cannot be read"),
@@ -241,7 +241,12 @@ def test_a_mapping_that_matches_nothing(store, mapping, message):
 
 def test_missing_files_globs_and_folders(store):
     store.file("a.csv", SWIPES)
-    for source, message in {"b.csv": "There is no file", "*.parquet": "No file matches", ".": "is a folder"}.items():
+    (store.folder / "none").mkdir()
+    for source, message in {
+        "b.csv": "There is no file",
+        "*.parquet": "No file matches",
+        "none": "holds no file",
+    }.items():
         with pytest.raises(InputError, match=message):
             store.take("swipes", store.folder / "a.csv", store.folder / source)
     with pytest.raises(InputError, match="No file was named"):
