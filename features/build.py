@@ -23,7 +23,7 @@ from photogenic.features.build_options import BuildOptions
 from photogenic.features.build_outcome import recorded
 from photogenic.features.compute.pipeline import ComputeReport, compute, photo_bytes
 from photogenic.features.encoders.registry import DEFAULT, encoder
-from photogenic.features.previous_build import chosen_cluster, former_choices
+from photogenic.features.previous_build import chosen_cluster, last_labels
 from photogenic.features.search import index, index_files
 from photogenic.features.search.index_files import IndexManifest
 from photogenic.features.similarity.relations import SimilarityReport, update_similarity
@@ -31,6 +31,7 @@ from photogenic.features.vectors import reader
 from photogenic.warehouse import Database, EncoderError, InputError, Layout, Store, StoreError
 from photogenic.warehouse.labels.build import BuildReport as LabelReport
 from photogenic.warehouse.labels.build import build_labels, rehearse_labels
+from photogenic.warehouse.labels.last_build import next_options
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.moment import Moment
 from photogenic.warehouse.spark.session import Cluster
@@ -100,6 +101,7 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
     if options.is_rehearsal:
         return _rehearse(store, moment, labels, report, labelling)
     with db.lock("features build"), recorded(layout):
+        labels = next_options(options.labels, last_labels(db))  # another build may have ended while this one waited
         if options.asks_labels:
             with _timed(report, "labels"):
                 report.labels = build_labels(
@@ -139,6 +141,8 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
                 )
         tell(store)
         report.funnel = _funnel(db)
+    if report.labels is not None and report.labels.change is not None:
+        report.notes.append(str(report.labels.change))
     for note in report.notes:
         store.progress.note(note)
     return report
@@ -171,7 +175,7 @@ def _rehearse(
 def prepare(
     store: Store, options: BuildOptions, *, notes: list[str], elsewhere: bool = False
 ) -> tuple[list[str], Moment, LabelOptions]:
-    """Resolve the options of a build: names of the encoders, moment, and label options.
+    """Resolve the options of a build: names of the encoders, moment, and label options, which stay until changed.
 
     Args:
         store: the open store; it need not exist where facts come from `elsewhere`.
@@ -181,23 +185,27 @@ def prepare(
 
     Raises:
         EncoderError: an encoder is unknown.
+        InputError: labels need faces of a lower confidence than the stored ones.
         StoreError: the store does not exist.
     """
-    layout, labels = store.layout, options.labels
-    moment = Moment.of(options.as_of, options.known_at)
+    layout, moment = store.layout, Moment.of(options.as_of, options.known_at)
     if not (layout.warehouse.exists() or layout.snapshot.exists() or elsewhere):
         raise StoreError(
             f"There is no store at {layout.root.absolute()}.",
             "a folder that `features ingest` or `features demo` has written",
             f"features ingest users USERS.csv --store {layout.root}",
         )
-    if options.only in ("faces", "embeddings") and labels is None and not moment.is_limited:
-        moment, labels = former_choices(store.database)
+    last = last_labels(store.database)
+    if options.only in ("faces", "embeddings") and not moment.is_limited and last is not None:
+        moment = last.moment
+    labels = next_options(options.labels, last)
+    if options.only is None or last is None or labels != last.options:
+        options.check_confidences(labels)
     if options.encoders is None:
         names = _usual(layout, notes)
     else:
         names = [encoder(name, store.layout.models).name for name in dict.fromkeys(options.encoders)]
-    return names, moment, labels or LabelOptions()
+    return names, moment, labels
 
 
 def held_encoders(layout: Layout) -> list[str]:
@@ -223,7 +231,9 @@ def _merged(first: LabelReport | None, second: LabelReport) -> LabelReport:
         return second
     pairs = zip(first.relations, second.relations, strict=True)
     relations = tuple(after if after.action != "kept" else before for before, after in pairs)
-    return replace(second, relations=relations, seconds=first.seconds + second.seconds)
+    return replace(
+        second, relations=relations, seconds=first.seconds + second.seconds, change=first.change or second.change
+    )
 
 
 def tell(store: Store) -> None:

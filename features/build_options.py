@@ -8,20 +8,32 @@ both equal.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from photogenic.features.faces.settings import FaceSettings
 from photogenic.warehouse.errors import ConflictError, InputError
-from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.labels.options import LabelOptions, changed_options
 from photogenic.warehouse.option_help import Help, check_choices
 from photogenic.warehouse.option_ranges import check
 
-__all__ = ["BuildArguments", "BuildOptions", "Engine", "Step"]
+__all__ = ["NEEDED", "BuildArguments", "BuildOptions", "Engine", "Step", "runs"]
 
 Step = Literal["labels", "faces", "embeddings", "index"]
 Engine = Literal["duckdb", "spark"]
+
+
+NEEDED: dict[Step, tuple[str, ...]] = {
+    "embeddings": ("encoders", "flip"),
+    "index": ("index_memory", "neighbours", "near_duplicates"),
+}
+"""Step -> the options that have no effect where it does not run."""
+
+
+def runs(only: Step | None, step: Step) -> bool:
+    """Whether the options of a step have an effect in a build of `only` one step; an index is made of encoders too."""
+    return only in (None, step) or (only == "index" and step == "embeddings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +137,9 @@ class BuildOptions:
             heading="Engine",
         ),
     ] = None
-    labels: Annotated[LabelOptions | None, Help("Labels")] = None
-    """None takes the defaults or, with `only` faces or embeddings, the label options and instant of the last build."""
+    labels: Annotated[LabelOptions | Mapping[str, Any] | None, Help("Labels")] = None
+    """None keeps the label options of the last build. A mapping such as {"min_swipes": 3} replaces those that it names,
+    and `LabelOptions(min_swipes=3)` replaces all."""
 
     def __post_init__(self) -> None:
         if isinstance(self.encoders, str):
@@ -138,8 +151,10 @@ class BuildOptions:
             raise InputError(
                 "Only Spark has a master and facts of its own.", "--engine spark together with them", "--engine spark"
             )
-        if self.labels is not None:
-            _check_confidences(self.labels, self.faces or FaceSettings())
+        if isinstance(self.labels, Mapping):
+            self.check_confidences(changed_options(LabelOptions(), self.labels))
+        elif self.labels is not None:
+            self.check_confidences(self.labels)
 
     @property
     def asks_labels(self) -> bool:
@@ -151,6 +166,19 @@ class BuildOptions:
         """Whether the labels of a moment are computed without being published."""
         return (self.as_of is not None or self.known_at is not None) and not self.publish
 
+    @property
+    def changes_labels(self) -> bool:
+        """Whether any step computes labels."""
+        return self.only != "index"
+
+    def check_confidences(self, labels: LabelOptions) -> None:
+        """Refuse labels that need faces of a lower confidence than the stored ones.
+
+        Raises:
+            InputError: a confidence that was chosen, or that the filter uses, is below the stored confidence.
+        """
+        _check_confidences(labels, (self.faces or FaceSettings()).confidence)
+
     def _check_step(self) -> None:
         """Refuse options of steps that do not run."""
         if self.is_rehearsal and self.only not in (None, "labels"):
@@ -159,10 +187,10 @@ class BuildOptions:
                 "--publish too, or no --as-of and --known-at",
                 f"features build --only {self.only}",
             )
-        if self.only in ("labels", "faces") and (self.encoders or self.flip):
-            raise _conflict(self.only, "embeddings", "--encoder and --flip")
-        if self.only not in (None, "index") and (self.index_memory or self.neighbours or self.near_duplicates):
-            raise _conflict(self.only, "index", "--index-memory, --neighbours and --near-duplicates")
+        for needed, names in NEEDED.items():
+            if self.only is not None and not runs(self.only, needed) and any(getattr(self, name) for name in names):
+                options = [f"--{name.removesuffix('s' * (name == 'encoders')).replace('_', '-')}" for name in names]
+                raise _conflict(self.only, needed, f"{', '.join(options[:-1])} and {options[-1]}")
         if self.only == "index" and self.force:
             raise _conflict(self.only, "labels", "--force")
 
@@ -186,7 +214,7 @@ class BuildArguments(TypedDict, total=False):
     engine: Engine | None
     master: str | None
     facts: str | None
-    labels: LabelOptions | None
+    labels: LabelOptions | Mapping[str, Any] | None
 
 
 def _conflict(only: Step, needed: Step, options: str) -> ConflictError:
@@ -197,13 +225,7 @@ def _conflict(only: Step, needed: Step, options: str) -> ConflictError:
     )
 
 
-def _check_confidences(labels: LabelOptions, faces: FaceSettings) -> None:
-    """Refuse labels that need faces of a lower confidence than the stored ones.
-
-    Raises:
-        InputError: a confidence that was chosen, or that the filter uses, is below the stored confidence.
-    """
-    least = faces.confidence
+def _check_confidences(labels: LabelOptions, least: float) -> None:
     for kind in ("lenient", "strict"):
         name = f"{kind}_confidence"
         asked = getattr(labels, name)

@@ -22,14 +22,15 @@ from photogenic.features.compute.pipeline import photo_bytes
 from photogenic.features.encoders.registry import encoder
 from photogenic.features.faces.detections import FaceDetections
 from photogenic.features.faces.settings import FaceSettings
-from photogenic.features.previous_build import chosen_cluster
+from photogenic.features.previous_build import chosen_cluster, last_labels
 from photogenic.features.search import index
 from photogenic.features.similarity.relations import stale_similarity
 from photogenic.features.vectors.writer import VectorWriter
 from photogenic.warehouse import Store
+from photogenic.warehouse.labels.last_build import LabelChange
 from photogenic.warehouse.labels.plan import LabelPlan, plan_labels
 
-__all__ = ["BuildPlan", "plan"]
+__all__ = ["BuildPlan", "plan", "plan_label_change"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class BuildPlan:
         likeness: relations to compute from indices: `neighbours ENCODER`, `near_duplicates`; those that depend on
             new vectors may be absent.
         notes: notes and warnings.
+        label_change: other label options than those of the last build, and their effect; None: they are the same.
     """
 
     labels: LabelPlan | None = None
@@ -60,6 +62,7 @@ class BuildPlan:
     indices: tuple[str, ...] = ()
     likeness: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    label_change: LabelChange | None = None
 
     @property
     def changes(self) -> bool:
@@ -85,13 +88,16 @@ def plan(store: Store, options: BuildOptions | None = None) -> BuildPlan:
     layout = store.layout
     notes: list[str] = []
     names, moment, choices = prepare(store, options, notes=notes)
-    labels = None
-    cluster = chosen_cluster(store.database, options)
-    if cluster is not None and cluster.facts is not None:
+    labels, change = None, None
+    if _is_on_spark(store, options):
         notes.append("The plan leaves out labels on Spark, because to compute them takes as long as the build.")
+        change = plan_label_change(store, options)
     elif options.asks_labels:
         labels = plan_labels(store, as_of=moment.as_of, known_at=moment.known_at, options=choices, anew=options.force)
-    found = BuildPlan(labels, notes=tuple(notes))
+        change = labels.change
+    else:
+        change = plan_label_change(store, options)
+    found = BuildPlan(labels, notes=tuple(notes), label_change=change)
     if options.only in (None, "faces", "embeddings"):
         found = _photos(found, store, names if options.only != "faces" else [], options)
     indices: list[str] = []
@@ -107,6 +113,34 @@ def plan(store: Store, options: BuildOptions | None = None) -> BuildPlan:
         ]
         likeness = stale_similarity(store, considered, k=options.neighbours, duplicates=options.near_duplicates)
     return replace(found, indices=tuple(indices), likeness=likeness)
+
+
+def plan_label_change(store: Store, options: BuildOptions) -> LabelChange | None:
+    """Plan what other label options than those of the last build do to the labels; None: nothing changes them.
+
+    If they are other options, the label build is rehearsed, which takes about as long as the build. Labels on Spark are
+    not rehearsed.
+
+    Raises:
+        AuditError, EncoderError, InputError, StoreError: see `plan`.
+    """
+    _, moment, choices = prepare(store, options, notes=[], elsewhere=_is_on_spark(store, options))
+    last = last_labels(store.database)
+    if last is None or not options.changes_labels or options.is_rehearsal or choices == last.options:
+        return None
+    if not _is_on_spark(store, options):
+        planned = plan_labels(store, as_of=moment.as_of, known_at=moment.known_at, options=choices, anew=options.force)
+        return planned.change
+    ((n_labels,),) = store.database.rows(
+        "select coalesce(sum(n_rows), 0) from facts.relation_state where relation = $1", ["photo_labels"]
+    )
+    return LabelChange.between(last.options, choices, n_labels=n_labels)
+
+
+def _is_on_spark(store: Store, options: BuildOptions) -> bool:
+    """Whether Spark computes the labels."""
+    cluster = chosen_cluster(store.database, options)
+    return cluster is not None and cluster.facts is not None
 
 
 def _photos(so_far: BuildPlan, store: Store, names: Sequence[str], options: BuildOptions) -> BuildPlan:

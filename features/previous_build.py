@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from photogenic.features.build_options import BuildOptions
 from photogenic.warehouse import Database, InputError
-from photogenic.warehouse.labels.build import last_cluster
-from photogenic.warehouse.labels.options import LabelOptions
-from photogenic.warehouse.labels.recorded import last_labels
-from photogenic.warehouse.moment import Moment
+from photogenic.warehouse.labels.last_build import LastBuild, last_build
 from photogenic.warehouse.spark.session import Cluster
 
-__all__ = ["chosen_cluster", "former_choices"]
+__all__ = ["chosen_cluster", "last_labels"]
 
 
-def former_choices(db: Database) -> tuple[Moment, LabelOptions]:
-    """Moment and label options of the last label build, which steps for faces and embeddings keep."""
+def last_labels(db: Database) -> LastBuild | None:
+    """Return what the last build of the labels recorded; None: there was none, or there is no store."""
+    if not db.layout.snapshot.exists():
+        return None
     with db.read() as con:
-        return last_labels(con)
+        return last_build(con)
 
 
 def chosen_cluster(db: Database, options: BuildOptions) -> Cluster | None:
@@ -29,10 +28,8 @@ def chosen_cluster(db: Database, options: BuildOptions) -> Cluster | None:
     Raises:
         InputError: Spark computes labels, but no facts are given.
     """
-    former = None
-    if options.engine != "duckdb" and db.layout.snapshot.exists():
-        with db.read() as con:
-            former = last_cluster(con)
+    last = last_labels(db) if options.engine != "duckdb" else None
+    former = last.cluster if last is not None else None
     if options.engine != "spark":
         return former
     facts = options.facts or (former.facts if former else None)

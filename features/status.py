@@ -12,8 +12,8 @@ from photogenic.features.search import index_files
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Database, Layout, Store
 from photogenic.warehouse.duckdb_store.live_status import read_live_status
-from photogenic.warehouse.labels.build import last_cluster
 from photogenic.warehouse.labels.compute import Computation
+from photogenic.warehouse.labels.last_build import last_build
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.moment import EVERYTHING, Moment
 from photogenic.warehouse.storage.lock import holder
@@ -98,7 +98,9 @@ def _changed(con: duckdb.DuckDBPyConnection) -> list[str]:
     (clocks,) = con.execute("select as_of, known_at from clock").fetchall()
     changed = Computation(con, Moment(*clocks), LabelOptions(), rehearsal=True).changed_sources()
     # Swipes of a Spark build are outside the store, so only the next Spark build can detect a change.
-    return [source for source in changed if source != "swipes" or last_cluster(con) is None]
+    last = last_build(con)
+    on_spark = last is not None and last.cluster is not None
+    return [source for source in changed if source != "swipes" or not on_spark]
 
 
 def _vectors(layout: Layout, name: str, n_pictures: int) -> dict[str, Any]:

@@ -13,12 +13,15 @@ Each method imports the modules that it needs when it is called, so that a store
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import datetime as dt
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from photogenic._lazy import pl
+from photogenic.config.file import load_config
 from photogenic.warehouse import Database, Layout, Progress, Settings, Store, no_progress
 from photogenic.warehouse.closing import Closing
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from photogenic.ingest.config import CrawlSettings, Limits
     from photogenic.ingest.download.fetch import FetchReport
     from photogenic.ingest.instagram.crawl import CrawlReport
+    from photogenic.ingest.options import IngestArguments, RetractArguments
     from photogenic.ingest.tabular.mapping_file import FileMapping
     from photogenic.ingest.tabular.report import IngestReport
     from photogenic.maintenance.backup.backup import BackupReport
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from photogenic.models.predict import Scored
     from photogenic.warehouse.duckdb_store.parameters import Parameters
     from photogenic.warehouse.duckdb_store.query import Cursor
+    from photogenic.warehouse.labels.last_build import LabelChange
     from photogenic.warehouse.labels.past import Past
     from photogenic.warehouse.moment import Instant, Instants
     from photogenic.warehouse.spark.export import Exported
@@ -65,18 +70,31 @@ class FeatureStore(Closing):
     """A store on disk. Opening it creates no files; the first ingest does.
 
     Args:
-        path: folder of the store; None: `$FEATURES_STORE`, or `./store`.
-        settings: limits of memory, threads and lock time; None: from the environment.
+        path: folder of the store; None: `$FEATURES_STORE`, else that of `photogenic.toml`, else `./store`.
+        config: the file `photogenic.toml`; None: `$FEATURES_CONFIG`, else the file in the working folder, else the one
+            beside the store.
+        settings: limits of memory, threads and lock time; None: from the environment, else from the file.
         progress: callback for progress updates.
 
     Attributes:
         store: open store, the argument of the functions that the methods call.
+        config_file: checked values of `photogenic.toml`; empty if there is none.
+
+    Raises:
+        InputError: `photogenic.toml` or an environment variable has something unknown or out of range.
     """
 
     def __init__(
-        self, path: str | Path | None = None, *, settings: Settings | None = None, progress: Progress = no_progress
+        self,
+        path: str | Path | None = None,
+        *,
+        config: str | Path | None = None,
+        settings: Settings | None = None,
+        progress: Progress = no_progress,
     ) -> None:
-        settings = settings or Settings.from_environment()
+        self.config_file = load_config(config, store=path)
+        path = path if path is not None or os.environ.get("FEATURES_STORE") else self.config_file.store
+        settings = settings or Settings.from_environment(self.config_file.settings)
         limit_library_threads(settings.threads)
         remembering = (
             progress if isinstance(progress, RecordingProgress) else RecordingProgress(progress, History("python"))
@@ -117,91 +135,88 @@ class FeatureStore(Closing):
         self,
         kind: Kind,
         *files: str | Path,
-        mapping: Mapping[str, Any] | FileMapping | str | Path | None = None,
-        values: Mapping[str, Mapping[str, Any]] | None = None,
-        units: Mapping[str, str] | None = None,
         images: str | Path | None = None,
-        arrived_at: Instant | None = None,
+        **options: Unpack[IngestArguments],
     ) -> list[IngestReport]:
         """Take in rows of one kind: users, photos, main_photos or swipes; return one report per file.
 
         Args:
             kind: kind of the rows.
             files: files, folders, globs or pipes; `-` is standard input. The guide of `ingest` lists the formats.
-            mapping: name of the column in the file, by name of our column; or the path of a TOML file, or its tables.
-            values: what a word in the file stands for, by our column and word: `{"liked": {"boost": True}}`; None is a
-                missing value.
-            units: unit of the numbers in a column of times: days, hours, minutes, s, ms, us, ns, excel.
+                None: the sources of this kind in `photogenic.toml`.
             images: root of relative paths of photos; the pictures are copied into the store.
-            arrived_at: when the rows arrived: an instant, or the column that says it of each row; None: the column
-                `ingested_at`, if the file has it, else now.
+            options: mapping, values, units, arrived_at, max_refused, least_rows. See `ingest.options.IngestArguments`.
 
         Raises:
             InputError: a file is missing or cannot be read; none of its rows are kept.
             ThresholdError: too many rows were refused, or too few came. The other rows were taken in.
         """
+        from photogenic.config.sources import files_to_ingest
         from photogenic.ingest.tabular.load import ingest
+        from photogenic.ingest.tabular.mapping_file import mapping_of
         from photogenic.ingest.thresholds import Thresholds, enforce
 
-        thresholds = Thresholds.of(max_refused, least_rows)
-        root = Path(images) if images is not None else None
+        checks = self.config_file.checks
+        max_refused, least_rows = options.get("max_refused"), options.get("least_rows")
+        thresholds = Thresholds.of(
+            checks.get("max_refused") if max_refused is None else max_refused,
+            checks.get("least_rows") if least_rows is None else least_rows,
+        )
+        read_as = mapping_of(kind, options.get("mapping"), options.get("values"), options.get("units"))
+        sources = files_to_ingest(self.config_file, kind, files, read_as, Path(images) if images is not None else None)
+        reports: list[IngestReport] = []
         with self._working() as store:
-            return ingest(store, kind, files, mapping=mapping or {}, images=root, arrived_at=arrived_at)
+            for source in sources:
+                reports += ingest(
+                    *(store, kind, source.files),
+                    mapping=source.mapping,
+                    images=source.images,
+                    arrived_at=options.get("arrived_at"),
+                )
+        enforce(kind, reports, thresholds)
+        return reports
 
-    def ingest_users(
-        self, *files: str | Path, mapping: Mapping[str, str] | None = None, arrived_at: Instant | None = None
-    ) -> list[IngestReport]:
-        """Take in users: user_id, gender, followers, created_at. See `ingest`."""
-        return self.ingest("users", *files, mapping=mapping, arrived_at=arrived_at)
+    def ingest_users(self, *files: str | Path, **options: Unpack[IngestArguments]) -> list[IngestReport]:
+        """Take in users: user_id, gender, followers, created_at, updated_at, deleted_at, deleted. See `ingest`."""
+        return self.ingest("users", *files, **options)
 
     def ingest_photos(
-        self,
-        *files: str | Path,
-        mapping: Mapping[str, str] | None = None,
-        images: str | Path | None = None,
-        arrived_at: Instant | None = None,
+        self, *files: str | Path, images: str | Path | None = None, **options: Unpack[IngestArguments]
     ) -> list[IngestReport]:
-        """Take in photos: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at. See `ingest`."""
-        return self.ingest("photos", *files, mapping=mapping, images=images, arrived_at=arrived_at)
+        """Take in photos: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at, ... See `ingest`."""
+        return self.ingest("photos", *files, images=images, **options)
 
-    def ingest_main_photos(
-        self, *files: str | Path, mapping: Mapping[str, str] | None = None, arrived_at: Instant | None = None
-    ) -> list[IngestReport]:
+    def ingest_main_photos(self, *files: str | Path, **options: Unpack[IngestArguments]) -> list[IngestReport]:
         """Take in changes of main photos: user_id, photo_id, set_at, event_id, deleted. See `ingest`."""
-        return self.ingest("main_photos", *files, mapping=mapping, arrived_at=arrived_at)
+        return self.ingest("main_photos", *files, **options)
 
-    def ingest_swipes(
-        self, *files: str | Path, mapping: Mapping[str, str] | None = None, arrived_at: Instant | None = None
-    ) -> list[IngestReport]:
+    def ingest_swipes(self, *files: str | Path, **options: Unpack[IngestArguments]) -> list[IngestReport]:
         """Take in swipes: sender_id, recipient_id, liked, swiped_at, event_id, deleted. See `ingest`."""
-        return self.ingest("swipes", *files, mapping=mapping, arrived_at=arrived_at)
+        return self.ingest("swipes", *files, **options)
 
-    def retract(
-        self,
-        kind: Kind,
-        *files: str | Path,
-        mapping: Mapping[str, str] | None = None,
-        arrived_at: Instant | None = None,
-    ) -> list[IngestReport]:
+    def retract(self, kind: Kind, *files: str | Path, **options: Unpack[RetractArguments]) -> list[IngestReport]:
         """Take back what had come in: each row names one thing that does not hold; return one report per file.
 
         Args:
             kind: kind of the rows: users, photos, main_photos or swipes.
             files: files with an id in each row; of events the `event_id`, or the columns that name the event.
-            mapping: name of the column in the file, by name of our column.
-            arrived_at: when the rows arrived; see `ingest`.
+            options: mapping, values, units, arrived_at. See `ingest.options.RetractArguments`.
 
         Raises:
             InputError: a file is missing or cannot be read; nothing of it is taken back.
         """
         from photogenic.ingest.tabular.load import ingest
-        from photogenic.ingest.tabular.mapping_file import mapping_of
 
         with self._working() as store:
-            return ingest(store, kind, files, mapping=mapping or {}, arrived_at=arrived_at, retract=True)
+            return ingest(
+                *(store, kind, files),
+                mapping=self._mapping(kind, options),
+                arrived_at=options.get("arrived_at"),
+                retract=True,
+            )
 
     def purge(
-        self, *files: str | Path, mapping: Mapping[str, str] | None = None, arrived_at: Instant | None = None
+        self, *files: str | Path, **options: Unpack[RetractArguments]
     ) -> tuple[list[IngestReport], list[Receipt]]:
         """Delete the photos that files name, like `retract`, and remove their bytes, faces and vectors at once.
 
@@ -210,7 +225,15 @@ class FeatureStore(Closing):
         from photogenic.maintenance.erase.purge import retract_and_purge
 
         with self._working() as store:
-            return retract_and_purge(store, files, mapping=mapping or {}, arrived_at=arrived_at)
+            mapping = self._mapping("photos", options)
+            return retract_and_purge(store, files, mapping=mapping, arrived_at=options.get("arrived_at"))
+
+    def _mapping(self, kind: Kind, options: RetractArguments) -> FileMapping:
+        """Return how files are read: as `photogenic.toml` says, with what the call says over it."""
+        from photogenic.ingest.tabular.mapping_file import mapping_of
+
+        given = mapping_of(kind, options.get("mapping"), options.get("values"), options.get("units"))
+        return self.config_file.mapping(kind) | given
 
     def crawl(
         self,
@@ -237,25 +260,38 @@ class FeatureStore(Closing):
         """Bring labels, faces, embeddings and indices up to date; only missing or outdated results are computed.
 
         Args:
-            options: options of the build; None: the defaults.
+            options: options of the build; None: those of `photogenic.toml`, else the defaults. Label options that
+                are not given are those of the last build.
             changes: fields of `options` to replace. See `features.build_options.BuildOptions`.
 
         Raises:
             PhotogenicError: see `features.build.build`.
         """
+        from photogenic.config.build import build_options
         from photogenic.features.build import build
-        from photogenic.features.build_options import BuildOptions
 
-        options = replace(options or BuildOptions(), **changes)
+        chosen = build_options(self.config_file, options, changes)
         with self._working() as store:
-            return build(store, options)
+            return build(store, chosen)
 
     def plan(self, options: BuildOptions | None = None, /, **changes: Unpack[BuildArguments]) -> BuildPlan:
         """Plan `build` with the same arguments: its work and its cost. See `features.plan.plan`."""
-        from photogenic.features.build_options import BuildOptions
+        from photogenic.config.build import build_options
         from photogenic.features.plan import plan
 
-        return plan(self.store, replace(options or BuildOptions(), **changes))
+        return plan(self.store, build_options(self.config_file, options, changes))
+
+    def label_change(
+        self, options: BuildOptions | None = None, /, **changes: Unpack[BuildArguments]
+    ) -> LabelChange | None:
+        """Return what `build` with the same arguments would change in the label options, and its effect on the labels.
+
+        None: the labels keep their options, or there are no labels. See `features.plan.plan_label_change`.
+        """
+        from photogenic.config.build import build_options
+        from photogenic.features.plan import plan_label_change
+
+        return plan_label_change(self.store, build_options(self.config_file, options, changes))
 
     def export(self, uri: str) -> list[Exported]:
         """Write the facts as Parquet, from which Spark computes labels. See `warehouse.spark.export.export`."""
@@ -473,6 +509,12 @@ class FeatureStore(Closing):
         from photogenic.features.encoders.registry import encoders
 
         return encoders(self.layout.models)
+
+    def config(self) -> pl.DataFrame:
+        """Return every setting with its value and where it comes from. See `config.listing.settings_in_force`."""
+        from photogenic.config.listing import settings_in_force
+
+        return settings_in_force(self.store, self.config_file)
 
     def status(self) -> dict[str, Any]:
         """Return counts, rejects, freshness and the present writer. See `features.status.status`."""

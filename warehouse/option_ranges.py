@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from dataclasses import dataclass
 
 from photogenic.warehouse.errors import InputError
 
-__all__ = ["RANGES", "Range", "check"]
+__all__ = ["RANGES", "Range", "check", "size_of"]
 
 _MANY = 10**9
 _INT64 = 2**63 - 1
@@ -128,6 +129,12 @@ def check(**given: object) -> None:
             shown = str(value)
             shown = shown if len(shown) <= 40 else f"{shown[:40]}..."
             raise InputError(f"{option} is {shown}.", str(known), f"{option} {_written(known.like, plain=True)}")
+
+
+def size_of(text: str) -> int | None:
+    """Parse a size in bytes: `200MB`, `1.5 GB`, `4096`; None: the text is no size."""
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) *([KMGT]?)B?", text, re.IGNORECASE)
+    return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " ")) if match else None
 
 
 def _written(number: object, *, plain: bool = False) -> str:

@@ -1,4 +1,8 @@
-"""The class of every command: numbers are checked before any work, former option names still work, one form of help."""
+"""The class of every command: settings and numbers are checked before any work, former names of options still work.
+
+`photogenic.toml` is read here, once for the program: it gives the folder of the store and the limits of a night where
+the command line and the environment do not. Options of a build are put together by `FeatureStore.build`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,10 @@ from typing import Any
 from typer.core import TyperCommand
 
 from photogenic.app.cli import help_text
+from photogenic.config.file import load_config, name_on_command_line
+from photogenic.warehouse.duckdb_store.settings import check_environment
 from photogenic.warehouse.option_ranges import check
+from photogenic.warehouse.processes.threads import limit_library_threads
 
 __all__ = ["FORMER", "FORMER_NEGATIVE", "Checked"]
 
@@ -23,8 +30,24 @@ class Checked(TyperCommand):
     """A command that refuses numbers outside `warehouse.option_ranges.RANGES`; the class of every command."""
 
     def invoke(self, ctx: Any) -> Any:
+        self._apply_settings(ctx)
         check(**ctx.params)
         return super().invoke(ctx)
+
+    def _apply_settings(self, ctx: Any) -> None:
+        """Read `photogenic.toml` and the environment; the values of the command line stay."""
+        named = ctx.params.pop("config", None)
+        name_on_command_line(named if _source(ctx, "config") == "COMMANDLINE" else None)
+        config = load_config(store=None if _source(ctx, "store") == "DEFAULT" else ctx.params["store"])
+        limit_library_threads(check_environment(config.settings).threads)
+        below = {name: str(value) for name, value in config.checks.items()} | {"store": config.store}
+        for option in self.params:
+            if (
+                option.name in ctx.params
+                and below.get(option.name) is not None
+                and _source(ctx, option.name) == "DEFAULT"
+            ):
+                ctx.params[option.name] = option.process_value(ctx, below[option.name])
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return help_text.usage_pieces(self)
@@ -42,3 +65,9 @@ class Checked(TyperCommand):
                 hidden.opts, hidden.secondary_opts = names
                 hidden.add_to_parser(parser, ctx)
         return parser
+
+
+def _source(ctx: Any, name: str) -> str:
+    """Return what gives the value of an option: COMMANDLINE, ENVIRONMENT or DEFAULT."""
+    source = ctx.get_parameter_source(name)
+    return "DEFAULT" if source is None else str(source.name)

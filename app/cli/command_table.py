@@ -77,6 +77,7 @@ _ENTRIES = (
     Entry("report", "Serve", "Write the results into one HTML file, and print its path.", "report"),
     Entry("serve", "Serve", "Serve web pages and a JSON API, both read-only.", "serve"),
     Entry("status", "Care", "Print row counts, how fresh they are, and which process writes.", "status"),
+    Entry("config", "Care", "Print every setting and where its value comes from.", "config"),
     Entry("doctor", "Care", "Check machine and store, and print a remedy for each fault.", "doctor"),
     Entry("erase", "Care", "Remove users from everything, and print a receipt.", "erase"),
     Entry("backup", "Care", "Copy the store into a backup folder while it is in use.", "backup", "backup"),

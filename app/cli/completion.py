@@ -18,6 +18,8 @@ from typing import Any
 import typer
 
 from photogenic._lazy import duckdb
+from photogenic.config.file import load_config
+from photogenic.warehouse.errors import PhotogenicError
 
 __all__ = [
     "MOST",
@@ -179,8 +181,12 @@ def separate_values(environment: MutableMapping[str, str]) -> None:
 
 
 def _store(ctx: typer.Context) -> Path:
-    """Return the folder of the store: of --store on the half-typed line, else of the environment, else ./store."""
+    """Return the folder of the store: of --store on the half-typed line, the environment, a file, else ./store."""
+    source = ctx.get_parameter_source("store")
     folder = Path(ctx.params.get("store") or "store")
+    if source is None or source.name == "DEFAULT":
+        with contextlib.suppress(PhotogenicError):
+            folder = load_config(ctx.params.get("config")).store or folder
     try:
         return folder.expanduser()
     except RuntimeError:  # there is no such user

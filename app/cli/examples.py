@@ -90,6 +90,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "report": ("features report", "features report --output report.html"),
     "serve": ("features serve", "features serve --port 9000"),
     "status": ("features status", "features status --format json"),
+    "config": ("features config", "features config --format json"),
     "doctor": ("features doctor", "features doctor --thorough --fix"),
     "erase": ("features erase u000003", "features erase u000004 u000005 --yes"),
     "backup": ("features backup backup", "features backup backup --thorough"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import typer
@@ -91,6 +91,14 @@ def _make(entry: Entry) -> Any:
         return LazyGroup(above=entry.name, help=entry.summary, no_args_is_help=True, **settings)
     function = getattr(importlib.import_module(f"photogenic.app.cli.commands.{entry.module}"), entry.function)
     text = f"{entry.summary}\n\n{inspect.getdoc(function) or ''}"
+    from photogenic.app.cli.commands.options import common
+
+    command = _command(function, cls=Checked, help=text.strip(), **settings)
+    command.params += _command(common).params
+    return command
+
+
+def _command(function: Callable[..., None], **settings: Any) -> Any:
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(cls=Checked, help=text.strip(), **settings)(function)  # type: ignore[arg-type]
+    alone.command(**settings)(function)
     return get_command(alone)

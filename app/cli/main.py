@@ -1,8 +1,9 @@
 """The program `features`: its commands and the handling of errors.
 
-Exit codes: 0 done, 1 a PhotogenicError (one message, no traceback), 2 a wrong command line, 3 too much was refused or
-too little came (`--max-refused`, `--least-rows`), 4 a check failed (`status --check`), 130 interrupted, 141 the reader
-of stdout closed it, 143 ended by SIGTERM (`features serve`: 0). Any other exception is a bug and shows its traceback.
+Exit codes: 0 done, 1 a PhotogenicError (one message, no traceback), 2 a wrong command line or a conflict, 3 too much
+was refused or too little came (`--max-refused`, `--least-rows`), 4 a check failed (`status --check`), 130
+interrupted, 141 the reader of stdout closed it, 143 ended by SIGTERM (`features serve`: 0). Any other exception is a
+bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ from photogenic.app.terminal import logs, streams
 from photogenic.app.terminal.cells import message
 from photogenic.warehouse.duckdb_store.error_mapping import classify_unhandled
 from photogenic.warehouse.duckdb_store.interrupt import is_interrupt
-from photogenic.warehouse.duckdb_store.settings import check_environment
 from photogenic.warehouse.errors import PhotogenicError
-from photogenic.warehouse.processes.threads import limit_library_threads
 
 __all__ = ["main", "program"]
 
@@ -73,7 +72,6 @@ def features(
 ) -> None:
     """Feature store for the popularity of photos: labels from swipes, embeddings of pictures, and SQL over both."""
     logs.begin(log_format)
-    limit_library_threads(check_environment().threads)
 
 
 def main() -> None:

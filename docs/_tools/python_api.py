@@ -25,11 +25,11 @@ OPTIONS = {
 
 GROUPS = {
     "Data": ("ingest", "ingest_users", "ingest_photos", "ingest_main_photos", "ingest_swipes", "crawl", "fetch"),
-    "Build": ("build", "plan", "export", "encoders"),
+    "Build": ("build", "plan", "label_change", "export", "encoders"),
     "Ask": ("sql", "stream", "similar", "embeddings", "training_set"),
     "Model": ("train", "finetune", "predict", "crop"),
     "Report": ("report",),
-    "Care": ("status", "check", "doctor", "erase", "backup", "restore", "close"),
+    "Care": ("status", "check", "config", "doctor", "erase", "backup", "restore", "close"),
 }
 """Methods in the order of the groups of commands. A test finds every public method here."""
 
@@ -40,6 +40,7 @@ SHOWN = {
         "photogenic.ingest.tabular.report.IngestReport",
         "photogenic.features.build.BuildReport",
         "photogenic.features.plan.BuildPlan",
+        "photogenic.warehouse.labels.last_build.LabelChange",
         "photogenic.ingest.download.fetch.FetchReport",
         "photogenic.ingest.instagram.crawl.CrawlReport",
         "photogenic.models.evaluation.leaderboard.Leaderboard",

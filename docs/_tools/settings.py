@@ -1,4 +1,4 @@
-"""docs/reference/settings.md: all environment variables, and what sets the same thing.
+"""docs/reference/settings.md: the file photogenic.toml, all environment variables, and what sets the same thing.
 
 The table is written here, because each variable is read where it is needed. A test finds every `FEATURES_...` in the
 code and requires it here, and every option named here on the command line.
@@ -6,9 +6,13 @@ code and requires it here, and every option named here on the command line.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
 from docs._tools.markdown import NOTE, code, table
+from photogenic.config.schema import BUILD
+from photogenic.features.faces.settings import FaceSettings
+from photogenic.warehouse.labels.options import LabelOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,13 @@ VARIABLES = (
         "a folder",
         "`./store`",
         "Store of every command and of `FeatureStore()`.",
+    ),
+    Variable(
+        "FEATURES_CONFIG",
+        "`--config` of each command, `FeatureStore(config=FILE)`",
+        "a file",
+        "`photogenic.toml` in the working folder, else beside the store",
+        "File of settings of every command and of `FeatureStore()`.",
     ),
     Variable(
         "FEATURES_MEMORY_LIMIT",
@@ -144,16 +155,93 @@ OTHERS = (
 """Variables of other programs and libraries that change what the program does."""
 
 
+EXAMPLE = """```toml title="photogenic.toml"
+store = "store"
+
+[settings]
+memory_limit = "3GB"
+
+[build]
+encoders = ["dlib_face"]
+dtype = "float16"
+
+[labels]
+window = "every"
+min_swipes = 20
+
+[mappings.swipes.columns]
+sender_id = "from_member"
+
+[mappings.swipes.values.liked]
+boost = true
+
+[[sources]]
+kind = "swipes"
+files = ["log/*.parquet"]
+```"""
+
+
+def _keys(names: Iterable[str]) -> str:
+    return ", ".join(map(code, names))
+
+
+SECTIONS = (
+    ("", "`store`", "Folder of the store."),
+    ("[settings]", _keys(("memory_limit", "threads", "lock_timeout")), "As the variables below, in lower case."),
+    ("[build]", _keys(BUILD), "Options of `features build`, as in [BuildOptions](python.md#options)."),
+    (
+        "[faces]",
+        _keys(field.name for field in fields(FaceSettings)),
+        "`--face-model` and `--face-confidence` of a build.",
+    ),
+    ("[labels]", _keys(field.name for field in fields(LabelOptions)), "Label options of `features build`."),
+    (
+        "[mappings.KIND]",
+        "`columns`, `values`, `units`",
+        "How files of one kind are read, as in a mapping file of `features ingest --mapping`. Under another name it "
+        "holds for the sources that name it.",
+    ),
+    (
+        "[[sources]]",
+        "`kind`, `files`, `mapping`, `images`",
+        "What `features ingest KIND` reads if no FILE is given: files, folders and globs. `images` is the folder of "
+        "pictures, for photos.",
+    ),
+)
+"""Sections of the file, their keys, and what they are."""
+
+
 def page(_: str) -> str:
     """Return the page."""
     parts = [
         NOTE,
         "# Settings",
-        "The program has no configuration file. A setting is an option of one command, or an environment variable that "
-        "holds for every command. Where both are given, the option holds.",
+        "A setting has a value from one of five places. Later ones win:",
+        "1. the default,\n"
+        "2. the last build of this store, for label options and for options whose help says so,\n"
+        "3. the file `photogenic.toml`,\n"
+        "4. the environment,\n"
+        "5. the command line; in Python the argument.",
+        "`features config` prints every setting, its value, and the place that it comes from: the line of the file, "
+        "the name of the variable, or the id of the build. `FeatureStore.config()` returns the same as a frame. "
+        "Secrets are not shown.",
+        "## The file photogenic.toml",
+        EXAMPLE,
+        "The file is looked for in the working folder, and then beside the store, in the folder that holds it. "
+        "`--config FILE`, `FeatureStore(config=FILE)` or `FEATURES_CONFIG` names another file. A file with a key "
+        "`store` belongs to that store: where it was found and not named, commands for another store pass it over. "
+        "Paths in it start from the folder of the file.",
+        table(
+            ("section", "keys", "what they are"),
+            ((code(section) if section else "above all sections", keys, text) for section, keys, text in SECTIONS),
+        ),
+        "An unknown key, a wrong type or a value out of range ends every command with exit code 1 and a message with "
+        "file and line. Somebody else may have written the file, so it may not name what runs code "
+        "(`FEATURES_MODULES`), another machine (`--master`, `--facts`), or a secret. It cannot widen what SQL and the "
+        "web server may read.",
+        "## Environment variables",
         "A variable with a value that cannot be used ends every command with a message and exit code 1, or 2 for "
         "`FEATURES_LOG_FORMAT`. A variable that is set to an empty text counts as not set.",
-        "## Environment variables",
         table(
             ("variable", "what it sets", "values", "default", "the same for one call"),
             (

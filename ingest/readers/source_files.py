@@ -135,7 +135,7 @@ class Source:
         return sha256_of(self.original or self.path)
 
     def ingest_id(self, digest: str) -> str:
-        """Id of the ingest: equal for files of the same kind, content, mapping, folders' values, arrival and purpose."""
+        """Id of the ingest: equal for the same kind, content, mapping, folder values, arrival and purpose."""
         folders = [
             [ours, *field.partition]
             for ours, number in sorted(self.bound.items())
@@ -256,7 +256,9 @@ def _inspect_parquet(wanted: _Wanted, file: InputFile, path: Path) -> Source:
         fitting = [candidate_of_type(name, type_, texts) for (name, type_, _), texts in zip(found, values, strict=True)]
         return fitting + _folder_candidates(file, names)
 
-    bound = bind(file.name, table, [field.name for field in fields], mapping.columns, candidates, retract=wanted.retract)
+    bound = bind(
+        file.name, table, [field.name for field in fields], mapping.columns, candidates, retract=wanted.retract
+    )
     for ours, number in bound.items():
         column, field = table.column(ours), fields[number]
         if not readable(column.type, field.type):

@@ -7,12 +7,13 @@ and the swipes that they received. An index keeps its cells: entries are removed
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from photogenic import sql
 from photogenic.ingest.quiesce import merge_journals, pause_network_runs
 from photogenic.ingest.tabular.load import ingest
+from photogenic.ingest.tabular.mapping_file import Given
 from photogenic.ingest.tabular.report import IngestReport
 from photogenic.maintenance.erase.erase import finish, lock_fine_tuning, new_journal
 from photogenic.maintenance.erase.journal import Journal, Receipt
@@ -28,7 +29,7 @@ def retract_and_purge(
     store: Store,
     sources: Sequence[str | Path],
     *,
-    mapping: Mapping[str, str] | None = None,
+    mapping: Given = None,
     arrived_at: Instant | None = None,
 ) -> tuple[list[IngestReport], list[Receipt]]:
     """Delete the photos that files name, and purge them. May be killed and started again.
@@ -36,7 +37,7 @@ def retract_and_purge(
     Args:
         store: the open store.
         sources: files of `features retract photos`.
-        mapping: our column name -> theirs.
+        mapping: mapping of columns and values.
         arrived_at: when the rows arrived; see `ingest`.
 
     Returns:

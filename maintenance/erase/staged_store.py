@@ -13,14 +13,15 @@ from dataclasses import replace
 
 from photogenic._lazy import duckdb
 from photogenic.features.build import tell
-from photogenic.features.previous_build import former_choices
 from photogenic.features.search import index, index_files
 from photogenic.features.similarity.relations import keep_similarity, update_similarity
 from photogenic.maintenance.erase.journal import Journal
 from photogenic.maintenance.erase.parquet_rows import link_tree, purge
 from photogenic.warehouse import Database, Layout, Store
 from photogenic.warehouse.erasure.delete_rows import ErasedRecords, delete_rows, select_erased, select_purged
-from photogenic.warehouse.labels.build import build_labels, last_cluster
+from photogenic.warehouse.labels.build import build_labels
+from photogenic.warehouse.labels.last_build import last_build, next_options
+from photogenic.warehouse.moment import Moment
 from photogenic.warehouse.storage.layout import sync_filesystem
 from photogenic.warehouse.storage.parquet_parts import MANIFEST
 
@@ -54,13 +55,14 @@ def prepare(store: Store, journal: Journal) -> Journal:
             con.commit()
             results_of_runs = con.execute("select run_id, results from facts.runs").fetchall()
             ((built,),) = con.execute("select count(*) from facts.relation_state").fetchall()
-            elsewhere = last_cluster(con) is not None
+            last = last_build(con)
+            elsewhere = last is not None and last.cluster is not None
             if elsewhere:
                 _drop_spark_labels(con)
         advance(1)
         if built and not elsewhere:
-            moment, options = former_choices(database)
-            build_labels(staged, as_of=moment.as_of, known_at=moment.known_at, options=options)
+            moment = last.moment if last is not None else Moment()
+            build_labels(staged, as_of=moment.as_of, known_at=moment.known_at, options=next_options(None, last))
         advance(1)
         folders = {f"embeddings/{path.name}" for path in (work.root / "embeddings").glob("*/")}
         for encoder in _indexed(layout, gone):

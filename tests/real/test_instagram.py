@@ -58,6 +58,6 @@ def test_funnel_and_bounds_equal_a_plain_computation(store, posts, scale, thresh
 
 
 def test_the_posts_of_1970_are_left_out_with_a_reason(store):
-    store.build(only="labels")
+    store.build(only="labels", labels=LabelOptions())
     old = store.sql("select dropped from follower_ratios join photos using (photo_id) where posted_at < '1971-01-01'")
     assert old["dropped"].to_list() == ["impossible_date"] * 3

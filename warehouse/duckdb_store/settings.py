@@ -1,12 +1,14 @@
-"""Limits for memory, threads and lock time of a store, read from the environment."""
+"""Limits for memory, threads and lock time of a store, from the environment or, below it, from a file."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.processes.threads import available_cores
@@ -46,19 +48,23 @@ class Settings:
             raise InputError(f"lock_timeout_s is {self.lock_timeout_s!r}.", _SECONDS, "Settings(lock_timeout_s=60)")
 
     @classmethod
-    def from_environment(cls) -> Settings:
+    def from_environment(cls, below: Mapping[str, Any] | None = None) -> Settings:
         """Read `FEATURES_MEMORY_LIMIT`, `FEATURES_THREADS` and `FEATURES_LOCK_TIMEOUT`; defaults depend on the machine.
+
+        Args:
+            below: values for variables that are not set: memory_limit, threads and lock_timeout of `photogenic.toml`.
 
         Raises:
             InputError: a variable has an invalid value.
         """
-        memory = os.environ.get("FEATURES_MEMORY_LIMIT")
+        below = below or {}
+        memory, threads, seconds = os.environ.get("FEATURES_MEMORY_LIMIT"), _threads(), _seconds()
         if memory:
             _refuse_memory("FEATURES_MEMORY_LIMIT", memory, "unset FEATURES_MEMORY_LIMIT")
         return cls(
-            memory_limit=memory.strip() if memory else _quarter_of_memory(),
-            threads=_threads(),
-            lock_timeout_s=_seconds(),
+            memory_limit=(memory or below.get("memory_limit") or _quarter_of_memory()).strip(),
+            threads=threads or below.get("threads") or min(available_cores(), _MOST_THREADS),
+            lock_timeout_s=seconds if seconds is not None else below.get("lock_timeout", 60.0),
         )
 
 
@@ -66,13 +72,16 @@ _WHOLE = f"a whole number from 1 to {_MOST_THREADS:,}"
 _SECONDS = "a number of seconds, from 0 to 1,000,000,000"
 
 
-def check_environment() -> Settings:
+def check_environment(below: Mapping[str, Any] | None = None) -> Settings:
     """Check every environment variable of the program and return the settings.
+
+    Args:
+        below: values for variables that are not set.
 
     Raises:
         InputError: a variable has an invalid value; the message names it.
     """
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(below)
     for name, choices in (("FEATURES_GPU", ("0", "1")), ("FEATURES_LOG_FORMAT", ("text", "json"))):
         if (text := os.environ.get(name)) and text not in choices:
             raise InputError(f"{name} is {text!r}.", " or ".join(choices), f"unset {name}")
@@ -92,19 +101,19 @@ def default_store() -> Path:
     return Path(os.environ.get("FEATURES_STORE") or "store")
 
 
-def _threads() -> int:
+def _threads() -> int | None:
     text = os.environ.get("FEATURES_THREADS")
     if not text:
-        return min(available_cores(), _MOST_THREADS)
+        return None
     if re.fullmatch(r" *\d{1,9} *", text, re.ASCII) is None or not 1 <= int(text) <= _MOST_THREADS:
         raise InputError(f"FEATURES_THREADS is {text!r}.", _WHOLE, "unset FEATURES_THREADS")
     return int(text)
 
 
-def _seconds() -> float:
+def _seconds() -> float | None:
     text = os.environ.get("FEATURES_LOCK_TIMEOUT")
     if not text:
-        return 60.0
+        return None
     try:
         value = float(text)
     except ValueError:

@@ -23,23 +23,16 @@ from photogenic.warehouse.context import Store
 from photogenic.warehouse.duckdb_store.database import LABELLING
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.labels.compute import Computation, RelationBuilt
+from photogenic.warehouse.labels.fingerprints import read_states
+from photogenic.warehouse.labels.last_build import LabelChange, changed_labels, last_build
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.labels.past import why_empty
-from photogenic.warehouse.labels.recorded import last_cluster
 from photogenic.warehouse.moment import EVERYTHING, Instant, Moment
 from photogenic.warehouse.progress import Progress
 from photogenic.warehouse.spark.engine import SparkEngine
 from photogenic.warehouse.spark.session import Cluster
 
-__all__ = [
-    "BuildReport",
-    "FunnelStep",
-    "LabelOptions",
-    "RelationBuilt",
-    "build_labels",
-    "last_cluster",
-    "rehearse_labels",
-]
+__all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "build_labels", "rehearse_labels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +55,7 @@ class BuildReport:
         relations: the relations in build order.
         funnel: numbers of swipes and posts that are left after each step.
         notes: warnings about the result.
+        change: what became of the labels, if the build has other label options than the last one.
     """
 
     build_id: str
@@ -72,6 +66,7 @@ class BuildReport:
     funnel: tuple[FunnelStep, ...]
     notes: tuple[str, ...]
     seconds: float
+    change: LabelChange | None = None
 
     @property
     def changed(self) -> bool:
@@ -144,9 +139,14 @@ def rehearse_labels(store: Store, moment: Moment, options: LabelOptions) -> Buil
 def _build(computation: Computation, cluster: Cluster | None, progress: Progress) -> BuildReport:
     con = computation.con
     started_at, started = dt.datetime.now(dt.UTC).replace(tzinfo=None), time.perf_counter()
+    last = last_build(con)
+    change = _remember_labels(con, last.options, computation.options) if last is not None else None
     report = _report(computation, progress, started_at, started)
+    if change is not None:
+        report = replace(report, change=change.counted(*changed_labels(con)))
+        con.execute("drop table past_photo_labels")
     create_views_of_labels(con)
-    if report.changed or cluster != last_cluster(con):
+    if report.changed or last is None or (cluster, report.options) != (last.cluster, last.options):
         _record(con, report, cluster, started_at)
     return report
 
@@ -165,6 +165,17 @@ def _report(computation: Computation, progress: Progress, started_at: dt.datetim
         notes=tuple(_notes(con)),
         seconds=time.perf_counter() - started,
     )
+
+
+def _remember_labels(con: duckdb.DuckDBPyConnection, before: LabelOptions, after: LabelOptions) -> LabelChange | None:
+    """Copy the labels for a comparison, if other options are about to change them."""
+    if "photo_labels" not in read_states(con):
+        return None
+    ((n_labels,),) = con.execute("select count(*) from photo_labels").fetchall()
+    change = LabelChange.between(before, after, n_labels=n_labels)
+    if change is not None:
+        con.execute("create temp table past_photo_labels as select * from photo_labels")
+    return change
 
 
 def _notes(con: duckdb.DuckDBPyConnection) -> list[str]:

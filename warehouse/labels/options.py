@@ -1,13 +1,16 @@
 """Options of a label build, which each build records."""
 
 import datetime as dt
-from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Annotated, Any, Literal
 
+from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.option_help import Help, check_choices
 from photogenic.warehouse.option_ranges import check
 
-__all__ = ["LabelOptions"]
+__all__ = ["LabelOptions", "changed_options"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +96,19 @@ class LabelOptions:
     def recorded(self) -> dict[str, object]:
         """Return the options as values of JSON."""
         return {k: v.isoformat() if isinstance(v, dt.datetime) else v for k, v in asdict(self).items()}
+
+
+def changed_options(options: LabelOptions, changes: Mapping[str, Any]) -> LabelOptions:
+    """Return the options with those replaced that are named.
+
+    Raises:
+        InputError: an option is unknown, or its value is out of range.
+    """
+    known = [field.name for field in fields(LabelOptions)]
+    for name in changes:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, 1) or known[1:2]
+            raise InputError(
+                f"There is no label option {name!r}.", f"one of {', '.join(known)}", f"labels={{{near[0]!r}: ...}}"
+            )
+    return replace(options, **changes)

@@ -28,8 +28,8 @@ from photogenic.warehouse.duckdb_store.interrupt import interruptible
 from photogenic.warehouse.errors import InputError, QueryMemoryError
 from photogenic.warehouse.labels.audits import audit
 from photogenic.warehouse.labels.compute import clock_values, many_swipes
+from photogenic.warehouse.labels.last_build import last_build, next_options
 from photogenic.warehouse.labels.options import LabelOptions
-from photogenic.warehouse.labels.recorded import last_cluster, last_labels
 from photogenic.warehouse.moment import EVERYTHING, Moment, Moments
 
 __all__ = ["PLAIN", "MomentDatabase", "Past", "open_moments", "relations_in", "why_empty"]
@@ -93,7 +93,7 @@ def open_moments(
             needed = _needed(names)
             if needed.intersection(sql.RELATIONS):
                 _refuse_foreign_swipes(con)
-            _, options = last_labels(con)
+            options = next_options(None, last_build(con))
             for name, moment in ((PLAIN, moments.plain), *moments.named):
                 if moment is not None:
                     notes = _make(con, name, moment, needed, options) | notes
@@ -295,7 +295,12 @@ def _check_names(con: duckdb.DuckDBPyConnection, moments: Moments) -> None:
 
 
 def _refuse_foreign_swipes(con: duckdb.DuckDBPyConnection) -> None:
-    if last_cluster(con) is not None and not con.execute("select 1 from store.facts.swipes limit 1").fetchall():
+    last = last_build(con)
+    if (
+        last is not None
+        and last.cluster is not None
+        and not con.execute("select 1 from store.facts.swipes limit 1").fetchall()
+    ):
         raise InputError(
             "Spark computed the labels of this store from swipes outside the store.",
             "a store with its own swipes, for labels of another moment",

@@ -15,6 +15,7 @@ from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.context import Store
 from photogenic.warehouse.labels.compute import Computation, RelationBuilt
 from photogenic.warehouse.labels.fingerprints import Mark, read_states
+from photogenic.warehouse.labels.last_build import LabelChange, changed_labels, last_build
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.moment import EVERYTHING, Instant, Moment
 
@@ -34,6 +35,7 @@ class LabelPlan:
         n_new_labels, n_lost_labels: number of labels that would appear or disappear.
         n_changed_labels: number of labels whose value or weight would change.
         n_flipped_labels: number of labels that would become popular, or no longer be.
+        change: other label options than those of the last build, and their effect; None: they are the same.
     """
 
     as_of: dt.datetime | None
@@ -45,6 +47,7 @@ class LabelPlan:
     n_lost_labels: int
     n_changed_labels: int
     n_flipped_labels: int
+    change: LabelChange | None = None
 
     @property
     def changes(self) -> bool:
@@ -90,7 +93,9 @@ def plan_labels(
             _remember(con, name, is_built=name in states)
         rehearsal = Computation(con, moment, options, rehearsal=True, anew=anew)
         rehearsal.run(store.progress)
-        n_new, n_lost, n_changed, n_flipped = _row(con, sql.read("plan/changed_labels"))
+        n_new, n_lost, n_changed, n_flipped = counts = changed_labels(con)
+        last, n_labels = last_build(con), _row(con, "select count(*) from past_photo_labels")[0]
+        change = LabelChange.between(last.options, options, n_labels=n_labels) if last is not None else None
         return LabelPlan(
             as_of=moment.as_of if moment.as_of < EVERYTHING else None,
             known_at=moment.known_at if moment.known_at < EVERYTHING else None,
@@ -101,6 +106,7 @@ def plan_labels(
             n_lost_labels=n_lost,
             n_changed_labels=n_changed,
             n_flipped_labels=n_flipped,
+            change=change.counted(*counts) if change is not None else None,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,15 +10,18 @@ import typer
 
 import photogenic
 from photogenic._lazy import pl
-from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
+from photogenic.app.cli.commands.dataclass_options import Given, options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Format, Table, print_message, print_table
 from photogenic.app.terminal.progress import console_progress
 from photogenic.features.build_options import BuildOptions
+from photogenic.warehouse.errors import ConflictError
+from photogenic.warehouse.labels.options import LabelOptions
 
 if TYPE_CHECKING:
     from photogenic.features.build import BuildReport
     from photogenic.features.plan import BuildPlan
+    from photogenic.warehouse.labels.last_build import LabelChange
 
 __all__ = ["run"]
 
@@ -25,19 +29,50 @@ __all__ = ["run"]
 @options_from_dataclass(BuildOptions)
 def run(
     *,
-    options: BuildOptions,
+    options: Given,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print what would be done and what it costs; do nothing.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before other label options change the labels of everybody.")
+    ] = False,
+    label_defaults: Annotated[
+        bool,
+        typer.Option(
+            "--label-defaults",
+            help="Use the defaults for label options that are not given here, in place of those of the last build and "
+            "of photogenic.toml.",
+        ),
     ] = False,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Only missing or outdated results are computed."""
+    """Only missing or outdated results are computed. Label options stay as in the last build until they are changed."""
+    if label_defaults:
+        options["labels"] = LabelOptions(**options.get("labels", {}))
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         if plan:
-            _print_plan(opened.plan(options), form)
-        else:
-            _print_report(opened.build(options), form)
+            _print_plan(opened.plan(**options), form)
+            return
+        if not yes and (change := opened.label_change(**options)) is not None:
+            _confirm(change)
+        _print_report(opened.build(**options), form)
+
+
+def _confirm(change: LabelChange) -> None:
+    """Ask whether to build with other label options.
+
+    Raises:
+        ConflictError: there is no terminal to ask on.
+    """
+    if not sys.stdin.isatty():
+        raise ConflictError(
+            f"This build would change the labels that everybody reads, and nothing was changed. {change}",
+            "--yes, or the label options of the last build",
+            "features build --yes, with the same options",
+        )
+    print_message(str(change))
+    typer.confirm("Build with these label options?", abort=True, err=True)
 
 
 def _print_plan(plan: BuildPlan, form: Format) -> None:
@@ -56,6 +91,8 @@ def _print_plan(plan: BuildPlan, form: Format) -> None:
     print_table(Table(("step", "what", "n_rows", "seconds", "bytes"), rows), form)
     if plan.labels:
         print_message(str(plan.labels))
+    if plan.label_change is not None:
+        print_message(str(plan.label_change))
     for note in plan.notes:
         print_message(note)
     if not plan.changes:

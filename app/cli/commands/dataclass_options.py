@@ -1,7 +1,12 @@
 """The fields of an options class as command-line options, with type, default and help from the class.
 
+@options_from_dataclass(TrainOptions)
+def run(*, options: TrainOptions, store: Store = Path("store")) -> None: ...
+
+A command whose options have values in other places too takes only those that the command line gives, as `Given`:
+
 @options_from_dataclass(BuildOptions)
-def run(*, options: BuildOptions, store: Store = Path("store")) -> None: ...
+def run(*, options: Given, store: Store = Path("store")) -> None: ...
 """
 
 from __future__ import annotations
@@ -19,9 +24,13 @@ from photogenic.app.cli.commands.options import instant, placeholder, size
 from photogenic.warehouse.errors import ConflictError
 from photogenic.warehouse.option_help import OptionField, option_fields
 
-__all__ = ["options_from_dataclass"]
+__all__ = ["Given", "options_from_dataclass"]
 
 Command = Callable[..., None]
+
+
+class Given(dict[str, Any]):
+    """The fields that the command line gives, by name; those of a nested options class as a dictionary of their own."""
 
 
 def options_from_dataclass(kind: type[Any], *, panel: str | None = None) -> Callable[[Command], Command]:
@@ -38,18 +47,22 @@ def options_from_dataclass(kind: type[Any], *, panel: str | None = None) -> Call
 
     def decorate(command: Command) -> Command:
         given = list(inspect.signature(command, eval_str=True).parameters.values())
-        (at,) = (place for place, parameter in enumerate(given) if parameter.annotation is kind)
-        own = given[at].name
+        (at,) = (place for place, parameter in enumerate(given) if parameter.annotation in (kind, Given))
+        own, takes_given = given[at].name, given[at].annotation is Given
 
         @functools.wraps(command)
         def run(**values: Any) -> None:
+            ctx = values.pop("ctx")
+            typed = {name for name in values if ctx.get_parameter_source(name).name != "DEFAULT"}
+            chosen = _given(kind, values, typed)
             try:
                 values[own] = _gathered(kind, values)
             except ConflictError as error:
                 raise typer.BadParameter(str(error)) from error
-            command(**values)
+            command(**values | ({own: chosen} if takes_given else {}))
 
-        shown = [*given[:at], *added, *given[at + 1 :]]
+        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        shown = [*given[:at], *added, *given[at + 1 :], context]
         run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
         return run
@@ -76,6 +89,19 @@ def _gathered(kind: type[Any], values: dict[str, Any], prefix: str = "") -> Any:
             inner = _gathered(field.nested, values, prefix + field.help.prefix)
             chosen[field.name] = field.default if inner == field.nested() else inner
     return kind(**chosen)
+
+
+def _given(kind: type[Any], values: dict[str, Any], typed: set[str], prefix: str = "") -> Given:
+    """Return the fields of an options class that are among the options `typed`."""
+    chosen = Given()
+    for field in option_fields(kind):
+        name = prefix + field.name
+        if field.nested is not None:
+            if inner := _given(field.nested, values, typed, prefix + field.help.prefix):
+                chosen[field.name] = dict(inner)
+        elif name in typed:
+            chosen[field.name] = values[name]
+    return chosen
 
 
 def _parameter(field: OptionField, prefix: str, panel: str | None) -> inspect.Parameter:

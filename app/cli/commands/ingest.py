@@ -1,9 +1,8 @@
-"""features ingest: rows and pictures into the store. features retract: what came in is taken back."""
+"""features ingest and features retract: rows and pictures into the store, and rows taken back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,17 +10,18 @@ import typer
 
 import photogenic
 from photogenic.app.cli.commands import erase
+from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal import logs, streams
 from photogenic.app.terminal.output import Format, Table, print_table
 from photogenic.app.terminal.progress import console_progress
+from photogenic.ingest.tabular.schemas import TABLES, Kind
 from photogenic.ingest.thresholds import Thresholds
 from photogenic.warehouse.errors import ThresholdError
 
 if TYPE_CHECKING:
     from photogenic.ingest.tabular.mapping_file import FileMapping
     from photogenic.ingest.tabular.report import IngestReport
-    from photogenic.ingest.tabular.schemas import Kind
 
 __all__ = [
     "main_photos",
@@ -58,12 +58,16 @@ def _unit(text: str) -> tuple[str, str]:
 
 
 Files = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="FILE",
         help="Files or folders of CSV, NDJSON, Parquet, Arrow, ORC, Avro or spreadsheets; text compressed or not; "
-        "globs in quotes; - for standard input.",
+        "globs in quotes; - for standard input. Default: the sources of this kind in photogenic.toml.",
     ),
+]
+FilesToRetract = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE", help="Files or folders, as for features ingest; - for standard input."),
 ]
 Columns = Annotated[
     list[Any] | None,
@@ -103,8 +107,6 @@ MappingFile = Annotated[
         help="TOML file of columns, values and units; --map, --value and --unit precede it. Default: none.",
     ),
 ]
-
-
 Arrival = Annotated[
     str | None,
     typer.Option(
@@ -116,22 +118,58 @@ Arrival = Annotated[
 ]
 
 
-def users(
-    files: Files,
-    *,
-    mapping: Mapping = None,
-    arrived_at: Arrival = None,
-    store: Store = Path("store"),
-    form: FormatOption = "table",
-) -> None:
-    """Columns: user_id, gender, followers, created_at, updated_at, deleted_at, deleted, ingested_at."""
-    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _print(opened.ingest_users(*files, mapping=_named(mapping), arrived_at=arrived_at), form)
+def _ingest(kind: Kind) -> Callable[..., None]:
+    """Make the command that takes in rows of one kind."""
+
+    def run(
+        files: Files = None,
+        *,
+        columns: Columns = None,
+        values: Values = None,
+        units: Units = None,
+        mapping: MappingFile = None,
+        arrived_at: Arrival = None,
+        thresholds: Thresholds,
+        store: Store = Path("store"),
+        form: FormatOption = "table",
+    ) -> None:
+        read_as = _mapping(kind, mapping, columns, values, units)
+        with photogenic.FeatureStore(store, progress=console_progress()) as opened:
+            _take_in(opened, kind, files, thresholds, form, mapping=read_as, arrived_at=arrived_at)
+
+    run.__doc__ = _columns(kind)
+    return options_from_dataclass(Thresholds)(run)
+
+
+def _retract(kind: Kind, needed: str) -> Callable[..., None]:
+    """Make the command that takes back rows of one kind, which `needed` names."""
+
+    def run(
+        files: FilesToRetract,
+        *,
+        columns: Columns = None,
+        values: Values = None,
+        units: Units = None,
+        mapping: MappingFile = None,
+        arrived_at: Arrival = None,
+        store: Store = Path("store"),
+        form: FormatOption = "table",
+    ) -> None:
+        read_as = _mapping(kind, mapping, columns, values, units)
+        with photogenic.FeatureStore(store, progress=console_progress()) as opened:
+            _print(opened.retract(kind, *files, mapping=read_as, arrived_at=arrived_at), form)
+
+    run.__doc__ = f"Columns: {needed}."
+    return run
+
+
+def _columns(kind: Kind) -> str:
+    return f"Columns: {', '.join(TABLES[kind].names)}."
 
 
 @options_from_dataclass(Thresholds)
 def photos(
-    files: Files,
+    files: Files = None,
     *,
     columns: Columns = None,
     values: Values = None,
@@ -145,65 +183,29 @@ def photos(
         ),
     ] = None,
     arrived_at: Arrival = None,
+    thresholds: Thresholds,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    """Columns: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at, updated_at, deleted_at, deleted, ingested_at."""
+    read_as = _mapping("photos", mapping, columns, values, units)
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _print(opened.ingest_photos(*files, mapping=_named(mapping), images=images, arrived_at=arrived_at), form)
-
-
-@options_from_dataclass(Thresholds)
-def main_photos(
-    files: Files,
-    *,
-    mapping: Mapping = None,
-    arrived_at: Arrival = None,
-    store: Store = Path("store"),
-    form: FormatOption = "table",
-) -> None:
-    """Columns: user_id, photo_id (empty: removed), set_at, event_id, deleted, ingested_at."""
-    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _print(opened.ingest_main_photos(*files, mapping=_named(mapping), arrived_at=arrived_at), form)
-
-
-@options_from_dataclass(Thresholds)
-def swipes(
-    files: Files,
-    *,
-    mapping: Mapping = None,
-    arrived_at: Arrival = None,
-    store: Store = Path("store"),
-    form: FormatOption = "table",
-) -> None:
-    """Columns: sender_id, recipient_id, liked, swiped_at, event_id, deleted, ingested_at."""
-    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _print(opened.ingest_swipes(*files, mapping=_named(mapping), arrived_at=arrived_at), form)
-
-
-def retract_users(
-    files: Files,
-    *,
-    mapping: Mapping = None,
-    arrived_at: Arrival = None,
-    store: Store = Path("store"),
-    form: FormatOption = "table",
-) -> None:
-    """Columns: user_id, deleted_at."""
-    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _print(opened.retract("users", *files, mapping=_named(mapping), arrived_at=arrived_at), form)
+        _take_in(opened, "photos", files, thresholds, form, images=images, mapping=read_as, arrived_at=arrived_at)
 
 
 def retract_photos(
-    files: Files,
+    files: FilesToRetract,
     *,
-    mapping: Mapping = None,
+    columns: Columns = None,
+    values: Values = None,
+    units: Units = None,
+    mapping: MappingFile = None,
     arrived_at: Arrival = None,
     purge: Annotated[
         bool,
         typer.Option(
             "--purge",
-            help="Also remove their bytes, faces, vectors and everything computed from them at once, and print a receipt.",
+            help="Also remove their bytes, faces, vectors and everything computed from them at once, and print a "
+            "receipt.",
         ),
     ] = False,
     yes: Annotated[
@@ -213,40 +215,43 @@ def retract_photos(
     form: FormatOption = "table",
 ) -> None:
     """Columns: photo_id, deleted_at."""
-    if not purge:
-        _retract("photos", files, mapping, arrived_at, store, form)
-        return
-    erase.confirm("Purge these photos for good?", yes=yes, remedy="features retract photos FILE --purge --yes")
+    read_as = _mapping("photos", mapping, columns, values, units)
+    if purge:
+        erase.confirm("Purge these photos for good?", yes=yes, remedy="features retract photos FILE --purge --yes")
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        reports, receipts = opened.purge(*files, mapping=_named(mapping), arrived_at=arrived_at)
+        if not purge:
+            _print(opened.retract("photos", *files, mapping=read_as, arrived_at=arrived_at), form)
+            return
+        reports, receipts = opened.purge(*files, mapping=read_as, arrived_at=arrived_at)
     _print(reports, form)
     erase.print_receipts(receipts, form)
 
 
-def retract_main_photos(
-    files: Files,
-    *,
-    mapping: Mapping = None,
-    arrived_at: Arrival = None,
-    store: Store = Path("store"),
-    form: FormatOption = "table",
-) -> None:
-    """Columns: event_id, or user_id and set_at."""
-    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _print(opened.retract("main_photos", *files, mapping=_named(mapping), arrived_at=arrived_at), form)
+photos.__doc__ = _columns("photos")
+users, main_photos, swipes = _ingest("users"), _ingest("main_photos"), _ingest("swipes")
+retract_users = _retract("users", "user_id, deleted_at")
+retract_main_photos = _retract("main_photos", "event_id, or user_id and set_at")
+retract_swipes = _retract("swipes", "event_id, or sender_id, recipient_id and swiped_at")
 
 
-def retract_swipes(
-    files: Files,
-    *,
-    mapping: Mapping = None,
-    arrived_at: Arrival = None,
-    store: Store = Path("store"),
-    form: FormatOption = "table",
+def _take_in(
+    opened: photogenic.FeatureStore,
+    kind: Kind,
+    files: list[str] | None,
+    thresholds: Thresholds,
+    form: Format,
+    **options: Any,
 ) -> None:
-    """Columns: event_id, or sender_id, recipient_id and swiped_at."""
-    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _print(opened.retract("swipes", *files, mapping=_named(mapping), arrived_at=arrived_at), form)
+    """Take in files, print the report of each, and then fail if a threshold is not met."""
+    try:
+        reports = opened.ingest(
+            kind, *(files or ()), **options, max_refused=thresholds.max_refused, least_rows=thresholds.least_rows
+        )
+    except ThresholdError as error:
+        with streams.unread_is_fine():
+            _print(error.reports, form)
+        raise
+    _print(reports, form)
 
 
 def _mapping(

@@ -1,7 +1,6 @@
 """Options that many commands share."""
 
 import datetime as dt
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -10,14 +9,17 @@ import typer
 from photogenic.app.cli import completion
 from photogenic.app.cli.help_text import COMMON
 from photogenic.app.terminal.output import Format
+from photogenic.warehouse.option_ranges import size_of
 
 __all__ = [
     "AsOf",
+    "Config",
     "Device",
     "Encoder",
     "FormatOption",
     "KnownAt",
     "Store",
+    "common",
     "instant",
     "instants",
     "placeholder",
@@ -56,10 +58,10 @@ def instants(option: str, given: list[str] | None) -> dict[str, dt.datetime] | N
 
 def size(given: str | int) -> int:
     """Parse a size in bytes: `200MB`, `1.5 GB`, `4096`."""
-    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) *([KMGT]?)B?", str(given), re.IGNORECASE)
-    if match is None:
+    found = size_of(str(given))
+    if found is None:
         raise typer.BadParameter(f"{given!r} is no size, such as 200MB")
-    return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
+    return found
 
 
 def placeholder(kind: Any, name: str = "") -> str | None:
@@ -87,6 +89,16 @@ Store = Annotated[
     Path,
     typer.Option(
         "--store", envvar="FEATURES_STORE", metavar="FOLDER", rich_help_panel=COMMON, help="Folder of the store."
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        envvar="FEATURES_CONFIG",
+        metavar="FILE",
+        rich_help_panel=COMMON,
+        help="File of settings. Default: photogenic.toml in the working folder, else beside the store.",
     ),
 ]
 FormatOption = Annotated[
@@ -137,3 +149,7 @@ Device = Annotated[
         "else the CPU.",
     ),
 ]
+
+
+def common(*, config: Config = None) -> None:
+    """Hold the option that every command has, and that `app.cli.checked_command` applies."""

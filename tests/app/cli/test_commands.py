@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from photogenic import FeatureStore
 from photogenic.app.cli.main import program
-from photogenic.features.build_options import BuildOptions
+from photogenic.config.build import build_options
+from photogenic.config.values import ConfigFile
 from photogenic.features.encoders.registry import ENCODERS
 from photogenic.features.faces.settings import FaceSettings
 from photogenic.synthetic.swipes.world import make_world
@@ -85,14 +86,14 @@ def checksums(done):
 
 
 def test_build_prints_relations_then_the_funnel(world, store, tmp_path):
-    first = run("build", "--store", store, "--only", "labels", "--min-swipes", "2")
+    first = run("build", "--store", store, "--only", "labels", "--min-swipes", "2", "--yes")
     assert re.search(r"^photo_labels +computed", first.stdout, re.MULTILINE)
     second = run("build", "--store", store, "--only", "labels", "--min-swipes", "2")
     assert checksums(second) == checksums(first)  # kept relations too, so that two builds can be compared
     assert re.search(r"^photo_labels +kept", second.stdout, re.MULTILINE)
     assert re.search(r"^swipes +1 +ingested", second.stdout, re.MULTILINE)
     assert second.stderr.startswith("Built in ")
-    run("build", "--store", store, "--only", "labels")
+    run("build", "--store", store, "--only", "labels", "--label-defaults", "--yes")
 
 
 def test_build_as_json_is_the_funnel(store):
@@ -129,11 +130,11 @@ def test_a_plan_says_what_a_build_would_do_and_does_nothing(world, store):
 
 def test_a_step_about_pictures_keeps_the_labels_choices(store, monkeypatch):
     seen = []
-    monkeypatch.setattr(FeatureStore, "plan", lambda self, options: seen.append(options.labels) or 1 / 0)
+    monkeypatch.setattr(FeatureStore, "plan", lambda self, **options: seen.append(options.get("labels")) or 1 / 0)
     run("build", "--plan", "--store", store, "--only", "faces")
     run("build", "--plan", "--store", store, "--only", "faces", "--min-swipes", "3")
     run("build", "--plan", "--store", store)
-    assert [labels and labels.min_swipes for labels in seen] == [None, 3, None]
+    assert seen == [None, {"min_swipes": 3}, None]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_build_refuses_what_makes_no_sense(store, arguments):
 def test_build_options_reach_the_function(store, monkeypatch):
     seen = []
 
-    def build(self, options):
+    def build(self, **options):
         seen.append(options)
         raise InputError("enough")
 
@@ -167,27 +168,30 @@ def test_build_options_reach_the_function(store, monkeypatch):
         "--encoder a --encoder b --as-of 2024-02-01T02:00+02:00 --face-confidence 0.7 --index-memory 1.5GB --recall 0.9"
     )
     more = ["--hashtag", "#Me", "--earliest-post", "2012-01-01", "--flip", "--force"]
-    run("build", "--store", store, *line.split(), *more)
-    assert seen == [
-        BuildOptions(
-            encoders=["a", "b"],
-            as_of=dt.datetime(2024, 2, 1),
-            faces=FaceSettings("short", 0.7),
-            index_memory=1_500_000_000,
-            recall=0.9,
-            flip=True,
-            force=True,
-            labels=LabelOptions(hashtag="me", earliest_post=dt.datetime(2012, 1, 1)),
-        )
-    ]
+    run("build", "--store", store, *line.split(), *more, "--yes")
+    given = {
+        "encoders": ["a", "b"],
+        "as_of": dt.datetime(2024, 2, 1),
+        "faces": {"confidence": 0.7},
+        "index_memory": 1_500_000_000,
+        "recall": 0.9,
+        "flip": True,
+        "force": True,
+        "labels": {"hashtag": "#Me", "earliest_post": dt.datetime(2012, 1, 1)},
+    }
+    assert seen == [given]
+    chosen = build_options(ConfigFile(), None, given)
+    assert chosen.faces == FaceSettings("short", 0.7)
+    run("build", "--store", store, "--label-defaults", "--hashtag", "me", "--yes")
+    assert seen[1:] == [{"labels": LabelOptions(hashtag="me")}]
 
 
 def test_former_names_of_options_still_work(store, monkeypatch):
     seen = []
-    monkeypatch.setattr(FeatureStore, "build", lambda self, options: seen.append(options) or 1 / 0)
+    monkeypatch.setattr(FeatureStore, "build", lambda self, **options: seen.append(options) or 1 / 0)
     run("build", "--store", store, "--anew", "--memory", "2MB")
     run("build", "--store", store, "--force", "--index-memory", "2MB")
-    assert seen == [BuildOptions(force=True, index_memory=2_000_000)] * 2
+    assert seen == [{"force": True, "index_memory": 2_000_000}] * 2
     shown = run("build", "--help").stdout
     assert "--anew" not in shown
     assert "--memory" not in shown

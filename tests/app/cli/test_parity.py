@@ -17,8 +17,8 @@ from photogenic.models.options import FinetuneOptions, TrainOptions
 from photogenic.warehouse.option_help import option_fields
 from tests.app.program import COMMANDS
 
-COMMON = {"store", "form", "help"}
-"""Where, how it is printed, and what it is: not the business of the function that a command calls."""
+COMMON = {"config", "store", "form", "help"}
+"""Settings, where, how it is printed, and what it is: not the business of the function that a command calls."""
 
 CALLS = {
     "demo": run_demo,
@@ -39,6 +39,7 @@ CALLS = {
     "report": FeatureStore.report,
     "serve": serve,
     "status": FeatureStore.status,
+    "config": FeatureStore.config,
     "doctor": FeatureStore.doctor,
     "erase": FeatureStore.erase,
     "backup": FeatureStore.backup,
@@ -62,7 +63,7 @@ OBJECTS = {"limits": Limits, "settings": CrawlSettings}
 ONLY_IN_PYTHON = {"demo": {"root", "print_line", "progress"}, "serve": {"print_line"}}
 
 ONLY_ON_THE_COMMAND_LINE = {
-    "build": {"plan"},
+    "build": {"label_defaults", "plan", "yes"},
     "erase": {"yes"},
     **{f"ingest {kind.replace('_', '-')}": {"columns"} for kind in TABLES},
     "restore": {"yes"},
@@ -70,7 +71,8 @@ ONLY_ON_THE_COMMAND_LINE = {
     "status": {"check", "max_age", "max_refused"},
 }
 """`features build --plan` calls FeatureStore.plan, which takes what FeatureStore.build takes, and `features status
---check` calls FeatureStore.check."""
+--check` calls FeatureStore.check. What `--label-defaults` gives is `labels=LabelOptions()` in Python, where nobody is
+asked."""
 
 
 def options(command):

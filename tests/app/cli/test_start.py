@@ -14,6 +14,7 @@ OWN = {
     *(f"app.terminal.{name}" for name in ("cells", "logs", "streams")),
     *(f"app.cli.{name}" for name in ("checked_command", "command_table", "examples", "help_text", "lazy_group")),
     *("app.cli.main", "app.cli.termination"),
+    *("config", "config.file", "config.values"),
     *("warehouse", "warehouse.errors", "warehouse.option_ranges", "warehouse.user_modules"),
     *(
         "warehouse.processes",

@@ -1,0 +1,339 @@
+"""Check `photogenic.toml`: sections, keys, types and ranges. An error names the file, the line and the nearest key.
+
+    store = "store"                      # folders and files start from the folder of this file
+
+    [settings]                           # memory_limit, threads, lock_timeout
+    [build]                              # encoders, dtype, recall, ...: fields of BuildOptions
+    [faces]                              # fields of FaceSettings
+    [labels]                             # fields of LabelOptions
+    [checks]                             # max_refused, least_rows, max_age
+    [mappings.swipes.columns]            # ours = "theirs"; also values and units, as in a mapping file
+    [[sources]]                          # kind, files, mapping, images
+
+Anybody may have written the file, so it names no Python module, no secret, and no machine to send work to.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import re
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Union, cast, get_args, get_origin
+from urllib.parse import urlsplit
+
+from photogenic.config.values import ConfigFile, FileSource
+from photogenic.features.build_options import BuildOptions
+from photogenic.features.faces.settings import FaceSettings
+from photogenic.ingest.tabular.mapping_file import FileMapping, mapping_from
+from photogenic.ingest.tabular.schemas import Kind
+from photogenic.warehouse.duckdb_store.settings import Settings
+from photogenic.warehouse.errors import InputError
+from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.option_help import OptionField, option_fields
+from photogenic.warehouse.option_ranges import RANGES, size_of
+from photogenic.warehouse.toml_file import TomlFile, read_toml, shown
+
+__all__ = ["BUILD", "CHECKS", "KINDS", "SETTINGS", "check_file"]
+
+KINDS = ("users", "photos", "main_photos", "swipes")
+"""Kinds of rows that `features ingest` reads."""
+
+BUILD = ("encoders", "flip", "dtype", "recall", "index_memory", "neighbours", "near_duplicates")
+"""Keys of `[build]`: the options of a build that describe its result, other than those of labels and faces."""
+
+SETTINGS = ("memory_limit", "threads", "lock_timeout")
+CHECKS = ("max_refused", "least_rows", "max_age")
+_SECTIONS = ("store", "settings", "build", "faces", "labels", "checks", "mappings", "sources")
+_SOURCE = ("kind", "files", "mapping", "images")
+
+_ONE_BUILD = {"only", "as_of", "known_at", "publish", "force", "anew", "plan"}
+_REMEMBERED = {"engine", "master", "facts"}
+_CODE = {"module", "modules", "encoder_modules", "python", "plugins"}
+_SECRET = re.compile(r"(^|_)(tokens?|secrets?|passwords?|passwd|api_?keys?|credentials?)$", re.IGNORECASE)
+
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,9})?) *%")
+_AGE = re.compile(r"\d{1,9}(?:\.\d{1,9})? *(?:s|min|m|h|d)")
+
+
+def check_file(path: Path) -> ConfigFile:
+    """Read the file and check all of it.
+
+    Raises:
+        InputError: the file cannot be read, or something in it is not known or out of range.
+    """
+    toml = read_toml(path, "file")
+    file = _File(toml)
+    file.refuse_unknown("", toml.table, _SECTIONS)
+    tables = {name: file.table(name) for name in ("settings", "build", "faces", "labels", "checks", "mappings")}
+    store = toml.table.get("store")
+    if store is not None:
+        store = file.folder("", "store", store)
+    sources = _sources(file, toml.table.get("sources", []), tables["mappings"])
+    build = {field.name: field for field in option_fields(BuildOptions) if field.name in BUILD}
+    return ConfigFile(
+        path=path.absolute(),
+        store=store,
+        settings=_settings(file, tables["settings"]),
+        build=_options(file, "build", tables["build"], build),
+        faces=_options(file, "faces", tables["faces"], _fields(FaceSettings), prefix="face_"),
+        labels=_options(file, "labels", tables["labels"], _fields(LabelOptions)),
+        checks=_checks(file, tables["checks"]),
+        mappings=_mappings(file, tables["mappings"], sources),
+        sources=sources,
+        toml=toml,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The parsed file, and the errors about its keys."""
+
+    toml: TomlFile
+
+    def error(self, section: str, key: str, what: str, expected: str, remedy: str, *, number: int = 0) -> InputError:
+        return InputError(f"{self.toml.where(section, key, number)}: {what}", expected, remedy)
+
+    def wrong(
+        self, section: str, key: str, value: object, expected: str, remedy: str, *, number: int = 0
+    ) -> InputError:
+        return self.error(section, key, f"{key} is {shown(value)}.", expected, remedy, number=number)
+
+    def table(self, name: str) -> dict[str, Any]:
+        found = self.toml.table.get(name, {})
+        if not isinstance(found, dict):
+            raise self.wrong("", name, found, f"a table: [{name}]", f"write its keys below [{name}]")
+        return found
+
+    def refuse_unknown(self, section: str, table: Iterable[str], known: Sequence[str], number: int = 0) -> None:
+        """Refuse the first key that is not known, without its value, which may be a secret."""
+        for key in table:
+            if key in known:
+                continue
+            place = f"[{section}]" if section else "the file"
+            listed = f"one of {', '.join(known)}"
+            if _SECRET.search(key):
+                what = f"{shown(key)} is a secret, and this file is no place for one."
+                raise self.error(
+                    section,
+                    key,
+                    what,
+                    "an environment variable, or features login",
+                    f"remove {shown(key)}",
+                    number=number,
+                )
+            if key in _CODE:
+                what = f"{shown(key)} would run code, which this file may not."
+                raise self.error(
+                    section, key, what, "the variable FEATURES_MODULES", "export FEATURES_MODULES=MODULE", number=number
+                )
+            if section == "build" and key in _ONE_BUILD:
+                what = f"{key} is the choice of one build."
+                raise self.error(section, key, what, listed, f"features build --{key.replace('_', '-')}", number=number)
+            if section == "build" and key in _REMEMBERED:
+                what = f"{key} is chosen on the command line, and the store keeps the choice of the last build."
+                raise self.error(section, key, what, listed, f"features build --{key} ...", number=number)
+            near = difflib.get_close_matches(key.replace("-", "_"), known, 1)
+            remedy = near[0] if near else "features config"
+            raise self.error(section, key, f"{place} has no key {shown(key)}.", listed, remedy, number=number)
+
+    def folder(self, section: str, key: str, value: object, number: int = 0) -> Path:
+        """Return a path, which starts from the folder of the file."""
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise self.wrong(section, key, value, "a path, as text", f'{key} = "folder"', number=number)
+        return self.toml.path.parent / value
+
+
+def _fields(kind: type[Any]) -> dict[str, OptionField]:
+    return {field.name: field for field in option_fields(kind)}
+
+
+def _options(
+    file: _File, section: str, table: Mapping[str, Any], known: Mapping[str, OptionField], *, prefix: str = ""
+) -> dict[str, Any]:
+    """Check the fields of an options class."""
+    file.refuse_unknown(section, table, tuple(known))
+    return {key: _value(file, section, known[key], value, RANGES.get(prefix + key)) for key, value in table.items()}
+
+
+def _value(file: _File, section: str, field: OptionField, value: object, within: Any) -> Any:
+    """Return the value of an option, as its class takes it."""
+    parts = _alternatives(field.kind)
+    words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
+    several = any(get_origin(part) is Sequence for part in parts)
+    expected, found = "", value
+    if words:
+        expected = f"one of {', '.join(words)}"
+        good = isinstance(value, str) and value in words
+    elif bool in parts:
+        expected, good = "true or false", isinstance(value, bool)
+    elif dt.datetime in parts:
+        expected, found = "a day or an instant, such as 2024-02-01", _instant(value)
+        good = found is not None
+    elif several:
+        expected = 'a list of names, such as ["dlib_face"]'
+        found = (value,) if isinstance(value, str) else value
+        good = isinstance(found, (list, tuple)) and bool(found) and all(isinstance(one, str) and one for one in found)
+        found = tuple(found) if good and isinstance(found, (list, tuple)) else found
+    elif field.help.is_size:
+        expected = 'a size, such as "4GB"'
+        found = size_of(value) if isinstance(value, str) else value
+        good = found is not None and found in within
+    elif within is not None:
+        expected, good = str(within), value in within
+        found = float(value) if good and float in parts and isinstance(value, int) else value
+    else:
+        expected, good = "a text", isinstance(value, str) and bool(value)
+    if not good:
+        raise file.wrong(section, field.name, value, expected, f"{field.name} = {_example(field, words, within)}")
+    return found
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+
+
+def _example(field: OptionField, words: Sequence[str], within: Any) -> str:
+    """Return a value of the option as TOML has it."""
+    if words:
+        return f'"{words[0]}"'
+    if field.help.is_size:
+        return '"4GB"'
+    if within is not None:
+        return f"{within.like:g}"
+    if isinstance(field.default, bool):
+        return "true"
+    if isinstance(field.default, dt.datetime):
+        return f"{field.default:%Y-%m-%d}"
+    return '["dlib_face"]' if field.name == "encoders" else '"TEXT"'
+
+
+def _instant(value: object) -> dt.datetime | None:
+    """Return the naive UTC instant of a TOML day or instant, or of an ISO 8601 text."""
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if isinstance(value, dt.datetime):
+        try:
+            return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+        except OverflowError:
+            return None
+    return dt.datetime(value.year, value.month, value.day) if isinstance(value, dt.date) else None
+
+
+def _settings(file: _File, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Check memory, threads and lock time by the class that holds them."""
+    file.refuse_unknown("settings", table, SETTINGS)
+    defaults: dict[str, Any] = {"memory_limit": "1GB", "threads": 1, "lock_timeout": 60.0}
+    for key, value in table.items():
+        given = defaults | {key: value}
+        wrong = isinstance(value, bool) or (key == "memory_limit") != isinstance(value, str)
+        try:
+            if not wrong:
+                Settings(given["memory_limit"], given["threads"], given["lock_timeout"])
+                continue
+            expected = 'a size, such as "3GB"' if key == "memory_limit" else "a number"
+        except InputError as error:
+            expected = error.expected
+        example = {"memory_limit": '"3GB"', "threads": "2", "lock_timeout": "60"}[key]
+        raise file.wrong("settings", key, value, expected, f"{key} = {example}")
+    return dict(table)
+
+
+def _checks(file: _File, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the limits of a night. They stay as they are written, as the options of the same name take them."""
+    file.refuse_unknown("checks", table, CHECKS)
+    for key, value in table.items():
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if key == "max_refused":
+            share = _SHARE.fullmatch(value) if isinstance(value, str) else None
+            good = share is not None and float(share[1]) <= 100
+            good = good or (is_number and (0 <= value <= 1 or (isinstance(value, int) and 0 <= value <= 10**15)))
+            expected, example = 'a share, such as "1%" or 0.01, or a number of rows, such as 100', '"1%"'
+        elif key == "least_rows":
+            good = isinstance(value, int) and is_number and 0 <= value <= 10**15
+            expected, example = "a whole number from 0", "1000"
+        else:
+            good = isinstance(value, str) and _AGE.fullmatch(value) is not None
+            expected, example = 'a time with its unit, such as "26h", "90min" or "2d"', '"26h"'
+        if not good:
+            raise file.wrong("checks", key, value, expected, f"{key} = {example}")
+    return dict(table)
+
+
+def _mappings(
+    file: _File, tables: Mapping[str, Any], sources: Sequence[FileSource]
+) -> dict[tuple[str, str], FileMapping]:
+    """Check each mapping for the kinds of rows that it is used for: that of its name, and those of its sources."""
+    found = {}
+    for name, table in tables.items():
+        kinds = {name} & set(KINDS) | {source.kind for source in sources if source.mapping == name}
+        if not kinds:
+            near = difflib.get_close_matches(name, KINDS, 1) or KINDS[-1:]
+            listed = f"one of {', '.join(KINDS)}, or the mapping of one of the [[sources]]"
+            raise file.error(
+                "mappings", name, f"no rows are read by [mappings.{name}].", listed, f"[mappings.{near[0]}]"
+            )
+        if not isinstance(table, dict):
+            raise file.wrong(
+                "mappings", name, table, f"a table: [mappings.{name}.columns]", f"[mappings.{name}.columns]"
+            )
+        sections = [section for section in table if file.toml.line_of(f"mappings.{name}.{section}", "")]
+        where = file.toml.where(f"mappings.{name}" + (f".{sections[0]}" if sections else ""), "")
+        for kind in sorted(kinds):
+            found[name, kind] = mapping_from(table, cast(Kind, kind), f"{where}: mappings.{name}")
+    return found
+
+
+def _sources(file: _File, found: object, mappings: Mapping[str, object]) -> tuple[FileSource, ...]:
+    """Check the array of tables `[[sources]]`."""
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise file.wrong("", "sources", found, "tables: [[sources]]", "[[sources]]")
+    sources = []
+    for number, table in enumerate(found):
+        file.refuse_unknown("sources", table, _SOURCE, number=number)
+        kind = table.get("kind")
+        if not isinstance(kind, str) or kind.replace("-", "_") not in KINDS:
+            raise file.wrong("sources", "kind", kind, f"one of {', '.join(KINDS)}", 'kind = "swipes"', number=number)
+        mapping = table.get("mapping")
+        if mapping is not None and (not isinstance(mapping, str) or mapping not in mappings):
+            expected = f"one of {', '.join(mappings)}" if mappings else "a table [mappings.NAME.columns]"
+            raise file.wrong("sources", "mapping", mapping, expected, f"[mappings.{KINDS[-1]}.columns]", number=number)
+        images = table.get("images")
+        if images is not None and kind != "photos":
+            raise file.wrong(
+                "sources", "images", images, 'images only with kind = "photos"', "remove images", number=number
+            )
+        folder = file.folder("sources", "images", images, number) if images is not None else None
+        sources.append(FileSource(kind.replace("-", "_"), _files(file, table.get("files"), number), mapping, folder))
+    return tuple(sources)
+
+
+def _files(file: _File, found: object, number: int) -> tuple[str, ...]:
+    """Return the files of a source; relative ones start from the folder of the file."""
+    files = [found] if isinstance(found, str) else found
+    if not isinstance(files, list) or not files or not all(isinstance(one, str) and one for one in files):
+        raise file.wrong(
+            "sources", "files", found, 'a list, such as ["log/*.parquet"]', 'files = ["swipes.csv"]', number=number
+        )
+    return tuple(_file(file, one, number) for one in files)
+
+
+def _file(file: _File, text: str, number: int) -> str:
+    if "\0" in text or text == "-":
+        raise file.wrong("sources", "files", text, "files and globs", 'files = ["swipes.csv"]', number=number)
+    if "://" not in text:
+        return str(file.folder("sources", "files", text, number))
+    try:
+        has_secret = urlsplit(text).password is not None
+    except ValueError:
+        has_secret = True
+    if has_secret or "password=" in text.lower():
+        what = "an address of files has a password, and this file is no place for one."
+        raise file.error("sources", "files", what, "an address without it", "remove the password", number=number)
+    return text

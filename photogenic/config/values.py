@@ -1,0 +1,70 @@
+"""The checked values of `photogenic.toml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from photogenic.ingest.tabular.mapping_file import FileMapping
+    from photogenic.warehouse.toml_file import TomlFile
+
+__all__ = ["ConfigFile", "FileSource"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """One entry of `[[sources]]`.
+
+    Attributes:
+        kind: kind of the rows: users, photos, main_photos or swipes.
+        files: files and globs; relative ones start from the folder of the file.
+        mapping: name of the mapping of its columns; None: the one that is called like the kind, if there is one.
+        images: for photos: folder that paths of pictures start from; None: the folder of each file.
+    """
+
+    kind: str
+    files: tuple[str, ...]
+    mapping: str | None = None
+    images: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """Checked values of `photogenic.toml`; empty if there is no such file.
+
+    Attributes:
+        path: path of the file; None: there is none.
+        store: folder of the store; None: the file names none.
+        settings: memory_limit, threads, lock_timeout.
+        build: fields of `BuildOptions`.
+        faces: fields of `FaceSettings`.
+        labels: fields of `LabelOptions`.
+        checks: max_refused, least_rows, max_age.
+        mappings: how columns and values are read, by name of the mapping and kind of the rows.
+        sources: files to ingest.
+        toml: the parsed file, for the lines of keys.
+    """
+
+    path: Path | None = None
+    store: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    build: Mapping[str, Any] = field(default_factory=dict)
+    faces: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    mappings: Mapping[tuple[str, str], FileMapping] = field(default_factory=dict)
+    sources: tuple[FileSource, ...] = ()
+    toml: TomlFile | None = None
+
+    def mapping(self, kind: str, name: str | None = None) -> FileMapping:
+        """Return how a kind of rows is read: by the mapping of that name, else by the one called like the kind."""
+        from photogenic.ingest.tabular.mapping_file import FileMapping
+
+        return self.mappings.get((name or kind, kind)) or FileMapping()
+
+    def sources_of(self, kind: str) -> tuple[FileSource, ...]:
+        """Return the sources of one kind of rows."""
+        return tuple(source for source in self.sources if source.kind == kind)
