@@ -34,7 +34,7 @@ test-fast: lint types
 
 # Every check on everything that it was written for: all divisions, sizes of window, kinds of damage, moments of a kill.
 test-thorough: lint types .browser .java
-	FAULTS_ALL=1 HOSTILE_EXAMPLES=200 WORLDS=100 FINETUNE_DIVISIONS=4 $(PYTEST) --timeout 7200
+	FAULTS_ALL=1 HOSTILE_EXAMPLES=200 WORLDS=500 FINETUNE_DIVISIONS=4 $(PYTEST) --timeout 7200
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -62,10 +62,10 @@ bench: $(STAMP)
 # Random kills, damage and hostile files for half an hour on two cores, random worlds against an independent count, and
 # then the complete tables of faults.
 MINUTES ?= 30
-WORLDS ?= 300
+WORLDS ?= 500
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
-	$(BIN)/python -m tests.worlds --worlds $(WORLDS)
+	$(BIN)/python -m tests.worlds --worlds $(WORLDS) --spark 0.1
 	FAULTS_ALL=1 HOSTILE_EXAMPLES=200 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/app/cli/test_crash_erase.py \
 		tests/maintenance/erase/test_erase.py tests/maintenance/backup/test_backup_meanwhile.py
 

@@ -32,6 +32,8 @@ from photogenic.warehouse.labels.plan import LabelPlan, plan_labels
 
 __all__ = ["BuildPlan", "plan", "plan_label_change"]
 
+_NOT_MEASURED = "Seconds are empty for steps that were not measured yet in this store"
+
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
@@ -97,6 +99,8 @@ def plan(store: Store, options: BuildOptions | None = None) -> BuildPlan:
         change = labels.change
     else:
         change = plan_label_change(store, options)
+    if options.is_rehearsal:
+        return BuildPlan(labels, notes=(*notes, f"Without --publish, labels {moment} are computed and not published."))
     found = BuildPlan(labels, notes=tuple(notes), label_change=change)
     if options.only in (None, "faces", "embeddings"):
         found = _photos(found, store, names if options.only != "faces" else [], options)
@@ -164,8 +168,12 @@ def _photos(so_far: BuildPlan, store: Store, names: Sequence[str], options: Buil
         counts[name] = {key[0]: int((passed[key] & ~before).sum())}
     known = throughput.last(store.database)
     estimates = {step: known.seconds(parts) for step, parts in counts.items() if any(parts.values())}
+    notes = list(so_far.notes)
+    if unknown := [step for step, seconds in estimates.items() if seconds is None]:
+        notes.append(f"{_NOT_MEASURED}: {', '.join(unknown)}. A build of some photos measures them.")
     return replace(
         so_far,
+        notes=tuple(notes),
         n_decoded=len(work),
         n_pictures=int(work["detect"].sum()),
         n_vectors={name: int(work[name].sum()) for name in wanted},

@@ -127,7 +127,8 @@ def enforce(kind: str, reports: Sequence["IngestReport"], thresholds: Thresholds
             common = ", ".join(f"{reason} {n:,}" for reason, n in most)
             if len(most) < len(wrong):
                 common += f", others {wrong.total() - sum(n for _, n in most):,}"
-            found.append(f"Of {_rows(n_read)} of {kind}, {wrong.total():,} ({share:.3g} %) were refused: {common}")
+            were = "was" if wrong.total() == 1 else "were"
+            found.append(f"{wrong.total():,} of {_rows(n_read)} of {kind} ({share:.3g} %) {were} refused: {common}")
             found[-1] += f", for example in {_example(wrong, reports)}."
             expected.append(f"at most {limit} refused (--max-refused)")
     if thresholds.least_rows is not None and n_came < thresholds.least_rows:

@@ -33,6 +33,7 @@ ends as (
 select
     cast(ends.photo_id as varchar) as photo_id,       -- the photo
     cast(ends.user_id as varchar) as user_id,         -- its owner
+    cast(ends.posted_at as timestamp) as posted_at,   -- when it went online; NULL: unknown
     cast(ends.deleted_at as timestamp) as deleted_at  -- when it was deleted, or the account of its owner ended
 from ends
 cross join clock

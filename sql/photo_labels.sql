@@ -1,14 +1,15 @@
 -- photo_labels: what a model learns: one value per photo, how much it weighs, and whether it beats the median.
 --
 -- grain:  photo_id, source
--- reads:  like_ratios, follower_ratios, user_genders, gender_changes, photo_owners, photo_periods, deleted_photos
+-- reads:  like_ratios, follower_ratios, user_genders, gender_changes, photo_owners, photo_periods, deleted_photos, deleted_users
 -- time:   of swipes, those in the window $window; of posts, the likes as last counted
 -- source: Bogatyy & Tom, "Label" and "Weight"; "Likability of Instagram photos": upper half good, lower half bad
 -- parameters: window, min_swipes, normalise
 --
 -- The label set of swipes is all their labels. That of posts follows $normalise: all of them, the band
--- of similar audience, or the owner's own. Deleted photos have no labels. The owner's gender is that of today; with `--gender then`, that at the
+-- of similar audience, or the owner's own. The owner's gender is that of today; with `--gender then`, that at the
 -- instant at which the photo last became the main photo, or at which the post went online.
+-- Deleted photos have no labels, nor have those of deleted users, also if no photos file names them.
 with labels as (
     select
         photo_id,
@@ -20,6 +21,7 @@ with labels as (
         1e2 * percent_rank() over (order by like_ratio) as percentile
     from like_ratios
     anti join deleted_photos using (photo_id)
+    anti join deleted_users using (user_id)
     where time_window = $window and n_swipes >= $min_swipes
     union all
     select

@@ -8,7 +8,7 @@ with given as (
     select photo_id, user_id, posted_at
     from photos
     union all
-    select photo_id, user_id
+    select photo_id, user_id, posted_at
     from deleted_photos
 ),
 

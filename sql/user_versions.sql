@@ -5,7 +5,7 @@
 -- time:   versions that had arrived before known_at; `updated_at`, where given, before as_of
 -- source: files of `features ingest users`, crawled profiles
 --
--- Of several versions that hold from one instant, the one that arrived last counts.
+-- If several versions hold from one instant, the one that arrived last counts.
 select
     cast(user_id as varchar) as user_id,                                    -- as given
     cast(coalesce(updated_at, ingested_at) as timestamp) as valid_from,     -- updated_at, else arrival

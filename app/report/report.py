@@ -36,6 +36,7 @@ from photogenic.models.evaluation.slices import read_columns
 from photogenic.warehouse import InputError, Store, StoreError
 from photogenic.warehouse.duckdb_store.query import sql
 from photogenic.warehouse.erasure.tombstones import discard_if_erased
+from photogenic.warehouse.labels.past import MomentDatabase
 from photogenic.warehouse.storage.layout import write_atomically
 
 __all__ = ["write_report"]
@@ -50,7 +51,7 @@ def write_report(store: Store, output: str | Path | None = None, *, slices: str 
     """Write the report, and its figures as PNG into a folder beside it; return the path of the report.
 
     Args:
-        store: Store with labels.
+        store: Store with labels; as of another moment, the report says so.
         output: Path of the report. Default: `reports/report.html` of the store. The folder has the name of the file
             with the suffix `-figures`.
         slices: File of columns by photo_id or user_id, as for `train`. The best heads are evaluated on each value.
@@ -120,6 +121,7 @@ class _Report:
         }
         values: dict[str, Any] = {
             "pairs": pairs,
+            "moment": str(self.store.database.moments) if isinstance(self.store.database, MomentDatabase) else "",
             "written_at": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M"),
         }
         with self.store.progress.stage("report", len(parts), "parts") as advance:

@@ -194,6 +194,7 @@ class Follower:
             except (PhotogenicError, duckdb.Error, OSError) as error:  # the current snapshot is kept
                 _log.warning("The new snapshot cannot be read: %s", error)
             else:
+                self._past.clear()
                 yield self.current
 
 

@@ -183,7 +183,7 @@ def _errors() -> Iterator[tuple[str, ...]]:
         answer = to_api_error(kind("", ""))
         yield (
             "&nbsp;" * 4 * (depth - 1) + code(kind.__name__),
-            (kind.__doc__ or "").split(" The command line")[0],
+            (kind.__doc__ or "").partition("\n\n")[0].split(" The command line")[0],
             str(kind.exit_code),
             f"{answer.status} {code(answer.code)}",
             REMEDIES[kind.__name__],

@@ -114,7 +114,8 @@ def fill_gaps(store: Store, encoders: Sequence[str]) -> None:
         index = indices.load(store.layout, encoder)
         width = max(min(sizes[encoder], len(index) - 1), 0)
         short = store.database.rows(
-            "select photo_id from facts.neighbours where encoder = $1 group by photo_id having count(*) < $2 order by 1",
+            "select photo_id from facts.neighbours where encoder = $1 group by photo_id having count(*) < $2"
+            " order by photo_id",
             [encoder, width],
         )
         ids = [photo_id for (photo_id,) in short]

@@ -14,6 +14,7 @@ the base table at once. The others are compared by SQL, in sets (sql/ingest/even
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 
 from photogenic import sql
 from photogenic._lazy import duckdb
@@ -25,6 +26,9 @@ from photogenic.ingest.tabular.staging import Rows
 
 __all__ = ["add_events", "add_main_photos"]
 
+_PART = 1_000_000
+"""Rows that are compared at once, where they can be compared in parts."""
+
 
 def add_events(rows: Rows, source: str, stamp: dt.datetime, batch: int) -> Account:
     """Load the events of one file, in the open transaction.
@@ -32,7 +36,8 @@ def add_events(rows: Rows, source: str, stamp: dt.datetime, batch: int) -> Accou
     No row is inserted and then deleted again: the engine would write all rows of the file a second time.
     """
     con, table, bound = rows.con, rows.source.table, rows.source.bound
-    if rows.source.retract:
+    by_hash = not rows.source.retract and {*table.key} <= {*bound}
+    if not by_hash:  # every valid row takes back
         n_plain, candidate = 0, "true"
     else:
         n_plain, candidate = count_and_find_candidates(rows)
@@ -57,10 +62,10 @@ def add_events(rows: Rows, source: str, stamp: dt.datetime, batch: int) -> Accou
             {"kind": table.kind, "source": source, "stamp": stamp},
         )
         if candidate:
-            counts = _compare(con, table, batch, by_hash=not rows.source.retract)
+            counts = _compare(con, table, batch, by_hash=by_hash)
         con.execute("drop table odd")
     n_new = 0
-    if not rows.source.retract:
+    if by_hash:
         names = ", ".join(name for name in (*table.key, table.value, "event_id") if name in bound)
         n_new = rows.run(
             f"""
@@ -109,8 +114,37 @@ def _compare(con: duckdb.DuckDBPyConnection, table: Table, batch: int, *, by_has
         batch: number of the ingest.
         by_hash: whether the hashes of the file are in `repeated`.
     """
-    _drop(con)
     n_known = _known_at_once(con, table) if by_hash and table.kind == "swipes" else 0
+    counts = Counter(dict.fromkeys(("new", "corrected", "retracted"), 0) | {"known": n_known})
+    [(n_rows, n_ids)] = con.execute("select count(*), count(event_id) from odd where problem is null").fetchall()
+    n_parts = 1 if n_ids or _has_ids(con, table) else max(-(-n_rows // _PART), 1)
+    con.execute("drop table if exists all_odd; alter table odd rename to all_odd")
+    for part in range(n_parts):
+        con.execute(
+            f"""
+            create or replace temp table odd as
+            select * from all_odd where problem is null and hash({", ".join(table.key)}) % {n_parts} = {part}
+            """
+            if n_parts > 1
+            else "create or replace temp view odd as select * from all_odd"
+        )
+        counts.update(_compare_part(con, table, batch))
+        con.execute(f"drop {'table' if n_parts > 1 else 'view'} odd")
+    con.execute("alter table all_odd rename to odd")
+    return counts
+
+
+def _has_ids(con: duckdb.DuckDBPyConnection, table: Table) -> bool:
+    """Whether an event of the store has an id. Without ids, rows can be compared in parts by the hash of their key."""
+    return any(
+        con.execute(f"select 1 from facts.{name}{table.kind} where event_id is not null limit 1").fetchall()
+        for name in ("", "replaced_", "retracted_")
+    )
+
+
+def _compare_part(con: duckdb.DuckDBPyConnection, table: Table, batch: int) -> dict[str, int]:
+    """Compare the rows of `odd` with the store and with each other, store what changes, and count the rows."""
+    _drop(con)
     con.execute(f"create or replace temp table lines as {sql.read(f'ingest/events/lines_{table.kind}')}")
     con.execute(f"create or replace temp table said as {sql.read(f'ingest/events/said_{table.kind}')}")
     con.execute(f"create or replace temp view told_before as {_told_before(table)}")
@@ -128,7 +162,7 @@ def _compare(con: duckdb.DuckDBPyConnection, table: Table, batch: int, *, by_has
         )
     _insert(con, table)
     _drop(con)
-    return {**dict.fromkeys(("new", "corrected", "retracted"), 0), **counts, "known": counts.get("known", 0) + n_known}
+    return counts
 
 
 def _known_at_once(con: duckdb.DuckDBPyConnection, table: Table) -> int:
@@ -227,5 +261,5 @@ def _insert(con: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 def _drop(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("drop view if exists told_before")
-    for name in ("lines", "said", "held", "held_named", "told_named", "verdicts", "kept", "known_lines"):
+    for name in ("lines", "said", "held", "held_named", "told_named", "verdicts", "kept"):
         con.execute(f"drop table if exists {name}")

@@ -1,9 +1,11 @@
 """Decide whether a file that was loaded before must be loaded again.
 
-Swipes and main photos are events, so the same file again changes nothing. Users and photos are descriptions, of which
-the last counts: the same file again changes something if another one was loaded in between. So it is skipped only if it
-and the files before it in the same call are, in this order, what the store loaded last. Then a repeated call does
-nothing, also after a crash, and a file that restores an earlier state is loaded.
+Swipes and main photos are events: a file says what happened, or takes it back, and its rows arrived when it was loaded
+first. So the same file again is skipped, also if its rows were corrected since; to state them again, change the file.
+Users and photos are descriptions, of which the last counts: the same file again changes something if another one was
+loaded in between. So it is skipped only if it and the files before it in the same call are, in this order, what the
+store loaded last. Then a repeated call does nothing, also after a crash, and a file that restores an earlier state is
+loaded. A file of `features retract` is another one than the same file of `features ingest`.
 
 The list of loaded files is read once per call, so that a known file costs no query.
 """

@@ -246,7 +246,7 @@ def _dispensable(column: Column, source: Source) -> str:
         "event_id": "event_id is not null" if "event_id" in source.bound else None,
     }
     needed = [conditions[name] for name in column.unless]
-    return "" if None in needed else " and ".join(filter(None, needed))
+    return "" if None in needed else " and ".join(dict.fromkeys(filter(None, needed)))
 
 
 def _records(source: Source, advance: Callable[[int], None]) -> Records:
@@ -282,6 +282,11 @@ def _with_clause(source: Source, latest: dt.datetime, stamp: dt.datetime, far: C
         for condition, reason in parsing.problems(column, latest, stamp, f"t{number}", _dispensable(column, source)):
             arms.append(f"when {condition} then {reason} || ':{column.name}'")
     worded = f"(select *, {', '.join(words)} from given)" if words else "given"
+    arms.extend(
+        f"when not ({_dispensable(column, source)}) then '{column.blank or 'no_photo_id'}:'"
+        for column in source.table.columns
+        if column.unless and column.name not in source.bound
+    )
     return f"""
         with given as ({scan_sql.given(source, far)}),
         ready as (select *, {", ".join(ready)} from {worded}),

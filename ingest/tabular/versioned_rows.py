@@ -106,7 +106,7 @@ def _validate(rows: Rows, kind: str, source: str, stamp: dt.datetime) -> int:
     """Fill the table `judged`: `taken`, with a verdict on each row. Returns the number of rows that are not refused."""
     con = rows.con
     con.execute(f"create or replace temp table judged as {sql.read(f'ingest/validate_{kind}')}")
-    names = ", ".join(f"'{name}', {name}" for name in rows.source.table.names)
+    names = ", ".join(f"'{column.name}', {column.name}" for column in rows.source.columns)
     con.execute(
         f"""
         insert into facts.rejects

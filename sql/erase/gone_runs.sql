@@ -23,9 +23,13 @@ seen as (
     from learned
     inner join owners using (photo_id)
     inner join (
-        select distinct sender_id, recipient_id
+        select sender_id, recipient_id
         from facts.swipes
         semi join gone_users on swipes.sender_id = gone_users.user_id
+        union
+        select sender_id, recipient_id
+        from facts.replaced_swipes
+        semi join gone_users on replaced_swipes.sender_id = gone_users.user_id
     ) as swiped on owners.user_id = swiped.recipient_id
 )
 

@@ -13,7 +13,7 @@ with owners as (
 
 claimed as (
     select
-        taken.*,
+        taken.* replace (coalesce(taken.user_id, owners.user_id) as user_id),
         case
             when outside.path is not null then 'path_outside_images'
             when taken.user_id <> coalesce(

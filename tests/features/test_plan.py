@@ -32,6 +32,7 @@ def test_a_plan_without_measurements_has_counts_and_bytes(gallery):
     assert found.n_vectors == dict.fromkeys(PAIR, 4)
     assert found.n_bytes == {name: 4 * encoder(name).dim * 4 for name in PAIR}
     assert found.seconds == {}
+    assert f"not measured yet in this store: decode, faces, {', '.join(PAIR)}." in " ".join(found.notes)
     half = planned(gallery, dtype="float16", flip=True)
     assert half.n_bytes == {f"{name}{side}": 4 * encoder(name).dim * 2 for name in PAIR for side in ("", "|flip")}
 
@@ -43,6 +44,7 @@ def test_a_build_measures_the_rates_of_the_next_plan(gallery):
     gallery.put({"new": portrait(9), "newer": portrait(10)})
     found = planned(gallery)
     assert set(found.seconds) == {"decode", "faces", *PAIR}
+    assert found.notes == ()
     known = throughput.last(gallery.db)
     per_photo = {step: spent / report.counts[step] for step, spent in report.seconds.items()}
     assert known.work_s == pytest.approx(per_photo, rel=1e-3)

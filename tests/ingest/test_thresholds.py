@@ -91,7 +91,7 @@ def test_a_threshold_is_the_most_that_is_fine(limit, n_refused, n_read, exceeded
 def test_the_share_is_of_all_files_of_a_call():
     good, bad = report(98), report(2, bad_liked=2)
     enforce("swipes", [good, bad], Thresholds(max_refused="2%"))
-    with pytest.raises(ThresholdError, match=r"Of 100 rows of swipes, 2 \(2 %\) were refused: bad_liked 2"):
+    with pytest.raises(ThresholdError, match=r"2 of 100 rows of swipes \(2 %\) were refused: bad_liked 2"):
         enforce("swipes", [good, bad], Thresholds(max_refused="1%"))
 
 
@@ -109,7 +109,7 @@ def test_3000_rows_of_nonsense_fail_and_say_what_to_do(store, write):
     with pytest.raises(ThresholdError) as caught:
         store.ingest_swipes(path, max_refused="1%", least_rows=1)
     error = caught.value
-    assert "Of 3,000 rows of swipes, 3,000 (100 %) were refused: bad_liked 3,000, for example in" in error.what
+    assert "3,000 of 3,000 rows of swipes (100 %) were refused: bad_liked 3,000, for example in" in error.what
     assert "0 rows of swipes came" in error.what
     assert error.exit_code == 3
     assert [(one.n_read, one.n_refused) for one in error.reports] == [(3000, 3000)]

@@ -1,6 +1,9 @@
 """The ratings of London as two years of history that are loaded in one day: labels as of any month."""
 
 import datetime as dt
+import json
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -16,7 +19,7 @@ FIRST, DAYS = pl.datetime(2023, 1, 1), 730
 
 @pytest.fixture(scope="module")
 def history(data):
-    """Frames of main-photo events and swipes: each person turns from smiling to neutral, and some back, in two years."""
+    """Frames of main-photo events and swipes: all turn from smiling to neutral in two years, and many back."""
     folder = data / "london"
     people = pl.read_csv(folder / "photos.csv").group_by("user_id").agg(pl.col("photo_id").sort()).sort("user_id")
     people = people.with_row_index("no").with_columns(
@@ -55,7 +58,7 @@ def london(data, history, tmp_path_factory):
 
 
 def recount(history, as_of):
-    """Return photo_id, time_window, n_swipes, n_likes: each swipe goes to the photo that was the newest at its instant."""
+    """Return photo_id, time_window, n_swipes, n_likes: a swipe goes to the photo that was the newest at its instant."""
     events, swipes = (
         frame.filter(pl.col(column) < as_of) for frame, column in zip(history, ("set_at", "swiped_at"), strict=True)
     )
@@ -101,3 +104,73 @@ def test_labels_as_of_any_month_equal_a_polars_recount(london, history, as_of):
 @pytest.mark.parametrize("as_of", MONTHS[1:], ids=lambda at: f"{at:%Y-%m}")
 def test_labels_as_of_every_month_equal_a_polars_recount(london, history, as_of):
     assert london.sql(RATIOS, as_of=as_of).equals(recount(history, as_of))
+
+
+def test_two_months_in_one_answer(london, history, tmp_path):
+    jan, feb = dt.datetime(2024, 1, 31), dt.datetime(2024, 2, 29)
+    query = """
+        select photo_id, jan.photo_labels.weight as january, feb.photo_labels.weight as february
+        from jan.photo_labels inner join feb.photo_labels using (photo_id) order by photo_id
+    """
+    found = london.sql(query, as_of={"jan": jan, "feb": feb})
+    before, after = (
+        recount(history, at)
+        .filter(pl.col("time_window") == "latest")
+        .select("photo_id", n=pl.col("n_swipes").cast(float))
+        for at in (jan, feb)
+    )
+    expected = before.join(after, on="photo_id", suffix="_feb").sort("photo_id")
+    assert found.rows() == expected.rows()
+    assert found.filter(pl.col("february") > pl.col("january")).height > 50
+    words = ("sql", query, "--as-of", "jan=2024-01-31", "--as-of", "feb=2024-02-29", "--format", "json")
+    printed = _features(london, *words)
+    assert [(*row.values(),) for row in json.loads(printed.stdout)] == found.rows()
+
+
+def test_nothing_was_known_before_today_and_the_answer_says_so(london):
+    printed = _features(
+        london, "sql", "select count(*) as n from photo_labels", "--known-at", "2024-06-15", "--format", "csv"
+    )
+    assert printed.stdout.split() == ["n", "0"]
+    assert "arrived" in printed.stderr
+    assert london.sql("select count(*) from swipes", known_at=dt.datetime(2024, 6, 15)).item() == 0
+
+
+def test_a_corrected_swipe_counts_once_and_a_retracted_one_not_at_all(data, tmp_path):
+    """L1294 on face-041 was entered as a like, then corrected, then taken back."""
+    first = "L1294,face-041,{},2024-02-01 00:01:48.925843"
+    names = "sender_id,recipient_id,liked,swiped_at"
+    read = "select liked from swipes where sender_id = 'L1294' and recipient_id = 'face-041'"
+    with FeatureStore(tmp_path / "store") as store:
+        store.ingest_users(data / "london" / "users.csv")
+        store.ingest_photos(data / "london" / "photos.csv")
+        (report,) = store.ingest_swipes(data / "london" / "swipes.csv")
+        assert report.n_new == 237_048
+        assert store.sql(read).rows() == [(True,)]
+        store.build(only="labels")
+        ratios = (
+            "select n_likes, n_swipes from like_ratios where photo_id = 'face-041-neutral' and time_window = 'every'"
+        )
+        ((n_likes, n_swipes),) = store.sql(ratios).rows()
+        (tmp_path / "swipes.csv").write_text(f"{names}\n{first.format(False)}\n")
+        (report,) = store.ingest_swipes(tmp_path / "swipes.csv")
+        assert (report.n_read, report.n_corrected) == (1, 1)
+        assert store.sql(read).rows() == [(False,)]
+        store.build(only="labels")
+        assert store.sql(ratios).rows() == [(n_likes - 1, n_swipes)]
+        (report,) = store.retract("swipes", tmp_path / "swipes.csv")
+        assert (report.n_read, report.n_retracted) == (1, 1)
+        assert store.sql(read).rows() == []
+        store.build(only="labels")
+        assert store.sql(ratios).rows() == [(n_likes - 1, n_swipes - 1)]
+        lines = (data / "london" / "swipes.csv").read_text().splitlines()
+        (tmp_path / "again.csv").write_text("\r\n".join(lines) + "\r\n")
+        (again,) = store.ingest_swipes(tmp_path / "again.csv")
+        assert (again.n_known, again.n_new, again.n_refused) == (237_047, 1, 0), "a later export states it again"
+        assert store.sql("select count(*) from rejects").item() == 0
+
+
+def _features(store, *words):
+    program = [sys.executable, "-c", "from photogenic.app.cli.main import main; main()"]
+    words = [*words, "--store", str(store.layout.root)]
+    return subprocess.run([*program, *words], capture_output=True, text=True, check=True)

@@ -133,7 +133,7 @@ def recounted(facts, versions):
     cuts, owner = {user[0]: plain.changes(facts, user[0]) for user in facts.users}, plain.owners(facts)
     known, counts, people = {user for user, *_ in versions}, {}, {}
     for swipe in facts.swipes:
-        reason, photo = plain.fate(facts, swipe, cuts, owner)
+        _, photo = plain.fate(facts, swipe, cuts, owner)
         if photo is not None:
             sender, recipient, _, at = swipe
             of_sender = gender_then(versions, sender, at) if sender in known else None
@@ -151,7 +151,8 @@ def test_genders_at_the_swipe_equal_a_plain_recount(db, seed):
     expected = recounted(facts, versions)
     breakdown = ask(
         db,
-        "select sender_gender, recipient_gender, n_swipes, n_recipients from gender_breakdown where time_window = 'every'",
+        "select sender_gender, recipient_gender, n_swipes, n_recipients from gender_breakdown "
+        "where time_window = 'every'",
     )
     assert {row[:2]: row[2:] for row in breakdown} == expected
     swipes = ask(

@@ -175,6 +175,20 @@ def test_posts_that_are_all_left_out_are_noted(db):
     assert "1 no_followers" in report.notes[0]
 
 
+@pytest.mark.parametrize(("scale", "noted"), [("linear", True), ("log", False)])
+def test_a_negative_lower_bound_is_noted(db, scale, noted):
+    followers = [10, 200, 400, 600, 5000]
+    add_facts(
+        db,
+        users=[(f"u{n}", None, n) for n in followers],
+        photos=[(f"p{n}", f"u{n}", 5, OLD) for n in followers],
+    )
+    report = build_labels(Store(db), options=LabelOptions(follower_scale=scale))
+    ((low,),) = ask(db, "select low from follower_bounds")
+    assert (low < 0) == noted
+    assert any("leaves out no owner" in note and "--follower-scale log" in note for note in report.notes) == noted
+
+
 def kept_between(low, high, followers):
     return [n for n in followers if low <= n <= high]
 

@@ -177,6 +177,16 @@ class Descriptions:
                     found[key] = values
         return found
 
+    def genders(self, user: str, as_of: dt.datetime, known_at: dt.datetime) -> list[tuple[dt.datetime, str | None]]:
+        """Return since when a user had which gender: the first version, and those that hold before `as_of`."""
+        known = [
+            v for v in self.versions[user] if v.arrival < known_at and (v.updated_at is None or v.updated_at < as_of)
+        ]
+        genders = {v.since: v.values["gender"] for v in sorted(known, key=lambda version: version.order)}
+        return [
+            one for no, one in enumerate(sorted(genders.items(), key=lambda one: one[0])) if no == 0 or one[0] < as_of
+        ]
+
 
 class Ledger:
     """Everything that files said."""
@@ -336,10 +346,23 @@ class Known:
         for user, photo, _ in sorted(self.events, key=lambda event: (event[2], event[0].encode())):
             if photo is not None:
                 self.owner.setdefault(photo, user)
+        self.posted_at = {photo: row["posted_at"] for photo, row in photos.items()}
+        self._genders = {user: ledger.users.genders(user, until, known_at) for user in self.members}
         self.periods = {user: self._periods(user) for user in self.members}
 
     def gender(self, user: str) -> str | None:
         return self.members[user]["gender"] if user in self.members else None
+
+    def gender_at(self, user: str, at: dt.datetime) -> str | None:
+        """Return the gender that a user had at an instant; before the first version, that of the first."""
+        genders = self._genders.get(user, [])
+        return next((gender for since, gender in reversed(genders) if since <= at), genders[0][1] if genders else None)
+
+    def online_since(self, photo: str) -> dt.datetime:
+        """Return when a photo that was shown went online."""
+        starts = [period[0] for period in self.periods[self.owner[photo]] if period[2] == photo]
+        posted_at = self.posted_at.get(photo)
+        return min(starts) if posted_at is None else min(posted_at, *starts)
 
     def followers(self, user: str) -> int | None:
         return self.members[user]["followers"] if user in self.members and user not in self.deleted_users else None

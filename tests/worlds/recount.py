@@ -23,16 +23,22 @@ def recount(known: Known, options: LabelOptions) -> dict[str, Any]:
     audit: dict[str, list[int]] = {}
     seen: dict[str, dict[str, list[int]]] = {"latest": {}, "every": {}}
     cells: dict[tuple[Any, ...], dict[str, list[int]]] = {}
+    attributed: Counter[tuple[Any, ...]] = Counter()
     for swipe in known.swipes:
-        sender, recipient, liked, _ = swipe
+        sender, recipient, liked, at = swipe
         reason, photo = known.fate(swipe)
+        genders = tuple(
+            known.gender(user) if options.gender == "now" else known.gender_at(user, at) for user in (sender, recipient)
+        )
+        attributed[_attributed(known, swipe, reason, photo, genders)] += 1
         _count(audit, reason, liked)
         for window in {"kept": ("every", "latest"), "stale_photo": ("every",)}.get(reason, ()):
             assert photo is not None
             _count(seen[window], photo, liked)
-            cell = (window, known.gender(sender), known.gender(recipient))
+            cell = (window, *genders)
             _count(cells.setdefault(cell, {}), recipient, liked)
     out: dict[str, Any] = {
+        "photo_swipes": {(*row, n) for row, n in attributed.items()},
         "swipe_audit": {reason: tuple(counts) for reason, counts in audit.items()},
         "photo_periods": {
             (photo, user, start, end)
@@ -62,6 +68,19 @@ def recount(known: Known, options: LabelOptions) -> dict[str, Any]:
     out["photo_setups"] = {(photo, "all"): split(row[0], options) for (photo, _), row in out["photo_labels"].items()}
     out["funnel"] = _funnel(known, audit, seen, out)
     return out
+
+
+def _attributed(
+    known: Known, swipe: tuple[Any, ...], reason: str, photo: str | None, genders: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """Return a row of photo_swipes."""
+    if reason not in ("kept", "stale_photo"):
+        return (*swipe, None, reason, *genders, None, None)
+    assert photo is not None
+    _, recipient, _, at = swipe
+    since = [start for start, _, _, _ in known.periods[recipient] if start <= at][-1]
+    ages = ((at - then) // dt.timedelta(seconds=1) for then in (known.online_since(photo), since))
+    return (*swipe, photo, reason, *genders, *ages)
 
 
 def _count(counts: dict[Any, list[int]], key: Any, liked: bool) -> None:
@@ -162,12 +181,18 @@ def _labels(
     for photo, (value, n) in enough.items():
         owner = known.owner[photo]
         percentile, popular = _rank(value, values)
-        labels[photo, "swipes"] = (owner, known.gender(owner), value, float(n), popular, percentile)
+        gender = known.gender(owner)
+        if options.gender == "then":
+            gender = known.gender_at(owner, max(period[0] for period in known.periods[owner] if period[2] == photo))
+        labels[photo, "swipes"] = (owner, gender, value, float(n), popular, percentile)
     at = {"all": 5, "band": 8, "user": 10}[options.normalise]
     for photo, row in posts.items():
         if row[4] is None:
             percentile, popular = row[at], row[at + 1]
-            labels[photo, "posts"] = (row[0], known.gender(row[0]), row[3], 1.0, popular, percentile)
+            gender, posted_at = known.gender(row[0]), known.posted_at[photo]
+            if options.gender == "then" and posted_at is not None:
+                gender = known.gender_at(row[0], posted_at)
+            labels[photo, "posts"] = (row[0], gender, row[3], 1.0, popular, percentile)
     return labels
 
 

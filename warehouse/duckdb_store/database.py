@@ -26,7 +26,7 @@ from photogenic.warehouse.errors import StoreError
 from photogenic.warehouse.storage.layout import Layout, sync_directory
 from photogenic.warehouse.storage.lock import Holder, locked, open_when_free
 
-__all__ = ["LABELLING", "Database"]
+__all__ = ["LABELLING", "Database", "list_relations_only"]
 
 LABELLING = (
     # DuckDB misestimates how many swipes pass the filter of the clock, and would build a hash table of 40 million
@@ -34,14 +34,6 @@ LABELLING = (
     "set disabled_optimizers = 'join_order,build_side_probe_side'",
 )
 """Settings under which labels are computed."""
-
-_PUBLIC = "".join(
-    f"create temp macro duckdb_{what}() as table"
-    f" select * from system.main.duckdb_{what}() where database_name = 'store' and schema_name = 'main';"
-    for what in ("columns", "tables", "views")
-)
-"""Show readers the relations alone, each once, in information_schema and the other views of DuckDB's catalog: those
-views read these functions, and a temporary macro has precedence over the function of its name."""
 
 
 class Database:
@@ -221,7 +213,7 @@ class Database:
         # Without the next line COPY and ATTACH could still use the paths of attached files.
         con.execute("set disabled_filesystems = 'LocalFileSystem'")
         if not labelling:
-            con.execute(_PUBLIC)
+            list_relations_only(con)
             con.execute("set lock_configuration = true")
         return con
 
@@ -291,6 +283,21 @@ class Database:
                 print(f"Migrating the store from version {found} to version {SCHEMA_VERSION}.", file=sys.stderr)
                 migrate(con, found)
         create_views(con)
+
+
+def list_relations_only(con: duckdb.DuckDBPyConnection) -> None:
+    """Make DuckDB's catalog list the relations of the current database only, each once, and no base table.
+
+    information_schema and the other views of the catalog read three functions, and a temporary macro has precedence
+    over the function of its name. It holds for this connection: a cursor needs its own.
+    """
+    con.execute(
+        "".join(
+            f"create or replace temp macro duckdb_{what}() as table select * from system.main.duckdb_{what}()"
+            " where database_name = current_database() and schema_name = 'main';"
+            for what in ("columns", "tables", "views")
+        )
+    )
 
 
 def _quoted(path: Path) -> str:

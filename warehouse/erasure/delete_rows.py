@@ -35,16 +35,18 @@ __all__ = [
 LEAST_BYTES = 6
 """Least length of an id, in bytes, that is searched for within text and files: shorter ones occur there by chance."""
 
+_OF_MAIN_PHOTO = "user_id in (from gone_users) or photo_id in (from gone_photos)"
+_OF_SWIPE = "sender_id in (from gone_users) or recipient_id in (from gone_users)"
 _ROWS = {
     "users": "user_id in (from gone_users)",
     "photos": "photo_id in (from gone_photos)",
     "photo_files": "photo_id in (from gone_photos)",
-    "main_photos": "user_id in (from gone_users) or photo_id in (from gone_photos)",
-    "replaced_main_photos": "user_id in (from gone_users) or photo_id in (from gone_photos)",
-    "retracted_main_photos": "user_id in (from gone_users)",
-    "swipes": "sender_id in (from gone_users) or recipient_id in (from gone_users)",
-    "replaced_swipes": "sender_id in (from gone_users) or recipient_id in (from gone_users)",
-    "retracted_swipes": "sender_id in (from gone_users) or recipient_id in (from gone_users)",
+    "main_photos": _OF_MAIN_PHOTO,
+    "replaced_main_photos": _OF_MAIN_PHOTO,
+    "retracted_main_photos": "user_id in (from gone_users) or event_id in (from gone_main_photos)",
+    "swipes": _OF_SWIPE,
+    "replaced_swipes": _OF_SWIPE,
+    "retracted_swipes": f"{_OF_SWIPE} or event_id in (from gone_swipes)",
     "predictions": "photo_id in (from gone_photos)",
     "fetch_attempts": "photo_id in (from gone_photos)",
     "observations": (
@@ -142,9 +144,9 @@ def known_users(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> set[
 
 
 def select_erased(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> ErasedRecords:
-    """Create the temporary tables `gone_users`, `gone_photos`, `gone_bytes`, `gone_targets`; return their rows."""
+    """Create the temporary tables `gone_users`, `gone_photos`, ... (sql/erase/); return the rows that have ids."""
     con.execute("create or replace temp table gone_users as select unnest($1::varchar[]) as user_id", [list(user_ids)])
-    for table in ("gone_photos", "gone_bytes", "gone_targets"):
+    for table in ("gone_photos", "gone_bytes", "gone_targets", "gone_swipes", "gone_main_photos"):
         con.execute(f"create or replace temp table {table} as {sql.read(f'erase/{table}')}")
     users, photos, sha256s, targets = (
         tuple(value for (value,) in con.execute(f"from {table} order by all").fetchall())
@@ -160,6 +162,8 @@ def select_purged(con: duckdb.DuckDBPyConnection, photo_ids: Sequence[str]) -> E
     """Create the temporary tables of `select_erased` for photos of people who stay; return their rows."""
     con.execute("create or replace temp table gone_users (user_id varchar)")
     con.execute("create or replace temp table gone_targets (target varchar)")
+    for table in ("gone_swipes", "gone_main_photos"):
+        con.execute(f"create or replace temp table {table} (event_id varchar)")
     con.execute(
         "create or replace temp table gone_photos as select unnest($1::varchar[]) as photo_id", [list(photo_ids)]
     )
@@ -217,7 +221,7 @@ def find_remains(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> list[st
     for table, column, is_list in _texts(con):
         if gone.purge and table.replace('"', "").rpartition(".")[2] in _HISTORY and column == "photo_id":
             continue
-        if column == "sha256" or column.endswith("_id") or column == "target":
+        if column in {"sha256", "target"} or (column.endswith("_id") and column != "event_id"):
             values = list(name_again["gone_bytes"]) if column == "sha256" else ids
             value = f"unnest({column})" if is_list else column
             n = _count(

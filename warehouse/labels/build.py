@@ -179,18 +179,24 @@ def _remember_labels(con: duckdb.DuckDBPyConnection, before: LabelOptions, after
 
 
 def _notes(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Explain why there are no labels, if there are none."""
+    """Explain why there are no labels, if there are none, and which filter has no effect."""
     notes = []
     reasons = con.execute("select reason, n_swipes, in_every from swipe_audit order by n_swipes desc").fetchall()
     if reasons and not any(in_every for _, _, in_every in reasons):
         counts = ", ".join(f"{n:,} {reason}" for reason, n, _ in reasons)
         notes.append(
             f"No swipe could be credited to a photo: {counts}. Photos become main photos by `set_at` in the "
-            "photos file or by `features ingest main-photos`."
+            "photos file or by `features ingest main-photos`; recipients must be in a users file."
         )
     dropped = con.execute("select dropped, count(*) as n from follower_ratios group by all order by n desc").fetchall()
     if dropped and all(reason is not None for reason, _ in dropped):
         notes.append("No post is left to label: " + ", ".join(f"{n:,} {reason}" for reason, n in dropped) + ".")
+    unbounded = "select low from follower_bounds where follower_scale = 'linear' and n_users > 0 and low < 0"
+    for (low,) in con.execute(unbounded).fetchall():
+        notes.append(
+            f"The lower bound on followers is {low:,.0f}, which leaves out no owner. "
+            "--follower-scale log leaves out owners with few followers too."
+        )
     return notes
 
 

@@ -131,10 +131,8 @@ class Past:
 
     def cursor(self, moments: Moments, names: Collection[str]) -> duckdb.DuckDBPyConnection:
         """Open a cursor, which the caller closes, on the relations of these moments."""
-        state = _state(self.db)
         with self._lock:
-            for stale in [key for key, held in self._open.items() if held.state != state]:
-                self._open.pop(stale).con.close()
+            state = self.drop_stale()
             held = self._open.pop(moments, None)
             if held is None or not held.names.issuperset(names):
                 # Whoever asks for more relations of the same moment may ask for all of them, one after the other.
@@ -154,6 +152,14 @@ class Past:
         for note in [reason for name, reason in held.notes.items() if name in needed][:1]:
             self.note(note)
         return cursor
+
+    def drop_stale(self) -> tuple[int, int] | None:
+        """Close the moments of former snapshots, which may hold erased rows; return the state of the present one."""
+        state = _state(self.db)
+        with self._lock:
+            for stale in [key for key, held in self._open.items() if held.state != state]:
+                self._open.pop(stale).con.close()
+        return state
 
     def close(self) -> None:
         """Close the moments."""

@@ -204,8 +204,7 @@ def retract_photos(
         bool,
         typer.Option(
             "--purge",
-            help="Also remove their bytes, faces, vectors and everything computed from them at once, and print a "
-            "receipt.",
+            help="Also remove their bytes, faces, vectors and all else computed from them at once; print a receipt.",
         ),
     ] = False,
     yes: Annotated[
@@ -223,7 +222,8 @@ def retract_photos(
             _print(opened.retract("photos", *files, mapping=read_as, arrived_at=arrived_at), form)
             return
         reports, receipts = opened.purge(*files, mapping=read_as, arrived_at=arrived_at)
-    _print(reports, form)
+    if form == "table":
+        _print(reports, form)
     erase.print_receipts(receipts, form)
 
 

@@ -17,10 +17,10 @@ from photogenic.app.terminal.output import Format, print_message
 from photogenic.app.terminal.streams import read_stdin
 from photogenic.warehouse.duckdb_store.query import stream
 from photogenic.warehouse.errors import InputError
-from photogenic.warehouse.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from photogenic.warehouse import Database
+    from photogenic.warehouse.progress import Progress
 
 __all__ = ["run"]
 
@@ -120,6 +120,8 @@ def run(
 def _progress(moments: object) -> Progress:
     """Return the output for notes on moments; a query of the published relations has none."""
     if not moments:
+        from photogenic.warehouse.progress import no_progress
+
         return no_progress
     from photogenic.app.terminal.progress import console_progress
 

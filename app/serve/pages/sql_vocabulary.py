@@ -44,6 +44,14 @@ EXAMPLES = (
         "group by day\n"
         "order by day",
     ),
+    (
+        "Like ratio by age of the photo",
+        "select photo_age_s // 2592000 as months, count(*) as n_swipes, avg(liked::int) as like_ratio\n"
+        "from photo_swipes\n"
+        "where photo_id is not null\n"
+        "group by months\n"
+        "order by months",
+    ),
     ("Why swipes do not count", "from swipe_audit order by n_swipes desc"),
     (
         "Largest surprises",
@@ -72,7 +80,17 @@ def dictionary() -> tuple[Relation, ...]:
     return tuple(relation(name) for name in dict.fromkeys((*_FIRST, *sql.NAMES)))
 
 
-_FIRST = ("photo_labels", "like_ratios", "gender_breakdown", "photos", "users", "swipes", "predictions", "runs")
+_FIRST = (
+    "photo_labels",
+    "like_ratios",
+    "gender_breakdown",
+    "photos",
+    "users",
+    "swipes",
+    "photo_swipes",
+    "predictions",
+    "runs",
+)
 
 
 def words(described: tuple[Relation, ...]) -> dict[str, Any]:

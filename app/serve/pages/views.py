@@ -56,7 +56,7 @@ def clocks(snapshot: Snapshot) -> dict[str, str]:
 
 def weeks(snapshot: Snapshot, photo_id: str) -> dict[str, Any] | None:
     """Return the swipes that a photo received per week, as chart data; None without swipes."""
-    if "photo_periods" not in snapshot.relations:
+    if "photo_swipes" not in snapshot.relations:
         return None
     found = snapshot.query_file("weeks", {"id": photo_id})
     if not len(found):

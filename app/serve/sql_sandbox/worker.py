@@ -72,6 +72,7 @@ def _warm() -> None:
 def _answer(past: Past, request: dict[str, Any], out: BinaryIO) -> None:
     db = past.db
     try:
+        past.drop_stale()
         moments = Moments.of(*request["clocks"])
         db = past.database(moments)
         if request["do"] == "rows":

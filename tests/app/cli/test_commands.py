@@ -103,13 +103,39 @@ def test_build_as_json_is_the_funnel(store):
         assert steps[0]["n_swipes"] == opened.sql("select count(*) from swipes").item()
 
 
-def test_build_as_of_sees_only_what_happened_before(store, tmp_path):
-    run("build", "--store", store, "--only", "labels", "--as-of", "2000-01-01", "--publish")
+def test_build_as_of_publishes_only_when_told_to(store):
+    then = ("--only", "labels", "--as-of", "2000-01-01")
+    before = (store / "snapshot.duckdb").read_bytes()
+    done = run("build", "--store", store, *then, "--format", "json")
+    assert {step["n_swipes"] for step in json.loads(done.stdout) if step["source"] == "swipes"} == {0}
+    assert "Nothing was published: these are the labels as of 2000-01-01T00:00:00Z." in done.stderr
+    assert "No swipe had happened before 2000-01-01T00:00:00Z" in done.stderr
+    assert (store / "snapshot.duckdb").read_bytes() == before
+    run("build", "--store", store, *then, "--publish")
     with FeatureStore(store) as opened:
         assert opened.sql("select count(*) from like_ratios").item() == 0
+        assert opened.status()["labels"]["as_of"] == "2000-01-01T00:00:00Z"
+    assert ", as of 2000-01-01T00:00:00Z; `features build` publishes" in run("status", "--store", store).stdout
+    assert "published as of 2000-01-01T00:00:00Z" in run("doctor", "--store", store).stdout
     run("build", "--store", store, "--only", "labels")
     with FeatureStore(store) as opened:
         assert opened.sql("select count(*) from like_ratios").item() > 0
+        assert opened.status()["labels"]["as_of"] is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--as-of", "yesterday"],
+        ["--as-of", "jan=yesterday"],
+        ["--as-of", "2024-01-01", "--as-of", "2024-02-01"],
+        ["--known-at", "a=2024-01-01", "--known-at", "a=2024-02-01"],
+        ["--as-of", "2024-01-01", "--show", "swipes"],
+    ],
+)
+def test_sql_refuses_moments_that_make_no_sense(store, words):
+    query = [] if "--show" in words else ["from swipes"]
+    assert run("sql", *query, *words, "--store", store).exit_code == 2
 
 
 def test_build_without_pictures_says_so(store):

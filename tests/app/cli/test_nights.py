@@ -43,7 +43,7 @@ def test_3_with_the_reports_on_stdout_and_one_message(features, form):
     assert done.returncode == 3
     assert "bad_liked" in done.stdout
     what, expected, remedy = done.stderr.splitlines()
-    assert what.startswith("Of 2 rows of swipes, 1 (50 %) were refused: bad_liked 1, for example in bad.csv.")
+    assert what.startswith("1 of 2 rows of swipes (50 %) was refused: bad_liked 1, for example in bad.csv.")
     assert expected == "Expected: at most 1 % refused (--max-refused)"
     assert features(shell=remedy.removeprefix("Try: ")).stdout.count("bad_liked") == 1
     if form == "json":
@@ -54,7 +54,7 @@ def test_3_with_the_reports_on_stdout_and_one_message(features, form):
 def test_3_and_4_also_if_nobody_reads_the_output(features):
     done = features(shell="features ingest swipes bad.csv --max-refused 0 | head -0; exit ${PIPESTATUS[0]}")
     assert done.returncode == 3
-    assert done.stderr.startswith("Of 2 rows")
+    assert done.stderr.startswith("1 of 2 rows")
     done = features(shell="features status --check --format json | head -0; exit ${PIPESTATUS[0]}")
     assert done.returncode == 4
 

@@ -77,13 +77,13 @@ def test_killed_at_any_moment_and_run_again_the_result_is_the_same(tmp_path, tri
 def test_nothing_of_a_file_is_loaded_after_an_error_in_it(tmp_path, monkeypatch):
     store = StoreWithFiles(tmp_path)
     store.take_text("swipes", SWIPES + "a,b,1,2024-01-01\n", "first.csv")
-    monkeypatch.setattr("photogenic.ingest.tabular.event_rows.find_repeats", lambda *_: 1 / 0)
+    monkeypatch.setattr("photogenic.ingest.tabular.event_rows.name_events", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         store.take_text("swipes", SWIPES + "c,d,1,2024-01-01\nc,d,1,2024-01-01\ne,f,?,2024-01-01\n", "second.csv")
     monkeypatch.undo()
     assert len(store.swipes()) == 1
     account = store.take_text("swipes", SWIPES + "c,d,1,2024-01-01\nc,d,1,2024-01-01\ne,f,?,2024-01-01\n", "second.csv")
-    assert (account.repeated, account.n_new, account.n_refused) == (False, 1, 2)
+    assert (account.repeated, account.n_new, account.n_known, account.n_refused) == (False, 1, 1, 1)
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):

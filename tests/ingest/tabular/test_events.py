@@ -1,4 +1,4 @@
-"""Swipes and main-photo events: equal ones are stored once, for any order and number of files."""
+"""Swipes and main-photo events: equal ones are one, for any order and number of files."""
 
 import contextlib
 import datetime as dt
@@ -19,21 +19,21 @@ def store(tmp_path):
     return StoreWithFiles(tmp_path)
 
 
-def test_an_equal_swipe_is_a_duplicate_within_a_file_and_across_files(store):
-    first = SWIPES + "a,b,1,2024-01-01\na,b,1,2024-01-01\na,b,0,2024-01-01\nb,a,1,2024-01-01\na,b,1,2024-01-01T00:00Z\n"
+def test_an_equal_swipe_is_known_and_another_value_corrects_it_within_a_file_and_across_files(store):
+    first = SWIPES + "a,b,1,2024-01-01\na,b,1,2024-01-01\na,b,0,2024-01-01\nb,a,1,2024-01-01\na,b,0,2024-01-01T00:00Z\n"
     account = store.take_text("swipes", first, "first.csv")
-    assert account.refused == {"duplicate": 2}
-    assert store.rows("select line, detail, raw from facts.rejects order by line") == [(3, None, None), (6, None, None)]
-    account = store.take_text("swipes", SWIPES + "c,d,1,2024-01-01\na,b,true,2024-01-01 00:00:00\n", "second.csv")
-    assert (account.n_read, account.n_new, account.refused) == (2, 1, {"duplicate": 1})
-    assert len(store.swipes()) == 4
+    assert (account.n_new, account.n_corrected, account.n_known, account.refused) == (2, 1, 2, {})
+    account = store.take_text("swipes", SWIPES + "c,d,1,2024-01-01\na,b,false,2024-01-01 00:00:00\n", "second.csv")
+    assert (account.n_read, account.n_new, account.n_known, account.refused) == (2, 1, 1, {})
+    assert [row[:3] for row in store.swipes()] == [("a", "b", False), ("b", "a", True), ("c", "d", True)]
+    assert store.rejects() == []
 
 
-def test_main_photos_may_be_removed_and_are_stored_once(store):
+def test_main_photos_of_one_instant_are_one_statement(store):
     text = "user_id,photo_id,set_at\nu,p,2024-01-01\nu,,2024-01-02\nu,,2024-01-02\nu,p,2024-01-01\n,p,2024-01-01\n"
     account = store.take_text("main_photos", text)
-    assert account.refused == {"duplicate": 2, "no_user_id": 1}
-    assert store.rejects() == [(4, "duplicate"), (5, "duplicate"), (6, "no_user_id")]
+    assert (account.n_new, account.n_known, account.refused) == (2, 2, {"no_user_id": 1})
+    assert store.rejects() == [(6, "no_user_id")]
     assert store.rows("select user_id, photo_id, set_at from facts.main_photos order by set_at") == [
         ("u", "p", dt.datetime(2024, 1, 1)),
         ("u", None, dt.datetime(2024, 1, 2)),
@@ -66,12 +66,12 @@ def test_every_file_is_stamped_later_than_all_before(store):
 def test_more_rows_than_fit_one_part_of_the_hashes(store, monkeypatch):
     monkeypatch.setattr(deduplicate, "_PART", 100)
     rows = [f"u{n % 700},v,1,2024-01-01\n" for n in range(1000)]
-    assert store.take_text("swipes", SWIPES + "".join(rows)).refused == {"duplicate": 300}
-    assert store.take_text("swipes", SWIPES + "".join(rows[300:])).refused == {"duplicate": 700}
+    assert store.take_text("swipes", SWIPES + "".join(rows)).n_known == 300
+    assert store.take_text("swipes", SWIPES + "".join(rows[300:])).n_known == 700
     assert len(store.swipes()) == 700
 
 
-def test_equal_hashes_of_unequal_rows_are_no_duplicates(store, monkeypatch):
+def test_equal_hashes_of_other_events_change_nothing(store, monkeypatch):
     """Every row is a candidate, so only the comparison by value decides."""
     read = deduplicate._sorted
 
@@ -80,14 +80,14 @@ def test_equal_hashes_of_unequal_rows_are_no_duplicates(store, monkeypatch):
         return numbers.repeat(2), first, last
 
     monkeypatch.setattr(deduplicate, "_sorted", all_alike)
-    account = store.take_text("swipes", SWIPES + "a,b,1,2024-01-01\na,b,0,2024-01-01\na,b,1,2024-01-01\n")
-    assert account.refused == {"duplicate": 1}
+    account = store.take_text("swipes", SWIPES + "a,b,1,2024-01-01\na,c,0,2024-01-01\na,b,1,2024-01-01\n")
+    assert (account.n_new, account.n_known) == (2, 1)
 
 
 ROWS = st.tuples(
     st.sampled_from(["a", "b", " a ", ""]),
     st.sampled_from(["a", "b", 'q"uo,te']),
-    st.sampled_from(["1", "yes", "0", "?"]),
+    st.sampled_from(["1", "yes", "?"]),
     st.sampled_from(["2024-01-01", "2024-01-01 00:00:00", "2024-01-02T01:00+01:00", "2024-01-02", "never"]),
 )
 
@@ -110,7 +110,7 @@ def test_the_order_and_the_cut_of_files_do_not_matter(tmp_path_factory, rows, cu
         for number, piece in enumerate(pieces)
         if piece
     ]
-    assert all(a.n_read == a.n_new + a.n_refused for a in (one, *accounts) if not a.repeated)
+    assert all(a.n_read == a.n_new + a.n_known + a.n_refused for a in (one, *accounts) if not a.repeated)
     assert one.n_read == len(rows)
     if accounts:
         assert cut.swipes() == whole.swipes()

@@ -3,7 +3,9 @@
 import polars as pl
 import pytest
 
+from photogenic.sql import NAMES
 from photogenic.warehouse import QueryError, Store, StoreError
+from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.duckdb_store.query import sql, stream
 from photogenic.warehouse.labels.build import build_labels
 from tests.warehouse.small import add_facts, store
@@ -63,6 +65,14 @@ def test_a_query_that_fails_half_way_through_its_rows_says_why(db, take, kind):
         ("select lik_ratio from like_ratios", "no column lik_ratio", "like_ratio", "features sql --show like_ratios"),
         ("select l.foo from like_ratios l", "no column foo", "photo_id", "--show like_ratios"),
         ("select x.y from photo_labels x", "no column y", "photo_id", "--show photo_labels"),
+        (
+            "select s.photo_id from swipes s, photo_periods p",
+            "in s (swipes)",
+            "photo_periods has a column",
+            "show swipes",
+        ),
+        ("select swipes.photo_id from swipes, photos p", "in swipes:", "of sender_id", "show swipes"),
+        ("select user_id from photos, users", "More than one", "one of photos.user_id, users.user_id", "--show photos"),
         ("select * from photo_label", "no relation photo_label", "photo_labels", "--show photo_labels"),
         ("select * from zzz", "no relation zzz", "one of the relations", "show tables"),
         ("select * from a.b", "a.b", "one of the relations", "show tables"),
@@ -91,6 +101,52 @@ def test_a_refusal_says_what_happened_what_would_do_and_what_to_type(db, query, 
     assert fact in error.what
     assert expected in error.expected
     assert remedy in error.remedy
+
+
+def test_a_hint_names_no_column_that_was_refused(db):
+    with pytest.raises(QueryError) as caught:
+        sql(db, "select s.photo_id from swipes s join photo_periods p on p.user_id = s.recipient_id")
+    of_swipes, _, elsewhere = caught.value.expected.partition("; ")
+    assert "photo_id" not in of_swipes
+    assert elsewhere == "photo_periods has a column photo_id"
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["information_schema.columns", "duckdb_columns()", "duckdb_columns", "system.information_schema.columns"],
+)
+def test_each_column_of_a_relation_is_listed_once(db, source):
+    listed = sql(db, f"select table_name, column_name from {source} where column_name = 'photo_id'")
+    assert listed.height == listed.n_unique()
+    expected = {name for name in NAMES if any(column.name == "photo_id" for column in relation(name).columns)}
+    assert set(listed["table_name"]) == expected
+
+
+def test_relations_are_listed_once_and_no_table_of_facts(db):
+    for source in ("information_schema.tables", "(show all tables) as t(a, table_schema, table_name, d, e, f)"):
+        listed = sql(db, f"select table_name from {source}")["table_name"].to_list()
+        assert sorted(listed) == sorted(NAMES)
+    assert sorted(sql(db, "show tables")["name"].to_list()) == sorted(NAMES)
+    described = [column.name for column in relation("photo_swipes").columns]
+    assert sql(db, "describe photo_swipes")["column_name"].to_list() == described
+
+
+def test_facts_can_still_be_read_by_name(db):
+    assert sql(db, "select count(*) from facts.swipes").item() == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "create or replace temp macro duckdb_columns() as table select 1",
+        "drop macro duckdb_columns",
+        "from system.main.duckdb_settings()",
+        "from system.main.duckdb_secrets()",
+    ],
+)
+def test_what_lists_relations_cannot_be_replaced_nor_gone_around(db, query):
+    with pytest.raises(QueryError):
+        sql(db, query)
 
 
 def test_a_long_query_is_not_repeated_in_full(db):

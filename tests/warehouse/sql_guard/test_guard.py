@@ -232,7 +232,7 @@ def test_no_allowed_function_returns_a_path(db, con):
                 told.append((name, con.execute(f"from {name}({arguments})").fetchall()))
             except duckdb.Error:
                 continue
-    views = con.execute("select schema_name, view_name from duckdb_views() where internal").fetchall()
+    views = con.execute("select schema_name, view_name from system.main.duckdb_views() where internal").fetchall()
     for schema, name in views:
         if name in allowed.VIEWS:
             told.append((name, con.execute(f"from system.{schema}.{name}").fetchall()))
