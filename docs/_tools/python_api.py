@@ -26,7 +26,7 @@ OPTIONS = {
 GROUPS = {
     "Data": ("ingest", "ingest_users", "ingest_photos", "ingest_main_photos", "ingest_swipes", "crawl", "fetch"),
     "Build": ("build", "plan", "label_change", "export", "encoders"),
-    "Ask": ("sql", "stream", "similar", "embeddings", "training_set"),
+    "Ask": ("sql", "stream", "at", "similar", "embeddings", "training_set"),
     "Model": ("train", "finetune", "predict", "crop"),
     "Report": ("report",),
     "Care": ("status", "check", "config", "doctor", "erase", "backup", "restore", "close"),

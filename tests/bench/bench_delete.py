@@ -2,9 +2,9 @@
 
     python -m tests.bench.bench_delete [--photos 200000] [--dim 512] [--deleted 1000]
 
-`new_index_s` is the time of an index made from scratch, which neither the update nor the purge may need: `index_kept` says
-whether the update left the index as it was, `cells_kept` whether the purge left the cells of the inverted file as they
-were. `x_new_index` is the time of the update as a share of `new_index_s`.
+`new_index_s` is the time of an index made from scratch, which neither the update nor the purge may need: `index_kept`
+says whether the update left the index as it was, `cells_kept` whether the purge left the cells of the inverted file as
+they were. `x_new_index` is the time of the update as a share of `new_index_s`. All seconds are CPU time.
 """
 
 from __future__ import annotations

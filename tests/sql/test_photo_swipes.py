@@ -161,14 +161,6 @@ def test_genders_at_the_swipe_equal_a_plain_recount(db, seed):
         "where photo_id is not null group by all",
     )
     assert {row[:2]: row[2:] for row in swipes} == expected
-    sent = {}
-    known = {user for user, *_ in versions}
-    for sender, _, _, at in facts.swipes:
-        if sender in known:
-            gender = gender_then(versions, sender, at)
-            sent[gender] = sent.get(gender, 0) + 1
-    population = "select gender, n_swipes_sent from population where stage = 'ingested' and n_swipes_sent > 0"
-    assert dict(ask(db, population)) == sent
     assert set(ask(db, "select photo_id, user_id, valid_from, valid_to from photo_periods")) == {
         (p, u, hour(a), hour(b)) for p, u, a, b in plain.periods(facts)
     }

@@ -35,7 +35,7 @@ _SPELLINGS = {
     True: ("1", "true", "like", "right", "T"),
     False: ("0", "false", "left", "pass"),
 }
-_DELETED = {True: ("1", "true", "yes", "T"), False: ("0", "false", "no", "")}
+_DELETED = {True: ("1", "true", "yes", "T"), False: ("0", "false", "no")}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ __all__ = ["SparkEngine"]
 
 _KINDS = {"varchar": "string", "integer": "int", "timestamp": "timestamp_ntz"}
 _UNDATED = "faces"
+_ABSENT = {"batch": "0", "event_id": "null", "updated_at": "null", "deleted_at": "null"}
+"""Value of a column that an export of an older version lacks. A log of swipes without times of arrival is known from
+the moment of each swipe."""
 
 
 class SparkEngine:
@@ -186,11 +189,9 @@ class SparkEngine:
             raise
         columns = columns_of(con, table)
         absent = [name for name, _ in columns if name not in found.columns]
-        if table == "swipes":
-            # a log without times of arrival: swipes arrive when they happen
-            assumed = {"ingested_at": "swiped_at", "batch": "0", "event_id": "null"}
-            found = found.selectExpr("*", *(f"{assumed[name]} as {name}" for name in absent if name in assumed))
-            absent = [name for name in absent if name not in assumed]
+        assumed = _ABSENT | ({"ingested_at": "swiped_at"} if table == "swipes" else {})
+        found = found.selectExpr("*", *(f"{assumed[name]} as {name}" for name in absent if name in assumed))
+        absent = [name for name in absent if name not in assumed]
         if absent:
             raise InputError(
                 f"{table} at {self.facts} lack {', '.join(absent)}; there are {', '.join(found.columns)}.",

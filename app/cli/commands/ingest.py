@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import photogenic
-from photogenic.app.cli.commands import erase
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal import logs, streams
@@ -214,6 +213,8 @@ def retract_photos(
     form: FormatOption = "table",
 ) -> None:
     """Columns: photo_id, deleted_at."""
+    from photogenic.app.cli.commands import erase
+
     read_as = _mapping("photos", mapping, columns, values, units)
     if purge:
         erase.confirm("Purge these photos for good?", yes=yes, remedy="features retract photos FILE --purge --yes")
