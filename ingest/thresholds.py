@@ -46,7 +46,7 @@ class MaxRefused:
         """
         if isinstance(value, MaxRefused):
             return value
-        text = "" if isinstance(value, bool) else str(value).strip()
+        text = _text(value).strip()
         if percent := _PERCENT.fullmatch(text):
             share = Fraction(percent[1]) / 100
         elif _SHARE.fullmatch(text):
@@ -103,7 +103,7 @@ class Thresholds:
         """
         if isinstance(max_refused, bool):
             raise _wrong(max_refused)
-        return cls(None if max_refused is None else str(max_refused), least_rows)
+        return cls(None if max_refused is None else _text(max_refused), least_rows)
 
 
 def enforce(kind: str, reports: Sequence["IngestReport"], thresholds: Thresholds) -> None:
@@ -156,6 +156,14 @@ def _remedy(kind: str, wrong: "Counter[str]") -> str:
 
 def _rows(n: int) -> str:
     return f"{n:,} row" if n == 1 else f"{n:,} rows"
+
+
+def _text(value: str | float) -> str:
+    """Return a limit as the command line takes it: a small share without an exponent."""
+    if isinstance(value, bool):
+        return ""
+    text = str(value)
+    return f"{value:.18f}" if isinstance(value, float) and "e-" in text else text
 
 
 def _wrong(value: object) -> InputError:

@@ -6,9 +6,20 @@
 -- source: `deleted_at` or `deleted` in files of `features ingest photos`; `features retract photos`; deleted_users
 --
 -- They are not in photos: not in galleries, search, training sets or labels. The swipes that they received stay.
-with versions as (
+with candidates as (
+    select photo_id
+    from facts.photos
+    where deleted_at is not null
+    union all
+    select photo_id
+    from facts.photos
+    semi join deleted_users using (user_id)
+),
+
+versions as (
     select given.*
     from facts.photos as given
+    semi join candidates on given.photo_id = candidates.photo_id
     cross join clock
     where ingested_at < known_at and coalesce(updated_at < as_of, true)
     qualify row_number() over (

@@ -9,6 +9,7 @@
 with versions as (
     select given.*
     from facts.users as given
+    semi join (select user_id from facts.users where deleted_at is not null) as candidates using (user_id)
     cross join clock
     where ingested_at < known_at and coalesce(updated_at < as_of, true)
     qualify row_number() over (

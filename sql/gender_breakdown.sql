@@ -1,7 +1,7 @@
 -- gender_breakdown: who likes whom: like ratio by the genders of sender and recipient.
 --
 -- grain:  time_window, sender_gender, recipient_gender
--- reads:  swipe_counts, recipient_timeline
+-- reads:  swipe_counts, recipient_timeline, user_genders, gender_changes
 -- time:   as like_ratios
 -- source: Bogatyy & Tom, Table 1
 --
@@ -9,23 +9,32 @@
 -- swipe, so that a recipient whose gender changed may be in two groups. The mean is taken in whole trillionths,
 -- so that it does not depend on the order of addition.
 with credited as (
-    select user_no, gender, reason, sender_group, n_swipes, n_likes
+    select
+        recipient_timeline.user_no,
+        case when gender_changes.user_no is null then user_genders.gender_no else gender_changes.gender_no end as gender_no,
+        reason,
+        sender_group,
+        n_swipes,
+        n_likes
     from swipe_counts
     inner join recipient_timeline on swipe_counts.stretch_no = recipient_timeline.stretch_no
+    inner join user_genders on recipient_timeline.user_no = user_genders.user_no
+    left join gender_changes
+        on recipient_timeline.user_no = gender_changes.user_no
+        and recipient_timeline.valid_from >= gender_changes.valid_from
+        and recipient_timeline.valid_from < gender_changes.valid_to
     where sender_group is distinct from 4 and photo_no is not null
 ),
 
 recipients as (
-    select
-        'latest' as time_window, user_no, gender, sender_group, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
+    select 'latest' as time_window, user_no, gender_no, sender_group, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
     from credited
     where reason = 'kept'
-    group by user_no, gender, sender_group
+    group by user_no, gender_no, sender_group
     union all
-    select
-        'every' as time_window, user_no, gender, sender_group, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
+    select 'every' as time_window, user_no, gender_no, sender_group, sum(n_swipes) as n_swipes, sum(n_likes) as n_likes
     from credited
-    group by user_no, gender, sender_group
+    group by user_no, gender_no, sender_group
 ),
 
 ratios as (
@@ -33,7 +42,7 @@ ratios as (
         time_window,
         n_swipes,
         n_likes,
-        gender as recipient_gender,
+        case gender_no when 1 then 'female' when 2 then 'male' when 3 then 'other' end as recipient_gender,
         case sender_group when 1 then 'female' when 2 then 'male' when 3 then 'other' end as sender_gender,
         cast(floor(cast(n_likes as double) / nullif(n_swipes, 0) * 1e12 + 0.5e0) as bigint) as trillionths
     from recipients

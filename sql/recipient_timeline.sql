@@ -20,24 +20,27 @@ with events as (
     group by user_id, set_at
 ),
 
-spans as (
-    select
-        events.user_id,
-        events.set_at,
-        events.photo_id,
-        deleted_photos.deleted_at,
-        lead(events.set_at) over (partition by events.user_id order by events.set_at) as next_at
+endings as (
+    select events.user_id, events.set_at, events.photo_id, deleted_photos.deleted_at
     from events
-    left join deleted_photos on events.photo_id = deleted_photos.photo_id
+    inner join deleted_photos on events.photo_id = deleted_photos.photo_id
+),
+
+spans as (
+    select user_id, set_at, lead(set_at) over (partition by user_id order by set_at) as next_at
+    from events
+    semi join endings using (user_id)
 ),
 
 shown as (
-    select user_id, set_at, case when deleted_at <= set_at then null else photo_id end as photo_id
-    from spans
+    select events.user_id, events.set_at, case when endings.deleted_at <= events.set_at then null else events.photo_id end as photo_id
+    from events
+    left join endings on events.user_id = endings.user_id and events.set_at = endings.set_at
     union all
-    select user_id, deleted_at as set_at, cast(null as varchar) as photo_id
-    from spans
-    where spans.deleted_at > spans.set_at and coalesce(spans.deleted_at < spans.next_at, true)
+    select endings.user_id, endings.deleted_at as set_at, cast(null as varchar) as photo_id
+    from endings
+    inner join spans on endings.user_id = spans.user_id and endings.set_at = spans.set_at
+    where endings.deleted_at > endings.set_at and coalesce(endings.deleted_at < spans.next_at, true)
 ),
 
 changes as (
@@ -58,12 +61,10 @@ stretches as (
 judged as (
     select
         user_genders.user_no,
-        user_genders.gender,
         stretches.user_id,
         case when photo_owners.user_id = stretches.user_id then photo_owners.photo_no end as photo_no,
         case when photo_owners.user_id = stretches.user_id then stretches.photo_id end as photo_id,
         case when photo_owners.user_id = stretches.user_id then stretches.valid_from end as main_since,
-        case when photo_owners.user_id = stretches.user_id then photo_owners.posted_at end as posted_at,
         stretches.valid_from,
         coalesce(stretches.valid_to, timestamp '9999-12-31') as valid_to,
         case
@@ -77,28 +78,21 @@ judged as (
     left join photo_owners on stretches.photo_id = photo_owners.photo_id
 ),
 
-dated as (
-    select judged.*, min(main_since) over (partition by photo_no) as first_main_at
-    from judged
-),
-
 parts as (
     select
-        dated.user_no,
-        dated.user_id,
-        dated.photo_no,
-        dated.photo_id,
-        dated.reason,
-        dated.main_since,
-        case when dated.posted_at < dated.first_main_at then dated.posted_at else dated.first_main_at end as online_since,
-        case when gender_changes.valid_from > dated.valid_from then gender_changes.valid_from else dated.valid_from end as valid_from,
-        case when gender_changes.valid_to < dated.valid_to then gender_changes.valid_to else dated.valid_to end as valid_to,
-        case when gender_changes.user_no is null then dated.gender else gender_changes.gender end as gender
-    from dated
+        judged.user_no,
+        judged.user_id,
+        judged.photo_no,
+        judged.photo_id,
+        judged.reason,
+        judged.main_since,
+        case when gender_changes.valid_from > judged.valid_from then gender_changes.valid_from else judged.valid_from end as valid_from,
+        case when gender_changes.valid_to < judged.valid_to then gender_changes.valid_to else judged.valid_to end as valid_to
+    from judged
     left join gender_changes
-        on dated.user_no = gender_changes.user_no
-        and dated.valid_from < gender_changes.valid_to
-        and gender_changes.valid_from < dated.valid_to
+        on judged.user_no = gender_changes.user_no
+        and judged.valid_from < gender_changes.valid_to
+        and gender_changes.valid_from < judged.valid_to
 )
 
 select
@@ -110,7 +104,5 @@ select
     cast(valid_from as timestamp) as valid_from,                                     -- inclusive
     cast(valid_to as timestamp) as valid_to,                                         -- exclusive; 9999-12-31: still lasts
     cast(reason as varchar) as reason,                                               -- kept, stale_photo, photo_removed, foreign_photo
-    cast(gender as varchar) as gender,                                               -- of the recipient in this stretch; NULL: unknown
-    cast(main_since as timestamp) as main_since,                                     -- when that photo became the main photo; NULL: no photo
-    cast(online_since as timestamp) as online_since                                  -- when it went online: posted_at, or when it first became main if that was earlier or posted_at is unknown
+    cast(main_since as timestamp) as main_since                                      -- when that photo became the main photo; NULL: no photo
 from parts

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from photogenic.warehouse.errors import InputError
 
-__all__ = ["EVERYTHING", "Instant", "Instants", "Moment", "Moments"]
+__all__ = ["EVERYTHING", "EmptyMomentWarning", "Instant", "Instants", "Moment", "Moments"]
 
 EVERYTHING = dt.datetime(9999, 12, 31)
 """The instant of a clock without a limit."""
@@ -33,6 +33,10 @@ _SHOWN = 80
 
 _MOST = 12
 """Largest number of moments of one query."""
+
+
+class EmptyMomentWarning(UserWarning):
+    """Why relations of a moment are empty, for callers that gave no progress callback."""
 
 
 @dataclass(frozen=True, slots=True)

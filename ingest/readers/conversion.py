@@ -10,6 +10,7 @@ import csv
 import datetime as dt
 import importlib.util
 import json
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ _NAMES: dict[Foreign, str] = {
 _ROWS = 1 << 16
 _EXACT = 1 << 53
 _OTHER_SHEETS = "other sheets are left out: "
+_MOST_BYTES = 4 * 10**9
+"""Memory for a spreadsheet. Its reader holds every cell of the rectangle around all cells, the empty ones too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ def convert(path: Path, name: str, format_: Foreign, spool: Spool) -> Copy:
             "df -h",
         )
     why = said.get("unreadable") or f"its reader ended with code {ended.returncode}"
+    if format_ == "spreadsheet" and ended.returncode < 0:  # a reader that gets no memory aborts
+        why += f", or needed more than {_MOST_BYTES // 10**9} GB of memory; a cell far from the others may be the cause"
     raise InputError(
         f"{name} begins as {_NAMES[format_]}, but cannot be read: {why}",
         "a complete, valid file; nothing of it was taken in",
@@ -98,6 +103,8 @@ def main() -> None:
     format_, path, target = sys.argv[1:]
     try:
         if format_ == "spreadsheet":
+            if sys.platform == "linux":
+                resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, _MOST_BYTES))
             notes = _spreadsheet_to_csv(Path(path), Path(target))
         else:
             _to_parquet(_READERS[format_], Path(path), Path(target))
@@ -105,6 +112,8 @@ def main() -> None:
         print(json.dumps({"notes": notes}))
     except _UnreadableError as error:
         print(json.dumps({"unreadable": _first_line(error)}))
+    except MemoryError:
+        print(json.dumps({"unreadable": "it needs too much memory"}))
     except OSError as error:
         print(json.dumps({"no_room" if error.filename in {None, target} else "unreadable": _first_line(error)}))
 

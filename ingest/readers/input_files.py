@@ -126,6 +126,10 @@ def find(sources: Sequence[str | Path], spool: Spool) -> list[InputFile]:
         raise InputError("No file was named.", "one or more files or globs", "features ingest --help")
     found: dict[str | Path, InputFile] = {}
     for source in sources:
+        if not isinstance(source, str | os.PathLike):
+            raise InputError(
+                f"A file is a {type(source).__name__}.", "the name of a file: str or Path", "write it as Parquet first"
+            )
         if source == "-" or str(source) in _STDIN - {"-"}:
             if "-" not in found:
                 found["-"] = InputFile(spool.copy(_stdin(), "stdin"), "stdin", Path(), is_stream=True)

@@ -109,7 +109,7 @@ def bind(
         taken = {names[number] for number in bound.values()}
         found = candidates()
         free = [given for given in found if given.name not in taken and normalized(given.name) not in ours]
-        raise missing_error(file, table, missing, [given.name for given in found], free)
+        raise missing_error(file, table, missing, [given.name for given in found], free, retract=retract)
     return bound
 
 

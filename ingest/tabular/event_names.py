@@ -2,10 +2,12 @@
 
 A statement with an `event_id` is about the event of that id. Without one it is about the event of its key: the event
 that has no id, else the one of the least id among those that have the key, else a new one. A statement that takes back
-without an id takes back all events of its key. An id that was never told takes on the event of its key that has none.
+without an id takes back all events of its key. An id that no statement had before takes on the event of its key that
+has none.
 
-So the order of statements decides only where a key is told both with and without ids. Most of such keys are told with
-one id only, and SQL names them (sql/ingest/events/named.sql). What is left is read one by one, in the order of arrival.
+So the order of statements decides only where some statements of a key have an id and others have none. Most of such
+keys have one id only, and SQL names them (sql/ingest/events/named.sql). What is left is read one by one, in the order
+of arrival.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ from photogenic.ingest.tabular.staging import Rows
 
 __all__ = ["add_events", "add_main_photos"]
 
-_PART = 1_000_000
-"""Rows that are compared at once, where they can be compared in parts."""
+_PART = 500_000
+"""Rows that are compared at once, about."""
 
 
 def add_events(rows: Rows, source: str, stamp: dt.datetime, batch: int) -> Account:
@@ -83,6 +83,8 @@ def add_events(rows: Rows, source: str, stamp: dt.datetime, batch: int) -> Accou
         counts["retracted"],
         counts["known"],
         n_unmatched=counts.get("unmatched", 0),
+        n_revived=counts.get("revived", 0),
+        n_back=counts.get("back", 0),
     )
 
 
@@ -116,30 +118,71 @@ def _compare(con: duckdb.DuckDBPyConnection, table: Table, batch: int, *, by_has
     """
     n_known = _known_at_once(con, table) if by_hash and table.kind == "swipes" else 0
     counts = Counter(dict.fromkeys(("new", "corrected", "retracted"), 0) | {"known": n_known})
-    [(n_rows, n_ids)] = con.execute("select count(*), count(event_id) from odd where problem is null").fetchall()
-    n_parts = 1 if n_ids or _has_ids(con, table) else max(-(-n_rows // _PART), 1)
-    con.execute("drop table if exists all_odd; alter table odd rename to all_odd")
-    for part in range(n_parts):
+    [(n_rows,)] = con.execute("select count(*) from odd where problem is null").fetchall()
+    n_parts = max(-(-n_rows // _PART), 1)
+    con.execute(f"create or replace temp view told_before as {_told_before(table)}")
+    if n_parts == 1:
+        counts.update(_compare_part(con, table, batch))
+        con.execute("drop view told_before")
+        return counts
+    _divide(con, table, n_parts)
+    for part in range(-1, n_parts):
+        con.execute(f"create or replace temp table odd as select * exclude (part) from all_odd where part = {part}")
         con.execute(
-            f"""
-            create or replace temp table odd as
-            select * from all_odd where problem is null and hash({", ".join(table.key)}) % {n_parts} = {part}
-            """
-            if n_parts > 1
-            else "create or replace temp view odd as select * from all_odd"
+            f"create or replace temp view told_before as select * exclude (part) from all_told where part = {part}"
         )
         counts.update(_compare_part(con, table, batch))
-        con.execute(f"drop {'table' if n_parts > 1 else 'view'} odd")
-    con.execute("alter table all_odd rename to odd")
+        con.execute("drop view told_before")
+    con.execute("drop table odd; drop table all_told; alter table all_odd rename to odd")
     return counts
 
 
-def _has_ids(con: duckdb.DuckDBPyConnection, table: Table) -> bool:
-    """Whether an event of the store has an id. Without ids, rows can be compared in parts by the hash of their key."""
-    return any(
-        con.execute(f"select 1 from facts.{name}{table.kind} where event_id is not null limit 1").fetchall()
-        for name in ("", "replaced_", "retracted_")
+def _divide(con: duckdb.DuckDBPyConnection, table: Table, n_parts: int) -> None:
+    """Divide the rows of `odd`, and those of the store about the same events, into parts of whole events.
+
+    Makes `all_odd` and `all_told`, with the number of the part; part -1 has the events that are not told apart by one
+    key and one id (sql/ingest/events/parts.sql).
+    """
+    con.execute(
+        f"""
+        create or replace temp table all_odd as
+        select *, {_key(table)} as key from odd where problem is null;
+        drop table odd;
+        create or replace temp table edges as
+        select distinct if(key is null, null, hash(key)) as k, if(event_id is null, null, hash(event_id)) as e
+        from all_odd;
+        create or replace temp table near_key as select distinct k as h from edges where k is not null;
+        create or replace temp table near_id as
+        select e as h from edges where e is not null
+        union
+        select hash(event_id) from told_before where event_id is not null and hash(key) in (select h from near_key);
+        create or replace temp table all_told as
+        select *
+        from told_before
+        where
+            (event_id is not null and hash(event_id) in (select h from near_id))
+            or (event_id is null and hash(key) in (select h from near_key));
+        insert into edges
+        select distinct if(key is null, null, hash(key)), if(event_id is null, null, hash(event_id)) from all_told;
+        create or replace temp table parts as {sql.read("ingest/events/parts")};
+        drop table edges; drop table near_key; drop table near_id;
+        """
     )
+    for name in ("all_odd", "all_told"):
+        dropped = "key, " if name == "all_odd" else ""
+        con.execute(
+            f"""
+            create or replace temp table {name} as
+            select
+                given.* exclude ({dropped}h, is_key),
+                coalesce(cast(parts.place % {n_parts} as integer), -1) as part
+            from (
+                select *, key is not null as is_key, if(key is null, hash(event_id), hash(key)) as h from {name}
+            ) as given
+            left join parts on given.is_key = parts.is_key and given.h = parts.h
+            """
+        )
+    con.execute("drop table parts")
 
 
 def _compare_part(con: duckdb.DuckDBPyConnection, table: Table, batch: int) -> dict[str, int]:
@@ -147,8 +190,7 @@ def _compare_part(con: duckdb.DuckDBPyConnection, table: Table, batch: int) -> d
     _drop(con)
     con.execute(f"create or replace temp table lines as {sql.read(f'ingest/events/lines_{table.kind}')}")
     con.execute(f"create or replace temp table said as {sql.read(f'ingest/events/said_{table.kind}')}")
-    con.execute(f"create or replace temp view told_before as {_told_before(table)}")
-    con.execute(f"create or replace temp table held as {sql.read('ingest/events/held')}")
+    con.execute(f"create or replace temp table held as {sql.read(f'ingest/events/held_{table.kind}')}")
     name_events(con)
     con.execute(f"create or replace temp table verdicts as {sql.read('ingest/events/verdicts')}", {"batch": batch})
     con.execute(f"create or replace temp table kept as {sql.read('ingest/events/kept')}", {"batch": batch})
@@ -260,6 +302,5 @@ def _insert(con: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 
 def _drop(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("drop view if exists told_before")
     for name in ("lines", "said", "held", "held_named", "told_named", "verdicts", "kept"):
         con.execute(f"drop table if exists {name}")

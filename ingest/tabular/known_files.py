@@ -5,7 +5,8 @@ first. So the same file again is skipped, also if its rows were corrected since;
 Users and photos are descriptions, of which the last counts: the same file again changes something if another one was
 loaded in between. So it is skipped only if it and the files before it in the same call are, in this order, what the
 store loaded last. Then a repeated call does nothing, also after a crash, and a file that restores an earlier state is
-loaded. A file of `features retract` is another one than the same file of `features ingest`.
+loaded. A file of `features retract` is another one than the same file of `features ingest`, and is read again if
+another file was loaded in between: that one may have said again what it took back.
 
 The list of loaded files is read once per call, so that a known file costs no query.
 """
@@ -43,9 +44,10 @@ class KnownFiles:
     Args:
         con: writing connection.
         kind: kind of the rows.
+        retract: whether the files of the call take rows back.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, kind: Kind) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, kind: Kind, *, retract: bool = False) -> None:
         self.con, self.kind = con, kind
         rows = con.execute(
             "select ingest_id, n_read, refused, ingested_at from facts.ingests where kind = $1 order by batch", [kind]
@@ -53,8 +55,9 @@ class KnownFiles:
         self._held = [KnownFile(ingest_id, n, json.loads(refused), at) for ingest_id, n, refused, at in rows]
         self._ids = [held.ingest_id for held in self._held]
         self._last = {held.ingest_id: held for held in self._held}
-        self._is_event = kind in {"swipes", "main_photos"}
-        self._written_at = None if self._is_event else self._written_by_others()
+        is_event = kind in {"swipes", "main_photos"}
+        self._is_said_once = is_event and not retract
+        self._written_at = None if is_event else self._written_by_others()
 
     def add(self, file: KnownFile) -> None:
         """Add a file that was loaded now."""
@@ -69,7 +72,7 @@ class KnownFiles:
             call: ids of the files that the call has not loaded yet.
         """
         known = self._last.get(call[0])
-        if known is None or self._is_event:
+        if known is None or self._is_said_once:
             return known
         for at, ingest_id in enumerate(self._ids):
             if ingest_id == call[0] and self._ids[at:] == list(call[: len(self._ids) - at]):

@@ -43,12 +43,17 @@ __all__ = ["ingest"]
 T = TypeVar("T")
 
 _BACK = (
-    "{n:,} users got back values that a later file had changed: give updated_at, which decides what is newest, "
-    "or ingest the later file again"
+    "of the corrected got back values that were corrected before",
+    "users got back values that a later file had changed: give updated_at, which decides what is newest, "
+    "or ingest the later file again",
 )
+"""The note on events, and that on users."""
 
 _AHEAD = dt.timedelta(days=1)
 """How much later than now a time may be: clocks differ, and dates have no zone."""
+
+_FIRST = dt.datetime(1900, 1, 1)
+"""No earlier time is accepted."""
 
 
 def ingest(
@@ -101,7 +106,7 @@ def ingest(
             tombstones.prepare(con)
             con.execute("set preserve_insertion_order = false")
             con.execute("set timezone = 'UTC'")
-            known, arrivals = KnownFiles(con, table.kind), _Arrivals(con, now)
+            known, arrivals = KnownFiles(con, table.kind, retract=retract), _Arrivals(con, now)
             for at, file in enumerate(files):
                 with memory_errors_as_ours(file.name), openable(file.path) as path:
                     task = _Task(
@@ -189,8 +194,10 @@ class _Task:
         notes = ["not UTF-8: read as Latin-1"] if rows.looks_latin1 else []
         if n_unmatched := told.pop("n_unmatched"):
             notes.append(f"{n_unmatched:,} of the retracted are not in the store (yet)")
+        if n_revived := told.pop("n_revived"):
+            notes.append(f"{n_revived:,} of the new had been taken back before")
         if n_back := told.pop("n_back"):
-            notes.append(_BACK.format(n=n_back))
+            notes.append(f"{n_back:,} {_BACK[kind in ('users', 'photos')]}")
         report = replace(
             report,
             n_read=rows.n_read,
@@ -307,7 +314,7 @@ def _arrival(
     """The mapping, and the arrival of all rows: `arrived_at` is an instant, or the name of a column.
 
     Raises:
-        InputError: the instant is later than now, or the column is mapped as well.
+        InputError: the instant is later than now or before 1900, or the column is mapped as well.
     """
     if arrived_at is None:
         return mapping, None
@@ -322,8 +329,18 @@ def _arrival(
         instant = Moment.of(known_at=arrived_at).known_at
     except InputError:
         if not isinstance(arrived_at, str) or not arrived_at.strip():
-            raise
+            raise InputError(
+                f"The arrival is {arrived_at!r}.",
+                "an instant that has passed, or the name of a column",
+                f"--arrived-at {now:%Y-%m-%dT%H:%M:%SZ}",
+            ) from None
         return mapping | FileMapping({"ingested_at": arrived_at}), None
+    if instant < _FIRST:
+        raise InputError(
+            f"The arrival {instant}Z is before {_FIRST:%Y}.",
+            "an instant that has passed, as in the column ingested_at",
+            f"--arrived-at {now:%Y-%m-%dT%H:%M:%SZ}",
+        )
     if instant > now:
         raise InputError(
             f"The arrival {instant}Z is later than now, {now:%Y-%m-%d %H:%M:%S}Z.",

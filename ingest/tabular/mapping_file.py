@@ -16,17 +16,17 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from photogenic.ingest.readers.input_files import printable_name, shell_quoted
+from photogenic.ingest.readers.input_files import printable_name
 from photogenic.ingest.tabular.schemas import Column, Kind, table_of
 from photogenic.warehouse import InputError
+from photogenic.warehouse.toml_file import read_toml
 
-__all__ = ["UNITS", "FileMapping", "Given", "Unit", "Value", "mapping_from", "mapping_of", "read_mapping", "read_toml"]
+__all__ = ["UNITS", "FileMapping", "Given", "Unit", "Value", "mapping_from", "mapping_of", "read_mapping"]
 
 Value = bool | str | None
 """What a word stands for: yes or no for a flag, a gender, None for a missing value."""
@@ -37,7 +37,6 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 _SECTIONS = ("columns", "values", "units")
 _GENDERS: dict[str, str | None] = {"female": "female", "male": "male", "other": "other", "unknown": None}
 _FLAGS = {"true": True, "false": False}
-_MOST_BYTES, _MOST_LINE = 1 << 18, 1000
 _MOST_WORDS, _MOST_CHARS = 1000, 500
 
 
@@ -109,43 +108,7 @@ def read_mapping(path: Path, kind: Kind) -> FileMapping:
     Raises:
         InputError: there is no such file, or it is not a mapping of this kind of rows.
     """
-    return mapping_from(read_toml(path, "mapping"), kind, printable_name(path))
-
-
-def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """Read a small TOML file, whatever is in it.
-
-    The parser's memory grows with the square of the number of parts of a key, so lines must be short.
-
-    Args:
-        path: path of the file.
-        what: what the file is, for messages.
-
-    Raises:
-        InputError: there is no such file, or it is not TOML in UTF-8.
-    """
-    name = f"The {what} {printable_name(path)}"
-    head = f"head -c 1000 {shell_quoted(path)}"
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{name} is not a file.", "a TOML file", f"ls -l {shell_quoted(path)}")
-        with path.open("rb") as opened:
-            data = opened.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"{name} cannot be read: {why}.", "a TOML file", f"ls {shell_quoted(path.parent)}") from error
-    if len(data) > _MOST_BYTES or any(len(line) > _MOST_LINE for line in data.splitlines()):
-        raise InputError(f"{name} is too large.", f"up to {_MOST_BYTES:,} bytes, and {_MOST_LINE:,} a line", head)
-    try:
-        return tomllib.loads(data.decode())
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not UTF-8, at byte {error.start}.", "TOML in UTF-8", head) from error
-    except RecursionError as error:
-        raise InputError(f"{name} is nested too deeply.", "tables and their keys", head) from error
-    except ValueError as error:
-        raise InputError(
-            f"{name} is not TOML: {error}.", 'tables, and lines such as user_id = "member"', head
-        ) from error
+    return mapping_from(read_toml(path, "mapping").table, kind, printable_name(path))
 
 
 def mapping_from(table: Mapping[str, Any], kind: Kind, where: str) -> FileMapping:
@@ -221,7 +184,7 @@ def _words(column: Column, words: object, at: str) -> dict[str, Value]:
 def _unit(column: Column, unit: object, kind: Kind, at: str) -> Unit:
     if column.type != "time":
         times = ", ".join(other.name for other in table_of(kind).columns if other.type == "time")
-        raise InputError(f"{at}: {column.name} is no time.", f"one of {times}", "leave it out")
+        raise InputError(f"{at} has a unit, but is no time.", f"one of {times}", "leave it out")
     for known in UNITS:
         if unit == known:
             return known

@@ -23,7 +23,8 @@ class Account:
         n_known: rows that the store had already, or that a later row of the file repeats.
         n_main_photos: main-photo events in the `set_at` of photos; their rows are in the other numbers.
         n_unmatched: those of n_retracted of which the store knows nothing yet.
-        n_back: users whose values are again what they were before another file changed them.
+        n_revived: those of n_new that an earlier file had taken back.
+        n_back: those of n_corrected whose values are again what they were before another row changed them.
     """
 
     n_new: int = 0
@@ -32,6 +33,7 @@ class Account:
     n_known: int = 0
     n_main_photos: int = 0
     n_unmatched: int = 0
+    n_revived: int = 0
     n_back: int = 0
 
 

@@ -57,6 +57,15 @@ _WORDS: dict[Kind, dict[str, set[str]]] = {
 }
 """Parts of names that exports use for each of our columns."""
 
+_OF_ANY_KIND = {
+    "updated_at": {"updated", "modified"},
+    "deleted_at": {"deleted", "removed"},
+    "deleted": {"deleted", "removed"},
+    "ingested_at": {"ingested", "arrived", "loaded"},
+    "event_id": set[str](),
+}
+"""The same for columns that say when and whether a row holds."""
+
 _EVENTS = {"event", "log", "row"}
 _WEAK = {"at", "by", "date", "datetime", "time", "timestamp", "to", "ts", "when"}
 """Words that name one of our columns only where nothing else is said: `time`, `swipe_time`, but not `birth_time`."""
@@ -107,7 +116,13 @@ def candidate_of_values(name: str, values: Iterable[str]) -> Candidate:
 
 
 def missing_error(
-    file: str, table: Table, missing: Sequence[tuple[Column, str]], names: Sequence[str], found: Sequence[Candidate]
+    file: str,
+    table: Table,
+    missing: Sequence[tuple[Column, str]],
+    names: Sequence[str],
+    found: Sequence[Candidate],
+    *,
+    retract: bool = False,
 ) -> InputError:
     """Make the error that names all missing columns, with the options that map them.
 
@@ -117,20 +132,30 @@ def missing_error(
         missing: our columns that are missing, each with the name that was looked for.
         names: names of the file's columns.
         found: the columns that may be mapped; our columns that are there are left out.
+        retract: whether every row takes back; of events, the id is enough then.
     """
     chosen = _choose(table, missing, found)
-    options = " ".join(
-        f"--map {shell_quoted(f'{column.name}={chosen.get(column.name) or _THEIRS}')}" for column, _ in missing
-    )
+    options = " ".join(_option(column, chosen.get(column.name) or _THEIRS) for column, _ in missing)
+    others = "; or event_id alone" if retract and table.key else ""
+    if any(column.name == "ingested_at" for column, _ in missing):
+        others += "; or a time such as 2024-02-01T00:00:00Z, for all rows"
     wanted = ", ".join(repr(name) for _, name in missing)
     shown = ", ".join(printable_name(name) for name in names[:_SHOWN])
     one = len(missing) == 1
     return InputError(
         f"{file} has no column{'' if one else 's'} {wanted}.",
         f"{'that name' if one else 'those names'} among its columns: {shown}"
-        + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""),
+        + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
+        + others,
         options,
     )
+
+
+def _option(column: Column, theirs: str) -> str:
+    """The option that names the column of the file for a column of the store."""
+    if column.name == "ingested_at":
+        return f"--arrived-at {shell_quoted(theirs)}"
+    return f"--map {shell_quoted(f'{column.name}={theirs}')}"
 
 
 def normalized(name: str) -> str:
@@ -158,11 +183,11 @@ def _choose(table: Table, missing: Sequence[tuple[Column, str]], found: Sequence
 def _score(table: Table, column: Column, name: str, given: str) -> float:
     """How well a column of the file suits the name that is looked for, from 0 to 1."""
     parts = set(_parts(given))
-    words = _WORDS[table.kind]
+    words = _OF_ANY_KIND | _WORDS[table.kind]
     score = 0.0
     if meant := words[column.name] & parts:
         others = parts - words[column.name] - _GENERIC - _PEOPLE
-        plain = not others - _EVENTS - set().union(*words.values())
+        plain = not others - _EVENTS - set().union(*_WORDS[table.kind].values())
         score = 0.9 if plain else 0.8 if meant - _WEAK else 0.0
     elif any(words[other] & parts - _WEAK for other in table.names if other != column.name):
         return 0.0  # Its name says that it is another one of our columns.

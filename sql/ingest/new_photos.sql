@@ -3,11 +3,11 @@
 -- parameters: has_path, has_url, has_posted_at, has_likes, has_hashtags,
 --             has_deleted_at: whether the file has the column; retract: whether every row deletes its photo
 --
--- A version is true from its updated_at on; without it, from its arrival. Columns that the file lacks keep the values
--- of the version before. A version older than the newest one changes nothing for who reads the newest: it counts as
--- `known`, and is stored for who reads an earlier moment. `is_back`: without updated_at, a row returned to values that
--- the photo had before.
-with given as (
+-- A version is true from its updated_at on; without it, from its arrival. It follows the last version that was true
+-- and had arrived by then, in the store or in the file. What its row does not say, it takes from that version.
+-- A version older than the newest one changes nothing for who reads the newest: it counts as `known`, and is stored
+-- for who reads an earlier moment. `is_back`: without updated_at, a row returned to values that the photo had before.
+with recursive given as (
     select
         judged.* exclude (ingested_at, arrival),
         judged.arrival as ingested_at,
@@ -38,85 +38,104 @@ held as (
     ) = 1
 ),
 
+formers as (
+    select given.line, former.line as former_line, former.true_from, former.ingested_at
+    from given
+    inner join given as former
+        on given.photo_id = former.photo_id
+        and given.ingested_at >= former.ingested_at
+        and row(given.true_from, given.ingested_at, given.line)
+        > row(former.true_from, former.ingested_at, former.line)
+    qualify row_number() over (
+        partition by given.line order by former.true_from desc, former.ingested_at desc, former.line desc
+    ) = 1
+),
+
 newest as (
     select photo_id, max({instant: true_from, arrived: ingested_at}) as stands
     from stored
     group by photo_id
 ),
 
-versions as (
+-- Each row with what it follows: a row of the file, or a version in the store or nothing (minus the line).
+links as materialized (
     select
-        given.line,
-        given.photo_id,
-        coalesce(given.user_id, held.user_id) as user_id,
-        case when $has_path then given.path else held.path end as path,
-        case when $has_url then given.url else held.url end as url,
-        case when $has_posted_at then given.posted_at else held.posted_at end as posted_at,
-        case when $has_likes then given.likes else held.likes end as likes,
-        case when $has_hashtags then given.hashtags else held.hashtags end as hashtags,
-        case
-            when given.deleted_at is not null then given.deleted_at
-            when $retract or given.deleted then coalesce(held.deleted_at, given.ingested_at)
-            when given.deleted = false or $has_deleted_at then null
-            else held.deleted_at
-        end as deleted_at,
-        given.ingested_at,
-        given.updated_at,
-        given.true_from,
-        held.true_from as held_from,
+        given.*,
         held.content as held_content,
+        held.true_from as held_from,
+        case
+            when formers.line is null then -given.line
+            when row(formers.true_from, formers.ingested_at) < row(held.true_from, held.ingested_at)
+                and held.line is not null then -given.line
+            else formers.former_line
+        end as follows,
         coalesce(newest.stands > {instant: given.true_from, arrived: given.ingested_at}, false) as is_older
     from given
     left join held on given.line = held.line
+    left join formers on given.line = formers.line
     left join newest on given.photo_id = newest.photo_id
 ),
 
-contents as (
-    select *, {path: path, url: url, posted_at: posted_at, likes: likes, hashtags: hashtags, deleted_at: deleted_at} as content
-    from versions
-),
-
--- The version of the same file that was true before, and had arrived.
-formers as (
-    select contents.line, former.content, former.true_from
-    from contents
-    inner join contents as former
-        on contents.photo_id = former.photo_id
-        and contents.ingested_at >= former.ingested_at
-        and row(contents.true_from, contents.ingested_at, contents.line)
-        > row(former.true_from, former.ingested_at, former.line)
-    qualify row_number() over (
-        partition by contents.line order by former.true_from desc, former.ingested_at desc, former.line desc
-    ) = 1
-),
-
-chained as (
+versions as (
     select
-        contents.*,
-        formers.content as former_content,
-        formers.true_from as former_from
-    from contents
-    left join formers on contents.line = formers.line
-),
-
-compared as (
+        follows as line,
+        held_content as content,
+        held_from as stands_from,
+        held_content as before,
+        false as is_stored
+    from links
+    where follows = -line
+    union all
     select
-        chained.*,
-        case when former_from > held_from or held_from is null then former_content else held_content end as before,
-        greatest(former_from, held_from) as before_from
-    from chained
+        line,
+        content,
+        case when content is distinct from before or updated_at > before_from then true_from else before_from end,
+        before,
+        content is distinct from before or coalesce(updated_at > before_from, false)
+    from (
+        select
+            links.line,
+            links.updated_at,
+            links.true_from,
+            former.content as before,
+            former.stands_from as before_from,
+            {
+                path: case when $has_path then links.path else former.content.path end,
+                url: case when $has_url then links.url else former.content.url end,
+                posted_at: case when $has_posted_at then links.posted_at else former.content.posted_at end,
+                likes: case when $has_likes then links.likes else former.content.likes end,
+                hashtags: case when $has_hashtags then links.hashtags else former.content.hashtags end,
+                deleted_at: case
+                    when links.deleted_at is not null then links.deleted_at
+                    when $retract or links.deleted then coalesce(former.content.deleted_at, links.ingested_at)
+                    when links.deleted = false or $has_deleted_at then null
+                    else former.content.deleted_at
+                end
+            } as content
+        from links
+        inner join versions as former on links.follows = former.line
+    ) as said
 ),
 
 told as (
     select
-        compared.*,
+        links.line,
+        links.photo_id,
+        links.user_id,
+        links.ingested_at,
+        links.updated_at,
+        versions.content,
+        versions.is_stored,
         case
-            when content is not distinct from before or is_older then 'known'
-            when deleted_at is not null and before.deleted_at is null and (before is not null or $retract) then 'retracted'
-            when before is not null then 'corrected'
+            when versions.content is not distinct from versions.before or links.is_older then 'known'
+            when versions.content.deleted_at is not null
+                and versions.before.deleted_at is null
+                and (versions.before is not null or $retract) then 'retracted'
+            when versions.before is not null then 'corrected'
             else 'new'
         end as outcome
-    from compared
+    from links
+    inner join versions on links.line = versions.line
 ),
 
 former as (
@@ -128,16 +147,16 @@ select
     told.line,
     told.photo_id,
     told.user_id,
-    told.path,
-    told.url,
-    told.posted_at,
-    told.likes,
-    told.hashtags,
+    told.content.path as path,
+    told.content.url as url,
+    told.content.posted_at as posted_at,
+    told.content.likes as likes,
+    told.content.hashtags as hashtags,
     told.ingested_at,
     told.updated_at,
-    told.deleted_at,
+    told.content.deleted_at as deleted_at,
     told.outcome,
-    told.content is distinct from told.before or coalesce(told.updated_at > told.before_from, false) as is_stored,
+    told.is_stored,
     told.outcome = 'corrected' and told.updated_at is null and former.photo_id is not null as is_back
 from told
 left join former on told.photo_id = former.photo_id and told.content = former.content

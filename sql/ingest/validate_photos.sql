@@ -2,8 +2,8 @@
 --
 -- A photo belongs to the user who claimed it first: in the warehouse, else in the file. If several rows have one
 -- photo the last one describes it; each row with another `set_at` is also an event. A row that gives neither
--- the description nor an event of its own is superfluous. Rows of one photo with different updated_at, or different
--- arrivals, are versions of their own.
+-- the description nor an event of its own is superfluous. Rows of one photo that are true from different instants
+-- (updated_at, else the arrival), or arrive at different ones, are versions of their own.
 with owners as (
     select photo_id, arg_min(user_id, ingested_at) as user_id
     from facts.photos
@@ -40,7 +40,7 @@ ranked as (
             of_photo order by refusal is null, line rows between unbounded preceding and unbounded following
         ) as is_same
     from claimed
-    window of_photo as (partition by photo_id, updated_at, arrival), of_event as (partition by photo_id, set_at)
+    window of_photo as (partition by photo_id, coalesce(updated_at, arrival), arrival), of_event as (partition by photo_id, set_at)
 )
 
 select

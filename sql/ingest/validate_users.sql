@@ -1,6 +1,7 @@
 -- validate_users: the readable rows of a users file, with the reason if a later row about the same version replaces one.
 --
--- Rows of one user with different updated_at, or different arrivals, are versions of their own.
+-- Rows of one user that are true from different instants (updated_at, else the arrival), or arrive at different ones, are
+-- versions of their own.
 with ranked as (
     select
         *,
@@ -11,7 +12,7 @@ with ranked as (
             of_version order by line rows between unbounded preceding and unbounded following
         ) as is_same
     from taken
-    window of_version as (partition by user_id, updated_at, arrival)
+    window of_version as (partition by user_id, coalesce(updated_at, arrival), arrival)
 )
 
 select

@@ -89,6 +89,22 @@ create table facts.retracted_main_photos (
     event_id varchar
 );
 
+-- Rows of one user and instant that arrived at different times: the last arrival holds, with all its photos.
+create temp table doubled as
+select hash(user_id, set_at) as h from facts.main_photos group by h having min(ingested_at) < max(ingested_at);
+create temp table versions as
+select rowid as place, user_id, photo_id, set_at, ingested_at, max(ingested_at) over event as last, min(ingested_at) over (
+    partition by user_id, set_at order by ingested_at range between interval 1 microsecond following and unbounded following
+) as replaced_at
+from facts.main_photos
+where hash(user_id, set_at) in (select h from doubled)
+window event as (partition by user_id, set_at);
+insert into facts.replaced_main_photos
+select user_id, photo_id, set_at, ingested_at, 0, null, replaced_at, 0 from versions where ingested_at < last;
+delete from facts.main_photos where rowid in (select place from versions where ingested_at < last);
+drop table versions;
+drop table doubled;
+
 alter table facts.swipes add column batch integer default 0;
 alter table facts.swipes alter column batch set not null;
 alter table facts.swipes add column event_id varchar;
@@ -111,6 +127,31 @@ create table facts.retracted_swipes (
     batch integer not null,
     event_id varchar
 );
+
+-- A like and a pass of one sender, recipient and instant were two swipes. Now the one that arrived last holds; of those
+-- that arrived together, the like.
+create temp table doubled as
+select hash(sender_id, recipient_id, swiped_at) as h from facts.swipes group by h having count(*) > 1;
+create temp table versions as
+select
+    rowid as place,
+    sender_id,
+    recipient_id,
+    liked,
+    swiped_at,
+    ingested_at,
+    lead(ingested_at) over (
+        partition by sender_id, recipient_id, swiped_at order by ingested_at, liked
+    ) as replaced_at
+from facts.swipes
+where hash(sender_id, recipient_id, swiped_at) in (select h from doubled);
+insert into facts.replaced_swipes
+select sender_id, recipient_id, liked, swiped_at, ingested_at, 0, null, replaced_at, 0
+from versions
+where ingested_at < replaced_at;
+delete from facts.swipes where rowid in (select place from versions where replaced_at is not null);
+drop table versions;
+drop table doubled;
 
 alter table facts.builds add column known_at timestamp;
 update facts.builds set known_at = as_of;

@@ -13,7 +13,7 @@ from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.spark.sql_translate import faults, to_spark, tree_of
 from tests.warehouse.small import add_facts, ask, store
 
-NAMES = (*sql.VIEWS, *sql.RELATIONS)
+NAMES = sql.NAMES
 
 
 def read_by(tree):

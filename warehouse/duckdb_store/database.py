@@ -286,15 +286,17 @@ class Database:
 
 
 def list_relations_only(con: duckdb.DuckDBPyConnection) -> None:
-    """Make DuckDB's catalog list the relations of the current database only, each once, and no base table.
+    """Make DuckDB's catalog list the relations of the store, each once, and no base table.
 
     information_schema and the other views of the catalog read three functions, and a temporary macro has precedence
-    over the function of its name. It holds for this connection: a cursor needs its own.
+    over the function of its name. They are listed as those of the current database, which may be one of another
+    moment. It holds for this connection: a cursor needs its own.
     """
     con.execute(
         "".join(
-            f"create or replace temp macro duckdb_{what}() as table select * from system.main.duckdb_{what}()"
-            " where database_name = current_database() and schema_name = 'main';"
+            f"create or replace temp macro duckdb_{what}() as table"
+            f" select * replace (current_database() as database_name) from system.main.duckdb_{what}()"
+            " where database_name = 'store' and schema_name = 'main';"
             for what in ("columns", "tables", "views")
         )
     )

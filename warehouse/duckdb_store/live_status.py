@@ -136,3 +136,6 @@ class _LiveStatusWriter:
         with contextlib.suppress(OSError):  # a full disk must not end a build because of this file
             temporary.write_text(json.dumps({"pid": os.getpid(), "stages": [asdict(stage) for stage in self._open]}))
             temporary.replace(path)
+            return
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

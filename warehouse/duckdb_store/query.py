@@ -28,7 +28,10 @@ def require_labels(con: duckdb.DuckDBPyConnection) -> None:
     Raises:
         StoreError: it has no computed relations.
     """
-    query = "select 1 from duckdb_tables() where database_name = current_database() and table_name = 'photo_labels'"
+    query = (
+        "select 1 from system.main.duckdb_tables()"
+        " where database_name = current_database() and table_name = 'photo_labels'"
+    )
     if not con.execute(query).fetchall():
         raise no_labels_error()
 

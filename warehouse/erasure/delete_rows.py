@@ -321,9 +321,9 @@ def find_mentions(con: duckdb.DuckDBPyConnection, ids: Sequence[str], *, themsel
 def _texts(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, bool]]:
     """Yield every text column of every table: quoted table, column, whether it is a list."""
     rows = con.execute(
-        "select schema_name, table_name, column_name, data_type from duckdb_columns()"
-        " join duckdb_tables() using (database_name, schema_name, table_name)"
-        " where not duckdb_tables.internal and not duckdb_tables.temporary"
+        "select schema_name, table_name, column_name, data_type from system.main.duckdb_columns()"
+        " join system.main.duckdb_tables() as tables using (database_name, schema_name, table_name)"
+        " where not tables.internal and not tables.temporary"
         " and data_type in ('VARCHAR', 'VARCHAR[]') order by all"
     ).fetchall()
     for schema, table, column, kind in rows:

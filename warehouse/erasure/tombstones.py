@@ -57,6 +57,10 @@ class Tombstones:
         """Return the salted hash of an id, 64 hex digits."""
         return _hash(self._salt, kind, id_)
 
+    def hashes(self, kind: Kind, id_: str) -> list[str]:
+        """Return the hashes of an id, one for each salt."""
+        return [_hash(salt, kind, id_) for salt, _ in self.salted()]
+
     def contains(self, kind: Kind, id_: str) -> bool:
         """Whether the id was erased."""
         return any(_hash(salt, kind, id_) in held for salt, held in self.salted())

@@ -22,7 +22,7 @@ from typing import NoReturn
 from photogenic import sql
 from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import relation
-from photogenic.warehouse.duckdb_store.database import Database
+from photogenic.warehouse.duckdb_store.database import Database, list_relations_only
 from photogenic.warehouse.duckdb_store.error_mapping import map_engine_errors
 from photogenic.warehouse.duckdb_store.interrupt import interruptible
 from photogenic.warehouse.errors import InputError, QueryMemoryError
@@ -91,7 +91,7 @@ def open_moments(
         with map_engine_errors(db.layout), interruptible(con):
             _check_names(con, moments)
             needed = _needed(names)
-            if needed.intersection(sql.RELATIONS):
+            if not needed <= _VIEWS:
                 _refuse_foreign_swipes(con)
             options = next_options(None, last_build(con))
             for name, moment in ((PLAIN, moments.plain), *moments.named):
@@ -148,6 +148,7 @@ class Past:
                 self._open.popitem(last=False)[1].con.close()
             cursor = held.con.cursor()
         cursor.execute(f"use {PLAIN if moments.plain is not None else 'store'}")
+        list_relations_only(cursor)  # they have the same columns at any moment
         needed = _needed(names)
         for note in [reason for name, reason in held.notes.items() if name in needed][:1]:
             self.note(note)

@@ -102,7 +102,7 @@ class SparkEngine:
         from photogenic.warehouse.spark.sql_translate import to_spark, tree_of
 
         for table in tree_of(text).find_all(_table()):
-            if table.db or table.name in (*sql.VIEWS, *sql.RELATIONS):
+            if table.db or table.name in sql.NAMES:
                 self._provide(con, f"{table.db}.{table.name}" if table.db else table.name)
         frame = self._try(lambda: self._spark.sql(to_spark(text)))
         return frame.columns, [tuple(row) for row in self._try(frame.collect)]
@@ -134,12 +134,13 @@ class SparkEngine:
             self._view(name, self._held(con, name))
 
     def _computed_view(self, name: str, text: str) -> pyspark.sql.DataFrame:
-        """Return the rows of a view. Those of the small ones are computed once, and their plans are cut off there.
+        """Return the rows of a view. Those of the small ones are computed once, and sent to Spark again.
 
-        Spark 4 fails to plan a union of users and deleted_users, which read the same rows.
+        Spark 4 fails to plan a union of users and deleted_users, which read the same rows. A checkpoint on the
+        workers would be lost with a worker.
         """
         frame = self._spark.sql(text)
-        return frame if name == "swipes" else frame.localCheckpoint()
+        return frame if name == "swipes" else self._framed(frame.toArrow(), frame.schema)
 
     def _held(self, con: duckdb.DuckDBPyConnection, name: str) -> pyspark.sql.DataFrame:
         """Return a relation of an earlier build, from its Parquet files if they are complete, else from DuckDB."""
@@ -228,10 +229,13 @@ class SparkEngine:
         """Send the rows of a DuckDB query to Spark."""
         con.execute("select null").fetchall()  # close the pending result of a query that was not read to its end
 
-        rows = con.sql(query).to_arrow_table()
-        if not rows.num_rows:  # pyspark needs a chunk of every column, and DuckDB returns none
-            rows = pa.table([pa.array([], field.type) for field in rows.schema], schema=rows.schema)
         schema = ", ".join(f"{name} {_spark_type(kind)}" for name, kind in columns)
+        return self._framed(con.sql(query).to_arrow_table(), schema)
+
+    def _framed(self, rows: pa.Table, schema: Any) -> pyspark.sql.DataFrame:
+        """Send rows to Spark."""
+        if not rows.num_rows:  # pyspark needs a chunk of every column, and an empty table may have none
+            rows = pa.table([pa.array([], field.type) for field in rows.schema], schema=rows.schema)
         frame: pyspark.sql.DataFrame = self._try(lambda: self._spark.createDataFrame(rows, schema=schema))
         return frame
 

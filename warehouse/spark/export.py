@@ -102,8 +102,8 @@ def local_path(uri: str) -> Path | None:
 def columns_of(con: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
     """Return (name, DuckDB type) of each column of a base table, in order."""
     query = (
-        "select column_name, lower(data_type) from duckdb_columns() where schema_name = 'facts' and table_name = $1 "
-        "and not internal order by database_name, column_index"
+        "select column_name, lower(data_type) from system.main.duckdb_columns()"
+        " where schema_name = 'facts' and table_name = $1 and not internal order by database_name, column_index"
     )
     return [(name, kind) for name, kind in con.execute(query, [table]).fetchall()]
 

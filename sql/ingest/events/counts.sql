@@ -1,4 +1,5 @@
--- counts: the number of rows of the file by what they did, and of retractions of what the store does not have.
+-- counts: the number of rows of the file by what they did, of retractions of what the store does not have, and of rows
+-- that say again what was taken back or corrected.
 --
 -- reads: verdicts, lines
 --
@@ -10,14 +11,16 @@ with done as (
             when bool_or(verdict = 'retracted') then 'retracted'
             else min(verdict)
         end as verdict,
-        bool_and(is_unmatched) as is_unmatched
+        bool_and(is_unmatched) as is_unmatched,
+        bool_or(is_revived) as is_revived,
+        bool_or(is_back) as is_back
     from verdicts
     where is_new
     group by no
 ),
 
 counted as (
-    select if(lines.is_repeat, 'known', done.verdict) as verdict, done.is_unmatched
+    select if(lines.is_repeat, 'known', done.verdict) as verdict, done.is_unmatched, done.is_revived, done.is_back
     from lines
     inner join done on lines.no = done.no
 )
@@ -29,3 +32,11 @@ union all
 select 'unmatched', count(*)
 from counted
 where is_unmatched
+union all
+select 'revived', count(*)
+from counted
+where is_revived and verdict = 'new'
+union all
+select 'back', count(*)
+from counted
+where is_back and verdict = 'corrected'

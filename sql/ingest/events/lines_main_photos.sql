@@ -1,6 +1,6 @@
 -- lines: the number of the statement that each row makes, which is that of its first row.
 --
--- reads: odd, the rows of a file that may be about events that are told elsewhere
+-- reads: odd, the rows of a file whose event may have other statements, in the file or in the store
 --
 -- Rows without an event_id that have one user and one instant, and arrive together, state the photos of that instant
 -- together. A row that takes back ends the statement before it. A row of a photo that its statement has already is a

@@ -1,8 +1,8 @@
 -- named: the event of each statement that has no event_id, where events with ids have its key too.
 --
 -- A statement with an event_id is about the event of that id. One without is about the event of its key. Here are the
--- keys of which both kinds are told, and what is known without looking at the order: if all that is told of a key is
--- told of one id, and that id was never told without the key, then the key is that id. `is_tangled`: it is not as
+-- keys that have both kinds of statements, and what is known without looking at the order: if all statements of a key
+-- that have an id have the same id, and that id has no other key, then the key is that id. `is_tangled`: it is not as
 -- simple, and the statements have to be read one by one.
 with told as (
     select event_id, key, false as is_new from held

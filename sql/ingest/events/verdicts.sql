@@ -20,14 +20,19 @@ with statements as (
 compared as (
     select
         *,
-        lag(row(retracted, key, value, replaced_at)) over (
+        lag(row(retracted, key, value, replaced_at, is_new)) over (
             partition by name, if(name is null, key, null) order by arrival, is_new, rank
-        ) as former
+        ) as former,
+        count(*) filter (not is_new) over (
+            partition by name, if(name is null, key, null), retracted, key, value
+            order by arrival, is_new, rank
+            rows between unbounded preceding and 1 preceding
+        ) as n_same
     from statements
 )
 
 select
-    * exclude (former),
+    * exclude (former, n_same),
     case
         when not is_new then null
         when retracted then if(former is not null and former[1], 'known', 'retracted')
@@ -36,5 +41,9 @@ select
         when former[2] is not distinct from key and former[3] is not distinct from value then 'known'
         else 'corrected'
     end as verdict,
-    is_new and retracted and former is null as is_unmatched
+    is_new and retracted and former is null as is_unmatched,
+    -- It says again what an earlier file took back.
+    is_new and not retracted and coalesce(former[1] and not former[5], false) as is_revived,
+    -- If it corrects, then back to what the event was once.
+    is_new and not retracted and n_same > 0 as is_back
 from compared

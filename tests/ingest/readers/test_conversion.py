@@ -119,7 +119,7 @@ EXPECTED = [("s0", "0", True, AT), ("s1", "1", False, AT), ("s2", "2", False, AT
 def test_rows_lines_and_ids(store, kind):
     path = write(store.folder / f"swipes.{kind}", table(), kind)
     [account] = store.take("swipes", path)
-    assert (account.n_read, account.rejected, account.ignored) == (4, {"no_sender_id": 1}, ("note",))
+    assert (account.n_read, account.refused, account.ignored) == (4, {"no_sender_id": 1}, ("note",))
     assert store.swipes() == EXPECTED
     assert store.rejects() == [(5 if kind == "xlsx" else 4, "no_sender_id")]
     assert store.take("swipes", path)[0].repeated
@@ -130,17 +130,17 @@ def test_rows_lines_and_ids(store, kind):
 def test_formats_in_one_folder_and_by_content_alone(store, kind):
     write(store.folder / "swipes", table(), kind)
     [account] = store.take("swipes", store.folder / "swipes")
-    assert account.n_kept == 3
+    assert account.n_new == 3
     (store.folder / "lake" / "liked=1").mkdir(parents=True)
     write(store.folder / "lake" / "liked=1" / f"a.{kind}", table().drop_columns(["liked"]), kind)
     [account] = store.take("swipes", store.folder / "lake")
-    assert account.n_kept + account.rejected.get("duplicate", 0) == 3
+    assert (account.n_known, account.n_corrected) == (1, 2), "the folder says that all are likes"
 
 
 def test_many_batches_and_rows(store):
     path = write(store.folder / "swipes.arrow", table(200_000), "arrows")
     [account] = store.take("swipes", path)
-    assert (account.n_kept, account.rejected) == (200_000, {"no_sender_id": 1})
+    assert (account.n_new, account.refused) == (200_000, {"no_sender_id": 1})
     assert store.rejects() == [(200_001, "no_sender_id")]
 
 
@@ -158,7 +158,7 @@ def test_types_that_parquet_lacks_and_ids_of_every_type(store):
     with pa.ipc.new_file(store.folder / "users.arrow", rows.schema) as writer:
         writer.write_table(rows)
     [account] = store.take("users", store.folder / "users.arrow")
-    assert account.rejected == {"future_time": 1}
+    assert account.refused == {"future_time": 1}
     assert store.rows("select user_id, gender, followers, created_at from facts.users") == [("b", "male", None, AT)]
 
 
@@ -176,7 +176,7 @@ def test_values_inside_objects_and_uuids_of_16_bytes(store):
 def test_a_file_of_no_rows_and_one_without_our_columns(store, kind):
     path = write(store.folder / f"a.{kind}", table().slice(0, 0), kind)
     [account] = store.take("swipes", path)
-    assert (account.n_read, account.rejected) == (0, {})
+    assert (account.n_read, account.refused) == (0, {})
     with pytest.raises(InputError, match="has no columns 'photo_id', 'user_id'"):
         store.take("photos", path)
 
@@ -201,7 +201,7 @@ def test_a_damaged_file_is_an_error_or_is_read(store, kind, seed):
     except InputError as error:
         assert str(path) in error.what  # noqa: PT017
     else:
-        assert account.n_read == account.n_kept + account.n_rejected
+        assert account.n_read == account.n_new + account.n_known + account.n_refused
 
 
 @pytest.mark.parametrize(
@@ -226,6 +226,23 @@ def test_a_reader_that_crashes_is_an_error(store, monkeypatch):
     monkeypatch.setattr(conversion.launch, "python_command", lambda *_: ["sh", "-c", "kill -SEGV $$"])
     with pytest.raises(InputError, match="ended with code -11"):
         store.take("swipes", write(store.folder / "a.orc", table(), "orc"))
+
+
+@needs_calamine
+def test_a_cell_far_from_the_others_costs_no_memory(store):
+    """The reader holds the rectangle around all cells: here 17 billion."""
+    path = write_rows(store.folder / "far.xlsx", [["sender_id"], ["a"]])
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    cell_at_the_end = b'<row r="1048576"><c r="XFD1048576" t="inlineStr"><is><t>x</t></is></c></row>'
+    files["xl/worksheets/s1.xml"] = files["xl/worksheets/s1.xml"].replace(
+        b"</sheetData>", cell_at_the_end + b"</sheetData>"
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    with pytest.raises(InputError, match="more than 4 GB of memory; a cell far from the others"):
+        store.take("swipes", path)
 
 
 def test_a_spreadsheet_without_the_package_names_it(store, monkeypatch):
@@ -261,7 +278,7 @@ def test_cells_of_a_spreadsheet(store):
 def test_a_csv_that_begins_like_another_format_is_a_csv(store):
     for name in ("ORCID", "FEA1", "ARROW1"):
         account = store.take_text("users", f"{name},user_id\n1,{name}\n")
-        assert account.n_kept == 1
+        assert account.n_new == 1
     assert by_content(b"ORC" + b"\x08\x03", "part-0") == "orc"
 
 

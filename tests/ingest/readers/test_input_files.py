@@ -83,7 +83,7 @@ def test_globs_and_folders_whose_names_are_not_utf8_or_hold_glob_characters(stor
         "plain/\\xe9.csv",
     ]
     [account] = store.take("users", store.folder / os.fsdecode(b"caf\xe9"))
-    assert (account.source.removeprefix(f"{store.folder}/"), account.n_kept) == ("caf\\xe9/\\xe9.csv", 1)
+    assert (account.source.removeprefix(f"{store.folder}/"), account.n_known) == ("caf\\xe9/\\xe9.csv", 1)
     (store.folder / os.fsdecode(b"n\xe9ant")).mkdir()
     with pytest.raises(InputError, match=r"n\\xe9ant holds no file") as caught:
         store.take("users", store.folder / os.fsdecode(b"n\xe9ant"))
@@ -123,8 +123,8 @@ def test_stdin_and_pipes_at_the_command_line(tmp_path):
     script = f"{ingest} - {end} < {file}; {ingest} <(cat {file}) {file} {end}; {ingest} - {end} <&-"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
     first, *others = done.stdout.splitlines()
-    assert first == "stdin: 2 read = 1 kept + 1 rejected (bad_gender 1)"
-    assert [line.rpartition(": ")[2] for line in others] == ["taken in before, nothing to do"] * 2
+    assert first == "stdin: 2 read = 1 new + 0 corrected + 0 retracted + 0 known + 1 refused (bad_gender 1)"
+    assert [line.rpartition(": ")[2] for line in others[:2]] == ["taken in before, nothing to do"] * 2
     assert others[0].startswith("/dev/fd/")
     assert "Traceback" not in done.stderr
     assert "stdin is empty." in done.stderr.splitlines()
@@ -195,7 +195,16 @@ def test_a_working_folder_that_was_removed(tmp_path):
         echo 'photo_id,user_id' | {main} photos - {end}
     """
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith(f"{tmp_path}/u.csv: 2 read = 1 kept")
+    assert done.stdout.startswith(f"{tmp_path}/u.csv: 2 read = 1 new")
     assert "Traceback" not in done.stderr
     assert "No file matches '*.csv'" in done.stderr
     assert "the working folder, which was removed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "given", [pa.table({"sender_id": ["a"]}), pa.table({}).to_pandas(), [{"sender_id": "a"}], b"x"]
+)
+def test_a_frame_is_no_file(store, given):
+    """Comparing a frame with `-` made an error about its truth value."""
+    with pytest.raises(InputError, match=rf"A file is a {type(given).__name__}\."):
+        store.take("swipes", given)

@@ -7,7 +7,10 @@ import signal
 
 import pytest
 
+from photogenic import FeatureStore
+from photogenic.ingest.tabular import event_rows
 from photogenic.warehouse import InputError
+from photogenic.warehouse.errors import ThresholdError
 from tests.ingest.ingest_store import SWIPES, StoreWithFiles
 
 HEAD = "event_id,sender_id,recipient_id,liked,swiped_at,deleted\n"
@@ -15,8 +18,11 @@ PHOTOS = "user_id,photo_id,set_at\n"
 DAY = "2024-01-01"
 
 
-@pytest.fixture
-def store(tmp_path):
+@pytest.fixture(params=[None, 1], ids=["at once", "in parts"])
+def store(tmp_path, request, monkeypatch):
+    """A store that compares the rows of a file at once, or divided by their events, as those of large files are."""
+    if request.param:
+        monkeypatch.setattr(event_rows, "_PART", request.param)
     return StoreWithFiles(tmp_path)
 
 
@@ -103,8 +109,15 @@ def test_what_was_taken_back_is_new_when_it_is_stated_again(store):
     taken = take(store, f"swiped_at,sender_id,recipient_id\n{DAY},a,b\n{DAY},x,y\n", retract=True)
     assert counts(taken) == (0, 0, 1, 1)
     assert "1 of the retracted are not in the store (yet)" in str(taken)
-    assert counts(take(store, SWIPES + f"a,b,1,{DAY}\nx,y,1,{DAY}\n")) == (2, 0, 0, 0)
-    assert liked(store) == {"a": True, "x": True}
+    again = take(store, SWIPES + f"a,b,1,{DAY}\nx,y,1,{DAY}\nz,y,1,{DAY}\n")
+    assert counts(again) == (3, 0, 0, 0)
+    assert again.notes == ("2 of the new had been taken back before",)
+    assert liked(store) == {"a": True, "x": True, "z": True}
+
+
+def test_changes_within_one_file_do_not_tell_that_something_was_taken_back_before(store):
+    taken = take(store, HEAD + f"e1,a,b,1,{DAY},\ne1,,,,,true\ne1,a,b,0,{DAY},\n")
+    assert (counts(taken), taken.notes) == ((2, 0, 1, 0), ())
 
 
 def test_a_retraction_waits_for_a_row_that_arrived_before_it(store):
@@ -157,6 +170,8 @@ def test_the_arrival_of_each_row(store):
         take(store, SWIPES + f"i,h,1,{DAY}\n", arrived_at="2024-07-01")
     with pytest.raises(InputError, match="no column 'seen'"):
         take(store, SWIPES + f"i,h,1,{DAY}\n", arrived_at="seen")
+    with pytest.raises(InputError, match="The arrival is ' '"):
+        take(store, SWIPES + f"i,h,1,{DAY}\n", arrived_at=" ")
     with pytest.raises(InputError, match="said twice"):
         take(store, named, arrived_at="2024-01-01", mapping={"ingested_at": "loaded"})
 
@@ -254,3 +269,28 @@ def test_killed_within_a_file_nothing_of_it_is_there(store):
     assert [store.rows(f"from facts.{table}") for table in ("swipes", "replaced_swipes", "ingests")] == before
     assert counts(take(store, SWIPES + f"a,b,0,{DAY}\n")) == (0, 1, 0, 0)
     assert liked(store) == {"a": False, "c": True}
+
+
+def test_a_full_export_that_turns_corrections_back_says_so_and_the_retraction_can_be_said_again(store):
+    export, undo = SWIPES + "a,b,1,2024-01-01\nc,d,1,2024-01-02\n", SWIPES + "a,b,1,2024-01-01\n"
+    store.take_text("swipes", export)
+    store.take_text("swipes", undo, retract=True)
+    store.take_text("swipes", SWIPES + "c,d,0,2024-01-02\n")
+    again = store.take_text("swipes", export + "e,f,1,2024-01-03\n")
+    assert (again.n_new, again.n_corrected) == (2, 1)
+    assert "1 of the new had been taken back before" in again.notes
+    assert "1 of the corrected got back values that were corrected before" in again.notes
+    last = store.take_text("swipes", undo, retract=True)
+    assert (last.repeated, last.n_retracted) == (False, 1)
+    assert store.take_text("swipes", undo, retract=True).repeated
+    assert store.rows("select sender_id from facts.swipes order by 1") == [("c",), ("e",)]
+
+
+def test_a_retraction_of_which_too_much_is_refused_ends_red_and_takes_back_the_rest(tmp_path):
+    (tmp_path / "swipes.csv").write_text(SWIPES + "a,b,1,2024-01-01\n")
+    (tmp_path / "undo.csv").write_text("sender_id,recipient_id,swiped_at\na,b,2024-01-01\n,b,2024-01-01\n")
+    with FeatureStore(tmp_path / "store") as opened:
+        opened.ingest_swipes(tmp_path / "swipes.csv")
+        with pytest.raises(ThresholdError, match="1 of 2 rows of swipes"):
+            opened.retract("swipes", tmp_path / "undo.csv", max_refused="10%")
+        assert opened.sql("from swipes").is_empty()

@@ -21,7 +21,7 @@ CONTENT = {
     "main_photos": "select * exclude (ingested_at) from facts.main_photos order by all",
     "swipes": "select * exclude (ingested_at) from facts.swipes order by all",
     "rejects": "select * exclude (ingested_at) from facts.rejects order by all",
-    "ingests": "select * exclude (ingested_at) from facts.ingests order by all",
+    "ingests": "select * exclude (ingested_at, duration_s) from facts.ingests order by all",
 }
 
 

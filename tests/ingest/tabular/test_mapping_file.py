@@ -49,7 +49,7 @@ def test_rows_are_read_as_the_file_says(tmp_path):
     text = '{"from_member": "a", "To Member": "b", "liked": "Boost", "event": {"at": 1704067200000}}\n'
     text += '{"from_member": "c", "To Member": "d", "liked": "n/a", "event": {"at": 1}}\n'
     account = store.take_text("swipes", text, "swipes.ndjson", mapping=path)
-    assert (account.n_kept, account.rejected) == (1, {"bad_liked": 1})
+    assert (account.n_new, account.refused) == (1, {"bad_liked": 1})
     assert store.take_text("swipes", text, "swipes.ndjson", mapping=MAPPING).repeated
     path.rename(tmp_path / "other.toml")
     assert store.take_text("swipes", text, "swipes.ndjson", mapping=tmp_path / "other.toml").repeated
@@ -98,7 +98,7 @@ WRONG = {
     '[values.sender_id]\nbot = "b"': "swipes.toml: values.sender_id.'bot' is 'b'.",
     '[units]\nswiped_at = "weeks"': "swipes.toml: units.swiped_at is 'weeks'.",
     '[units]\nswiped_at = ["s"]': "swipes.toml: units.swiped_at is ['s'].",
-    '[units]\nliked = "s"': "swipes.toml: units.liked: liked is no time.",
+    '[units]\nliked = "s"': "swipes.toml: units.liked has a unit, but is no time.",
     '[columns]\nx = "': "swipes.toml is not TOML",
     b'[columns]\nsender_id = "\xff"': "swipes.toml is not UTF-8, at byte 23.",
     "a = " + "[" * 900 + "]" * 50: "swipes.toml is n",

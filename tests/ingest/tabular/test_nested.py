@@ -39,7 +39,7 @@ def photos(store):
 def test_objects_of_ndjson(store, compress):
     text = "\n".join(map(json.dumps, rows())).encode()
     account = store.take_text("photos", compress(text), "photos.ndjson", mapping=PATHS)
-    assert account.rejected == {"no_photo_id": 2}
+    assert account.refused == {"no_photo_id": 2}
     assert photos(store) == EXPECTED
     assert account.ignored == ("meta", "photo", "x")
 
@@ -48,7 +48,7 @@ def test_structs_of_parquet(store):
     path = store.file("rows.ndjson", "\n".join(map(json.dumps, rows())))
     store.parquet("photos.parquet", f"select photo, meta, x from read_json('{path}')")
     [account] = store.take("photos", store.folder / "photos.parquet", mapping=PATHS)
-    assert account.rejected == {"no_photo_id": 2}
+    assert account.refused == {"no_photo_id": 2}
     assert photos(store) == EXPECTED
 
 
@@ -83,7 +83,7 @@ def test_a_path_that_appears_in_a_late_row(store):
 def test_an_object_at_the_path_and_a_key_twice_are_refused(store):
     text = '{"u": {"id": {"x": 1}}}\n{"u": {"id": "a", "id": "b"}}\n{"u": {"id": [1]}}\n{"u": {"id": "{c}"}}\n'
     account = store.take_text("users", text, "users.ndjson", mapping={"user_id": "u.id"})
-    assert account.rejected == {"nested_value": 2, "repeated_key": 1}
+    assert account.refused == {"nested_value": 2, "repeated_key": 1}
     assert store.rows("select user_id from facts.users") == [("{c}",)]
 
 
@@ -104,7 +104,7 @@ def test_paths_are_suggested_and_objects_never(store, name):
         store.take("photos", path, mapping={"photo_id": "photo.idd", "user_id": "member"})
     assert caught.value.remedy == "--map photo_id=photo.id"
     [account] = store.take("photos", path, mapping={"photo_id": "photo.id", "user_id": "member"})
-    assert account.n_kept == 1
+    assert account.n_new == 1
 
 
 def test_uuids_and_times_inside_structs(store):
@@ -125,4 +125,4 @@ def test_deep_and_wide_objects_are_no_trouble(store):
         store.take("users", path, mapping={"user_id": "more." + "a." * 300 + "b"})
     assert len(str(caught.value)) < 5000
     [account] = store.take("users", path)
-    assert account.rejected == {"no_user_id": 1}
+    assert account.refused == {"no_user_id": 1}

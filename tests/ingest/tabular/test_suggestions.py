@@ -47,7 +47,7 @@ def test_the_suggestion_can_be_pasted_and_works(store):
         "--map sender_id=from_member --map 'recipient_id=To Member' --map liked=verdict --map 'swiped_at=event time'"
     )
     [account] = store.take("swipes", path, mapping=suggested(store, "swipes", path))
-    assert account.n_kept == 3
+    assert account.n_new == 3
 
 
 @pytest.mark.parametrize(
@@ -123,3 +123,23 @@ def test_hostile_names_of_columns(store):
     with pytest.raises(InputError, match="no columns") as caught:
         store.take("swipes", many)
     assert caught.value.expected.endswith("c39 and 2,960 more")
+
+
+@pytest.mark.parametrize(
+    ("kind", "alone"), [("swipes", True), ("main_photos", True), ("photos", False), ("users", False)]
+)
+def test_a_file_that_takes_back_is_told_what_it_lacks(store, kind, alone):
+    path = store.file("back.csv", "when,city\n2024-05-01,Bern\n")
+    with pytest.raises(InputError, match=r"back\.csv has no column") as caught:
+        store.take(kind, path, retract=True)
+    assert ("event_id alone" in caught.value.expected) == alone
+
+
+@pytest.mark.parametrize("arrived_at", ["loaded", "2024-13-01"])
+def test_a_column_of_arrivals_that_is_missing(store, arrived_at):
+    """A time with a mistake in it is taken for the name of a column."""
+    path = store.file("users.csv", "user_id,loaded_at\nann,2024-05-01\n")
+    with pytest.raises(InputError, match=f"no column '{arrived_at}'") as caught:
+        store.take("users", path, arrived_at=arrived_at)
+    assert caught.value.expected.endswith("user_id, loaded_at; or a time such as 2024-02-01T00:00:00Z, for all rows")
+    assert caught.value.remedy.startswith("--arrived-at ")

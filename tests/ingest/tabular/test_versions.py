@@ -1,9 +1,13 @@
-"""Users and photos: the newest description counts, history is kept, a photo belongs to its first user."""
+"""Users and photos: the newest description counts, history is kept, a photo belongs to its first user.
+
+The last tests are of deletions and versions that arrive before what the store has already.
+"""
 
 import datetime as dt
 
 import pytest
 
+from photogenic import FeatureStore
 from tests.ingest.ingest_store import StoreWithFiles
 
 
@@ -135,13 +139,15 @@ def test_a_deletion_is_a_retraction_and_can_be_taken_back(store):
     text = "photo_id,user_id,deleted_at\np,a,2024-05-01\nq,a,\n"
     assert counts(store.take_text("photos", text)) == (0, 0, 1, 1, 0)
     assert store.rows("select photo_id, url from photos order by 1") == [("q", "u2"), ("r", "u3")]
-    assert store.rows("select * from deleted_photos") == [("p", "a", dt.datetime(2024, 5, 1))]
+    assert store.rows("select photo_id, user_id, deleted_at from deleted_photos") == [
+        ("p", "a", dt.datetime(2024, 5, 1))
+    ]
     other = store.take_text("photos", "photo_id,user_id,likes\np,a,5\n")  # does not speak of the deletion
     assert counts(other) == (0, 1, 0, 0, 0)
     assert store.rows("select photo_id from deleted_photos") == [("p",)]
     assert counts(store.take_text("photos", "photo_id,user_id,deleted\np,a,false\nr,a,true\n")) == (0, 1, 1, 0, 0)
     assert store.rows("select photo_id, likes from photos order by 1") == [("p", 5), ("q", None)]
-    assert store.rows("select * from deleted_photos") == [("r", "a", store.now)]
+    assert store.rows("select photo_id, user_id, deleted_at from deleted_photos") == [("r", "a", store.now)]
     assert counts(store.take_text("photos", "photo_id,user_id,deleted\nr,a,yes\n")) == (0, 0, 0, 1, 0)
     assert counts(store.take_text("photos", "photo_id,user_id,deleted_at\nr,a,\n")) == (0, 1, 0, 0, 0)
     assert store.rows("select count(*) from photos") == [(3,)]
@@ -156,7 +162,9 @@ def test_a_deleted_user_keeps_swipes_and_loses_photos(store):
         ("a", "female", dt.datetime(2024, 5, 1))
     ]
     assert store.rows("select photo_id from photos") == [("q",)]
-    assert store.rows("select * from deleted_photos") == [("p", "a", dt.datetime(2024, 5, 1))]
+    assert store.rows("select photo_id, user_id, deleted_at from deleted_photos") == [
+        ("p", "a", dt.datetime(2024, 5, 1))
+    ]
 
 
 def test_an_arrival_in_the_past_does_not_replace_what_arrived_later(store):
@@ -168,3 +176,82 @@ def test_an_arrival_in_the_past_does_not_replace_what_arrived_later(store):
         ("male", dt.datetime(2024, 2, 1)),
         ("female", dt.datetime(2024, 3, 1)),
     ]
+
+
+def loaded(store, kind, folder, text, *, retract=False):
+    path = folder / f"{kind}-{len(list(folder.iterdir()))}.csv"
+    path.write_text(text)
+    (report,) = (store.retract if retract else store.ingest)(kind, path)
+    return report
+
+
+def test_a_deletion_by_id_alone_that_arrived_before_the_photo_has_the_owner_of_the_photo(tmp_path):
+    with FeatureStore(tmp_path / "store") as store:
+        loaded(store, "photos", tmp_path, "photo_id,user_id,ingested_at\np,u,2025-01-05\n")
+        report = loaded(store, "photos", tmp_path, "photo_id,ingested_at\np,2025-01-02\n", retract=True)
+        assert (report.n_read, report.n_known) == (1, 1), "a newer version is there, which has not ended"
+        assert store.sql("select user_id from photos").rows() == [("u",)]
+
+
+def test_a_version_of_a_file_is_compared_with_what_had_arrived_only(tmp_path):
+    text = "user_id,followers,updated_at,ingested_at\na,1,2025-01-01,2025-01-10\na,1,,2025-01-05\n"
+    with FeatureStore(tmp_path / "store") as store:
+        report = loaded(store, "users", tmp_path, text)
+        assert (report.n_new, report.n_corrected, report.n_known) == (2, 0, 0)
+        assert store.sql("select followers from users", known_at="2025-01-07").rows() == [(1,)]
+
+
+def test_a_photo_of_a_deleted_user_has_no_label_though_no_photos_file_names_it(tmp_path):
+    with FeatureStore(tmp_path / "store") as store:
+        loaded(store, "users", tmp_path, "user_id,deleted_at\na,2025-02-01\nb,\n")
+        loaded(store, "main_photos", tmp_path, "user_id,photo_id,set_at\na,p,2025-01-01\nb,q,2025-01-01\n")
+        loaded(
+            store,
+            "swipes",
+            tmp_path,
+            "sender_id,recipient_id,liked,swiped_at\nb,a,yes,2025-01-02\na,b,yes,2025-01-02\n",
+        )
+        store.build(only="labels")
+        assert store.sql("select photo_id from photo_labels").rows() == [("q",)]
+        assert store.sql("select photo_id from photo_labels order by all", as_of="2025-01-15").rows() == [
+            ("p",),
+            ("q",),
+        ]
+
+
+def test_rows_of_a_file_that_say_the_same_count_once_though_one_arrives_with_what_is_stored(tmp_path):
+    for kind, head in (("users", "user_id,followers"), ("photos", "photo_id,user_id,likes")):
+        ids = "a," if kind == "users" else "p,a,"
+        with FeatureStore(tmp_path / kind) as store:
+            loaded(store, kind, tmp_path, f"{head},ingested_at\n{ids}10,2025-01-05\n")
+            text = f"{head},ingested_at\n{ids}0,2025-01-05\n{ids}0,2025-01-06\n"
+            report = loaded(store, kind, tmp_path, text)
+            assert (report.n_corrected, report.n_known) == (1, 1)
+            assert store.sql(f"select count(*) from facts.{kind}").item() == 2
+
+
+def test_a_row_takes_what_it_does_not_say_from_the_row_before_it_in_the_file(tmp_path):
+    told = {
+        "a,true,2025-01-05\na,true,2025-01-07\n": (1, 0, 1),
+        "a,true,2025-01-05\na,,2025-01-07\n": (1, 0, 1),
+        "a,true,2025-01-05\na,false,2025-01-07\na,true,2025-01-09\na,true,2025-01-10\n": (2, 1, 1),
+    }
+    for no, (rows, expected) in enumerate(told.items()):
+        with FeatureStore(tmp_path / f"store-{no}") as store:
+            loaded(store, "users", tmp_path, "user_id,followers,ingested_at\na,10,2025-01-01\n")
+            report = loaded(store, "users", tmp_path, f"user_id,deleted,ingested_at\n{rows}")
+            assert (report.n_retracted, report.n_corrected, report.n_known) == expected
+            found = store.sql(
+                "select followers, deleted_at::date::text from facts.users where deleted_at is not null order by 2"
+            )
+            assert found.rows() == [(10, "2025-01-05"), (10, "2025-01-09")][: expected[0]]
+            assert store.sql("select user_id from users").rows() == []
+            assert store.sql("select user_id from users", known_at="2025-01-05").rows() == [("a",)]
+
+
+def test_rows_of_a_file_that_are_true_from_one_instant_are_one_version_and_the_last_line_counts(tmp_path):
+    text = "user_id,followers,updated_at,ingested_at\na,2,2025-01-04,2025-01-04\na,1,,2025-01-04\n"
+    with FeatureStore(tmp_path / "store") as store:
+        report = loaded(store, "users", tmp_path, text)
+        assert (report.n_new, report.refused) == (1, {"superseded": 1})
+        assert store.sql("select followers from facts.users").rows() == [(1,)]

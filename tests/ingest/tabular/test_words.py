@@ -40,20 +40,20 @@ def test_common_words_for_like_and_pass(store, spell):
     words = [*YES.split(), *NO.split()]
     text = SWIPES + swipe_lines(map(spell, words))
     account = store.take_text("swipes", gzip.compress(text.encode()))
-    assert account.rejected == {}
+    assert account.refused == {}
     assert liked(store) == [True] * len(YES.split()) + [False] * len(NO.split())
 
 
 def test_words_that_may_mean_either_are_refused(store):
     account = store.take_text("swipes", SWIPES + swipe_lines(EITHER.split()))
-    assert account.rejected == {"bad_liked": len(EITHER.split())}
+    assert account.refused == {"bad_liked": len(EITHER.split())}
 
 
 def test_mapped_words_precede_the_known_ones_and_the_exact_one_precedes_other_cases(store):
     words = {"boost": True, "LIKE": False, "Maybe": None, "2": True, "b": True, "B": False, "it's": True}
     lines = swipe_lines(["boost", "BOOST", "like", "maybe", "2", " b ", "B", '"boost"', "it's", "pass", ""])
     account = store.take_text("swipes", SWIPES + lines, mapping={"values": {"liked": words}})
-    assert account.rejected == {"bad_liked": 2}
+    assert account.refused == {"bad_liked": 2}
     assert liked(store) == [True, True, False, True, True, False, True, True, False]
     assert [line for line, _ in store.rejects()] == [5, 12]
 
@@ -61,7 +61,7 @@ def test_mapped_words_precede_the_known_ones_and_the_exact_one_precedes_other_ca
 def test_two_meanings_of_one_word_count_for_their_spelling_only(store):
     words = {"Yo": True, "yO": False}
     account = store.take_text("swipes", SWIPES + swipe_lines(["Yo", "yO", "yo"]), mapping={"values": {"liked": words}})
-    assert (liked(store), account.rejected) == ([True, False], {"bad_liked": 1})
+    assert (liked(store), account.refused) == ([True, False], {"bad_liked": 1})
 
 
 def test_a_missing_word_in_any_column_and_a_gender(store):
@@ -69,7 +69,7 @@ def test_a_missing_word_in_any_column_and_a_gender(store):
     values["created_at"] = {"0": None, "never": None}
     text = "user_id,gender,followers,created_at\na,D,-1,0\nb,robot,3,never\n?,f,1,2024-01-01\nc,f,1,2024-01-01\n"
     account = store.take_text("users", text, mapping={"values": values})
-    assert account.rejected == {"no_user_id": 1}
+    assert account.refused == {"no_user_id": 1}
     assert store.rows("select user_id, gender, followers, created_at from facts.users order by 1") == [
         ("a", "other", None, None),
         ("b", None, 3, None),
@@ -102,7 +102,7 @@ def test_mapped_words_of_every_type_of_parquet(store, column):
     pq.write_table(table, store.folder / "swipes.parquet")
     mapping = {"values": {"liked": {2: True, 3: False}}}
     [account] = store.take("swipes", store.folder / "swipes.parquet", mapping=mapping)
-    assert (liked(store), account.rejected) == ([True, False, True], {"bad_liked": 1})
+    assert (liked(store), account.refused) == ([True, False, True], {"bad_liked": 1})
 
 
 def test_mapped_words_of_booleans_and_of_json(store):
@@ -117,15 +117,15 @@ def test_mapped_words_of_booleans_and_of_json(store):
     ]
     values = {"liked": {"true": False, "7": True, "boost": True}}
     account = store.take_text("swipes", "\n".join(map(json.dumps, rows)), "a.ndjson", mapping={"values": values})
-    assert (liked(store), account.rejected) == ([False, False, True, True, True], {"bad_liked": 1})
+    assert (liked(store), account.refused) == ([False, False, True, True, True], {"bad_liked": 1})
 
 
 def test_another_mapping_of_values_or_units_is_another_ingest(store):
     text = SWIPES + swipe_lines(["boost"])
-    assert store.take_text("swipes", text).rejected == {"bad_liked": 1}
+    assert store.take_text("swipes", text).refused == {"bad_liked": 1}
     assert store.take_text("swipes", text).repeated
     mapping = {"values": {"liked": {"boost": True}}}
-    assert store.take_text("swipes", text, mapping=mapping).n_kept == 1
+    assert store.take_text("swipes", text, mapping=mapping).n_new == 1
     assert store.take_text("swipes", text, mapping=mapping).repeated
     assert not store.take_text("swipes", text, mapping={**mapping, "units": {"swiped_at": "days"}}).repeated
 
@@ -150,9 +150,9 @@ S = int(INSTANT.replace(tzinfo=dt.UTC).timestamp())
 def test_numbers_of_a_unit(store, unit, number):
     mapping = {"units": {"created_at": unit}}
     users = store.take_text("users", f"user_id,created_at\na,{number}\n", mapping=mapping)
-    kept = [users.n_kept]
+    kept = [users.n_new]
     kept.append(
-        store.take_text("users", f'{{"user_id": "b", "created_at": {number}}}', "b.ndjson", mapping=mapping).n_kept
+        store.take_text("users", f'{{"user_id": "b", "created_at": {number}}}', "b.ndjson", mapping=mapping).n_new
     )
     for name, type_ in {
         "c": "double",
@@ -160,7 +160,7 @@ def test_numbers_of_a_unit(store, unit, number):
         **({} if number % 1 else {"e": "bigint", "f": "hugeint"}),
     }.items():
         path = store.parquet(f"{name}.parquet", f"select '{name}' as user_id, {number}::{type_} as created_at")
-        kept += [account.n_kept for account in store.take("users", path, mapping=mapping)]
+        kept += [account.n_new for account in store.take("users", path, mapping=mapping)]
     assert set(kept) == {1}
     assert set(store.rows("select created_at from facts.users")) == {(INSTANT,)}
 
@@ -168,7 +168,7 @@ def test_numbers_of_a_unit(store, unit, number):
 def test_small_numbers_of_a_unit_and_dates_beside_them(store):
     text = "user_id,created_at\na,0\nb,86400\nc,2024-03-01 12:00:00\nd,\ne,1.5\n"
     account = store.take_text("users", text, mapping={"units": {"created_at": "s"}})
-    assert account.rejected == {}
+    assert account.refused == {}
     assert store.rows("select created_at from facts.users order by user_id") == [
         (dt.datetime(1970, 1, 1),),
         (dt.datetime(1970, 1, 2),),
@@ -184,13 +184,13 @@ def test_hostile_numbers_of_a_unit_are_refused(store, unit):
     text = "user_id,created_at\n" + "".join(f"u,{number}\n" for number in numbers)
     mapping = {"units": {"created_at": unit}}
     account = store.take_text("users", text, mapping=mapping)
-    assert account.rejected == {"bad_time": len(numbers)}
+    assert account.refused == {"bad_time": len(numbers)}
     query = "select 'u' as user_id, unnest(['inf'::double, '-inf', 1e300, -1, -5.5, 9.9e18]) as created_at"
     [account] = store.take("users", store.parquet("a.parquet", query), mapping=mapping)
-    assert account.rejected == {"bad_time": 6}
+    assert account.refused == {"bad_time": 6}
     query = "select 'u' as user_id, unnest([-1, 170141183460469231731687303715884105727::hugeint]) as created_at"
     [account] = store.take("users", store.parquet("b.parquet", query), mapping=mapping)
-    assert account.rejected == {"bad_time": 2}
+    assert account.refused == {"bad_time": 2}
 
 
 def test_uuids_of_16_bytes_are_those_of_text(store):
@@ -199,7 +199,7 @@ def test_uuids_of_16_bytes_are_those_of_text(store):
         values = pa.array([each.bytes for each in ids] + [None], type_)
         pq.write_table(pa.table({"user_id": values}), store.folder / f"{name}.parquet")
         [account] = store.take("users", store.folder / f"{name}.parquet")
-        assert (account.n_kept, account.rejected) == (len(ids), {"no_user_id": 1})
+        assert (account.n_new + account.n_known, account.refused) == (len(ids), {"no_user_id": 1})
     store.take_text("users", "user_id\n" + "".join(f"{each}\n" for each in ids))
     assert store.rows("select count(distinct user_id) from facts.users") == [(len(ids),)]
     assert {text for (text,) in store.rows("select user_id from facts.users")} == set(map(str, ids))
@@ -215,7 +215,7 @@ def test_bytes_that_may_be_text_are_text_unless_the_column_holds_uuids_only(stor
     for name, (values, expected) in cases.items():
         pq.write_table(pa.table({"user_id": pa.array(values, pa.binary())}), store.folder / f"{name}.parquet")
         [account] = store.take("users", store.folder / f"{name}.parquet")
-        assert account.rejected == {}
+        assert account.refused == {}
         rows = store.rows(
             "select user_id from facts.users where ingested_at = (select max(ingested_at) from facts.users)"
         )

@@ -102,7 +102,9 @@ def test_the_clock_hides_what_happened_or_arrived_later(db):
     build_labels(Store(db), as_of=dt.datetime(2024, 1, 2, 1, 0, 1, tzinfo=dt.timezone(dt.timedelta(hours=1))))
     assert ask(db, "select as_of from clock") == [(dt.datetime(2024, 1, 2, 0, 0, 1),)]
     build_labels(Store(db), as_of=hour(24))
-    assert ask(db, "select count(*) from users") == [(10,)]  # whenever they arrived
+    assert ask(db, "select count(*), max(gender) filter (where user_id = 'u0') from users") == [
+        (30, "other")
+    ]  # whenever they arrived
     build_labels(Store(db), known_at=hour(24))
     assert ask(db, "select count(*) from users") == [(0,)]  # arrived at hour 24, not before
     build_labels(Store(db))

@@ -2,11 +2,11 @@
 --
 -- reads: told_before, the rows of facts.KIND, facts.replaced_KIND and facts.retracted_KIND
 --
--- Rows of one event that arrived together are one statement: the photos of one instant. A version says what holds; a
--- retraction takes the event back. Of those that arrived together, the version is the later one.
+-- A version says what holds; a retraction takes the event back. If both arrived together, the version is the later
+-- one. Each row is a statement, so nothing is grouped: a file may correct millions of swipes.
 with near_key as (select distinct hash(key) as h from said where key is not null),
 
--- Ids that rows give, and ids of events that have a key of theirs.
+-- Ids that rows give, and ids of events that have the key of a row.
 ids as (
     select event_id from said where event_id is not null
     union
@@ -15,10 +15,10 @@ ids as (
 
 select
     origin,
-    list(place) as places,
+    [place] as places,
     event_id,
     key,
-    if(retracted, null, list_sort(list(distinct value))) as value,
+    if(retracted, null, [value]) as value,
     retracted,
     arrival,
     batch,
@@ -28,4 +28,3 @@ from told_before
 where
     event_id in (select event_id from ids)
     or (event_id is null and hash(key) in (select h from near_key))
-group by origin, event_id, key, retracted, arrival, batch, replaced_at, replaced_batch
