@@ -83,6 +83,11 @@ class Snapshot:
         """What an answer says about the moment that was asked for."""
         return {"moment": self.moment, "notes": self.notes} if self.moments else {}
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels. A past moment may have none although the store was built."""
+        return bool(self.moments) or self.photos["source"].null_count() < len(self.photos)
+
     def query(self, query: str, values: dict[str, Any] | None = None) -> pl.DataFrame:
         """Run a trusted query."""
         cursor = self._con.cursor()
@@ -165,23 +170,37 @@ class Follower:
         """
         if not moments:
             return self.current
+        if (held := self._past.get((self.current.key, moments))) is not None:
+            self._past.move_to_end((self.current.key, moments))
+            return held
         if self._n_waiting >= limits.sql_waiting:
             raise ApiError("busy", "Too many requests are waiting.", "try again in a moment", {"Retry-After": "2"})
         self._n_waiting += 1
         try:
-            async with self._turn:
-                key = (self.current.key, moments)
-                found = self._past.pop(key, None)
-                if found is None:
-                    found = await asyncio.to_thread(_opened, self._db, moments, limits)
-                self._past[key] = found
-                for old in [old for old in self._past if old[0] != key[0]]:
-                    self._past.pop(old)
-                while len(self._past) > _PAST:
-                    self._past.popitem(last=False)
-                return found
+            await self._turn.acquire()
         finally:
             self._n_waiting -= 1
+        # The turn ends with the computation, not with the request: a client that has gone does not stop a thread.
+        opening = asyncio.ensure_future(self._open(moments, limits))
+        opening.add_done_callback(self._end_turn)
+        return await asyncio.shield(opening)
+
+    async def _open(self, moments: Moments, limits: Limits) -> Snapshot:
+        key = (self.current.key, moments)
+        found = self._past.pop(key, None)
+        if found is None:
+            found = await asyncio.to_thread(_opened, self._db, moments, limits)
+        self._past[key] = found
+        for old in [old for old in self._past if old[0] != key[0]]:
+            self._past.pop(old)
+        while len(self._past) > _PAST:
+            self._past.popitem(last=False)
+        return found
+
+    def _end_turn(self, opening: asyncio.Future[Snapshot]) -> None:
+        self._turn.release()
+        if not opening.cancelled():
+            opening.exception()  # nobody may be left who awaits it
 
     async def watch(self) -> AsyncIterator[Snapshot]:
         """Check every second for a newer snapshot, and make it current once it is loaded."""

@@ -27,7 +27,7 @@ class Catalog:
         columns: dict[str, list[str]] = {}
         with db.read(query="") as con:  # the names are those of the store, as of any moment
             for name, column in con.execute(
-                "select table_name, column_name from duckdb_columns() where database_name = 'store'"
+                "select table_name, column_name from system.main.duckdb_columns() where database_name = 'store'"
                 " and schema_name = 'main' order by table_name, column_index"
             ).fetchall():
                 columns.setdefault(name, []).append(column)
@@ -57,7 +57,7 @@ def list_columns(db: Database, name: str) -> Table:
         QueryError: The store has no relation of this name.
     """
     query = (
-        "select table_name, column_name, data_type from duckdb_columns() where database_name = 'store'"
+        "select table_name, column_name, data_type from system.main.duckdb_columns() where database_name = 'store'"
         " and schema_name = 'main' and table_name = lower($name) order by column_index"
     )
     rows = db.rows(query, {"name": name.strip('"')})

@@ -70,6 +70,8 @@ def restore(
     print_table(Table(columns, [(*row, round(made.seconds, 1))]), form)
     if n_erased:
         print_message(f"{n_erased} people who had been erased since the backup was made were erased again.")
+    if n_purged := sum(len(receipt.photos) for receipt in made.erased):
+        print_message(f"{n_purged} photos that had been purged since the backup was made were purged again.")
     if made.left_out:
         print_message(_left_out(made.left_out, "when the backup was made"))
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
 import photogenic
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
 from photogenic.app.cli.commands.options import FormatOption, Store
+from photogenic.app.cli.commands.receipts import confirm, print_receipts
 from photogenic.app.terminal import logs, streams
 from photogenic.app.terminal.output import Format, Table, print_table
 from photogenic.app.terminal.progress import console_progress
@@ -84,7 +86,7 @@ Values = Annotated[
         "--value",
         parser=_value,
         metavar="COLUMN:WORD=VALUE",
-        help="What a word in the files stands for: liked:boost=true, gender:D=other, or photo_id:none= for a missing "
+        help="Meaning of a word in the files: liked:boost=true, gender:D=other, or photo_id:none= for a missing "
         "value; may be given several times. Default: the words that the guide of ingest lists.",
     ),
 ]
@@ -111,8 +113,8 @@ Arrival = Annotated[
     typer.Option(
         "--arrived-at",
         metavar="TIME|COLUMN",
-        help="When the rows arrived, for --known-at: a time for all of them, or the column that says it of each row. "
-        "Never later than now. Default: the column ingested_at, if the file has it, else now.",
+        help="Time at which the rows arrived, for --known-at: one for all of them, or the column with that of each "
+        "row. Never later than now. Default: the column ingested_at, if the file has it, else now.",
     ),
 ]
 
@@ -133,10 +135,11 @@ def _ingest(kind: Kind) -> Callable[..., None]:
         form: FormatOption = "table",
     ) -> None:
         read_as = _mapping(kind, mapping, columns, values, units)
-        with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-            _take_in(opened, kind, files, thresholds, form, mapping=read_as, arrived_at=arrived_at)
+        with photogenic.FeatureStore(store, progress=console_progress()) as opened, _printing(form):
+            reports = opened.ingest(kind, *(files or ()), mapping=read_as, arrived_at=arrived_at, **_limits(thresholds))
+            _print(reports, form)
 
-    run.__doc__ = _columns(kind)
+    run.__name__, run.__doc__ = kind, _columns(kind)
     return options_from_dataclass(Thresholds)(run)
 
 
@@ -151,15 +154,16 @@ def _retract(kind: Kind, needed: str) -> Callable[..., None]:
         units: Units = None,
         mapping: MappingFile = None,
         arrived_at: Arrival = None,
+        thresholds: Thresholds,
         store: Store = Path("store"),
         form: FormatOption = "table",
     ) -> None:
         read_as = _mapping(kind, mapping, columns, values, units)
-        with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-            _print(opened.retract(kind, *files, mapping=read_as, arrived_at=arrived_at), form)
+        with photogenic.FeatureStore(store, progress=console_progress()) as opened, _printing(form):
+            _print(opened.retract(kind, *files, mapping=read_as, arrived_at=arrived_at, **_limits(thresholds)), form)
 
-    run.__doc__ = f"Columns: {needed}."
-    return run
+    run.__name__, run.__doc__ = f"retract_{kind}", f"Columns: {needed}."
+    return options_from_dataclass(Thresholds)(run)
 
 
 def _columns(kind: Kind) -> str:
@@ -187,10 +191,14 @@ def photos(
     form: FormatOption = "table",
 ) -> None:
     read_as = _mapping("photos", mapping, columns, values, units)
-    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        _take_in(opened, "photos", files, thresholds, form, images=images, mapping=read_as, arrived_at=arrived_at)
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened, _printing(form):
+        reports = opened.ingest_photos(
+            *(files or ()), images=images, mapping=read_as, arrived_at=arrived_at, **_limits(thresholds)
+        )
+        _print(reports, form)
 
 
+@options_from_dataclass(Thresholds)
 def retract_photos(
     files: FilesToRetract,
     *,
@@ -209,23 +217,24 @@ def retract_photos(
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not ask for confirmation. What is purged cannot be restored.")
     ] = False,
+    thresholds: Thresholds,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
     """Columns: photo_id, deleted_at."""
-    from photogenic.app.cli.commands import erase
-
     read_as = _mapping("photos", mapping, columns, values, units)
     if purge:
-        erase.confirm("Purge these photos for good?", yes=yes, remedy="features retract photos FILE --purge --yes")
+        confirm("Purge these photos for good?", yes=yes, remedy="features retract photos FILE --purge --yes")
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        if not purge:
-            _print(opened.retract("photos", *files, mapping=read_as, arrived_at=arrived_at), form)
-            return
-        reports, receipts = opened.purge(*files, mapping=read_as, arrived_at=arrived_at)
+        limits = _limits(thresholds)
+        with _printing(form):
+            if not purge:
+                _print(opened.retract("photos", *files, mapping=read_as, arrived_at=arrived_at, **limits), form)
+                return
+            reports, receipts = opened.purge(*files, mapping=read_as, arrived_at=arrived_at, **limits)
     if form == "table":
         _print(reports, form)
-    erase.print_receipts(receipts, form)
+    print_receipts(receipts, form)
 
 
 photos.__doc__ = _columns("photos")
@@ -235,24 +244,24 @@ retract_main_photos = _retract("main_photos", "event_id, or user_id and set_at")
 retract_swipes = _retract("swipes", "event_id, or sender_id, recipient_id and swiped_at")
 
 
-def _take_in(
-    opened: photogenic.FeatureStore,
-    kind: Kind,
-    files: list[str] | None,
-    thresholds: Thresholds,
-    form: Format,
-    **options: Any,
-) -> None:
-    """Take in files, print the report of each, and then fail if a threshold is not met."""
+class _Limits(TypedDict):
+    max_refused: str | None
+    least_rows: int | None
+
+
+def _limits(thresholds: Thresholds) -> _Limits:
+    return {"max_refused": thresholds.max_refused, "least_rows": thresholds.least_rows}
+
+
+@contextlib.contextmanager
+def _printing(form: Format) -> Iterator[None]:
+    """Print the report of each file before the error that a threshold is not met."""
     try:
-        reports = opened.ingest(
-            kind, *(files or ()), **options, max_refused=thresholds.max_refused, least_rows=thresholds.least_rows
-        )
+        yield
     except ThresholdError as error:
         with streams.unread_is_fine():
             _print(error.reports, form)
         raise
-    _print(reports, form)
 
 
 def _mapping(
@@ -266,10 +275,20 @@ def _mapping(
     from photogenic.ingest.tabular.mapping_file import mapping_from, mapping_of
 
     words: dict[str, dict[str, str]] = {}
-    for column, word, value in values or []:
+    for name, value in _once("--value", [(f"{column}:{word}", value) for column, word, value in values or []]).items():
+        column, _, word = name.partition(":")
         words.setdefault(column, {})[word] = value
-    options = {"columns": dict(columns or []), "values": words, "units": dict(units or [])}
+    options = {"columns": _once("--map", columns), "values": words, "units": _once("--unit", units)}
     return mapping_of(kind, file) | mapping_from(options, kind, "")
+
+
+def _once(option: str, given: list[tuple[str, str]] | None) -> dict[str, str]:
+    """Return what an option says of each name, and refuse two different answers."""
+    said: dict[str, str] = {}
+    for name, answer in given or []:
+        if said.setdefault(name, answer) != answer:
+            raise typer.BadParameter(f"{option} says {name} twice: {said[name]} and {answer}")
+    return said
 
 
 _COLUMNS = (

@@ -39,9 +39,9 @@ def instant(given: str | dt.datetime) -> dt.datetime:
         return given
     try:
         found = dt.datetime.fromisoformat(given)
-    except ValueError:
+        return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{given!r} is no ISO 8601 instant, such as 2024-02-01T00:00:00Z") from None
-    return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
 def instants(option: str, given: list[str] | None) -> dict[str, dt.datetime] | None:

@@ -71,7 +71,7 @@ def run(
         list[str] | None,
         typer.Option(
             "--as-of",
-            metavar="[NAME=]TIME",
+            metavar="TIME|NAME=TIME",
             help="Read the relations as of this moment: only what had happened before it, as ISO 8601 in UTC. With a "
             "name, several times, for queries such as from jan.photo_labels join feb.photo_labels using (photo_id). "
             "Default: the published relations.",
@@ -81,7 +81,7 @@ def run(
         list[str] | None,
         typer.Option(
             "--known-at",
-            metavar="[NAME=]TIME",
+            metavar="TIME|NAME=TIME",
             help="Read only what had arrived before this moment, as ISO 8601 in UTC; names as for --as-of. Default: "
             "everything.",
         ),

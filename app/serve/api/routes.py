@@ -68,6 +68,7 @@ class Api:
 
     async def sql(self, request: web.Request) -> web.Response:
         params = await self._read_json(request, "sql")
+        self.context.moments(params["as_of"], params["known_at"])
         clocks = params["as_of"], params["known_at"]
         body = await self.context.sandbox.rows(
             params["query"], params["limit"], params["sample"], params["parameters"], clocks
@@ -76,6 +77,7 @@ class Api:
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         params = from_text(request.query, self.request_schemas["export"])
+        self.context.moments(params["as_of"], params["known_at"])
         clocks = params["as_of"], params["known_at"]
         exported = self.context.exports.export(params["query"], params["format"], clocks)
         async with contextlib.aclosing(exported) as chunks:
@@ -165,7 +167,7 @@ class Api:
     async def gallery(self, request: web.Request) -> web.Response:
         params, context = from_text(request.query, self.request_schemas["gallery"]), self.context
         snapshot = await self._snapshot(params)
-        if snapshot.photos["source"].null_count() == len(snapshot.photos) and params["by"] != "prediction":
+        if not snapshot.has_labels and params["by"] != "prediction":
             raise to_api_error(no_labels_error())
         run_id = None
         if params["by"] == "prediction" or params["run"] is not None:

@@ -39,7 +39,8 @@ def _described(properties: dict[str, Schema], **meanings: str) -> dict[str, Sche
 
 MOMENT: dict[str, Schema] = _described(
     {name: {"type": "string", "minLength": 1, "maxLength": 64} for name in ("as_of", "known_at")},
-    as_of="Only what had happened before this instant, as ISO 8601 in UTC. Default: the published relations.",
+    as_of="Only what had happened before this instant, as ISO 8601 in UTC. Default: everything. Without as_of and "
+    "known_at, the answer has the published relations.",
     known_at="Only what had arrived before this instant, as ISO 8601 in UTC. Default: everything.",
 )
 _SAID = _described(

@@ -14,7 +14,7 @@ from aiohttp import web
 from photogenic import FeatureStore
 from photogenic.app.serve.api.nearest import Nearest
 from photogenic.app.serve.api.scorer import Scorer
-from photogenic.app.serve.http.errors import hide_folders, to_api_error
+from photogenic.app.serve.http.errors import ApiError, hide_folders, to_api_error
 from photogenic.app.serve.http.guard import Guard
 from photogenic.app.serve.http.limits import Limits
 from photogenic.app.serve.http.metrics import Metrics
@@ -90,10 +90,21 @@ class AppContext:
         Raises:
             ApiError: The moment cannot be used.
         """
+        return await self.follower.at(self.moments(as_of, known_at), self.limits)
+
+    def moments(self, as_of: Any, known_at: Any) -> Moments:
+        """Return the moments that a request asks for.
+
+        Raises:
+            ApiError: A value is no instant, or a name cannot stand before a relation.
+        """
         try:
-            return await self.follower.at(Moments.of(as_of or None, known_at or None), self.limits)  # type: ignore[arg-type]
+            return Moments.of(as_of, known_at)
         except PhotogenicError as error:
-            raise to_api_error(error) from error
+            refused = to_api_error(error)
+            by_name = isinstance(as_of, dict) or isinstance(known_at, dict)
+            remedy = '"as_of": {"jan": "2024-01-31"}' if by_name else "as_of=2024-02-01T00:00:00Z"
+            raise ApiError(refused.code, refused.message, remedy) from error
 
     def status(self) -> dict[str, Any]:
         """Return the values of `features status`, with the name of the store's folder in place of its path."""

@@ -61,7 +61,7 @@ class Metrics:
             lines.append(f'{name}_sum{{route="{route}"}} {self._seconds[route]:.6f}')
             lines.append(f'{name}_count{{route="{route}"}} {total}')
         for gauge, (says, value) in gauges.items():
-            lines += [f"# HELP {gauge} {says}", f"# TYPE {gauge} gauge", f"{gauge} {value:g}"]
+            lines += [f"# HELP {gauge} {says}", f"# TYPE {gauge} gauge", f"{gauge} {value:.15g}"]
         for family in families:
             lines += [f"# HELP {family.name} {family.says}", f"# TYPE {family.name} {family.type}"]
             for labels, value in family.values:

@@ -33,6 +33,8 @@ __all__ = ["PAGES", "Pages"]
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _UNBUILT = no_labels_error()
+_OF_A_MOMENT = frozenset({"/", "/breakdown", "/similar", "/sql"})
+"""Pages that can show another moment."""
 
 T = TypeVar("T")
 
@@ -89,7 +91,7 @@ class Pages:
         try:
             if params["by"] == "prediction" or params["run"] is not None:
                 run = await self._in_thread(context.scorer.shown_run, snapshot, params["run"], "like_ratio")
-            elif snapshot.photos["source"].null_count() == len(snapshot.photos):
+            elif not snapshot.has_labels:
                 raise to_api_error(_UNBUILT)
             found = await self._in_thread(gallery_page, snapshot, params, run and run["run_id"])
         except ApiError as error:
@@ -119,6 +121,8 @@ class Pages:
         mine = [row for row in intervals.values() if photo["label"] and row["like_ratio"] == photo["label"]["value"]]
         source = (photo["label"] or {}).get("source", "swipes")
         similar, encoder, why_none = await self._similar_popular(snapshot, photo_id, source)
+        is_held = self.context.snapshot.photo(photo_id) is not None
+        deleted_at = await self._in_thread(self.context.snapshot.deleted_at, photo_id)
         return self._page(
             "photo",
             "",
@@ -128,8 +132,9 @@ class Pages:
             within=snapshot.photo(photo_id) or {},
             weeks=weeks,
             interval=mine[0] if mine else None,
-            has_picture=photo["status"] == "ok",
-            absent=views.absent(photo["status"]),
+            has_picture=photo["status"] == "ok" and is_held,
+            absent=views.absent(photo["status"]) if is_held else views.deleted(deleted_at),
+            present=f"/photos/{address(photo_id)}",
             similar=similar,
             encoder=encoder,
             why_none=why_none,
@@ -279,15 +284,19 @@ class Pages:
     ) -> web.Response:
         snapshot = snapshot or self.context.snapshot
         at = self.context.snapshot.published_at.isoformat(timespec="milliseconds") + "Z"
+        clocks = views.clocks(snapshot)
+        moment_query = f"?{urlencode(clocks)}" if snapshot.moments else ""
+        pages = [
+            (name, page + (moment_query if page in _OF_A_MOMENT else ""), page == current_page) for name, page in PAGES
+        ]
         shown = {
             "moment": snapshot.moment,
-            "moment_query": "",
+            "moment_query": moment_query,
             "moment_notes": snapshot.notes,
-            "clocks": views.clocks(snapshot),
+            "clocks": clocks,
+            "present": current_page or "/",
         }
-        if snapshot.moments:
-            shown["moment_query"] = "?" + urlencode(views.clocks(snapshot))
-        shown |= {"pages": PAGES, "current_page": current_page, "heading": heading, "snapshot_at": at} | values
+        shown |= {"pages": pages, "heading": heading, "snapshot_at": at} | values
         text = self._templates.get_template(f"{template}.html").render(**shown)
         return web.Response(text=text, content_type="text/html", status=code)
 

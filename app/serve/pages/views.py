@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shlex
 from typing import Any
 
@@ -12,7 +13,7 @@ from photogenic.models.evaluation.gender_table import pairs_of
 from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.moment import EVERYTHING
 
-__all__ = ["absent", "breakdown", "clocks", "relations", "weeks", "with_store"]
+__all__ = ["absent", "breakdown", "clocks", "deleted", "relations", "weeks", "with_store"]
 
 _GENDERS = ("female", "male", "other", "unknown")
 STEPS = 20
@@ -36,6 +37,13 @@ def absent(status: str | None) -> tuple[str, str]:
     if status is None:
         return "The picture was not fetched yet.", "features fetch"
     return _ABSENT.get(status, f"The picture cannot be shown: {status.replace('_', ' ')}."), ""
+
+
+def deleted(deleted_at: dt.datetime | None) -> tuple[str, str]:
+    """Return why the picture of a photo of another moment is not shown, and no command."""
+    if deleted_at is None:
+        return "The published relations do not have this photo, so its picture is not shown.", ""
+    return f"The photo was deleted at {deleted_at:%Y-%m-%d %H:%M:%S}, so its picture is not shown.", ""
 
 
 def with_store(command: str, name: str) -> str:

@@ -51,7 +51,7 @@ def store(world, tmp_path_factory):
 
 def test_ingest_prints_an_account_that_adds_up(world, store):
     again = run("ingest", "swipes", *world.swipes, "--store", store)
-    assert again.stdout.count("taken in before") == 2
+    assert again.stdout.count("taken in before, nothing to do") == 2
     assert again.stderr == ""
 
 
@@ -180,6 +180,20 @@ def test_a_step_about_pictures_keeps_the_labels_choices(store, monkeypatch):
 )
 def test_build_refuses_what_makes_no_sense(store, arguments):
     assert run("build", "--store", store, *arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        ("--map", "sender_id=a", "--map", "sender_id=b"),
+        ("--value", "liked:boost=true", "--value", "liked:boost=false"),
+        ("--unit", "swiped_at=s", "--unit", "swiped_at=ms"),
+    ],
+)
+def test_options_of_columns_that_contradict_each_other_are_usage_errors(store, twice):
+    failed = run("ingest", "swipes", "x.csv", "--store", store, *twice)
+    assert failed.exit_code == 2
+    assert "twice" in failed.output
 
 
 def test_build_options_reach_the_function(store, monkeypatch):

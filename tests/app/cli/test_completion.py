@@ -83,8 +83,8 @@ def test_names_of_options():
 @pytest.mark.parametrize(
     ("line", "values"),
     [
-        ("features sql --show ", [*sql.VIEWS, *sql.RELATIONS]),
-        ("features sql --show gender_", ["gender_breakdown"]),
+        ("features sql --show ", [*sql.NAMES]),
+        ("features sql --show gender_", [name for name in sql.NAMES if name.startswith("gender_")]),
         ("features train --head ", head_names()),
         ("features train --target ", list(TARGETS)),
         ("features train --setup ", ["all", "one_face"]),

@@ -58,6 +58,7 @@ NEEDED = {
     "predict": ["x.jpg"],
     "crop": ["x.jpg"],
     "sql": ["select 1"],
+    **{f"retract {kind}": ["x.csv"] for kind in ("users", "photos", "main-photos", "swipes")},
 }
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from typing import is_typeddict
 
 import pytest
 
@@ -11,6 +12,7 @@ from photogenic.app.demo.demo import run_demo
 from photogenic.app.serve.http.server import serve
 from photogenic.features.build_options import BuildOptions
 from photogenic.ingest.config import CrawlSettings, Limits
+from photogenic.ingest.options import IngestArguments
 from photogenic.ingest.tabular.schemas import TABLES
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.options import FinetuneOptions, TrainOptions
@@ -26,6 +28,7 @@ CALLS = {
     "ingest photos": FeatureStore.ingest_photos,
     "ingest main-photos": FeatureStore.ingest_main_photos,
     "ingest swipes": FeatureStore.ingest_swipes,
+    **{f"retract {kind.replace('_', '-')}": FeatureStore.retract for kind in TABLES},
     "crawl instagram": FeatureStore.crawl,
     "fetch": FeatureStore.fetch,
     "build": FeatureStore.build,
@@ -51,10 +54,16 @@ CALLS = {
 OTHERS = {"login", "tokens", "weights list", "weights add", "weights fetch"}
 """Commands about this machine, not about a store."""
 
-ARGUMENTS = {"self", "store", "files", "folder", "query", "uri", "user_ids"}
+ARGUMENTS = {"self", "store", "kind", "files", "folder", "query", "uri", "user_ids"}
 """Given by their place, or by what a command opens."""
 
-OPTIONS = {"build": BuildOptions, "train": TrainOptions, "finetune": FinetuneOptions}
+OPTIONS = {
+    "build": BuildOptions,
+    "train": TrainOptions,
+    "finetune": FinetuneOptions,
+    **{f"ingest {kind.replace('_', '-')}": IngestArguments for kind in TABLES},
+    **{f"retract {kind.replace('_', '-')}": IngestArguments for kind in TABLES},
+}
 """The class whose fields a method takes as keyword arguments."""
 
 OBJECTS = {"limits": Limits, "settings": CrawlSettings}
@@ -65,14 +74,15 @@ ONLY_IN_PYTHON = {"demo": {"root", "print_line", "progress"}, "serve": {"print_l
 ONLY_ON_THE_COMMAND_LINE = {
     "build": {"label_defaults", "plan", "yes"},
     "erase": {"yes"},
-    **{f"ingest {kind.replace('_', '-')}": {"columns"} for kind in TABLES},
+    **{f"{verb} {kind.replace('_', '-')}": {"columns"} for verb in ("ingest", "retract") for kind in TABLES},
+    "retract photos": {"columns", "purge", "yes"},
     "restore": {"yes"},
     "sql": {"file", "show", "output"},
     "status": {"check", "max_age", "max_refused"},
 }
 """`features build --plan` calls FeatureStore.plan, which takes what FeatureStore.build takes, and `features status
 --check` calls FeatureStore.check. What `--label-defaults` gives is `labels=LabelOptions()` in Python, where nobody is
-asked."""
+asked, and `features retract photos --purge` calls FeatureStore.purge. `--map` gives the columns of `mapping`."""
 
 
 def options(command):
@@ -96,6 +106,8 @@ def parameters(command):
 
 def spelled_out(kind, prefix=""):
     found = {}
+    if is_typeddict(kind):
+        return dict.fromkeys(kind.__annotations__)  # what is not given is None
     for field in option_fields(kind):
         if field.nested is None:
             found[f"{prefix}{field.name}"] = field.default
@@ -112,14 +124,24 @@ def test_every_command_is_accounted_for():
 @pytest.mark.parametrize("command", CALLS)
 def test_a_command_has_its_method_of_the_same_name(command):
     if command not in {"demo", "serve"}:
-        assert CALLS[command].__name__ == command.replace(" ", "_").replace("-", "_").replace(
-            "crawl_instagram", "crawl"
-        )
+        name = command.replace(" ", "_").replace("-", "_")
+        assert CALLS[command].__name__ == (name.partition("_")[0] if name.startswith(("crawl", "retract")) else name)
 
 
 @pytest.mark.parametrize("command", CALLS)
 def test_options_are_the_parameters_of_the_method(command):
     assert options(command).keys() - ONLY_ON_THE_COMMAND_LINE.get(command, set()) == parameters(command).keys()
+
+
+def test_a_purge_takes_what_a_retraction_takes():
+    purge, retract = inspect.signature(FeatureStore.purge), inspect.signature(FeatureStore.retract)
+    assert [*purge.parameters.values()] == [one for one in retract.parameters.values() if one.name != "kind"]
+
+
+def test_functions_are_called_as_the_table_names_them():
+    for name, entry in TABLE.items():
+        if entry.module:
+            assert COMMANDS[name].callback.__name__ == entry.function
 
 
 def test_a_plan_takes_what_a_build_takes():

@@ -83,7 +83,7 @@ def test_exports_hold_every_row(run, tmp_path, name, read):
     assert done.stdout == ""
     assert done.stderr.startswith("5,000 rows are in")
     frame = read(tmp_path / name)
-    assert frame.columns == ["sender_id", "recipient_id", "liked", "swiped_at"]
+    assert frame.columns == ["sender_id", "recipient_id", "liked", "swiped_at", "event_id"]
     assert frame["sender_id"].to_list() == [f"sender-{n}" for n in range(5000)]
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -166,6 +166,7 @@ def test_no_store_and_no_file_are_errors_with_a_way_out(tmp_path):
         ["--show", "swipes", "--param", "n=1"],
         ["select 1", "--limit", "-1"],
         ["select 1", "--format", "xml"],
+        ["select 1", "--as-of", "9999-12-31T23:59:59-12:00"],
     ],
 )
 def test_options_that_make_no_sense_together_are_usage_errors(run, arguments):

@@ -82,10 +82,10 @@ def open_page(request, browser, server):
     context.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     context.on("weberror", lambda error: complaints.append(str(error.error)))
 
-    def opened(path):
+    def opened(path, until="networkidle"):
         page = context.new_page()
         page.goto(path)
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state(until)
         return page
 
     opened.complaints = complaints

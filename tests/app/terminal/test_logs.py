@@ -113,7 +113,7 @@ def test_stderr_has_json_lines_only(tmp_path):
     (tmp_path / "users.csv").write_text("user_id\na\n")
     done = run("ingest", "users", "users.csv")
     events = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [one["event"] for one in events] == ["began", "stage began", "stage ended", "ended"]
+    assert [one["event"] for one in events] == ["began", "stage began", "stage ended", "file", "ended"]
     assert {one["command"] for one in events} == {"ingest users"}
     failed = run("ingest", "users", "absent.csv")
     assert failed.returncode == 1

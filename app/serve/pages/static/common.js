@@ -52,6 +52,7 @@ export const count = (value) => Math.round(value).toLocaleString("en");
 export const clocks = Object.fromEntries([...new URLSearchParams(location.search)].filter(([name]) => name === "as_of" || name === "known_at"));
 export const kept = Object.entries(clocks).map(([name, value]) => `&${name}=${encodeURIComponent(value)}`).join("");
 export const at = (photoId) => photoId === "." || photoId === ".." ? `?photo_id=${photoId}` : encodeURIComponent(photoId);
+export const photoPage = (photoId) => `/photos/${at(photoId)}${at(photoId).startsWith("?") ? kept : kept.replace("&", "?")}`;
 
 export function bar(value) {
   return svg("svg", { class: "bar", viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" },
@@ -68,7 +69,7 @@ export function card(photo, by = "like_ratio", more = null) {
     percentile: [photo.percentile === null ? "–" : `${photo.percentile.toFixed(0)}.`, percent(photo.like_ratio), (photo.percentile ?? 0) / 100],
     like_ratio: [percent(photo.like_ratio), photo.weight === null ? "" : count(photo.weight), photo.like_ratio],
   }[by];
-  return el("a", { class: "card", href: `/photos/${at(photo.photo_id)}${kept && `?${kept.slice(1)}`}` }, thumbnail(photo.photo_id),
+  return el("a", { class: "card", href: photoPage(photo.photo_id) }, thumbnail(photo.photo_id),
     el("span", { class: "says" }, el("b", {}, says[0]), el("span", { class: "dim" }, says[1])), bar(says[2]),
     el("span", { class: "more" }, more ?? `${photo.photo_id}${photo.gender ? ` · ${photo.gender}` : ""}`));
 }

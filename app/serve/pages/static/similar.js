@@ -1,5 +1,5 @@
 // Search by a photo of the store, or by a picture that is chosen, dropped or pasted.
-import { ask, at, card, clocks, el, percent, post, shown } from "./common.js";
+import { ask, at, card, clocks, el, kept, percent, post, shown } from "./common.js";
 
 // Predicate for photos above the median of their gender; `popular` compares with the median of all photos.
 const WITHIN_GENDER = "photo_id in (select photo_id from photo_labels qualify value > median(value) over (partition by source, gender))";
@@ -86,7 +86,7 @@ if (filters) {
     preview.onerror = () => { preview.hidden = true; };
     scored.textContent = "";
     hint.textContent = name;
-    history.replaceState(null, "", `?photo_id=${encodeURIComponent(name)}`);
+    history.replaceState(null, "", `?photo_id=${encodeURIComponent(name)}${kept}`);
     search();
   }
 

@@ -1,5 +1,5 @@
 // SQL page: completion, results as a grid with pictures, charts, a link to share the query, downloads.
-import { at, clocks, el, kept, post, shown } from "./common.js";
+import { at, clocks, el, kept, photoPage, post, shown } from "./common.js";
 import { draw } from "./chart.js";
 import { completing } from "./complete.js";
 
@@ -101,7 +101,7 @@ function cell(value, column, numeric) {
   if (value === null) return el("td", { class: `${kind ?? ""} null` }, "∅");
   if (PICTURED.has(column.name) && typeof value === "string") {
     const picture = el("img", { src: `/thumbs/${at(value)}`, alt: "", width: 42, height: 42, loading: "lazy", on: { error: () => picture.remove() } });
-    return el("td", { class: kind }, el("a", { href: `/photos/${at(value)}` }, picture, value));
+    return el("td", { class: kind }, el("a", { href: photoPage(value) }, picture, value));
   }
   if (numeric && typeof value === "string") return el("td", { title: value }, /^-?\d+$/.test(value) ? BigInt(value).toLocaleString("en") : value);
   if (typeof value === "object") return el("td", { class: kind, title: JSON.stringify(value) }, JSON.stringify(value));

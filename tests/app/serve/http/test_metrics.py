@@ -24,6 +24,11 @@ def test_buckets_are_cumulative_and_end_with_the_count():
     ]
 
 
+def test_instants_keep_their_seconds():
+    text = Metrics().text({"photogenic_x": ("Help.", 1_717_200_001.0)})
+    assert text.endswith("photogenic_x 1717200001\n")
+
+
 def test_each_metric_is_described_once():
     metrics = Metrics()
     metrics.count("GET", "/a", 200, 0.1)
