@@ -15,18 +15,19 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
+from photogenic._intake import Intake
 from photogenic._lazy import pl
 from photogenic.config.file import load_config
 from photogenic.warehouse import Database, Layout, Progress, Settings, Store, no_progress
-from photogenic.warehouse.closing import Closing
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
-from photogenic.warehouse.duckdb_store.live_status import report_live_status
 from photogenic.warehouse.errors import ConflictError
+from photogenic.warehouse.moment import EmptyMomentWarning
 from photogenic.warehouse.processes.threads import limit_library_threads
 
 if TYPE_CHECKING:
@@ -40,12 +41,6 @@ if TYPE_CHECKING:
     from photogenic.features.plan import BuildPlan
     from photogenic.features.search.searcher import Searcher
     from photogenic.features.vectors.training_set import Setup, Source, Split, Target, TrainingSet
-    from photogenic.ingest.config import CrawlSettings, Limits
-    from photogenic.ingest.download.fetch import FetchReport
-    from photogenic.ingest.instagram.crawl import CrawlReport
-    from photogenic.ingest.options import IngestArguments, RetractArguments
-    from photogenic.ingest.tabular.mapping_file import FileMapping
-    from photogenic.ingest.tabular.report import IngestReport
     from photogenic.maintenance.backup.backup import BackupReport
     from photogenic.maintenance.backup.restore import RestoreReport
     from photogenic.maintenance.doctor.checks import Finding
@@ -63,10 +58,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureStore"]
 
-Kind = Literal["users", "photos", "main_photos", "swipes"]
 
-
-class FeatureStore(Closing):
+class FeatureStore(Intake):
     """A store on disk. Opening it creates no files; the first ingest does.
 
     Args:
@@ -96,6 +89,7 @@ class FeatureStore(Closing):
         path = path if path is not None or os.environ.get("FEATURES_STORE") else self.config_file.store
         settings = settings or Settings.from_environment(self.config_file.settings)
         limit_library_threads(settings.threads)
+        self._is_silent = progress is no_progress
         remembering = (
             progress if isinstance(progress, RecordingProgress) else RecordingProgress(progress, History("python"))
         )
@@ -130,131 +124,6 @@ class FeatureStore(Closing):
     def progress(self) -> Progress:
         """Callback for progress updates."""
         return self.store.progress
-
-    def ingest(
-        self,
-        kind: Kind,
-        *files: str | Path,
-        images: str | Path | None = None,
-        **options: Unpack[IngestArguments],
-    ) -> list[IngestReport]:
-        """Take in rows of one kind: users, photos, main_photos or swipes; return one report per file.
-
-        Args:
-            kind: kind of the rows.
-            files: files, folders, globs or pipes; `-` is standard input. The guide of `ingest` lists the formats.
-                None: the sources of this kind in `photogenic.toml`.
-            images: root of relative paths of photos; the pictures are copied into the store.
-            options: mapping, values, units, arrived_at, max_refused, least_rows. See `ingest.options.IngestArguments`.
-
-        Raises:
-            InputError: a file is missing or cannot be read; none of its rows are kept.
-            ThresholdError: too many rows were refused, or too few came. The other rows were taken in.
-        """
-        from photogenic.config.sources import files_to_ingest
-        from photogenic.ingest.tabular.load import ingest
-        from photogenic.ingest.tabular.mapping_file import mapping_of
-        from photogenic.ingest.thresholds import Thresholds, enforce
-
-        checks = self.config_file.checks
-        max_refused, least_rows = options.get("max_refused"), options.get("least_rows")
-        thresholds = Thresholds.of(
-            checks.get("max_refused") if max_refused is None else max_refused,
-            checks.get("least_rows") if least_rows is None else least_rows,
-        )
-        read_as = mapping_of(kind, options.get("mapping"), options.get("values"), options.get("units"))
-        sources = files_to_ingest(self.config_file, kind, files, read_as, Path(images) if images is not None else None)
-        reports: list[IngestReport] = []
-        with self._working() as store:
-            for source in sources:
-                reports += ingest(
-                    *(store, kind, source.files),
-                    mapping=source.mapping,
-                    images=source.images,
-                    arrived_at=options.get("arrived_at"),
-                )
-        enforce(kind, reports, thresholds)
-        return reports
-
-    def ingest_users(self, *files: str | Path, **options: Unpack[IngestArguments]) -> list[IngestReport]:
-        """Take in users: user_id, gender, followers, created_at, updated_at, deleted_at, deleted. See `ingest`."""
-        return self.ingest("users", *files, **options)
-
-    def ingest_photos(
-        self, *files: str | Path, images: str | Path | None = None, **options: Unpack[IngestArguments]
-    ) -> list[IngestReport]:
-        """Take in photos: photo_id, user_id, path, url, posted_at, likes, hashtags, set_at, ... See `ingest`."""
-        return self.ingest("photos", *files, images=images, **options)
-
-    def ingest_main_photos(self, *files: str | Path, **options: Unpack[IngestArguments]) -> list[IngestReport]:
-        """Take in changes of main photos: user_id, photo_id, set_at, event_id, deleted. See `ingest`."""
-        return self.ingest("main_photos", *files, **options)
-
-    def ingest_swipes(self, *files: str | Path, **options: Unpack[IngestArguments]) -> list[IngestReport]:
-        """Take in swipes: sender_id, recipient_id, liked, swiped_at, event_id, deleted. See `ingest`."""
-        return self.ingest("swipes", *files, **options)
-
-    def retract(self, kind: Kind, *files: str | Path, **options: Unpack[RetractArguments]) -> list[IngestReport]:
-        """Take back what had come in: each row names one thing that does not hold; return one report per file.
-
-        Args:
-            kind: kind of the rows: users, photos, main_photos or swipes.
-            files: files with an id in each row; of events the `event_id`, or the columns that name the event.
-            options: mapping, values, units, arrived_at. See `ingest.options.RetractArguments`.
-
-        Raises:
-            InputError: a file is missing or cannot be read; nothing of it is taken back.
-        """
-        from photogenic.ingest.tabular.load import ingest
-
-        with self._working() as store:
-            return ingest(
-                *(store, kind, files),
-                mapping=self._mapping(kind, options),
-                arrived_at=options.get("arrived_at"),
-                retract=True,
-            )
-
-    def purge(
-        self, *files: str | Path, **options: Unpack[RetractArguments]
-    ) -> tuple[list[IngestReport], list[Receipt]]:
-        """Delete the photos that files name, like `retract`, and remove their bytes, faces and vectors at once.
-
-        Return one report per file, and the receipts. See `maintenance.erase.purge.retract_and_purge`.
-        """
-        from photogenic.maintenance.erase.purge import retract_and_purge
-
-        with self._working() as store:
-            mapping = self._mapping("photos", options)
-            return retract_and_purge(store, files, mapping=mapping, arrived_at=options.get("arrived_at"))
-
-    def _mapping(self, kind: Kind, options: RetractArguments) -> FileMapping:
-        """Return how files are read: as `photogenic.toml` says, with what the call says over it."""
-        from photogenic.ingest.tabular.mapping_file import mapping_of
-
-        given = mapping_of(kind, options.get("mapping"), options.get("values"), options.get("units"))
-        return self.config_file.mapping(kind) | given
-
-    def crawl(
-        self,
-        *,
-        usernames: Sequence[str] = (),
-        hashtags: Sequence[str] = (),
-        top: bool = False,
-        settings: CrawlSettings | None = None,
-    ) -> CrawlReport:
-        """Take in posts of accounts and hashtags from Instagram. See `ingest.instagram.crawl.crawl`."""
-        from photogenic.ingest.instagram.crawl import crawl
-
-        with self._working() as store:
-            return crawl(store, usernames=usernames, hashtags=hashtags, top=top, settings=settings)
-
-    def fetch(self, *, retry: Sequence[str] = (), limits: Limits | None = None) -> FetchReport:
-        """Download the photos that are known by URL only. See `ingest.download.fetch.fetch`."""
-        from photogenic.ingest.download.fetch import fetch
-
-        with self._working() as store:
-            return fetch(store, retry=tuple(retry), limits=limits)
 
     def build(self, options: BuildOptions | None = None, /, **changes: Unpack[BuildArguments]) -> BuildReport:
         """Bring labels, faces, embeddings and indices up to date; only missing or outdated results are computed.
@@ -351,8 +220,14 @@ class FeatureStore(Closing):
         from photogenic.warehouse.moment import Moments
 
         if self._past is None:
-            self._past = Past(self.database, self.progress.note)
+            self._past = Past(self.database, self._say)
         return replace(self.store, database=self._past.database(Moments.of(as_of, known_at)))
+
+    def _say(self, note: str) -> None:
+        """Give a note about an answer to the progress callback; without one, warn."""
+        if self._is_silent:
+            warnings.warn(note, EmptyMomentWarning, stacklevel=4)
+        self.progress.note(note)
 
     def embeddings(
         self, encoder: str, photo_ids: Sequence[str] | None = None, *, flip: bool = False
@@ -530,12 +405,18 @@ class FeatureStore(Closing):
         See `features.checks.check`.
 
         Args:
-            max_age: greatest age of the newest data in the labels, such as `26h`.
-            max_refused: most rows of the last files that may be refused, such as `1%`.
+            max_age: greatest age of the newest data in the labels, such as `26h`; None: that of `[checks]` in
+                `photogenic.toml`, else no limit.
+            max_refused: most rows of the last files that may be refused, such as `1%`; None: that of `[checks]`, else
+                no limit.
         """
         from photogenic.features.checks import check
 
-        return check(self.store, max_age=max_age, max_refused=max_refused)
+        return check(
+            self.store,
+            max_age=self.config_file.check_of("max_age", max_age),
+            max_refused=self.config_file.check_of("max_refused", max_refused),
+        )
 
     def doctor(self, *, thorough: bool = False, fix: bool = False) -> list[Finding]:
         """Check this machine and the store; each finding has a remedy. See `maintenance.doctor.checks.examine`."""
@@ -564,9 +445,3 @@ class FeatureStore(Closing):
 
         self.close()
         return restore(self.store, folder, replace=replace, tombstones=tombstones)
-
-    @contextlib.contextmanager
-    def _working(self) -> Iterator[Store]:
-        """Yield the store for a task that takes the writer's lock; `status` shows its progress to other processes."""
-        with report_live_status(self.layout, self.progress) as progress:
-            yield self.store.reporting_to(progress)

@@ -247,7 +247,7 @@ def _update_warehouse(db: Database, detections: FaceDetections) -> dict[str, int
     with db.read() as con:
         state = f"{detections.state()} {con.execute(sql.read('features/held_bytes')).fetchone()}"
         recorded = con.execute(
-            "select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'faces'"
+            "select comment from system.main.duckdb_tables() where schema_name = 'facts' and table_name = 'faces'"
         )
         if not len(photos) and recorded.fetchone() == (state,):
             return {}

@@ -125,7 +125,7 @@ def update(
 def stale(store: Store, settings: DuplicateSettings | None = None) -> dict[str, Any] | None:
     """The inputs from which `update` would compute the links; None when it would do nothing."""
     ((recorded,),) = store.database.rows(
-        "select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
+        "select comment from system.main.duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
     )
     last = json.loads(recorded) if recorded else None
     if settings is None:

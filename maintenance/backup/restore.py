@@ -3,8 +3,8 @@
 1. Check the backup: every file that its manifest lists must exist, with the size it lists.
 2. Check the target: empty, or a store to replace, which is locked against writers from now on.
 3. Copy into a folder beside it; every byte is compared with its digest. A killed restore is continued by the next.
-4. Add the tombstones of the replaced store, and those given, to those of the backup. People who were erased since the
-   backup was made are erased from the copy, with a receipt.
+4. Add the tombstones of the replaced store, and those given, to those of the backup. People who were erased and photos
+   that were purged since the backup was made are erased and purged from the copy, with receipts.
 5. Put the copy in place, at once; then remove the replaced store.
 
 Until step 5 the target does not change.
@@ -27,6 +27,7 @@ from photogenic.ingest.quiesce import merge_journals, pause_network_runs
 from photogenic.maintenance.backup.repository import Archive, Entry, Manifest, copy_file
 from photogenic.maintenance.erase.erase import erase, lock_fine_tuning
 from photogenic.maintenance.erase.journal import Receipt
+from photogenic.maintenance.erase.purge import purge_again
 from photogenic.warehouse import Database, Layout, Store, StoreError
 from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION
 from photogenic.warehouse.erasure.tombstones import Tombstones
@@ -34,6 +35,7 @@ from photogenic.warehouse.storage.checksum import digest
 from photogenic.warehouse.storage.integrity import why_not_a_store
 from photogenic.warehouse.storage.layout import exchange, sync_directory, sync_filesystem
 from photogenic.warehouse.storage.lock import locked
+from photogenic.warehouse.storage.manifest import parse_object, read_limited
 
 __all__ = ["RestoreReport", "restore", "staging_of"]
 
@@ -49,7 +51,7 @@ class RestoreReport:
         made_at: time at which the backup was made.
         n_files, n_bytes: number and size of the store's files.
         n_adopted: number of files that an interrupted restore had copied already.
-        erased: receipts of people who were erased since the backup was made.
+        erased: receipts of people who were erased, and of photos that were purged, since the backup was made.
         left_out: files that the store lacked when the backup was made.
     """
 
@@ -232,7 +234,7 @@ def _erased_folders(former: Layout | None, given: str | Path | None) -> list[Pat
 def _without_erased(made: Store, folders: list[Path]) -> list[Receipt]:
     """Do step 4."""
     db, tombstones, receipts = made.database, Tombstones(made.layout), made.layout.erased / "receipts"
-    n_before = len(tombstones)
+    before, n_before = Tombstones(made.layout), len(tombstones)
     for folder in folders:
         tombstones.merge(folder)
         for path in (folder / "receipts").glob("*.json"):
@@ -245,11 +247,29 @@ def _without_erased(made: Store, folders: list[Path]) -> list[Receipt]:
         tombstones.prepare(con)
         returned = [user_id for (user_id,) in con.execute(sql.read("erase/returned")).fetchall()]
         con.execute("delete from facts.crawl_targets where was_erased('target', target)")
-    if returned:
-        return erase(made, returned)
-    with db.lock("features restore"):
-        db.compact()
-    return []
+    made_again = erase(made, returned) if returned else []
+    with db.write("features restore") as con:
+        tombstones.prepare(con)
+        held = con.execute("select distinct photo_id from facts.photos where was_erased('photo', photo_id)").fetchall()
+    purged = _purge_times(made.layout, tombstones, [name for (name,) in held if not before.contains("photo", name)])
+    made_again += purge_again(made, purged) if purged else []
+    if not made_again:
+        with db.lock("features restore"):
+            db.compact()
+    return made_again
+
+
+def _purge_times(layout: Layout, tombstones: Tombstones, photo_ids: list[str]) -> dict[str, dt.datetime]:
+    """When photos were purged, by the receipts; now, if there is no receipt."""
+    times, now = dict[str, dt.datetime](), dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    for path in sorted((layout.erased / "receipts").glob("*.json")):
+        receipt = parse_object(read_limited(path))
+        at = dt.datetime.fromisoformat(receipt["erased_at"]).replace(tzinfo=None)
+        times = dict.fromkeys(receipt.get("photos", ()), at) | times  # the first purge, not one after a restore
+    return {
+        name: min((times[one] for one in tombstones.hashes("photo", name) if one in times), default=now)
+        for name in photo_ids
+    }
 
 
 def _install(made: Path, root: Path) -> None:

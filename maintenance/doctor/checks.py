@@ -208,7 +208,7 @@ def _published(store: Store, *, thorough: bool) -> Finding:
 
 def _leftovers(layout: Layout, *, fix: bool) -> Finding:
     """Check for files of killed runs; each command removes its own when it runs next."""
-    found = [*layout.root.glob(".snapshot.*.tmp"), *layout.root.glob("*/*/.*.tmp")]
+    found = [path for name in (".snapshot.*.tmp", ".underway.*.tmp", "*/*/.*.tmp") for path in layout.root.glob(name)]
     incoming = layout.photos / ".incoming"
     if incoming.exists() and holder(layout.fetch / "lock") is None:
         found.append(incoming)

@@ -7,7 +7,8 @@ and the swipes that they received. An index keeps its cells: entries are removed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from photogenic import sql
@@ -22,7 +23,7 @@ from photogenic.warehouse.erasure.delete_rows import select_purged
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.moment import Instant
 
-__all__ = ["finish_purge", "purge", "retract_and_purge"]
+__all__ = ["finish_purge", "purge", "purge_again", "retract_and_purge"]
 
 
 def retract_and_purge(
@@ -106,3 +107,29 @@ def purge(store: Store, photo_ids: Sequence[str]) -> list[Receipt]:
             )
         receipts.append(finish(store, new_journal(store, gone).write(layout)))
     return receipts
+
+
+def purge_again(store: Store, deleted_at: Mapping[str, dt.datetime]) -> list[Receipt]:
+    """Purge photos that a backup brought back, which was made before they were purged.
+
+    Args:
+        store: the restored store.
+        deleted_at: for each photo, when it was purged: those that the backup has as photos are deleted at that time.
+
+    Raises:
+        LockedError, StoreError: as in `purge`.
+    """
+    with (
+        pause_network_runs(store.database),
+        lock_fine_tuning(store),
+        store.database.lock("features restore", erasing=True),
+    ):
+        with store.database.write("features restore") as con:
+            con.execute(
+                "create or replace temp table returned as"
+                " select unnest($1::varchar[]) as photo_id, unnest($2::timestamp[]) as purged_at",
+                [[*deleted_at], [*deleted_at.values()]],
+            )
+            con.execute(sql.read("erase/deleted_again"), {"now": dt.datetime.now(dt.UTC).replace(tzinfo=None)})
+            gone = select_purged(con, list(deleted_at))
+        return [finish(store, new_journal(store, gone).write(store.layout))]

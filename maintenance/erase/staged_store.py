@@ -62,7 +62,14 @@ def prepare(store: Store, journal: Journal) -> Journal:
         advance(1)
         if built and not elsewhere:
             moment = last.moment if last is not None else Moment()
-            build_labels(staged, as_of=moment.as_of, known_at=moment.known_at, options=next_options(None, last))
+            build_labels(
+                staged,
+                as_of=moment.as_of,
+                known_at=moment.known_at,
+                options=next_options(None, last),
+                anew=gone.purge
+                and moment != Moment(),  # then it was a photo, with likes, and these rows changed in place
+            )
         advance(1)
         folders = {f"embeddings/{path.name}" for path in (work.root / "embeddings").glob("*/")}
         for encoder in _indexed(layout, gone):

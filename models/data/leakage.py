@@ -103,7 +103,7 @@ def check_tuned(
 def duplicates_known(database: Database) -> bool:
     """Return whether `features build --near-duplicates` was ever run on the store."""
     ((said,),) = database.rows(
-        "select comment from duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
+        "select comment from system.main.duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
     )
     return said is not None
 

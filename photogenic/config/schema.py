@@ -19,7 +19,7 @@ import datetime as dt
 import difflib
 import re
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, cast, get_args, get_origin
@@ -27,9 +27,11 @@ from urllib.parse import urlsplit
 
 from photogenic.config.values import ConfigFile, FileSource
 from photogenic.features.build_options import BuildOptions
+from photogenic.features.checks import parse_age
 from photogenic.features.faces.settings import FaceSettings
 from photogenic.ingest.tabular.mapping_file import FileMapping, mapping_from
 from photogenic.ingest.tabular.schemas import Kind
+from photogenic.ingest.thresholds import MaxRefused
 from photogenic.warehouse.duckdb_store.settings import Settings
 from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.labels.options import LabelOptions
@@ -54,9 +56,6 @@ _ONE_BUILD = {"only", "as_of", "known_at", "publish", "force", "anew", "plan"}
 _REMEMBERED = {"engine", "master", "facts"}
 _CODE = {"module", "modules", "encoder_modules", "python", "plugins"}
 _SECRET = re.compile(r"(^|_)(tokens?|secrets?|passwords?|passwd|api_?keys?|credentials?)$", re.IGNORECASE)
-
-_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,9})?) *%")
-_AGE = re.compile(r"\d{1,9}(?:\.\d{1,9})? *(?:s|min|m|h|d)")
 
 
 def check_file(path: Path) -> ConfigFile:
@@ -249,21 +248,27 @@ def _checks(file: _File, table: Mapping[str, Any]) -> dict[str, Any]:
     """Check the limits of a night. They stay as they are written, as the options of the same name take them."""
     file.refuse_unknown("checks", table, CHECKS)
     for key, value in table.items():
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if key == "max_refused":
-            share = _SHARE.fullmatch(value) if isinstance(value, str) else None
-            good = share is not None and float(share[1]) <= 100
-            good = good or (is_number and (0 <= value <= 1 or (isinstance(value, int) and 0 <= value <= 10**15)))
+            good = isinstance(value, (str, int, float)) and _is_read(MaxRefused.of, value)
             expected, example = 'a share, such as "1%" or 0.01, or a number of rows, such as 100', '"1%"'
         elif key == "least_rows":
-            good = isinstance(value, int) and is_number and 0 <= value <= 10**15
+            good = isinstance(value, int) and not isinstance(value, bool) and value in RANGES["least_rows"]
             expected, example = "a whole number from 0", "1000"
         else:
-            good = isinstance(value, str) and _AGE.fullmatch(value) is not None
+            good = isinstance(value, str) and _is_read(parse_age, value)
             expected, example = 'a time with its unit, such as "26h", "90min" or "2d"', '"26h"'
         if not good:
             raise file.wrong("checks", key, value, expected, f"{key} = {example}")
     return dict(table)
+
+
+def _is_read(read: Callable[[Any], object], value: object) -> bool:
+    """Return whether the reader of an option takes the value."""
+    try:
+        read(value)
+    except InputError:
+        return False
+    return True
 
 
 def _mappings(

@@ -65,6 +65,10 @@ class ConfigFile:
 
         return self.mappings.get((name or kind, kind)) or FileMapping()
 
+    def check_of(self, name: str, given: Any) -> Any:
+        """Return a limit of a night: the one that is given, else that of `[checks]`, else None, which is no limit."""
+        return self.checks.get(name) if given is None else given
+
     def sources_of(self, kind: str) -> tuple[FileSource, ...]:
         """Return the sources of one kind of rows."""
         return tuple(source for source in self.sources if source.kind == kind)

@@ -1,5 +1,6 @@
 """Later ones win, for every pair: default, last build, file, environment, command line or argument."""
 
+import contextlib
 import datetime as dt
 import itertools
 import os
@@ -17,7 +18,7 @@ from photogenic.config.values import ConfigFile
 from photogenic.features.build_options import BuildOptions
 from photogenic.features.faces.settings import FaceSettings
 from photogenic.warehouse import InputError, Settings
-from photogenic.warehouse.errors import ConflictError
+from photogenic.warehouse.errors import ConflictError, ThresholdError
 from photogenic.warehouse.labels.options import LabelOptions
 
 
@@ -95,7 +96,7 @@ def test_a_plan_says_what_other_options_do(folder):
 
 def test_the_instant_is_no_option_that_stays(folder):
     opened = FeatureStore("store")
-    opened.build(only="labels", as_of=dt.datetime(2024, 1, 1), labels={"min_swipes": 2})
+    opened.build(only="labels", as_of=dt.datetime(2024, 1, 1), publish=True, labels={"min_swipes": 2})
     assert n_labels(opened) == 0
     opened.build(only="labels")
     assert n_labels(opened) == 3
@@ -139,10 +140,10 @@ def test_sources_and_mappings_of_the_file(folder):
     )
     opened = FeatureStore("store")
     before = opened.sql("select count(*) from swipes").item()
-    assert [report.n_kept for report in opened.ingest_swipes()] == [1, 1]
+    assert [report.n_new for report in opened.ingest_swipes()] == [1, 1]
     assert opened.sql("select count(*) from swipes").item() == before + 2
     (folder / "other.csv").write_text("from,recipient_id,liked,swiped_at\ndan,ann,1,2024-03-03\n")
-    assert opened.ingest_swipes("other.csv", mapping={"sender_id": "from"})[0].n_kept == 1
+    assert opened.ingest_swipes("other.csv", mapping={"sender_id": "from"})[0].n_new == 1
     with pytest.raises(InputError, match=r"No file was named.\nExpected: .*\[\[sources\]\] of kind users"):
         opened.ingest_users()
 
@@ -180,3 +181,37 @@ def test_a_shell_completes_ids_of_the_store_of_the_file(folder):
     (folder / "photogenic.toml").write_text("stroe = 'elsewhere'")
     done = subprocess.run(words, env=os.environ | asked, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(("limit", "is_met"), [("1", False), ("2", True), ("'30%'", False), ("0.5", True)])
+def test_limits_of_a_night_hold_in_every_call_and_an_argument_precedes_them(folder, limit, is_met):
+    (folder / "photogenic.toml").write_text(f"[checks]\nmax_refused = {limit}\nmax_age = '36500d'\n")
+    rows = "dan,ann,yes,2024-03-01\ndan,ann,maybe,2024-03-02\ndan,ann,maybe,2024-03-03\ndan,ann,yes,2024-03-04\n"
+    (folder / "night.csv").write_text(f"sender_id,recipient_id,liked,swiped_at\n{rows}")
+    words = ["ingest", "swipes", "night.csv", "--store", "store"]
+    opened = FeatureStore("store")
+    for ingest in (opened.ingest_swipes, lambda *files, **options: opened.ingest("swipes", *files, **options)):
+        with contextlib.nullcontext() if is_met else pytest.raises(ThresholdError, match=r"2 of 4 rows of swipes"):
+            ingest("night.csv")
+        assert len(ingest("night.csv", max_refused="100%")) == 1
+        with pytest.raises(ThresholdError):
+            ingest("night.csv", max_refused=1)
+    assert isinstance(CliRunner().invoke(program, words).exception, ThresholdError) != is_met
+    named = [*words, "--max-refused", limit.strip("'")]
+    (folder / "photogenic.toml").write_text("")
+    assert isinstance(CliRunner().invoke(program, named).exception, ThresholdError) != is_met
+
+
+def test_checks_of_the_store_have_the_limits_of_the_file(folder):
+    (folder / "night.csv").write_text("sender_id,recipient_id,liked,swiped_at\ndan,ann,maybe,2024-03-01\n")
+    FeatureStore("store").ingest_swipes("night.csv")
+    (folder / "photogenic.toml").write_text("[checks]\nmax_refused = 1\nmax_age = '26h'\n")
+    found = {one.name: one for one in FeatureStore("store").check()}
+    assert (found["age of labels"].threshold, found["refused swipes"].threshold) == ("at most 26.0 h", "at most 1 row")
+    given = {one.name: one for one in FeatureStore("store").check(max_age="2h", max_refused="3%")}
+    assert (given["age of labels"].threshold, given["refused swipes"].threshold) == ("at most 2.0 h", "at most 3 %")
+    printed = CliRunner().invoke(program, ["status", "--check", "--store", "store", "--format", "csv"])
+    assert "at most 26.0 h" in printed.stdout
+    assert "at most 1 row" in printed.stdout
+    (folder / "photogenic.toml").write_text("")
+    assert not {"age of labels", "refused swipes"} & {one.name for one in FeatureStore("store").check()}

@@ -16,8 +16,8 @@ from typing import Any
 from photogenic import FeatureStore
 from photogenic.warehouse import PhotogenicError
 
-NOT_COMPARED = {"builds", "checksums", "clock", "commands"}
-WHEN = {"ingested_at", "built_at", "p50_ms"}
+NOT_COMPARED = {"builds", "checksums", "clock", "commands", "user_versions"}
+WHEN = {"ingested_at", "built_at", "duration_s", "p50_ms"}
 """Columns with times and durations, which differ between equal stores."""
 
 

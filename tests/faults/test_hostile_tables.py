@@ -1,4 +1,4 @@
-"""Hostile files of rows: each row is kept or rejected, or the file is refused, without a traceback.
+"""Hostile files of rows: each row is taken in or refused, or the file is refused, without a traceback.
 
 `HOSTILE_EXAMPLES` is the number of examples of each kind; few by default.
 """

@@ -76,7 +76,7 @@ def test_a_night_without_new_data_makes_the_labels_old(files):
 
 def test_labels_of_a_past_moment(files):
     files.take_text("swipes", SWIPES + "a,b,yes,2024-01-01\n")
-    build(files.store, BuildOptions(only="labels", as_of=dt.datetime(2024, 2, 1)))
+    build(files.store, BuildOptions(only="labels", as_of=dt.datetime(2024, 2, 1), publish=True))
     found = checks(files.store)["labels of"]
     assert (found.ok, found.value) == (False, "as of 2024-02-01T00:00:00Z")
     build(files.store, LABELS)

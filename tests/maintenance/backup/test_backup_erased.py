@@ -1,5 +1,6 @@
 """People who were erased after a backup are not restored from it."""
 
+import datetime as dt
 import hashlib
 import stat
 
@@ -10,6 +11,7 @@ from photogenic import FeatureStore
 from photogenic.maintenance.erase.erase import erase
 from photogenic.warehouse import Store, StoreError
 from photogenic.warehouse.erasure.tombstones import Tombstones
+from photogenic.warehouse.labels.build import build_labels
 from tests.features.toy import SETTINGS, put_photos
 from tests.maintenance.kept import PERSON, PHOTO, answers, faults, files, picture
 from tests.scanner import found
@@ -100,3 +102,44 @@ def test_an_erase_during_a_backup_keeps_the_earlier_backup(store, tmp_path, monk
     monkeypatch.undo()
     store.backup(tmp_path / "kept")
     assert not any(found(tmp_path / "kept", {"person": [PERSON.encode()]}).values())
+
+
+def test_photos_that_were_purged_since_the_backup_are_purged_again(store, other, tmp_path):
+    """Photo 3 was purged before the backup, photo 7 was deleted before and purged after it, photo 9 both after it."""
+
+    def deleted(photo_id):
+        path = tmp_path / f"{photo_id}.csv"
+        path.write_text(f"photo_id\n{photo_id}\n")
+        return path
+
+    again_given = tmp_path / "again.csv"
+    again_given.write_text("photo_id,user_id\nphoto-009,u-photo-009\n")
+    store.purge(deleted("photo-003"))
+    store.retract("photos", deleted("photo-007"))
+    build_labels(Store(store.database))
+    store.backup(tmp_path / "kept")
+    _, (receipt,) = store.purge(deleted("photo-007"), deleted("photo-009"))
+    purged_at = dt.datetime.fromisoformat(receipt.erased_at).replace(tzinfo=None)
+    purged = store.sql("from deleted_photos order by photo_id")
+    assert purged["photo_id"].to_list() == ["photo-003", "photo-007", "photo-009"]
+    gone = ["photo-007", "photo-009"]
+    needles = {name: [picture(name), hashlib.sha256(picture(name)).hexdigest().encode()] for name in gone}
+    other.restore(tmp_path / "kept")
+    assert all(found(other.layout.root, needles).values()), "the other store has no tombstones of the purge"
+    for made, report in (
+        (store, store.restore(tmp_path / "kept", replace=True)),
+        (other, other.restore(tmp_path / "kept", replace=True, tombstones=store.layout.root)),
+    ):
+        assert [(len(receipt.people), len(receipt.photos)) for receipt in report.erased] == [(0, 2)]
+        assert not any(found(made.layout.root, needles).values())
+        again = made.sql("from deleted_photos order by photo_id")
+        assert again["photo_id"].to_list() == purged["photo_id"].to_list()
+        assert again["deleted_at"].to_list() == [*purged["deleted_at"].to_list()[:2], purged_at]
+        assert {*gone} & {*made.embeddings("toy")[0]} == set()
+        checksums = "select relation, checksum from checksums order by all"
+        built = made.sql(checksums)
+        build_labels(Store(made.database), anew=True)
+        assert made.sql(checksums).equals(built)
+        made.ingest_photos(again_given)
+        assert made.sql("select count(*) from rejects where reason = 'erased'").item() == 1
+        assert faults(made) == []

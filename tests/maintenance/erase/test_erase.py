@@ -199,6 +199,47 @@ def test_a_user_known_only_from_a_refused_row(db, tmp_path):
     assert left(db, "only-refused") == {}
 
 
+def test_former_versions_and_retractions_are_removed_and_those_of_others_kept(db, tmp_path):
+    """An event that was corrected and then taken back by its id is in no table of events, and its ids must go too."""
+
+    def give(kind, text, *, retract=False):
+        path = tmp_path / f"{kind}-{len(text)}.csv"
+        path.write_text(text)
+        [report] = ingest(Store(db), kind, [path], retract=retract)
+        return report
+
+    swipes = "event_id,sender_id,recipient_id,liked,swiped_at\n"
+    for liked in "01":
+        rows = [
+            f"by-person,{PERSON},u-photo-001",
+            f"on-person,u-photo-001,{PERSON}",
+            "of-others,u-photo-001,u-photo-002",
+        ]
+        give("swipes", swipes + "".join(f"{row},{liked},2024-03-05\n" for row in rows) + "\n" * int(liked))
+    report = give("swipes", "event_id\nby-person\non-person\nof-others\n", retract=True)
+    assert report.n_retracted == 3
+    for photo in (PHOTO, "photo-006"):
+        text = f"of-person-too,{PERSON},{photo},2024-03-05\nof-other-too,u-photo-006,photo-006,2024-03-06\n"
+        give("main_photos", "event_id,user_id,photo_id,set_at\n" + text + "\n" * (photo != PHOTO))
+    give("main_photos", "event_id\nof-person-too\nof-other-too\n", retract=True)
+    assert ask(db, "select count(*) from facts.replaced_swipes") == [(6,)]
+    gone = (PERSON, "by-person", "on-person", "of-person-too")
+    assert {*left(db, *gone, "of-others", "of-other-too")} == {*gone, "of-others", "of-other-too"}
+    erase(Store(db), [PERSON])
+    assert left(db, *gone) == {}
+    assert ask(db, "select event_id, liked from facts.replaced_swipes order by 2") == [
+        ("of-others", False),
+        ("of-others", True),
+    ]
+    for kind, own in (("swipes", "of-others"), ("main_photos", "of-other-too")):
+        assert ask(db, f"select event_id from facts.retracted_{kind}") == [(own,)]
+        assert {event for (event,) in ask(db, f"select event_id from facts.replaced_{kind}")} == {own}
+    report = build_labels(Store(db), anew=False)
+    checksums = ask(db, "select relation, checksum from facts.relation_state order by 1")
+    build_labels(Store(db), anew=True)
+    assert ask(db, "select relation, checksum from facts.relation_state order by 1") == checksums
+
+
 @pytest.mark.parametrize("word", ["%", "a.b|c", "it's", "Grüße 17", 'say "hi"', "back\\slash"])
 def test_ids_of_any_spelling(db, word):
     with db.write("test") as con:

@@ -155,6 +155,7 @@ def test_an_unknown_file_is_reported_and_the_purge_stays_unfinished(store, tmp_p
     assert finish_purge(store.store) == purge(store.store, GONE) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(900)
 def test_killed_before_any_change_of_a_file_the_result_is_the_same(store, tmp_path):
     delete(store, GONE, tmp_path)
