@@ -14,14 +14,15 @@ import griffe
 _SEE = re.compile(r" See `([\w.]+)`\.")
 _RAISES_OF = re.compile(r"^ +PhotogenicError: see `([\w.]+)`\.$", re.MULTILINE)
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields):\n((?:[ ]+.*\n?|\n)+)", re.MULTILINE)
-_CLASS = "store.FeatureStore"
+_CLASSES = ("store.FeatureStore", "_intake.Intake")
+"""The class, and the base class with those of its methods by which rows come in."""
 
 
 class Borrow(griffe.Extension):
     """Completes the docstrings of the methods of `FeatureStore` once the package is read."""
 
     def on_package(self, *, pkg: Any, **_: Any) -> None:
-        for method in pkg[_CLASS].functions.values():
+        for method in (method for name in _CLASSES for method in pkg[name].functions.values()):
             if method.docstring is not None:
                 method.docstring.value = _completed(pkg, method)
 

@@ -133,9 +133,9 @@ def page(_: str) -> str:
         "## Codes of the API",
         'The API answers an error with `{"code": ..., "message": ..., "remedy": ...}` and the status of the code.',
         table(("code", "status", "meaning"), ((code(name), str(n), text) for name, (n, text) in CODES.items())),
-        "## Rejected rows",
-        "Each rejected row of a file is a row of [`rejects`](relations.md#rejects) with file, line and reason. "
-        "`read = kept + rejected` holds for every file.",
+        "## Refused rows",
+        "Each refused row of a file is a row of [`rejects`](relations.md#rejects) with file, line and reason. "
+        "`read = new + corrected + retracted + known + refused` holds for every file.",
         _listed("reason", REASONS),
         "## Swipes",
         "Each swipe stands under one reason of [`swipe_audit`](relations.md#swipe_audit).",

@@ -24,7 +24,10 @@ OPTIONS = {
 }
 
 GROUPS = {
-    "Data": ("ingest", "ingest_users", "ingest_photos", "ingest_main_photos", "ingest_swipes", "crawl", "fetch"),
+    "Data": (
+        *("ingest", "ingest_users", "ingest_photos", "ingest_main_photos", "ingest_swipes"),
+        *("retract", "purge", "crawl", "fetch"),
+    ),
     "Build": ("build", "plan", "label_change", "export", "encoders"),
     "Ask": ("sql", "stream", "at", "similar", "embeddings", "training_set"),
     "Model": ("train", "finetune", "predict", "crop"),
@@ -61,6 +64,9 @@ SHOWN = {
 }
 """Objects that mkdocstrings describes on the site, under their headings."""
 
+_INHERITED = {"photogenic.store.FeatureStore": "\n      inherited_members: true"}
+"""Further options of objects: the methods of intake stand in the base class."""
+
 
 def page(_: str) -> str:
     """Return the page."""
@@ -93,11 +99,11 @@ def page(_: str) -> str:
     parts += [
         "## In full",
         "The site of the documentation shows signatures, parameters and errors here. On a code host, read the "
-        "docstrings in `photogenic/store.py`.",
+        "docstrings in `photogenic/store.py` and `photogenic/_intake.py`.",
     ]
     for title, names in SHOWN.items():
         parts += [f"### {title}"]
-        parts += [f"::: {name}\n    options:\n      heading_level: 4" for name in names]
+        parts += [f"::: {name}\n    options:\n      heading_level: 4{_INHERITED.get(name, '')}" for name in names]
     return "\n\n".join(parts) + "\n"
 
 

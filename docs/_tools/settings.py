@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from docs._tools.markdown import NOTE, code, table
-from photogenic.config.schema import BUILD
+from photogenic.config.schema import BUILD, CHECKS
 from photogenic.features.faces.settings import FaceSettings
 from photogenic.warehouse.labels.options import LabelOptions
 
@@ -169,6 +169,11 @@ dtype = "float16"
 window = "every"
 min_swipes = 20
 
+[checks]
+max_refused = "1%"
+least_rows = 1000
+max_age = "26h"
+
 [mappings.swipes.columns]
 sender_id = "from_member"
 
@@ -195,6 +200,12 @@ SECTIONS = (
         "`--face-model` and `--face-confidence` of a build.",
     ),
     ("[labels]", _keys(field.name for field in fields(LabelOptions)), "Label options of `features build`."),
+    (
+        "[checks]",
+        _keys(CHECKS),
+        "Limits of a night, as `--max-refused` and `--least-rows` of `features ingest`, and as `--max-refused` and "
+        "`--max-age` of `features status --check`. They hold wherever the option is not given, also in Python.",
+    ),
     (
         "[mappings.KIND]",
         "`columns`, `values`, `units`",
