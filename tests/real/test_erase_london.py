@@ -1,7 +1,11 @@
-"""Five people of the london data set are erased; a scanner that does not know the store's layout finds no traces."""
+"""Five people of the london data set are erased; a scanner that does not know the store's layout finds no traces.
+
+In another copy of that store, photos are purged whose people stay.
+"""
 
 import asyncio
 import hashlib
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,6 +14,8 @@ import pytest
 
 from photogenic import FeatureStore, sql
 from photogenic.app.serve.pages.thumbnails import Pictures
+from photogenic.features.search import index
+from photogenic.features.similarity.perceptual_hash import photo_hashes
 from photogenic.models.runs import run_store
 from tests.models.planted import train
 from tests.scanner import found, patterns
@@ -20,10 +26,9 @@ PEOPLE = [*FACES, *RATERS]
 ENCODERS = ["efficientnet_lite0", "dlib_face"]
 
 
-@pytest.fixture(scope="module")
-def london(data, tmp_path_factory):
-    """The london data set with everything that can be computed from it, and a file with a refused row."""
-    folder = tmp_path_factory.mktemp("london")
+def make(folder, data):
+    """Put into a store the london data set with everything that can be computed from it, and a refused row."""
+    folder.mkdir()
     broken = folder / "broken.csv"
     broken.write_text("sender_id,recipient_id,liked,swiped_at\nL1294,face-002,perhaps,2024-03-01\n")
     with FeatureStore(folder / "store") as store:
@@ -37,6 +42,24 @@ def london(data, tmp_path_factory):
             pictures = Pictures(store.layout, pool)
             for (sha256,) in store.sql("select sha256 from photos").rows():
                 assert asyncio.run(pictures.of(sha256, "thumb"))
+
+
+@pytest.fixture(scope="module")
+def everything(data, tmp_path_factory):
+    """A function that returns a store of its own with everything that can be computed from the london data set."""
+    folder = tmp_path_factory.mktemp("london") / "made"
+    make(folder, data)
+
+    def copied(root):
+        shutil.copytree(folder / "store", root)
+        return FeatureStore(root)
+
+    return copied
+
+
+@pytest.fixture(scope="module")
+def london(everything, tmp_path_factory):
+    with everything(tmp_path_factory.mktemp("erased") / "store") as store:
         yield store
 
 
@@ -44,8 +67,13 @@ def needles_of(store, people):
     """Return everything by which these people could be recognized."""
     photos = store.sql("select * from photos order by photo_id").filter(pl.col("user_id").is_in(people))
     photos = photos.select("photo_id", "sha256")
-    needles = {f"id {one}": [one.encode()] for one in [*people, *photos["photo_id"]]}
-    for photo_id, sha256 in photos.iter_rows():
+    return {f"id {one}": [one.encode()] for one in [*people, *photos["photo_id"]]} | needles_of_photos(store, photos)
+
+
+def needles_of_photos(store, photos):
+    """Return everything by which these photos could be recognized, besides their ids."""
+    needles = {}
+    for photo_id, sha256 in photos.select("photo_id", "sha256").iter_rows():
         data = store.layout.photo(sha256).read_bytes()
         assert hashlib.sha256(data).hexdigest() == sha256
         needles[f"digest of {photo_id}"] = [sha256.encode(), bytes.fromhex(sha256)]
@@ -119,3 +147,45 @@ def test_ingesting_their_files_again_does_not_restore_them(london, data):
     assert account.refused == {"erased": account.n_read}
     assert london.sql("select count(*) from swipes").item() == n
     assert found(london.layout.root, {one: [one.encode()] for one in PEOPLE}) == {one: set() for one in PEOPLE}
+
+
+@pytest.mark.thorough
+def test_no_trace_of_purged_photos_is_found_but_their_ids(everything, tmp_path):
+    with everything(tmp_path / "store") as store:
+        photos = store.sql("select photo_id, sha256, user_id from photos order by photo_id")
+        gone = photos.filter(pl.col("user_id").is_in(FACES))
+        needles = needles_of_photos(store, gone)
+        others = needles_of_photos(store, photos.filter(pl.col("user_id") == "face-002"))
+        prints = photo_hashes(store).join(gone, on="sha256")
+        for sha256, *values in prints.select("sha256", "hash", "mirror").iter_rows():
+            needles |= {f"print {n} of {sha256}": [value] for n, value in enumerate(values) if value is not None}
+        assert any(name.startswith("print") for name in needles)
+        assert any(name.startswith("support") for name in needles), "a head must hold a vector of these photos"
+        before = found(store.layout.root, needles)
+        assert [name for name, files in before.items() if not files] == [], "the scanner must find each of them"
+        places = {file.partition("/")[0] for files in before.values() for file in files}
+        assert places >= {"photos", "thumbnails", "embeddings", "faces", "hashes", "indices", "snapshot.duckdb"}
+        like_ratios = store.sql("select * from like_ratios where time_window = 'every' order by photo_id")
+        path = tmp_path / "gone.csv"
+        gone.select("photo_id").write_csv(path)
+
+        (_,), (receipt,) = store.purge(path)
+
+        after = found(store.layout.root, needles)
+        assert {name: files for name, files in after.items() if files} == {}
+        rest = found(store.layout.root, others)
+        assert [n for n, files in rest.items() if not files and not n.startswith("support")] == [], "others remain"
+        assert (len(receipt.photos), receipt.people, receipt.counts["pictures"]) == (len(gone), (), len(gone))
+        assert not (store.layout.reports / "report.html").exists()
+        ids = "({})".format(", ".join(f"'{photo_id}'" for photo_id in gone["photo_id"]))
+        for relation in ("faces", "neighbours", "near_duplicates", "predictions", "photo_labels", "photos"):
+            assert store.sql(f"select count(*) from {relation} where photo_id in {ids}").item() == 0, relation
+        assert store.sql(f"select count(*) from neighbours where neighbour_id in {ids}").item() == 0
+        for encoder in ENCODERS:
+            for flip in (False, True):
+                assert not {*store.embeddings(encoder, flip=flip)[0]} & {*gone["photo_id"]}
+            assert not {*index.load(store.layout, encoder).ids} & {*gone["photo_id"]}
+        kept = store.sql("select * from like_ratios where time_window = 'every' order by photo_id")
+        assert kept.equals(like_ratios), "the swipes that they received stay"
+        told = (store.layout.erased / "receipts" / f"{receipt.erase_id}.json").read_text()
+        assert not any(photo_id in told for photo_id in gone["photo_id"])

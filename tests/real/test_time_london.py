@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from photogenic import FeatureStore
+from photogenic.warehouse.moment import EmptyMomentWarning
 
 BEGIN = dt.datetime(2023, 1, 1)
 MONTHS = [dt.datetime(2023 + n // 12, n % 12 + 1, 1) for n in range(25)]
@@ -90,7 +91,7 @@ def test_the_published_labels_are_those_of_today(london, history):
     assert london.sql(RATIOS)["n_swipes"].sum() > 237_048
 
 
-@pytest.mark.parametrize("as_of", [MONTHS[n] for n in (1, 2, 7, 12, 18, 23)], ids=lambda at: f"{at:%Y-%m}")
+@pytest.mark.parametrize("as_of", [MONTHS[n] for n in (2, 12, 23)], ids=lambda at: f"{at:%Y-%m}")
 def test_labels_as_of_any_month_equal_a_polars_recount(london, history, as_of):
     before = london.sql("from checksums").rows()
     found = london.sql(RATIOS, as_of=as_of)
@@ -133,19 +134,26 @@ def test_nothing_was_known_before_today_and_the_answer_says_so(london):
     )
     assert printed.stdout.split() == ["n", "0"]
     assert "arrived" in printed.stderr
-    assert london.sql("select count(*) from swipes", known_at=dt.datetime(2024, 6, 15)).item() == 0
+    with pytest.warns(EmptyMomentWarning, match="No swipe had arrived before"):
+        assert london.sql("select count(*) from swipes", known_at=dt.datetime(2024, 6, 15)).item() == 0
 
 
-def test_a_corrected_swipe_counts_once_and_a_retracted_one_not_at_all(data, tmp_path):
+@pytest.mark.parametrize(
+    ("recipients", "n"), [("face-04", 11_620), pytest.param("face-", 237_048, marks=pytest.mark.thorough)]
+)
+def test_a_corrected_swipe_counts_once_and_a_retracted_one_not_at_all(data, tmp_path, recipients, n):
     """L1294 on face-041 was entered as a like, then corrected, then taken back."""
     first = "L1294,face-041,{},2024-02-01 00:01:48.925843"
     names = "sender_id,recipient_id,liked,swiped_at"
     read = "select liked from swipes where sender_id = 'L1294' and recipient_id = 'face-041'"
+    head, *lines = (data / "london" / "swipes.csv").read_text().splitlines()
+    lines = [line for line in lines if line.split(",")[1].startswith(recipients)]
+    (tmp_path / "all.csv").write_text("\n".join([head, *lines]) + "\n")
     with FeatureStore(tmp_path / "store") as store:
         store.ingest_users(data / "london" / "users.csv")
         store.ingest_photos(data / "london" / "photos.csv")
-        (report,) = store.ingest_swipes(data / "london" / "swipes.csv")
-        assert report.n_new == 237_048
+        (report,) = store.ingest_swipes(tmp_path / "all.csv")
+        assert report.n_new == n
         assert store.sql(read).rows() == [(True,)]
         store.build(only="labels")
         ratios = (
@@ -163,10 +171,9 @@ def test_a_corrected_swipe_counts_once_and_a_retracted_one_not_at_all(data, tmp_
         assert store.sql(read).rows() == []
         store.build(only="labels")
         assert store.sql(ratios).rows() == [(n_likes - 1, n_swipes - 1)]
-        lines = (data / "london" / "swipes.csv").read_text().splitlines()
-        (tmp_path / "again.csv").write_text("\r\n".join(lines) + "\r\n")
+        (tmp_path / "again.csv").write_text("\r\n".join([head, *lines]) + "\r\n")
         (again,) = store.ingest_swipes(tmp_path / "again.csv")
-        assert (again.n_known, again.n_new, again.n_refused) == (237_047, 1, 0), "a later export states it again"
+        assert (again.n_known, again.n_new, again.n_refused) == (n - 1, 1, 0), "a later export states it again"
         assert store.sql("select count(*) from rejects").item() == 0
 
 

@@ -6,6 +6,7 @@ import copy
 import datetime as dt
 import itertools
 import random
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from photogenic import FeatureStore, sql
 from photogenic.warehouse import Database
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.moment import EmptyMomentWarning
 from tests.warehouse.small import everything
 from tests.worlds.ledger import Ledger
 from tests.worlds.recount import recount
@@ -73,7 +75,8 @@ def compared(seed: int, folder: Path, master: str | None = None) -> Found:
     home.mkdir()
     rng, paths = world.rng, dict[int, Path]()
     instants = [*world.arrivals, *world.grid[:2]]
-    with FeatureStore(home / "store") as store:
+    with warnings.catch_warnings(), FeatureStore(home / "store") as store:
+        warnings.simplefilter("ignore", EmptyMomentWarning)
         n_files = rng.choice([2, 4, 7])
         for number in range(n_files):
             file, where = world.draw(), f"world {seed}, file {number}"

@@ -296,7 +296,8 @@ class Ledger:
         versions: dict[tuple[Any, ...], list[int]] = {}
         for line in lines:
             row = file.rows[line]
-            version = (row[name], _given(file, row, "updated_at"), _given(file, row, "ingested_at"))
+            arrival = self._arrival(file, row, stamp)
+            version = (row[name], _given(file, row, "updated_at") or arrival, arrival)
             versions.setdefault(version, []).append(line)
         done, kept = dict[int, str](), dict[str, list[tuple[int, dt.datetime, Row]]]()
         for (key, *_), (*others, last) in versions.items():
@@ -317,7 +318,8 @@ def _given(file: File, row: Row, name: str) -> Any:
 
 def _same(file: File, row: Row, other: Row) -> bool:
     """Whether two rows say the same about one user or photo."""
-    return all(row[name] == other[name] for name in file.columns if name != "set_at")
+    aside = {"set_at", "updated_at", "ingested_at"} | ({"deleted"} if file.retracts else set())
+    return all(row[name] == other[name] for name in {*file.columns} - aside)
 
 
 class Known:

@@ -16,6 +16,7 @@ def test_relations_say_what_a_recount_says(seed, tmp_path):
     assert found.n_compared >= 10
 
 
+@pytest.mark.thorough  # quick: tests/warehouse/spark/test_engine.py
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(2000, 2000 + max(1, WORLDS // 10)))
 def test_spark_says_the_same(seed, tmp_path, master):
