@@ -3,7 +3,6 @@ import datetime as dt
 import io
 import json
 import math
-import time
 from decimal import Decimal
 
 import polars as pl
@@ -276,18 +275,6 @@ def test_characters_that_hide_or_steer_are_escaped(text):
     shown = printed(Table(("a",), [(text,)]), out=Terminal()).splitlines()[2]
     assert all(c.isprintable() for c in shown)
     assert "\\" in shown
-
-
-def test_ten_thousand_rows_cost_little():
-    rows = [(f"photo-{n}", n, n / 7, NOON, None, "text of some length", n % 2 == 0, n * 3) for n in range(10_000)]
-    table = Table(tuple("abcdefgh"), rows)
-    started = time.process_time()
-    formatted = [[str(value) for value in row] for row in rows]
-    bare = time.process_time() - started
-    started = time.process_time()
-    printed(table)
-    assert len(formatted) == 10_000
-    assert time.process_time() - started < 25 * bare
 
 
 def test_a_long_value_is_cut_in_tables_only():
