@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from photogenic import sql
@@ -19,12 +19,11 @@ def add_users(rows: Rows, source: str, stamp: dt.datetime, batch: int) -> Accoun
     """Load the users of one file, in the open transaction."""
     _stage(rows, source, stamp)
     n_taken = _validate(rows, "users", source, stamp)
-    _add_versions(rows, "users", batch)
-    n_back = _changed(rows.con, "select count(distinct user_id) from new_users where is_back")
-    n_new, n_corrected, n_retracted = (
-        _changed(rows.con, "select count(*) from new_users where outcome = $1", [outcome])
-        for outcome in ("new", "corrected", "retracted")
+    outcomes = _add_versions(rows, "users", batch)
+    n_back = _changed(
+        rows.con, "select count(distinct user_id) from new_versions inner join judged using (line) where is_back"
     )
+    n_new, n_corrected, n_retracted = (outcomes[name] for name in ("new", "corrected", "retracted"))
     n_known = n_taken - n_new - n_corrected - n_retracted
     return Account(n_new, n_corrected, n_retracted, n_known, n_back=n_back)
 
@@ -54,7 +53,7 @@ def add_photos(
     finally:
         con.unregister("outside")
     con.execute(f"create or replace temp table new_main_photos as {sql.read('ingest/new_main_photos')}")
-    _add_versions(rows, "photos", batch)
+    outcomes = _add_versions(rows, "photos", batch)
     n_events = _changed(con, "select count(*) from new_main_photos")
     add_main_photos(con, batch)
     con.execute(
@@ -63,15 +62,12 @@ def add_photos(
         select distinct photo_id, user_id, path from judged where verdict is null and path is not null
         """
     )
-    n_corrected, n_retracted = (
-        _changed(con, "select count(*) from new_photos where outcome = $1", [outcome])
-        for outcome in ("corrected", "retracted")
-    )
     n_changed = _changed(
         con,
-        "select count(*) from (select line from new_photos where outcome <> 'known'"
+        "select count(*) from (select line from new_versions where outcome <> 'known'"
         " union select line from new_main_photos)",
     )
+    n_corrected, n_retracted = outcomes["corrected"], outcomes["retracted"]
     n_new = n_changed - n_corrected - n_retracted
     return Account(n_new, n_corrected, n_retracted, n_taken - n_changed, n_events)
 
@@ -119,19 +115,50 @@ def _validate(rows: Rows, kind: str, source: str, stamp: dt.datetime) -> int:
     return _changed(con, "select count(*) from judged where verdict is null or verdict = 'duplicate'")
 
 
-def _add_versions(rows: Rows, kind: str, batch: int) -> None:
-    """Fill the temporary table `new_KIND`, and store its versions that are new to the store."""
+_ABOUT_THE_ROW = {"set_at", "updated_at", "deleted_at", "deleted", "ingested_at"}
+"""Optional columns of a file that are not values of the user or the photo; a version has its deleted_at beside them."""
+
+
+def _add_versions(rows: Rows, kind: str, batch: int) -> Counter[str]:
+    """Fill the temporary table `new_versions`, store the versions that are new, and count the rows by outcome."""
+    con, table = rows.con, rows.source.table
     given = {column.name for column in rows.source.columns}
-    text = sql.read(f"ingest/new_{kind}")
-    values = {name: name.removeprefix("has_") in given for name in re.findall(r"[$](has_\w+)", text)}
-    values["retract"] = rows.source.retract
-    rows.con.execute(f"create or replace temp table new_{kind} as {text}", values)
-    _changed(
-        rows.con,
-        f"insert into facts.{kind} by name select * exclude (line, outcome, is_stored, is_back), $1 as batch"
-        f" from new_{kind} where is_stored",
+    key, *_ = table.names
+    names = [column.name for column in table.columns if not column.required and column.name not in _ABOUT_THE_ROW]
+    values = ", ".join(f"{name} := {name}" for name in names)
+    completed = ", ".join(f"{name} := {'said' if name in given else 'before'}.{name}" for name in names)
+    con.execute(
+        f"""
+        create or replace temp macro completed(said, before, deleted_at) as
+            struct_pack({completed}, deleted_at := deleted_at);
+
+        create or replace temp view described as
+        select line, {key} as id, struct_pack({values}) as said, deleted, deleted_at, updated_at, arrival as ingested_at
+        from judged
+        where verdict is null and is_last;
+
+        create or replace temp view described_before as
+        select {key} as id, struct_pack({values}, deleted_at := deleted_at) as content, updated_at, ingested_at, batch
+        from facts.{kind}
+        semi join judged using ({key});
+        """
+    )
+    con.execute(
+        f"create or replace temp table new_versions as {sql.read('ingest/new_versions')}",
+        {"has_deleted_at": "deleted_at" in given, "retract": rows.source.retract},
+    )
+    required = ", ".join(f"judged.{column.name}" for column in table.columns if column.required)
+    con.execute(
+        f"""
+        insert into facts.{kind} by name
+        select {required}, unnest(content), new_versions.ingested_at, new_versions.updated_at, $1 as batch
+        from new_versions
+        inner join judged using (line)
+        where is_stored
+        """,
         [batch],
     )
+    return Counter(dict(con.execute("select outcome, count(*) from new_versions group by outcome").fetchall()))
 
 
 def _changed(con: duckdb.DuckDBPyConnection, statement: str, parameters: Sequence[object] = ()) -> int:

@@ -1,40 +1,36 @@
--- new_users: each row of a file about a user as a version, and what it brings: `new`, `corrected`, `retracted`, `known`.
+-- new_versions: each row of a file about users or photos as a version, and what it brings: `new`, `corrected`,
+-- `retracted` or `known`.
 --
--- parameters: has_gender, has_followers, has_created_at,
---             has_deleted_at: whether the file has the column; retract: whether every row deletes its user
+-- reads:      described: line, id, what the row says (`said`), its deletion, updated_at and arrival (`ingested_at`)
+--             described_before: the versions in the store of the same ids: id, content, updated_at, ingested_at, batch
+--             completed(said, before, deleted_at), a macro: what a row says, with the columns that the file lacks from
+--             the version before
+-- parameters: has_deleted_at: whether the file has the column; retract: whether every row deletes what it names
 --
 -- A version is true from its updated_at on; without it, from its arrival. It follows the last version that was true
 -- and had arrived by then, in the store or in the file. What its row does not say, it takes from that version.
 -- A version older than the newest one changes nothing for who reads the newest: it counts as `known`, and is stored
--- for who reads an earlier moment. `is_back`: without updated_at, a row returned to values that the user had before.
+-- for who reads an earlier moment. `is_back`: without updated_at, a row returned to values that were corrected before.
 with recursive given as (
-    select
-        judged.* exclude (ingested_at, arrival),
-        judged.arrival as ingested_at,
-        coalesce(judged.updated_at, judged.arrival) as true_from
-    from judged
-    where verdict is null and is_last
+    select *, coalesce(updated_at, ingested_at) as true_from
+    from described
 ),
 
 stored as (
-    select
-        users.*,
-        coalesce(users.updated_at, users.ingested_at) as true_from,
-        {gender: users.gender, followers: users.followers, created_at: users.created_at, deleted_at: users.deleted_at} as content
-    from facts.users
-    semi join judged on users.user_id = judged.user_id
+    select *, coalesce(updated_at, ingested_at) as true_from
+    from described_before
 ),
 
 held as (
     select stored.*, given.line
     from given
     inner join stored
-        on given.user_id = stored.user_id
+        on given.id = stored.id
         and given.true_from >= stored.true_from
         and given.ingested_at >= stored.ingested_at
     qualify row_number() over (
         partition by given.line
-        order by stored.true_from desc, stored.ingested_at desc, stored.batch desc, stored.gender, stored.followers
+        order by stored.true_from desc, stored.ingested_at desc, stored.batch desc, stored.content
     ) = 1
 ),
 
@@ -42,7 +38,7 @@ formers as (
     select given.line, former.line as former_line, former.true_from, former.ingested_at
     from given
     inner join given as former
-        on given.user_id = former.user_id
+        on given.id = former.id
         and given.ingested_at >= former.ingested_at
         and row(given.true_from, given.ingested_at, given.line)
         > row(former.true_from, former.ingested_at, former.line)
@@ -52,9 +48,9 @@ formers as (
 ),
 
 newest as (
-    select user_id, max({instant: true_from, arrived: ingested_at}) as stands
+    select id, max({instant: true_from, arrived: ingested_at}) as stands
     from stored
-    group by user_id
+    group by id
 ),
 
 -- Each row with what it follows: a row of the file, or a version in the store or nothing (minus the line).
@@ -73,7 +69,7 @@ links as materialized (
     from given
     left join held on given.line = held.line
     left join formers on given.line = formers.line
-    left join newest on given.user_id = newest.user_id
+    left join newest on given.id = newest.id
 ),
 
 versions as (
@@ -99,26 +95,25 @@ versions as (
             links.true_from,
             former.content as before,
             former.stands_from as before_from,
-            {
-                gender: case when $has_gender then links.gender else former.content.gender end,
-                followers: case when $has_followers then links.followers else former.content.followers end,
-                created_at: case when $has_created_at then links.created_at else former.content.created_at end,
-                deleted_at: case
+            completed(
+                links.said,
+                former.content,
+                case
                     when links.deleted_at is not null then links.deleted_at
                     when $retract or links.deleted then coalesce(former.content.deleted_at, links.ingested_at)
                     when links.deleted = false or $has_deleted_at then null
                     else former.content.deleted_at
                 end
-            } as content
+            ) as content
         from links
         inner join versions as former on links.follows = former.line
-    ) as said
+    ) as completions
 ),
 
 told as (
     select
         links.line,
-        links.user_id,
+        links.id,
         links.ingested_at,
         links.updated_at,
         versions.content,
@@ -136,21 +131,17 @@ told as (
 ),
 
 former as (
-    select distinct user_id, content
+    select distinct id, content
     from stored
 )
 
 select
     told.line,
-    told.user_id,
-    told.content.gender as gender,
-    told.content.followers as followers,
-    told.content.created_at as created_at,
+    told.content,
     told.ingested_at,
     told.updated_at,
-    told.content.deleted_at as deleted_at,
     told.outcome,
     told.is_stored,
-    told.outcome = 'corrected' and told.updated_at is null and former.user_id is not null as is_back
+    told.outcome = 'corrected' and told.updated_at is null and former.id is not null as is_back
 from told
-left join former on told.user_id = former.user_id and told.content = former.content
+left join former on told.id = former.id and told.content = former.content
