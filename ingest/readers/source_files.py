@@ -289,18 +289,16 @@ def _other_type_remedy(ours: str, column: Column, given: tuple[str, Any] | None)
 
 def _inside(columns: Sequence[tuple[str, Any]], theirs: str) -> Field | None:
     """The value inside a Parquet column that a path such as `photo.id` names."""
-    found = [
-        Field(theirs, type_, places=(number, *places))
+    inside = [
+        (path, Field(theirs, type_, places=(number, *places)))
         for number, (name, top) in enumerate(columns)
         for path, type_, places in parquet_schema.leaves(name, top)
-        if places and path == theirs
+        if places
     ]
-    found = found or [
-        Field(theirs, type_, places=(number, *places))
-        for number, (name, top) in enumerate(columns)
-        for path, type_, places in parquet_schema.leaves(name, top)
-        if places and list(map(normalized, path.split("."))) == list(map(normalized, theirs.split(".")))
-    ]
+    found = [field for path, field in inside if path == theirs]
+    if not found:
+        wanted = [normalized(key) for key in theirs.split(".")]
+        found = [field for path, field in inside if [normalized(key) for key in path.split(".")] == wanted]
     return found[0] if len(found) == 1 else None
 
 
