@@ -98,7 +98,8 @@ def _load(store: FeatureStore, ledger: Ledger, file: File, path: Path, where: st
     else:
         (report,) = store.ingest(file.kind, path, arrived_at=file.arrived_at)
     ((stamp,),) = store.sql("select max(ingested_at) from facts.ingests").rows()
-    if file.kind in ("swipes", "main_photos") and any(file is earlier for earlier in ledger.files):
+    is_event = file.kind in ("swipes", "main_photos")
+    if is_event and not file.retracts and any(file is earlier for earlier in ledger.files):
         found.compare(where, {"repeated": True}, {"repeated": report.repeated})  # it says nothing new, then or now
     elif report.repeated:
         before = copy.deepcopy(ledger)
