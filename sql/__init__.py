@@ -37,6 +37,8 @@ VIEWS = (
     "duplicate_clusters",
     "runs",
     "predictions",
+    "training_sets",
+    "own_relations",
     "fetch_attempts",
     "observations",
     "crawl_targets",

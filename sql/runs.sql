@@ -1,7 +1,7 @@
 -- runs: every trained head with its metrics.
 --
 -- grain:  run_id
--- reads:  facts.runs
+-- reads:  facts.runs, facts.promoted_runs
 -- time:   all runs so far, independent of the clock
 -- source: `features train`, `features finetune`
 select
@@ -18,5 +18,9 @@ select
     cast(n_test as bigint) as n_test,                    -- photos in the test split
     cast(hyperparameters as varchar) as hyperparameters, -- JSON
     cast(results as varchar) as results,                 -- JSON: intervals, further metrics, curves
-    cast(created_at as timestamp) as created_at          -- when training ended
+    cast(created_at as timestamp) as created_at,         -- when training ended
+    cast(name as varchar) as name,                       -- name of a run of your own; NULL: none
+    cast(origin as varchar) as origin,                   -- trained, ingested
+    cast(promoted_runs.run_id is not null as boolean) as promoted -- whether it predicts its target until another is promoted
 from facts.runs
+left join facts.promoted_runs using (target, run_id)

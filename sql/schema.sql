@@ -177,7 +177,16 @@ create table facts.runs (
     n_test bigint not null,
     hyperparameters varchar not null, -- JSON
     results varchar not null,         -- JSON: intervals, further metrics, curves
-    created_at timestamp not null
+    created_at timestamp not null,
+    name varchar,                     -- the name that the user gave to a run of their own; NULL: none
+    origin varchar not null default 'trained' -- trained: by this program; ingested: predictions from elsewhere
+);
+
+-- One row per target with a promoted run: the run that predicts it, until another one is promoted.
+create table facts.promoted_runs (
+    target varchar not null,
+    run_id varchar not null,
+    promoted_at timestamp not null
 );
 
 create table facts.predictions (
@@ -300,4 +309,48 @@ create table facts.near_duplicates (
     reason varchar not null,          -- bytes, hash, mirror, embedding
     bits integer,                     -- bits of 256 in which the hashes differ; NULL: found by embedding
     distance double                   -- distance of the embeddings; NULL: found by bytes or hash
+);
+
+-- One row: the project whose definitions the store has; no row: it has none.
+create table facts.project (
+    project_id varchar not null,
+    name varchar not null,
+    path varchar not null,            -- its folder in the last build
+    linked_at timestamp not null
+);
+
+-- One row per relation of the project: its definition, and what became of it in the last build.
+create table facts.own_relations (
+    relation varchar not null,
+    kind varchar not null,            -- sql: a SELECT; picture: the values of a Python function of pictures
+    definition varchar not null,      -- the file: header and SELECT
+    parameters varchar not null,      -- JSON: name -> value
+    status varchar not null,          -- ok, failed, pending
+    error varchar,                    -- why it failed; NULL: it did not
+    tried_at timestamp                -- when a build computed it last, or failed to; NULL: none did yet
+);
+
+-- One row per audit of the project.
+create table facts.own_audits (
+    audit varchar not null,
+    definition varchar not null,      -- the file: header and SELECT
+    status varchar not null,          -- ok, failed, pending
+    error varchar,
+    tried_at timestamp
+);
+
+-- One row per version of a named training set.
+create table facts.training_sets (
+    name varchar not null,
+    version integer not null,         -- from 1
+    entity varchar not null,          -- the relation whose rows it has
+    at_column varchar,                -- the column with each row's instant; NULL: the moment of the set
+    target varchar not null,
+    features varchar[] not null,      -- relation.column, or the name of an encoder
+    as_of timestamp,                  -- NULL: no limit
+    known_at timestamp,               -- NULL: no limit
+    n_rows bigint not null,
+    digests varchar not null,         -- JSON: digest of labels, relations, encoders, code and files
+    created_at timestamp not null,
+    status varchar not null           -- ok; remade: rows of erased people were removed
 );
