@@ -31,6 +31,8 @@ VIEWS = (
     "ingests",
     "rejects",
     "faces",
+    "photo_quality",
+    "photo_persons",
     "embeddings",
     "neighbours",
     "near_duplicates",

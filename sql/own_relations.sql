@@ -11,6 +11,6 @@ select
     cast(kind as varchar) as kind,                 -- sql: a SELECT; picture: a Python function of pictures
     cast(status as varchar) as status,             -- ok, failed, pending
     cast(error as varchar) as error,               -- why it failed; NULL: it did not
-    cast(parameters as varchar) as parameters,     -- JSON: name -> value
+    cast(coalesce(built_parameters, parameters) as varchar) as parameters, -- JSON: name -> value
     cast(tried_at as timestamp) as tried_at        -- when a build computed it last, or failed to; NULL: none did yet
 from facts.own_relations

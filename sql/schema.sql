@@ -327,7 +327,10 @@ create table facts.own_relations (
     parameters varchar not null,      -- JSON: name -> value
     status varchar not null,          -- ok, failed, pending
     error varchar,                    -- why it failed; NULL: it did not
-    tried_at timestamp                -- when a build computed it last, or failed to; NULL: none did yet
+    tried_at timestamp,               -- when a build computed it last, or failed to; NULL: none did yet
+    built_definition varchar,         -- the file that its present rows were computed from; NULL: it has no rows yet
+    built_parameters varchar,         -- JSON: name -> value, for its present rows
+    failed_digest varchar             -- digest of the inputs with which it failed; NULL: it did not
 );
 
 -- One row per audit of the project.
@@ -336,7 +339,8 @@ create table facts.own_audits (
     definition varchar not null,      -- the file: header and SELECT
     status varchar not null,          -- ok, failed, pending
     error varchar,
-    tried_at timestamp
+    tried_at timestamp,
+    digest varchar                    -- digest of the audit and of what it read when it ran last
 );
 
 -- One row per version of a named training set.
@@ -353,4 +357,34 @@ create table facts.training_sets (
     digests varchar not null,         -- JSON: digest of labels, relations, encoders, code and files
     created_at timestamp not null,
     status varchar not null           -- ok; remade: rows of erased people were removed
+);
+
+-- One row per photo bytes; loaded from the store's pictures/photo_quality/*.parquet. photo_quality.sql has the units.
+create table facts.picture_photo_quality (
+    sha256 varchar not null,
+    width bigint,
+    height bigint,
+    aspect double,
+    megapixels double,
+    sharpness double,
+    brightness double,
+    contrast double,
+    colourfulness double,
+    entropy double,
+    noise double,
+    face_share double,
+    face_offset double,
+    tilt double,
+    status varchar not null,
+    detail varchar
+);
+
+-- One row per photo bytes; loaded from the store's pictures/photo_persons/*.parquet.
+create table facts.picture_photo_persons (
+    sha256 varchar not null,
+    n_persons bigint,
+    person_share double,
+    confidence double,
+    status varchar not null,
+    detail varchar
 );

@@ -16,5 +16,5 @@ select
     cast(n_rows as bigint) as n_rows,               -- rows
     cast(digests as varchar) as digests,            -- JSON: digest of labels, relations, encoders, code and files
     cast(created_at as timestamp) as created_at,    -- when it was created
-    cast(status as varchar) as status               -- ok; remade: rows of erased people were removed
+    cast(status as varchar) as status               -- ok; remade: rows of erased people were removed; removed
 from facts.training_sets

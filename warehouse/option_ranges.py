@@ -62,6 +62,9 @@ def _seconds(like: float, *, above: bool = True) -> Range:
 
 
 RANGES: dict[str, Range] = {
+    # training sets
+    "audit_instants": Range(1, 1000, 5),
+    "version": Range(1, _MANY, 1),
     # build
     "face_confidence": _share(0.5, above=True, below=True),
     "recall": _share(0.99),
@@ -91,6 +94,7 @@ RANGES: dict[str, Range] = {
     # ingest
     "least_rows": Range(0, 10**15, 1000),
     # fetch, crawl, tokens
+    "depth": Range(1, _MANY, 2),
     "concurrency": Range(1, 10**5, 8),
     "per_host": Range(1, 10**5, 16),
     "rate": Range(0, _MANY, 2, whole=False, above=True),

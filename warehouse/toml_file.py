@@ -16,7 +16,7 @@ from typing import Any
 
 from photogenic.warehouse.errors import InputError
 
-__all__ = ["TomlFile", "read_toml", "shown", "shown_path"]
+__all__ = ["TomlFile", "read_text", "read_toml", "shown", "shown_path", "toml_of"]
 
 _MOST_BYTES = 1 << 18
 _MOST_LINE = 2000
@@ -73,18 +73,16 @@ def read_toml(path: Path, what: str) -> TomlFile:
     Raises:
         InputError: there is no such file, or it is not TOML in UTF-8, or it is large.
     """
+    return toml_of(path, what, read_text(path, what, "TOML"))
+
+
+def toml_of(path: Path, what: str, text: str) -> TomlFile:
+    """Parse the content of a file.
+
+    Raises:
+        InputError: it is not TOML.
+    """
     name, at = f"The {what} {shown_path(path)}", shlex.quote(shown_path(path))
-    data = _bytes(path, name, at)
-    if len(data) > _MOST_BYTES or any(len(line) > _MOST_LINE for line in data.splitlines()):
-        raise InputError(
-            f"{name} is too large.", f"up to {_MOST_BYTES:,} bytes, and {_MOST_LINE:,} in a line", f"ls -l {at}"
-        )
-    try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{name} is not UTF-8, at byte {error.start:,}.", "TOML in UTF-8", f"iconv -t UTF-8 {at}"
-        ) from error
     try:
         return TomlFile(path, tomllib.loads(text), text)
     except RecursionError as error:
@@ -93,13 +91,38 @@ def read_toml(path: Path, what: str) -> TomlFile:
         raise InputError(f"{name} is not TOML: {error}.", 'lines such as store = "store"', f"head {at}") from error
 
 
-def _bytes(path: Path, name: str, at: str) -> bytes:
+def read_text(path: Path, what: str, form: str) -> str:
+    """Read the text of a file, with a newline as the end of each line.
+
+    Args:
+        path: path of the file.
+        what: what the file is, for messages: `mapping`.
+        form: what its text is, for messages: `TOML`.
+
+    Raises:
+        InputError: there is no such file, or it is not UTF-8, or it is large.
+    """
+    name, at = f"The {what} {shown_path(path)}", shlex.quote(shown_path(path))
+    data = _bytes(path, name, at, form)
+    if len(data) > _MOST_BYTES or any(len(line) > _MOST_LINE for line in data.splitlines()):
+        raise InputError(
+            f"{name} is too large.", f"up to {_MOST_BYTES:,} bytes, and {_MOST_LINE:,} in a line", f"ls -l {at}"
+        )
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name} is not UTF-8, at byte {error.start:,}.", f"{form} in UTF-8", f"iconv -t UTF-8 {at}"
+        ) from error
+
+
+def _bytes(path: Path, name: str, at: str, form: str) -> bytes:
     """Read the bytes of a regular file, up to one more than are allowed. A pipe is not waited for."""
     try:
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(number).st_mode):
-                raise InputError(f"{name} is not a file.", "a TOML file", f"ls -ld {at}")
+                raise InputError(f"{name} is not a file.", f"a {form} file", f"ls -ld {at}")
             found = bytearray()
             while len(found) <= _MOST_BYTES and (block := os.read(number, _MOST_BYTES + 1)):
                 found += block

@@ -1,14 +1,18 @@
 -- gone_runs: heads trained on erased users: with a photo in train or dev, or with a swipe on such a photo.
 --
+-- What a run of the user's own learned from is what the user says.
 -- With folds every photo was in a training set, although its split is `test`. `n_people` counts the erased users.
 with learned as (
     select predictions.run_id, predictions.photo_id, predictions.split = 'train' or folded as in_train
     from facts.predictions
     inner join (
-        select run_id, coalesce(regexp_matches(json_extract_string(hyperparameters, '$.division'), 'fold'), false) as folded
+        select run_id, origin, coalesce(regexp_matches(json_extract_string(hyperparameters, '$.division'), 'fold'), false) as folded
         from facts.runs
     ) as divided using (run_id)
-    where predictions.split in ('train', 'dev') or predictions.split is not null and folded
+    where
+        predictions.split = 'train'
+        or predictions.split = 'dev' and origin = 'trained'
+        or predictions.split is not null and folded and origin = 'trained'
 ),
 
 owners as (select distinct photo_id, user_id from facts.photos),

@@ -113,6 +113,12 @@ create or replace temp macro count_of(t) as
         else coalesce(count_of_number(try_cast(t as double)), -1)
     end;
 
+-- A finite number; a flag is 1 or 0.
+create or replace temp macro number_of_number(n) as
+    case when isfinite(cast(n as double)) then cast(n as double) end;
+
+create or replace temp macro number_of(t) as number_of_number(try_cast(t as double));
+
 -- Seconds, milliseconds, microseconds or nanoseconds since 1970, distinguished by size: from 1973 on the four
 -- ranges do not overlap. Smaller numbers (a year, 20240131, days of a spreadsheet, 0 for missing) are not a time.
 create or replace temp macro time_of_number(n) as

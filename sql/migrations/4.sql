@@ -23,7 +23,10 @@ create table facts.own_relations (
     parameters varchar not null,
     status varchar not null,
     error varchar,
-    tried_at timestamp
+    tried_at timestamp,
+    built_definition varchar,
+    built_parameters varchar,
+    failed_digest varchar
 );
 
 create table facts.own_audits (
@@ -31,7 +34,8 @@ create table facts.own_audits (
     definition varchar not null,
     status varchar not null,
     error varchar,
-    tried_at timestamp
+    tried_at timestamp,
+    digest varchar
 );
 
 create table facts.training_sets (
@@ -47,4 +51,34 @@ create table facts.training_sets (
     digests varchar not null,
     created_at timestamp not null,
     status varchar not null
+);
+
+-- One row per photo bytes; loaded from the store's pictures/photo_quality/*.parquet. photo_quality.sql has the units.
+create table facts.picture_photo_quality (
+    sha256 varchar not null,
+    width bigint,
+    height bigint,
+    aspect double,
+    megapixels double,
+    sharpness double,
+    brightness double,
+    contrast double,
+    colourfulness double,
+    entropy double,
+    noise double,
+    face_share double,
+    face_offset double,
+    tilt double,
+    status varchar not null,
+    detail varchar
+);
+
+-- One row per photo bytes; loaded from the store's pictures/photo_persons/*.parquet.
+create table facts.picture_photo_persons (
+    sha256 varchar not null,
+    n_persons bigint,
+    person_share double,
+    confidence double,
+    status varchar not null,
+    detail varchar
 );

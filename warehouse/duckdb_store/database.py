@@ -20,13 +20,14 @@ from photogenic.warehouse.duckdb_store.error_mapping import classify_error, map_
 from photogenic.warehouse.duckdb_store.history import History
 from photogenic.warehouse.duckdb_store.interrupt import interruptible
 from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION, create, migrate, refuse_newer, version_of
+from photogenic.warehouse.duckdb_store.outdated import outdated_error
 from photogenic.warehouse.duckdb_store.publish import fingerprint, is_copy, publish_copy
 from photogenic.warehouse.duckdb_store.settings import Settings
 from photogenic.warehouse.errors import StoreError
 from photogenic.warehouse.storage.layout import Layout, sync_directory
 from photogenic.warehouse.storage.lock import Holder, locked, open_when_free
 
-__all__ = ["LABELLING", "Database", "list_relations_only"]
+__all__ = ["LABELLING", "Database", "close_files", "list_relations_only"]
 
 LABELLING = (
     # DuckDB misestimates how many swipes pass the filter of the clock, and would build a hash table of 40 million
@@ -145,13 +146,17 @@ class Database:
             query: the one query that will run. A `MomentDatabase` computes only the relations in it. Default: any.
 
         Raises:
-            StoreError: the store does not exist or has no snapshot yet.
+            StoreError: the store does not exist, has no snapshot yet, or lacks a relation that this version needs.
         """
         del query
         con = self.open_snapshot(memory_limit=memory_limit, labelling=labelling)
         try:
             with map_engine_errors(self.layout), interruptible(con):
                 yield con
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            if (outdated := outdated_error(con)) is None:
+                raise
+            raise outdated from error
         finally:
             con.close()
 
@@ -283,6 +288,15 @@ class Database:
                 print(f"Migrating the store from version {found} to version {SCHEMA_VERSION}.", file=sys.stderr)
                 migrate(con, found)
         create_views(con)
+
+
+def close_files(con: duckdb.DuckDBPyConnection) -> None:
+    """Deny a writing connection every file but those of its database and its temporary folder, and lock its settings.
+
+    SQL of users runs on it afterwards. The guard refuses what names a file; this does not depend on the text.
+    """
+    con.execute("set enable_external_access = false")
+    con.execute("set lock_configuration = true")
 
 
 def list_relations_only(con: duckdb.DuckDBPyConnection) -> None:

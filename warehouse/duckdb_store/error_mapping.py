@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from photogenic.warehouse.storage.layout import Layout
 
 __all__ = [
+    "blames_machine",
     "classify_error",
     "classify_unhandled",
     "corruption_error",
@@ -159,6 +160,11 @@ def classify_unhandled(error: BaseException) -> PhotogenicError | None:
             )
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return None
+
+
+def blames_machine(error: BaseException) -> bool:
+    """Whether an error of DuckDB is about a damaged file, a full or read-only disk, or threads and open files."""
+    return _has(error, _DAMAGED + _UNWRITTEN + _NO_THREADS + ("Too many open files",))
 
 
 def corruption_error(error: BaseException, layout: Layout) -> StoreError | None:

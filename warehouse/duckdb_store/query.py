@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from photogenic._lazy import duckdb, pa, pl
+from photogenic.warehouse.catalog import OURS, Catalog, catalog_of
 from photogenic.warehouse.duckdb_store.error_mapping import corruption_error
 from photogenic.warehouse.duckdb_store.interrupt import is_interrupt
 from photogenic.warehouse.duckdb_store.parameters import Parameters, bind
@@ -69,7 +70,15 @@ def sql(db: Database, query: str, params: Parameters | None = None, *, limit: in
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
-            raise corruption_error(error, db.layout) or query_error(query, error) from error
+            raise corruption_error(error, db.layout) or query_error(query, error, _catalog(con)) from error
+
+
+def _catalog(con: duckdb.DuckDBPyConnection) -> Catalog:
+    """Return the relations of the store, for the message of an error; those of sql/ if they cannot be read."""
+    try:
+        return catalog_of(con)
+    except duckdb.Error:
+        return OURS
 
 
 def _frame(
@@ -121,7 +130,7 @@ def stream(
     from photogenic.warehouse.sql_guard.guard import parse_read_only
 
     def explained(error: Exception) -> PhotogenicError:
-        return corruption_error(error, db.layout) or query_error(query, error)
+        return corruption_error(error, db.layout) or query_error(query, error, _catalog(con))
 
     with db.read(query=query) as con:
         try:

@@ -6,7 +6,7 @@ import difflib
 import re
 
 from photogenic import sql
-from photogenic.warehouse.catalog import relation
+from photogenic.warehouse.catalog import OURS, Catalog
 from photogenic.warehouse.errors import QueryError, QueryMemoryError
 
 __all__ = [
@@ -30,20 +30,26 @@ _CHANGES = frozenset(
 """Kinds of statements that change data."""
 
 
-def query_error(query: str, error: Exception) -> QueryError:
-    """Return the error to raise for an exception of DuckDB."""
+def query_error(query: str, error: Exception, catalog: Catalog = OURS) -> QueryError:
+    """Return the error to raise for an exception of DuckDB.
+
+    Args:
+        query: the query.
+        error: what DuckDB raised.
+        catalog: the relations of the store.
+    """
     kind, sign, what = str(error).partition("Error: ")
     what = what if sign else kind  # some messages have no kind
     fact, _, place = what.partition("\n")
-    about = _relations_in(query)
+    about = _relations_in(query, catalog)
     show = f"features sql --show {about[0]}" if about else _TABLES
     in_query = f"{fact.rstrip('!.')}: {_short(query)}"
 
     if found := re.match(r"Table with name \"?([\w.]+)\"? does not exist", fact):
-        return no_relation(found[1])
+        return no_relation(found[1], catalog)
     if found := re.search(r"(?:Referenced column|does not have a column named) \"(\w+)\"", fact):
         alias = re.search(r"\"(\w+)\" does not have a column named", fact)
-        return _no_column(query, found[1], alias[1] if alias else None, place)
+        return _no_column(query, found[1], alias[1] if alias else None, place, catalog)
     if found := re.match(r"Ambiguous reference to column name \"(\w+)\" \(use: (.+)\)", fact):
         choices = ", ".join(dict.fromkeys(re.findall(r"\w+\.\w+", found[2].replace('"', ""))))
         return QueryError(
@@ -106,27 +112,33 @@ def _no_change(what: str) -> QueryError:
     return QueryError(what, f"{_READS}; the snapshot is read-only", "features ingest --help")
 
 
-def no_relation(name: str) -> QueryError:
+def no_relation(name: str, catalog: Catalog = OURS) -> QueryError:
     """Return the error for a relation that does not exist."""
-    if name in sql.NAMES and name not in sql.VIEWS:
+    if name in catalog.unbuilt:
+        why = catalog.unbuilt[name].splitlines()[0]
+        said = "has not been computed yet" if why == "pending" else f"failed, and has no rows: {why}"
+        return QueryError(f"The relation {name} {said}.".replace("..", "."), "a relation with rows", "features build")
+    if name in catalog.names and name not in sql.VIEWS:
         return QueryError(f"The relation {name} has not been computed yet.", "a store that was built", "features build")
-    near = difflib.get_close_matches(name, sql.NAMES, n=3)
+    near = difflib.get_close_matches(name.lower(), catalog.names, n=3)
     expected = f"one of the relations; similar names: {', '.join(near)}" if near else "one of the relations"
     return QueryError(f"There is no relation {name}.", expected, f"features sql --show {near[0]}" if near else _TABLES)
 
 
-def _no_column(query: str, name: str, alias: str | None, place: str) -> QueryError:
+def _no_column(query: str, name: str, alias: str | None, place: str, catalog: Catalog) -> QueryError:
     """Return the error for a column that is not there: in the relation before it, or in any of the query."""
-    named = _relations_in(query)
-    meant = None if alias is None else _relation_called(query, alias)
+    named = _relations_in(query, catalog)
+    meant = None if alias is None else _relation_called(query, alias, catalog)
     about = named if alias is None else [meant] if meant else []
-    columns = [column.name for one in about for column in relation(one).columns]
+    columns = [column.name for one in about for column in catalog.relation(one).columns]
     columns = columns or re.findall(r'"(?:\w+\.)?(\w+)"', place.partition("Candidate")[2])
     columns = [column for column in dict.fromkeys(columns) if column != name.lower()]
     near = difflib.get_close_matches(name, columns, n=3)
     expected = f"perhaps {' or '.join(near)}" if near else f"one of {', '.join(columns)}" if columns else ""
     holders = [
-        one for one in named if one != meant and any(column.name == name.lower() for column in relation(one).columns)
+        one
+        for one in named
+        if one != meant and any(column.name == name.lower() for column in catalog.relation(one).columns)
     ]
     if holders:
         expected = f"{expected}; {' and '.join(holders)} {'has' if len(holders) == 1 else 'have'} a column {name}"
@@ -140,19 +152,19 @@ def _no_column(query: str, name: str, alias: str | None, place: str) -> QueryErr
     )
 
 
-def _relation_called(query: str, alias: str) -> str | None:
+def _relation_called(query: str, alias: str, catalog: Catalog) -> str | None:
     """Return the relation that has an alias in the query, or that name itself; None: a subquery, or not found."""
-    if alias.lower() in sql.NAMES:
+    if alias.lower() in catalog.names:
         return alias.lower()
     for name, called in re.findall(r"\b(\w+)\s+(?:as\s+)?(\w+)", query.lower()):
-        if called == alias.lower() and name in sql.NAMES:
+        if called == alias.lower() and name in catalog.names:
             return str(name)
     return None
 
 
-def _relations_in(query: str) -> list[str]:
+def _relations_in(query: str, catalog: Catalog) -> list[str]:
     """Return the relations that the query names, in order of appearance."""
-    known = set(sql.NAMES)
+    known = set(catalog.names)
     return list(dict.fromkeys(word for word in re.findall(r"\w+", query.lower()) if word in known))
 
 

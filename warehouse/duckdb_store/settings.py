@@ -30,6 +30,7 @@ class Settings:
         memory_limit: DuckDB's buffer memory, e.g. `3GB` or `500MiB`; the process takes about 1 GB more.
         threads: number of worker threads of SQL, decoding, search and training.
         lock_timeout_s: seconds that a second writer waits for the lock.
+        relation_timeout_s: seconds after which the computation of one relation of the user's own is stopped.
 
     Raises:
         InputError: a value is out of its range.
@@ -38,6 +39,7 @@ class Settings:
     memory_limit: str
     threads: int
     lock_timeout_s: float = 60.0
+    relation_timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
         _refuse_memory("memory_limit", self.memory_limit, "Settings(memory_limit='3GB')")
@@ -46,25 +48,31 @@ class Settings:
             raise InputError(f"threads is {self.threads!r}.", _WHOLE, "Settings(threads=2)")
         if not isinstance(self.lock_timeout_s, (int, float)) or not 0 <= self.lock_timeout_s <= _MOST_S:
             raise InputError(f"lock_timeout_s is {self.lock_timeout_s!r}.", _SECONDS, "Settings(lock_timeout_s=60)")
+        if not isinstance(self.relation_timeout_s, (int, float)) or not 0 < self.relation_timeout_s <= _MOST_S:
+            raise InputError(
+                f"relation_timeout_s is {self.relation_timeout_s!r}.", _SECONDS, "Settings(relation_timeout_s=600)"
+            )
 
     @classmethod
     def from_environment(cls, below: Mapping[str, Any] | None = None) -> Settings:
-        """Read `FEATURES_MEMORY_LIMIT`, `FEATURES_THREADS` and `FEATURES_LOCK_TIMEOUT`; defaults depend on the machine.
+        """Read `FEATURES_MEMORY_LIMIT`, `_THREADS`, `_LOCK_TIMEOUT` and `_RELATION_TIMEOUT`, else the defaults.
 
         Args:
-            below: values for variables that are not set: memory_limit, threads and lock_timeout of `photogenic.toml`.
+            below: values for variables that are not set: those of [settings] in `photogenic.toml`.
 
         Raises:
             InputError: a variable has an invalid value.
         """
         below = below or {}
-        memory, threads, seconds = os.environ.get("FEATURES_MEMORY_LIMIT"), _threads(), _seconds()
+        memory, threads = os.environ.get("FEATURES_MEMORY_LIMIT"), _threads()
+        lock_s, relation_s = _seconds("FEATURES_LOCK_TIMEOUT"), _seconds("FEATURES_RELATION_TIMEOUT")
         if memory:
             _refuse_memory("FEATURES_MEMORY_LIMIT", memory, "unset FEATURES_MEMORY_LIMIT")
         return cls(
             memory_limit=(memory or below.get("memory_limit") or _quarter_of_memory()).strip(),
             threads=threads or below.get("threads") or min(available_cores(), _MOST_THREADS),
-            lock_timeout_s=seconds if seconds is not None else below.get("lock_timeout", 60.0),
+            lock_timeout_s=lock_s if lock_s is not None else below.get("lock_timeout", 60.0),
+            relation_timeout_s=relation_s if relation_s is not None else below.get("relation_timeout", 600.0),
         )
 
 
@@ -110,8 +118,8 @@ def _threads() -> int | None:
     return int(text)
 
 
-def _seconds() -> float | None:
-    text = os.environ.get("FEATURES_LOCK_TIMEOUT")
+def _seconds(name: str) -> float | None:
+    text = os.environ.get(name)
     if not text:
         return None
     try:
@@ -119,7 +127,7 @@ def _seconds() -> float | None:
     except ValueError:
         value = math.nan
     if not 0 <= value <= _MOST_S:
-        raise InputError(f"FEATURES_LOCK_TIMEOUT is {text!r}.", _SECONDS, "unset FEATURES_LOCK_TIMEOUT")
+        raise InputError(f"{name} is {text!r}.", _SECONDS, f"unset {name}")
     return value
 
 

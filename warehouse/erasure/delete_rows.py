@@ -10,21 +10,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args, get_type_hints
 
 from photogenic import sql
 from photogenic._lazy import duckdb
+from photogenic.warehouse.catalog import catalog_of
 from photogenic.warehouse.erasure.id_words import CHUNK, IdWords, escape_re2, re2_patterns
-from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.erasure.own_relations import OPTION_WORDS, definition_mentions, held_ids
 
 __all__ = [
     "LEAST_BYTES",
+    "PHOTO_COLUMNS",
     "ErasedRecords",
     "delete_rows",
     "find_mentions",
     "find_remains",
+    "held_by_own_relations",
     "id_words",
     "known_users",
     "select_erased",
@@ -34,6 +36,9 @@ __all__ = [
 
 LEAST_BYTES = 6
 """Least length of an id, in bytes, that is searched for within text and files: shorter ones occur there by chance."""
+
+PHOTO_COLUMNS = frozenset({"photo_id", "neighbour_id", "other_id", "cluster_id"})
+"""Columns that hold ids of photos, where the id of a user means nothing."""
 
 _OF_MAIN_PHOTO = "user_id in (from gone_users) or photo_id in (from gone_photos)"
 _OF_SWIPE = "sender_id in (from gone_users) or recipient_id in (from gone_users)"
@@ -79,20 +84,17 @@ _TEXTS = {
     "crawl_targets": ("detail", "cursor"),
     "runs": ("hyperparameters", "results"),  # values of slices
     "builds": ("options",),
+    "own_relations": ("parameters", "built_parameters", "error"),
+    "own_audits": ("error",),
 }
 """Base table -> columns of free text that may mention erased people. `raw` and `detail` become NULL; in other columns
 only the id is redacted. Hashtags that contain an id are removed from their lists.
 """
 
 _WHOLE = {"raw", "detail"}
-_JSON = {"hyperparameters", "results", "options"}
+_JSON = {"hyperparameters", "results", "options", "parameters", "built_parameters"}
 _UNCHANGED = {"photos": ("path", "url"), "fetch_attempts": ("url",), "crawl_targets": ("target",)}
 """Base table -> columns that photos and crawls of other people need and that stay: paths, URLs, hashtags."""
-
-_OPTION_WORDS = frozenset(
-    word for kind in get_type_hints(LabelOptions).values() for word in get_args(kind) if isinstance(word, str)
-)
-"""Values of options, which are not redacted even if an id has the same text."""
 
 _IDS = """
 from (
@@ -189,6 +191,8 @@ def delete_rows(
     for table, theirs in _ROWS.items():
         if not (gone.purge and table in _HISTORY):
             counts[table] = _count(con, f"delete from facts.{table} where {theirs}")
+    for table in _picture_tables(con):
+        counts[table] = _count(con, f"delete from facts.{table} where sha256 in (from gone_bytes)")
     if gone.purge:
         counts["photos"] = _count(con, _STRIP)
     con.execute(
@@ -198,8 +202,7 @@ def delete_rows(
         where near_duplicates.cluster_id = renamed.cluster_id and renamed.cluster_id in (from gone_photos)
         """
     )
-    words = id_words(con, gone)
-    for table, column, kept in _mentions(con, words):
+    for table, column, kept in _mentions(con, gone):
         counts[f"{table}.{column}"] = counts.get(f"{table}.{column}", 0) + _replace(con, table, column, kept)
     for run_id, results in con.execute("select run_id, results from facts.runs").fetchall():
         if run_id in gone.runs:
@@ -211,18 +214,31 @@ def delete_rows(
     return {what: n for what, n in counts.items() if n}
 
 
+def _picture_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The base tables of features of a picture, which have a row per image."""
+    tables = "select table_name from system.main.duckdb_tables() where schema_name = 'facts'"
+    found = con.execute(f"{tables} and starts_with(table_name, 'picture_') order by table_name").fetchall()
+    return [name for (name,) in found]
+
+
 def find_remains(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> list[str]:
     """Return the columns that still hold or mention an erased id or digest, with the number of rows."""
     name_again = {"gone_users": gone.users, "gone_photos": gone.photos, "gone_bytes": gone.sha256s}
     ids = sorted({*gone.users, *gone.photos, *gone.targets})
     found = []
-    for table, column, kept in _mentions(con, id_words(con, gone)):
+    for table, column, kept in _mentions(con, gone):
         found.append(f"facts.{table}.{column}: {len(kept)}")
+    found += [f"{name}.{what}" for name, what in held_by_own_relations(con, gone).items()]
+    own = {f'"main"."{name}"' for name in catalog_of(con).own}
     for table, column, is_list in _texts(con):
+        if table in own:
+            continue
         if gone.purge and table.replace('"', "").rpartition(".")[2] in _HISTORY and column == "photo_id":
             continue
         if column in {"sha256", "target"} or (column.endswith("_id") and column != "event_id"):
             values = list(name_again["gone_bytes"]) if column == "sha256" else ids
+            if column in PHOTO_COLUMNS:  # a photo of another person may have the id of an erased user
+                values = list(gone.photos)
             value = f"unnest({column})" if is_list else column
             n = _count(
                 con,
@@ -234,9 +250,35 @@ def find_remains(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> list[st
     return found
 
 
-def id_words(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> IdWords:
-    """Return a matcher for the erased ids that skips longer ids of other people."""
-    ids = sorted({*gone.users, *gone.photos})
+def held_by_own_relations(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> dict[str, str]:
+    """Return the user's own relations that hold an erased id: name -> column and number of rows."""
+    words = id_words(con, gone)
+    unchanged = {
+        text
+        for table, columns in _UNCHANGED.items()
+        for column in columns
+        for text, _ in _matching(con, table, column, words)
+    }
+    return held_ids(
+        con,
+        ids=sorted({*gone.users, *gone.photos, *gone.targets}),
+        sha256s=list(gone.sha256s),
+        long=_long_words(con, gone),
+        unchanged=unchanged,
+        history=frozenset(_HISTORY) if gone.purge else frozenset(),
+    )
+
+
+def _long_words(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> IdWords:
+    """Return a matcher for the ids that are sought within definitions: long ones, which are no relation's name."""
+    return id_words(con, gone, least=LEAST_BYTES, but=sql.NAMES)
+
+
+def id_words(
+    con: duckdb.DuckDBPyConnection, gone: ErasedRecords, *, least: int = 0, but: Collection[str] = ()
+) -> IdWords:
+    """Return a matcher for the erased ids of at least some bytes that skips longer ids of other people."""
+    ids = sorted(id_ for id_ in {*gone.users, *gone.photos}.difference(but) if len(id_.encode()) >= least)
     longer: set[str] = set()
     for start in range(0, len(ids), CHUNK):
         pattern = "|".join(map(escape_re2, ids[start : start + CHUNK]))
@@ -255,13 +297,15 @@ def unchanged_mentions(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> d
     return found
 
 
-def _mentions(con: duckdb.DuckDBPyConnection, words: IdWords) -> Iterator[tuple[str, str, dict[str, str | None]]]:
+def _mentions(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> Iterator[tuple[str, str, dict[str, str | None]]]:
     """Yield base table, column, and for each text that mentions an erased id its replacement."""
+    words = id_words(con, gone)
+    yield from definition_mentions(con, words, _long_words(con, gone))
     for table, columns in _TEXTS.items():
         for column in columns:
             kept: dict[str, str | None] = {}
             for text, _ in _matching(con, table, column, words):
-                struck = words.redact_json(text, _OPTION_WORDS) if column in _JSON else words.redact(text)
+                struck = words.redact_json(text, OPTION_WORDS) if column in _JSON else words.redact(text)
                 if struck != text:
                     kept[text] = None if column in _WHOLE else struck
             if kept:

@@ -14,7 +14,7 @@ from photogenic import sql
 from photogenic._lazy import duckdb
 from photogenic.warehouse.errors import AuditError
 
-__all__ = ["Audit", "audit", "audit_named"]
+__all__ = ["Audit", "audit", "audit_named", "read_audit", "rows_found"]
 
 _SHOWN = 5
 
@@ -37,11 +37,41 @@ def audit_named(name: str) -> Audit:
     Raises:
         ValueError: the header does not have the form described in the docstring of this module.
     """
-    text = sql.read(f"audits/{name}")
+    return read_audit(name, sql.read(f"audits/{name}"), f"sql/audits/{name}.sql")
+
+
+def read_audit(name: str, text: str, file: str) -> Audit:
+    """Read the header of an audit.
+
+    Raises:
+        ValueError: it does not have the form described in the docstring of this module.
+    """
     header = re.match(rf"-- {name}: (?P<promise>.+)\n--\n-- reads:\s+(?P<reads>.+)\n", text)
     if header is None:
-        raise ValueError(f"sql/audits/{name}.sql must begin with `-- {name}: what must hold` and `-- reads:`")
-    return Audit(name, header["promise"], tuple(header["reads"].split(", ")), text)
+        raise ValueError(f"{file} must begin with `-- {name}: what must hold` and `-- reads:`")
+    return Audit(name, header["promise"], tuple(re.split(r",\s*", header["reads"].strip())), text)
+
+
+def rows_found(con: duckdb.DuckDBPyConnection, one: Audit, ask: Asking | None = None) -> None:
+    """Run one audit.
+
+    Args:
+        con: connection with the relations.
+        one: the audit.
+        ask: function that runs it elsewhere, and returns column names and rows; None: DuckDB runs it.
+
+    Raises:
+        AuditError: it found rows.
+    """
+    if ask is not None:
+        names, rows = ask(one.text)
+        if rows:
+            _fail(one, len(rows), names, rows[:_SHOWN])
+        return
+    ((n_found,),) = con.execute(f"select count(*) from ({one.text}\n) as found").fetchall()
+    if n_found:
+        answer = con.execute(f"select * from ({one.text}\n) as found limit {_SHOWN}")
+        _fail(one, n_found, [column[0] for column in answer.description], answer.fetchall())
 
 
 def audit(

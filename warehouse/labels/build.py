@@ -4,9 +4,11 @@
 2. In build order, compare each relation with the inputs it was computed from; keep it if they are unchanged.
 3. Compute the stale ones. Relations that count swipes are updated from new swipes where the result is the same.
 4. Audit them. A query in sql/audits/ that returns a row fails the build.
-5. Record options and checksums, commit, publish.
+5. Record options and checksums, commit.
+6. Bring the user's own relations up to date (warehouse/definitions/build.py), and publish.
 
-All steps are one transaction: until it ends, and if it fails, the former state stays.
+Steps 1 to 5 are one transaction: until it ends, and if it fails, the former state stays. Each own relation is a
+transaction of its own.
 """
 
 from __future__ import annotations
@@ -15,12 +17,18 @@ import datetime as dt
 import json
 import time
 import uuid
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import create_views_of_labels
 from photogenic.warehouse.context import Store
-from photogenic.warehouse.duckdb_store.database import LABELLING
+from photogenic.warehouse.definitions.build import OwnComputation, OwnReport
+from photogenic.warehouse.definitions.link import refuse_other_project
+from photogenic.warehouse.definitions.stored import is_new, wanted_relations
+from photogenic.warehouse.duckdb_store.database import LABELLING, close_files
+from photogenic.warehouse.erasure.own_relations import without_erased
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.labels.compute import Computation, RelationBuilt
 from photogenic.warehouse.labels.fingerprints import read_states
@@ -32,7 +40,18 @@ from photogenic.warehouse.progress import Progress
 from photogenic.warehouse.spark.engine import SparkEngine
 from photogenic.warehouse.spark.session import Cluster
 
-__all__ = ["BuildReport", "FunnelStep", "LabelOptions", "RelationBuilt", "build_labels", "rehearse_labels"]
+__all__ = [
+    "BuildReport",
+    "FunnelStep",
+    "LabelOptions",
+    "RelationBuilt",
+    "build_labels",
+    "compute_own",
+    "own_computation",
+    "rehearse_labels",
+    "stale_own",
+    "update_own",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +75,7 @@ class BuildReport:
         funnel: numbers of swipes and posts that are left after each step.
         notes: warnings about the result.
         change: what became of the labels, if the build has other label options than the last one.
+        own: what became of the user's own relations.
     """
 
     build_id: str
@@ -67,6 +87,7 @@ class BuildReport:
     notes: tuple[str, ...]
     seconds: float
     change: LabelChange | None = None
+    own: OwnReport = field(default_factory=OwnReport)
 
     @property
     def changed(self) -> bool:
@@ -82,6 +103,8 @@ def build_labels(
     options: LabelOptions = LabelOptions(),  # noqa: B008 - frozen
     anew: bool = False,
     cluster: Cluster | None = None,
+    retry: bool = True,
+    own_anew: bool = False,
 ) -> BuildReport:
     """Compute the stale relations of sql/, audit them and publish them.
 
@@ -92,6 +115,8 @@ def build_labels(
         options: options of labels and splits.
         anew: whether to compute every relation, stale or not.
         cluster: Spark cluster that computes from exported facts. Default: DuckDB computes from the store.
+        retry: whether to compute own relations again that failed with the same inputs.
+        own_anew: whether to compute every own relation, stale or not.
 
     Raises:
         AuditError: a relation broke its contract; the former state is kept.
@@ -103,6 +128,7 @@ def build_labels(
     if cluster is not None:
         engine = SparkEngine(cluster, Tombstones(store.layout), store.progress.note)
     with store.database.write("features build --only labels") as con:
+        refuse_other_project(con, store.project)
         for setting in LABELLING:
             con.execute(setting)
         con.execute("set force_compression = 'uncompressed'")  # every build rewrites them, so compression does not pay
@@ -114,7 +140,76 @@ def build_labels(
             con.rollback()
             raise
         con.commit()
-    return report
+        own = own_computation(store, con, moment, options, anew=anew or own_anew, engine=engine, retry=retry)
+        return replace(report, own=compute_own(own, {built.name: built.checksum for built in report.relations}))
+
+
+def own_computation(
+    store: Store, con: duckdb.DuckDBPyConnection, moment: Moment, options: LabelOptions, **more: Any
+) -> OwnComputation:
+    """Return the computation of the own relations of a store. Definitions that name erased people are left out."""
+    project, limit_s = (
+        without_erased(store.project, Tombstones(store.layout)),
+        store.database.settings.relation_timeout_s,
+    )
+    return OwnComputation(con, project, moment, options, limit_s=limit_s, **more)
+
+
+def compute_own(own: OwnComputation, contents: Mapping[str, str] | None = None) -> OwnReport:
+    """Compute own relations on a writing connection, whose settings it changes for good.
+
+    Args:
+        own: the computation.
+        contents: checksums of the relations of sql/. Default: those that the store records.
+    """
+    own.con.execute("reset disabled_optimizers")
+    own.con.execute("reset force_compression")
+    own.contents = contents
+    if own.engine is None:  # its results are files
+        close_files(own.con)
+    return own.run()
+
+
+def update_own(store: Store, cluster: Cluster | None = None) -> OwnReport | None:
+    """Bring own relations up to date whose faces, pictures or neighbors are newer than the labels.
+
+    Args:
+        store: the open store.
+        cluster: Spark cluster that computed the labels from exported facts. Default: DuckDB did.
+
+    Returns:
+        What became of them; None: there are no labels yet, or nothing is stale.
+    """
+    store.database.require()
+    with store.database.read(labelling=True) as con:
+        last = last_build(con)
+        if last is None or "photo_labels" not in read_states(con):
+            return None
+        if cluster is not None:
+            if not wanted_relations(con, store.project):
+                return None
+        else:
+            dry = own_computation(store, con, last.moment, last.options, rehearsal=True, retry=False, dry=True)
+            if not dry.run().stale and not is_new(con, dry.project):
+                return None
+    engine = None
+    if cluster is not None:
+        engine = SparkEngine(cluster, Tombstones(store.layout), store.progress.note)
+    with store.database.write("features build") as con:
+        refuse_other_project(con, store.project)
+        if engine is not None:
+            engine.begin(con)
+        return compute_own(own_computation(store, con, last.moment, last.options, retry=False, engine=engine))
+
+
+def stale_own(store: Store) -> tuple[str, ...]:
+    """Return the own relations that the next build would compute; those of new files in a project are among them."""
+    with store.database.read(labelling=True) as con:
+        last = last_build(con)
+        if last is None or last.cluster is not None or "photo_labels" not in read_states(con):
+            return ()  # swipes of a Spark build are outside the store
+        dry = own_computation(store, con, last.moment, last.options, rehearsal=True, dry=True)
+        return tuple(one.name for one in dry.run().relations if one.action == "stale")
 
 
 def rehearse_labels(store: Store, moment: Moment, options: LabelOptions) -> BuildReport:
@@ -133,6 +228,17 @@ def rehearse_labels(store: Store, moment: Moment, options: LabelOptions) -> Buil
     with store.database.read(labelling=True) as con:
         computation = Computation(con, moment, options, rehearsal=True, anew=True)
         report = _report(computation, store.progress, started_at, started)
+        con.execute("reset disabled_optimizers")
+        own = own_computation(
+            store,
+            con,
+            moment,
+            options,
+            rehearsal=True,
+            anew=True,
+            contents={built.name: built.checksum for built in report.relations},
+        )
+        report = replace(report, own=own.run())
         return replace(report, notes=(*why_empty(con, ("swipes", "photos"), moment).values(), *report.notes)[:1])
 
 

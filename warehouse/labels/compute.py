@@ -19,8 +19,9 @@ from typing import Any, Protocol
 
 from photogenic import sql
 from photogenic._lazy import duckdb
-from photogenic.warehouse.catalog import Relation, relation
+from photogenic.warehouse.catalog import OURS, Catalog, Relation, relation
 from photogenic.warehouse.labels.audits import audit
+from photogenic.warehouse.labels.digests import Digests
 from photogenic.warehouse.labels.fingerprints import (
     Mark,
     State,
@@ -30,15 +31,12 @@ from photogenic.warehouse.labels.fingerprints import (
     read_states,
     write_states,
 )
-from photogenic.warehouse.labels.incremental import ADDITIVE, WATCHED, incremental_query, save_former_rows
+from photogenic.warehouse.labels.incremental import ADDITIVE, DIMENSIONS, WATCHED, incremental_query, save_former_rows
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.moment import EVERYTHING, Moment
 from photogenic.warehouse.progress import Progress
 
 __all__ = ["Computation", "Engine", "RelationBuilt", "clock_values", "many_swipes"]
-
-_UNDATED = ("facts.faces",)
-"""Base tables that are replaced as a whole and have no column for the time of arrival."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +44,10 @@ class RelationBuilt:
     """What a build did with one relation.
 
     Attributes:
-        action: `kept`, `computed` from all facts, or `updated` from new facts.
+        action: `kept`, `computed` from all facts, or `updated` from new facts. An own relation may also be
+            `failed`, `pending` while one that it reads was never computed, or `stale`: a dry pass would compute it.
         checksum: checksum of the rows, independent of their order.
+        error: why it failed.
     """
 
     name: str
@@ -55,6 +55,7 @@ class RelationBuilt:
     n_rows: int
     checksum: str
     seconds: float
+    error: str | None = None
 
 
 class Engine(Protocol):
@@ -62,6 +63,9 @@ class Engine(Protocol):
 
     def begin(self, con: duckdb.DuckDBPyConnection) -> None:
         """Read the facts, before any other method is called."""
+
+    def use(self, catalog: Catalog) -> None:
+        """Compute own relations of this catalog from now on."""
 
     def mark(self, con: duckdb.DuckDBPyConnection, table: str, moment: Moment) -> Mark:
         """Return the mark of a base table, like `mark_of`."""
@@ -100,7 +104,10 @@ class Computation:
     built: list[RelationBuilt] = field(default_factory=list)
     _states: dict[str, State] = field(default_factory=dict)
     _noted: list[State] = field(default_factory=list)
-    _digests: dict[str, str] = field(default_factory=dict)
+    _digests: Digests = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._digests = Digests(self.con, self.moment, OURS, self.engine)
 
     def run(self, progress: Progress) -> None:
         """Set the clock, compute the stale relations, audit the computed ones.
@@ -127,11 +134,16 @@ class Computation:
         """Return the names of facts that changed since the relations were computed; computes nothing."""
         seen = {
             (source, digest)
-            for state in read_states(self.con).values()
+            for name, state in read_states(self.con).items()
             for source, digest in state.inputs.items()
-            if source not in sql.RELATIONS and source != "clock"
+            if name in sql.RELATIONS and source not in sql.RELATIONS and source != "clock"
         }
-        return sorted({source.removeprefix("facts.") for source, digest in seen if self._digest(source) != digest})
+        return sorted({source.removeprefix("facts.") for source, digest in seen if self._digests.of(source) != digest})
+
+    @property
+    def computed_states(self) -> list[State]:
+        """The states of the relations that were computed, after `run`."""
+        return list(self._noted)
 
     def _set_clock(self) -> None:
         values = clock_values(self.con, self.moment)
@@ -142,7 +154,7 @@ class Computation:
 
     def _bring_up_to_date(self, what: Relation) -> RelationBuilt:
         started = time.perf_counter()
-        inputs = {source: self._digest(source) for source in what.reads}
+        inputs = {source: self._digests.of(source) for source in what.reads}
         parameters = {name: getattr(self.options, name) for name in what.parameters}
         digest, former = digest_of(what, parameters, inputs), self._states.get(what.name)
         if former is not None and former.digest == digest:
@@ -153,15 +165,21 @@ class Computation:
             action = self._replace(what, parameters, former, digest)
             n_rows, content = checksum(self.con, what.name)
             self._noted.append(State(what.name, digest, n_rows, content, inputs))
-        self._digests[what.name] = content
+        self._digests.set(what.name, content)
         return RelationBuilt(what.name, action, n_rows, content, time.perf_counter() - started)
+
+    @functools.cached_property
+    def _watched(self) -> tuple[str, ...]:
+        """The relations whose former rows an update needs."""
+        adding = r"select 1 from facts.own_relations where regexp_matches(definition, '--\s*additive:\s*photo_swipes')"
+        return DIMENSIONS if self.con.execute(adding).fetchall() else WATCHED
 
     def _replace(self, what: Relation, parameters: dict[str, Any], former: State | None, digest: str) -> str:
         """Compute the relation and return the action: `computed` or `updated`."""
         if self.engine is not None:
             self.engine.compute(self.con, what, parameters, digest)
             return "computed"
-        if what.name in WATCHED and former is not None:
+        if what.name in self._watched and former is not None:
             save_former_rows(self.con, what.name)
         query = None
         if what.name in ADDITIVE:
@@ -170,19 +188,6 @@ class Computation:
         with many_swipes(self.con) if what.name in ADDITIVE and query is None else contextlib.nullcontext():
             self.con.execute(f"create or replace {table} {what.name} as {query or what.text}", parameters or None)
         return "updated" if query else "computed"
-
-    def _digest(self, source: str) -> str:
-        """Return the digest of the content of a relation or base table."""
-        if source not in self._digests:
-            self._digests[source] = self._digest_of_facts(source)
-        return self._digests[source]
-
-    def _digest_of_facts(self, source: str) -> str:
-        if source == "clock" or source in _UNDATED:
-            return checksum(self.con, source)[1]
-        if source.startswith("facts."):
-            return str((self.engine.mark if self.engine is not None else mark_of)(self.con, source, self.moment))
-        return "; ".join(self._digest(read) for read in relation(source).reads if read != "clock")
 
 
 def clock_values(con: duckdb.DuckDBPyConnection, moment: Moment) -> list[dt.datetime]:

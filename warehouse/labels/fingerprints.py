@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from photogenic._lazy import duckdb
-from photogenic.warehouse.catalog import Relation
+from photogenic.warehouse.catalog import Relation, view_texts
 from photogenic.warehouse.moment import EVERYTHING, Moment
 
 __all__ = ["Mark", "State", "checksum", "digest_of", "mark_of", "mark_query", "read_states", "write_states"]
@@ -100,8 +100,13 @@ def checksum(con: duckdb.DuckDBPyConnection, name: str) -> tuple[int, str]:
 
 
 def digest_of(relation: Relation, parameters: dict[str, Any], inputs: dict[str, str]) -> str:
-    """Return the digest of everything that determines the content of a relation."""
-    parts = [relation.text, {name: str(parameters[name]) for name in relation.parameters}, inputs]
+    """Return the digest of everything that determines the content of a relation.
+
+    That is its SQL and that of the views of sql/ below it, which another version of the program may change; its
+    parameters; and the digests of what it reads.
+    """
+    texts = [relation.text, *view_texts(relation.reads)]
+    parts = [texts, {name: str(parameters[name]) for name in relation.parameters}, inputs]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

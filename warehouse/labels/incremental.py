@@ -18,11 +18,21 @@ from __future__ import annotations
 
 from photogenic import sql
 from photogenic._lazy import duckdb
-from photogenic.warehouse.catalog import Relation
+from photogenic.warehouse.catalog import Relation, relation
 from photogenic.warehouse.labels.fingerprints import Mark, State, digest_of
 from photogenic.warehouse.moment import EVERYTHING
 
-__all__ = ["ADDITIVE", "WATCHED", "incremental_query", "save_former_rows"]
+__all__ = [
+    "ADDITIVE",
+    "DIMENSIONS",
+    "LOGS",
+    "WATCHED",
+    "WORTH",
+    "counted_mark",
+    "incremental_query",
+    "is_temporary",
+    "save_former_rows",
+]
 
 ADDITIVE = ("swipe_counts", "recipient_counts", "sender_counts")
 """Relations whose rows add up over disjoint sets of swipes."""
@@ -30,7 +40,13 @@ ADDITIVE = ("swipe_counts", "recipient_counts", "sender_counts")
 WATCHED = ("recipient_timeline", "user_genders", "gender_changes")
 """Relations whose former rows show which recipients moved."""
 
-_WORTH = 0.3
+LOGS = ("swipes", "photo_swipes")
+"""The log, and the log with photos: relations whose rows own relations may add up."""
+
+DIMENSIONS = tuple(name for name in relation("photo_swipes").reads if name != "swipes")
+"""Relations that decide how photo_swipes shows a swipe, those of WATCHED among them."""
+
+WORTH = 0.3
 """Count all swipes if more than this share of the former swipes would have to be read again."""
 
 
@@ -50,17 +66,18 @@ def incremental_query(
         states: states of the relations after the former build.
         now: mark of the current swipes.
     """
-    if not _is_exact(con, what, states, now):
+    if not _is_same_form(what, states):
         return None
-    then = _mark(states[what.name])
-    assert then is not None
-    if not _is_temporary(con, "new_swipes"):
+    then = counted_mark(con, states[what.name].inputs["swipes"], now)
+    if then is None:
+        return None
+    if not is_temporary(con, "new_swipes"):
         values = {"batch": then.batch, "as_of": then.moment.as_of}
         for name in ("new_swipes", "removed_swipes"):
             con.execute(f"create temp table {name} as {sql.read(f'incremental/{name}')}", values)
-    if what.name == "swipe_counts" and any(_is_temporary(con, f"former_{name}") for name in WATCHED):
+    if what.name == "swipe_counts" and any(is_temporary(con, f"former_{name}") for name in WATCHED):
         n_again = _find_moved(con)
-        if n_again > _WORTH * then.n:
+        if n_again > WORTH * then.n:
             return None
         con.execute(f"create temp table recounted_swipes as {sql.read('incremental/recounted_swipes')}")
         _count_again(con, what, "recounted_swipes", "removed_swipes anti join moved_recipients using (recipient_id)")
@@ -72,7 +89,7 @@ def incremental_query(
 def _find_moved(con: duckdb.DuckDBPyConnection) -> int:
     """Create `moved_recipients` and return the number of counted swipes that must be read again."""
     for name in WATCHED:
-        if not _is_temporary(con, f"former_{name}"):
+        if not is_temporary(con, f"former_{name}"):
             con.execute(f"create temp view former_{name} as select * from {name}")
     con.execute(f"create temp table moved_recipients as {sql.read('incremental/moved_recipients')}")
     received = "select coalesce(sum(n_swipes), 0) from recipient_counts semi join moved_recipients using (recipient_id)"
@@ -89,8 +106,8 @@ def _count_again(con: duckdb.DuckDBPyConnection, what: Relation, added: str, rem
     con.execute("drop view temp.swipes")
 
 
-def _is_exact(con: duckdb.DuckDBPyConnection, what: Relation, states: dict[str, State], now: Mark) -> bool:
-    """Whether all swipes of the former counts, and the rows that they refer to, still exist."""
+def _is_same_form(what: Relation, states: dict[str, State]) -> bool:
+    """Whether the former counts are those of this SQL, all of one build, and of the former rows of what they read."""
     if not all(name in states for name in (*ADDITIVE, *WATCHED)):
         return False
     former = states[what.name]
@@ -98,24 +115,28 @@ def _is_exact(con: duckdb.DuckDBPyConnection, what: Relation, states: dict[str, 
         return False
     if any(states[name].inputs["swipes"] != former.inputs["swipes"] for name in ADDITIVE):
         return False
-    if any(states[name].checksum != former.inputs[name] for name in WATCHED if name in what.reads):
-        return False
-    then = _mark(former)
+    return all(states[name].checksum == former.inputs[name] for name in WATCHED if name in what.reads)
+
+
+def counted_mark(con: duckdb.DuckDBPyConnection, former: str, now: Mark) -> Mark | None:
+    """Return the mark of the swipes that a former build counted; None: they cannot all be found again.
+
+    Args:
+        con: connection of the build.
+        former: digest of `swipes` or `photo_swipes` in that build, which begins with the mark of facts.swipes.
+        now: mark of the current swipes.
+    """
+    then = Mark.from_text(former.partition("; ")[0])
     if then is None or not then.n or then.moment.as_of > now.moment.as_of:
-        return False
+        return None
     if not then.moment.known_at == now.moment.known_at == EVERYTHING:
-        return False
+        return None
     held = """
         select
             (select count(*) from facts.swipes where batch <= $1)
             + (select count(*) from facts.replaced_swipes where batch <= $1 and replaced_batch > $1)
     """
-    return _count(con, held, [then.batch]) == then.n
-
-
-def _mark(state: State) -> Mark | None:
-    """Return the mark of facts.swipes in a state; it is the first part of the digest of the view."""
-    return Mark.from_text(state.inputs["swipes"].partition("; ")[0])
+    return then if _count(con, held, [then.batch]) == then.n else None
 
 
 def _count(con: duckdb.DuckDBPyConnection, query: str, values: list[object] | None = None) -> int:
@@ -123,6 +144,7 @@ def _count(con: duckdb.DuckDBPyConnection, query: str, values: list[object] | No
     return int(n)
 
 
-def _is_temporary(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+def is_temporary(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether there is a temporary table of this name."""
     query = "select count(*) from duckdb_tables() where temporary and table_name = $1"
     return _count(con, query, [name]) > 0

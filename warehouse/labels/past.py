@@ -21,24 +21,25 @@ from typing import NoReturn
 
 from photogenic import sql
 from photogenic._lazy import duckdb
-from photogenic.warehouse.catalog import relation
-from photogenic.warehouse.duckdb_store.database import Database, list_relations_only
+from photogenic.warehouse.catalog import OURS, Catalog, catalog_of
+from photogenic.warehouse.definitions.failures import is_of_relation
+from photogenic.warehouse.duckdb_store.database import LABELLING, Database, list_relations_only
 from photogenic.warehouse.duckdb_store.error_mapping import map_engine_errors
 from photogenic.warehouse.duckdb_store.interrupt import interruptible
-from photogenic.warehouse.errors import InputError, QueryMemoryError
+from photogenic.warehouse.errors import InputError, QueryError, QueryMemoryError
 from photogenic.warehouse.labels.audits import audit
 from photogenic.warehouse.labels.compute import clock_values, many_swipes
 from photogenic.warehouse.labels.last_build import last_build, next_options
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.moment import EVERYTHING, Moment, Moments
+from photogenic.warehouse.sql_guard.rewrite import strip_semicolon
 
 __all__ = ["PLAIN", "MomentDatabase", "Past", "open_moments", "relations_in", "why_empty"]
 
 PLAIN = "moment"
 """Name of the database of the moment without a name."""
 
-ALL = frozenset(sql.NAMES)
-"""Names of all relations."""
+_HOLDS = "a SELECT that also holds for other moments"
 
 _SOURCES = {
     "swipes": ("swipe", "had happened", "swiped_at"),
@@ -49,17 +50,18 @@ _SOURCES = {
 """View -> what a row is, what it does on the clock `as_of`, and when."""
 
 
-def relations_in(query: str) -> frozenset[str]:
+def relations_in(query: str, catalog: Catalog = OURS) -> frozenset[str]:
     """Return every relation that a query can name. It may return more, because comments and texts count too."""
     words = set(re.findall(r"\w+", query.lower()))
-    return ALL & words
+    return frozenset(words.intersection(catalog.names))
 
 
 def open_moments(
     db: Database,
     moments: Moments,
-    names: Collection[str],
+    names: Collection[str] | None,
     *,
+    asked: Collection[str] | None = None,
     memory_limit: str | None = None,
     limit_s: float | None = None,
 ) -> tuple[duckdb.DuckDBPyConnection, dict[str, str]]:
@@ -68,7 +70,9 @@ def open_moments(
     Args:
         db: the warehouse.
         moments: the moments; each named one is a database of that name.
-        names: relations to compute, and whatever they read.
+        names: relations to compute, and whatever they read. None: all.
+        asked: names of relations whose failure is an error; other relations of the user's own that fail are left out.
+            Default: `names`.
         memory_limit: as for `Database.open_snapshot`.
         limit_s: seconds after which the computation is interrupted. Default: never.
 
@@ -89,14 +93,17 @@ def open_moments(
         timer.start()
     try:
         with map_engine_errors(db.layout), interruptible(con):
-            _check_names(con, moments)
-            needed = _needed(names)
+            catalog = catalog_of(con)
+            _check_names(con, moments, catalog)
+            needed = _needed(catalog.names if names is None else names, catalog)
             if not needed <= _VIEWS:
                 _refuse_foreign_swipes(con)
-            options = next_options(None, last_build(con))
+            how = _How(
+                next_options(None, last_build(con)), catalog, frozenset((names or ()) if asked is None else asked)
+            )
             for name, moment in ((PLAIN, moments.plain), *moments.named):
                 if moment is not None:
-                    notes = _make(con, name, moment, needed, options) | notes
+                    notes = _make(con, name, moment, needed, how) | notes
             con.execute("reset disabled_optimizers")
             con.execute("set lock_configuration = true")
             con.execute(f"use {PLAIN if moments.plain is not None else 'store'}")
@@ -124,22 +131,32 @@ class Past:
         self.db, self.note, self._most, self._n_bytes = db, note, most, n_bytes
         self._lock = threading.RLock()
         self._open: OrderedDict[Moments, _Open] = OrderedDict()
+        self._catalog: tuple[tuple[int, int] | None, Catalog] | None = None
 
     def database(self, moments: Moments) -> Database:
         """Return the store as of these moments; without a moment, the store itself."""
         return MomentDatabase(self, moments) if moments else self.db
 
-    def cursor(self, moments: Moments, names: Collection[str]) -> duckdb.DuckDBPyConnection:
-        """Open a cursor, which the caller closes, on the relations of these moments."""
+    def cursor(self, moments: Moments, asked: Collection[str] | None) -> duckdb.DuckDBPyConnection:
+        """Open a cursor, which the caller closes, on the relations of these moments.
+
+        Args:
+            moments: the moments.
+            asked: relations that a query names. None: all, without those of the user's own that fail.
+
+        Raises:
+            QueryError: a relation of the user's own that the query names fails at one of the moments.
+        """
         with self._lock:
-            state = self.drop_stale()
+            state, catalog = self.drop_stale(), self.catalog
+            names, asked = catalog.names if asked is None else asked, asked or ()
             held = self._open.pop(moments, None)
             if held is None or not held.names.issuperset(names):
                 # Whoever asks for more relations of the same moment may ask for all of them, one after the other.
-                wanted = ALL if held is not None else _VIEWS.union(names)
+                wanted = frozenset(catalog.names) if held is not None else _VIEWS.union(names)
                 if held is not None:
                     held.con.close()
-                con, notes = open_moments(self.db, moments, wanted)
+                con, notes = open_moments(self.db, moments, wanted, asked=asked)
                 held = _Open(con, state, wanted, notes, _size(con))
             self._open[moments] = held
             while len(self._open) > 1 and (
@@ -147,12 +164,24 @@ class Past:
             ):
                 self._open.popitem(last=False)[1].con.close()
             cursor = held.con.cursor()
+        for name in catalog.own.keys() & held.notes.keys() & set(asked):
+            raise QueryError(held.notes[name], _HOLDS, f"features sql --show {name}")
         cursor.execute(f"use {PLAIN if moments.plain is not None else 'store'}")
         list_relations_only(cursor)  # they have the same columns at any moment
-        needed = _needed(names)
+        needed = _needed(names, catalog)
         for note in [reason for name, reason in held.notes.items() if name in needed][:1]:
             self.note(note)
         return cursor
+
+    @property
+    def catalog(self) -> Catalog:
+        """The relations of the present snapshot."""
+        with self._lock:
+            state = _state(self.db)
+            if self._catalog is None or self._catalog[0] != state:
+                with self.db.read() as con:
+                    self._catalog = state, catalog_of(con)
+            return self._catalog[1]
 
     def drop_stale(self) -> tuple[int, int] | None:
         """Close the moments of former snapshots, which may hold erased rows; return the state of the present one."""
@@ -188,7 +217,7 @@ class MomentDatabase(Database):
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection for one query; without one, every relation is computed. See `open_moments`."""
         del memory_limit, labelling  # those of the open moments hold
-        con = self.past.cursor(self.moments, ALL if query is None else relations_in(query))
+        con = self.past.cursor(self.moments, None if query is None else relations_in(query, self.past.catalog))
         try:
             with map_engine_errors(self.layout), interruptible(con):
                 yield con
@@ -221,32 +250,47 @@ class _Open:
     n_bytes: int
 
 
-def _needed(names: Collection[str]) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How relations of a moment are computed.
+
+    Attributes:
+        options: label options of the last build.
+        catalog: the relations of the store.
+        asked: relations that the query names; if one of them fails, the query does.
+    """
+
+    options: LabelOptions
+    catalog: Catalog
+    asked: frozenset[str]
+
+
+def _needed(names: Collection[str], catalog: Catalog = OURS) -> set[str]:
     """Return the relations and all that they read, without base tables."""
     needed: set[str] = set()
     left = [*names]
     while left:
         name = left.pop()
-        if name not in needed and not name.startswith("facts."):
+        if name not in needed and name in catalog.names:
             needed.add(name)
-            left += relation(name).reads
+            left += catalog.relation(name).reads
     return needed
 
 
 def _make(
-    con: duckdb.DuckDBPyConnection, name: str, moment: Moment, needed: Collection[str], options: LabelOptions
+    con: duckdb.DuckDBPyConnection, name: str, moment: Moment, needed: Collection[str], how: _How
 ) -> dict[str, str]:
     """Create the relations of a moment, and return why views of it are empty."""
     _attach(con, name, moment)
     try:
-        _compute(con, needed, options)
+        failed = _compute(con, needed, how)
     except duckdb.OutOfMemoryException as error:
         raise QueryMemoryError(
             f"The relations {moment} do not fit into the memory limit.",
             "memory for the counts of all swipes",
             "FEATURES_MEMORY_LIMIT=8GB features sql ...",
         ) from error
-    return why_empty(con, needed, moment)
+    return why_empty(con, needed, moment) | failed
 
 
 _VIEWS = frozenset(name for name in sql.VIEWS if not _needed([name]).intersection(sql.RELATIONS))
@@ -267,33 +311,59 @@ def _attach(con: duckdb.DuckDBPyConnection, name: str, moment: Moment) -> None:
     )
 
 
-def _compute(con: duckdb.DuckDBPyConnection, needed: Collection[str], options: LabelOptions) -> None:
-    """Create the relations in the current database, each after those that it reads, and audit them."""
-    made: set[str] = set()
+def _compute(con: duckdb.DuckDBPyConnection, needed: Collection[str], how: _How) -> dict[str, str]:
+    """Create the relations in the current database, each after those that it reads, and audit them.
+
+    Returns:
+        Why own relations are missing, if how.asked does not name them: relation -> reason.
+    """
+    made, failed, catalog = set[str](), dict[str, str](), how.catalog
 
     def make(name: str) -> None:
         if name in made or name.startswith("facts."):
             return
         made.add(name)
-        what = relation(name)
+        what = catalog.relation(name)
         for read in what.reads:
-            make(read)
+            if read in catalog.names:
+                make(read)
+        if name in catalog.own:
+            make_own(name)
+            return
         if name not in sql.RELATIONS:
             con.execute(f"create view {name} as {what.text}")
             return
-        parameters = {parameter: getattr(options, parameter) for parameter in what.parameters}
+        parameters = {parameter: getattr(how.options, parameter) for parameter in what.parameters}
         with many_swipes(con) if "swipes" in what.reads else contextlib.nullcontext():
             con.execute(f"create table {name} as {what.text}", parameters or None)
+
+    def make_own(name: str) -> None:
+        what, kind = catalog.own[name], "table" if catalog.kinds[name] == "sql" else "view"
+        text = strip_semicolon(what.text)
+        con.execute("reset disabled_optimizers")
+        try:
+            con.execute(f"create {kind} {name} as {text}", {**catalog.values[name]} or None)
+        except duckdb.Error as error:
+            if not is_of_relation(error):
+                raise
+            fact = f"The relation {name} failed at this moment: {str(error).splitlines()[0]}"
+            if name in how.asked:
+                raise QueryError(fact, _HOLDS, f"features sql --show {name}") from error
+            failed[name] = fact
+        finally:
+            for setting in LABELLING:
+                con.execute(setting)
 
     for name in sorted(needed):
         make(name)
     audit(con, made.intersection(sql.RELATIONS), there=made)
+    return failed
 
 
-def _check_names(con: duckdb.DuckDBPyConnection, moments: Moments) -> None:
+def _check_names(con: duckdb.DuckDBPyConnection, moments: Moments, catalog: Catalog) -> None:
     reserved = "select 1 from duckdb_keywords() where keyword_name = $1 and keyword_category = 'reserved'"
     for name, _ in moments.named:
-        if name.lower() in sql.NAMES or con.execute(reserved, [name.lower()]).fetchall():
+        if name.lower() in catalog.names or con.execute(reserved, [name.lower()]).fetchall():
             raise InputError(
                 f"A moment is called {name}.",
                 "a name that is neither a relation nor a word of SQL",

@@ -7,16 +7,21 @@ the current labels. The numbers are those of the build itself, if no data arrive
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from photogenic import sql
 from photogenic._lazy import duckdb
-from photogenic.warehouse.catalog import relation
+from photogenic.warehouse.catalog import Relation, catalog_of, relation
 from photogenic.warehouse.context import Store
+from photogenic.warehouse.definitions.build import OwnComputation, OwnReport
+from photogenic.warehouse.labels.build import own_computation
 from photogenic.warehouse.labels.compute import Computation, RelationBuilt
-from photogenic.warehouse.labels.fingerprints import Mark, read_states
+from photogenic.warehouse.labels.fingerprints import Mark, State, read_states
 from photogenic.warehouse.labels.last_build import LabelChange, changed_labels, last_build
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.labels.staleness import changed_inputs, reasons
 from photogenic.warehouse.moment import EVERYTHING, Instant, Moment
 
 __all__ = ["LabelPlan", "plan_labels"]
@@ -36,6 +41,9 @@ class LabelPlan:
         n_changed_labels: number of labels whose value or weight would change.
         n_flipped_labels: number of labels that would become popular, or no longer be.
         change: other label options than those of the last build, and their effect; None: they are the same.
+        why: relation that would be computed -> why, as parts of a sentence.
+        changed: relations and base tables whose rows would differ, or differ already, from those of the last build.
+        own: what the build would do with the user's own relations.
     """
 
     as_of: dt.datetime | None
@@ -48,10 +56,13 @@ class LabelPlan:
     n_changed_labels: int
     n_flipped_labels: int
     change: LabelChange | None = None
+    why: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    own: OwnReport = field(default_factory=OwnReport)
 
     @property
     def changes(self) -> bool:
-        """Whether a build would compute anything."""
+        """Whether a build would compute any label relation."""
         return any(built.action != "kept" for built in self.relations)
 
     def __str__(self) -> str:
@@ -94,6 +105,10 @@ def plan_labels(
         rehearsal = Computation(con, moment, options, rehearsal=True, anew=anew)
         rehearsal.run(store.progress)
         n_new, n_lost, n_changed, n_flipped = counts = changed_labels(con)
+        contents = {built.name: built.checksum for built in rehearsal.built}
+        con.execute("reset disabled_optimizers")
+        own = own_computation(store, con, moment, options, rehearsal=True, anew=anew, contents=contents)
+        own_report = own.run()
         last, n_labels = last_build(con), _row(con, "select count(*) from past_photo_labels")[0]
         change = LabelChange.between(last.options, options, n_labels=n_labels) if last is not None else None
         return LabelPlan(
@@ -107,7 +122,42 @@ def plan_labels(
             n_changed_labels=n_changed,
             n_flipped_labels=n_flipped,
             change=change.counted(*counts) if change is not None else None,
+            **_why(con, states, rehearsal, (own, own_report), asdict(last.options) if last is not None else {}),
+            own=own_report,
         )
+
+
+def _why(
+    con: duckdb.DuckDBPyConnection,
+    states: Mapping[str, State],
+    labels: Computation,
+    own: tuple[OwnComputation, OwnReport],
+    before: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return why each relation was computed, and what changed."""
+    catalog, now = catalog_of(con), asdict(labels.options)
+    why, changed = dict[str, tuple[str, ...]](), dict[str, None]()
+
+    def add(what: Relation, state: State, then: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        former = states.get(state.relation)
+        found = reasons(con, catalog, what, former, state, before=then, now=values)
+        why[state.relation] = tuple(found or ["--force asks for it"])
+        changed.update(dict.fromkeys(changed_inputs(former, state)))
+
+    contents = {built.name: built for built in labels.built}
+    for state in labels.computed_states:
+        add(relation(state.relation), state, before, now)
+    for built in own[1].relations:
+        contents[built.name] = built
+        if built.error is not None:
+            why[built.name] = (built.error.splitlines()[0],)
+        elif built.action != "kept" and built.name in own[0].considered:
+            what, values, state = own[0].considered[built.name]
+            add(what, state, catalog.values.get(built.name, {}), values)
+    for name, state in states.items():
+        if name in contents and contents[name].action != "kept" and contents[name].checksum != state.checksum:
+            changed[name] = None
+    return {"why": why, "changed": tuple(changed)}
 
 
 def _remember(con: duckdb.DuckDBPyConnection, name: str, *, is_built: bool) -> None:

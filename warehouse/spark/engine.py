@@ -19,7 +19,7 @@ from typing import Any
 
 from photogenic import sql
 from photogenic._lazy import duckdb, pa, pyspark, sqlglot
-from photogenic.warehouse.catalog import Relation, relation
+from photogenic.warehouse.catalog import OURS, Catalog, Relation
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.labels.fingerprints import Mark, State, mark_of, mark_query
@@ -60,6 +60,7 @@ class SparkEngine:
         self._cluster, self._tombstones, self._note = cluster, tombstones, note
         self._refuse_half()
         self._spark = session(cluster)
+        self._catalog = OURS
         self._ready: set[str] = set()
         self._kept: dict[str, State] = {}
         self._folders: dict[str, str] = {}
@@ -68,6 +69,10 @@ class SparkEngine:
         """Read the facts, and load the tables into the store that are empty there."""
         for table in sorted(TABLES, key="swipes".__ne__):  # a mistyped address fails before any table is loaded
             self._ready_facts(con, table)
+
+    def use(self, catalog: Catalog) -> None:
+        """Compute own relations of this catalog from now on."""
+        self._catalog = catalog
 
     def mark(self, con: duckdb.DuckDBPyConnection, table: str, moment: Moment) -> Mark:
         """Return the mark of a table: for swipes that of the Parquet files, else that of the store, which is equal."""
@@ -102,7 +107,7 @@ class SparkEngine:
         from photogenic.warehouse.spark.sql_translate import to_spark, tree_of
 
         for table in tree_of(text).find_all(_table()):
-            if table.db or table.name in sql.NAMES:
+            if table.db or table.name in self._catalog.names:
                 self._provide(con, f"{table.db}.{table.name}" if table.db else table.name)
         frame = self._try(lambda: self._spark.sql(to_spark(text)))
         return frame.columns, [tuple(row) for row in self._try(frame.collect)]
@@ -126,10 +131,11 @@ class SparkEngine:
             self._view(name, self._sent(con, "from clock", columns))
         elif name.startswith("facts."):
             self._ready_facts(con, name.removeprefix("facts."))
-        elif name in sql.VIEWS:
-            for source in relation(name).reads:
+        elif name in (*sql.VIEWS, *sql.VIEWS_OF_LABELS):
+            what = self._catalog.relation(name)
+            for source in what.reads:
                 self._provide(con, source)
-            self._view(name, self._try(lambda: self._computed_view(name, to_spark(relation(name).text))))
+            self._view(name, self._try(lambda: self._computed_view(name, to_spark(what.text))))
         else:
             self._view(name, self._held(con, name))
 
@@ -140,7 +146,7 @@ class SparkEngine:
         workers would be lost with a worker.
         """
         frame = self._spark.sql(text)
-        return frame if name == "swipes" else self._framed(frame.toArrow(), frame.schema)
+        return frame if name in ("swipes", "photo_swipes") else self._framed(frame.toArrow(), frame.schema)
 
     def _held(self, con: duckdb.DuckDBPyConnection, name: str) -> pyspark.sql.DataFrame:
         """Return a relation of an earlier build, from its Parquet files if they are complete, else from DuckDB."""
@@ -151,7 +157,9 @@ class SparkEngine:
                     return frame
             except pyspark.errors.PySparkException:
                 pass
-        return self._sent(con, f"from {name}", [(column.name, column.type) for column in relation(name).columns])
+        return self._sent(
+            con, f"from {name}", [(column.name, column.type) for column in self._catalog.relation(name).columns]
+        )
 
     def _ready_facts(self, con: duckdb.DuckDBPyConnection, table: str) -> None:
         """Create the view `facts_TABLE`; if the table of the store is empty, load its rows too."""

@@ -61,7 +61,7 @@ def session(cluster: Cluster) -> pyspark.sql.SparkSession:
 
     Raises:
         InputError: the process has a session on another master, or this one does not answer.
-        MissingPartError: pyspark, sqlglot or Java is absent; the message has the command to install it.
+        MissingPartError: pyspark or Java is absent; the message has the command to install it.
     """
     require_spark(cluster)
 
@@ -157,7 +157,7 @@ def _unreachable(cluster: Cluster, error: Exception) -> InputError:
 
 
 def require_spark(cluster: Cluster, *besides: str) -> None:
-    """Check that pyspark, sqlglot and, except for Spark Connect, Java are installed.
+    """Check that pyspark and, except for Spark Connect, Java are installed.
 
     Args:
         cluster: the master.
@@ -166,7 +166,7 @@ def require_spark(cluster: Cluster, *besides: str) -> None:
     Raises:
         MissingPartError: a package or Java is absent; the message has the command to install it.
     """
-    absent = [name for name in ("pyspark", "sqlglot", *besides) if importlib.util.find_spec(name) is None]
+    absent = [name for name in ("pyspark", *besides) if importlib.util.find_spec(name) is None]
     if absent:
         raise MissingPartError(
             f"Spark needs {' and '.join(absent)}, which this Python environment lacks.",

@@ -61,7 +61,17 @@ def to_spark(text: str) -> str:
     Raises:
         QueryError: the query uses a construct that the engines do not share.
     """
-    tree = tree_of(text)
+    try:
+        return _translated(tree_of(text))
+    except sqlglot.errors.SqlglotError as error:
+        raise QueryError(
+            f"This SQL cannot be translated for Spark: {str(error).splitlines()[0]}",
+            "the subset of SQL that DuckDB and Spark share",
+            "features build --engine duckdb",
+        ) from error
+
+
+def _translated(tree: exp.Expr) -> str:
     if found := list(faults(tree)):
         raise QueryError(
             "This SQL has another meaning in Spark: " + "; ".join(found),

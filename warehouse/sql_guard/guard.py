@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 
 from photogenic import sql
 from photogenic._lazy import duckdb
+from photogenic.warehouse.catalog import catalog_of
 from photogenic.warehouse.duckdb_store import query_errors
 from photogenic.warehouse.errors import QueryError
 from photogenic.warehouse.sql_guard.allowed import CLASSES, FUNCTIONS, NODES, SHOWN, TABLE_FUNCTIONS, VIEWS
 from photogenic.warehouse.sql_guard.rewrite import explained_query, strip_semicolon, unquoted_words, with_pivot_values
 
-__all__ = ["parse_read_only"]
+__all__ = ["Used", "parse_read_only", "used_names"]
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|([{}])')
 
@@ -43,6 +44,52 @@ class _Part:
     around: _Part | None
     fields: dict[str, str] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a SELECT uses.
+
+    Attributes:
+        tables: tables and views that it reads, as written; names that a WITH defines are not among them.
+        functions: scalar, aggregate and window functions, in lower case; `age` of one instant, which counts from
+            today, is `age(instant)`.
+        table_functions: functions in FROM, in lower case.
+        is_recursive: whether a WITH reads itself.
+        is_sample: whether it takes a random sample of rows.
+    """
+
+    tables: frozenset[str]
+    functions: frozenset[str]
+    table_functions: frozenset[str]
+    is_recursive: bool
+    is_sample: bool
+
+
+def used_names(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> Used | None:
+    """Return the tables and functions that a statement uses; None: it is not a plain SELECT."""
+    parts = _parse_select(con, statement.query) if _kind(statement) == "SELECT" else None
+    if parts is None or any(part.fields.get("type") in ("SHOW_REF", "PIVOT") for part in parts):
+        return None
+    tables, functions, table_functions = set[str](), set[str](), set[str]()
+    for part in parts:
+        fields = part.fields
+        if fields.get("type") == "BASE_TABLE":
+            name = fields["table_name"]
+            qualifiers = [fields[key] for key in ("catalog_name", "schema_name") if fields.get(key)]
+            if qualifiers or not _is_named(part, name):
+                tables.add(".".join([*qualifiers, name]))
+        if (function := fields.get("function_name")) is not None:
+            (table_functions if part.place == "function" else functions).add(_function(part, function.lower(), parts))
+    is_recursive = any(part.fields.get("type") == "RECURSIVE_CTE_NODE" for part in parts)
+    is_sample = any(part.place == "sample" for part in parts)
+    return Used(frozenset(tables), frozenset(functions), frozenset(table_functions), is_recursive, is_sample)
+
+
+def _function(part: _Part, name: str, parts: list[_Part]) -> str:
+    if name == "age" and sum(one.around is part and one.place in ("arguments", "children") for one in parts) == 1:
+        return "age(instant)"
+    return name
 
 
 def parse_read_only(con: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
@@ -150,7 +197,9 @@ def _refusal(con: duckdb.DuckDBPyConnection, query: str, parts: list[_Part]) -> 
             if function.lower() not in allowed:
                 return query_errors.no_function(query, function, sorted(allowed), known=_knows(con, function))
         if node == "SHOW_REF" and fields.get("show_type") == "SHOW" and not _is_there(con, fields["table_name"]):
-            return query_errors.no_relation(fields["table_name"])  # SHOW returns settings too, and these contain paths
+            return query_errors.no_relation(
+                fields["table_name"], catalog_of(con)
+            )  # SHOW returns settings too, and these contain paths
         if node in {"BASE_TABLE", "SHOW_REF"} and not _is_relation(con, part):
             return query_errors.not_a_relation(query, fields["table_name"])
     return None

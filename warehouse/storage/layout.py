@@ -87,9 +87,15 @@ class Layout:
     hashes = _Under("hashes")
     """Perceptual hashes of the photos."""
 
+    pictures = _Under("pictures")
+    """Values of features of a picture: a folder for each feature."""
+
     models = _Under("models")
 
     reports = _Under("reports")
+
+    training_sets = _Under("training_sets")
+    """Named training sets: a folder for each name, and in it one for each version."""
 
     erased = _Under("erased")
     """Salted hashes and receipts of erased people, and the state of a running erase."""
@@ -131,8 +137,18 @@ class Layout:
     def embeddings(self, encoder: str) -> Path:
         return self.root / "embeddings" / _folder(encoder)
 
+    def training_set(self, name: str, version: int) -> Path:
+        return self.training_sets / name / f"v{version}"
+
+    def picture_feature(self, name: str) -> Path:
+        return self.pictures / name
+
     def index(self, encoder: str) -> Path:
         return self.root / "indices" / _folder(encoder)
+
+
+_MOST_NAME = 255
+"""Most bytes of the name of a file or folder."""
 
 
 def refuse_name(folder: Path, what: str) -> None:
@@ -148,6 +164,12 @@ def refuse_name(folder: Path, what: str) -> None:
     name = str(folder)
     # DuckDB takes the text after a ? for settings, and a backslash for a slash.
     wrong = next((mark for mark in "\0?\\" if mark in name), None)
+    if any(len(os.fsencode(part)) > _MOST_NAME for part in folder.parts):
+        raise StoreError(
+            f"{what} cannot be at {name[:60]!a}...: a name in its path is too long.",
+            f"names of at most {_MOST_NAME} bytes",
+            "name another folder",
+        )
     if wrong is None and name.encode("utf-8", "replace") == name.encode("utf-8", "surrogateescape"):
         return
     raise StoreError(
