@@ -1,11 +1,12 @@
 """Bring a store up to date: the steps of `features build`.
 
 1. Compute labels from the ingested data (warehouse/labels/build.py).
-2. Compute missing faces and vectors of photos (compute/pipeline.py).
+2. Compute missing faces, vectors and features of photos (compute/pipeline.py).
 3. Compute the labels that depend on faces again, such as photos with exactly one face.
 4. Build the search index of each encoder (search/index.py) and, if requested, the relations `neighbours` and
    `near_duplicates` (similarity/relations.py).
 5. Write the relation `embeddings`.
+6. Bring the user's own relations up to date that read faces, picture features or neighbors.
 
 Each step computes only missing or stale results and publishes them, under one writer's lock. A killed build loses at
 most the batches in progress; the next build continues from there.
@@ -23,14 +24,18 @@ from photogenic.features.build_options import BuildOptions
 from photogenic.features.build_outcome import recorded
 from photogenic.features.compute.pipeline import ComputeReport, compute, photo_bytes
 from photogenic.features.encoders.registry import DEFAULT, encoder
+from photogenic.features.pictures.registry import without_code
+from photogenic.features.pictures.values import held_features
 from photogenic.features.previous_build import chosen_cluster, last_labels
 from photogenic.features.search import index, index_files
 from photogenic.features.search.index_files import IndexManifest
 from photogenic.features.similarity.relations import SimilarityReport, update_similarity
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Database, EncoderError, InputError, Layout, Store, StoreError
+from photogenic.warehouse.definitions.build import OwnReport
+from photogenic.warehouse.definitions.link import link_project, refuse_replacing
 from photogenic.warehouse.labels.build import BuildReport as LabelReport
-from photogenic.warehouse.labels.build import build_labels, rehearse_labels
+from photogenic.warehouse.labels.build import build_labels, rehearse_labels, update_own
 from photogenic.warehouse.labels.last_build import next_options
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.moment import Moment
@@ -51,13 +56,14 @@ class BuildReport:
 
     Attributes:
         labels: action for each label relation; None when the step did not run.
-        computed: faces and vectors; None without photos to process.
+        computed: faces, vectors and features; None without photos to process.
         indices: manifest of each index, by encoder.
         likeness: computed `neighbours` and `near_duplicates`; None when the step did not run.
         seconds: wall time by step, in order.
         notes: notes and warnings.
         published: whether the results are in the store; False for the labels of a moment without `publish`.
         funnel: number of users, photos, swipes and posts after each step; None before the first label build.
+        own: action for each relation of the user's own; None when none of the steps ran.
     """
 
     labels: LabelReport | None = None
@@ -68,6 +74,7 @@ class BuildReport:
     notes: list[str] = field(default_factory=list)
     published: bool = True
     funnel: pl.DataFrame | None = None
+    own: OwnReport | None = None
 
     @property
     def total_s(self) -> float:
@@ -86,8 +93,9 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
 
     Raises:
         AuditError: a relation breaks its contract, or an index has too low a recall; the former state is kept.
+        ConflictError: the store has the definitions of another project.
         EncoderError, WeightsError: an encoder is unknown, or its weights are not on this machine.
-        InputError: Spark has no facts, or cannot be reached.
+        InputError: a feature is unknown; Spark has no facts, or cannot be reached.
         LockedError: another process writes.
         MissingPartError: pyspark or Java is missing.
         StoreError: the store does not exist.
@@ -101,6 +109,7 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
     if options.is_rehearsal:
         return _rehearse(store, moment, labels, report, labelling)
     with db.lock("features build"), recorded(layout):
+        report.notes += link_project(store, replace=options.replace_project)
         labels = next_options(options.labels, last_labels(db))  # another build may have ended while this one waited
         if options.asks_labels:
             with _timed(report, "labels"):
@@ -112,21 +121,31 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
                     anew=options.force,
                     cluster=labelling,
                 )
-        if options.only in (None, "faces", "embeddings"):
-            if len(photo_bytes(db, deleted=True)) or held_encoders(layout):
+                report.own = report.labels.own
+        if options.only in (None, "faces", "embeddings", "features"):
+            if len(photo_bytes(db, deleted=True)) or held_encoders(layout) or held_features(layout):
                 with _timed(report, "faces and embeddings"):
                     report.computed = compute(
                         store,
-                        names if options.only != "faces" else [],
+                        names if options.only in (None, "embeddings") else [],
                         faces=options.faces,
                         flip=options.flip,
                         dtype=options.dtype,
                         cluster=cluster if options.engine == "spark" else None,
+                        features=options.features if options.only in (None, "features") else (),
+                        retry=options.retry_features,
                     )
+                report.notes += [without_code(name) for name in report.computed.without_code]
                 with _timed(report, "labels of faces"):
                     after = build_labels(
-                        store, as_of=moment.as_of, known_at=moment.known_at, options=labels, cluster=labelling
+                        store,
+                        as_of=moment.as_of,
+                        known_at=moment.known_at,
+                        options=labels,
+                        cluster=labelling,
+                        retry=False,
                     )
+                report.own = _merged_own(report.labels.own if report.labels is not None else None, after.own)
                 report.labels = _merged(report.labels, after)
             else:
                 report.notes.append(_NO_PICTURES)
@@ -140,9 +159,14 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
                     store, list(report.indices), k=options.neighbours, duplicates=options.near_duplicates
                 )
         tell(store)
+        if options.only != "labels":
+            with _timed(report, "own relations"):
+                report.own = _merged_own(report.own, update_own(store, labelling))
         report.funnel = _funnel(db)
     if report.labels is not None and report.labels.change is not None:
         report.notes.append(str(report.labels.change))
+    if report.own is not None:
+        report.notes += report.own.notes
     for note in report.notes:
         store.progress.note(note)
     return report
@@ -184,6 +208,7 @@ def prepare(
         elsewhere: whether Spark computes labels from facts outside the store.
 
     Raises:
+        ConflictError: the store has the definitions of another project.
         EncoderError: an encoder is unknown.
         InputError: labels need faces of a lower confidence than the stored ones.
         StoreError: the store does not exist.
@@ -195,8 +220,9 @@ def prepare(
             "a folder that `features ingest` or `features demo` has written",
             f"features ingest users USERS.csv --store {layout.root}",
         )
+    refuse_replacing(store, replace=options.replace_project)
     last = last_labels(store.database)
-    if options.only in ("faces", "embeddings") and not moment.is_limited and last is not None:
+    if options.only in ("faces", "embeddings", "features") and not moment.is_limited and last is not None:
         moment = last.moment
     labels = next_options(options.labels, last)
     if options.only is None or last is None or labels != last.options:
@@ -234,6 +260,15 @@ def _merged(first: LabelReport | None, second: LabelReport) -> LabelReport:
     return replace(
         second, relations=relations, seconds=first.seconds + second.seconds, change=first.change or second.change
     )
+
+
+def _merged_own(first: OwnReport | None, second: OwnReport | None) -> OwnReport | None:
+    """Merge two passes over the own relations: what the second one did, and what the first one computed."""
+    if first is None or second is None:
+        return second or first
+    before = {one.name: one for one in first.relations}
+    relations = tuple(before.get(one.name, one) if one.action == "kept" else one for one in second.relations)
+    return replace(second, relations=relations, dropped=(*first.dropped, *second.dropped))
 
 
 def tell(store: Store) -> None:

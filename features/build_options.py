@@ -20,12 +20,13 @@ from photogenic.warehouse.option_ranges import check
 
 __all__ = ["NEEDED", "BuildArguments", "BuildOptions", "Engine", "Step", "runs"]
 
-Step = Literal["labels", "faces", "embeddings", "index"]
+Step = Literal["labels", "faces", "embeddings", "features", "index"]
 Engine = Literal["duckdb", "spark"]
 
 
 NEEDED: dict[Step, tuple[str, ...]] = {
     "embeddings": ("encoders", "flip"),
+    "features": ("features", "retry_features"),
     "index": ("index_memory", "neighbours", "near_duplicates"),
 }
 """Step -> the options that have no effect where it does not run."""
@@ -54,11 +55,24 @@ class BuildOptions:
             heading="Embeddings",
         ),
     ] = None
+    features: Annotated[
+        Sequence[str] | None,
+        Help(
+            "Feature of a picture to compute; may be given several times. Default: photo_quality, every feature of "
+            "the project and of FEATURES_MODULES, and every feature with values in the store.",
+            option="feature",
+            heading="Features of a picture",
+        ),
+    ] = None
+    retry_features: Annotated[
+        bool,
+        Help("Compute features of a picture again where they failed.", heading="Features of a picture"),
+    ] = False
     only: Annotated[
         Step | None,
         Help(
-            "Only step to run: labels, faces, embeddings or index. After faces and embeddings the labels that follow "
-            "from them are computed too. Default: all steps.",
+            "Only step to run: labels, faces, embeddings, features or index. After faces, embeddings and features the "
+            "labels that follow from faces are computed too. Default: all steps.",
             metavar="STEP",
         ),
     ] = None
@@ -110,6 +124,13 @@ class BuildOptions:
             heading="Search",
         ),
     ] = False
+    replace_project: Annotated[
+        bool,
+        Help(
+            "Replace the definitions of another project in the store by those of this one. The relations of the other "
+            "project are dropped."
+        ),
+    ] = False
     force: Annotated[bool, Help("Compute all labels again, also those that are up to date.")] = False
     engine: Annotated[
         Engine | None,
@@ -144,6 +165,8 @@ class BuildOptions:
     def __post_init__(self) -> None:
         if isinstance(self.encoders, str):
             object.__setattr__(self, "encoders", (self.encoders,))
+        if isinstance(self.features, str):
+            object.__setattr__(self, "features", (self.features,))
         check_choices(self)
         check(recall=self.recall, index_memory=self.index_memory, neighbours=self.neighbours)
         self._check_step()
@@ -189,7 +212,8 @@ class BuildOptions:
             )
         for needed, names in NEEDED.items():
             if self.only is not None and not runs(self.only, needed) and any(getattr(self, name) for name in names):
-                options = [f"--{name.removesuffix('s' * (name == 'encoders')).replace('_', '-')}" for name in names]
+                lists = ("encoders", "features")
+                options = [f"--{name.removesuffix('s' * (name in lists)).replace('_', '-')}" for name in names]
                 raise _conflict(self.only, needed, f"{', '.join(options[:-1])} and {options[-1]}")
         if self.only == "index" and self.force:
             raise _conflict(self.only, "labels", "--force")
@@ -199,6 +223,8 @@ class BuildArguments(TypedDict, total=False):
     """The fields of `BuildOptions` as keyword arguments."""
 
     encoders: Sequence[str] | None
+    features: Sequence[str] | None
+    retry_features: bool
     only: Step | None
     as_of: dt.datetime | None
     known_at: dt.datetime | None
@@ -210,6 +236,7 @@ class BuildArguments(TypedDict, total=False):
     index_memory: int | None
     neighbours: int | None
     near_duplicates: bool
+    replace_project: bool
     force: bool
     engine: Engine | None
     master: str | None

@@ -9,8 +9,10 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from photogenic.features.health import Health, measure
+from photogenic.features.status import picture_features
 from photogenic.ingest.thresholds import MaxRefused
 from photogenic.warehouse import InputError, Store
 
@@ -47,7 +49,7 @@ def check(
     max_refused: str | float | None = None,
     now: dt.datetime | None = None,
 ) -> list[Check]:
-    """Check labels, vectors, indices, the last build and the last files.
+    """Check labels, vectors, indices, features, the last build and the last files.
 
     Args:
         store: the open store.
@@ -62,7 +64,8 @@ def check(
     age = None if max_age is None else parse_age(max_age)
     limit = None if max_refused is None else MaxRefused.of(max_refused)
     health = measure(store)
-    return [*_checks(health, age, limit, now or dt.datetime.now(dt.UTC).replace(tzinfo=None))]
+    moment = now or dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    return [*_checks(health, picture_features(store), age, limit, moment)]
 
 
 def parse_age(value: str | dt.timedelta) -> dt.timedelta:
@@ -84,7 +87,11 @@ def parse_age(value: str | dt.timedelta) -> dt.timedelta:
 
 
 def _checks(
-    health: Health, max_age: dt.timedelta | None, max_refused: MaxRefused | None, now: dt.datetime
+    health: Health,
+    features: dict[str, Any],
+    max_age: dt.timedelta | None,
+    max_refused: MaxRefused | None,
+    now: dt.datetime,
 ) -> Iterator[Check]:
     yield _labels(health)
     if max_age is not None:
@@ -96,6 +103,13 @@ def _checks(
         remedy = f"features build --encoder {name}"
         yield _result(f"vectors {name}", n == 0, f"{n:,} missing", "0 missing", remedy)
         yield _result(f"index {name}", vectors.index == "current", vectors.index, "current", "features build")
+    for name, why in health.own.items():
+        what, remedy = f"relation {name}", f"features sql \"from own_relations where relation = '{name}'\""
+        if name.startswith("audit "):
+            what, remedy = name, "features build, which says what it found"
+        yield _result(what, why is None, why or "computed", "computed", remedy)
+    for name, made in features.items():
+        yield _result(f"feature {name}", made["code"] == "here", f"code {made['code']}", "code here", made["remedy"])
     yield _last_build(health)
     if max_refused is not None:
         for kind, last in health.refusals.items():

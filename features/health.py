@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from photogenic import sql
@@ -19,7 +19,7 @@ from photogenic.features.status import freshness
 from photogenic.features.vectors import reader
 from photogenic.features.vectors.coverage import count_missing
 from photogenic.ingest.thresholds import EXPECTED
-from photogenic.warehouse import Layout, Store, StoreError
+from photogenic.warehouse import Database, Layout, Store, StoreError
 from photogenic.warehouse.labels.fingerprints import Mark, read_states
 from photogenic.warehouse.moment import Moment
 
@@ -68,6 +68,7 @@ class Health:
         refusals: last files by kind.
         outcomes: rows of all files by kind and outcome.
         refused: refused rows by kind and reason.
+        own: by relation of the user's own, and `audit NAME`: None, or why it failed or is not computed.
     """
 
     built_at: dt.datetime | None
@@ -79,6 +80,7 @@ class Health:
     refusals: dict[str, Refusals]
     outcomes: dict[tuple[str, str], int]
     refused: dict[tuple[str, str], int]
+    own: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def labels_stale(self) -> bool:
@@ -116,7 +118,14 @@ def measure(store: Store) -> Health:
             for outcome, n in zip(("new", "corrected", "retracted", "known", "refused"), numbers, strict=True)
         },
         refused={(kind, reason): n for kind, reason, n in refused},
+        own=_own(db),
     )
+
+
+def _own(db: Database) -> dict[str, str | None]:
+    names = db.rows("select relation, status, error from facts.own_relations order by relation")
+    names += db.rows("select 'audit ' || audit, status, error from facts.own_audits order by audit")
+    return {name: None if how == "ok" else (error or how).splitlines()[0] for name, how, error in names}
 
 
 def state_of(layout: Layout) -> tuple[tuple[str, int, int], ...]:

@@ -8,17 +8,23 @@ from typing import Any
 from photogenic import sql
 from photogenic._lazy import duckdb
 from photogenic.features.build import held_encoders
+from photogenic.features.compute.pipeline import photo_bytes
+from photogenic.features.pictures.registry import chosen_features, without_code
+from photogenic.features.pictures.shipped import SHIPPED
+from photogenic.features.pictures.values import held_features
 from photogenic.features.search import index_files
 from photogenic.features.vectors import reader
-from photogenic.warehouse import Database, Layout, Store
+from photogenic.warehouse import Database, InputError, Layout, Store
+from photogenic.warehouse.catalog import catalog_of
 from photogenic.warehouse.duckdb_store.live_status import read_live_status
+from photogenic.warehouse.labels.build import stale_own
 from photogenic.warehouse.labels.compute import Computation
 from photogenic.warehouse.labels.last_build import last_build
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.moment import EVERYTHING, Moment
 from photogenic.warehouse.storage.lock import holder
 
-__all__ = ["freshness", "moment_in_words", "status"]
+__all__ = ["freshness", "moment_in_words", "own_audits", "own_relations", "status"]
 
 _SAME_ROWS = {"photo_swipes": "swipes"}
 """View -> relation with as many rows, which are counted without the joins of the view."""
@@ -36,8 +42,14 @@ def status(store: Store) -> dict[str, Any]:
         labels: ingested_at (newest arrival), built_at (last change of a label relation), as_of and known_at (moment
             of the published labels; None: everything), stale (whether a build
             would change a label relation), changed (sources that changed since the labels were computed).
+        own_relations: by relation of the user's own: kind (sql, picture), status (ok, failed, pending), error, stale
+            (whether the next build would compute it), tried_at.
+        own_audits: by audit of the user's own: status, error.
         embeddings: by encoder: n_photos, n_pictures (photos with readable bytes, the upper bound of n_photos),
             index (kind, recall_at_10, p50_ms; None without an index), index_stale.
+        training_sets: by name, the newest version: version, n_rows, status.
+        picture_features: by feature: n_photos (pictures that were computed), n_errors, statuses (pictures by status),
+            n_pictures (the upper bound of n_photos), code: here, or missing with the setting that brings it.
         writer: process that holds the lock now, or None.
         underway: current stages of the writer, see `warehouse.duckdb_store.live_status.read_live_status`.
 
@@ -51,13 +63,14 @@ def status(store: Store) -> dict[str, Any]:
             name: con.execute(f"select count(*) from {_SAME_ROWS.get(name, name)}").fetchall()[0][0]
             if name in existing
             else None
-            for name in sorted(sql.NAMES)
+            for name in sorted(catalog_of(con).names)
             if name != "clock"
         }
         rejects: dict[str, dict[str, int]] = {}
         for kind, reason, n in con.execute(sql.read("status/rejects")).fetchall():
             rejects.setdefault(kind, {})[reason] = n
         photos = dict(con.execute(sql.read("status/photos")).fetchall())
+        sets = con.execute(sql.read("status/training_sets")).fetchall()
     return {
         "store": str(layout.root.absolute()),
         "snapshot_at": _iso(dt.datetime.fromtimestamp(layout.snapshot.stat().st_mtime, dt.UTC)),
@@ -65,9 +78,36 @@ def status(store: Store) -> dict[str, Any]:
         "rejects": rejects,
         "photos": photos,
         "labels": freshness(store.database),
+        "own_relations": own_relations(store),
+        "own_audits": own_audits(store.database),
         "embeddings": {name: _vectors(layout, name, photos.get("ok", 0)) for name in held_encoders(layout)},
+        "training_sets": {name: {"version": version, "n_rows": n, "status": state} for name, version, n, state in sets},
+        "picture_features": picture_features(store),
         "writer": None if (writer := holder(layout.lock)) is None else str(writer),
         "underway": read_live_status(layout),
+    }
+
+
+def picture_features(store: Store) -> dict[str, Any]:
+    """The `picture_features` entry of `status`."""
+    held = held_features(store.layout)
+    try:
+        missing = chosen_features(None, list(held))[1]
+        unknown = ""
+    except InputError as error:  # a module of the user cannot be imported
+        missing, unknown = [name for name in held if name not in SHIPPED], error.what
+    photos = photo_bytes(store.database).filter(status="ok")["sha256"].n_unique() if held else 0
+    return {
+        name: {
+            "n_photos": made.n_photos,
+            "n_pictures": photos,
+            "n_errors": made.n_errors,
+            "statuses": made.statuses,
+            "version": made.version,
+            "code": "missing" if name in missing else "here",
+            "remedy": (unknown or without_code(name)) if name in missing else "",
+        }
+        for name, made in held.items()
     }
 
 
@@ -85,6 +125,29 @@ def freshness(db: Database) -> dict[str, Any]:
         "stale": bool(changed) or built_at is None,
         "changed": changed,
     }
+
+
+def own_relations(store: Store) -> dict[str, dict[str, Any]]:
+    """The `own_relations` entry of `status`. In a project, a changed file makes its relation stale."""
+    query = "select relation, kind, status, error, tried_at from facts.own_relations order by relation"
+    rows = store.database.rows(query)
+    stale = stale_own(store) if rows or store.project is not None else ()
+    return {
+        name: {
+            "kind": kind,
+            "status": how,
+            "error": error,
+            "stale": name in stale,
+            "tried_at": _iso(tried_at),
+        }
+        for name, kind, how, error, tried_at in rows
+    }
+
+
+def own_audits(db: Database) -> dict[str, dict[str, Any]]:
+    """The `own_audits` entry of `status`."""
+    rows = db.rows("select audit, status, error from facts.own_audits order by audit")
+    return {name: {"status": how, "error": error} for name, how, error in rows}
 
 
 def moment_in_words(labels: dict[str, Any]) -> str:

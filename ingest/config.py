@@ -85,7 +85,7 @@ class CrawlSettings:
     version: Annotated[str, Help("Version of the API.", metavar="VERSION")] = "v23.0"
 
     def __post_init__(self) -> None:
-        check(**asdict(self))
+        check(**{name: value for name, value in asdict(self).items() if name != "version"})  # here it is a text
 
     @property
     def backoff(self) -> "Backoff":

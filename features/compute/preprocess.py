@@ -1,4 +1,4 @@
-"""Preprocess a batch of photos for the networks: read, decode, detect faces, crop."""
+"""Preprocess a batch of photos for the networks: read, decode, detect faces, crop; compute features of the pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import DetectorFailed, Face
 from photogenic.features.images.decode import MIN_SIDE, Decoded, decode
 from photogenic.features.images.decode_batch import decode_photos
-from photogenic.features.images.resize import center_crop
+from photogenic.features.images.resize import center_crop, resize
+from photogenic.features.pictures.definition import PictureFeature
+from photogenic.features.pictures.runner import Runner
+from photogenic.features.pictures.work import FeatureRow, PictureWork
 from photogenic.warehouse import Layout, StoreError
 
 __all__ = ["BATCH", "PhotoTask", "PreparedBatch", "Preprocessor", "crop_for_encoder", "loader"]
@@ -38,12 +41,16 @@ class PhotoTask:
 
     Attributes:
         detect: whether to return its status and faces.
-        wanted: (encoder, flip) pairs to compute.
+        wanted: (encoder, flip) pairs to compute; a network of a feature is one too.
+        features: features to compute from pixels.
+        faces: its stored faces in pixels of the original, for features; None: they are detected.
     """
 
     sha256: str
     detect: bool
     wanted: frozenset[tuple[str, bool]]
+    features: frozenset[str] = frozenset()
+    faces: tuple[Face, ...] | None = None
 
 
 def _nothing() -> None:
@@ -52,9 +59,10 @@ def _nothing() -> None:
 
 @dataclass(slots=True)
 class PreparedBatch:
-    """Input of the networks for one batch, with the detections and timings of its preprocessing.
+    """Input of the networks for one batch, with the detections, features and timings of its preprocessing.
 
     Attributes:
+        features: rows of features that were computed from pixels.
         pictures: backbone -> digests, and as many pictures uint8 (size, size, 3).
         seconds: step -> seconds of work.
         counts: step -> photos that passed it.
@@ -63,6 +71,7 @@ class PreparedBatch:
 
     detections: list[DetectionResult] = field(default_factory=list)
     pictures: Mapping[str, tuple[list[str], Pictures]] = field(default_factory=dict)
+    features: list[FeatureRow] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     done: Callable[[], None] = _nothing
@@ -85,6 +94,8 @@ class Preprocessor:
         confidence: lowest confidence of a face.
         input_specs: name of the backbone -> its input, and the encoders that are its layers.
         device: device that decodes JPEGs if it is a GPU.
+        features: features that are computed from pixels.
+        run: function that calls them.
     """
 
     def __init__(
@@ -94,19 +105,27 @@ class Preprocessor:
         confidence: float,
         input_specs: Mapping[str, tuple[InputSpec, frozenset[str]]],
         device: Device = CPU,
+        *,
+        features: Sequence[PictureFeature] = (),
+        run: Runner | None = None,
     ) -> None:
         self._load, self._detector, self._confidence = load, detector, confidence
         self._input_specs, self._device = dict(input_specs), device
+        self._features, self._run = {feature.name: feature for feature in features}, run or Runner()
 
     def __call__(self, tasks: Sequence[PhotoTask]) -> PreparedBatch:
         # Only the small pictures are kept in memory; photos are decoded one at a time.
         made = PreparedBatch()
+        work = PictureWork(self._features, self._run)
         kept: dict[str, dict[str, NDArray[np.uint8]]] = {name: {} for name in self._input_specs}
         photos = decode_photos((self._load(task.sha256) for task in tasks), self._device)
         for task in tasks:
             with made.timed("decode"):
                 data, photo = next(photos)
-            self._take(task, data, photo, made, kept)
+            self._take(task, data, photo, made=made, kept=kept, work=work)
+        made.features = work.finish()
+        made.seconds.update(work.seconds)
+        made.counts.update(work.counts)
         made.pictures = {name: (list(some), list(some.values())) for name, some in kept.items()}
         return made
 
@@ -115,10 +134,12 @@ class Preprocessor:
         task: PhotoTask,
         data: bytes,
         photo: Decoded,
+        *,
         made: PreparedBatch,
         kept: Mapping[str, dict[str, NDArray[np.uint8]]],
+        work: PictureWork,
     ) -> None:
-        """Detect the faces of one photo, and crop the pictures for its networks."""
+        """Detect the faces of one photo, crop the pictures for its networks, and compute its features."""
         names = {name for name, _ in task.wanted}
         input_specs = {name: spec for name, (spec, encoders) in self._input_specs.items() if names & encoders}
         faces: list[Face] = []
@@ -128,9 +149,9 @@ class Preprocessor:
                     faces = self._detector(photo.pixels)
                 except DetectorFailed as failed:
                     photo = replace(photo, status="detector_failed", detail=str(failed), pixels=None)
+        factor = photo.width / photo.pixels.shape[1] if photo.pixels is not None else 1.0
+        found = [face.scaled(factor) for face in faces]
         if task.detect:
-            factor = photo.width / photo.pixels.shape[1] if photo.pixels is not None else 1.0
-            found = [face.scaled(factor) for face in faces]
             made.detections.append(
                 DetectionResult(task.sha256, photo.status, photo.detail, photo.width, photo.height, found)
             )
@@ -139,6 +160,10 @@ class Preprocessor:
                 shown = crop_for_encoder(spec, data, photo, [f for f in faces if f.confidence >= self._confidence])
                 if shown is not None:
                     kept[name][task.sha256] = shown
+        if task.features and photo.pixels is not None:
+            known = found if task.faces is None else task.faces
+            sure = [face.scaled(1 / factor) for face in known if face.confidence >= self._confidence]
+            work.add(task.sha256, sorted(task.features), photo.pixels, (photo.width, photo.height), sure)
 
 
 def crop_for_encoder(spec: InputSpec, data: bytes, photo: Decoded, faces: Sequence[Face]) -> NDArray[np.uint8] | None:
@@ -156,6 +181,8 @@ def crop_for_encoder(spec: InputSpec, data: bytes, photo: Decoded, faces: Sequen
     if spec.input == "photo":
         if spec.size > MIN_SIDE // 2 and pixels.shape[1] < photo.width:
             pixels = _whole(data, spec.size * 2)
+        if spec.crop == "squashed":
+            return resize(pixels, spec.size, spec.size)
         return center_crop(pixels, spec.size, spec.crop_pct)
     if len(faces) != 1:
         return None

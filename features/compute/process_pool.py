@@ -27,10 +27,14 @@ from photogenic.features.encoders.batch_embedder import Embedder, input_specs
 from photogenic.features.encoders.device import Device
 from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import Detector, Face, FaceSettings, refuse_detection, require_libraries
+from photogenic.features.pictures.definition import PictureFeature
+from photogenic.features.pictures.runner import Runner, for_other_processes, is_importable
+from photogenic.features.pictures.work import failed_rows
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.closing import Closing
 from photogenic.warehouse.processes.child import ChildDiedError
 from photogenic.warehouse.processes.shared_memory import shared_memory
+from photogenic.warehouse.user_modules import project_module
 
 __all__ = ["PreprocessorPool", "open_preprocessor"]
 
@@ -43,7 +47,15 @@ LEAST_PHOTOS = 100
 
 @contextlib.contextmanager
 def open_preprocessor(
-    layout: Layout, faces: FaceSettings | None, networks: Sequence[Embedder], device: Device, *, n: int, n_threads: int
+    layout: Layout,
+    faces: FaceSettings | None,
+    networks: Sequence[Embedder],
+    device: Device,
+    *,
+    n: int,
+    n_threads: int,
+    features: Sequence[PictureFeature] = (),
+    detects: bool = True,
 ) -> Iterator[tuple[Callable[[Sequence[PhotoTask]], PreparedBatch], int]]:
     """Open a preprocessor for these networks, in threads or processes, with the number of threads that should call it.
 
@@ -54,29 +66,33 @@ def open_preprocessor(
         device: device of the networks.
         n: number of photos.
         n_threads: number of cores to use.
+        features: features to compute from pixels.
+        detects: whether any photo is looked at for faces.
     """
-    wanted = input_specs(networks)
-    if n_threads < FROM_THREADS or n < LEAST_PHOTOS * n_threads or not hasattr(os, "memfd_create"):
-        with _open_detector(faces, n_threads) as (detector, confidence):
-            yield Preprocessor(loader(layout), detector, confidence, wanted, device), n_threads
+    wanted, confidence = input_specs(networks), 1.0 if faces is None else faces.confidence
+    few = n_threads < FROM_THREADS or n < LEAST_PHOTOS * n_threads
+    if few or not hasattr(os, "memfd_create") or not all(map(is_importable, features)):
+        with _open_detector(faces if detects else None, n_threads) as detector, Runner() as run:
+            load = loader(layout)
+            yield Preprocessor(load, detector, confidence, wanted, device, features=features, run=run), n_threads
         return
     # More callers than processes, so that every process has a task while some callers wait for a network.
     n_callers = n_threads + (2 * len(networks) if device.is_gpu else n_threads)
     batch = max(device.batch, BATCH)
-    with PreprocessorPool(layout, faces, wanted, batch=batch, n=n_threads, n_slots=n_callers) as prepare:
+    with PreprocessorPool(
+        layout, faces, wanted, batch=batch, n=n_threads, n_slots=n_callers, features=features, detects=detects
+    ) as prepare:
         yield prepare, n_callers
 
 
 @contextlib.contextmanager
-def _open_detector(
-    faces: FaceSettings | None, n: int = 1
-) -> Iterator[tuple[Callable[[NDArray[np.uint8]], list[Face]], float]]:
-    """Open the face detector with its confidence; without `faces`, a placeholder that needs no mediapipe."""
+def _open_detector(faces: FaceSettings | None, n: int = 1) -> Iterator[Callable[[NDArray[np.uint8]], list[Face]]]:
+    """Open the face detector; without `faces`, a placeholder that needs no mediapipe."""
     if faces is None:
-        yield refuse_detection, 1.0
+        yield refuse_detection
         return
     with Detector(faces, n) as detector:
-        yield detector, faces.confidence
+        yield detector
 
 
 class PreprocessorPool(Closing):
@@ -89,6 +105,8 @@ class PreprocessorPool(Closing):
         batch: largest number of photos in a batch.
         n: number of processes.
         n_slots: number of batches in shared memory: one per calling thread.
+        features: features to compute from pixels.
+        detects: whether any photo is looked at for faces.
     """
 
     def __init__(
@@ -100,19 +118,31 @@ class PreprocessorPool(Closing):
         batch: int,
         n: int,
         n_slots: int,
+        features: Sequence[PictureFeature] = (),
+        detects: bool = True,
     ) -> None:
         detector_setup = None
-        if faces is not None:
+        if faces is not None and detects:
             require_libraries()
-            detector_setup = weights.resolve(faces.weights).read_bytes(), faces.floor, faces.confidence
+            detector_setup = weights.resolve(faces.weights).read_bytes(), faces.floor
         self._input_specs = dict(input_specs)
+        self._features = {feature.name: feature for feature in features}
         width = max(batch * sum(spec.size**2 * 3 for spec, _ in input_specs.values()), 1)
         self._handles = [shared_memory(width) for _ in range(n_slots)]
         self._slots = [np.frombuffer(mmap.mmap(handle, width), np.uint8) for handle in self._handles]
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(n_slots):
             self._free.put(slot)
-        config = WorkerConfig(layout.root.absolute(), detector_setup, self._input_specs, tuple(self._handles), width)
+        config = WorkerConfig(
+            layout.root.absolute(),
+            detector_setup,
+            self._input_specs,
+            tuple(self._handles),
+            width,
+            for_other_processes(features),
+            1.0 if faces is None else faces.confidence,
+            project_module(),
+        )
         self._all = [WorkerProcess(config) for _ in range(n)]
         self._idle: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
         for process in self._all:
@@ -141,6 +171,7 @@ class PreprocessorPool(Closing):
         for task in tasks:
             one = self._process_one(task)
             made.detections += one.detections
+            made.features += one.features
             for name, (digests, pictures) in one.pictures.items():
                 kept[name][0].extend(digests)
                 kept[name][1].extend(np.array(shown) for shown in pictures)
@@ -163,9 +194,10 @@ class PreprocessorPool(Closing):
                     "enough memory for each of them, some 0.5 GB",
                     "FEATURES_THREADS=4 features build, which continues where this build stopped",
                 ) from error
-            return PreparedBatch(
-                [DetectionResult(task.sha256, "detector_failed", str(error), 0, 0, [])] if task.detect else []
-            )
+            if task.detect:
+                return PreparedBatch([DetectionResult(task.sha256, "detector_failed", str(error), 0, 0, [])])
+            wanted = [self._features[name] for name in sorted(task.features)]
+            return PreparedBatch(features=failed_rows(wanted, task.sha256, "killed", str(error)))
         finally:
             self._idle.put(process)
         return self._with_pictures(answer, slot)

@@ -36,11 +36,15 @@ from photogenic.features.encoders.registry import encoder
 from photogenic.features.encoders.weights import Weights, own_sha256, resolve
 from photogenic.features.faces.detections import DetectionResult
 from photogenic.features.faces.detector import Detector, Face, FaceSettings
+from photogenic.features.pictures.definition import PictureFeature
+from photogenic.features.pictures.runner import Runner, for_other_processes
+from photogenic.features.pictures.shipped import feature_network
+from photogenic.features.pictures.work import FeatureRow
 from photogenic.warehouse import Layout
 from photogenic.warehouse.processes import launch
 from photogenic.warehouse.spark.session import Cluster, require_spark, run_on_spark, session
 from photogenic.warehouse.storage.checksum import digest
-from photogenic.warehouse.user_modules import user_modules
+from photogenic.warehouse.user_modules import project_module, use_project_module, user_modules
 
 __all__ = ["outcomes_on_spark", "photos_per_round"]
 
@@ -58,7 +62,7 @@ _ROUNDS_AT_ONCE = 2
 
 _ROWS = "spark.sql.execution.arrow.maxRecordsPerBatch"
 _PACKAGES = ("features", "ingest", "warehouse", "sql")
-_INPUT = "sha256 string, detect boolean, wanted array<string>"
+_INPUT = "sha256 string, detect boolean, wanted array<string>, features array<string>, faces string"
 _OUTPUT = "kind string, sha256 string, encoder string, flip boolean, vector array<float>, payload string"
 
 
@@ -72,6 +76,8 @@ class _Job:
         faces: options of the face detector.
         modules: modules of the user, separated by commas, which the workers must have.
         folders: folders that workers on this machine append to their module search path.
+        features: features to compute from pixels.
+        project: `features.py` of the user's project.
     """
 
     root: str
@@ -79,6 +85,8 @@ class _Job:
     faces: FaceSettings
     modules: str
     folders: tuple[str, ...]
+    features: tuple[PictureFeature, ...]
+    project: Path | None
 
 
 def photos_per_round(encoders: Sequence[Encoder], *, flip: bool) -> int:
@@ -94,6 +102,7 @@ def outcomes_on_spark(
     *,
     encoders: Sequence[Encoder],
     faces: FaceSettings,
+    features: Sequence[PictureFeature] = (),
 ) -> Iterator[Outcome]:
     """Yield the outcome of each round of photos, as they are ready.
 
@@ -103,6 +112,7 @@ def outcomes_on_spark(
         rounds: tasks of each round.
         encoders: encoders to compute.
         faces: options of the face detector.
+        features: features to compute.
 
     Raises:
         InputError: Spark cannot be reached, or its workers fail, for example because they cannot read the photos.
@@ -113,7 +123,9 @@ def outcomes_on_spark(
     run_on_spark(cluster, lambda: _ship(spark, cluster, encoders, faces))
     modules = ",".join(module for _, module in user_modules())
     folders = tuple(launch.module_folders()) if cluster.is_here else ()
-    job = _Job(str(layout.root.absolute()), tuple(e.name for e in encoders), faces, modules, folders)
+    names = tuple(e.name for e in encoders)
+    by_pixels = for_other_processes(feature for feature in features if feature.network is None)
+    job = _Job(str(layout.root.absolute()), names, faces, modules, folders, by_pixels, project_module())
     work = functools.partial(_work, job)
 
     def one(tasks: Sequence[PhotoTask]) -> Outcome:
@@ -183,8 +195,18 @@ def _run_round(spark: pyspark.sql.SparkSession, tasks: Sequence[PhotoTask], work
             "sha256": [task.sha256 for task in tasks],
             "detect": [task.detect for task in tasks],
             "wanted": [[f"{name}|{'flip' * flip}" for name, flip in sorted(task.wanted)] for task in tasks],
+            "features": [sorted(task.features) for task in tasks],
+            "faces": [_faces_text(task.faces) for task in tasks],
         },
-        schema=pa.schema([("sha256", pa.string()), ("detect", pa.bool_()), ("wanted", pa.list_(pa.string()))]),
+        schema=pa.schema(
+            [
+                ("sha256", pa.string()),
+                ("detect", pa.bool_()),
+                ("wanted", pa.list_(pa.string())),
+                ("features", pa.list_(pa.string())),
+                ("faces", pa.string()),
+            ]
+        ),
     )
     n_tasks = max(-(-n // _BATCH), min(_SPREAD, n // _LEAST), 1)
     frame = spark.createDataFrame(rows, schema=_INPUT).repartition(n_tasks)
@@ -196,7 +218,10 @@ def _work(job: _Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBat
     for batch in batches:
         rows = batch.to_pylist()
         wanted = [frozenset((n, bool(f)) for n, _, f in (w.rpartition("|") for w in row["wanted"])) for row in rows]
-        tasks = [PhotoTask(row["sha256"], row["detect"], some) for row, some in zip(rows, wanted, strict=True)]
+        tasks = [
+            PhotoTask(row["sha256"], row["detect"], some, frozenset(row["features"]), _to_faces(row["faces"]))
+            for row, some in zip(rows, wanted, strict=True)
+        ]
         yield _to_rows(_worker(job)(tasks))
 
 
@@ -207,10 +232,14 @@ def _worker(job: _Job) -> Worker:
     launch.append_module_folders([folder for folder in job.folders if folder not in sys.path])
     torch.set_num_threads(1)
     layout, device = Layout(Path(job.root)), _device()
-    networks = embedders([encoder(name, layout.models) for name in job.names], device)
-    detector = Detector(job.faces)
+    use_project_module(job.project)
+    networks = embedders([feature_network(name) or encoder(name, layout.models) for name in job.names], device)
+    detector, run = Detector(job.faces), Runner()
     atexit.register(detector.close)
-    return Worker(Preprocessor(loader(layout), detector, job.faces.confidence, input_specs(networks), device), networks)
+    atexit.register(run.close)
+    confidence, specs = job.faces.confidence, input_specs(networks)
+    prepare = Preprocessor(loader(layout), detector, confidence, specs, device, features=job.features, run=run)
+    return Worker(prepare, networks)
 
 
 def _device() -> Device:
@@ -236,6 +265,7 @@ def _to_rows(outcome: Outcome) -> pa.RecordBatch:
         for made in outcome.vectors
         for at, sha256 in enumerate(made.sha256s)
     ]
+    rows += [{"kind": "feature", "sha256": row.sha256, "payload": json.dumps(asdict(row))} for row in outcome.features]
     rows.append({"kind": "times", "payload": json.dumps([outcome.seconds, outcome.counts])})
     text = pa.string()
     kinds = {"kind": text, "sha256": text, "encoder": text, "flip": pa.bool_(), "vector": pa.list_(pa.float32())}
@@ -253,6 +283,9 @@ def _to_outcome(table: pa.Table, n: int) -> Outcome:
     for (name, flip), rows in vectors.group_by("encoder", "flip", maintain_order=True):
         X = rows["vector"].explode().to_numpy().reshape(len(rows), -1)
         outcome.vectors.append(Vectors(name, flip, rows["sha256"].to_list(), X))
+    for payload in frame.filter(kind="feature").sort("sha256", "payload")["payload"]:
+        row = json.loads(payload)
+        outcome.features.append(FeatureRow(**{**row, "values": tuple(row["values"])}))
     for payload in frame.filter(kind="times")["payload"]:
         seconds, counts = json.loads(payload)
         for step, spent in seconds.items():
@@ -261,6 +294,17 @@ def _to_outcome(table: pa.Table, n: int) -> Outcome:
     return outcome
 
 
+def _faces_text(faces: Sequence[Face] | None) -> str | None:
+    return None if faces is None else json.dumps([asdict(face) for face in faces], default=np.ndarray.tolist)
+
+
+def _to_faces(text: str | None) -> tuple[Face, ...] | None:
+    return None if text is None else tuple(_face(face) for face in json.loads(text))
+
+
+def _face(payload: Mapping[str, Any]) -> Face:
+    return Face(**{**payload, "keypoints": np.array(payload["keypoints"], np.float64)})
+
+
 def _detection(payload: Mapping[str, Any]) -> DetectionResult:
-    faces = [Face(**{**face, "keypoints": np.array(face["keypoints"], np.float64)}) for face in payload["faces"]]
-    return DetectionResult(**{**payload, "faces": faces})
+    return DetectionResult(**{**payload, "faces": [_face(face) for face in payload["faces"]]})

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from photogenic.features.compute.preprocess import PhotoTask, Pictures, PreparedBatch
 from photogenic.features.encoders.batch_embedder import Embedder
 from photogenic.features.faces.detections import DetectionResult
+from photogenic.features.pictures.work import FeatureRow
 
 __all__ = ["Outcome", "Vectors", "Worker", "in_parallel"]
 
@@ -40,6 +41,7 @@ class Outcome:
     seconds: dict[str, float]
     counts: dict[str, int]
     vectors: list[Vectors] = field(default_factory=list)
+    features: list[FeatureRow] = field(default_factory=list)
 
 
 class Worker:
@@ -55,7 +57,9 @@ class Worker:
 
     def __call__(self, tasks: Sequence[PhotoTask]) -> Outcome:
         prepared = self._prepare(tasks)
-        outcome = Outcome(len(tasks), prepared.detections, prepared.seconds, prepared.counts)
+        outcome = Outcome(
+            len(tasks), prepared.detections, prepared.seconds, prepared.counts, features=list(prepared.features)
+        )
         try:
             for embedder in self._embedders:
                 shown = prepared.pictures[embedder.backbone.name]

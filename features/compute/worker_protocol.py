@@ -22,8 +22,11 @@ from photogenic.features.compute.preprocess import PhotoTask, PreparedBatch, Pre
 from photogenic.features.encoders.base import InputSpec
 from photogenic.features.faces.blazeface import BlazeFace
 from photogenic.features.faces.detector import DetectorFailed, Face, detect_faces, refuse_detection
+from photogenic.features.pictures.definition import PictureFeature
+from photogenic.features.pictures.runner import Runner
 from photogenic.warehouse import Layout, StoreError
 from photogenic.warehouse.processes.child import Child, ChildDiedError
+from photogenic.warehouse.user_modules import use_project_module
 
 __all__ = ["WorkerConfig", "WorkerProcess", "picture_views", "serve"]
 
@@ -36,16 +39,22 @@ class WorkerConfig:
 
     Attributes:
         root: folder of the store.
-        faces: the detector's model and threshold, and the lowest confidence of a face; None for whole photos only.
+        faces: the detector's model and threshold; None where no faces are looked for.
         input_specs: like those of `Preprocessor`.
         slots: file descriptors of shared memory, each of `width` bytes.
+        features: features that are computed from pixels.
+        confidence: lowest confidence of a face.
+        project: `features.py` of the user's project.
     """
 
     root: Path
-    faces: tuple[bytes, float, float] | None
+    faces: tuple[bytes, float] | None
     input_specs: dict[str, tuple[InputSpec, frozenset[str]]]
     slots: tuple[int, ...]
     width: int
+    features: tuple[PictureFeature, ...] = ()
+    confidence: float = 1.0
+    project: Path | None = None
 
 
 class WorkerProcess:
@@ -118,11 +127,19 @@ def serve() -> None:
     with contextlib.suppress(EOFError, ConnectionError):
         config: WorkerConfig = line.recv()
         slots = [np.frombuffer(mmap.mmap(slot, config.width), np.uint8) for slot in config.slots]
-        detect, confidence = refuse_detection, 1.0
+        detect = refuse_detection
         if config.faces is not None:
-            model, floor, confidence = config.faces
-            detect = functools.partial(_detect, BlazeFace(model, floor))
-        prepare = Preprocessor(loader(Layout(config.root)), detect, confidence, config.input_specs)
+            detect = functools.partial(_detect, BlazeFace(*config.faces))
+        use_project_module(config.project)
+        run = Runner()
+        prepare = Preprocessor(
+            loader(Layout(config.root)),
+            detect,
+            config.confidence,
+            config.input_specs,
+            features=config.features,
+            run=run,
+        )
         line.send(True)
         while True:
             tasks, slot = line.recv()
@@ -148,7 +165,9 @@ def _copy_pictures(
     for name, place in picture_views(memory, input_specs, digests):
         for at, shown in enumerate(prepared.pictures[name][1]):
             place[at] = shown
-    return digests, PreparedBatch(prepared.detections, {}, dict(prepared.seconds), dict(prepared.counts))
+    return digests, PreparedBatch(
+        prepared.detections, {}, prepared.features, dict(prepared.seconds), dict(prepared.counts)
+    )
 
 
 def picture_views(

@@ -37,13 +37,14 @@ class InputSpec:
     Attributes:
         input: `photo` (the whole photo) or `face` (the aligned crop of its only face).
         size: Side of the square picture in pixels.
-        crop: `centre` (the middle square), `dlib` or `facenet` (alignments of features/faces/align.py).
+        crop: `centre` (the middle square), `squashed` (the whole photo as a square), `dlib` or `facenet` (alignments of
+            features/faces/align.py).
         crop_pct: Side of a center crop as a share of the photo's short side.
     """
 
     input: Literal["photo", "face"]
     size: int
-    crop: Literal["centre", "dlib", "facenet"]
+    crop: Literal["centre", "squashed", "dlib", "facenet"]
     crop_pct: float = 1.0
 
 
@@ -55,7 +56,8 @@ class Backbone:
         name: Name of the network.
         input: `photo` (the whole photo) or `face` (the aligned crop of its only face).
         size: Side of the square picture in pixels.
-        crop: `centre` (the middle square), `dlib` or `facenet` (alignments of features/faces/align.py).
+        crop: `centre` (the middle square), `squashed` (the whole photo as a square), `dlib` or `facenet` (alignments of
+            features/faces/align.py).
         mean: Subtracted from the RGB values (0 to 255), per channel.
         std: Divisor after the subtraction, per channel.
         build: Function from the weights file to a module. The module's forward takes float32 (n, 3, size, size),
@@ -68,7 +70,7 @@ class Backbone:
     name: str
     input: Literal["photo", "face"]
     size: int
-    crop: Literal["centre", "dlib", "facenet"]
+    crop: Literal["centre", "squashed", "dlib", "facenet"]
     mean: Color
     std: Color
     build: Callable[[Path | None], nn.Module]

@@ -15,7 +15,7 @@ from photogenic.features.encoders.base import LOAD_ERRORS, Backbone, Color, Enco
 from photogenic.features.encoders.weights import Weights, weights
 from photogenic.warehouse import WeightsError
 
-__all__ = ["PUBLISHED", "check_own_weights"]
+__all__ = ["PERSONS", "PUBLISHED", "check_own_weights"]
 
 _IMAGENET_MEAN = (123.675, 116.28, 103.53)
 _IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -34,7 +34,7 @@ def _load(network: str, path: Path | None) -> nn.Module:
 def _backbone(
     name: str,
     network: str,
-    crop: Literal["centre", "dlib", "facenet"],
+    crop: Literal["centre", "squashed", "dlib", "facenet"],
     size: int,
     *,
     mean: Color,
@@ -42,7 +42,7 @@ def _backbone(
     crop_pct: float = 1.0,
 ) -> Backbone:
     build = functools.partial(_load, network)
-    kind: Literal["photo", "face"] = "photo" if crop == "centre" else "face"
+    kind: Literal["photo", "face"] = "photo" if crop in ("centre", "squashed") else "face"
     return Backbone(name, kind, size, crop, mean, std, build, weights(name), crop_pct)
 
 
@@ -130,6 +130,17 @@ PUBLISHED: dict[str, Encoder] = {
 }
 """The encoders whose weights are published, by name."""
 
+PERSONS = Encoder(
+    "photo_persons",
+    _backbone("ssdlite_persons", "persons.Persons", "squashed", 320, mean=_HALF, std=_HALF),
+    layer="persons",
+    dim=3,
+    metric="l2",
+    licence="BSD-3-Clause",
+    source="Liu et al. 2016; Howard et al. 2019, COCO; torchvision",
+)
+"""The network of the feature photo_persons, which is no encoder: its layer is the columns of the feature."""
+
 
 def check_own_weights(entry: Weights, file: Path) -> None:
     """Check that a file of the user's own has the names and shapes of the network with the published weights `entry`.
@@ -137,7 +148,7 @@ def check_own_weights(entry: Weights, file: Path) -> None:
     Raises:
         WeightsError: The file does not fit, or no encoder uses `entry`.
     """
-    backbones = {known.backbone.name: known.backbone for known in PUBLISHED.values()}
+    backbones = {known.backbone.name: known.backbone for known in (*PUBLISHED.values(), PERSONS)}
     backbone = next((known for known in backbones.values() if known.weights == entry), None)
     if backbone is None:
         names = ", ".join(known.weights.name for known in backbones.values() if known.weights is not None)

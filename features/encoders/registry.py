@@ -9,6 +9,7 @@ register(Encoder(...))                           an encoder of the user's own
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 
 from photogenic.features.encoders.base import Encoder
@@ -16,7 +17,7 @@ from photogenic.features.encoders.finetuned import finetuned_encoder, finetuned_
 from photogenic.features.encoders.published import PUBLISHED
 from photogenic.features.encoders.timm_encoders import timm_encoder
 from photogenic.warehouse import EncoderError
-from photogenic.warehouse.user_modules import import_user_modules
+from photogenic.warehouse.user_modules import REGISTERING, how_to_register, import_user_modules, undo_with_project
 
 __all__ = ["DEFAULT", "ENCODERS", "encoder", "encoders", "register", "uses_published_weights"]
 
@@ -48,10 +49,12 @@ def encoder(name: str, models: Path | None = None) -> Encoder:
     if "@" in name:
         return finetuned_encoder(name, models)
     near = difflib.get_close_matches(name, list(ENCODERS), n=3, cutoff=0.4)
+    # A store with its vectors shows that the name is no mistake.
+    is_own = models is not None and re.fullmatch(r"[\w.-]+", name) and (models.parent / "embeddings" / name).is_dir()
     raise EncoderError(
         f"No encoder is called {name!r}.",
-        f"one of {', '.join(ENCODERS)}, timm:MODEL, or one that a module in FEATURES_MODULES registers",
-        f"--encoder {near[0]}" if near else "features encoders",
+        f"one of {', '.join(ENCODERS)}, timm:MODEL, or one that {REGISTERING} registers",
+        how_to_register(name) if is_own else f"--encoder {near[0]}" if near else "features encoders",
     )
 
 
@@ -71,6 +74,8 @@ def register(entry: Encoder) -> Encoder:
     Raises:
         EncoderError: Another encoder has that name.
     """
+    if entry.name not in ENCODERS:
+        undo_with_project(lambda: ENCODERS.pop(entry.name, None))
     if ENCODERS.setdefault(entry.name, entry) != entry:
         raise EncoderError(f"There is an encoder {entry.name!r} already.", "a name of its own", "rename yours")
     return entry

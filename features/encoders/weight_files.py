@@ -91,6 +91,7 @@ WEIGHTS: tuple[Weights, ...] = (
     _torchvision(
         "alexnet", "alexnet-owt-7be5be79.pth", "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
     ),
+    _torchvision("ssdlite_persons", "ssdlite320_mobilenet_v3_large_coco-a79551df.pth"),
     _torchvision("vgg16", "vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"),
     Weights(
         "facenet",

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from photogenic._lazy import pa, pl, pq
 from photogenic.features.faces.detector import Face, FaceSettings
 from photogenic.warehouse import Layout
 from photogenic.warehouse.storage.parquet_parts import Parts
 
-__all__ = ["DetectionResult", "FaceDetections"]
+__all__ = ["DetectionResult", "FaceDetections", "stored_face"]
 
 _SMALL = 32_768
 _FULL = 1 << 20
@@ -89,6 +92,14 @@ class FaceDetections:
             .collect()
         )
 
+    def stored(self, sha256s: pl.Series) -> pl.DataFrame:
+        """The faces of these photos, as far as they were decoded: sha256, faces (see `stored_face`)."""
+        paths = self.parts.verified_paths()
+        if not paths:
+            return pl.DataFrame(schema={"sha256": pl.String, "faces": pl.List(pl.Struct({}))})
+        rows = pl.scan_parquet(paths, glob=False).filter(pl.col("sha256").is_in(sha256s.implode()), status="ok")
+        return rows.select("sha256", "faces").unique("sha256", keep="any").collect()
+
     def state(self) -> str:
         """Digest of the stored parts and of the lowest confidence, 16 hex digits."""
         names = " ".join(path.name for path in self.parts.paths())
@@ -123,6 +134,12 @@ class FaceDetections:
                 "created_at": now,
             }
             self.parts.publish(facts, kept)
+
+
+def stored_face(row: Mapping[str, Any]) -> Face:
+    """A face from its stored form."""
+    keypoints = np.array(row["keypoints"], np.float64).reshape(-1, 2)
+    return Face(row["x0"], row["y0"], row["x1"], row["y1"], row["confidence"], keypoints)
 
 
 def _schema() -> pa.Schema:

@@ -106,7 +106,11 @@ class SearchCache:
         with self._lock:
             cached = self._filters.pop(key, None)
             if cached is None or cached.index is not index:
-                con = self._past.cursor(moments, RELATIONS | relations_in(where or "")) if moments else cursor
+                con = (
+                    self._past.cursor(moments, RELATIONS | relations_in(where or "", self._past.catalog))
+                    if moments
+                    else cursor
+                )
                 cached = select_photos(con, index, where, popular=popular, past=bool(moments))
             self._filters[key] = cached
             self._evict()

@@ -32,11 +32,11 @@ class TrainingSet:
     """Rows in order of photo_id.
 
     Attributes:
-        target, encoders, setup: the arguments of `training_set`.
+        target, encoders, setup: the arguments of `training_set`; the target may be a column, `relation.column`.
         photo_ids: str (n,).
         user_ids: str (n,), owners of the photos.
         X: float32 (n, d); vectors of several encoders are concatenated in the order of `encoders`.
-        y: float32 (n,).
+        y: float32 (n,); float64 for a column.
         weight: float32 (n,), number of swipes behind a label; 1 for posts.
         gender: str or None (n,), gender of the owner.
         split: str (n,), train, dev or test.
@@ -44,13 +44,13 @@ class TrainingSet:
         moments: the moment of the labels; None: the published ones.
     """
 
-    target: Target
+    target: str
     encoders: tuple[str, ...]
     setup: Setup
     photo_ids: list[str]
     user_ids: list[str]
     X: NDArray[np.float32]
-    y: NDArray[np.float32]
+    y: NDArray[np.floating]
     weight: NDArray[np.float32]
     gender: list[str | None]
     split: list[str]
@@ -60,16 +60,22 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.photo_ids)
 
+    def __repr__(self) -> str:
+        """Return a line for notebooks; the arrays would fill pages."""
+        encoders, (n, d) = "+".join(self.encoders), self.X.shape
+        return f"TrainingSet({self.target!r}, encoder={encoders!r}, setup={self.setup!r}: {n:,} rows of {d:,} numbers)"
+
 
 def training_set(
     store: Store,
-    target: Target,
+    target: str,
     *,
     encoder: str | Sequence[str],
     setup: Setup = "all",
     split: Split | None = None,
     source: Source | None = None,
     flip: bool = False,
+    rows: pl.DataFrame | None = None,
 ) -> TrainingSet:
     """Join the labeled photos of a setup with the vectors of every encoder.
 
@@ -84,17 +90,19 @@ def training_set(
         split: split to return; None returns all rows.
         source: source of the labels; None takes swipes if there are labels from swipes, else posts.
         flip: whether to use the vectors of the mirror images.
+        rows: labels of a column, in the form of `labelled`; `target` is then its name, and no encoder is allowed too.
 
     Raises:
         InputError: the target, setup, split or source does not exist.
         StoreError: the store has no labels, or no vectors of an encoder.
     """
     names = tuple(encoder.split("+")) if isinstance(encoder, str) else tuple(encoder)
-    if not names:
+    if not names and rows is None:
         raise InputError("No encoder was given.", "one or more", 'encoder="dlib_face"')
     if split is not None and split not in get_args(Split):
         raise InputError(f"There is no split {split!r}.", f"one of {', '.join(get_args(Split))}", "")
-    rows = labelled(store.database, target, setup, source)
+    y_type: type[np.floating] = np.float32 if target in get_args(Target) else np.float64
+    rows = labelled(store.database, target, setup, source) if rows is None else rows
     if split is not None:
         rows = rows.filter(rows["split"] == split)
     n_labelled = len(rows)
@@ -112,8 +120,11 @@ def training_set(
         setup=setup,
         photo_ids=ids,
         user_ids=rows["user_id"].to_list(),
-        X=np.hstack([reader.read(store.layout, name, ids, flip=flip)[1] for name in names]),
-        y=rows["y"].to_numpy().astype(np.float32),
+        X=np.hstack(
+            [np.empty((len(ids), 0), np.float32)]
+            + [reader.read(store.layout, name, ids, flip=flip)[1] for name in names]
+        ),
+        y=rows["y"].to_numpy().astype(y_type),
         weight=rows["weight"].to_numpy().astype(np.float32),
         gender=rows["gender"].to_list(),
         split=rows["split"].to_list(),
@@ -122,7 +133,7 @@ def training_set(
     )
 
 
-def labelled(db: Database, target: Target, setup: Setup, source: Source | None = None) -> pl.DataFrame:
+def labelled(db: Database, target: str, setup: Setup, source: Source | None = None) -> pl.DataFrame:
     """List the photos of a setup with a known `target`: photo_id, user_id, gender, y, weight, split; by photo_id.
 
     Raises:

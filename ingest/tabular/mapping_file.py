@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from photogenic.ingest.readers.input_files import printable_name
-from photogenic.ingest.tabular.schemas import Column, Kind, table_of
+from photogenic.ingest.tabular.schemas import Column, Kind, schema_of
 from photogenic.warehouse import InputError
 from photogenic.warehouse.toml_file import read_toml
 
@@ -153,7 +153,7 @@ def mapping_from(table: Mapping[str, Any], kind: Kind, where: str) -> FileMappin
 
 
 def _column(kind: Kind, name: object, at: str, option: str) -> Column:
-    table = table_of(kind)
+    table = schema_of(kind)
     for column in table.columns:
         if column.name == name:
             return column
@@ -183,7 +183,7 @@ def _words(column: Column, words: object, at: str) -> dict[str, Value]:
 
 def _unit(column: Column, unit: object, kind: Kind, at: str) -> Unit:
     if column.type != "time":
-        times = ", ".join(other.name for other in table_of(kind).columns if other.type == "time")
+        times = ", ".join(other.name for other in schema_of(kind).columns if other.type == "time")
         raise InputError(f"{at} has a unit, but is no time.", f"one of {times}", "leave it out")
     for known in UNITS:
         if unit == known:

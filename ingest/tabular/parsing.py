@@ -45,6 +45,7 @@ _READABLE: dict[Type, set[Family]] = {
     "gender": {"text", "bytes", *_NUMBER},
     "flag": {"text", "bytes", "flag", *_NUMBER},
     "count": {"text", "bytes", *_NUMBER},
+    "number": {"text", "bytes", "flag", *_NUMBER},
     "time": {"text", "bytes", "time", "zoned", "nanos", "day", *_NUMBER},
 }
 """Some writers store columns of only NULL as whole or real numbers, hence these types in each set."""
@@ -129,6 +130,8 @@ def value(type_: Type, field_type: str, field: str, unit: Unit | None = None) ->
             return f"time_of_number(cast({field} as double))"
         case ("count", "whole" | "real"):
             return f"count_of_number({field})"
+        case ("number", "whole" | "real" | "decimal" | "flag"):
+            return f"number_of_number({field})"
     text = field
     if family == "decimal":
         text = f"text_of_decimal({field})"

@@ -1,4 +1,4 @@
-"""Schemas of files: the four kinds of rows, their columns, and every reason to reject a row.
+"""Schemas of files: the kinds of rows, their columns, and every reason to reject a row.
 
 Header names are matched ignoring case, surrounding blanks, spaces and hyphens (`Sender ID` is `sender_id`); nothing
 else is guessed: `--map ours=theirs` gives other names.
@@ -12,12 +12,26 @@ from typing import Literal, get_args
 
 from photogenic.warehouse import InputError
 
-__all__ = ["KINDS", "REASONS", "TABLES", "TYPES", "Column", "Kind", "Reason", "Table", "Type", "table_of"]
+__all__ = [
+    "KINDS",
+    "PREDICTIONS",
+    "REASONS",
+    "TABLES",
+    "TYPES",
+    "Column",
+    "Kind",
+    "Reason",
+    "Table",
+    "Type",
+    "schema_of",
+    "table_of",
+]
 
-Kind = Literal["users", "photos", "main_photos", "swipes"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Kind = Literal["users", "photos", "main_photos", "swipes", "predictions"]
+KINDS: tuple[Kind, ...] = ("users", "photos", "main_photos", "swipes")
+"""The kinds of facts. Predictions are no facts: `models.runs.add_run` takes them in."""
 
-Type = Literal["id", "text", "tags", "gender", "flag", "count", "time"]
+Type = Literal["id", "text", "tags", "gender", "flag", "count", "number", "time"]
 TYPES: tuple[Type, ...] = get_args(Type)
 
 Reason = Literal[
@@ -29,6 +43,7 @@ Reason = Literal[
     "bad_number",
     "bad_page",
     "bad_quotes",
+    "bad_split",
     "bad_time",
     "erased",
     "future_arrival",
@@ -40,9 +55,12 @@ Reason = Literal[
     "no_sender_id",
     "no_time",
     "no_user_id",
+    "not_a_number",
+    "out_of_range",
     "path_outside_images",
     "photo_of_another_user",
     "repeated_key",
+    "repeated_photo",
     "superseded",
     "too_few_columns",
     "too_long",
@@ -59,6 +77,7 @@ REASONS: dict[Reason, str] = {
     "bad_number": "Not a whole number from 0 to 2^53.",
     "bad_page": "A page in the journal of an earlier crawl that cannot be read; its walk ends as `api_error`.",
     "bad_quotes": "A quoted field is not closed, or continues after its closing quote.",
+    "bad_split": "Neither train, dev nor test (blank: not said).",
     "bad_time": "Not a time: unreadable, in a zone given by an abbreviation, before 1900, or too small to be an epoch.",
     "erased": "About a person, or a photo of a person, who was erased from the store; nothing else of it is kept.",
     "future_arrival": "The arrival, `ingested_at`, is later than the ingest.",
@@ -70,14 +89,18 @@ REASONS: dict[Reason, str] = {
     "no_sender_id": "The sender's id is blank.",
     "no_time": "A time that is needed is blank.",
     "no_user_id": "The user's id is blank.",
+    "not_a_number": "The prediction is blank, or no finite number.",
+    "out_of_range": "The prediction is outside the range of the target, such as 0 to 1.",
     "path_outside_images": "The path leads out of the images folder, through `..`, a link or an absolute path.",
     "photo_of_another_user": "The photo's id belongs to another user already; the first claim holds.",
     "repeated_key": "A key of the JSON object is there twice.",
+    "repeated_photo": "The files give several predictions, or several splits, for this photo; none of them is kept.",
     "superseded": "A later row of the same file says something else about the same id.",
     "too_few_columns": "Fewer fields than the header has.",
     "too_long": "An id over 1,024 bytes, another value over 65,536, or a row over 16 MiB.",
     "too_many_columns": "More fields than the header has.",
-    "unknown_photo": "A row that deletes a photo which the store does not have does not say whose it is.",
+    "unknown_photo": "The store does not have the photo of a prediction; or a row that deletes a photo which the store "
+    "does not have does not say whose it is.",
 }
 """Each reason with its meaning. `read = new + corrected + retracted + known + refused` holds for every file."""
 
@@ -197,6 +220,22 @@ TABLES: dict[Kind, Table] = {
     ),
 }
 """`photos.set_at` is the time at which the photo became its user's main photo: an event of main_photos."""
+
+
+PREDICTIONS = Table(
+    "predictions",
+    (
+        Column("photo_id", "id", required=True, blank="no_photo_id"),
+        Column("prediction", "number", required=True, blank="not_a_number"),
+        Column("split", "text"),
+    ),
+)
+"""`split`: train and dev are photos that the predictions were learned from; test and blank are others."""
+
+
+def schema_of(kind: Kind) -> Table:
+    """The table of that kind, also of predictions."""
+    return PREDICTIONS if kind == "predictions" else TABLES[kind]
 
 
 def table_of(kind: str) -> Table:

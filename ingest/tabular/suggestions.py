@@ -54,6 +54,22 @@ _WORDS: dict[Kind, dict[str, set[str]]] = {
         "photo_id": {"photo", "image", "picture", "pic", "img", "media", "asset"},
         "set_at": {"set", "since", "changed", "updated", "start", "time", "timestamp", "ts", "at", "date", "created"},
     },
+    "predictions": {
+        "photo_id": {"photo", "image", "picture", "pic", "img", "media", "asset"},
+        "prediction": {
+            "prediction",
+            "predicted",
+            "pred",
+            "score",
+            "probability",
+            "prob",
+            "proba",
+            "output",
+            "yhat",
+            "p",
+        },
+        "split": {"split", "subset", "part", "fold"},
+    },
 }
 """Parts of names that exports use for each of our columns."""
 
@@ -76,6 +92,7 @@ _SHOWN = 40
 _TIME = re.compile(r"\d{4}[-/]\d\d?[-/]\d\d?([ T].*)?")
 _EPOCH = re.compile(r"\d{9,19}(\.\d*)?")
 _COUNT = re.compile(r"\d+(\.0*)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _FRACTION = re.compile(r"-?\d*\.\d*[1-9]\d*([eE].*)?")
 _MISSING = {"", "NULL", "null", r"\N", "nan", "NaN", "None", "NA", "N/A"}
 
@@ -107,6 +124,8 @@ def candidate_of_values(name: str, values: Iterable[str]) -> Candidate:
         fits.add("time")
     if all(map(_COUNT.fullmatch, given)):
         fits.add("count")
+    if all(map(_NUMBER.fullmatch, given)):
+        fits.add("number")
     if not dates:
         fits |= {"text", "tags"}
         if not any(map(_FRACTION.fullmatch, given)):
