@@ -6,7 +6,7 @@ import numpy as np
 
 from photogenic._lazy import pl
 from photogenic.models.data.array_types import Strings
-from photogenic.models.data.targets import TARGETS
+from photogenic.models.data.targets import Target
 from photogenic.models.evaluation.comparison import Entry, HeadComparison, compare_heads
 from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import Slice, by_value
@@ -29,11 +29,13 @@ class RunComparisons:
     def __init__(self, columns: pl.DataFrame | None, seed: int) -> None:
         self._columns, self._seed = columns, seed
         self._entries: dict[tuple[str, str], list[Entry]] = {}
+        self._targets: dict[str, Target] = {}
         self.slices: list[Sliced] = []
 
     def add(self, run: Run, experiment: Experiment, predictions: Predictions) -> None:
         """Add one run with its test predictions."""
-        entry = Entry(run.run_id, run.encoder, run.head, run.dev, predictions)
+        entry = Entry(run.run_id, run.reads, run.head, run.dev, predictions)
+        self._targets[run.target] = experiment.target
         self._entries.setdefault((run.target, run.setup), []).append(entry)
         found = experiment.by_gender(predictions, self._seed)
         if self._columns is not None:
@@ -44,7 +46,7 @@ class RunComparisons:
     def results(self) -> list[HeadComparison]:
         """Return one comparison per target and setup."""
         return [
-            compare_heads(TARGETS[target], setup, entries, seed=self._seed)
+            compare_heads(self._targets[target], setup, entries, seed=self._seed)
             for (target, setup), entries in self._entries.items()
         ]
 

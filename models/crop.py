@@ -35,10 +35,11 @@ from photogenic.features.faces.detector import Detector, DetectorFailed, FaceSet
 from photogenic.features.images.decode import Decoded, decode, reduction
 from photogenic.features.images.resize import center_crop
 from photogenic.models.data.array_types import Array
-from photogenic.models.data.targets import target as target_named
+from photogenic.models.data.samples import encoder_parts
 from photogenic.models.heads.model import Model
 from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders
+from photogenic.models.runs.run_names import runnable
 from photogenic.models.runs.run_selection import FACELESS, choose, reads_whole_photos
 from photogenic.warehouse import InputError, Store
 from photogenic.warehouse.option_ranges import check
@@ -100,9 +101,9 @@ def crop(
         aspect: shape of the crops as width:height, or `original`.
         smallest: smallest side of a crop as a share of the side of the largest crop.
         output: picture file for one photo, or folder for NAME-crop.jpg of each photo.
-        run: run id of a head on whole photos. None: the run of `target` that `models.runs.run_selection` chooses
-            among such runs.
-        target: label to predict: like_ratio or popular.
+        run: run id, its beginning, or name, of a head on whole photos. None: the run of `target` that
+            `models.runs.run_selection` chooses among such runs.
+        target: target to predict: like_ratio, popular, or a column that a run was trained for.
         faces: face detector settings of the last build, if they were not the defaults.
         device: device for torch: cpu, cuda or cuda:1.
 
@@ -114,13 +115,18 @@ def crop(
     check(smallest=smallest)
     outputs = _outputs([Path(path) for path in files], output)
     settings = faces or FaceSettings()
-    names = [run] if run is not None else _choose_runs(store, target, settings)
+    named = run if run is None else runnable(store.layout, store.database.frame, run)
+    names = [named] if named is not None else _choose_runs(store, target, settings)
     asked = list(zip(map(Path, files), outputs, strict=True))
 
     def by(name: str, some: Sequence[tuple[Path, Path | None]]) -> list[Cropped]:
         """Crop with one run, whose networks are loaded once."""
         run, model = run_store.load(store.layout, name)
         check_encoders(run, settings, models=store.layout.models)
+        if run.inputs:
+            store.progress.note(
+                f"Run {run.run_id} reads {', '.join(run.inputs)}, which a crop does not have: missing for all crops."
+            )
         with contextlib.closing(_CropScorer(run.encoder, model, settings, device, store.layout.models)) as scorer:
             made = [scorer(path, shape, smallest, to) for path, to in some]
         return [replace(one, run_id=run.run_id, head=run.head, encoder=run.encoder, setup=run.setup) for one in made]
@@ -137,7 +143,7 @@ class _CropScorer:
     """A head with its networks, loaded once."""
 
     def __init__(self, encoders: str, model: Model, settings: FaceSettings, device: str | None, models: Path) -> None:
-        self._encoders = [encoder(name, models) for name in encoders.split("+")]
+        self._encoders = [encoder(name, models) for name in encoder_parts(encoders)]
         if all(e.input == "face" for e in self._encoders):
             raise InputError(
                 f"{encoders} vectors are computed from the face alone, so they are the same for every crop.",
@@ -145,6 +151,7 @@ class _CropScorer:
                 "features train --encoder efficientnet_lite0, then features crop",
             )
         self._model, self._settings = model, settings
+        self._n_inputs = model.dim - sum(e.dim for e in self._encoders)
         self._embedders = {e.name: Embedder([e], devices.choose(device), exact=False) for e in self._encoders}
         self._detector = Detector(settings)
 
@@ -188,7 +195,8 @@ class _CropScorer:
             pictures = [first] if e.input == "face" else [first, *(_crop_input(pixels, box, e, kind) for box in boxes)]
             X = self._embedders[e.name](pictures)[e.name]
             parts.append(np.repeat(X, 1 + len(boxes), 0) if e.input == "face" else X)
-        return self._model.predict(np.concatenate(parts, 1))
+        missing = np.full((1 + len(boxes), self._n_inputs), np.nan, np.float32)  # no row of the store has a crop
+        return self._model.predict(np.concatenate([*parts, missing], 1))
 
 
 def _all_pixels(photo: Decoded, data: bytes) -> NDArray[np.uint8]:
@@ -213,7 +221,7 @@ def _crop_input(pixels: NDArray[np.uint8], box: Box, e: Encoder, kind: str) -> N
 
 def _choose_runs(store: Store, target: str, settings: FaceSettings) -> list[str]:
     """Return the ids of the runs to ask, in order: chosen by the common rule among runs on whole photos."""
-    if target_named(target).name == "gender":
+    if target == "gender":
         raise InputError("A crop cannot be chosen by gender.", "target like_ratio or popular", "--target like_ratio")
     fits = partial(check_encoders, faces=settings, models=store.layout.models)
     try:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from photogenic.models.data.samples import NO_ENCODER, encoder_parts
 from photogenic.models.experiment import Experiment, combined
 from photogenic.models.heads.base import Fitted, measured
 from photogenic.models.heads.model import Model, ensemble, members
@@ -19,8 +20,8 @@ __all__ = ["joined_encoders", "mix"]
 
 
 def joined_encoders(runs: Sequence[Run]) -> str:
-    """Return `a+b` for the encoders of the runs."""
-    return "+".join(dict.fromkeys(name for run in runs for name in run.encoder.split("+")))
+    """Return `a+b` for the encoders of the runs; `none` if none of them has one."""
+    return "+".join(dict.fromkeys(name for run in runs for name in encoder_parts(run.encoder))) or NO_ENCODER
 
 
 def mix(experiment: Experiment, parts: Sequence[tuple[Run, Model]]) -> Fitted:
@@ -31,9 +32,11 @@ def mix(experiment: Experiment, parts: Sequence[tuple[Run, Model]]) -> Fitted:
         parts: runs with their models, all of the experiment's target, setup and division.
     """
     stops = np.cumsum(experiment.dims).tolist()
-    names = experiment.encoder.split("+")
+    names = encoder_parts(experiment.encoder)
+    n_vector = stops[-1] if stops else 0
+    inputs = range(n_vector, n_vector + len(experiment.inputs))
     spans = {name: range(stop - dim, stop) for name, stop, dim in zip(names, stops, experiment.dims, strict=True)}
-    columns = [[column for name in run.encoder.split("+") for column in spans[name]] for run, _ in parts]
+    columns = [[*(at for name in encoder_parts(run.encoder) for at in spans[name]), *inputs] for run, _ in parts]
     fits = []
     for place, samples in enumerate(experiment.parts):
         heads = [members(model)[place][0] if experiment.division.folds else model for _, model in parts]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,14 @@ from photogenic import sql
 from photogenic.features.encoders.registry import uses_published_weights
 from photogenic.features.vectors import reader
 from photogenic.models.data.array_types import Array
+from photogenic.models.data.columns import ColumnRef
 from photogenic.models.data.leakage import audit, check_tuned, duplicates_known
-from photogenic.models.data.samples import SPLITS, Samples, gather, with_mirrors
+from photogenic.models.data.samples import SPLITS, Samples, encoder_parts, gather, with_mirrors
 from photogenic.models.data.split import Groups, make_split
 from photogenic.models.data.split_config import DEFAULT_SPLIT, SplitConfig
 from photogenic.models.data.targets import Target
 from photogenic.models.evaluation.conformal import LEVEL, coverage, radius
+from photogenic.models.evaluation.importance import Importance, permuted
 from photogenic.models.evaluation.metrics import evaluate
 from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import Slice, by_value
@@ -36,7 +38,7 @@ __all__ = ["Experiment", "OneAnswerError", "combined", "groups_of", "no_mirrors"
 
 
 class OneAnswerError(InputError):
-    """Every training photo has the same label of a binary target."""
+    """Every training photo has the same label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Experiment:
         audits: audit of each part.
         content: digest of all training data.
         own_weights: SHA-256 of the user's own weights, by encoder.
+        inputs: columns beside the vectors.
+        left_out: counts of photos that were left out, as `models.data.samples.gather` returns them.
     """
 
     target: Target
@@ -64,6 +68,8 @@ class Experiment:
     audits: list[dict[str, Any]]
     content: str
     own_weights: dict[str, str]
+    inputs: tuple[ColumnRef, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -76,20 +82,32 @@ class Experiment:
         *,
         flip: bool,
         own_run: str | None = None,
+        inputs: Sequence[ColumnRef] = (),
+        allow_correlated: bool = False,
     ) -> Experiment:
         """Read, split and audit the samples. `own_run`: the run that fine-tuned the encoder and is being evaluated.
+
+        `inputs`: columns beside the vectors. `allow_correlated`: whether one of them may tell the label.
 
         Raises:
             InputError: a split is empty.
             StoreError: there are no labels or vectors, or train and test are not separate.
         """
-        samples = gather(store, target, encoder, setup)
-        mirrors = gather(store, target, encoder, setup, flip=True) if flip else None
+        samples, left_out = gather(store, target, encoder, setup, inputs=inputs)
+        mirrors = gather(store, target, encoder, setup, flip=True, inputs=inputs)[0] if flip else None
         if mirrors is not None and not len(mirrors):
             raise no_mirrors(encoder)
-        groups = groups_of(store, setup, samples)
+        groups = groups_of(store, setup, samples, labeled=target.column is None)
         parts, audits = split_samples(
-            store, target, samples, groups, setup=setup, division=division, what=f"by {encoder}"
+            store,
+            target,
+            samples,
+            groups,
+            setup=setup,
+            division=division,
+            what=f"by {encoder}",
+            inputs=[ref.name for ref in inputs],
+            allow_correlated=allow_correlated,
         )
         for part in parts:
             check_tuned(
@@ -99,7 +117,7 @@ class Experiment:
                 groups.of_photos(samples.photo_ids, part.photo_ids),
                 besides=own_run,
             )
-        manifests = [reader.manifest(store.layout, name) for name in encoder.split("+")]
+        manifests = [reader.manifest(store.layout, name) for name in encoder_parts(encoder)]
         state = hashlib.sha256(samples.digest().encode())
         for part in parts:
             state.update("\0".join([*part.photo_ids.tolist(), *part.split.tolist()]).encode())
@@ -121,6 +139,8 @@ class Experiment:
                 for made in manifests
                 if not uses_published_weights(made.encoder, made.weights_sha256)
             },
+            tuple(inputs),
+            left_out,
         )
 
     def part(self, place: int) -> Samples:
@@ -169,8 +189,11 @@ class Experiment:
             "slices": [slice_.recorded() for slice_ in self.by_gender(test, seed)],
         }
         if self.target.metric == "mse":
-            reach = radius(dev.y, dev.p)
-            results["conformal"] = {"level": LEVEL, "radius": reach, "coverage": coverage(test.y, test.p, reach)}
+            reach = radius(dev.y, dev.p, bounded=self.target.bounded)
+            if reach is not None:
+                results["conformal"] = {"level": LEVEL, "radius": reach, "coverage": coverage(test.y, test.p, reach)}
+        if self.inputs:
+            results["importance"] = [each.recorded() for each in self.importance(fit.model, seed)]
         learnt = self.parts[0].split == "train"
         return Run(
             run_id=run_id,
@@ -195,9 +218,35 @@ class Experiment:
                 "division": self.division.name,
                 "flip": self.mirrors is not None,
                 **({"own_weights": self.own_weights} if self.own_weights else {}),
+                **self.declared(),
             },
             results=results,
         )
+
+    def declared(self) -> dict[str, Any]:
+        """Return what `hyperparameters` of a run say of a column as the target, its weight, and inputs."""
+        found: dict[str, Any] = {}
+        if self.left_out:
+            found["left_out"] = self.left_out
+        if self.target.weight is not None:
+            found["weight"] = self.target.weight.name
+        if self.inputs:
+            part = self.parts[0]
+            missing = ~np.isfinite(part.X[:, -len(self.inputs) :])
+            found["inputs"] = [
+                {
+                    "name": ref.name,
+                    "missing": {split: int(np.sum(missing[part.split == split, at])) for split in SPLITS},
+                }
+                for at, ref in enumerate(self.inputs)
+            ]
+        return found
+
+    def importance(self, model: Model, seed: int) -> list[Importance]:
+        """Return how much each input, and the whole vector, lowers the error of a head on test."""
+        heads = [head for head, _ in members(model)] if self.division.folds else [model]
+        tests = [(head, part.part("test")) for head, part in zip(heads, self.parts, strict=True)]
+        return permuted(self.target, tests, [ref.name for ref in self.inputs], encoder=self.encoder, seed=seed)
 
     def by_gender(self, test: Predictions, seed: int) -> list[Slice]:
         """Return figures for women, men and people of unknown gender; an empty list if all have the same gender."""
@@ -214,12 +263,14 @@ def split_samples(
     setup: str,
     division: SplitConfig,
     what: str,
+    inputs: Sequence[str] = (),
+    allow_correlated: bool = False,
 ) -> tuple[list[Samples], list[dict[str, Any]]]:
     """Return the samples with their split, one result or one per fold, and the audit of each.
 
     Raises:
         InputError: a split is empty; `what` names the encoder in the message.
-        OneAnswerError: train has only one label of a binary target.
+        OneAnswerError: all labels of train are equal, of a binary target or a column.
         StoreError: train and test are not separate.
     """
     known = duplicates_known(store.database)
@@ -235,7 +286,14 @@ def split_samples(
                 )
         _check_answers(target, part.part("train"), setup)
     audits = [
-        audit(part, groups.of_photos(samples.photo_ids, part.photo_ids), division, known_duplicates=known)
+        audit(
+            part,
+            groups.of_photos(samples.photo_ids, part.photo_ids),
+            division,
+            known_duplicates=known,
+            inputs=inputs,
+            allow_correlated=allow_correlated,
+        )
         | {"n_left_out": len(samples) - len(part)}
         | ({"n_moved": int(np.sum(samples.split != part.split))} if division == DEFAULT_SPLIT else {})
         for part in parts
@@ -253,17 +311,27 @@ def no_mirrors(encoder: str) -> StoreError:
 
 
 def _check_answers(target: Target, train: Samples, setup: str) -> None:
-    """Refuse to train a binary target with one label only; more photos of the same label would not help."""
-    if target.loss != "log_loss" or len(np.unique(train.y)) > 1:
+    """Refuse to train on one label only; more photos of the same label would not help."""
+    if (target.loss != "log_loss" and target.bounded) or len(np.unique(train.y)) > 1:
         return
-    answers = {"gender": ("a man's", "a woman's"), "popular": ("not popular", "popular")}[target.name]
+    if target.loss != "log_loss":
+        raise OneAnswerError(
+            f"All {len(train)} photos of train in setup {setup} have one value of {target.name}: {train.y[0]:g}.",
+            "a number that differs between photos",
+            f'features sql "from {target.name.partition(".")[0]} limit 5", to see its rows; or another --target',
+        )
+    answers = target.answers
+    if target.name == "gender":
+        remedy = "features ingest users, with owners of both genders; or --target like_ratio"
+    elif target.bounded and target.column is None:
+        remedy = "features build, with photos of both kinds; or --target like_ratio"
+    else:
+        remedy = f'features sql "from {target.name.partition(".")[0]} limit 5", to see its rows; or another --target'
     raise OneAnswerError(
         f"All {len(train)} photos of train in setup {setup} have one answer for {target.name}: they are "
         f"{answers[int(train.y[0])]}.",
         f"photos that are {answers[0]} and photos that are {answers[1]}; more of the same do not help",
-        "features ingest users, with owners of both genders; or --target like_ratio"
-        if target.name == "gender"
-        else "features build, with photos of both kinds; or --target like_ratio",
+        remedy,
     )
 
 
@@ -279,9 +347,11 @@ def combined(fits: Sequence[Fitted]) -> Fitted:
     )
 
 
-def groups_of(store: Store, setup: str, samples: Samples) -> Groups:
-    """Return the groups that connect the photos of a setup."""
+def groups_of(store: Store, setup: str, samples: Samples, *, labeled: bool = True) -> Groups:
+    """Return the groups that connect the labeled photos of a setup, or all photos."""
     with store.database.read() as con:
+        if not labeled:
+            return Groups.of(samples.photo_ids, con.sql(sql.read("training/photo_origins")).pl())
         ((swipes,),) = con.execute("select count(*) from photo_labels where source = 'swipes'").fetchall()
         said = {"setup": setup, "source": "swipes" if swipes else "posts"}
         return Groups.of(samples.photo_ids, con.sql(sql.read("training/origins"), params=said).pl())

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from photogenic.models.data.preparation import Preparation
+from photogenic.models.data.samples import Samples
 from photogenic.models.data.targets import Target
 from photogenic.models.experiment import Experiment, combined
-from photogenic.models.heads.base import FitData, FitSettings, Fitted, Head
+from photogenic.models.heads.base import FitData, FitSettings, Fitted, Head, measured
+from photogenic.models.heads.model import Model
 from photogenic.models.heads.registry import head as head_named
 from photogenic.models.heads.registry import heads as registered
 from photogenic.warehouse import InputError, Progress
@@ -27,14 +31,39 @@ def fit_all(experiments: Mapping[str, Experiment], wanted: Sequence[Pair], setti
     found: dict[Pair, list[Fitted]] = {pair: [] for pair in wanted}
     targets = list(dict.fromkeys(name for name, _ in wanted))
     for place in range(max((len(experiments[name].parts) for name in targets), default=0)):
-        data = {
-            name: FitData(experiments[name].target, experiments[name].part(place), experiments[name].dims)
-            for name in targets
-        }
+        data: dict[str, FitData] = {}
+        prepared: dict[str, tuple[Preparation, Samples]] = {}
+        for name in targets:
+            experiment, samples = experiments[name], experiments[name].part(place)
+            made = Preparation.of(samples.part("train"), len(experiment.inputs), bounded=experiment.target.bounded)
+            prepared[name] = made, samples
+            data[name] = FitData(experiment.target, made.samples(samples), made.dims(experiment.dims))
         for own in _groups(wanted):
             for pair, fit in _fitted(own, data, settings).items():
-                found[pair].append(fit)
+                found[pair].append(_finished(pair[1], fit, experiments[pair[0]].target, *prepared[pair[0]]))
     return {pair: combined(fits) for pair, fits in found.items()}
+
+
+def _finished(head: str, fit: Fitted, target: Target, prepared: Preparation, samples: Samples) -> Fitted:
+    """Return a head that reads X as stored, and predicts in the unit of the labels.
+
+    Raises:
+        InputError: the head gives ratios, and the target is a number of any size.
+    """
+    if not prepared.arrays:
+        return fit
+    link = fit.model.link
+    if not target.bounded:
+        if link == "sigmoid":
+            raise InputError(
+                f"The head {head} gives numbers from 0 to 1, and {target.name} is a number of any size.",
+                "a head whose link is identity where target.bounded is false",
+                "change the class of the head, or leave it out of --head",
+            )
+        link = "unbounded"
+    model = Model(fit.model.kind, link, {**fit.model.arrays, **prepared.arrays})
+    made = measured(model, target, samples, fit.hyperparameters, prepared.scaled_back(fit.results))
+    return made if not target.bounded else replace(made, dev_loss=fit.dev_loss)
 
 
 def pairs(targets: Sequence[Target], heads: Sequence[Head], progress: Progress) -> list[tuple[Target, str]]:
@@ -106,7 +135,8 @@ def _what_suits() -> str:
     """Name the heads that can learn some targets only."""
     ratio, answer = ([one.name for one in registered() if one.losses == (loss,)] for loss in ("mse", "log_loss"))
     return (
-        f"{_or(ratio)} for like_ratio; {_or(answer)} for popular and gender; the other heads for all; "
+        f"{_or(ratio)} for like_ratio and other numbers; {_or(answer)} for popular, gender and other yes/no targets; "
+        "the other heads for all; "
         "an ensemble together with heads that it can combine"
     )
 

@@ -16,6 +16,7 @@ from photogenic.models.data.split_config import DEFAULT_SPLIT, SplitConfig
 from photogenic.models.heads.registry import help_line, in_group
 from photogenic.warehouse.option_help import Help
 from photogenic.warehouse.option_ranges import check
+from photogenic.warehouse.user_modules import REGISTERING
 
 __all__ = ["FinetuneArguments", "FinetuneOptions", "TrainArguments", "TrainOptions"]
 
@@ -39,13 +40,42 @@ class TrainOptions:
     """
 
     target: Annotated[
-        Sequence[str], Help("Label to predict: like_ratio, popular or gender; may be given several times.")
+        Sequence[str],
+        Help(
+            "Target to predict: like_ratio, popular, gender, or relation.column for a column of a relation, where a "
+            "boolean is a yes/no answer and a number any number; may be given several times.",
+            metavar="NAME",
+        ),
     ] = ("like_ratio",)
+    weight: Annotated[
+        str | None,
+        Help(
+            "Column with the weight of each photo or user, for a target that is a column too; photos without a weight "
+            "above 0 are left out. Default: all photos weigh the same.",
+            metavar="RELATION.COLUMN",
+        ),
+    ] = None
+    features: Annotated[
+        Sequence[str] | None,
+        Help(
+            "Columns of relations that the heads read beside the embeddings, separated by commas; relation.* is every "
+            "number and boolean of a relation. Default: none.",
+            metavar="RELATION.COLUMN,...",
+        ),
+    ] = None
+    allow_correlated: Annotated[
+        bool,
+        Help(
+            "Train although one of the --features is correlated with the label by more than 0.999, because it was "
+            "known before the label."
+        ),
+    ] = False
     encoders: Annotated[
         Sequence[str] | None,
         Help(
             "Encoder whose embeddings the heads learn from; may be given several times. A+B joins the embeddings of "
-            "two encoders. Default: efficientnet_lite0 and dlib_face, if the store has their embeddings.",
+            "two encoders; none, with --features, reads no embeddings. Default: efficientnet_lite0 and dlib_face, if "
+            "the store has their embeddings.",
             metavar="NAME",
             option="encoder",
         ),
@@ -53,8 +83,8 @@ class TrainOptions:
     heads: Annotated[
         Sequence[str],
         Help(
-            f"Kind of head to train; may be given several times. {help_line()}; or a head that a module in "
-            "FEATURES_MODULES registers.",
+            f"Kind of head to train; may be given several times. {help_line()}; or a head that "
+            f"{REGISTERING} registers.",
             metavar="NAME",
             option="head",
         ),
@@ -87,10 +117,13 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         check(seed=self.seed)
-        for name in ("target", "encoders", "heads", "setup"):
+        for name in ("target", "features", "encoders", "heads", "setup"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        if self.features is not None:
+            several = [part.strip() for name in self.features for part in name.split(",")]
+            object.__setattr__(self, "features", tuple(part for part in several if part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +173,9 @@ class TrainArguments(TypedDict, total=False):
     """The fields of `TrainOptions` as keyword arguments."""
 
     target: Sequence[str]
+    weight: str | None
+    features: Sequence[str] | None
+    allow_correlated: bool
     encoders: Sequence[str] | None
     heads: Sequence[str]
     setup: Sequence[str]

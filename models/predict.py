@@ -20,20 +20,24 @@ from photogenic import sql
 from photogenic._lazy import pl
 from photogenic.features.compute import pipeline
 from photogenic.features.compute.embed_files import picture_files, read_file
+from photogenic.features.compute.measure_files import measurable, measure_files
 from photogenic.features.compute.pipeline import Embedded
 from photogenic.features.encoders import registry
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.models.data.array_types import Array
-from photogenic.models.data.samples import read_vectors
+from photogenic.models.data.columns import ColumnRef, resolve
+from photogenic.models.data.samples import NO_ENCODER, encoder_parts, read_rows
+from photogenic.models.data.targets import recorded
 from photogenic.models.heads.model import Model
 from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders, check_vectors
+from photogenic.models.runs.run_names import runnable
 from photogenic.models.runs.run_selection import FACELESS, choose
 from photogenic.models.runs.run_store import Run
 from photogenic.models.taste.cache import personal
 from photogenic.warehouse import InputError, Store
 
-__all__ = ["Scored", "predict"]
+__all__ = ["Scored", "missing_inputs", "predict"]
 
 Bounded: TypeAlias = tuple[float, float | None, float | None]
 """A prediction with its lower and upper bound."""
@@ -44,8 +48,8 @@ class Scored:
     """Prediction for one file.
 
     Attributes:
-        prediction: prediction, 0 to 1. None unless the status is ok.
-        low, high: bounds of the observed ratio at the level of evaluation/conformal.py, or of the probability that a
+        prediction: prediction, 0 to 1, or a number in the unit of the target. None unless the status is ok.
+        low, high: bounds of the observed value at the level of evaluation/conformal.py, or of the probability that a
             sender likes the photo. None if the run has none.
         status: ok, or the reason why there is no prediction: no_face, several_faces; missing, empty, not_an_image,
             unsupported_format, truncated, unreadable, too_large, detector_failed; not_built: a photo of the store
@@ -88,9 +92,9 @@ def predict(
     Args:
         store: store with trained runs.
         files: picture files, folders and globs. None: the photos of the store without a prediction of the run.
-        run: run id. None: the run of `target` that runs/run_selection.py chooses; pictures in which it finds no face or
-            several are predicted by the run that it chooses in setup all.
-        target: label to predict: like_ratio, popular or gender.
+        run: run id, its beginning, or the name of a run. None: the run of `target` that runs/run_selection.py chooses;
+            pictures in which it finds no face or several are predicted by the run that it chooses in setup all.
+        target: target to predict: like_ratio, popular, gender, or a column that a run was trained for.
         sender: user id of a sender whose likes are predicted, by `models.taste.taste` on vectors of the run's encoder.
         keep: whether to add predictions for photos of the store to the relation `predictions`.
         faces: face detector settings of the last build, if they were not the defaults.
@@ -122,11 +126,21 @@ def predict(
         told = [choice.run.run_id, *([choice.fallback.run_id] if choice.fallback else [])]
         for note in choice.notes:
             store.progress.note(note)
-    asked = [run_store.load(store.layout, name) for name in told or [str(run)]]
+    asked = [
+        run_store.load(store.layout, name) for name in told or [runnable(store.layout, store.database.frame, str(run))]
+    ]
     if files is None:
         return _predict_store(store, asked, keep=keep)
     for found, _ in asked:
         check_encoders(found, settings, models=models)
+        if found.encoder == NO_ENCODER and not _measured(found):
+            raise InputError(
+                f"Run {found.run_id} reads no pictures, but {', '.join(found.inputs)}.",
+                "photos of the store, or a run with an encoder",
+                f"features predict --run {found.run_id}, without files; or features train with an --encoder",
+            )
+        if lacking := missing_inputs(found):
+            store.progress.note(lacking)
 
     def embed_here(paths: Sequence[str | Path], name: str) -> Sequence[Embedded]:
         stage = store.progress.stage(f"pictures by {name}", len(paths), "pictures")
@@ -135,10 +149,11 @@ def predict(
 
     embed = embed or embed_here
     paths = picture_files(files)
-    said = _predict_files(store, asked[0], paths, sender, embed)
+    how = partial(_predict_files, store, sender=sender, embed=embed, faces=settings)
+    said = how(asked[0], paths)
     faceless = [at for at, one in enumerate(said) if one.status in FACELESS]
     if faceless and asked[1:]:
-        others = _predict_files(store, asked[1], [paths[at] for at in faceless], sender, embed)
+        others = how(asked[1], [paths[at] for at in faceless])
         for at, other in zip(faceless, others, strict=True):
             said[at] = other if other.status == "ok" else said[at]
     return _keep(store, _with_photo_ids(store, said)) if keep else said
@@ -148,19 +163,24 @@ def _predict_files(
     store: Store,
     asked: tuple[Run, Model],
     files: Sequence[str | Path],
+    *,
     sender: str | None,
     embed: Callable[[Sequence[str | Path], str], Sequence[Embedded]],
+    faces: FaceSettings,
 ) -> list[Scored]:
     """Predict for files with one head, or with a sender's taste on its encoder."""
     run, model = asked
-    parts = [embed(list(files), name) for name in run.encoder.split("+")]
-    answers = [_join_vectors(several) for several in zip(*parts, strict=True)]
+    statuses, inputs = _file_inputs(run, files, faces)
+    parts = [list(embed(list(files), name)) for name in encoder_parts(run.encoder)]
+    answers: list[tuple[Array | None, str]] = [
+        _join_vectors([part[at] for part in parts], row) if parts or status == "ok" else (None, status)
+        for at, (status, row) in enumerate(zip(statuses, inputs, strict=True))
+    ]
     good = [X for X, _ in answers if X is not None]
     if sender is not None:
-        scored = iter(_predict_taste(store, sender, run, good))
+        scored = iter(_predict_taste(store, sender, run, [X[: len(X) - len(run.inputs)] for X in good]))
     else:
-        reach = run.results.get("conformal", {}).get("radius")
-        scored = iter([_with_bounds(p, reach) for p in (model.predict(np.stack(good)).tolist() if good else [])])
+        scored = iter([_with_bounds(p, run) for p in (model.predict(np.stack(good)).tolist() if good else [])])
     return [
         _with_run(
             run,
@@ -196,10 +216,9 @@ def _predict_missing(store: Store, run: Run, model: Model) -> list[Scored]:
     vectors_by_id: dict[str, Array] = {}
     wanted = {photo_id for photo_id, *_ in rows}
     if wanted:
-        ids, X = read_vectors(store.layout, run.encoder)
+        ids, X = read_rows(store, run.encoder, _inputs_of(store, run))
         vectors_by_id = {photo_id: x for photo_id, x in zip(ids, X, strict=True) if photo_id in wanted}
-    faces = any(registry.encoder(name, store.layout.models).input == "face" for name in run.encoder.split("+"))
-    reach = run.results.get("conformal", {}).get("radius")
+    faces = any(registry.encoder(name, store.layout.models).input == "face" for name in encoder_parts(run.encoder))
     known = list(vectors_by_id)
     p = model.predict(np.stack([vectors_by_id[photo_id] for photo_id in known])).tolist() if known else []
     predictions = dict(zip(known, p, strict=True))
@@ -207,7 +226,7 @@ def _predict_missing(store: Store, run: Run, model: Model) -> list[Scored]:
     for photo_id, sha256, path, status, n_faces in rows:
         where = str(path or (store.layout.photo(sha256) if sha256 else ""))
         if photo_id in predictions:
-            said.append(_with_run(run, Scored(where, *_with_bounds(predictions[photo_id], reach), "ok", photo_id)))
+            said.append(_with_run(run, Scored(where, *_with_bounds(predictions[photo_id], run), "ok", photo_id)))
             continue
         why = status
         if status == "ok":
@@ -244,12 +263,59 @@ def _keep(store: Store, said: list[Scored]) -> list[Scored]:
     return said
 
 
-def _join_vectors(parts: Sequence[Embedded]) -> tuple[Array | None, str]:
-    """Join the vectors of one file, or return the first reason why there are none."""
+def _inputs_of(store: Store, run: Run) -> list[ColumnRef]:
+    """Return the columns that a run reads beside the vectors.
+
+    Raises:
+        InputError: the store does not have one of them any more.
+    """
+    if not run.inputs:
+        return []
+    try:
+        with store.database.read(query="from facts.own_relations") as con:
+            return resolve(con, run.inputs)
+    except InputError as error:
+        raise InputError(
+            f"Run {run.run_id} cannot read its inputs: {error.what}",
+            "the relations that it was trained on",
+            "features build in the project that has them; or predict with another --run",
+        ) from error
+
+
+def missing_inputs(run: Run) -> str | None:
+    """Return the note on inputs of a run that files do not have. None: there are no such inputs."""
+    missing = sorted(set(run.inputs) - set(_measured(run)))
+    return (
+        f"Run {run.run_id} reads {', '.join(missing)}, which files do not have: missing for all." if missing else None
+    )
+
+
+def _measured(run: Run) -> list[str]:
+    """Return the inputs of a run that can be computed of a file: features of a picture."""
+    relations = set(measurable(list(dict.fromkeys(name.partition(".")[0] for name in run.inputs))))
+    return [name for name in run.inputs if name.partition(".")[0] in relations]
+
+
+def _file_inputs(run: Run, files: Sequence[str | Path], faces: FaceSettings) -> tuple[list[str], Array]:
+    """Return the status of files, and their inputs, float32 (n, inputs); NaN where a file has none."""
+    X = np.full((len(files), len(run.inputs)), np.nan, np.float32)
+    measured = _measured(run)
+    relations = list(dict.fromkeys(name.partition(".")[0] for name in measured))
+    statuses, values = measure_files(files, relations, faces=faces)
+    for name in measured:
+        relation, _, column = name.partition(".")
+        for at, row in enumerate(values[relation]):
+            value = row.get(column)
+            X[at, run.inputs.index(name)] = np.nan if value is None else value
+    return statuses, X
+
+
+def _join_vectors(parts: Sequence[Embedded], inputs: Array) -> tuple[Array | None, str]:
+    """Join the vectors of one file and its inputs, or return the first reason why there are none."""
     for part in parts:
         if part.status != "ok":
             return None, part.status
-    return np.concatenate([part.embedding for part in parts if part.embedding is not None]), "ok"
+    return np.concatenate([*(part.embedding for part in parts if part.embedding is not None), inputs]), "ok"
 
 
 def _predict_taste(store: Store, sender: str, run: Run, X: Sequence[Array]) -> Sequence[Bounded]:
@@ -260,11 +326,20 @@ def _predict_taste(store: Store, sender: str, run: Run, X: Sequence[Array]) -> S
             "a run of like_ratio",
             "features predict FILE --for SENDER, without another target",
         )
+    if run.encoder == NO_ENCODER:
+        raise InputError(
+            f"Run {run.run_id} reads no pictures; a sender's taste needs their vectors.",
+            "a run with an encoder",
+            "features train with an --encoder; or --run with such a run",
+        )
     taste = personal(store, sender, run.encoder)
     return taste(np.stack(X)) if X else []
 
 
-def _with_bounds(prediction: float, reach: float | None) -> Bounded:
+def _with_bounds(prediction: float, run: Run) -> Bounded:
+    reach = run.results.get("conformal", {}).get("radius")
     if reach is None:
         return prediction, None, None
+    if not recorded(run.target, run.metric).bounded:
+        return prediction, prediction - reach, prediction + reach
     return prediction, max(prediction - reach, 0.0), min(prediction + reach, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from photogenic._lazy import pl
 from photogenic.models.compare_runs import RunComparisons
-from photogenic.models.data.samples import read_vectors
+from photogenic.models.data.samples import read_rows
 from photogenic.models.experiment import Experiment
 from photogenic.models.runs import run_store
 from photogenic.models.runs.run_store import Run
@@ -32,7 +32,7 @@ class Unpublished:
             if run_id in self.known:
                 continue
             if not photo_ids:
-                photo_ids, X = read_vectors(self.store.layout, experiment.encoder)
+                photo_ids, X = read_rows(self.store, experiment.encoder, experiment.inputs)
             prediction, split = experiment.predictions(model, photo_ids, X)
             self.runs.append(run)
             # Includes photos that were erased after the training began.

@@ -20,19 +20,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from photogenic.features.build import held_encoders
 from photogenic.features.encoders.device import choose
-from photogenic.features.encoders.registry import DEFAULT
 from photogenic.features.encoders.registry import encoder as encoder_named
-from photogenic.features.vectors.reader import manifest
 from photogenic.models import ensemble
 from photogenic.models.compare_runs import RunComparisons
+from photogenic.models.data.answers import answer_notes
 from photogenic.models.data.leakage import duplicates_known
-from photogenic.models.data.targets import Target
-from photogenic.models.data.targets import target as target_named
+from photogenic.models.data.samples import encoder_parts
 from photogenic.models.evaluation.leaderboard import Leaderboard, leaderboard
 from photogenic.models.evaluation.slices import read_columns
-from photogenic.models.experiment import Experiment, OneAnswerError, no_mirrors
+from photogenic.models.experiment import Experiment
 from photogenic.models.fit_heads import fit_all, pairs
 from photogenic.models.heads.base import FitSettings, Head
 from photogenic.models.heads.grid import PUBLISHED_GRID, Grid
@@ -44,7 +41,8 @@ from photogenic.models.options import TrainOptions
 from photogenic.models.publish import Unpublished
 from photogenic.models.runs import run_store
 from photogenic.models.runs.run_store import Run
-from photogenic.warehouse import InputError, PhotogenicError, Progress, Store, StoreError
+from photogenic.models.training_plan import TrainingPlan
+from photogenic.warehouse import InputError, PhotogenicError, Progress, Store
 
 __all__ = ["train"]
 
@@ -70,27 +68,25 @@ def train(store: Store, options: TrainOptions | None = None, *, grid: Grid = PUB
     """
     options = options or TrainOptions()
     settings = FitSettings(grid, seed=options.seed, master=options.master, progress=store.progress)
-    targets = [target_named(name) for name in options.target]
+    plan = TrainingPlan.of(store, options)
     heads = list({head.name: head for head in map(head_named, options.heads)}.values())
     _check_setups(options.setup)
     _check_heads(heads, settings)
-    wanted = pairs(targets, heads, store.progress)
-    places = list(
-        _setups_and_encoders(
-            options.setup, _choose_encoders(store, options.encoders), store.progress, store.layout.models
-        )
-    )
-    _require_vectors(store, [encoder for _, encoder in places], flip=options.flip)
+    wanted = pairs(plan.targets, heads, store.progress)
+    places = list(_setups_and_encoders(options.setup, plan.encoders(), store.progress, store.layout.models))
+    plan.require_vectors([encoder for _, encoder in places])
     asked: list[str] = []
     n_trained, new = 0, Unpublished(store)
     if not duplicates_known(store.database):
         store.progress.note(
             "Near-duplicates were never searched for. To keep them in one split: features build --near-duplicates"
         )
+    for note in answer_notes(store, plan.targets, plan.inputs):
+        store.progress.note(note)
     comparisons = RunComparisons(None if options.slices is None else read_columns(options.slices), options.seed)
     with _publish_on_error(new):
         for place, encoder in places:
-            data = _gather(store, targets, encoder, place, options)
+            data = plan.experiments(encoder, place)
             ids = {(t.name, head): _run_id(data[t.name], head, settings) for t, head in wanted if t.name in data}
             todo = [pair for pair, run_id in ids.items() if not run_store.finished(store.layout, run_id)]
             settings = replace(settings, device=choose(options.device).name)
@@ -100,7 +96,7 @@ def train(store: Store, options: TrainOptions | None = None, *, grid: Grid = PUB
             asked += ids.values()
             new.add({run_id: data[name] for (name, _), run_id in ids.items()}, comparisons)
         if any(head.made_of_others for head in heads):
-            mixed, n_mixed = _make_ensembles(new, asked, options, comparisons)
+            mixed, n_mixed = _make_ensembles(new, asked, plan, comparisons)
             asked, n_trained = asked + mixed, n_trained + n_mixed
     if n_trained < len(asked):
         store.progress.note(
@@ -134,65 +130,9 @@ def _check_heads(heads: Sequence[Head], settings: FitSettings) -> None:
         )
 
 
-def _choose_encoders(store: Store, encoders: Sequence[str] | None) -> Sequence[str]:
-    """Return the encoders asked for; by default those of the default pair, or all, that the store has vectors of."""
-    if encoders is not None:
-        return encoders
-    held = held_encoders(store.layout)
-    usual = [name for name in DEFAULT if name in held]
-    for name in DEFAULT if usual else ():
-        if name not in held:
-            store.progress.note(
-                f"The store holds no {name} vectors: left out. features build --encoder {name} makes them."
-            )
-    return usual or held or DEFAULT
-
-
-def _require_vectors(store: Store, encoders: Sequence[str], *, flip: bool) -> None:
-    """Refuse encoders without vectors in the store; with `flip`, also without vectors of mirror images.
-
-    Raises:
-        StoreError: an encoder has no vectors.
-    """
-    store.database.require()
-    parts = dict.fromkeys(part for several in encoders for part in several.split("+"))
-    missing = [part for part in parts if not store.layout.embeddings(part).exists()]
-    if missing:
-        asked = "".join(f" --encoder {part}" for part in missing)
-        raise StoreError(
-            f"The store {store.layout.root} holds no {' and no '.join(missing)} vectors.",
-            "vectors of every encoder whose heads are trained",
-            f"features build{asked} --store {store.layout.root}",
-        )
-    for part in parts:
-        if not manifest(store.layout, part).n_flips and flip:
-            raise no_mirrors(part)
-
-
-def _gather(
-    store: Store, targets: Sequence[Target], encoder: str, setup: str, options: TrainOptions
-) -> dict[str, Experiment]:
-    """Read the experiments by target; of several targets, those with one label only are left out.
-
-    Raises:
-        OneAnswerError: no target remains.
-    """
-    found: dict[str, Experiment] = {}
-    problems: list[OneAnswerError] = []
-    for target in targets:
-        try:
-            found[target.name] = Experiment.of(store, target, encoder, setup, options.division, flip=options.flip)
-        except OneAnswerError as error:
-            problems.append(error)
-    if problems and not found:
-        raise problems[0]
-    for problem in problems:
-        store.progress.note(f"{problem.what} Left out.")
-    return found
-
-
 def _run_id(experiment: Experiment, head: str, settings: FitSettings) -> str:
     """Return the run id, a digest of everything that determines the run."""
+    declared = experiment.declared()
     return run_store.run_id(
         [
             _RULES,
@@ -205,15 +145,16 @@ def _run_id(experiment: Experiment, head: str, settings: FitSettings) -> str:
             head,
             head_named(head).tried(settings.grid),
             settings.seed,
+            *([declared] if declared else []),
         ]
     )
 
 
 def _make_ensembles(
-    new: Unpublished, asked: Sequence[str], options: TrainOptions, comparisons: RunComparisons
+    new: Unpublished, asked: Sequence[str], plan: TrainingPlan, comparisons: RunComparisons
 ) -> tuple[list[str], int]:
     """Make ensembles of the runs asked for, one per target and setup; return their ids and the number of new ones."""
-    store, found, n_new = new.store, [], 0
+    store, seed, found, n_new = new.store, plan.options.seed, [], 0
     kinds: dict[tuple[str, str], dict[str, tuple[Run, Model]]] = {}
     for run_id in asked:
         run, model = run_store.load(store.layout, run_id)
@@ -224,11 +165,11 @@ def _make_ensembles(
             continue
         parts = list(own.values())
         encoder = ensemble.joined_encoders([run for run, _ in parts])
-        experiment = Experiment.of(store, target_named(name), encoder, setup, options.division, flip=False)
-        run_id = run_store.run_id([_RULES, ENSEMBLE, experiment.content, sorted(own), options.seed])
+        experiment = plan.experiment(name, encoder, setup, flip=False)
+        run_id = run_store.run_id([_RULES, ENSEMBLE, experiment.content, sorted(own), seed])
         if not run_store.finished(store.layout, run_id):
             fit = ensemble.mix(experiment, parts)
-            run_store.save(store.layout, experiment.evaluate(run_id, ENSEMBLE, fit, options.seed), fit.model)
+            run_store.save(store.layout, experiment.evaluate(run_id, ENSEMBLE, fit, seed), fit.model)
             n_new += 1
         found.append(run_id)
         new.add({run_id: experiment}, comparisons)
@@ -242,7 +183,7 @@ def _setups_and_encoders(
     found = 0
     for setup in setups:
         for name in encoders:
-            if setup == "all" and any(encoder_named(part, models).input == "face" for part in name.split("+")):
+            if setup == "all" and any(encoder_named(part, models).input == "face" for part in encoder_parts(name)):
                 progress.note(f"{name} needs photos of one face: left out of setup all.")
                 continue
             found += 1

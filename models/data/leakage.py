@@ -6,6 +6,8 @@ also checks the vectors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 from photogenic import sql
 from photogenic.features.encoders.finetuned import run_of
 from photogenic.models.data.array_types import Strings
-from photogenic.models.data.samples import SPLITS, Samples
+from photogenic.models.data.samples import SPLITS, Samples, encoder_parts
 from photogenic.models.data.split import Groups
 from photogenic.models.data.split_config import SplitConfig
 from photogenic.warehouse import Database, StoreError
@@ -21,10 +23,18 @@ from photogenic.warehouse import Database, StoreError
 __all__ = ["audit", "check_tuned", "duplicates_known"]
 
 SUSPICIOUS = 0.999
-"""Smallest correlation of one dimension of the vector with the label that counts as a leaked label."""
+"""Smallest correlation of a dimension of the vector, or of an input, with the label that counts as a leaked label."""
 
 
-def audit(samples: Samples, groups: Groups, division: SplitConfig, *, known_duplicates: bool) -> dict[str, Any]:
+def audit(
+    samples: Samples,
+    groups: Groups,
+    division: SplitConfig,
+    *,
+    known_duplicates: bool,
+    inputs: Sequence[str] = (),
+    allow_correlated: bool = False,
+) -> dict[str, Any]:
     """Count what train, dev and test have in common.
 
     Args:
@@ -32,18 +42,27 @@ def audit(samples: Samples, groups: Groups, division: SplitConfig, *, known_dupl
         groups: groups of the same photos in the same order.
         division: division into train, dev and test.
         known_duplicates: whether near-duplicates were ever searched for.
+        inputs: names of the inputs beside the vectors, the last columns of X.
+        allow_correlated: whether an input may tell the label.
 
     Returns:
         `division`; the numbers of users, bytes and clusters that occur in more than one split; `vectors`, the number of
         dev and test photos with the same vector as a train photo; `strongest_number`, the largest correlation of a
-        dimension of the vector with the label on test; `later` (only by time), whether test is newer than train.
+        dimension of the vector with the label on test; `inputs`, that of each input on all photos; `later` (only by
+        time), whether test is newer than train.
 
     Raises:
-        StoreError: the split leaks.
+        StoreError: the split leaks, or an input tells the label.
     """
     found: dict[str, Any] = {"division": division.name, "near_duplicates": "known" if known_duplicates else "unknown"}
     for kind, values in groups.links.items():
         found[{"user": "users", "bytes": "bytes", "cluster": "clusters"}[kind]] = _count_shared(values, samples.split)
+    if inputs:
+        found["inputs"] = {
+            name: _largest_correlation(_known(replace(samples, X=samples.X[:, [at]])))
+            for at, name in enumerate(inputs, start=samples.X.shape[1] - len(inputs))
+        }
+        samples = replace(samples, X=samples.X[:, : -len(inputs)])
     train, test = samples.part("train"), samples.part("test")
     seen = {row.tobytes() for row in train.X}
     others = samples.rows(samples.split != "train").X
@@ -55,6 +74,14 @@ def audit(samples: Samples, groups: Groups, division: SplitConfig, *, known_dupl
     leaks = {kind: found[kind] for kind in ("users", "bytes", "clusters") if found[kind]}
     if found["strongest_number"] > SUSPICIOUS:
         leaks["strongest_number"] = round(found["strongest_number"], 4)
+    answers = [name for name, strength in found.get("inputs", {}).items() if strength > SUSPICIOUS]
+    if answers and not allow_correlated:
+        raise StoreError(
+            f"The input {answers[0]} contains the answer: its correlation with the label is "
+            f"{found['inputs'][answers[0]]:.4f}.",
+            "inputs that are known before the label",
+            f"--features without {' and '.join(answers)}; or --allow-correlated, if each was known before the label",
+        )
     if leaks or found.get("later") is False:
         raise StoreError(
             f"Train and test are not separate: {leaks or 'test is not newer than train'}.",
@@ -79,7 +106,7 @@ def check_tuned(
     Raises:
         StoreError: test holds such photos, or the photos are unknown.
     """
-    for name in encoder.split("+"):
+    for name in encoder_parts(encoder):
         run_id = run_of(name)
         if run_id is None or run_id == besides:
             continue
@@ -106,6 +133,11 @@ def duplicates_known(database: Database) -> bool:
         "select comment from system.main.duckdb_tables() where schema_name = 'facts' and table_name = 'near_duplicates'"
     )
     return said is not None
+
+
+def _known(rows: Samples) -> Samples:
+    """Return the rows in which no value is missing."""
+    return rows.rows(np.isfinite(rows.X).all(1))
 
 
 def _count_shared(values: Strings, split: Strings) -> int:

@@ -26,7 +26,7 @@ from photogenic.models.data.samples import SPLITS, Samples
 from photogenic.models.data.split_config import DEFAULT_SPLIT, SHARES, SplitConfig
 from photogenic.warehouse import InputError
 
-__all__ = ["Groups", "make_split"]
+__all__ = ["Groups", "draw_groups", "make_split"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def make_split(samples: Samples, groups: Groups, division: SplitConfig, setup: s
         return [replace(samples, split=_stored_split(samples, groups))]
     salt = setup if division.ratio == "8:1:1" and not division.folds else f"{setup}:{division.name}"
     seed = division.division_seed or 0
-    draws = _draws(groups.name, f"{salt}:{seed}")
+    draws = draw_groups(groups.name, f"{salt}:{seed}")
     if not division.folds:
         dev, test = SHARES[division.ratio]
         return [replace(samples, split=_split_by_draw(draws, dev, test))]
@@ -115,7 +115,7 @@ def _stored_split(samples: Samples, groups: Groups) -> Strings:
     return np.array([of_group[group] for group in groups.group.tolist()], split.dtype)
 
 
-def _draws(names: Strings, salt: str) -> NDArray[np.float64]:
+def draw_groups(names: Strings, salt: str) -> NDArray[np.float64]:
     """Return a draw in [0, 1) for each name. photo_setups draws in the same way, so equal salts give equal splits."""
     known, place = np.unique(names, return_inverse=True)
     drawn = [int(_digest(f"{salt}:{name}")[:8], 16) / 2**32 for name in known.tolist()]

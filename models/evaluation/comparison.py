@@ -12,13 +12,12 @@ from typing import Literal
 
 import numpy as np
 
-from photogenic.models.data.array_types import Array
 from photogenic.models.data.targets import Target
-from photogenic.models.evaluation.metrics import bootstrap, interval
+from photogenic.models.evaluation.metrics import bootstrap, errors_of, interval
 from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.wilson import per_user, sign_test
 
-__all__ = ["Comparison", "Entry", "HeadComparison", "compare_heads"]
+__all__ = ["Comparison", "Entry", "HeadComparison", "compare_heads", "compare_with"]
 
 SURE = 0.05
 """Significance level of the sign test."""
@@ -68,7 +67,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class HeadComparison:
-    """Comparison for one target and setup: the winner on dev with the best constant and with all other runs."""
+    """Comparison for one target and setup: the winner on dev, or a run asked for, with the best constant and others."""
 
     target: str
     setup: str
@@ -88,8 +87,14 @@ def compare_heads(target: Target, setup: str, entries: Sequence[Entry], *, seed:
         seed: seed of the bootstrap.
     """
     sign = -1 if target.higher_is_better else 1
-    ordered = sorted(entries, key=lambda entry: (sign * entry.dev, entry.run_id))
-    winner = ordered[0]
+    winner, *others = sorted(entries, key=lambda entry: (sign * entry.dev, entry.run_id))
+    return compare_with(target, setup, winner, others, seed=seed)
+
+
+def compare_with(
+    target: Target, setup: str, winner: Entry, others: Sequence[Entry], *, seed: int = 0
+) -> HeadComparison:
+    """Compare one entry with the best constant and with others, on the test photos that both have predicted."""
     best_constant = Entry("", "best constant", "", 0.0, _constant(winner.predictions))
     return HeadComparison(
         target.name,
@@ -97,7 +102,7 @@ def compare_heads(target: Target, setup: str, entries: Sequence[Entry], *, seed:
         winner,
         [
             _compare_pair(target, winner.predictions, rival, seed)
-            for rival in (best_constant, *ordered[1:])
+            for rival in (best_constant, *others)
             if np.isin(rival.predictions.photo_ids, winner.predictions.photo_ids).any()
         ],
     )
@@ -105,7 +110,8 @@ def compare_heads(target: Target, setup: str, entries: Sequence[Entry], *, seed:
 
 def _compare_pair(target: Target, own: Predictions, rival: Entry, seed: int) -> Comparison:
     _, i, j = np.intersect1d(own.photo_ids, rival.predictions.photo_ids, assume_unique=True, return_indices=True)
-    ours, theirs = _errors(target, own)[i], _errors(target, rival.predictions)[j]
+    other = rival.predictions
+    ours, theirs = errors_of(target, own.y, own.p)[i], errors_of(target, other.y, other.p)[j]
     weight = own.weight[i].astype(np.float64)
     sums = per_user(np.stack([weight, weight * ours, weight * theirs], 1), own.user_ids[i])
     n, a, b = sums.sum(0)
@@ -132,12 +138,6 @@ def _compare_pair(target: Target, own: Predictions, rival: Entry, seed: int) -> 
         (float(a / b) if b else None, lowest, highest),
         verdict,
     )
-
-
-def _errors(target: Target, predictions: Predictions) -> Array:
-    """Return the squared errors, or 1 for each wrong answer."""
-    y, p = predictions.y.astype(np.float64), predictions.p.astype(np.float64)
-    return np.asarray((y - p) ** 2 if target.metric == "mse" else (p >= 0.5) != (y == 1), np.float64)
 
 
 def _constant(predictions: Predictions) -> Predictions:

@@ -1,6 +1,6 @@
 """Split conformal intervals: the residuals on dev give the width of the prediction interval.
 
-The interval `prediction +- radius` contains the observed ratio of a new photo with probability `LEVEL`, for any model,
+The interval `prediction +- radius` contains the observed value of a new photo with probability `LEVEL`, for any model,
 if the photo has the same distribution as dev. Dev also chose the learning rate and the stopping point, which makes the
 radius slightly too small; the results of each run hold the coverage on test.
 
@@ -10,6 +10,7 @@ Source: Papadopoulos et al. 2002; Lei et al. 2018, JASA 113, sec. 2.2.
 from __future__ import annotations
 
 import math
+from typing import Literal, overload
 
 import numpy as np
 
@@ -20,11 +21,24 @@ __all__ = ["LEVEL", "coverage", "radius"]
 LEVEL = 0.9
 
 
-def radius(y: Array, p: Array, level: float = LEVEL) -> float:
-    """Return the ceil((n + 1) level)-th smallest residual of dev; 1, the whole range, if dev is too small."""
+@overload
+def radius(y: Array, p: Array, level: float = LEVEL, *, bounded: Literal[True] = True) -> float: ...
+
+
+@overload
+def radius(y: Array, p: Array, level: float = LEVEL, *, bounded: bool) -> float | None: ...
+
+
+def radius(y: Array, p: Array, level: float = LEVEL, *, bounded: bool = True) -> float | None:
+    """Return the ceil((n + 1) level)-th smallest residual of dev.
+
+    If dev is too small, the radius is 1, the whole range, or None if labels have no bounds.
+    """
     residuals = np.sort(np.abs(np.asarray(y, np.float64) - p))
     rank = math.ceil((len(residuals) + 1) * level)
-    return float(residuals[rank - 1]) if rank <= len(residuals) else 1.0
+    if rank <= len(residuals):
+        return float(residuals[rank - 1])
+    return 1.0 if bounded else None
 
 
 def coverage(y: Array, p: Array, reach: float) -> float:

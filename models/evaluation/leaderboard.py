@@ -17,15 +17,29 @@ from typing import Any
 
 from photogenic._lazy import pl
 from photogenic.models.data.split_config import DEFAULT_SPLIT
-from photogenic.models.data.targets import TARGETS
+from photogenic.models.data.targets import TARGETS, names_in, recorded
 from photogenic.models.evaluation.comparison import HeadComparison
+from photogenic.models.evaluation.importance import Importance
 from photogenic.models.evaluation.slices import Slice
 from photogenic.models.evaluation.wilson import wilson
-from photogenic.models.runs.run_store import Run
+from photogenic.models.runs.run_store import Run, inputs_in, reads
 from photogenic.warehouse import Database, InputError
 from photogenic.warehouse.duckdb_store.query import sql
 
-__all__ = ["PUBLISHED_FIGURES", "Cell", "Figure", "Leaderboard", "Row", "Table", "in_order", "leaderboard", "unpacked"]
+__all__ = [
+    "COMPARABLE",
+    "PUBLISHED_FIGURES",
+    "Cell",
+    "Figure",
+    "InputImportances",
+    "Leaderboard",
+    "Row",
+    "Table",
+    "importances",
+    "in_order",
+    "leaderboard",
+    "unpacked",
+]
 
 PUBLISHED_FIGURES: dict[str, dict[tuple[str, str], tuple[float | None, float | None]]] = {
     "like_ratio": {
@@ -57,6 +71,9 @@ _TITLES = {
     "popular": "Popular or not: accuracy on test",
 }
 
+COMPARABLE = 0.9
+"""Smallest share of the test photos that a run must predict for its figures to stand beside those of others."""
+
 _FIGURES = ("gain", "r2", "spearman", "noise_floor", "log_loss", "auc", "average_precision")
 
 
@@ -79,6 +96,8 @@ class Cell:
         explained: share of the variance of the labels without their noise that is explained.
         spearman: rank correlation.
         n: number of test photos.
+        is_partial: whether the run predicts so few of the test photos that its figure is one of other photos.
+        is_promoted: whether the run is the one that was chosen to predict its target.
     """
 
     value: float
@@ -89,6 +108,8 @@ class Cell:
     explained: Figure | None = None
     spearman: Figure | None = None
     n: int | None = None
+    is_partial: bool = False
+    is_promoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +124,40 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table in the layout of table 2 or 3, best constant first. `floor` is the label noise of each column."""
+    """A table in the layout of table 2 or 3, best constant first.
+
+    Attributes:
+        floor: label noise of each column.
+        remarks: what is to be known about single runs: of which the test is not the whole one, or not audited.
+    """
 
     title: str
     target: str
     metric: str
     rows: list[Row]
     floor: tuple[float | None, float | None]
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InputImportances:
+    """What each input of one head adds: how much the error on test grows if its values are shuffled.
+
+    Attributes:
+        reads: encoder and inputs of the head, in words.
+        error: error that grows, in words.
+        baseline: error on test of the head itself.
+        inputs: the vector, then each input.
+    """
+
+    target: str
+    setup: str
+    run_id: str
+    reads: str
+    head: str
+    error: str
+    baseline: float
+    inputs: list[Importance]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +170,7 @@ class Leaderboard:
         n_trained: number of runs that the call trained; the others existed before.
         comparisons: comparisons of the runs of one call to `train`, per target and setup.
         slices: figures of these runs on groups of people.
+        importances: what each input adds to the best head on dev of each target and setup that has inputs.
     """
 
     frame: pl.DataFrame
@@ -129,6 +178,7 @@ class Leaderboard:
     n_trained: int = 0
     comparisons: Sequence[HeadComparison] = ()
     slices: Sequence[tuple[Run, Slice]] = ()
+    importances: Sequence[InputImportances] = ()
 
 
 def leaderboard(database: Database, run_ids: Sequence[str] | None = None, *, n_trained: int = 0) -> Leaderboard:
@@ -140,8 +190,8 @@ def leaderboard(database: Database, run_ids: Sequence[str] | None = None, *, n_t
     found = [run for run in _read(database) if run_ids is None or run["run_id"] in set(run_ids)]
     if not found:
         raise InputError("No head was trained yet.", "at least one row in `runs`", "features train")
-    targets = [name for name in TARGETS if any(run["target"] == name for run in found)]
-    return Leaderboard(_frame(found), [_table(name, found) for name in targets], n_trained)
+    tables = [_table(name, found) for name in names_in(found)]
+    return Leaderboard(_frame(found), tables, n_trained, importances=importances(found))
 
 
 def _read(database: Database) -> list[dict[str, Any]]:
@@ -150,14 +200,23 @@ def _read(database: Database) -> list[dict[str, Any]]:
 
 
 def unpacked(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Parse results and hyperparameters of a row of `runs`, and add `division` and `interval`."""
+    """Parse results and hyperparameters of a row of `runs`, and add what tables need: `division` to `audit`.
+
+    `coverage` is the share of the test photos that a run of predictions predicts; None: all that have its vectors.
+    `audit` is `split` if it was trained here on train only, else whether it is `said` what it was learned from.
+    """
     results, chosen = json.loads(row["results"]), json.loads(row["hyperparameters"])
     return {
         **row,
         "results": results,
         "hyperparameters": chosen,
         "division": chosen.get("division", DEFAULT_SPLIT.name),
+        "weight": chosen.get("weight"),
+        "inputs": inputs_in(chosen),
+        "reads": reads(row["encoder"], inputs_in(chosen)),
         "interval": _interval(row, results, "metric", "test"),
+        "coverage": results.get("coverage", {}).get("share"),
+        "audit": results.get("audit", {}).get("learned_from", "split"),
     }
 
 
@@ -177,44 +236,97 @@ def in_order(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def _frame(found: Sequence[dict[str, Any]]) -> pl.DataFrame:
 
     plain = ("target", "setup", "encoder", "head", "division", "metric", "dev", "test")
-    sizes = ("n_train", "n_test", "run_id", "created_at")
+    sizes = ("n_train", "n_test", "coverage", "audit", "promoted", "run_id", "created_at")
+    with_inputs = any(run["inputs"] for run in found)
     rows = [
         {name: run[name] for name in plain}
         | {"low": run["interval"][0], "high": run["interval"][1], "baseline": run["baseline"]}
         | {name: run["results"].get(name) for name in _FIGURES}
         | {name: run[name] for name in sizes}
+        | ({"inputs": ", ".join(run["inputs"])} if with_inputs else {})
         for run in in_order(found)
     ]
-    kinds = dict.fromkeys(("dev", "test", "low", "high", "baseline", *_FIGURES), pl.Float64)
+    kinds = dict.fromkeys(("dev", "test", "low", "high", "baseline", "coverage", *_FIGURES), pl.Float64)
     return pl.DataFrame(rows, schema_overrides=kinds)
 
 
-def _rank(run: dict[str, Any]) -> tuple[int, str, bool, str, float, str]:
+def _is_partial(run: Mapping[str, Any]) -> bool:
+    return run["coverage"] is not None and run["coverage"] < COMPARABLE
+
+
+def _rank(run: dict[str, Any]) -> tuple[int, str, str, bool, str, bool, float, str]:
     """Sort key: targets in their order, then the best figure on dev first.
 
     Runs of different divisions are not mixed, since their dev figures cannot be compared; the published one is first.
+    A run that predicts few of the test photos, or whose learning is not audited, follows the others.
     """
-    target = TARGETS[run["target"]]
-    dev = float("inf") if run["dev"] is None else run["dev"]
-    place = list(TARGETS).index(target.name)
+    target = recorded(run["target"], run["metric"])
+    dev = float("inf") if run["dev"] is None else -run["dev"] if target.higher_is_better else run["dev"]
+    place = list(TARGETS).index(target.name) if target.name in TARGETS else len(TARGETS)
     other = run["division"] != DEFAULT_SPLIT.name
-    return place, run["setup"], other, run["division"], -dev if target.higher_is_better else dev, run["run_id"]
+    last = _is_partial(run) or run["audit"] == "not_said"
+    return place, target.name, run["setup"], other, run["division"], last, dev, run["run_id"]
 
 
 def _table(target: str, found: Sequence[dict[str, Any]]) -> Table:
     own = [run for run in found if run["target"] == target]
     divisions = {run["division"] for run in own}
     division = DEFAULT_SPLIT.name if DEFAULT_SPLIT.name in divisions else own[-1]["division"]
-    newest = {(r["encoder"], r["head"], r["setup"]): r for r in own if r["division"] == division}
+    alike = [run for run in own if run["division"] == division]
+    weight = alike[-1]["weight"]
+    newest = {(r["encoder"], r["inputs"], r["head"], r["setup"]): r for r in alike if r["weight"] == weight}
     published = PUBLISHED_FIGURES.get(target, {})
-    lines = dict.fromkeys((encoder, head) for encoder, head, _ in newest)
-    constants = [_constant([r for key, r in newest.items() if key[2] == setup]) for setup in SETUPS]
+    lines = dict.fromkeys(key[:3] for key in newest)
+    constants = [_constant([r for key, r in newest.items() if key[3] == setup]) for setup in SETUPS]
     rows = [Row("best constant", "", (constants[0], constants[1]), published.get(("constant", ""), (None, None)))]
-    for encoder, head in lines:
-        cells = [_cell(newest.get((encoder, head, setup))) for setup in SETUPS]
-        rows.append(Row(encoder, head, (cells[0], cells[1]), published.get((encoder, head), (None, None))))
-    floors = [_floor([r for key, r in newest.items() if key[2] == setup]) for setup in SETUPS]
-    return Table(_TITLES[target], target, TARGETS[target].metric, rows, (floors[0], floors[1]))
+    for encoder, inputs, head in lines:
+        cells = [_cell(newest.get((encoder, inputs, head, setup))) for setup in SETUPS]
+        printed = (None, None) if inputs else published.get((encoder, head), (None, None))
+        rows.append(Row(reads(encoder, inputs), head, (cells[0], cells[1]), printed))
+    floors = [_floor([r for key, r in newest.items() if key[3] == setup]) for setup in SETUPS]
+    metric = alike[-1]["metric"]
+    title = _TITLES.get(
+        target
+    ) or f"{target}: {'accuracy' if metric == 'accuracy' else 'mean squared error'} on test" + (
+        f", weighted by {weight}" if weight else ""
+    )
+    remarks = tuple(remark for run in newest.values() for remark in _remarks(run))
+    return Table(title, target, metric, rows, (floors[0], floors[1]), remarks)
+
+
+def _remarks(run: Mapping[str, Any]) -> list[str]:
+    """Return what is to be known about a run of predictions beside its figure."""
+    who, found = f"{run['encoder']} {run['head']} ({run['setup']})", []
+    if _is_partial(run):
+        found.append(
+            f"{who} predicts {run['coverage']:.0%} of the test photos: its figure is not comparable with the others."
+        )
+    if run["audit"] == "not_said":
+        found.append(f"{who} does not say what it was learned from: nothing checks whether it knew test photos.")
+    elif n := run["results"].get("audit", {}).get("n_test_left_out"):
+        found.append(f"{who} was learned from {n:,} test photos, or photos of the same people; they do not count.")
+    return found
+
+
+def importances(found: Iterable[dict[str, Any]]) -> list[InputImportances]:
+    """Return what each input adds to the best head on dev of each target and setup that has inputs."""
+    best: dict[tuple[str, str], InputImportances] = {}
+    for run in in_order(found):
+        if run["results"].get("importance"):
+            best.setdefault(
+                (run["target"], run["setup"]),
+                InputImportances(
+                    run["target"],
+                    run["setup"],
+                    run["run_id"],
+                    run["reads"],
+                    run["head"],
+                    recorded(run["target"], run["metric"]).error_words,
+                    1 - run["test"] if run["metric"] == "accuracy" else run["test"],
+                    [Importance(**each) for each in run["results"]["importance"]],
+                ),
+            )
+    return list(best.values())
 
 
 def _cell(run: dict[str, Any] | None) -> Cell | None:
@@ -230,6 +342,8 @@ def _cell(run: dict[str, Any] | None) -> Cell | None:
         _explained(run, r2),
         _figure(run, "spearman"),
         run["n_test"],
+        _is_partial(run),
+        bool(run["promoted"]),
     )
 
 

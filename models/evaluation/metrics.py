@@ -1,7 +1,7 @@
 """Weighted metrics of predictions, with intervals that keep the photos of one user together.
 
 A metric is a function of a few weighted sums, so the bootstrap draws users with replacement, adds their sums and
-evaluates the function again. `p` are predictions from 0 to 1.
+evaluates the function again. `p` are predictions, from 0 to 1 unless the target is a number of any size.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from photogenic.models.evaluation.wilson import effective_sample_size, per_user,
 
 __all__ = [
     "bootstrap",
+    "errors_of",
     "evaluate",
     "interval",
     "log_loss",
@@ -48,6 +49,12 @@ def log_loss(y: Array, p: Array, weight: Array) -> float:
 def loss_of(target: Target, y: Array, p: Array, weight: Array) -> float:
     """Return the weighted mean of the training loss of the target."""
     return (mse if target.loss == "mse" else log_loss)(y, p, weight)
+
+
+def errors_of(target: Target, y: Array, p: Array) -> Array:
+    """Return the error of each photo: the squared error, or 1 for a wrong answer."""
+    y, p = np.asarray(y, np.float64), np.asarray(p, np.float64)
+    return np.asarray((y - p) ** 2 if target.metric == "mse" else (p >= 0.5) != (y == 1), np.float64)
 
 
 def noise_floor(y: Array, n: Array) -> float:
@@ -100,7 +107,7 @@ def evaluate(
             "gain": lambda s: s[..., 2] / s[..., 1],
             "r2": lambda s: 1 - s[..., 1] / (s[..., 4] - s[..., 3] ** 2 / s[..., 0]),
         }
-        further = {"noise_floor": noise_floor(y, weight)}
+        further = {"noise_floor": noise_floor(y, weight)} if target.bounded else {}
     else:
         right, alike = (p >= 0.5) == (y == 1), (np.asarray(constant) >= 0.5) == (y == 1)
         terms = np.stack([weight, weight * right, weight * alike], 1)

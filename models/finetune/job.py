@@ -22,7 +22,7 @@ from photogenic.features.vectors.training_set import labelled
 from photogenic.models.data.array_types import Strings
 from photogenic.models.data.samples import Samples
 from photogenic.models.data.split_config import DEFAULT_SPLIT, SplitConfig
-from photogenic.models.data.targets import Target
+from photogenic.models.data.targets import TARGETS, Target, is_column
 from photogenic.models.data.targets import target as target_named
 from photogenic.models.experiment import groups_of, split_samples
 from photogenic.models.finetune import checkpoints
@@ -76,6 +76,12 @@ class Tuning:
             StoreError: there are no labels, or train and test are not separate.
             WeightsError: the published weights are not found.
         """
+        if is_column(options.target):
+            raise InputError(
+                f"A network cannot be fine-tuned for {options.target}, which is a column.",
+                f"one of {', '.join(TARGETS)}",
+                f"features train --target {options.target}, which trains heads for columns",
+            )
         target, recipe, setup = target_named(options.target), recipe_of(options), options.setup
         division, start = _division(options.division, recipe), base_encoder(options.backbone)
         published = None if options.random_weights else _published_weights(start)

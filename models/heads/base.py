@@ -39,9 +39,10 @@ class FitData:
     """Training data of one head.
 
     Attributes:
-        target: target, which defines the labels `samples.y`.
-        samples: samples of one encoder and setup, split into train, dev and test; a head must not read test.
-        dims: dimension of the vector of each encoder, in the order in which they are joined.
+        target: target, which defines the labels `samples.y`. If it is not `bounded`, they are standardized numbers.
+        samples: samples of one encoder and setup, split into train, dev and test; a head must not read test. Inputs
+            beside the vectors are the last columns of X, standardized and without missing values.
+        dims: dimension of the vector of each encoder, in the order in which they are joined; then that of the inputs.
     """
 
     target: Target
@@ -89,7 +90,10 @@ def measured(
 ) -> Fitted:
     """Compute the loss on dev, and return the fitted head with it."""
     from photogenic.models.evaluation.metrics import loss_of
+    from photogenic.models.heads.model import Model
 
+    if not target.bounded and model.link == "identity":
+        model = Model(model.kind, "unbounded", model.arrays)
     dev = samples.part("dev")
     return Fitted(model, loss_of(target, dev.y, model.predict(dev.X), dev.weight), hyperparameters, results)
 
@@ -101,7 +105,7 @@ class Head:
         name: name in `--head`, `runs.head` and the report.
         summary: one line for the help of `--head`.
         aliases: other names for `--head`.
-        losses: losses of the targets that it can learn: `mse` for a ratio, `log_loss` for a binary target.
+        losses: losses of the targets that it can learn: `mse` for a number, `log_loss` for a binary target.
         kind: format of its arrays; heads of one kind share `apply`. Empty: the name of the head.
         keeps_vectors: whether its arrays hold vectors that it learned from. They must then be called `support`, because
             `features erase` finds the heads that it must remove by this name.
@@ -172,7 +176,8 @@ class Head:
         Args:
             data: training data of the fit.
             arrays: numeric arrays by name; `mean` and `scale` are added.
-            link: function from the output to a ratio or probability; `identity` is clipped to 0..1.
+            link: function from the output to a ratio or probability; `identity` is clipped to 0..1, unless the target
+                is a number of any size.
             standardise: standardization of the vectors in the fit. None: vectors were not standardized.
             hyperparameters: hyperparameters of the fit.
             results: further results of the fit.

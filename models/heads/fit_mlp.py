@@ -11,7 +11,7 @@ import numpy as np
 from photogenic._lazy import torch
 from photogenic.features.encoders.device import torch_threads
 from photogenic.models.data.samples import Samples, Standardisation
-from photogenic.models.data.targets import TARGETS
+from photogenic.models.data.targets import TARGETS, Target
 from photogenic.models.heads.base import Fitted
 from photogenic.models.heads.grid import Grid
 from photogenic.models.heads.model import Link, Model
@@ -38,6 +38,7 @@ def fit_layers(
     grid: Grid,
     device: str = "cpu",
     progress: Progress = no_progress,
+    targets: Mapping[str, Target] = TARGETS,
 ) -> dict[tuple[str, str], Fitted]:
     """Return (target, head) -> the member of the grid with the lowest dev loss.
 
@@ -51,18 +52,27 @@ def fit_layers(
         grid: hyperparameter grid.
         device: device for torch: cpu, cuda or cuda:1.
         progress: callback for progress updates.
+        targets: targets by name.
     """
     passes: dict[tuple[bytes, bytes], dict[str, Samples]] = {}
     for name, rows in samples.items():
         passes.setdefault((rows.photo_ids.tobytes(), rows.split.tobytes()), {})[name] = rows
     found: dict[tuple[str, str], Fitted] = {}
     for together in passes.values():
-        found |= _one_pass(together, heads, seed=seed, grid=grid, device=device, progress=progress)
+        kinds = [targets[name] for name in together]
+        found |= _one_pass(kinds, together, heads, seed=seed, grid=grid, device=device, progress=progress)
     return found
 
 
 def _one_pass(
-    samples: Mapping[str, Samples], heads: Sequence[str], *, seed: int, grid: Grid, device: str, progress: Progress
+    targets: Sequence[Target],
+    samples: Mapping[str, Samples],
+    heads: Sequence[str],
+    *,
+    seed: int,
+    grid: Grid,
+    device: str,
+    progress: Progress,
 ) -> dict[tuple[str, str], Fitted]:
     """Do the work of `fit_layers` for targets that have the same photos in the same order."""
     names, train = list(samples), [rows.part("train") for rows in samples.values()]
@@ -70,11 +80,11 @@ def _one_pass(
     n, dim = train[0].X.shape
     standardise, updates = Standardisation.of(train[0].X), grid.schedule.updates(n)
     members = [
-        Member(head, column, loss, _link(loss), rate, penalty, _start(loss, constant(rows)))
-        for column, (loss, rows) in enumerate(zip((TARGETS[name].loss for name in names), train, strict=True))
+        Member(head, column, of.loss, _link(of.loss), rate, penalty, _start(of.loss, constant(rows)))
+        for column, (of, rows) in enumerate(zip(targets, train, strict=True))
         for head in heads
         for rate in grid.learning_rates
-        for penalty in grid.penalties_for(head, loss, n, dim)
+        for penalty in grid.penalties_for(head, of.loss, n, dim)
     ]
     work = min(n, grid.schedule.batch) * dim * sum(1 if m.head == "0fc" else grid.width for m in members)
     threads = torch_threads(1 if work < _SMALL and device == "cpu" else None)

@@ -2,7 +2,8 @@
 
 The similarity of two photos is a weighted mean of Gaussian kernels, one per encoder. So an encoder of dimension 1,280
 does not dominate one of dimension 128, as it does if their vectors are joined under one penalty. A ratio is learned as
-a number of likes in a number of swipes (binomial likelihood), a binary target as one answer (Bernoulli likelihood).
+a number of likes in a number of swipes (binomial likelihood), a binary target as one answer (Bernoulli likelihood), a
+number of any size by squared error (normal likelihood, kernel ridge regression).
 
 The weights of the encoders, the width of the Gaussians and the penalty are chosen by cross-validation on train, in
 folds by user; dev and test are not used.
@@ -32,16 +33,21 @@ __all__ = [
     "CHOSEN_ON",
     "LANDMARKS",
     "PENALTIES",
+    "RIDGE_PENALTIES",
     "WIDTHS",
     "apply_kernel",
     "features_of",
     "fit_kernel",
     "logistic",
+    "ridge",
     "similarity",
 ]
 
 WIDTHS = (1.5, 0.7, 1.0, 2.0, 3.0)
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+RIDGE_PENALTIES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
+"""Penalties of the log-odds, and of numbers with standard deviation 1."""
+
 LANDMARKS, CHOSEN_ON = 2000, 1000
 """Largest number of landmarks, and largest number of photos for the choice of settings."""
 
@@ -74,6 +80,7 @@ def fit_kernel(
     X, y, weight = standardise(some.X), some.y.astype(np.float64), some.weight.astype(np.float64)
     folds = folds_by_user(some, target)
     tried: list[dict[str, Any]] = []
+    penalties = PENALTIES if target.bounded else RIDGE_PENALTIES
 
     def try_out(shares: Sequence[float], width: float) -> None:
         alike = similarity(X, X, _blocks(dims, shares), width).astype(np.float64)
@@ -81,16 +88,21 @@ def fit_kernel(
             start, spare = None, np.ix_(left_out, inside)
             F, back = features_of(alike[np.ix_(inside, inside)])
             outside = alike[spare] @ back
-            for place, penalty in enumerate(PENALTIES):
-                start = logistic(F, y[inside], weight[inside] / weight.mean(), penalty, start=start)
+            for place, penalty in enumerate(penalties):
+                w = weight[inside] / weight.mean()
+                if target.bounded:
+                    start = logistic(F, y[inside], w, penalty, start=start)
+                else:
+                    start = ridge(F, y[inside], w, penalty)
                 z = outside @ start[:-1] + start[-1]
-                losses[place].append(float(np.average(np.logaddexp(0, z) - y[left_out] * z, weights=weight[left_out])))
-        for place, penalty in enumerate(PENALTIES):
+                error = np.logaddexp(0, z) - y[left_out] * z if target.bounded else (y[left_out] - z) ** 2
+                losses[place].append(float(np.average(error, weights=weight[left_out])))
+        for place, penalty in enumerate(penalties):
             found = float(np.mean(losses[place]))
             losses[place].clear()
             tried.append({"shares": list(shares), "width": width, "penalty": penalty, "loss": found})
 
-    losses: list[list[float]] = [[] for _ in PENALTIES]
+    losses: list[list[float]] = [[] for _ in penalties]
     mixes = _mixes(len(dims))
     with progress.stage(f"kernel on {len(train):,} photos", len(mixes) + len(WIDTHS) - 1, "settings") as advance:
         for shares in mixes:
@@ -106,7 +118,7 @@ def fit_kernel(
     if support is not train:
         F = similarity(standardise(train.X), X, blocks, best["width"]) @ back
     w = train.weight.astype(np.float64) / train.weight.mean()
-    learnt = logistic(F, train.y.astype(np.float64), w, best["penalty"])
+    learnt = (logistic if target.bounded else ridge)(F, train.y.astype(np.float64), w, best["penalty"])
     arrays = {
         "support": X,
         "dual": (back @ learnt[:-1]).astype(np.float64),
@@ -121,13 +133,19 @@ def fit_kernel(
         **{name: best[name] for name in ("shares", "width", "penalty")},
         "folds": len(folds),
         "landmarks": len(X),
-        "likelihood": "binomial" if target.loss == "mse" else "bernoulli",
+        "likelihood": "bernoulli" if target.loss == "log_loss" else "binomial" if target.bounded else "normal",
     }
-    return measured(Model("kernel", "sigmoid", arrays), target, samples, chosen, {"kernel_tried": tried})
+    return measured(
+        Model("kernel", "sigmoid" if target.bounded else "unbounded", arrays),
+        target,
+        samples,
+        chosen,
+        {"kernel_tried": tried},
+    )
 
 
 def apply_kernel(arrays: Mapping[str, Array], X: Array) -> Array:
-    """Return log-odds, (n,): the sum over support of dual * similarity, plus bias."""
+    """Return log-odds or numbers, (n,): the sum over support of dual * similarity, plus bias."""
     alike = similarity(X, arrays["support"], arrays["blocks"], float(arrays["width"]))
     return np.asarray(alike @ arrays["dual"] + arrays["bias"])
 
@@ -189,6 +207,14 @@ def logistic(F: Array, y: Array, weight: Array, penalty: float, *, start: Array 
         if gained < 1e-7 * max(abs(now), 1e-12):
             break
     return v
+
+
+def ridge(F: Array, y: Array, weight: Array, penalty: float) -> Array:
+    """Fit ridge regression: sum(weight * squared error) + penalty |weights|^2. Returns weights, then bias."""
+    one = np.concatenate([F, np.ones((len(F), 1))], 1)
+    bend = (one * weight[:, None]).T @ one
+    bend[np.diag_indices_from(bend)] += np.r_[np.full(F.shape[1], penalty), 1e-9]
+    return np.asarray(np.linalg.solve(bend, one.T @ (weight * y)))
 
 
 def _sample(rows: Samples, most: int, rng: np.random.Generator) -> Samples:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from photogenic.models.heads import entries
 from photogenic.warehouse import InputError
-from photogenic.warehouse.user_modules import import_user_modules
+from photogenic.warehouse.user_modules import REGISTERING, how_to_register, import_user_modules, undo_with_project
 
 if TYPE_CHECKING:
     from photogenic.models.data.array_types import Array
@@ -30,6 +30,8 @@ _RULES: dict[str, Rule] = {}
 
 def add_kind(kind: str, rule: Rule) -> None:
     """Register the rule of a kind; the first rule of a kind is used."""
+    if kind not in _RULES:
+        undo_with_project(lambda: _RULES.pop(kind, None))
     _RULES.setdefault(kind, rule)
 
 
@@ -46,8 +48,8 @@ def rule_of(kind: str) -> Rule:
     if kind not in _RULES:
         raise InputError(
             f"No head of the kind {kind!r} is registered here.",
-            "a head of this program, or one that a module in FEATURES_MODULES registers",
-            f"set FEATURES_MODULES to the module that registers {kind}",
+            f"a head of this program, or one that {REGISTERING} registers",
+            how_to_register(kind),
         )
     return _RULES[kind]
 

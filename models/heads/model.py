@@ -2,7 +2,8 @@
 
     Model("fc", "identity", arrays).predict(X)      X float32 (n, d), not standardized -> (n,) in 0..1
 
-The arrays are stored as safetensors. `mean` and `scale` are the standardization of training.
+The arrays are stored as safetensors. `mean` and `scale` are the standardization of training. Those of inputs and of
+labels that are not from 0 to 1 are described in models/data/preparation.py.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photogenic.models.data.array_types import Array
+from photogenic.models.data.preparation import n_columns, with_inputs
 from photogenic.models.data.samples import Standardisation
 from photogenic.models.heads.kinds import ENSEMBLE, rule_of
 
 __all__ = ["Link", "Model", "ensemble", "members"]
 
-Link = Literal["identity", "sigmoid"]
+Link = Literal["identity", "sigmoid", "unbounded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Model:
 
     Attributes:
         kind: format of `arrays`: `ensemble`, or the kind of a registered head.
-        link: function from the output to a ratio or probability; `identity` is clipped to 0..1.
+        link: function from the output to a ratio or probability; `identity` is clipped to 0..1. `unbounded`: the
+            output is a standardized number, which is scaled back.
         arrays: arrays by name.
     """
 
@@ -38,15 +41,20 @@ class Model:
     arrays: dict[str, Array]
 
     def predict(self, X: Array) -> Array:
-        """Predict: float32 (n, d), not standardized -> float64 (n,), 0..1."""
+        """Predict: float32 (n, d), not standardized -> float64 (n,), 0..1 unless the link is `unbounded`."""
         if self.kind == ENSEMBLE:
             said = [model.predict(X[:, columns]) for model, columns in members(self)]
             return np.asarray(np.mean(said, axis=0), np.float64)
         standardise = Standardisation(self.arrays["mean"], self.arrays["scale"])
         apply = rule_of(self.kind)
         output = np.concatenate(
-            [apply(self.arrays, standardise(X[at : at + 8192])) for at in range(0, max(len(X), 1), 8192)]
+            [
+                apply(self.arrays, standardise(with_inputs(self.arrays, X[at : at + 8192])))
+                for at in range(0, max(len(X), 1), 8192)
+            ]
         ).astype(np.float64)
+        if self.link == "unbounded":
+            return np.asarray(output * self.arrays.get("target.scale", 1.0) + self.arrays.get("target.mean", 0.0))
         if self.link == "sigmoid":
             return np.asarray(1 / (1 + np.exp(-np.clip(output, -50, 50))))
         return np.clip(output, 0, 1)
@@ -65,10 +73,10 @@ class Model:
 
     @property
     def dim(self) -> int:
-        """Dimension of the vectors that it reads."""
+        """Number of columns of X that it reads: vectors, then inputs."""
         if self.kind == ENSEMBLE:
             return 1 + max(int(columns.max()) for _, columns in members(self))
-        return len(self.arrays["mean"])
+        return n_columns(self.arrays)
 
 
 def ensemble(parts: Sequence[tuple[Model, Sequence[int]]]) -> Model:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from photogenic.models.heads.base import Head
 from photogenic.models.heads.kinds import ENSEMBLE, add_kind, import_entries
 from photogenic.warehouse import InputError
-from photogenic.warehouse.user_modules import import_user_modules
+from photogenic.warehouse.user_modules import REGISTERING, import_user_modules, undo_with_project
 
 __all__ = ["head", "head_names", "heads", "help_line", "in_group", "register_head"]
 
@@ -41,6 +41,8 @@ def register_head(name: str) -> Callable[[Kind], Kind]:
             other = next((one for one in _HEADS.values() if taken in (one.name, *one.aliases)), None)
             if other is not None and type(other) is not kind:
                 raise InputError(f"There is a head {taken!r} already.", "another name", "rename your head")
+        if name not in _HEADS:
+            undo_with_project(lambda: _HEADS.pop(name, None))
         made = _HEADS.setdefault(name, kind())
         if kind.kind != ENSEMBLE:
             add_kind(kind.kind, made.apply)
@@ -64,7 +66,7 @@ def head(name: str) -> Head:
         names = head_names()
         raise InputError(
             f"{name!r} is not a head.",
-            f"one of {', '.join(names)}, or one that a module in FEATURES_MODULES registers",
+            f"one of {', '.join(names)}, or one that {REGISTERING} registers",
             f"--head {names[0]}",
         )
     return found

@@ -1,17 +1,20 @@
 """Choose the run that predicts: one rule for `predict`, `crop`, a sender's taste, the report, the API and the pages.
 
-    1. target      runs of the target
-    2. usable      runs with a dev figure, a complete folder, a registered head, and encoders of the same version as in
+    1. target      trained runs of the target; if it is a column, with the weight of the newest run
+    2. promoted    the promoted run (`features runs promote`). If it cannot predict here, that is an error: another run
+                   never answers in its place
+    3. usable      runs with a dev figure, a complete folder, a registered head, and encoders of the same version as in
                    training; the other runs are left out, each with a note
-    3. setup       one_face before all
-    4. division    the published one (8:1:1 of photo_setups) before others; of the others, that of the newest run
-    5. photos      runs with the same dev photos as the run with most of them: encoders may lack a few, so 90 % of the
+    4. setup       one_face before all
+    5. division    the published one (8:1:1 of photo_setups) before others; of the others, that of the newest run
+    6. photos      runs with the same dev photos as the run with most of them: encoders may lack a few, so 90 % of the
                    run's own must be among them, and it must have 50 % of them
-    6. dev         the best dev figure; if equal, the smallest run_id
+    7. dev         the best dev figure; if equal, the smallest run_id
 
 Figures on dev are compared within one target, setup, division and set of photos only; otherwise the photos differ and
 not the heads. A photo in which the chosen head finds no face, or several, gets the prediction of the run that the same
-rule chooses in setup all.
+rule chooses in setup all, by steps 3 to 7. A crop, for which a promoted head on
+faces alone cannot be asked, is chosen by the best head on whole photos, with a note.
 """
 
 from __future__ import annotations
@@ -25,16 +28,18 @@ from typing import Any
 from photogenic._lazy import pl
 from photogenic.features.encoders import registry
 from photogenic.features.faces.detector import FaceSettings
+from photogenic.models.data.columns import split_name
+from photogenic.models.data.samples import encoder_parts
 from photogenic.models.data.split_config import DEFAULT_SPLIT
-from photogenic.models.data.targets import Target
+from photogenic.models.data.targets import Target, is_column, recorded
 from photogenic.models.data.targets import target as target_named
 from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders
 from photogenic.models.runs.run_store import Run
 from photogenic.warehouse import InputError, Layout, PhotogenicError, StoreError
-from photogenic.warehouse.user_modules import VARIABLES
+from photogenic.warehouse.user_modules import VARIABLES, how_to_register
 
-__all__ = ["FACELESS", "Ask", "Candidate", "Choice", "LeftOut", "choose", "reads_whole_photos", "shown"]
+__all__ = ["FACELESS", "Ask", "Candidate", "Choice", "LeftOut", "choose", "problem_here", "reads_whole_photos", "shown"]
 
 FACELESS = ("no_face", "several_faces")
 """Statuses of photos for which a head on faces cannot predict."""
@@ -48,7 +53,8 @@ _SHARED, _OF_WIDEST = 0.9, 0.5
 _CANDIDATES = """
 select
     run_id, target, setup, encoder, head, dev, created_at,
-    coalesce(json_extract_string(hyperparameters, '$.division'), '8:1:1') as division
+    coalesce(json_extract_string(hyperparameters, '$.division'), '8:1:1') as division, metric,
+    json_extract_string(hyperparameters, '$.weight') as weight, origin, promoted
 from runs
 where target = $target
 order by run_id
@@ -86,6 +92,15 @@ class Candidate:
     dev: float | None
     created_at: Any
     division: str
+    metric: str = ""
+    weight: str | None = None
+    origin: str = "trained"
+    promoted: bool = False
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether it can predict new pictures: it was trained here, and not ingested as predictions."""
+        return self.origin != run_store.INGESTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,26 +148,36 @@ def choose(
     Args:
         layout: layout of the store, with the folders of runs.
         ask: function that queries `runs` and `predictions`.
-        target: label to predict: like_ratio, popular or gender.
+        target: target to predict: like_ratio, popular, gender, or a column that a run was trained for.
         fits: check of a run; it raises a PhotogenicError if an encoder has changed.
         among: filter of runs before the choice.
 
     Raises:
         InputError: no head is trained for that target.
-        StoreError: heads are trained, and none of them can predict here.
+        StoreError: heads are trained, and none of them can predict here; or the promoted run cannot.
     """
-    known = target_named(target)
-    found = [candidate for candidate in _candidates(ask, known) if among(candidate)]
+    everything = _candidates(ask, target)
+    known = _known_target(ask, target, everything)
+    trained = [candidate for candidate in everything if candidate.has_weights]
+    found = [candidate for candidate in trained if among(candidate)]
     if not found:
         raise _no_run_error(layout, ask, known)
-    left_out, usable = list[LeftOut](), list[Candidate]()
+    left_out, usable, chosen = list[LeftOut](), list[Candidate](), list[Candidate]()
+    for candidate in trained:
+        if candidate.promoted and candidate in found:
+            problem = problem_here(layout, candidate, fits, promoted=True)
+            if problem is not None:
+                raise _promoted_error(problem)
+            chosen = [candidate]
+            found = [one for one in found if one.setup != "one_face"] if candidate.setup == "one_face" else []
+        elif candidate.promoted:
+            left_out.append(LeftOut(candidate, _ON_FACES, "features runs promote RUN"))
     for candidate in found:
         problem = _problem(layout, candidate, fits)
         if problem is None:
             usable.append(candidate)
         else:
             left_out.append(problem)
-    chosen: list[Candidate] = []
     for candidate in _ordered(ask, known, usable):
         if chosen and candidate.setup == "one_face":
             continue
@@ -175,34 +200,79 @@ def choose(
 
 def shown(layout: Layout, ask: Ask, target: str) -> Candidate | None:
     """Return the run whose predictions are shown: the chosen one, or the best of all runs if none can predict here."""
-    known = target_named(target)
     try:
         return choose(
             layout, ask, target, fits=lambda run: check_encoders(run, FaceSettings(), models=layout.models)
         ).run
     except PhotogenicError:
-        return next(iter(_ordered(ask, known, [one for one in _candidates(ask, known) if _has_dev_figure(one)])), None)
+        found = _candidates(ask, target)
+        for one in found:
+            if one.promoted:
+                return one
+        rated = [one for one in found if _has_dev_figure(one)]
+        chosen = [one for one in rated if one.has_weights] or rated
+        if not chosen:
+            return found[0] if found else None
+        return next(iter(_ordered(ask, recorded(target, chosen[0].metric), chosen)), None)
 
 
 def reads_whole_photos(candidate: Candidate, *, models: Path) -> bool:
     """Return whether a head reads more of a photo than the face; true if its encoder is unknown here."""
     try:
-        return any(registry.encoder(part, models).input == "photo" for part in candidate.encoder.split("+"))
+        return any(registry.encoder(part, models).input == "photo" for part in encoder_parts(candidate.encoder))
     except PhotogenicError:
         return True
 
 
-def _candidates(ask: Ask, target: Target) -> list[Candidate]:
-    return [Candidate(**row) for row in ask(_CANDIDATES, {"target": target.name}).to_dicts()]
+def _candidates(ask: Ask, target: str) -> list[Candidate]:
+    return [Candidate(**row) for row in ask(_CANDIDATES, {"target": target}).to_dicts()]
+
+
+def _known_target(ask: Ask, name: str, found: Sequence[Candidate]) -> Target:
+    """Return the target of that name; of a column, that of its runs.
+
+    Raises:
+        InputError: it is no target, and no run was trained for it.
+    """
+    if found:
+        return recorded(name, found[0].metric)
+    if is_column(name):
+        split_name(name, "--target")
+        return recorded(name, "mse")
+    return target_named(name, ask("select distinct target from runs order by target", {})["target"])
 
 
 def _has_dev_figure(candidate: Candidate) -> bool:
     return candidate.dev is not None and math.isfinite(candidate.dev)
 
 
-def _problem(layout: Layout, candidate: Candidate, fits: Callable[[Run], None]) -> LeftOut | None:
+def problem_here(
+    layout: Layout, candidate: Candidate, fits: Callable[[Run], None], *, promoted: bool = False
+) -> LeftOut | None:
+    """Return the reason why a run cannot predict here, or None; every byte of it is checked.
+
+    Args:
+        layout: layout of the store, with the folders of runs.
+        candidate: the run.
+        fits: check of a run; it raises a PhotogenicError if an encoder has changed.
+        promoted: whether the run was named, so that its figure on dev does not matter.
+    """
+    if not candidate.has_weights:
+        return LeftOut(candidate, "it holds predictions that were made elsewhere.", "features train")
+    problem = _problem(layout, candidate, fits, named=promoted)
+    if problem is None:
+        try:
+            run_store.verify(layout, candidate.run_id)
+        except PhotogenicError as error:
+            return _left_out(candidate, error)
+    return problem
+
+
+def _problem(
+    layout: Layout, candidate: Candidate, fits: Callable[[Run], None], *, named: bool = False
+) -> LeftOut | None:
     """Return the reason why a run is left out, or None."""
-    if not _has_dev_figure(candidate):
+    if not named and not _has_dev_figure(candidate):
         return LeftOut(candidate, "it has no figure on dev.", f"name it with --run {candidate.run_id}")
     if not run_store.finished(layout, candidate.run_id):
         return LeftOut(
@@ -213,12 +283,12 @@ def _problem(layout: Layout, candidate: Candidate, fits: Callable[[Run], None]) 
         run_store.check_head(run)
     except PhotogenicError as error:
         return _left_out(candidate, error)
-    for name in candidate.encoder.split("+"):
+    for name in encoder_parts(candidate.encoder):
         try:
             available = registry.encoder(name, layout.models).available
         except PhotogenicError as error:
             own = not {"@", ":"} & set(name) and not any(variable in error.what for variable in VARIABLES)
-            remedy = f"set FEATURES_MODULES to the module that registers {name}" if own else error.remedy
+            remedy = how_to_register(name) if own else error.remedy
             return LeftOut(candidate, error.what, remedy)
         if not available:
             return LeftOut(candidate, f"the weights of {name} are not on this machine.", "features weights fetch")
@@ -251,6 +321,8 @@ def _comparable(ask: Ask, found: Sequence[Candidate]) -> list[Candidate]:
     stored = any(one.division == DEFAULT_SPLIT.name for one in own)
     division = DEFAULT_SPLIT.name if stored else newest.division
     own = [one for one in own if one.division == division]
+    weight = max(own, key=lambda one: (one.created_at, one.run_id)).weight
+    own = [one for one in own if one.weight == weight]
     # With folds, each photo is once in dev and once in test; `predictions` records only test.
     values = {"runs": [one.run_id for one in own], "split": "test" if "folds" in division else "dev"}
     alike = {
@@ -267,9 +339,23 @@ def _error(target: Target, candidate: Candidate) -> float:
     return -dev if target.higher_is_better else dev
 
 
+_ON_FACES = "it is promoted, but its vectors are computed from the face alone, which is the same in every crop."
+
+
+def _promoted_error(problem: LeftOut) -> StoreError:
+    run = problem.run
+    return StoreError(
+        f"Run {run.run_id} ({run.encoder} {run.head}) is promoted for {run.target}, and cannot predict here: "
+        f"{problem.why}",
+        "a promoted run that can predict here; no other run answers in its place",
+        f"{problem.remedy}; or features runs demote {run.target}; or another run by --run",
+    )
+
+
 def _no_run_error(layout: Layout, ask: Ask, target: Target) -> InputError:
     """Return the error for a target without rows in `runs`; it names finished heads that are not published."""
     known = set(ask("select run_id from runs", {})["run_id"])
+    ingested = [one for one in _candidates(ask, target.name) if not one.has_weights]
     unknown = 0
     for path in layout.models.glob("*/manifest.json") if layout.models.exists() else ():
         try:
@@ -285,8 +371,10 @@ def _no_run_error(layout: Layout, ask: Ask, target: Target) -> InputError:
             "a run of that target in `runs`",
             f"the same features train --target {target.name} again: it keeps these heads, and publishes them",
         )
+    holds = "run of it holds" if len(ingested) == 1 else "runs of it hold"
+    only = f" {len(ingested)} {holds} predictions that were made elsewhere, and no weights." if ingested else ""
     return InputError(
-        f"No head for {target.name} was trained yet.",
+        f"No head for {target.name} was trained yet.{only}",
         "a run of that target",
         f"features train --target {target.name}",
     )

@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 from photogenic import sql
 from photogenic._lazy import pl, safetensors
 from photogenic.features.vectors.privacy import holds_vectors
+from photogenic.models.data.samples import NO_ENCODER
 from photogenic.models.heads.kinds import ENSEMBLE, rule_of
 from photogenic.models.heads.model import Link, Model
 from photogenic.warehouse import Database, InputError, Layout, StoreError
@@ -31,13 +32,19 @@ from photogenic.warehouse.storage.manifest import dump_with_digest, load_with_di
 from photogenic.warehouse.user_modules import VARIABLES
 
 __all__ = [
+    "INGESTED",
     "Run",
     "alike",
     "check_head",
     "described",
     "finished",
+    "folders",
+    "inputs_in",
+    "is_finished",
+    "is_id",
     "keep",
     "load",
+    "reads",
     "record",
     "recorded",
     "run_id",
@@ -50,6 +57,9 @@ _COLUMNS = ["run_id", "target", "setup", "encoder", "head", "metric", "dev", "te
 _NAME = re.compile(r"[\w-]{1,100}")
 """Valid names of folders of runs; they contain no path separator."""
 
+INGESTED = "ingested"
+"""`origin`, and `encoder`, of a run of predictions that were made elsewhere; it has no folder."""
+
 _NAMED = 12
 """Largest number of runs that an error names."""
 
@@ -59,11 +69,11 @@ class Run:
     """Description and figures of a head.
 
     Attributes:
-        encoder: encoder name, or `a+b` for joined vectors.
+        encoder: encoder name, or `a+b` for joined vectors, or `none`.
         encoder_digests: digest of each encoder at the time of training.
         samples: digest of photos, vectors, labels, weights and splits.
         metric: metric of dev, test and baseline: `mse` or `accuracy`.
-        dim: dimension of the vectors that it reads.
+        dim: dimension of the vectors that it reads, and number of inputs.
         hyperparameters: hyperparameters that were tried, and those that dev selected.
         results: intervals, further figures and learning curve.
     """
@@ -90,6 +100,29 @@ class Run:
     weights_sha256: str = ""
     created_at: str = ""
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the columns that it reads beside the vectors."""
+        return inputs_in(self.hyperparameters)
+
+    @property
+    def reads(self) -> str:
+        """What it reads, in words: the encoder, and the inputs beside the vectors."""
+        return reads(self.encoder, self.inputs)
+
+
+def inputs_in(hyperparameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the inputs beside the vectors that the hyperparameters of a run name."""
+    return tuple(str(each["name"]) for each in hyperparameters.get("inputs") or ())
+
+
+def reads(encoder: str, inputs: Sequence[str]) -> str:
+    """Return the encoder of a run, and its inputs if it has some: up to two by name, more as a number."""
+    if not inputs:
+        return encoder
+    words = " and ".join(inputs) if len(inputs) <= 2 else f"{len(inputs)} columns"
+    return words if encoder == NO_ENCODER else f"{encoder} with {words}"
+
 
 def run_id(decided_by: Sequence[Any]) -> str:
     """Return a digest of everything that determines a run, 12 hex digits."""
@@ -99,6 +132,21 @@ def run_id(decided_by: Sequence[Any]) -> str:
 def finished(layout: Layout, name: str) -> bool:
     """Return whether a run is finished."""
     return (layout.models / name / "manifest.json").exists()
+
+
+def is_finished(layout: Layout, text: str) -> bool:
+    """Return whether a text from outside is the id of a finished run."""
+    return is_id(text) and finished(layout, text)
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text from outside may be the id of a run: it contains no path separator."""
+    return bool(_NAME.fullmatch(text))
+
+
+def folders(layout: Layout) -> list[str]:
+    """Return the ids of the finished runs on disk, sorted."""
+    return sorted(path.parent.name for path in layout.models.glob("*/manifest.json"))
 
 
 def save(layout: Layout, run: Run, model: Model) -> Run:
@@ -119,8 +167,8 @@ def described(layout: Layout, name: str) -> Run:
         StoreError: the manifest is damaged, or of another version.
     """
     folder = layout.models / name
-    if not _NAME.fullmatch(name) or not finished(layout, name):
-        there = sorted(path.parent.name for path in layout.models.glob("*/manifest.json"))
+    if not is_finished(layout, name):
+        there = folders(layout)
         raise InputError(
             f"There is no run {name[:80]!r} in {layout.models}.",
             f"one of these: {', '.join(there[:_NAMED])}{', ...' if there[_NAMED:] else ''}"

@@ -41,6 +41,7 @@ class Layers(Head):
             grid=settings.grid,
             device=settings.device,
             progress=settings.progress,
+            targets={target: each.target for target, each in data.items()},
         )
 
     def apply(self, arrays: Mapping[str, Array], X: Array) -> Array:

@@ -15,7 +15,7 @@ __all__ = ["LinearSvm"]
 class LinearSvm(LinearHead):
     """Linear SVM; C is chosen by average precision, as in the likability project."""
 
-    summary = "linear SVM, for popular and gender"
+    summary = "linear SVM, for popular, gender and other yes/no targets"
     aliases = ("svm",)
     losses = ("log_loss",)
     place = 10

@@ -15,7 +15,7 @@ __all__ = ["Logistic"]
 class Logistic(LinearHead):
     """Logistic regression; C is chosen by log-loss."""
 
-    summary = "logistic regression, for popular and gender"
+    summary = "logistic regression, for popular, gender and other yes/no targets"
     losses = ("log_loss",)
     place = 11
     penalties = PenaltyGrid("log_loss", "C", PENALTIES, "neg_log_loss")

@@ -20,7 +20,7 @@ __all__ = ["MllibSvm"]
 class MllibSvm(Head):
     """Linear SVM of MLlib, as in the likability project."""
 
-    summary = "linear SVM by Spark, for popular and gender"
+    summary = "linear SVM by Spark, for popular, gender and other yes/no targets"
     losses = ("log_loss",)
     kind = "fc"
     place = 30

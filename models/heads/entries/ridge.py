@@ -15,7 +15,7 @@ __all__ = ["RidgeRegression"]
 class RidgeRegression(LinearHead):
     """Ridge regression; the penalty is chosen by squared error."""
 
-    summary = "ridge regression, for like_ratio"
+    summary = "ridge regression, for like_ratio and other numbers"
     losses = ("mse",)
     place = 12
     penalties = PenaltyGrid("mse", "alpha", tuple(float(f"1e{power}") for power in range(-1, 7)), "neg_mse")
