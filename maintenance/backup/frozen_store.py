@@ -17,6 +17,7 @@ from pathlib import Path
 from photogenic.features.search import index_files
 from photogenic.ingest.download.file_limits import raise_limit
 from photogenic.warehouse import Layout, StoreError
+from photogenic.warehouse.storage import training_set_files
 from photogenic.warehouse.storage.manifest import parse_object, read_limited
 from photogenic.warehouse.storage.parquet_parts import MANIFEST, read_manifest
 
@@ -114,7 +115,7 @@ def _open_files(layout: Layout, files: contextlib.ExitStack) -> Frozen:
 
 def _listed(layout: Layout, folder: Path) -> Mapping[str, str] | None:
     """The files that the folder's manifest lists, with their digests. None: without a manifest nothing in it counts."""
-    if folder.parent.name != "indices":
+    if folder.parent != layout.root / "indices":
         facts = read_manifest(folder)
         return None if facts is None else {part.file: part.sha256 for part in facts["parts"]}
     index = index_files.read_manifest(layout, folder.name)
@@ -123,8 +124,9 @@ def _listed(layout: Layout, folder: Path) -> Mapping[str, str] | None:
 
 def _folders(layout: Layout) -> list[Path]:
     """The folders that may have a manifest."""
-    within = (layout.faces, layout.root / "embeddings", layout.root / "indices")
+    within = (layout.faces, layout.pictures, layout.root / "embeddings", layout.root / "indices")
     found = [path for folder in within for path in sorted(folder.glob("*/"))]
+    found += [path for _, _, path in training_set_files.folders(layout)]
     return [*found, layout.hashes] if layout.hashes.is_dir() else found
 
 

@@ -1,4 +1,4 @@
-"""Check what was computed from photos and facts against its manifest: faces, hashes, vectors, indices, models.
+"""Check what was computed from photos and facts: faces, hashes, vectors, features, indices, models.
 
 A build computes all but the models again, so a damaged file may be removed; only its content is then computed again.
 """
@@ -32,6 +32,7 @@ def examine_artifacts(layout: Layout, *, thorough: bool, fix: bool) -> Iterator[
     if layout.hashes.is_dir():
         folders["hashes"] = layout.hashes
     folders |= {f"vectors {folder.name}": folder for folder in sorted(layout.embeddings("any").parent.glob("*/"))}
+    folders |= {f"feature {folder.name}": folder for folder in sorted(layout.pictures.glob("*/"))}
     for name, folder in folders.items():
         yield _parts(name, folder, layout, thorough=thorough, fix=fix)
     for folder in sorted(layout.index("any").parent.glob("*/")):

@@ -17,9 +17,11 @@ from photogenic._lazy import faiss, torch
 from photogenic.features.encoders import weights
 from photogenic.features.encoders.registry import DEFAULT, ENCODERS
 from photogenic.features.faces.detector import FaceSettings
-from photogenic.features.status import freshness, moment_in_words
+from photogenic.features.status import freshness, moment_in_words, own_audits, own_relations
 from photogenic.maintenance.doctor.artifacts import examine_artifacts
 from photogenic.maintenance.doctor.finding import Finding, State
+from photogenic.maintenance.doctor.project import examine_files, examine_link
+from photogenic.maintenance.doctor.training_sets import examine_training_sets
 from photogenic.warehouse import Database, Layout, Store
 from photogenic.warehouse.duckdb_store.publish import is_modified
 from photogenic.warehouse.errors import LockedError, PhotogenicError
@@ -47,7 +49,7 @@ def examine(store: Store, *, thorough: bool = False, fix: bool = False) -> list[
         LockedError: another process writes, and something is to be repaired.
     """
     layout = store.layout
-    found = list(_machine(store))
+    found = [*_machine(store), *examine_files(store)]
     erasing = layout.erase_journal.exists()
     if erasing:
         found.append(_unfinished_erase(layout))
@@ -148,7 +150,10 @@ def _store(store: Store, *, thorough: bool, fix: bool) -> Iterator[Finding]:
     yield from _facts(store.database)
     yield _photos(store, thorough=thorough)
     yield from examine_artifacts(layout, thorough=thorough, fix=fix)
+    yield from examine_training_sets(store, thorough=thorough, fix=fix)
     yield _labels(store.database)
+    yield from _own(store)
+    yield from examine_link(store)
 
 
 def _snapshot(store: Store, *, writes: bool, thorough: bool, fix: bool) -> Finding:
@@ -252,6 +257,22 @@ def _photos(store: Store, *, thorough: bool) -> Finding:
         found = f"{len(held):,} there; {len(unknown):,} more that the warehouse does not know"
         return Finding("photos", "note", found, "features fetch: adds what a killed run had downloaded")
     return Finding("photos", "ok", f"{len(held):,} there" + (", every byte as received" if thorough else ""))
+
+
+def _own(store: Store) -> Iterator[Finding]:
+    """Check the relations and audits of the user's own."""
+    relations, audits = own_relations(store), own_audits(store.database)
+    if not relations and not audits:
+        return
+    failed = {name: one["error"] for name, one in relations.items() if one["status"] == "failed"}
+    failed |= {f"audit {name}": one["error"] for name, one in audits.items() if one["status"] == "failed"}
+    for name, error in failed.items():
+        yield Finding(f"own {name}", "fault", error.partition("\n")[0], "correct its file, then features build")
+    due = [name for name, one in relations.items() if one["status"] != "failed" and one["stale"]]
+    if due:
+        yield Finding("own relations", "note", f"{', '.join(due[:3])} would be computed", "features build")
+    elif not failed:
+        yield Finding("own relations", "ok", f"{len(relations):,} computed")
 
 
 def _labels(db: Database) -> Finding:

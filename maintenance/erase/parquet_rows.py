@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from photogenic._lazy import pa, pc, pq
+from photogenic.features.pictures.values import count_statuses
 from photogenic.features.vectors.writer import PLAIN, content_of
 from photogenic.warehouse import StoreError
 from photogenic.warehouse.storage.layout import remove, sync_directory
@@ -108,7 +109,10 @@ def _publish(folder: Path, facts: dict[str, Any], kept: Sequence[Path], n_flips:
     former: list[Part] = facts.pop("parts")
     n_rows = sum(pq.read_metadata(path).num_rows for path in kept)
     n_gone = sum(part.rows for part in former) - n_rows
-    facts["n_photos"] -= n_gone - n_flips
+    if "statuses" in facts:  # a feature of faces has several rows per photo
+        facts |= count_statuses(kept)
+    else:
+        facts["n_photos"] -= n_gone - n_flips
     if "n_flips" in facts:
         facts["n_flips"] -= n_flips
     if "content" in facts:

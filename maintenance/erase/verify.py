@@ -17,7 +17,13 @@ from photogenic._lazy import duckdb, pa, pc
 from photogenic.features.search import index
 from photogenic.features.search.index_files import read_manifest
 from photogenic.warehouse import Layout, Store
-from photogenic.warehouse.erasure.delete_rows import LEAST_BYTES, ErasedRecords, find_mentions, find_remains
+from photogenic.warehouse.erasure.delete_rows import (
+    LEAST_BYTES,
+    PHOTO_COLUMNS,
+    ErasedRecords,
+    find_mentions,
+    find_remains,
+)
 
 __all__ = ["search_for_remains"]
 
@@ -48,6 +54,7 @@ def search_for_remains(store: Store, gone: ErasedRecords) -> tuple[dict[str, Any
     for path in tables:
         with duckdb.connect() as con:
             con.execute("create table given as select unnest($1::varchar[]) as value", [sorted(ids | {*gone.sha256s})])
+            con.execute("create table given_photos as select unnest($1::varchar[]) as value", [sorted(gone.photos)])
             found += _in_parquet(con, path)
     n_indices = 0
     for folder in layout.index("any").parent.glob("*/"):
@@ -85,14 +92,15 @@ def _files(layout: Layout) -> Iterator[Path]:
 
 
 def _in_parquet(con: Any, path: Path) -> Iterator[str]:
-    """Text columns, and lists of text, that have one of the `given` values."""
+    """Text columns, and lists of text, that have one of the `given` values; columns of photos, of `given_photos`."""
     columns = con.execute("describe select * from read_parquet($1)", [glob.escape(str(path))]).fetchall()
     for column, kind, *_ in columns:
         if kind in ("VARCHAR", "VARCHAR[]"):
             quoted = '"' + column.replace('"', '""') + '"'
             value = f"unnest({quoted})" if kind.endswith("[]") else quoted
+            sought = "given_photos" if column in PHOTO_COLUMNS else "given"
             query = (
-                f"select count(*) from (select {value} as value from read_parquet($1)) semi join given using (value)"
+                f"select count(*) from (select {value} as value from read_parquet($1)) semi join {sought} using (value)"
             )
             ((n,),) = con.execute(query, [glob.escape(str(path))]).fetchall()
             if n:
