@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from photogenic.features.pictures.decorator import feature
     from photogenic.store import FeatureStore
     from photogenic.warehouse.errors import (
         AuditError,
@@ -47,6 +48,7 @@ __all__ = [
     "ThresholdError",
     "WeightsError",
     "__version__",
+    "feature",
 ]
 
 
@@ -59,8 +61,8 @@ def __getattr__(name: str) -> "Any":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    home = "photogenic.store" if name == "FeatureStore" else "photogenic.warehouse.errors"
-    return getattr(importlib.import_module(home), name)
+    homes = {"FeatureStore": "photogenic.store", "feature": "photogenic.features.pictures.decorator"}
+    return getattr(importlib.import_module(homes.get(name, "photogenic.warehouse.errors")), name)
 
 
 def __dir__() -> "list[str]":

@@ -107,7 +107,11 @@ if TYPE_CHECKING:
     import scipy
     import sklearn
     import sqlglot
+    import sqlglot.errors
     import sqlglot.expressions
+    import sqlglot.lineage
+    import sqlglot.optimizer
+    import sqlglot.optimizer.qualify
     import timm
     import torch
     import torchvision

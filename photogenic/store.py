@@ -21,9 +21,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from photogenic._intake import Intake
 from photogenic._lazy import pl
+from photogenic._runs import Runs
+from photogenic._training_sets import TrainingSets
 from photogenic.config.file import load_config
+from photogenic.config.project import open_project
 from photogenic.warehouse import Database, Layout, Progress, Settings, Store, no_progress
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
 from photogenic.warehouse.errors import ConflictError
@@ -34,13 +36,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from photogenic.config.new_project import ProjectMade
     from photogenic.features.build import BuildReport
     from photogenic.features.build_options import BuildArguments, BuildOptions
     from photogenic.features.checks import Check
     from photogenic.features.encoders.base import Encoder
     from photogenic.features.plan import BuildPlan
     from photogenic.features.search.searcher import Searcher
-    from photogenic.features.vectors.training_set import Setup, Source, Split, Target, TrainingSet
+    from photogenic.features.vectors.training_set import Setup, Source, Split, TrainingSet
     from photogenic.maintenance.backup.backup import BackupReport
     from photogenic.maintenance.backup.restore import RestoreReport
     from photogenic.maintenance.doctor.checks import Finding
@@ -49,23 +52,28 @@ if TYPE_CHECKING:
     from photogenic.models.evaluation.leaderboard import Leaderboard
     from photogenic.models.options import FinetuneArguments, FinetuneOptions, TrainArguments, TrainOptions
     from photogenic.models.predict import Scored
+    from photogenic.warehouse.definitions.examples.run import ExampleResult
     from photogenic.warehouse.duckdb_store.parameters import Parameters
     from photogenic.warehouse.duckdb_store.query import Cursor
     from photogenic.warehouse.labels.last_build import LabelChange
     from photogenic.warehouse.labels.past import Past
+    from photogenic.warehouse.lineage import Lineage
     from photogenic.warehouse.moment import Instant, Instants
     from photogenic.warehouse.spark.export import Exported
 
 __all__ = ["FeatureStore"]
 
 
-class FeatureStore(Intake):
+class FeatureStore(TrainingSets, Runs):
     """A store on disk. Opening it creates no files; the first ingest does.
 
     Args:
         path: folder of the store; None: `$FEATURES_STORE`, else that of `photogenic.toml`, else `./store`.
-        config: the file `photogenic.toml`; None: `$FEATURES_CONFIG`, else the file in the working folder, else the one
-            beside the store.
+        config: the file `photogenic.toml`; None: `$FEATURES_CONFIG`, else the file in the working folder, else that of
+            a project above it, else the one beside the store.
+        project: folder of the project; None: `$FEATURES_PROJECT`, else the folder of `photogenic.toml` if the file has
+            a section `[project]`. Naming a folder allows its `features.py` to run. In one process the project that was
+            opened last supplies heads, encoders and picture features.
         settings: limits of memory, threads and lock time; None: from the environment, else from the file.
         progress: callback for progress updates.
 
@@ -82,10 +90,11 @@ class FeatureStore(Intake):
         path: str | Path | None = None,
         *,
         config: str | Path | None = None,
+        project: str | Path | None = None,
         settings: Settings | None = None,
         progress: Progress = no_progress,
     ) -> None:
-        self.config_file = load_config(config, store=path)
+        self.config_file = load_config(config, store=path, project=project)
         path = path if path is not None or os.environ.get("FEATURES_STORE") else self.config_file.store
         settings = settings or Settings.from_environment(self.config_file.settings)
         limit_library_threads(settings.threads)
@@ -93,10 +102,21 @@ class FeatureStore(Intake):
         remembering = (
             progress if isinstance(progress, RecordingProgress) else RecordingProgress(progress, History("python"))
         )
-        self.store = Store.open(path, settings=settings, progress=remembering)
+        definitions = open_project(self.config_file, warnings.warn if self._is_silent else remembering.note)
+        self.store = Store.open(path, settings=settings, progress=remembering, project=definitions)
         self.store.database.history = remembering.history
         self._searcher: Searcher | None = None
         self._past: Past | None = None
+
+    @staticmethod
+    def init_project(folder: str | Path, *, store: str | Path | None = None) -> ProjectMade:
+        """Make a folder a project; a project that is there gets what it lacks, and its Python may run.
+
+        See `config.new_project.init_project`.
+        """
+        from photogenic.config.new_project import init_project
+
+        return init_project(folder, store=store)
 
     def __repr__(self) -> str:
         return f"FeatureStore({str(self.layout.root)!r})"
@@ -212,6 +232,12 @@ class FeatureStore(Intake):
         with stream(self.at(as_of, known_at).database, query, params, limit=limit) as cursor:
             yield cursor
 
+    def lineage(self, name: str, *, up: bool = False, down: bool = False, depth: int | None = None) -> Lineage:
+        """Return what a relation or column is made from, and what is made from it. See `features.lineage.lineage`."""
+        from photogenic.features.lineage import lineage
+
+        return lineage(self.store, name, up=up, down=down, depth=depth)
+
     def at(self, as_of: Instants | None = None, known_at: Instants | None = None) -> Store:
         """Return the open store as of other moments, for functions that read; without one, the store of now."""
         if as_of is None and known_at is None:
@@ -245,24 +271,30 @@ class FeatureStore(Intake):
 
     def training_set(
         self,
-        target: Target,
+        target: str,
         *,
         encoder: str | Sequence[str],
         setup: Setup = "all",
         split: Split | None = None,
         source: Source | None = None,
         flip: bool = False,
+        weight: str | None = None,
         as_of: Instant | None = None,
         known_at: Instant | None = None,
     ) -> TrainingSet:
         """Return vectors, labels and weights of the same photos, also as of another moment.
 
-        See `features.vectors.training_set.training_set` and, for the moment, `sql`.
+        See `features.vectors.training_set.training_set` and, for the moment, `sql`. As for `train`, `target` and
+        `weight` may be columns of relations, `relation.column`.
         """
         from photogenic.features.vectors.training_set import training_set
+        from photogenic.models.data.samples import labels_by_name
 
         store = self.at(as_of, known_at)
-        return training_set(store, target, encoder=encoder, setup=setup, split=split, source=source, flip=flip)
+        rows = labels_by_name(store.database, target, setup, weight)
+        return training_set(
+            store, target, encoder=encoder, setup=setup, split=split, source=source, flip=flip, rows=rows
+        )
 
     def similar(
         self,
@@ -336,6 +368,8 @@ class FeatureStore(Intake):
     ) -> list[Scored]:
         """Predict for pictures with a trained head; None: the photos of the store. See `models.predict.predict`.
 
+        `run` is the id, the name or the beginning of the id of a run; None: the promoted run, else the best on dev.
+
         Raises:
             ConflictError: both a run and a target are given.
         """
@@ -365,6 +399,22 @@ class FeatureStore(Intake):
         return crop(
             self.store, files, aspect=aspect, smallest=smallest, output=output, run=run, target=target, device=device
         )
+
+    def test_relations(self, names: str | Sequence[str] = ()) -> tuple[ExampleResult, ...]:
+        """Run the literal examples of the relations of the project; no name: all. No store is needed.
+
+        See `warehouse.definitions.examples.run.run_examples`.
+        """
+        from photogenic.warehouse.catalog import parse
+        from photogenic.warehouse.definitions.examples.run import run_examples
+
+        project, pictures = self.store.project, {}
+        if project is not None and project.code is not None:
+            from photogenic.features.pictures.registry import own_features
+            from photogenic.features.pictures.relations import definition_text
+
+            pictures = {name: parse(name, definition_text(one)) for name, one in own_features().items()}
+        return run_examples(self.store, [names] if isinstance(names, str) else names, pictures)
 
     def report(
         self,

@@ -31,13 +31,14 @@ class Checked(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         self._apply_settings(ctx)
-        check(**ctx.params)
+        # An option that takes a text may have the name of a number elsewhere, such as --version.
+        check(**{name: value for name, value in ctx.params.items() if not isinstance(value, str)})
         return super().invoke(ctx)
 
     def _apply_settings(self, ctx: Any) -> None:
         """Read `photogenic.toml` and the environment; the values of the command line stay."""
-        named = ctx.params.pop("config", None)
-        name_on_command_line(named if _source(ctx, "config") == "COMMANDLINE" else None)
+        named = {name: ctx.params.pop(name, None) for name in ("config", "project")}
+        name_on_command_line(**{name: _typed(ctx, name, path) for name, path in named.items()})
         config = load_config(store=None if _source(ctx, "store") == "DEFAULT" else ctx.params["store"])
         limit_library_threads(check_environment(config.settings).threads)
         below = {name: str(value) for name, value in config.checks.items()} | {"store": config.store}
@@ -46,6 +47,7 @@ class Checked(TyperCommand):
                 option.name in ctx.params
                 and below.get(option.name) is not None
                 and _source(ctx, option.name) == "DEFAULT"
+                and not (option.name == "store" and option.default is None)
             ):
                 ctx.params[option.name] = option.process_value(ctx, below[option.name])
 
@@ -65,6 +67,11 @@ class Checked(TyperCommand):
                 hidden.opts, hidden.secondary_opts = names
                 hidden.add_to_parser(parser, ctx)
         return parser
+
+
+def _typed(ctx: Any, name: str, value: Any) -> Any:
+    """Return the value of an option that is on the command line, else None."""
+    return value if _source(ctx, name) == "COMMANDLINE" else None
 
 
 def _source(ctx: Any, name: str) -> str:

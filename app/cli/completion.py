@@ -12,14 +12,18 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from photogenic._lazy import duckdb
 from photogenic.config.file import load_config
 from photogenic.warehouse.errors import PhotogenicError
+
+if TYPE_CHECKING:
+    from photogenic.warehouse.catalog import Relation
 
 __all__ = [
     "MOST",
@@ -28,15 +32,20 @@ __all__ = [
     "columns",
     "devices",
     "encoders",
+    "features",
     "heads",
+    "lineage_names",
     "photos",
+    "project_relations",
     "recipes",
+    "relation_columns",
     "relations",
     "runs",
     "separate_values",
     "setups",
     "statuses",
     "targets",
+    "training_sets",
     "users",
     "weights",
 ]
@@ -53,12 +62,30 @@ Values = Iterable[str | tuple[str, str]]
 """Values, or pairs of a value and its help."""
 
 
-def relations() -> Values:
+def relations(ctx: typer.Context) -> Values:
     """Return the relations that `features sql --show` prints, with what a row is."""
-    from photogenic import sql
-    from photogenic.warehouse.catalog import relation
+    return [(name, held.summary) for name, held in _relations(ctx).items()]
 
-    return [(name, relation(name).summary) for name in sql.NAMES]
+
+def project_relations(ctx: typer.Context) -> Values:
+    """Return the relations of the project of the half-typed line."""
+    with contextlib.suppress(PhotogenicError, OSError):
+        config = load_config(ctx.params.get("config"), project=ctx.params.get("project"))
+        if (project := config.project) is not None:
+            names = (path.stem for path in sorted((project.folder / "relations").glob("*.sql")))
+            return [name for name in names if re.fullmatch(_PLAIN, name)][:MOST]
+    return ()
+
+
+def lineage_names(ctx: typer.Context, incomplete: str) -> Values:
+    """Return the relations of the store; after `relation.` its columns."""
+    query = "select distinct {} from duckdb_columns() where schema_name = 'main' and {} order by all limit $2"
+    holder, dot, _ = incomplete.rpartition(".")
+    if dot:
+        found = _rows(ctx, query.format("table_name || '.' || column_name", "table_name = $1"), holder, MOST)
+    else:
+        found = _rows(ctx, query.format("table_name", "starts_with(table_name, $1)"), incomplete, MOST)
+    return [name for (name,) in found if re.fullmatch(_PLAIN, name)]
 
 
 def encoders(ctx: typer.Context, incomplete: str) -> Values:
@@ -71,6 +98,15 @@ def encoders(ctx: typer.Context, incomplete: str) -> Values:
     return [first + name for name in named if f"{name}+" != first]
 
 
+def features(ctx: typer.Context) -> Values:
+    """Return the features of a picture that come with the program, and those that the store has values of."""
+    from photogenic.warehouse.catalog import relation
+
+    query = "select relation, definition from facts.own_relations where kind = 'picture' order by all"
+    known = {name: relation(name) for name in ("photo_quality", "photo_persons")} | _own(ctx, query)
+    return [(name, held.summary) for name, held in known.items()]
+
+
 def heads() -> Values:
     """Return the kinds of heads, with what they are."""
     from photogenic.models.heads.registry import heads as registered
@@ -78,11 +114,29 @@ def heads() -> Values:
     return [(one.name, one.summary) for one in registered()]
 
 
-def targets() -> Values:
-    """Return the targets, with the meaning of a prediction."""
+def targets(ctx: typer.Context, incomplete: str) -> Values:
+    """Return the targets, with the meaning of a prediction; after `relation.` its columns."""
     from photogenic.models.data.targets import TARGETS
 
+    if "." in incomplete:
+        return relation_columns(ctx, incomplete)
     return [(name, entry.meaning) for name, entry in TARGETS.items()]
+
+
+def relation_columns(ctx: typer.Context, incomplete: str) -> Values:
+    """Return `relation.` for relations of photos and users, or the columns of the one before the point.
+
+    The last one of several names, with commas between them, is completed.
+    """
+    from photogenic.models.data.columns import columns_of
+
+    before = "".join(incomplete.rpartition(",")[:2])
+    relation, point, _ = incomplete.removeprefix(before).partition(".")
+    known = _relations(ctx)
+    if point:
+        named = columns_of(known[relation]) if relation in known else []
+        return [(f"{before}{ref.name}", _plain(ref.comment)) for ref in named]
+    return [f"{before}{name}." for name, held in known.items() if columns_of(held)]
 
 
 def setups() -> Values:
@@ -134,6 +188,15 @@ def runs(ctx: typer.Context) -> Values:
     return [(run_id, _plain(text)) for run_id, text in found if re.fullmatch(_PLAIN, run_id)]
 
 
+def training_sets(ctx: typer.Context) -> Values:
+    """Return the named training sets of the store, with their newest version."""
+    query = (
+        "select name, concat('v', max(version), ', ', arg_max(target, version)) from training_sets"
+        " where status <> 'removed' group by name order by name limit $1"
+    )
+    return [(name, _plain(text)) for name, text in _rows(ctx, query, MOST) if re.fullmatch(_PLAIN, name)]
+
+
 def photos(ctx: typer.Context, incomplete: str) -> Values:
     """Return ids of photos that begin with what is typed."""
     return _ids(ctx, "photo_id", "photos", incomplete)
@@ -160,13 +223,21 @@ def by_parameter(name: str) -> Callable[..., Values] | None:
     known: dict[str, Callable[..., Values]] = {
         "backbone": backbones,
         "encoders": encoders,
+        "features": _features_or_columns,
+        "weight": relation_columns,
         "heads": heads,
         "device": devices,
         "recipe": recipes,
+        "entity": relations,
         "setup": setups,
         "target": targets,
     }
     return known.get(name)
+
+
+def _features_or_columns(ctx: typer.Context, incomplete: str) -> Values:
+    """Return features of a picture for `build --feature`, and columns for `--features` of other commands."""
+    return features(ctx) if ctx.info_name == "build" else relation_columns(ctx, incomplete)
 
 
 def separate_values(environment: MutableMapping[str, str]) -> None:
@@ -186,11 +257,33 @@ def _store(ctx: typer.Context) -> Path:
     folder = Path(ctx.params.get("store") or "store")
     if source is None or source.name == "DEFAULT":
         with contextlib.suppress(PhotogenicError):
-            folder = load_config(ctx.params.get("config")).store or folder
+            folder = load_config(ctx.params.get("config"), project=ctx.params.get("project")).store or folder
     try:
         return folder.expanduser()
     except RuntimeError:  # there is no such user
         return folder
+
+
+def _relations(ctx: typer.Context) -> dict[str, Relation]:
+    """Return the relations of the program, and those of a project that the store has."""
+    from photogenic import sql
+    from photogenic.warehouse.catalog import relation
+
+    query = "select relation, built_definition from facts.own_relations where built_definition is not null order by all"
+    return {name: relation(name) for name in sql.NAMES} | _own(ctx, query)
+
+
+def _own(ctx: typer.Context, query: str) -> dict[str, Relation]:
+    """Return relations by the names and definitions that a query gives; those that cannot be read are left out."""
+    from photogenic.warehouse.catalog import parse
+
+    found = {}
+    for name, text in _rows(ctx, query):
+        if re.fullmatch(_PLAIN, name):
+            with contextlib.suppress(ValueError):
+                held = parse(name, text)
+                found[name] = replace(held, summary=_plain(held.summary))
+    return found
 
 
 def _stored_encoders(root: Path) -> list[str]:

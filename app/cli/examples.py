@@ -10,6 +10,7 @@ __all__ = ["EXAMPLES", "epilog"]
 
 EXAMPLES: dict[str, tuple[str, str]] = {
     "": ("features demo", "features sql 'select * from gender_breakdown'"),
+    "init": ("features init photo-lab", "features init photo-lab --store store"),
     "demo": ("features demo", "features demo --users 1000 --seed 1 --store demo-store"),
     "ingest": (
         "features ingest users store/demo/world/users.csv",
@@ -30,6 +31,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "ingest swipes": (
         "features ingest swipes store/demo/world/swipes.parquet",
         "features ingest swipes 'store/demo/world/swipes*'",
+    ),
+    "ingest predictions": (
+        "features ingest predictions predictions.csv --run my_model",
+        "features ingest predictions popular.parquet --run my_model --target popular --trained-on train.csv",
     ),
     "retract": (
         "features retract swipes store/demo/world/swipes-late.csv",
@@ -63,6 +68,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "fetch": ("features fetch", "features fetch --retry healable --per-host 4"),
     "build": ("features build", "features build --encoder dlib_face --plan"),
+    "test": ("features test --project photo-lab", "features test owner_activity --project photo-lab --format json"),
     "export": ("features export facts", "features export facts --format json"),
     "encoders": ("features encoders", "features encoders --format json"),
     "weights": ("features weights list", "features weights fetch dlib_face"),
@@ -73,12 +79,36 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "features sql 'select * from gender_breakdown'",
         "features sql 'from photo_labels' --output photo_labels.parquet",
     ),
+    "lineage": ("features lineage photo_labels.value --up", "features lineage swipes --down --format json"),
     "similar": (
         "features similar p000001",
         "features similar p000001 -k 5 --popular --where \"gender = 'female'\"",
     ),
-    "train": ("features train", "features train --encoder dlib_face --head logistic --target popular"),
+    "train": (
+        "features train --encoder dlib_face --head logistic --target popular",
+        "features train --target photos.likes --features 'photo_quality.*,users.followers'",
+    ),
     "finetune": ("features finetune", "features finetune --target popular --iterations 300"),
+    "training-set": (
+        "features training-set list",
+        "features training-set create may --target users.followers --features photos.width",
+    ),
+    "training-set create": (
+        "features training-set create may --target users.followers --features photos.width,dlib_face",
+        "features training-set create seen --entity photo_swipes --at swiped_at --target photo_swipes.liked "
+        "--features users.followers --every 1mo",
+    ),
+    "training-set list": ("features training-set list", "features training-set list --format json"),
+    "training-set show": ("features training-set show may", "features training-set show may --version 1 --format json"),
+    "training-set export": (
+        "features training-set export may exported",
+        "features training-set export may exported-1 --version 1",
+    ),
+    "training-set verify": ("features training-set verify", "features training-set verify may --format json"),
+    "training-set remove": (
+        "features training-set remove may --version 1 --yes",
+        "features training-set remove may --yes",
+    ),
     "predict": (
         "features predict store/demo/world/images/p000001.jpg",
         "features predict 'store/demo/world/images/p00000*' --target gender --format json",
@@ -87,6 +117,12 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "features crop store/demo/world/images/p000001.jpg",
         "features crop store/demo/world/images/p000001.jpg --aspect 4:5 --output crop.jpg",
     ),
+    "runs": ("features runs list", "features runs demote like_ratio"),
+    "runs list": ("features runs list", "features runs list --target like_ratio --format json"),
+    "runs show": ("features runs show my_model", "features runs show my_model --format json"),
+    "runs promote": ("features runs promote RUN", "features runs promote RUN --force"),
+    "runs demote": ("features runs demote like_ratio", "features runs demote popular"),
+    "runs remove": ("features runs remove my_model", "features runs remove my_model --yes"),
     "report": ("features report", "features report --output report.html"),
     "serve": ("features serve", "features serve --port 9000"),
     "status": ("features status", "features status --format json"),

@@ -11,6 +11,7 @@ missing in the store, the report names the command that makes it.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -27,11 +28,13 @@ from photogenic.app.report.figures import (
     run_selection,
 )
 from photogenic.app.report.figures.head_comparison import head_comparisons
+from photogenic.app.report.figures.labeled_predictions import labeled_predictions, reads
 from photogenic.app.report.photo_cards import Album
 from photogenic.features.search.searcher import Searcher
 from photogenic.features.vectors.reader import open_vectors
+from photogenic.models.data.targets import names_in
 from photogenic.models.evaluation.gender_table import Pair, gender_table
-from photogenic.models.evaluation.leaderboard import leaderboard
+from photogenic.models.evaluation.leaderboard import importances, leaderboard
 from photogenic.models.evaluation.slices import read_columns
 from photogenic.warehouse import InputError, Store, StoreError
 from photogenic.warehouse.duckdb_store.query import sql
@@ -43,8 +46,6 @@ __all__ = ["write_report"]
 
 QUERIES = 3
 """Number of photos for which similar popular photos are shown."""
-
-TARGETS = ("like_ratio", "popular", "gender")
 
 
 def write_report(store: Store, output: str | Path | None = None, *, slices: str | Path | None = None) -> Path:
@@ -96,6 +97,7 @@ class _Report:
         self.runs = run_selection.ordered(
             sql(store.database, "from runs").to_dicts(), run_selection.answering(store.layout, store.database.frame)
         )
+        self.targets = names_in(self.runs)
         self._test_rows: dict[str, list[dict[str, Any]]] = {}
 
     def template_values(self) -> dict[str, Any]:
@@ -105,6 +107,7 @@ class _Report:
             "counts": self._counts,
             "heat": lambda: self._heat(pairs),
             "tables": self._tables,
+            "inputs": lambda: [run_selection.inputs_table(each) for each in importances(self.runs)],
             "comparisons": lambda: head_comparisons(self.runs, self._test),
             "learning": lambda: self._add_figure(
                 "learning-curves", curves.learning_curves(self.runs), "loss by epoch on train and dev"
@@ -153,7 +156,7 @@ class _Report:
         return [run_selection.table(each) for each in leaderboard(self.store.database).tables] if self.runs else []
 
     def _calibration(self) -> dict[str, Any] | None:
-        chosen = [run for target in TARGETS if (run := run_selection.best_run(self.runs, target))]
+        chosen = [run for target in self.targets if (run := run_selection.best_run(self.runs, target))]
         made = calibration.calibration(
             [(run, calibration.with_labels(run["target"], self._test(run))) for run in chosen]
         )
@@ -172,7 +175,7 @@ class _Report:
         ends = photo_selection.extremes(ranked)
         if run is None or not ends.top:
             return None
-        by = f"{run['encoder']}, {run['head']}"
+        by = f"{run['reads']}, {run['head']}"
         rows = photo_selection.quantiles(ranked)
         lines = [(f"quantile {row.share:.1f}: predicted {row.low:.3f} to {row.high:.3f}", row.photos) for row in rows]
         sheets = {
@@ -200,7 +203,7 @@ class _Report:
             worst = photo_selection.mistakes(self._test(own[0]))
             if worst.photos:
                 title = f"{encoder}, {own[0]['head']}: {worst.n_wrong:,} of {worst.n_photos:,} test photos wrong"
-                self.pngs[f"gender-errors-{encoder}"] = self.album.sheet(title, [("", worst.photos)])
+                self.pngs[f"gender-errors-{_file_name(encoder)}"] = self.album.sheet(title, [("", worst.photos)])
                 found.append({"title": title, "photos": self.album.cards(worst.photos)})
         return found
 
@@ -221,7 +224,7 @@ class _Report:
         svg = self._add_figure("map", maps.embedding_maps(made), "map of the photos by similarity of their embeddings")
         if svg is None:
             return None
-        best = run_selection.best_run(self.runs, *TARGETS)
+        best = run_selection.best_run(self.runs, *self.targets)
         encoder = next(
             (name for name in (best["encoder"].split("+") if best else ()) if name in made), next(iter(made))
         )
@@ -233,7 +236,7 @@ class _Report:
     def _slices(self) -> list[dict[str, Any]]:
         """Return the slices of the best head of each target: gender and the columns of the user."""
         found = []
-        for target in TARGETS:
+        for target in self.targets:
             run = run_selection.best_run(self.runs, target)
             made = (
                 calibration.slices(run, calibration.with_labels(target, self._test(run)), self.columns) if run else None
@@ -241,11 +244,11 @@ class _Report:
             if run and made:
                 figure, warnings = made
                 svg = self._add_figure(
-                    f"slices-{target}", figure, f"error, bias and rank correlation by group, {target}"
+                    f"slices-{target.replace('.', '-')}", figure, f"error, bias and rank correlation by group, {target}"
                 )
                 found.append(
                     {
-                        "title": f"{run_selection.WORDS[target].capitalize()}: {run['encoder']}, {run['head']}",
+                        "title": f"{run_selection.title(target)}: {run['reads']}, {run['head']}",
                         "svg": svg,
                         "warnings": warnings,
                     }
@@ -288,9 +291,14 @@ class _Report:
         return dict(known.filter(known["photo_id"].is_in(photo_ids)).iter_rows())
 
     def _test(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the rows of `predictions_with_labels.sql` for a run, read once per run."""
+        """Return the rows of `labeled_predictions` for a run, read once per run."""
         run_id = str(run["run_id"])
         if run_id not in self._test_rows:
-            query = photo_selection.query("predictions_with_labels")
-            self._test_rows[run_id] = self.store.database.frame(query, {"run": run_id}).to_dicts()
+            with self.store.database.read(query=reads(run)) as con:
+                self._test_rows[run_id] = labeled_predictions(con, run)
         return self._test_rows[run_id]
+
+
+def _file_name(words: str) -> str:
+    """Return words with characters that a file name may have."""
+    return re.sub(r"[^\w@:.+-]+", "-", words)

@@ -21,7 +21,9 @@ from photogenic._lazy import duckdb, pl
 from photogenic.app.serve.http.errors import ApiError, to_api_error
 from photogenic.app.serve.http.limits import Limits
 from photogenic.warehouse import Database, PhotogenicError
-from photogenic.warehouse.labels.past import ALL, PLAIN, open_moments
+from photogenic.warehouse.catalog import catalog_of
+from photogenic.warehouse.duckdb_store.outdated import require_current
+from photogenic.warehouse.labels.past import PLAIN, open_moments
 from photogenic.warehouse.moment import Moment, Moments
 
 __all__ = ["Follower", "Snapshot"]
@@ -40,6 +42,7 @@ class Snapshot:
 
     Attributes:
         relations: Names of the relations in the snapshot.
+        catalog: The relations of the store, with those of the user's own.
         photos: All photos with their labels (queries/photos.sql), sorted by photo_id.
         runs: Rows of `runs`, newest first.
         published_at: Time of publication, naive, in UTC.
@@ -53,7 +56,7 @@ class Snapshot:
         self.key, self.moments, self.notes = _key(db), moments or Moments(), list[str]()
         if self.moments:
             memory, seconds = (limits.sql_memory, limits.sql_s) if limits is not None else (None, None)
-            self._con, reasons = open_moments(db, self.moments, ALL, memory_limit=memory, limit_s=seconds)
+            self._con, reasons = open_moments(db, self.moments, None, memory_limit=memory, limit_s=seconds)
             self.notes = list(reasons.values())[:1]
         else:
             self._con = db.open_snapshot()
@@ -65,6 +68,9 @@ class Snapshot:
             " and table_catalog = current_database()"
         )
         self.relations: frozenset[str] = frozenset(tables["table_name"])
+        with self._con.cursor() as cursor:
+            cursor.execute(f"use {self._base}")
+            self.catalog = catalog_of(cursor)
         name = "photos" if {"photo_labels", "photo_setups"} <= self.relations else "unlabelled"
         self.photos = self.query_file(name)
         self._places = {photo_id: row for row, photo_id in enumerate(self.photos["photo_id"])}
@@ -88,11 +94,24 @@ class Snapshot:
         """Whether there are labels. A past moment may have none although the store was built."""
         return bool(self.moments) or self.photos["source"].null_count() < len(self.photos)
 
-    def query(self, query: str, values: dict[str, Any] | None = None) -> pl.DataFrame:
-        """Run a trusted query."""
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Open a cursor on its relations, for trusted queries."""
         cursor = self._con.cursor()
         cursor.execute(f"use {self._base}")
-        frame: pl.DataFrame = cursor.sql(query, params=values or None).pl()
+        return cursor
+
+    def query(self, query: str, values: dict[str, Any] | None = None) -> pl.DataFrame:
+        """Run a trusted query.
+
+        Raises:
+            StoreError: an older version computed the relations, and they lack what the query reads.
+        """
+        cursor = self.cursor()
+        try:
+            frame: pl.DataFrame = cursor.sql(query, params=values or None).pl()
+        except (duckdb.CatalogException, duckdb.BinderException):
+            require_current(cursor)
+            raise
         return frame
 
     def query_file(self, name: str, values: dict[str, Any] | None = None) -> pl.DataFrame:

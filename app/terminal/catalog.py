@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from photogenic import sql
 from photogenic.app.terminal.output import Table
-from photogenic.warehouse.catalog import relation
+from photogenic.warehouse.catalog import OURS, catalog_of
+from photogenic.warehouse.catalog import Catalog as Relations
 from photogenic.warehouse.duckdb_store.database import Database
 from photogenic.warehouse.duckdb_store.query_errors import no_relation
 from photogenic.warehouse.sql_guard.allowed import FUNCTIONS
 
-__all__ = ["Catalog", "list_columns", "list_relations", "relation_sql"]
+__all__ = ["Catalog", "list_columns", "list_relations", "relation_sql", "relations_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,18 @@ class Catalog:
         )
 
 
-def list_relations() -> Table:
+def relations_of(db: Database) -> Relations:
+    """Return the relations of a store; those of sql/ if there is no store."""
+    if not db.layout.snapshot.exists():
+        return OURS
+    with db.read(query="") as con:
+        return catalog_of(con)
+
+
+def list_relations(relations: Relations) -> Table:
     """List every relation with the meaning and the grain of its rows."""
-    return Table(
-        ("relation", "what a row is", "grain"),
-        [(name, relation(name).summary, relation(name).grain) for name in sorted(sql.NAMES)],
-    )
+    described = (relations.relation(name) for name in sorted(relations.names))
+    return Table(("relation", "what a row is", "grain"), [(one.name, one.summary, one.grain) for one in described])
 
 
 def list_columns(db: Database, name: str) -> Table:
@@ -61,20 +67,21 @@ def list_columns(db: Database, name: str) -> Table:
         " and schema_name = 'main' and table_name = lower($name) order by column_index"
     )
     rows = db.rows(query, {"name": name.strip('"')})
+    relations = relations_of(db)
     if not rows:
-        raise no_relation(name)
-    comments = {column.name: column.comment for column in relation(rows[0][0]).columns}
+        raise no_relation(name, relations)
+    comments = {column.name: column.comment for column in relations.relation(rows[0][0]).columns}
     return Table(
         ("column", "type", "what it holds"), [(column, kind.lower(), comments.get(column)) for _, column, kind in rows]
     )
 
 
-def relation_sql(name: str) -> str:
+def relation_sql(name: str, relations: Relations) -> str:
     """Return the contract and the SQL of a relation.
 
     Raises:
         QueryError: No relation has this name.
     """
-    if name not in sql.NAMES:
-        raise no_relation(name)
-    return relation(name).text.rstrip()
+    if name not in relations.names:
+        raise no_relation(name, relations)
+    return relations.relation(name).text.rstrip()

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from photogenic._lazy import pl
-from photogenic.config.file import VARIABLE, named_on_command_line
+from photogenic.config.file import PROJECT_VARIABLE, VARIABLE, named_on_command_line
 from photogenic.config.schema import BUILD, CHECKS, SETTINGS
 from photogenic.config.values import ConfigFile
 from photogenic.features.build_options import BuildOptions
@@ -66,7 +66,13 @@ def settings_in_force(store: Store, config: ConfigFile) -> pl.DataFrame:
         config: values of `photogenic.toml`.
     """
     last = last_labels(store.database)
-    rows = [*_places(store, config), *_limits(store, config), *_of_build(config, last), *_of_labels(config, last)]
+    rows = [
+        *_places(store, config),
+        *_of_project(store, config),
+        *_limits(store, config),
+        *_of_build(config, last),
+        *_of_labels(config, last),
+    ]
     rows += [_file_or(config, "checks", name, None) for name in CHECKS]
     for (name, _), mapping in config.mappings.items():
         parts = [f"{ours}={theirs}" for ours, theirs in (*mapping.columns.items(), *mapping.units.items())]
@@ -92,7 +98,10 @@ def _places(store: Store, config: ConfigFile) -> Iterator[Setting]:
     """Yield the file and the folder of the store."""
     root, variable = store.layout.root, os.environ.get("FEATURES_STORE")
     path = str(config.path) if config.path else None
-    if named_on_command_line() is not None:
+    on_command_line, named_by = named_on_command_line(), config.project.named_by if config.project else ""
+    if named_by == PROJECT_VARIABLE:
+        yield Setting("config", path, "environment", PROJECT_VARIABLE)
+    elif any(on_command_line) or named_by:
         yield Setting("config", path, "command line")
     elif os.environ.get(VARIABLE):
         yield Setting("config", path, "environment", VARIABLE)
@@ -106,10 +115,28 @@ def _places(store: Store, config: ConfigFile) -> Iterator[Setting]:
         yield Setting("store", str(root), "default" if str(root) == "store" else "command line")
 
 
+def _of_project(store: Store, config: ConfigFile) -> Iterator[Setting]:
+    """Yield the project: its folder, name and id, whether its Python runs, and the parameters of its relations."""
+    section, project = config.project, store.project
+    if section is None or project is None:
+        yield Setting("project", None)
+        return
+    origins = {"": ("default", None), PROJECT_VARIABLE: ("environment", PROJECT_VARIABLE)}
+    yield Setting("project", str(section.folder), *origins.get(section.named_by, ("command line", None)))
+    yield Setting("project.name", section.name, "file", _place(config, "project", "name"))
+    yield Setting("project.id", section.project_id, "file", _place(config, "project", "id"))
+    yield Setting("project.runs_code", _shown(project.may_run))
+    for relation, values in config.parameters.items():
+        for name, value in values.items():
+            place = _place(config, f"parameters.{relation}", name)
+            yield Setting(f"parameters.{relation}.{name}", _shown(value), "file", place)
+
+
 def _limits(store: Store, config: ConfigFile) -> Iterator[Setting]:
     """Yield the limits of memory, threads and lock time, in force in this process."""
     settings = store.database.settings
-    for name, value in zip(SETTINGS, (settings.memory_limit, settings.threads, settings.lock_timeout_s), strict=True):
+    times = settings.lock_timeout_s, settings.relation_timeout_s
+    for name, value in zip(SETTINGS, (settings.memory_limit, settings.threads, *times), strict=True):
         variable = f"FEATURES_{name.upper()}"
         if os.environ.get(variable):
             yield Setting(f"settings.{name}", _shown(value), "environment", variable)

@@ -2,13 +2,15 @@
 
     store = "store"                      # folders and files start from the folder of this file
 
-    [settings]                           # memory_limit, threads, lock_timeout
-    [build]                              # encoders, dtype, recall, ...: fields of BuildOptions
+    [settings]                           # memory_limit, threads, lock_timeout, relation_timeout
+    [build]                              # encoders, features, dtype, recall, ...: fields of BuildOptions
     [faces]                              # fields of FaceSettings
     [labels]                             # fields of LabelOptions
     [checks]                             # max_refused, least_rows, max_age
     [mappings.swipes.columns]            # ours = "theirs"; also values and units, as in a mapping file
     [[sources]]                          # kind, files, mapping, images
+    [project]                            # name, id: the folder of the file is a project
+    [parameters.RELATION]                # values of parameters of a relation of the project
 
 Anybody may have written the file, so it names no Python module, no secret, and no machine to send work to.
 """
@@ -17,21 +19,26 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import json
+import math
+import os
 import re
 import types
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, cast, get_args, get_origin
 from urllib.parse import urlsplit
 
-from photogenic.config.values import ConfigFile, FileSource
+from photogenic.config.values import ConfigFile, FileSource, ProjectSection
 from photogenic.features.build_options import BuildOptions
 from photogenic.features.checks import parse_age
 from photogenic.features.faces.settings import FaceSettings
 from photogenic.ingest.tabular.mapping_file import FileMapping, mapping_from
 from photogenic.ingest.tabular.schemas import Kind
 from photogenic.ingest.thresholds import MaxRefused
+from photogenic.warehouse.definitions.project import NAME
 from photogenic.warehouse.duckdb_store.settings import Settings
 from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.labels.options import LabelOptions
@@ -39,20 +46,25 @@ from photogenic.warehouse.option_help import OptionField, option_fields
 from photogenic.warehouse.option_ranges import RANGES, size_of
 from photogenic.warehouse.toml_file import TomlFile, read_toml, shown
 
-__all__ = ["BUILD", "CHECKS", "KINDS", "SETTINGS", "check_file"]
+__all__ = ["BUILD", "CHECKS", "KINDS", "PROJECT_ID", "SETTINGS", "check_file"]
 
 KINDS = ("users", "photos", "main_photos", "swipes")
 """Kinds of rows that `features ingest` reads."""
 
-BUILD = ("encoders", "flip", "dtype", "recall", "index_memory", "neighbours", "near_duplicates")
+BUILD = ("encoders", "features", "flip", "dtype", "recall", "index_memory", "neighbours", "near_duplicates")
 """Keys of `[build]`: the options of a build that describe its result, other than those of labels and faces."""
 
-SETTINGS = ("memory_limit", "threads", "lock_timeout")
+SETTINGS = ("memory_limit", "threads", "lock_timeout", "relation_timeout")
 CHECKS = ("max_refused", "least_rows", "max_age")
-_SECTIONS = ("store", "settings", "build", "faces", "labels", "checks", "mappings", "sources")
+_SECTIONS = ("store", "settings", "build", "faces", "labels", "checks", "mappings", "sources", "project", "parameters")
+_PROJECT = ("name", "id")
 _SOURCE = ("kind", "files", "mapping", "images")
 
-_ONE_BUILD = {"only", "as_of", "known_at", "publish", "force", "anew", "plan"}
+PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_PARAMETER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_MOST_TEXT = 1000
+
+_ONE_BUILD = {"only", "as_of", "known_at", "publish", "force", "anew", "plan", "replace_project"}
 _REMEMBERED = {"engine", "master", "facts"}
 _CODE = {"module", "modules", "encoder_modules", "python", "plugins"}
 _SECRET = re.compile(r"(^|_)(tokens?|secrets?|passwords?|passwd|api_?keys?|credentials?)$", re.IGNORECASE)
@@ -67,8 +79,9 @@ def check_file(path: Path) -> ConfigFile:
     toml = read_toml(path, "file")
     file = _File(toml)
     file.refuse_unknown("", toml.table, _SECTIONS)
-    tables = {name: file.table(name) for name in ("settings", "build", "faces", "labels", "checks", "mappings")}
-    store = toml.table.get("store")
+    tables = {name: file.table(name) for name in _SECTIONS if name not in ("store", "sources")}
+    project = _project(file, tables["project"]) if "project" in toml.table else None
+    store = toml.table.get("store", "store" if project is not None else None)
     if store is not None:
         store = file.folder("", "store", store)
     sources = _sources(file, toml.table.get("sources", []), tables["mappings"])
@@ -83,6 +96,8 @@ def check_file(path: Path) -> ConfigFile:
         checks=_checks(file, tables["checks"]),
         mappings=_mappings(file, tables["mappings"], sources),
         sources=sources,
+        project=project,
+        parameters=_parameters(file, tables["parameters"], project),
         toml=toml,
     )
 
@@ -207,7 +222,7 @@ def _example(field: OptionField, words: Sequence[str], within: Any) -> str:
         return "true"
     if isinstance(field.default, dt.datetime):
         return f"{field.default:%Y-%m-%d}"
-    return '["dlib_face"]' if field.name == "encoders" else '"TEXT"'
+    return {"encoders": '["dlib_face"]', "features": '["photo_quality"]'}.get(field.name, '"TEXT"')
 
 
 def _instant(value: object) -> dt.datetime | None:
@@ -229,17 +244,18 @@ def _settings(file: _File, table: Mapping[str, Any]) -> dict[str, Any]:
     """Check memory, threads and lock time by the class that holds them."""
     file.refuse_unknown("settings", table, SETTINGS)
     defaults: dict[str, Any] = {"memory_limit": "1GB", "threads": 1, "lock_timeout": 60.0}
+    defaults["relation_timeout"] = 600.0
     for key, value in table.items():
         given = defaults | {key: value}
         wrong = isinstance(value, bool) or (key == "memory_limit") != isinstance(value, str)
         try:
             if not wrong:
-                Settings(given["memory_limit"], given["threads"], given["lock_timeout"])
+                Settings(*(given[name] for name in SETTINGS))
                 continue
             expected = 'a size, such as "3GB"' if key == "memory_limit" else "a number"
         except InputError as error:
             expected = error.expected
-        example = {"memory_limit": '"3GB"', "threads": "2", "lock_timeout": "60"}[key]
+        example = {"memory_limit": '"3GB"', "threads": "2", "lock_timeout": "60", "relation_timeout": "600"}[key]
         raise file.wrong("settings", key, value, expected, f"{key} = {example}")
     return dict(table)
 
@@ -342,3 +358,62 @@ def _file(file: _File, text: str, number: int) -> str:
         what = "an address of files has a password, and this file is no place for one."
         raise file.error("sources", "files", what, "an address without it", "remove the password", number=number)
     return text
+
+
+def _project(file: _File, table: Mapping[str, Any]) -> ProjectSection:
+    """Check the section that makes a folder a project."""
+    file.refuse_unknown("project", table, _PROJECT)
+    name, identity = table.get("name"), table.get("id")
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > 60:
+        remedy = f"name = {json.dumps(file.toml.path.absolute().parent.name[:60])}"
+        raise file.wrong("project", "name", name, "a text of at most 60 characters", remedy)
+    if not isinstance(identity, str) or PROJECT_ID.fullmatch(identity) is None:
+        remedy = f'id = "{uuid.uuid4().hex[:16]}"'
+        raise file.wrong("project", "id", identity, "8 to 64 letters, digits, - and _", remedy)
+    return ProjectSection(identity, name, Path(os.path.realpath(file.toml.path)).parent)
+
+
+def _parameters(
+    file: _File, tables: Mapping[str, Any], project: ProjectSection | None
+) -> dict[str, dict[str, bool | int | float | str | dt.date]]:
+    """Check the tables `[parameters.RELATION]`. Whether a relation has such a parameter, its own header says."""
+    found: dict[str, dict[str, bool | int | float | str | dt.date]] = {}
+    for relation, table in tables.items():
+        section = f"parameters.{relation}"
+        if project is None:
+            what = "[parameters] are for relations of a project, and this file has no section [project]."
+            raise file.error(section, "", what, "name and id below [project]", "features init NAME makes a project")
+        if not isinstance(table, dict):
+            raise file.wrong("parameters", relation, table, f"a table: [{section}]", f"[{section}]")
+        path = project.folder / "relations" / f"{relation}.sql"
+        if NAME.fullmatch(relation) is None or not os.path.lexists(path):
+            names = [entry.name.removesuffix(".sql") for entry in (project.folder / "relations").glob("*.sql")]
+            near = difflib.get_close_matches(relation, names, 1)
+            raise file.error(
+                section,
+                "",
+                f"the project has no relation {shown(relation)}.",
+                f"one of {', '.join(sorted(names)[:20])}" if names else "a file relations/NAME.sql",
+                f"[parameters.{near[0]}]" if near else f"remove [{section}]",
+            )
+        found[relation] = {key: _parameter(file, section, key, value) for key, value in table.items()}
+    return found
+
+
+def _parameter(file: _File, section: str, key: str, value: object) -> bool | int | float | str | dt.date:
+    """Return the value of a parameter; an instant is naive UTC."""
+    if _PARAMETER.fullmatch(key) is None:
+        what = f"{shown(key)} cannot be the name of a parameter."
+        raise file.error(section, key, what, "lower-case letters, digits and _", f"rename it as in ${key.lower()}")
+    if isinstance(value, dt.datetime) and (instant := _instant(value)) is not None:
+        return instant
+    if isinstance(value, (bool, dt.date)) and not isinstance(value, dt.datetime):
+        return value
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, str) and len(value) <= _MOST_TEXT:
+        return value
+    expected = "a number, a text, true or false, a day or an instant"
+    raise file.wrong(section, key, value, expected, f"{key} = 28")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from photogenic.ingest.tabular.mapping_file import FileMapping
     from photogenic.warehouse.toml_file import TomlFile
 
-__all__ = ["ConfigFile", "FileSource"]
+__all__ = ["ConfigFile", "FileSource", "ProjectSection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +32,38 @@ class FileSource:
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectSection:
+    """The section `[project]`, which makes the folder of the file a project.
+
+    Attributes:
+        project_id: its id.
+        name: its name.
+        folder: folder of the file.
+        named_by: what named the folder: `--project`, `FEATURES_PROJECT` or `project=`; empty: it was found.
+    """
+
+    project_id: str
+    name: str
+    folder: Path
+    named_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigFile:
     """Checked values of `photogenic.toml`; empty if there is no such file.
 
     Attributes:
         path: path of the file; None: there is none.
         store: folder of the store; None: the file names none.
-        settings: memory_limit, threads, lock_timeout.
+        settings: memory_limit, threads, lock_timeout, relation_timeout.
         build: fields of `BuildOptions`.
         faces: fields of `FaceSettings`.
         labels: fields of `LabelOptions`.
         checks: max_refused, least_rows, max_age.
         mappings: how columns and values are read, by name of the mapping and kind of the rows.
         sources: files to ingest.
+        project: the project whose settings these are; None: the file has no section `[project]`.
+        parameters: values of parameters of own relations: relation -> parameter -> value.
         toml: the parsed file, for the lines of keys.
     """
 
@@ -57,6 +76,8 @@ class ConfigFile:
     checks: Mapping[str, Any] = field(default_factory=dict)
     mappings: Mapping[tuple[str, str], FileMapping] = field(default_factory=dict)
     sources: tuple[FileSource, ...] = ()
+    project: ProjectSection | None = None
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     toml: TomlFile | None = None
 
     def mapping(self, kind: str, name: str | None = None) -> FileMapping:

@@ -80,6 +80,9 @@ def _print_plan(plan: BuildPlan, form: Format) -> None:
     rows: list[tuple[str, str, int | None, float | None, int | None]] = [
         ("labels", built.name, built.n_rows, built.seconds, None) for built in relations if built.action != "kept"
     ]
+    if plan.labels:
+        computed = [built for built in plan.labels.own.relations if built.action in ("computed", "updated")]
+        rows += [("own relations", built.name, built.n_rows, built.seconds, None) for built in computed]
     if plan.n_decoded:
         rows.append(("photos", "pictures to decode", plan.n_decoded, plan.seconds.get("decode"), None))
     if plan.n_pictures:
@@ -87,10 +90,17 @@ def _print_plan(plan: BuildPlan, form: Format) -> None:
     for name, n in plan.n_vectors.items():
         if n:
             rows.append(("embeddings", name, n, plan.seconds.get(name), plan.n_bytes[name]))
+    for name, n in plan.n_features.items():
+        if n:
+            rows.append(("features", name, n, plan.seconds.get(f"feature {name}"), None))
     rows += [("index", name, None, None, None) for name in (*plan.indices, *plan.likeness)]
-    print_table(Table(("step", "what", "n_rows", "seconds", "bytes"), rows), form)
+    told = [(*row, plan.why.get(f"{row[0]} {row[1]}")) for row in rows]
+    told += [(one.step, one.name, one.n, None, None, one.why) for one in plan.follows]
+    print_table(Table(("step", "what", "n_rows", "seconds", "bytes", "why"), told), form)
     if plan.labels:
         print_message(str(plan.labels))
+        for note in plan.labels.own.notes:
+            print_message(note)
     if plan.label_change is not None:
         print_message(str(plan.label_change))
     for note in plan.notes:
@@ -99,17 +109,26 @@ def _print_plan(plan: BuildPlan, form: Format) -> None:
         print_message("There is nothing to do.")
 
 
+_BUILT = ("relation", "action", "n_rows", "checksum", "seconds")
+
+
 def _print_report(report: BuildReport, form: Format) -> None:
     """Print the funnel on stdout, and for people also what the build computed."""
     relations = report.labels.relations if report.labels else ()
     if form == "table":
         if relations:
+            rows: list[tuple[str, str, int, str | None, float]]
             rows = [(b.name, b.action, b.n_rows, b.checksum, b.seconds) for b in relations]
-            print_table(Table(("relation", "action", "n_rows", "checksum", "seconds"), rows), title="Relations")
+            print_table(Table(_BUILT, rows), title="Relations")
+        if report.own is not None and report.own.relations:
+            rows = [(b.name, b.action, b.n_rows, b.checksum or None, b.seconds) for b in report.own.relations]
+            print_table(Table(_BUILT, rows), title="Relations of your own")
         made = report.computed
         if made is not None:
             vectors = ", ".join(f"{n:,} by {name}" for name, n in made.computed.items()) or "none"
             print(f"Photos: {made.n_photos:,} with a picture, {made.n_decoded:,} looked at; new vectors: {vectors}.")
+            if made.features:
+                print(f"Features: {', '.join(f'{n:,} photos by {name}' for name, n in made.features.items())}.")
         for name, index in report.indices.items():
             print(f"Index {name}: {index.kind}, recall@10 {index.recall_at_10:.4f}.")
         if report.likeness is not None:

@@ -38,9 +38,10 @@ def run(
     run: Annotated[
         str | None,
         typer.Option(
-            metavar="RUN_ID",
+            metavar="RUN",
             autocompletion=completion.runs,
-            help="Run whose head scores the crops. Default: the best run whose encoder reads whole photos.",
+            help="Run whose head scores the crops, by id, name or beginning of the id. Default: the promoted run, else "
+            "the best one, whose encoder reads whole photos.",
         ),
     ] = None,
     target: Annotated[
@@ -48,7 +49,7 @@ def run(
         typer.Option(
             metavar="NAME",
             autocompletion=completion.targets,
-            help="Target that the run predicts: like_ratio or popular.",
+            help="Target that the run predicts: like_ratio, popular, or relation.column of a head for a column.",
         ),
     ] = "like_ratio",
     device: Device = None,

@@ -5,6 +5,7 @@ from pathlib import Path
 import photogenic
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.terminal.output import Table, print_message, print_table
+from photogenic.app.terminal.progress import console_progress
 
 __all__ = ["run"]
 
@@ -13,7 +14,7 @@ def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
     """The list shows which networks have their weights on this machine."""
     from photogenic.features.encoders.weights import refusal
 
-    with photogenic.FeatureStore(store) as opened:
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         known = opened.encoders()
         rows = [(e.name, e.input, e.size, e.dim, e.metric, e.available, e.licence, e.source) for e in known]
     print_table(Table(("encoder", "input", "pixels", "dim", "metric", "available", "licence", "source"), rows), form)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -16,17 +17,22 @@ from photogenic.app.cli.commands.receipts import confirm, print_receipts
 from photogenic.app.terminal import logs, streams
 from photogenic.app.terminal.output import Format, Table, print_table
 from photogenic.app.terminal.progress import console_progress
-from photogenic.ingest.tabular.schemas import TABLES, Kind
+from photogenic.ingest.tabular.schemas import TABLES
 from photogenic.ingest.thresholds import Thresholds
+from photogenic.models.own_runs.options import AddRunOptions
 from photogenic.warehouse.errors import ThresholdError
+from photogenic.warehouse.option_help import Help
 
 if TYPE_CHECKING:
+    from photogenic._intake import Kind
     from photogenic.ingest.tabular.mapping_file import FileMapping
     from photogenic.ingest.tabular.report import IngestReport
+    from photogenic.ingest.tabular.schemas import Kind as AnyKind
 
 __all__ = [
     "main_photos",
     "photos",
+    "predictions",
     "retract_main_photos",
     "retract_photos",
     "retract_swipes",
@@ -244,6 +250,65 @@ retract_main_photos = _retract("main_photos", "event_id, or user_id and set_at")
 retract_swipes = _retract("swipes", "event_id, or sender_id, recipient_id and swiped_at")
 
 
+_RUN, _LIMITS = AddRunOptions(), Thresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class _RunOptions:
+    """Options of `features ingest predictions`."""
+
+    run: Annotated[AddRunOptions, Help("Test")] = _RUN
+    thresholds: Annotated[Thresholds, Help("Limits")] = _LIMITS
+
+
+@options_from_dataclass(_RunOptions)
+def predictions(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="Files or folders with photo_id, prediction and optionally split, as for features ingest; - for "
+            "standard input.",
+        ),
+    ],
+    *,
+    run: Annotated[str, typer.Option(metavar="NAME", help="Name of the run.", show_default=False)],
+    trained_on: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File with the photo_id of every photo that the predictions were learned from; those, and photos of "
+            "the same people, do not count. Default: those whose split is train or dev.",
+        ),
+    ] = None,
+    columns: Columns = None,
+    values: Values = None,
+    mapping: MappingFile = None,
+    options: _RunOptions,
+    store: Store = Path("store"),
+    form: FormatOption = "table",
+) -> None:
+    """Columns: photo_id, prediction, split. They are evaluated by the same test as the heads that are trained here."""
+    from photogenic.app.terminal.leaderboard import print_leaderboard
+
+    read_as = _mapping("predictions", mapping, columns, values, None)
+    limits = options.thresholds
+    with photogenic.FeatureStore(store, progress=console_progress()) as opened, _printing(form):
+        added = opened.add_run(
+            run,
+            files,
+            options.run,
+            mapping=read_as,
+            trained_on=trained_on,
+            max_refused=limits.max_refused,
+            least_rows=limits.least_rows,
+        )
+        _print(added.reports, form)
+    if form == "table":
+        print()
+        print_leaderboard(added.leaderboard, [], form)
+
+
 class _Limits(TypedDict):
     max_refused: str | None
     least_rows: int | None
@@ -265,7 +330,7 @@ def _printing(form: Format) -> Iterator[None]:
 
 
 def _mapping(
-    kind: Kind,
+    kind: AnyKind,
     file: Path | None,
     columns: list[tuple[str, str]] | None,
     values: list[tuple[str, str, str]] | None,

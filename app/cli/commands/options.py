@@ -18,6 +18,7 @@ __all__ = [
     "Encoder",
     "FormatOption",
     "KnownAt",
+    "Project",
     "Store",
     "common",
     "instant",
@@ -101,6 +102,17 @@ Config = Annotated[
         help="File of settings. Default: photogenic.toml in the working folder, else beside the store.",
     ),
 ]
+Project = Annotated[
+    Path | None,
+    typer.Option(
+        "--project",
+        envvar="FEATURES_PROJECT",
+        metavar="FOLDER",
+        rich_help_panel=COMMON,
+        help="Folder of the project; its features.py may run. Default: the working folder, or the nearest one above "
+        "it, if features init made it a project.",
+    ),
+]
 FormatOption = Annotated[
     Format,
     typer.Option(
@@ -151,5 +163,5 @@ Device = Annotated[
 ]
 
 
-def common(*, config: Config = None) -> None:
-    """Hold the option that every command has, and that `app.cli.checked_command` applies."""
+def common(*, config: Config = None, project: Project = None) -> None:
+    """Hold the options that every command has, and that `app.cli.checked_command` applies."""

@@ -30,9 +30,10 @@ def run(
     run: Annotated[
         str | None,
         typer.Option(
-            metavar="RUN_ID",
+            metavar="RUN",
             autocompletion=completion.runs,
-            help="Run whose head predicts. Default: the best run of the target.",
+            help="Run whose head predicts, by id, name or beginning of the id. Default: the promoted run of the "
+            "target, else the best one.",
         ),
     ] = None,
     target: Annotated[
@@ -40,7 +41,8 @@ def run(
         typer.Option(
             metavar="NAME",
             autocompletion=completion.targets,
-            help="Target to predict: like_ratio, popular or gender. Default: like_ratio.",
+            help="Target to predict: like_ratio, popular, gender, or relation.column of a head for a column. Default: "
+            "like_ratio.",
         ),
     ] = None,
     sender: Annotated[

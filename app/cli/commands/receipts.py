@@ -57,5 +57,7 @@ def _print(receipt: Receipt) -> None:
         f"{found} of them was found in any relation, {looked['parquet_files']} Parquet files, {looked['indices']} "
         f"indices, and the bytes of {looked['files']} files."
     )
+    if any(place.startswith("training_sets/") for place in receipt.counts):
+        print("Copies that features training-set export wrote are outside of the store: remove these rows there too.")
     if n := looked["ids_sought_in_columns_only"]:
         print(f"Among bytes {n} ids were not sought: they are short, or part of others' ids.")

@@ -99,9 +99,10 @@ def run(
     if (as_of or known_at) and show is not None:
         raise typer.BadParameter("--as-of and --known-at are for a query, and --show runs none")
     if show is not None:
-        from photogenic.app.terminal.catalog import relation_sql
+        from photogenic.app.terminal.catalog import relation_sql, relations_of
 
-        print(relation_sql(show))
+        with photogenic.FeatureStore(store) as opened:
+            print(relation_sql(show, relations_of(opened.database)))
         return
     values = _parameters(params)
     happened, arrived = instants("--as-of", as_of), instants("--known-at", known_at)

@@ -106,6 +106,28 @@ def _print(found: dict[str, Any]) -> None:
     if found["embeddings"]:
         print()
         print_table(Table.of_records([_encoder(name, facts) for name, facts in found["embeddings"].items()]))
+    if found["picture_features"]:
+        print()
+        rows = [
+            (name, made["n_photos"], made["n_pictures"], made["n_errors"], made["code"])
+            for name, made in found["picture_features"].items()
+        ]
+        print_table(Table(("feature", "n_photos", "n_pictures", "n_errors", "code"), rows))
+        for made in found["picture_features"].values():
+            if made["remedy"]:
+                print(made["remedy"])
+    own = [
+        (name, facts["status"], facts["stale"], (facts["error"] or "").partition("\n")[0] or None)
+        for name, facts in found["own_relations"].items()
+    ]
+    own += [
+        (f"audit {name}", facts["status"], None, facts["error"].partition("\n")[0])
+        for name, facts in found["own_audits"].items()
+        if facts["error"]
+    ]
+    if own:
+        print()
+        print_table(Table(("own relation", "status", "stale", "error"), own))
     refused = [(kind, reason, n) for kind, reasons in found["rejects"].items() for reason, n in reasons.items()]
     if refused:
         print()

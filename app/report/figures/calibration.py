@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,9 @@ import numpy as np
 
 from photogenic._lazy import matplotlib, pl
 from photogenic.app.report.figures.drawing import COLORS, DIM, INK, LINE, MARKERS, panels, titled
-from photogenic.app.report.figures.run_selection import WORDS
+from photogenic.app.report.figures.run_selection import title, words
 from photogenic.models.compare_runs import by_photo
-from photogenic.models.data.targets import target as target_named
+from photogenic.models.data.targets import is_column, recorded
 from photogenic.models.evaluation.metrics import bootstrap, interval, rank_correlation
 from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.slices import Slice, by_value
@@ -42,12 +43,12 @@ class Bin:
 
 
 def with_labels(target: str, rows: Sequence[Mapping[str, Any]]) -> Predictions:
-    """Convert rows of `predictions_with_labels.sql` to predictions with labels and weights of the target.
+    """Convert rows of `labeled_predictions` to predictions with labels and weights of the target.
 
     Rows with unknown labels are left out.
     """
     known = [(row, y) for row in rows if (y := _label(target, row)) is not None]
-    weight = [row["weight"] if target == "like_ratio" else 1.0 for row, _ in known]
+    weight = [row["weight"] if target == "like_ratio" else row.get("y_weight", 1.0) for row, _ in known]
     p = np.array([row["prediction"] for row, _ in known], np.float64)
     return Predictions(
         photo_ids=np.array([row["photo_id"] for row, _ in known], np.str_),
@@ -63,7 +64,7 @@ def with_labels(target: str, rows: Sequence[Mapping[str, Any]]) -> Predictions:
 def _label(target: str, row: Mapping[str, Any]) -> float | None:
     if target == "gender":
         return {"female": 1.0, "male": 0.0}.get(row["gender"])
-    value = row["popular" if target == "popular" else target]
+    value = row.get("y" if is_column(target) else target)
     return None if value is None else float(value)
 
 
@@ -100,30 +101,47 @@ def calibration(
     found = [(run, of) for run, of in found if len(of.y)]
     if not found:
         return None
-    figure, axes = panels(1, len(found), width=3.7, height=3.4)
+    columns = min(len(found), 3)
+    figure, axes = panels(math.ceil(len(found) / columns), columns, width=3.7, height=3.4)
+    places = [panel for line in axes for panel in line]
+    for panel in places[len(found) :]:
+        panel.set_axis_off()
     says = []
-    for at, (panel, (run, of)) in enumerate(zip(axes[0], found, strict=True)):
-        color, made = COLORS[at], bins(of)
-        panel.plot([0, 1], [0, 1], color=DIM, linewidth=1, linestyle="--")
-        whose = f"{WORDS[run['target']].capitalize()}, {run['encoder']} {run['head']}"
+    for at, (panel, (run, of)) in enumerate(zip(places, found, strict=False)):
+        color, made = COLORS[at % len(COLORS)], bins(of)
+        kind = recorded(run["target"], run["metric"])
+        ends = (0.0, 1.0) if kind.bounded else _ends(of)
+        panel.plot(ends, ends, color=DIM, linewidth=1, linestyle="--")
+        whose = f"{title(run['target'])}, {run['reads']} {run['head']}"
         says.append(f"{whose}: {len(of.y):,} test photos in {len(made)} bins.")
-        limit = (run["results"].get("conformal") or {}) if run["target"] == "like_ratio" else {}
+        limit = (run["results"].get("conformal") or {}) if kind.metric == "mse" else {}
         if limit:
-            reach, line = limit["radius"], np.linspace(0, 1, 201)
-            panel.fill_between(
-                line, np.clip(line - reach, 0, 1), np.clip(line + reach, 0, 1), color=LINE, alpha=0.5, lw=0
-            )
-            share, low, high = coverage(of, reach)
-            between = "" if low is None or high is None else f" (95 % {low:.1%} to {high:.1%})"
+            reach, line = limit["radius"], np.linspace(*ends, 201)
+            low, high = line - reach, line + reach
+            if kind.bounded:
+                low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
+            panel.fill_between(line, low, high, color=LINE, alpha=0.5, lw=0)
+            share, least, most = coverage(of, reach)
+            between = "" if least is None or most is None else f" (95 % {least:.1%} to {most:.1%})"
             held = f"Bounds of {limit['level']:.0%}, in gray, contain {share:.1%}{between} of them."
             says[-1] += " " + held.replace("%", " %").replace("  %", " %")
-        if run["target"] == "like_ratio":
+        if kind.metric == "mse":
             panel.plot(of.p, of.y, ".", color=DIM, alpha=0.55, markersize=4, markeredgewidth=0)
-        _with_bars(panel, [b.predicted for b in made], [b.observed for b in made], color, MARKERS[at])
-        across, up = _AXES[run["target"]]
-        panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel=across, ylabel=up)
-        titled(panel, f"{WORDS[run['target']]}: {run['encoder']}, {run['head']}")
+        _with_bars(panel, [b.predicted for b in made], [b.observed for b in made], color, MARKERS[at % len(MARKERS)])
+        across, up = _AXES.get(run["target"]) or (
+            ("predicted", "observed") if kind.metric == "mse" else ("predicted probability", "share that is true")
+        )
+        room = 0.02 * (ends[1] - ends[0])
+        limits = ends[0] - room, ends[1] + room
+        panel.set(xlim=limits, ylim=limits, aspect="equal", xlabel=across, ylabel=up)
+        titled(panel, f"{words(run['target'])}: {run['reads']}, {run['head']}")
     return figure, says
+
+
+def _ends(of: Predictions) -> tuple[float, float]:
+    """Return the smallest and largest label or prediction."""
+    low, high = float(min(of.y.min(), of.p.min())), float(max(of.y.max(), of.p.max()))
+    return (low, high) if high > low else (low - 1, high + 1)
 
 
 def _with_bars(panel: Any, x: Sequence[float], y: Sequence[Interval], color: str, marker: str) -> None:
@@ -144,7 +162,7 @@ def slices(
         of: Test predictions of the run with labels.
         columns: Columns of the user's slices; None: only gender.
     """
-    kind = target_named(run["target"])
+    kind = recorded(run["target"], run["metric"])
     values = {"gender": np.where(of.gender == "", "unknown", of.gender)}
     values |= {} if columns is None else by_photo(columns, of)
     found = [one for column, of_each in values.items() for one in by_value(kind, column, of_each, of)]
@@ -162,14 +180,14 @@ def slices(
         for one in found
         if one.warning
     ]
-    return _forest(found, whole, "mean squared error" if kind.metric == "mse" else "share of wrong answers"), warnings
+    return _forest(found, whole, kind.error_words), warnings
 
 
 def _forest(found: Sequence[Slice], whole: Mapping[str, float | None], wrong: str) -> matplotlib.figure.Figure:
     """Draw one line per group and one panel per metric; dashed lines are the values of all photos."""
     figure, axes = panels(1, 3, height=0.55 + 0.34 * len(found), sharey=True)
     titles = {"error": wrong, "bias": "bias: predicted minus observed", "spearman": "rank correlation"}
-    for panel, (name, title) in zip(axes[0], titles.items(), strict=True):
+    for panel, (name, label) in zip(axes[0], titles.items(), strict=True):
         for place, one in enumerate(found):
             value, low, high = getattr(one, name)
             if value is None:
@@ -182,7 +200,7 @@ def _forest(found: Sequence[Slice], whole: Mapping[str, float | None], wrong: st
             panel.plot(value, place, "D" if one.warning else "o", color=color, markersize=6)
         if (middle := whole[name]) is not None:
             panel.axvline(middle, color=DIM, linewidth=1, linestyle="--")
-        panel.set_xlabel(title)
+        panel.set_xlabel(label)
         panel.margins(x=0.15)
         drawn = [bound for one in found for bound in getattr(one, name) if bound is not None]
         if name == "error":

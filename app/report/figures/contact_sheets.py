@@ -48,8 +48,8 @@ def jpeg(picture: Image.Image, quality: int = 80) -> bytes:
 
 def sheet(title: str, lines: Sequence[Line]) -> bytes:
     """Return a PNG with the title and the lines, each with its pictures side by side."""
-    side = max(picture.width for line in lines for picture, _ in line.pictures)
-    wide = max(len(line.pictures) for line in lines)
+    side = max((picture.width for line in lines for picture, _ in line.pictures), default=0)
+    wide = max((len(line.pictures) for line in lines), default=0)
     tall = [side + _GAP + (_TEXT + 3) * max(len(says) for _, says in line.pictures) for line in lines]
     heads = [_TEXT + _GAP if line.heading else 0 for line in lines]
     size = wide * (side + _GAP) + _GAP, sum(tall) + sum(heads) + _GAP * (len(lines) + 1) + 2 * _TEXT + _GAP

@@ -10,12 +10,14 @@ import numpy as np
 
 from photogenic._lazy import matplotlib
 from photogenic.app.report.figures.drawing import COLORS, DIM, INK, MARKERS, key, panels, titled
-from photogenic.app.report.figures.run_selection import WORDS, Run, by_encoder
+from photogenic.app.report.figures.run_selection import Run, by_encoder, words
+from photogenic.models.data.targets import names_in
 from photogenic.models.heads.registry import head as head_named
 
 __all__ = ["learning_curves", "penalty_curves"]
 
-_LOSS = {"like_ratio": "mean squared error", "popular": "log-loss", "gender": "log-loss"}
+_LOSS = {"mse": "mean squared error", "accuracy": "log-loss"}
+"""Metric of a run -> loss of its training."""
 
 
 def learning_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
@@ -24,7 +26,8 @@ def learning_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
     The evaluation whose weights were kept is marked.
     """
     rows = []
-    for target in _LOSS:
+    losses = {run["target"]: _LOSS[run["metric"]] for run in runs}
+    for target in names_in(runs):
         own = [(encoder, of) for encoder, found in by_encoder(runs, target).items() if (of := _with_looks(found))]
         rows += [(target, own[at : at + 3]) for at in range(0, len(own), 3)]
     if not rows:
@@ -42,7 +45,7 @@ def learning_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
             panel.set_xlabel("epochs" if _per_epoch(found[0]) else "updates")
         for panel in line[len(own) :]:
             panel.set_axis_off()
-        line[0].set_ylabel(f"{WORDS[target]}: {_LOSS[target]}")
+        line[0].set_ylabel(f"{words(target)}: {losses[target]}")
         _zoom(line[: len(own)])
     entries: list[tuple[str, dict[str, Any]]] = [
         (head, {"color": COLORS[at % len(COLORS)], "linewidth": 3}) for head, at in heads.items()
@@ -99,7 +102,7 @@ def penalty_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
     found: dict[str, list[tuple[str, Run]]] = {}
     targets = []
     svm = head_named("linear_svm")  # older runs have it under its alias
-    for target in ("popular", "gender"):
+    for target in names_in(run for run in runs if run["metric"] == "accuracy"):
         for encoder, svms in by_encoder(runs, target, (svm.name, *svm.aliases)).items():
             found.setdefault(encoder, []).append((target, svms[0]))
             targets.append(target)
@@ -112,7 +115,7 @@ def penalty_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
     for panel, (encoder, own) in zip(shown, sorted(found.items()), strict=False):
         for target, run in own:
             place = targets.index(target)
-            _by_penalty(panel, run, COLORS[place], MARKERS[place])
+            _by_penalty(panel, run, COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)])
         titled(panel, encoder)
         panel.set_xscale("log")
         panel.xaxis.set_major_formatter(lambda c, _: f"{c:g}")
@@ -123,7 +126,10 @@ def penalty_curves(runs: Sequence[Run]) -> matplotlib.figure.Figure | None:
     for line in axes:
         line[0].set_ylabel("average precision, folds of train")
     entries: list[tuple[str, dict[str, Any]]] = [
-        (WORDS[target], {"color": COLORS[at], "marker": MARKERS[at], "markersize": 4})
+        (
+            words(target),
+            {"color": COLORS[at % len(COLORS)], "marker": MARKERS[at % len(MARKERS)], "markersize": 4},
+        )
         for at, target in enumerate(targets)
     ]
     shade: dict[str, Any] = {"color": DIM, "linewidth": 7, "alpha": 0.3}

@@ -5,12 +5,13 @@ It is the comparison that `features train` prints (models/evaluation/comparison.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from photogenic.app.report.figures.calibration import with_labels
-from photogenic.app.report.figures.run_selection import SETUPS, WORDS, Run, best_run
-from photogenic.models.data.targets import target as target_named
+from photogenic.app.report.figures.run_selection import SETUPS, Run, best_run, title
+from photogenic.models.data.targets import names_in, recorded
 from photogenic.models.evaluation.comparison import Comparison, Entry, compare_heads
 
 __all__ = ["head_comparisons"]
@@ -31,23 +32,31 @@ def head_comparisons(
         test_of: Function from a run to its rows of `predictions_with_labels.sql`.
     """
     found = []
-    for target, words in WORDS.items():
+    for target in names_in(runs):
         best = best_run(runs, target)
-        alike = [run for run in runs if best and all(run[k] == best[k] for k in ("target", "setup", "division"))]
+        alike = [
+            run for run in runs if best and all(run[k] == best[k] for k in ("target", "setup", "division", "weight"))
+        ]
         entries = [
-            Entry(run["run_id"], run["encoder"], run["head"], run["dev"], own)
+            Entry(run["run_id"], run["reads"], run["head"], _dev(run), own)
             for run in alike[: MOST + 1]
-            if run["dev"] is not None and len((own := with_labels(target, test_of(run))).photo_ids)
+            if len((own := with_labels(target, test_of(run))).photo_ids)
         ]
         if best is None or len(entries) < 2:
             continue
-        made = compare_heads(target_named(target), best["setup"], entries)
+        made = compare_heads(recorded(target, best["metric"]), best["setup"], entries)
         rows = [_row(rival) for rival in made.comparisons if rival.run_id]
         if not rows:
             continue
-        title = f"{words.capitalize()}, {SETUPS[best['setup']]}: dev prefers {made.winner.encoder} {made.winner.head}"
-        found.append({"title": title, "rows": rows, "left_out": len(alike) - 1 - len(rows)})
+        heading = f"{title(target)}, {SETUPS[best['setup']]}: dev prefers {made.winner.encoder} {made.winner.head}"
+        found.append({"title": heading, "rows": rows, "left_out": len(alike) - 1 - len(rows)})
     return found
+
+
+def _dev(run: Run) -> float:
+    """Return the figure on dev; of a run of predictions without dev the worst there is, so that it never wins by it."""
+    worst = -math.inf if recorded(run["target"], run["metric"]).higher_is_better else math.inf
+    return worst if run["dev"] is None else float(run["dev"])
 
 
 def _row(rival: Comparison) -> dict[str, Any]:

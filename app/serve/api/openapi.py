@@ -33,6 +33,13 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
         "schema": {"type": "string", "minLength": 1, "maxLength": 1_024, "pattern": "^[A-Za-z0-9_-]+$"},
         "description": "The photo.",
     }
+    relation = {
+        "name": "relation",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[A-Za-z0-9_.-]+$"},
+        "description": "A relation, relation.column, base table facts.TABLE, encoder, or option of labels.",
+    }
     described = {
         "openapi": "3.1.0",
         "info": {
@@ -109,6 +116,14 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
                     _parameters(request_schemas["gallery"]),
                     _body(response_schemas["gallery"]),
                     ("bad_request", "not_found", "not_ready", *_OF_A_MOMENT),
+                )
+            },
+            "/lineage/{relation}": {
+                "get": _get(
+                    "Where a number comes from, and what depends on it",
+                    [relation, *_parameters(request_schemas["lineage"])],
+                    _body(response_schemas["lineage"]),
+                    ("bad_request", "not_found", "not_ready"),
                 )
             },
             "/store": {

@@ -39,7 +39,7 @@ def photo_details(snapshot: Snapshot, photo_id: str) -> dict[str, Any]:
         "periods": "select valid_from, valid_to from photo_periods where photo_id = $id order by valid_from",
         "faces": "select x0, y0, x1, y1, confidence from faces where photo_id = $id order by face_no",
         "predictions": (
-            "select run_id, target, setup, encoder, head, predictions.split, prediction"
+            "select run_id, target, metric, setup, encoder, head, predictions.split, prediction"
             " from predictions inner join runs using (run_id) where photo_id = $id"
             " order by target = 'gender', target, dev, run_id"
         ),

@@ -17,6 +17,7 @@ from aiohttp import web
 from numpy.typing import NDArray
 
 from photogenic.app.serve.api import schemas
+from photogenic.app.serve.api.lineage import lineage_of
 from photogenic.app.serve.api.openapi import describe
 from photogenic.app.serve.api.photo_queries import gallery_page, labels_and_vectors, photo_details
 from photogenic.app.serve.http.context import AppContext
@@ -25,6 +26,7 @@ from photogenic.app.serve.http.photo_urls import PHOTO, photo_id
 from photogenic.app.serve.http.uploads import read_body, read_form, within_time_limit
 from photogenic.app.serve.http.validation import from_json, from_text
 from photogenic.app.serve.snapshot import Snapshot
+from photogenic.models.predict import missing_inputs
 from photogenic.models.runs.run_store import described
 from photogenic.warehouse import PhotogenicError
 from photogenic.warehouse.duckdb_store.query import no_labels_error
@@ -60,6 +62,7 @@ class Api:
             web.get("/api/v1/breakdown", self.breakdown),
             web.get("/api/v1/runs", self.runs),
             web.get("/api/v1/gallery", self.gallery),
+            web.get("/api/v1/lineage/{relation}", self.lineage),
             web.get("/api/v1/store", self.store),
             web.get("/api/v1/health", self.health),
             web.get("/api/v1/metrics", self.metrics),
@@ -140,7 +143,9 @@ class Api:
         params = from_text(fields, self.request_schemas["predict"])
         scorer, snapshot = self.context.scorer, self.context.snapshot
         names, notes = await self._in_thread(scorer.runs_for, snapshot, params["run"], params["target"])
-        target = described(self.context.store.layout, names[0]).target
+        runs = [described(self.context.store.layout, name) for name in names]
+        target = runs[0].target
+        notes += [note for run in runs if (note := missing_inputs(run))]
         scored = await scorer.score(names, pictures)
         return json_response({"run_id": names[0], "target": target, "photos": scored, "notes": notes})
 
@@ -173,6 +178,10 @@ class Api:
         if params["by"] == "prediction" or params["run"] is not None:
             run_id = (await self._in_thread(context.scorer.shown_run, snapshot, params["run"], "like_ratio"))["run_id"]
         return json_response(await self._in_thread(gallery_page, snapshot, params, run_id) | snapshot.said)
+
+    async def lineage(self, request: web.Request) -> web.Response:
+        params, name = from_text(request.query, self.request_schemas["lineage"]), request.match_info["relation"]
+        return json_response(await self._in_thread(lineage_of, self.context.store.store, name, params))
 
     async def store(self, request: web.Request) -> web.Response:
         self._refuse_parameters(request)

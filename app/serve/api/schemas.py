@@ -79,12 +79,17 @@ def requests(limits: Limits) -> dict[str, Schema]:
         **MOMENT,
     }
     chosen = {
-        "run": {**_ID, "description": "A run_id. Default: the best run of the target on dev."},
+        "run": {
+            **_ID,
+            "description": "The run_id of a run, its beginning, or the name of a run. Default: the promoted run of "
+            "the target, else the best on dev.",
+        },
         "target": {
             "type": "string",
-            "enum": list(TARGETS),
+            "minLength": 1,
+            "maxLength": 1_024,
             "default": "like_ratio",
-            "description": "What to predict.",
+            "description": f"What to predict: {', '.join(TARGETS)}, or relation.column of a head for a column.",
         },
     }
     query = {"type": "string", "minLength": 1, "maxLength": 100_000, "description": "One statement that only reads."}
@@ -190,6 +195,21 @@ def requests(limits: Limits) -> dict[str, Schema]:
         "gallery": _object(gallery := _gallery(), *gallery),
         "photo": _object({"photo_id": _ID, **MOMENT}, *MOMENT),
         "moment": _object(MOMENT, *MOMENT),
+        "lineage": _object(
+            {
+                "up": {"type": "boolean", "default": False, "description": "Return only what it is made from."},
+                "down": {"type": "boolean", "default": False, "description": "Return only what is made from it."},
+                "depth": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 1_000,
+                    "description": "Largest number of steps. Default: no limit.",
+                },
+            },
+            "up",
+            "down",
+            "depth",
+        ),
         "nothing": _object({}),
     }
 
@@ -273,9 +293,9 @@ _PHOTO: dict[str, Schema] = _described(
 )
 _SCORED = _described(
     {name: _nullable(_NUMBER) for name in ("prediction", "low", "high")},
-    prediction="Prediction, 0 to 1; null unless the status is ok.",
-    low="Lower bound of the observed ratio; null: the run has no bounds.",
-    high="Upper bound of the observed ratio; null: the run has no bounds.",
+    prediction="Prediction, 0 to 1, or a number in the unit of the target; null unless the status is ok.",
+    low="Lower bound of the observed value; null: the run has no bounds.",
+    high="Upper bound of the observed value; null: the run has no bounds.",
 )
 _ASKED = _described(
     {name: _nullable(_TEXT) for name in ("run_id", "head", "encoder", "setup")},
@@ -393,7 +413,10 @@ def responses() -> dict[str, Schema]:
                         }
                     ),
                 ),
-                "notes": rows("Runs that cannot be used, and how to make them usable.", _TEXT),
+                "notes": rows(
+                    "Runs that cannot be used, with a remedy; inputs of a run that a picture does not have.",
+                    _TEXT,
+                ),
             }
         ),
         "breakdown": _object(
@@ -414,6 +437,44 @@ def responses() -> dict[str, Schema]:
                 "snapshot_at": text("Time of the snapshot that answers."),
                 "n_photos": _COUNT | {"description": "Number of photos in it."},
                 "version": text("Version of the program."),
+            }
+        ),
+        "lineage": _object(
+            {
+                "root": text("Id of the node that was asked for."),
+                "nodes": rows(
+                    "That node, what it is made from, and what is made from it, the nearest first.",
+                    _object(
+                        {
+                            "direction": {"type": "string", "enum": ["root", "up", "down"], "description": "Its side."},
+                            "depth": _COUNT | {"description": "Number of steps from the root."},
+                            "id": text("KIND:NAME."),
+                            "kind": text("relation, column, table, files, file, option, vectors, runs and so on."),
+                            "name": text("Its name."),
+                            "n": _nullable(_COUNT) | {"description": "Its rows, files, vectors or runs; null: none."},
+                            "detail": text("What it is."),
+                            "code": text("File or function that makes it; empty: none does."),
+                            "digest": text("Digest of that code, or of weights; empty: none."),
+                        }
+                    ),
+                ),
+                "edges": rows(
+                    "Direct steps.",
+                    _object({"source": text("Id of the input."), "target": text("Id of what is made from it.")}),
+                ),
+                "columns": rows(
+                    "Columns of the relation; none for anything else.",
+                    _object(
+                        {
+                            "name": text("Its name."),
+                            "type": text("Its type."),
+                            "comment": text("What it holds."),
+                            "columns": rows("What it is made from directly, as relation.column.", _TEXT),
+                            "rows": rows("Relations whose rows it counts or numbers.", _TEXT),
+                            "parameters": rows("Options in its expression.", _TEXT),
+                        }
+                    ),
+                ),
             }
         ),
         "store": anything,

@@ -18,10 +18,11 @@ from photogenic.app.serve.http.uploads import Upload, as_memory_files
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.features.compute.embed_files import Embedded, FileEmbedder
 from photogenic.features.faces.detector import FaceSettings
-from photogenic.models.data.targets import TARGETS
+from photogenic.models.data.targets import names_in
 from photogenic.models.predict import Scored, predict
 from photogenic.models.runs import run_selection, run_store
 from photogenic.models.runs.input_check import check_encoders
+from photogenic.models.runs.run_names import find_run, runnable
 from photogenic.warehouse import InputError, Layout, PhotogenicError
 
 __all__ = ["Scorer"]
@@ -62,8 +63,9 @@ class Scorer:
 
         Args:
             snapshot: Snapshot with `runs`.
-            run: The run to use; None: the runs that `models.runs.run_selection` chooses for the target.
-            target: like_ratio, popular or gender.
+            run: The id, name or beginning of the id of the run to use; None: the runs that `models.runs.run_selection`
+                chooses for the target.
+            target: like_ratio, popular, gender, or a column that a run was trained for.
 
         Raises:
             ApiError: There is no such run.
@@ -71,8 +73,9 @@ class Scorer:
         layout = self._store.layout
         try:
             if run is not None:
-                run_store.verify(layout, run)
-                return [run], []
+                name = runnable(layout, snapshot.query, run)
+                run_store.verify(layout, name)
+                return [name], []
             found = self._choice(snapshot, target)
         except PhotogenicError as error:
             raise self._to_api_error(error, "not_ready" if run is None else "not_found") from error
@@ -98,6 +101,9 @@ class Scorer:
                     "not_ready", f"No head for {target} was trained yet.", f"features train --target {target}"
                 )
             run = found.run_id
+        else:
+            with contextlib.suppress(InputError):
+                run = find_run(self._store.layout, snapshot.query, run)
         for row in snapshot.runs:
             if row["run_id"] == run:
                 return row
@@ -106,7 +112,7 @@ class Scorer:
     def shown_runs(self, snapshot: Snapshot) -> frozenset[str]:
         """Return the run_ids whose predictions are shown, one per trained target."""
         found = set()
-        for target in TARGETS:
+        for target in names_in(snapshot.runs):
             with contextlib.suppress(ApiError):  # no head was trained for this target
                 found.add(self.shown_run(snapshot, None, target)["run_id"])
         return frozenset(found)

@@ -89,6 +89,12 @@ def families(health: Health, now: dt.datetime) -> list[Family]:
             [(labels, one.index != "current") for labels, one in vectors],
         ),
         Family(
+            "photogenic_own_relation_failed",
+            "Whether a relation or an audit of the user's own failed or is not computed yet.",
+            "gauge",
+            [({"name": name}, why is not None) for name, why in health.own.items()],
+        ),
+        Family(
             "photogenic_last_build_success",
             "Whether the last build ended well or is running.",
             "gauge",

@@ -17,7 +17,10 @@ from photogenic.app.report.figures import (
     run_selection,
 )
 from photogenic.app.report.figures.head_comparison import head_comparisons
+from photogenic.app.report.figures.labeled_predictions import labeled_predictions
 from photogenic.app.serve.snapshot import Snapshot
+from photogenic.models.data.targets import names_in
+from photogenic.models.evaluation.leaderboard import importances
 
 __all__ = ["Figures"]
 
@@ -45,14 +48,12 @@ def _drawn(snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
     def test_of(run: Mapping[str, Any]) -> list[dict[str, Any]]:
         run_id = str(run["run_id"])
         if run_id not in test_rows:
-            test_rows[run_id] = snapshot.query(
-                photo_selection.query("predictions_with_labels"), {"run": run_id}
-            ).to_dicts()
+            test_rows[run_id] = labeled_predictions(snapshot.cursor(), run)
         return test_rows[run_id]
 
     best = run_selection.best_run(runs, "like_ratio", "popular")
     ranked = test_of(best) if best else []
-    chosen = [run for target in run_selection.WORDS if (run := run_selection.best_run(runs, target))]
+    chosen = [run for target in names_in(runs) if (run := run_selection.best_run(runs, target))]
     beside = [(run, honesty.with_labels(run["target"], test_of(run))) for run in chosen]
     calibration = honesty.calibration(beside)
     groups = [(run, made) for run, of in beside if (made := honesty.slices(run, of, None))]
@@ -62,6 +63,7 @@ def _drawn(snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
     ]
     return {
         "best": best,
+        "inputs": [run_selection.inputs_table(each) for each in importances(runs)],
         "comparisons": head_comparisons(runs, test_of),
         "learning": _svg(curves.learning_curves(runs), "loss by epoch on train and dev"),
         "penalty": _svg(curves.penalty_curves(runs), "average precision by C of linear SVMs"),
@@ -69,7 +71,7 @@ def _drawn(snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
         "remarks": calibration[1] if calibration else [],
         "slices": [
             {
-                "title": f"{run_selection.WORDS[run['target']].capitalize()}: {run['encoder']}, {run['head']}",
+                "title": f"{run_selection.title(run['target'])}: {run['reads']}, {run['head']}",
                 "svg": _svg(figure, f"error, bias and rank correlation by group, {run['target']}"),
                 "warnings": warnings,
             }

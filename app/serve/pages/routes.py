@@ -21,7 +21,7 @@ from photogenic.app.serve.http.photo_urls import PHOTO, address, no_photo
 from photogenic.app.serve.http.photo_urls import photo_id as photo_of
 from photogenic.app.serve.http.uploads import read_body
 from photogenic.app.serve.http.validation import from_text, non_empty_query
-from photogenic.app.serve.pages import views
+from photogenic.app.serve.pages import lineage, views
 from photogenic.app.serve.pages.figures import Figures
 from photogenic.app.serve.pages.sql_vocabulary import EXAMPLES, PAGES, dictionary, words
 from photogenic.app.serve.snapshot import Snapshot
@@ -71,6 +71,8 @@ class Pages:
             web.get("/breakdown", self.breakdown),
             web.get("/models", self.models),
             web.get("/store", self.store),
+            web.get("/lineage", self.lineage),
+            web.get("/lineage/{relation}", self.lineage),
             web.get("/api", self.api),
             web.get("/login", self.login),
             web.post("/login", self.login_post),
@@ -162,7 +164,7 @@ class Pages:
         known = from_text(non_empty_query(request), self._one_parameter("q"))
         snapshot = await self._snapshot(request)
         query = known["q"] or EXAMPLES[0][1]
-        described = dictionary()
+        described = dictionary(snapshot.catalog)
         return self._page(
             "sql",
             "/sql",
@@ -185,15 +187,17 @@ class Pages:
         return self._page("breakdown", "/breakdown", "Breakdown", snapshot=snapshot, **shown)
 
     async def models(self, _: web.Request) -> web.Response:
-        context = self.context
+        tables = await self._in_thread(self._tables)
+        n_of = await self._in_thread(self._runs_by_origin)
         return self._page(
             "models",
             "/models",
             "Models",
-            n_runs=len(context.snapshot.runs),
-            tables=await self._in_thread(self._tables),
+            n_trained=sum(n for origin, n in n_of.items() if origin != "ingested"),
+            n_ingested=n_of.get("ingested", 0),
+            tables=tables,
             alike=await self._alike(),
-            **await self._in_thread(self._drawn, context.snapshot),
+            **await self._in_thread(self._drawn, self.context.snapshot),
         )
 
     async def store(self, _: web.Request) -> web.Response:
@@ -210,9 +214,20 @@ class Pages:
             "Store",
             status=status,
             builds=builds.to_dicts(),
-            relations=views.relations(status),
+            relations=views.relations(self.context.snapshot, status),
             count=count,
         )
+
+    async def lineage(self, request: web.Request) -> web.Response:
+        name = request.match_info.get("relation")
+        if name is None:
+            shown = await self._in_thread(lineage.drawn_overview, self.context.store.store)
+            return self._page("lineage", "/lineage", "Lineage", **shown)
+        try:
+            shown = await self._in_thread(lineage.drawn, self.context.store.store, name)
+        except InputError as error:
+            raise ApiError("not_found", f"{error.what} Expected: {error.expected}.", "/lineage") from error
+        return self._page("lineage", "/lineage", name, **shown)
 
     async def api(self, _: web.Request) -> web.Response:
         return self._page("api", "/api", "API")
@@ -340,6 +355,9 @@ class Pages:
 
     def _drawn(self, snapshot: Snapshot) -> dict[str, Any]:
         return self._figures.of(snapshot, self.context.scorer.shown_runs(snapshot))
+
+    def _runs_by_origin(self) -> dict[str, int]:
+        return dict(self.context.store.database.rows("select origin, count(*) from runs group by origin"))
 
     def _tables(self) -> list[dict[str, Any]]:
 

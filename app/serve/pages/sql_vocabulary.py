@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-from photogenic import sql
-from photogenic.warehouse.catalog import Relation, relation
+from photogenic.warehouse.catalog import Catalog, Relation
 
 __all__ = ["EXAMPLES", "PAGES", "dictionary", "words"]
 
@@ -16,6 +14,7 @@ PAGES = (
     ("SQL", "/sql"),
     ("Breakdown", "/breakdown"),
     ("Models", "/models"),
+    ("Lineage", "/lineage"),
     ("Store", "/store"),
     ("API", "/api"),
 )
@@ -74,10 +73,9 @@ _KEYWORDS = (
 )
 
 
-@cache
-def dictionary() -> tuple[Relation, ...]:
-    """Return the relations, the most used ones first."""
-    return tuple(relation(name) for name in dict.fromkeys((*_FIRST, *sql.NAMES)))
+def dictionary(catalog: Catalog) -> tuple[Relation, ...]:
+    """Return the relations: those of the user's own first, then the most used ones."""
+    return tuple(catalog.relation(name) for name in dict.fromkeys((*catalog.own, *_FIRST, *catalog.names)))
 
 
 _FIRST = (

@@ -10,7 +10,6 @@ from photogenic import sql
 from photogenic._lazy import pl
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.models.evaluation.gender_table import pairs_of
-from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.moment import EVERYTHING
 
 __all__ = ["absent", "breakdown", "clocks", "deleted", "relations", "weeks", "with_store"]
@@ -154,6 +153,9 @@ def _most(found: pl.DataFrame, column: str) -> list[str]:
     return [name for name in _GENDERS if totals.get(name, 0) >= 0.01 * sum(totals.values())]
 
 
-def relations(status: dict[str, Any]) -> list[tuple[str, str, int | None]]:
+def relations(snapshot: Snapshot, status: dict[str, Any]) -> list[tuple[str, str, int | None]]:
     """Return name, meaning of a row and number of rows of each relation."""
-    return [(name, relation(name).summary, n) for name, n in status["relations"].items()]
+    held = snapshot.catalog
+    return [
+        (name, held.relation(name).summary if name in held.names else "", n) for name, n in status["relations"].items()
+    ]
