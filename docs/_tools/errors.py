@@ -96,7 +96,7 @@ REMEDIES = {
     "QueryMemoryError": "Raise `FEATURES_MEMORY_LIMIT`, or ask for less at once.",
     "AuditError": "The former relations are still there. Report it with the name of the audit.",
     "WeightsError": "`features weights list` shows where weights are looked for; `features weights fetch` brings them.",
-    "EncoderError": "`features encoders` lists the names. Your own need `FEATURES_MODULES`.",
+    "EncoderError": "`features encoders` lists the names. Your own need a project or `FEATURES_MODULES`.",
     "NetworkError": "Read the answer of the service in the message. Run the command again later.",
     "OutputError": "Send the output to a file on a disk with free space.",
     "ResourceError": "Lower `FEATURES_THREADS` or `FEATURES_MEMORY_LIMIT`, or raise the limits of the machine.",

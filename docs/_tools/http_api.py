@@ -28,6 +28,7 @@ EXAMPLES = {
     "/breakdown": f"curl -s '{HOST}/breakdown?window=every'{PRETTY} | head -20",
     "/runs": f"curl -s {HOST}/runs{PRETTY} | head -20",
     "/gallery": f"curl -s '{HOST}/gallery?gender=female&limit=1'{PRETTY}",
+    "/lineage/{relation}": f"curl -s '{HOST}/lineage/recipient_counts.n_likes?up=true&depth=1'{PRETTY}",
     "/store": f"curl -s {HOST}/store{PRETTY} | head -4",
     "/health": f"curl -s {HOST}/health",
     "/metrics": f"curl -s {HOST}/metrics | head -6",

@@ -13,24 +13,38 @@ from photogenic import FeatureStore
 from photogenic.features.build_options import BuildOptions
 from photogenic.ingest.config import CrawlSettings, Limits
 from photogenic.models.options import FinetuneOptions, TrainOptions
+from photogenic.models.own_runs.options import AddRunOptions
+from photogenic.models.training_sets.options import TrainingSetOptions
 from photogenic.warehouse.option_help import OptionField, option_fields
 
 OPTIONS = {
     "build": ("Options of a build", BuildOptions, "`store.build(...)`, `store.plan(...)`"),
     "train": ("Options of a training", TrainOptions, "`store.train(...)`"),
     "finetune": ("Options of a fine-tuning", FinetuneOptions, "`store.finetune(...)`"),
+    "add_run": ("Options of a run of your own", AddRunOptions, "`store.add_run(...)`"),
+    "create_training_set": (
+        "Options of a training set",
+        TrainingSetOptions,
+        "`store.create_training_set(...)`",
+    ),
     "crawl": ("Settings of a crawl", CrawlSettings, "`store.crawl(settings=...)`"),
     "fetch": ("Limits of downloads", Limits, "`store.fetch(limits=...)`"),
 }
 
 GROUPS = {
     "Data": (
+        "init_project",
         *("ingest", "ingest_users", "ingest_photos", "ingest_main_photos", "ingest_swipes"),
         *("retract", "purge", "crawl", "fetch"),
     ),
-    "Build": ("build", "plan", "label_change", "export", "encoders"),
-    "Ask": ("sql", "stream", "at", "similar", "embeddings", "training_set"),
-    "Model": ("train", "finetune", "predict", "crop"),
+    "Build": ("test_relations", "build", "plan", "label_change", "export", "encoders"),
+    "Ask": ("sql", "stream", "lineage", "at", "similar", "embeddings", "training_set"),
+    "Model": (
+        *("train", "finetune", "predict", "crop", "add_run"),
+        *("runs", "show_run", "promote_run", "demote_run", "remove_run"),
+        *("create_training_set", "load_training_set", "training_sets", "describe_training_set"),
+        *("export_training_set", "verify_training_set", "remove_training_set"),
+    ),
     "Report": ("report",),
     "Care": ("status", "check", "config", "doctor", "erase", "backup", "restore", "close"),
 }
@@ -41,14 +55,20 @@ SHOWN = {
     "What methods return": (
         "photogenic.features.vectors.training_set.TrainingSet",
         "photogenic.ingest.tabular.report.IngestReport",
+        "photogenic.config.new_project.ProjectMade",
         "photogenic.features.build.BuildReport",
         "photogenic.features.plan.BuildPlan",
         "photogenic.warehouse.labels.last_build.LabelChange",
         "photogenic.ingest.download.fetch.FetchReport",
         "photogenic.ingest.instagram.crawl.CrawlReport",
         "photogenic.models.evaluation.leaderboard.Leaderboard",
+        "photogenic.models.training_sets.create.Created",
+        "photogenic.models.training_sets.frozen.NamedTrainingSet",
+        "photogenic.models.training_sets.versions.Checked",
         "photogenic.models.predict.Scored",
         "photogenic.models.crop.Cropped",
+        "photogenic.models.own_runs.add_run.AddedRun",
+        "photogenic.models.runs.management.Removed",
         "photogenic.features.checks.Check",
         "photogenic.maintenance.doctor.finding.Finding",
         "photogenic.maintenance.erase.journal.Receipt",

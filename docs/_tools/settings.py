@@ -50,6 +50,13 @@ VARIABLES = (
         "File of settings of every command and of `FeatureStore()`.",
     ),
     Variable(
+        "FEATURES_PROJECT",
+        "`--project` of each command, `FeatureStore(project=FOLDER)`",
+        "a folder",
+        "the working folder, or the nearest one above it, if it is a project",
+        "[Project](../guides/projects.md) of every command and of `FeatureStore()`. Its `features.py` may run.",
+    ),
+    Variable(
         "FEATURES_MEMORY_LIMIT",
         "`Settings(memory_limit=...)`",
         "a size such as `3GB`, `500MiB` or `10%` of the machine; at least `1MB`",
@@ -69,6 +76,13 @@ VARIABLES = (
         "seconds, from 0",
         "`60`",
         "How long a command that writes waits for another one that writes.",
+    ),
+    Variable(
+        "FEATURES_RELATION_TIMEOUT",
+        "`Settings(relation_timeout_s=...)`",
+        "seconds, more than 0",
+        "`600`",
+        "How long one relation of your own may be computed. Then it fails, and the build goes on.",
     ),
     Variable(
         "FEATURES_DEVICE",
@@ -192,7 +206,11 @@ def _keys(names: Iterable[str]) -> str:
 
 SECTIONS = (
     ("", "`store`", "Folder of the store."),
-    ("[settings]", _keys(("memory_limit", "threads", "lock_timeout")), "As the variables below, in lower case."),
+    (
+        "[settings]",
+        _keys(("memory_limit", "threads", "lock_timeout", "relation_timeout")),
+        "As the variables below, in lower case.",
+    ),
     ("[build]", _keys(BUILD), "Options of `features build`, as in [BuildOptions](python.md#options)."),
     (
         "[faces]",
@@ -218,6 +236,16 @@ SECTIONS = (
         "What `features ingest KIND` reads if no FILE is given: files, folders and globs. `images` is the folder of "
         "pictures, for photos.",
     ),
+    (
+        "[project]",
+        "`name`, `id`",
+        "They make the folder of the file a [project](../guides/projects.md). `features init NAME` writes them.",
+    ),
+    (
+        "[parameters.RELATION]",
+        "those of the relation",
+        "Values of the parameters that `relations/RELATION.sql` declares: numbers, texts, true, false, days, instants.",
+    ),
 )
 """Sections of the file, their keys, and what they are."""
 
@@ -238,10 +266,11 @@ def page(_: str) -> str:
         "Secrets are not shown.",
         "## The file photogenic.toml",
         EXAMPLE,
-        "The file is looked for in the working folder, and then beside the store, in the folder that holds it. "
-        "`--config FILE`, `FeatureStore(config=FILE)` or `FEATURES_CONFIG` names another file. A file with a key "
-        "`store` belongs to that store: where it was found and not named, commands for another store pass it over. "
-        "Paths in it start from the folder of the file.",
+        "The file is looked for in the working folder, then as the file of a project in the nearest folder above, and "
+        "then beside the store, in the folder that holds it. `--config FILE`, `FeatureStore(config=FILE)` or "
+        "`FEATURES_CONFIG` names another file, and `--project FOLDER`, `FeatureStore(project=FOLDER)` or "
+        "`FEATURES_PROJECT` that of a project. A file with a key `store` belongs to that store: where it was found and "
+        "not named, commands for another store pass it over. Paths in it start from the folder of the file.",
         table(
             ("section", "keys", "what they are"),
             ((code(section) if section else "above all sections", keys, text) for section, keys, text in SECTIONS),
