@@ -168,8 +168,8 @@ def test_heavy_libraries_come_from_the_lazy_module(path):
     assert HEAVY & tops(on_loading(ast.parse(path.read_text()).body)) <= allowed
 
 
-OPTIONAL = "photogenic.warehouse.spark.sql_translate"
-"""It builds on sqlglot, which only the extra `spark` installs, so it is imported inside the functions that need it."""
+SLOW = ("photogenic.warehouse.spark.sql_translate", "photogenic.warehouse.definitions.additive")
+"""They build on sqlglot, which takes long to load, so they are imported inside the functions that need them."""
 
 DEEP = {"mediapipe", "pyspark", "PIL"}
 """Libraries with nested modules that the lazy module does not reach, or with the name of one of our folders."""
@@ -196,7 +196,7 @@ def test_imports_are_at_the_head_of_the_file(path):
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     inside = set(imported(node for function in functions for node in ast.walk(function)))
     assert {
-        name for name in inside if not name.startswith((NETWORKS, OPTIONAL)) and name.partition(".")[0] not in DEEP
+        name for name in inside if not name.startswith((NETWORKS, *SLOW)) and name.partition(".")[0] not in DEEP
     } == set()
 
 
@@ -287,10 +287,10 @@ def test_help_loads_nothing_heavy(line):
 
 
 def test_everything_is_imported_without_the_packages_of_extras():
-    """`pip install .` installs neither pyspark nor sqlglot nor pandas."""
-    modules = [name for name in MODULES if name != OPTIONAL and not name.endswith("__main__")]
+    """`pip install .` installs neither pyspark nor pandas."""
+    modules = [name for name in MODULES if not name.endswith("__main__")]
     program = (
-        "import importlib, sys\nsys.modules |= dict.fromkeys(('pyspark', 'sqlglot', 'pandas', 'grpc', 'dlib'))\n"
+        "import importlib, sys\nsys.modules |= dict.fromkeys(('pyspark', 'pandas', 'grpc', 'dlib'))\n"
         "for name in sys.argv[1:]:\n    importlib.import_module(name)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, *modules], capture_output=True, text=True, check=False)

@@ -78,7 +78,7 @@ def test_a_missing_store_is_named_before_its_missing_parts(tmp_path: Path) -> No
 
 
 def test_unknown_steps_and_encoders_are_refused(store: FeatureStore) -> None:
-    with pytest.raises(InputError, match="labels, faces, embeddings, index"):
+    with pytest.raises(InputError, match="labels, faces, embeddings, features, index"):
         store.build(only="everything")  # type: ignore[arg-type]
     with pytest.raises(EncoderError, match="dlib_face"):
         store.build(encoders=["dlib_fac"])
@@ -130,6 +130,8 @@ def test_similar_uses_new_vectors_of_the_store(store: FeatureStore) -> None:
 
 def test_training_set_joins_by_id(store: FeatureStore) -> None:
     found = store.training_set("like_ratio", encoder=["toy_a", "toy_b"], setup="all")
+    assert repr(found).startswith("TrainingSet('like_ratio', encoder='toy_a+toy_b', setup='all': ")
+    assert len(repr(found)) < 120  # in a notebook, the arrays would fill pages
     assert found.photo_ids == [f"p{i:02d}" for i in range(5, N)]
     assert found.n_without_vector == 5
     assert found.X.dtype == np.float32

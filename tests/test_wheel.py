@@ -86,6 +86,15 @@ def run(installed, tmp_path):
     return run
 
 
+def test_the_files_of_a_new_project_are_in_it(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    folder = ROOT / "photogenic" / "config" / "template"
+    files = {str(path.relative_to(ROOT)) for path in folder.rglob("*") if path.is_file()}
+    assert len(files) >= 8
+    assert files <= packed
+
+
 def test_a_wheel_holds_one_top_level_name(wheel):
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.partition("/")[0] for name in archive.namelist()}

@@ -25,7 +25,7 @@ import aiohttp
 from photogenic.ingest.config import Limits
 from photogenic.ingest.download.fetch import fetch
 from photogenic.warehouse import Database, Layout, Settings, Store
-from tests.bench.picture_server import serving
+from tests.bench.pictures.server import serving
 
 CONCURRENCY = 64
 

@@ -155,7 +155,7 @@ def test_a_named_file_that_is_not_there_is_an_error():
 def test_options_that_the_file_has_are_options_of_a_build():
     known = {field.name for field in option_fields(BuildOptions) if field.nested is None}
     assert known - set(BUILD) == {
-        *("only", "as_of", "known_at", "publish", "force"),
+        *("only", "as_of", "known_at", "publish", "force", "retry_features", "replace_project"),
         *("engine", "master", "facts"),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from photogenic import feature
 from photogenic.features.encoders.base import Backbone, Encoder
 from photogenic.features.encoders.registry import ENCODERS, register
 
@@ -19,3 +20,9 @@ def _network(_: object) -> object:
 if "mean_colour" not in ENCODERS:
     backbone = Backbone("quarters", "photo", 32, "centre", (0, 0, 0), (255, 255, 255), _network)
     register(Encoder("mean_colour", backbone, "mean", dim=12, metric="l2", licence="CC0-1.0", source="tests"))
+
+
+@feature(columns={"redness": "double: mean of red minus the mean of green"})
+def redness(pixels):
+    red, green, _ = pixels.reshape(-1, 3).mean(axis=0)
+    return {"redness": red - green}

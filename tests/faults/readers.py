@@ -17,7 +17,7 @@ from photogenic import FeatureStore
 from photogenic.warehouse import PhotogenicError
 
 NOT_COMPARED = {"builds", "checksums", "clock", "commands", "user_versions"}
-WHEN = {"ingested_at", "built_at", "duration_s", "p50_ms"}
+WHEN = {"ingested_at", "built_at", "duration_s", "p50_ms", "tried_at"}
 """Columns with times and durations, which differ between equal stores."""
 
 

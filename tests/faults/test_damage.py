@@ -77,7 +77,7 @@ TABLE = [
 RARE = {
     *("vectors truncated", "their manifest flipped", "faces truncated", "matrix of the index truncated"),
     *("ids of the index flipped", "a head truncated", "manifest of a head emptied", "the snapshot emptied"),
-    "its mark emptied",
+    *("its mark emptied", "faces flipped", "manifest of the index flipped", "manifest of a head flipped"),
 }
 
 

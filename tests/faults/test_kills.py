@@ -27,6 +27,14 @@ def photos(world):
     return ("ingest", "photos", world.photos, "--images", world.images)
 
 
+def predictions(world):
+    """One prediction per photo of the world, as a file beside its pictures."""
+    path = world.images.parent / "predictions.csv"
+    ids = [line.split(",", 1)[0] for line in world.photos.read_text().splitlines()[1:]]
+    path.write_text("photo_id,prediction\n" + "".join(f"{photo_id},0.{n % 9 + 1}\n" for n, photo_id in enumerate(ids)))
+    return ("ingest", "predictions", path, "--run", "mine")
+
+
 # command, the store it starts from
 TABLE = [
     (photos, "nothing"),
@@ -35,6 +43,7 @@ TABLE = [
     ((*BUILD, "--neighbours", "3", "--near-duplicates", "--flip"), "built"),
     (TRAIN, "untrained"),
     (("predict", "--keep"), "newer"),
+    (predictions, "built"),
     (("report",), "built"),
     (("erase", PERSON, "--yes"), "built"),
     (("doctor", "--thorough", "--fix"), "broken"),
@@ -63,9 +72,18 @@ def bases(zygote, world, ingested, built, tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize(
-    ("command", "base"), TABLE, ids=[f"{c[0] if isinstance(c, tuple) else c.__name__}" for c, _ in TABLE]
-)
+RARE = {(BUILD, "ingested"), (("predict", "--keep"), "newer"), (("report",), "built")}
+"""Rows of `make test-thorough` only: tests/app/cli/test_crash.py kills such a build too, the others write little."""
+
+
+def lines():
+    for command, base in TABLE:
+        name = command[0] if isinstance(command, tuple) else command.__name__
+        rare = (command, base) in RARE
+        yield pytest.param(command, base, id=name, marks=[pytest.mark.thorough] if rare else [])
+
+
+@pytest.mark.parametrize(("command", "base"), list(lines()))
 def test_killed_anywhere_it_ends_as_if_undisturbed(command, base, zygote, bases, world, built, asked, request):
     words = command(world) if callable(command) else command
     moments = random.Random(str(words[0]))

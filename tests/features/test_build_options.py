@@ -37,7 +37,10 @@ def test_options_of_steps_that_do_not_run_are_refused(arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"only": "everything"}, "--only is 'everything'.\nExpected: one of labels, faces, embeddings, index"),
+        (
+            {"only": "everything"},
+            "--only is 'everything'.\nExpected: one of labels, faces, embeddings, features, index",
+        ),
         ({"engine": "flink"}, "--engine is 'flink'.\nExpected: one of duckdb, spark"),
         ({"dtype": "int8"}, "--dtype is 'int8'.\nExpected: one of float32, float16"),
         ({"recall": 2}, "--recall is 2.\nExpected: a number from 0 to 1"),

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from photogenic.app.cli.main import program
 from photogenic.models import train as training
+from photogenic.models import training_plan
 from photogenic.models.experiment import OneAnswerError
 from photogenic.models.predict import predict
 from photogenic.warehouse import InputError, StoreError
@@ -67,7 +68,7 @@ def test_missing_vectors_are_found_before_the_first_head_is_trained(tmp_path, mo
 def test_without_encoders_those_of_the_store_are_used(tmp_path, monkeypatch):
     store = planted(tmp_path, n=60)
     assert set(train(store, "like_ratio", heads=["ridge"], setup="all").frame["encoder"]) == {"toy_a", "toy_b"}
-    monkeypatch.setattr(training, "DEFAULT", ("toy_a", "dlib_face"))
+    monkeypatch.setattr(training_plan, "DEFAULT", ("toy_a", "dlib_face"))
     heard = Notes()
     board = train(store, "like_ratio", heads=["ridge"], setup="all", progress=heard)
     assert set(board.frame["encoder"]) == {"toy_a"}

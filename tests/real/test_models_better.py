@@ -24,7 +24,7 @@ SEEDS = range(5)
 ENCODERS = ["efficientnet_lite0", "dlib_face"]
 BOTH = "+".join(ENCODERS)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

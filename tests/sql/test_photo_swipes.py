@@ -218,7 +218,7 @@ def test_a_blank_gender_counts_as_unknown_from_then_on(db):
 @pytest.mark.parametrize("seed", range(4))
 def test_builds_after_each_change_equal_one_build(tmp_path, monkeypatch, seed):
     """Versions arrive one batch after the other, and the option is switched between the builds."""
-    monkeypatch.setattr(incremental, "_WORTH", 1.0)
+    monkeypatch.setattr(incremental, "WORTH", 1.0)
     (facts, versions), rng = world(seed), random.Random(seed)
     grown, whole, seen = store(tmp_path / "grown"), store(tmp_path / "whole"), set()
     add_facts(grown, photos=facts.photos, main_photos=facts.main_photos)

@@ -82,7 +82,7 @@ def compared(seed: int, folder: Path, master: str | None = None) -> Found:
             file, where = world.draw(), f"world {seed}, file {number}"
             if id(file) not in paths:
                 paths[id(file)] = write(rng, file, home / f"{number}-{file.kind}")
-            instants.append(_load(store, ledger, file, paths[id(file)], where, found))
+            instants.append(load(store, ledger, file, paths[id(file)], where, found))
             last = number == n_files - 1
             for _ in range(1 if last else rng.random() < 0.3):
                 _build(store, ledger, rng, world, instants, f"{where}: ", found)
@@ -91,7 +91,7 @@ def compared(seed: int, folder: Path, master: str | None = None) -> Found:
     return found
 
 
-def _load(store: FeatureStore, ledger: Ledger, file: File, path: Path, where: str, found: Found) -> dt.datetime:
+def load(store: FeatureStore, ledger: Ledger, file: File, path: Path, where: str, found: Found) -> dt.datetime:
     """Load one file, compare its account, and return the time of its arrival."""
     if file.retracts:
         (report,) = store.retract(file.kind, path, arrived_at=file.arrived_at)
@@ -126,16 +126,16 @@ def _build(
     found: Found,
 ) -> None:
     """Build, compare with the recount, then another moment with a reader, and sometimes with a full build."""
-    options, (as_of, known_at) = _options(rng), _moment(rng, world.grid, instants)
+    options, (as_of, known_at) = options_of(rng), moment(rng, world.grid, instants)
     store.build(only="labels", as_of=as_of, known_at=known_at, labels=options, publish=True, force=rng.random() < 0.1)
     expected, said = recount(ledger.at(as_of, known_at), options), _said(store.database)
     found.compare(f"{where}as of {as_of}, known at {known_at}, {options}", expected, said)
     if rng.random() < 0.3:
-        moment = _moment(rng, world.grid, instants)
-        if moment != (None, None):
-            wanted = recount(ledger.at(*moment), options)
-            there = f"{where}reader as of {moment[0]}, known at {moment[1]}, {options}"
-            found.compare(there, wanted, _said(store.at(*moment).database))
+        other = moment(rng, world.grid, instants)
+        if other != (None, None):
+            wanted = recount(ledger.at(*other), options)
+            there = f"{where}reader as of {other[0]}, known at {other[1]}, {options}"
+            found.compare(there, wanted, _said(store.at(*other).database))
             found.compare(f"{where}published after a reader", expected, _said(store.database))
     if rng.random() < 0.3:
         sums = "select relation, n_rows, checksum from checksums order by relation"
@@ -158,7 +158,7 @@ def _build_on_spark(
     """Build the facts of the store on Spark too, and compare all relations row for row."""
     facts = str(home / "facts")
     store.export(facts)
-    options, (as_of, known_at) = _options(rng), _moment(rng, world.grid, instants)
+    options, (as_of, known_at) = options_of(rng), moment(rng, world.grid, instants)
     changes: dict[str, Any] = {"only": "labels", "as_of": as_of, "known_at": known_at, "labels": options}
     store.build(**changes, publish=True)
     with FeatureStore(home / "other") as other:
@@ -168,7 +168,7 @@ def _build_on_spark(
     found.n_spark += 1
 
 
-def _options(rng: random.Random) -> LabelOptions:
+def options_of(rng: random.Random) -> LabelOptions:
     return LabelOptions(
         window=rng.choice(["latest", "every"]),
         min_swipes=rng.choice([1, 1, 2, 3]),
@@ -183,7 +183,7 @@ def _options(rng: random.Random) -> LabelOptions:
     )
 
 
-def _moment(
+def moment(
     rng: random.Random, grid: list[dt.datetime], instants: list[dt.datetime]
 ) -> tuple[dt.datetime | None, dt.datetime | None]:
     """Draw the instants of both clocks: at times of events and of arrivals, or just after them."""

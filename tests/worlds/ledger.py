@@ -326,7 +326,8 @@ class Known:
     """Facts that had happened before one instant and arrived before another."""
 
     def __init__(self, ledger: Ledger, as_of: dt.datetime | None, known_at: dt.datetime) -> None:
-        until = as_of or FAR
+        self.until = until = as_of or FAR
+        self.known_at = known_at
         arrivals = [v.arrival for versions in ledger.photos.versions.values() for v in versions]
         newest = max((arrival for arrival in arrivals if arrival < known_at), default=dt.datetime(1970, 1, 1))
         self.observed_at = newest if as_of is None else as_of

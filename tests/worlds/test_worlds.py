@@ -5,6 +5,7 @@ import os
 import pytest
 
 from tests.worlds.compare import compared, difference
+from tests.worlds.compare_own import own_compared
 
 WORLDS = int(os.environ.get("WORLDS", "3"))
 
@@ -14,6 +15,17 @@ def test_relations_say_what_a_recount_says(seed, tmp_path):
     found = compared(seed, tmp_path)
     assert found.wrong == []
     assert found.n_compared >= 10
+
+
+@pytest.mark.parametrize(
+    ("seed", "n"), [(1, 5), *(pytest.param(seed, 10, marks=pytest.mark.thorough) for seed in range(3000, 3010))]
+)
+@pytest.mark.timeout(600)
+def test_own_relations_say_what_their_sql_says_by_hand(seed, n, tmp_path):
+    found = own_compared(seed, tmp_path, n)
+    assert found.wrong == []
+    assert found.n_compared >= 5 * n
+    assert found.actions["computed"] >= found.n_own
 
 
 @pytest.mark.thorough  # quick: tests/warehouse/spark/test_engine.py

@@ -344,3 +344,8 @@ def test_erase_asks_first_and_prints_its_receipt(store, tmp_path):
     assert "Erased 1 people" in told
     assert "u000005" not in told
     assert isinstance(run("erase", "u000005", "--yes", "--store", copy).exception, InputError)
+
+
+def test_the_remedy_for_a_version_removes_that_version_only():
+    result = CliRunner().invoke(program, ["training-set", "remove", "may", "--version", "2"], input="")
+    assert str(result.exception).endswith("features training-set remove may --version 2 --yes")

@@ -45,7 +45,8 @@ def store(tmp_path_factory):
         )
         con.execute(
             "insert into facts.runs values"
-            " ('0123456789ab', 'popular', 'all', 'dlib_face', 'ridge', 'mse', 0, 0, 0, 1, 1, '{}', '{}', $1)",
+            " ('0123456789ab', 'popular', 'all', 'dlib_face', 'ridge', 'mse', 0, 0, 0, 1, 1, '{}', '{}', $1,"
+            " null, 'trained')",
             [NOW],
         )
     manifest = root / "embeddings" / "alexnet@3f2a9c01d4e5" / "manifest.json"
@@ -87,6 +88,12 @@ def test_names_of_options():
         ("features sql --show gender_", [name for name in sql.NAMES if name.startswith("gender_")]),
         ("features train --head ", head_names()),
         ("features train --target ", list(TARGETS)),
+        ("features train --target photos.", ["photos.width", "photos.height", "photos.likes"]),
+        (
+            "features train --features users.followers,user",
+            [f"users.followers,{name}." for name in ("users", "user_versions", "user_genders")],
+        ),
+        ("features train --weight users.f", ["users.followers"]),
         ("features train --setup ", ["all", "one_face"]),
         ("features build --only e", ["embeddings"]),
         ("features fetch --retry tim", ["timeout"]),
@@ -154,12 +161,25 @@ def test_ids_that_a_shell_would_evaluate_are_not_offered(shell, tmp_path):
             )
         con.execute(
             "insert into facts.runs values"
-            " ('0123456789ab', 'a\\$(touch x)', 'all', 'one`', '\x1b[31m', 'mse', 0, 0, 0, 1, 1, '{}', '{}', $1)",
+            " ('0123456789ab', 'a\\$(touch x)', 'all', 'one`', '\x1b[31m', 'mse', 0, 0, 0, 1, 1, '{}', '{}', $1,"
+            " null, 'trained')",
             [NOW],
         )
+        for name, summary in (("mine", "`touch x` $(touch x)"), ("q$(touch x)", "a"), ("damaged", "no header")):
+            header = f"-- {name}: {summary}\n-- grain: a\n-- reads: users\n-- time: always\n-- source: a\n"
+            text = summary if name == "damaged" else f"{header}select cast(1 as bigint) as n -- one\n"
+            con.execute(
+                "insert into facts.own_relations (relation, kind, definition, parameters, status, built_definition)"
+                " values ($1, 'sql', $2, '{}', 'ok', $2)",
+                [name, text],
+            )
     manifest = tmp_path / "embeddings" / "one" / "manifest.json"
     manifest.parent.mkdir(parents=True)
     manifest.write_text(json.dumps({"encoder": "q$(touch x)"}))
+    shown = "\n".join(completed("features sql --show ", store=tmp_path, shell=shell))
+    assert "mine" in shown
+    assert "damaged" not in shown
+    assert not any(text in shown for text in ("(touch", "`touch"))
     found = "\n".join(completed("features erase q", store=tmp_path, shell=shell))
     assert "q-1_2.jpg" in found
     for line in ("features predict --run ", "features erase ", "features build --encoder q"):
@@ -228,7 +248,10 @@ def test_a_store_that_cannot_be_read_gives_nothing_and_stays_as_it_is(state, sto
         with duckdb.connect(str(root / "snapshot.duckdb")) as con:
             con.execute("create table users as select 1 as user_id")
     before = files_of(tmp_path)
-    for line in ("features predict --run ", "features similar p", "features erase u", "features build --encoder dlib"):
+    lines = ["features similar p", "features build --encoder dlib"]
+    if state == "foreign":  # other tables and columns; all else fails before a query
+        lines += ["features predict --run ", "features erase u"]
+    for line in lines:
         assert completed(line, store=root) == (["dlib_face"] if "encoder" in line else [])
     assert files_of(tmp_path) == before
 

@@ -276,7 +276,7 @@ def test_a_reader_that_leaves_early_hears_no_complaint(swipes_db, form):
 
 def test_a_bug_shows_its_traceback(features, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
-        "import photogenic.app.terminal.catalog\nphotogenic.app.terminal.catalog.relation = lambda name: 1 / 0\n",
+        "import photogenic.app.terminal.catalog\nphotogenic.app.terminal.catalog.relation_sql = lambda *given: 1 / 0\n",
         encoding="utf-8",
     )
     failed = features("sql", "--show", "swipes", env={"PYTHONPATH": str(tmp_path)})

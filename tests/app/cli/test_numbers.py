@@ -17,6 +17,7 @@ from photogenic.features.faces.settings import FaceSettings
 from photogenic.ingest.config import CrawlSettings, Limits
 from photogenic.models.crop import crop
 from photogenic.models.data.split_config import SplitConfig
+from photogenic.models.training_sets.options import TrainingSetOptions
 from photogenic.warehouse import InputError
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.option_ranges import RANGES
@@ -58,6 +59,12 @@ NEEDED = {
     "predict": ["x.jpg"],
     "crop": ["x.jpg"],
     "sql": ["select 1"],
+    "ingest predictions": ["x.csv", "--run", "mine"],
+    "lineage": ["photos"],
+    "training-set create": ["mine"],
+    "training-set show": ["mine"],
+    "training-set export": ["mine", "folder"],
+    "training-set remove": ["mine"],
     **{f"retract {kind}": ["x.csv"] for kind in ("users", "photos", "main-photos", "swipes")},
 }
 
@@ -134,6 +141,13 @@ def test_ranges_hold_their_ends_and_nothing_beyond(name):
         ("window_s", lambda value: CrawlSettings(window_s=value)),
         ("users", lambda value: run_demo(Path("nowhere"), users=value)),
         ("seed", lambda value: run_demo(Path("nowhere"), seed=value)),
+        ("audit_instants", lambda value: TrainingSetOptions(audit_instants=value)),
+        ("division_seed", lambda value: TrainingSetOptions(division_seed=value)),
+        ("version", lambda value: STORE.load_training_set("mine", value)),
+        ("version", lambda value: STORE.describe_training_set("mine", value)),
+        ("version", lambda value: STORE.export_training_set("mine", "folder", version=value)),
+        ("version", lambda value: STORE.verify_training_set("mine", version=value)),
+        ("version", lambda value: STORE.remove_training_set("mine", version=value)),
         ("port", lambda value: serve(STORE, port=value)),
     ],
 )

@@ -16,29 +16,54 @@ from photogenic.ingest.options import IngestArguments
 from photogenic.ingest.tabular.schemas import TABLES
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.options import FinetuneOptions, TrainOptions
+from photogenic.models.own_runs.options import AddRunArguments, AddRunOptions
+from photogenic.models.training_sets.options import TrainingSetOptions
 from photogenic.warehouse.option_help import option_fields
 from tests.app.program import COMMANDS
 
-COMMON = {"config", "store", "form", "help"}
+NAMES = {
+    "ingest predictions": "add_run",
+    "runs list": "runs",
+    "test": "test_relations",
+    **{f"runs {verb}": f"{verb}_run" for verb in ("show", "promote", "demote", "remove")},
+}
+"""Methods whose name is not that of the command."""
+
+COMMON = {"config", "project", "store", "form", "help"}
 """Settings, where, how it is printed, and what it is: not the business of the function that a command calls."""
 
 CALLS = {
+    "init": FeatureStore.init_project,
     "demo": run_demo,
     "ingest users": FeatureStore.ingest_users,
     "ingest photos": FeatureStore.ingest_photos,
     "ingest main-photos": FeatureStore.ingest_main_photos,
     "ingest swipes": FeatureStore.ingest_swipes,
+    "ingest predictions": FeatureStore.add_run,
     **{f"retract {kind.replace('_', '-')}": FeatureStore.retract for kind in TABLES},
     "crawl instagram": FeatureStore.crawl,
     "fetch": FeatureStore.fetch,
     "build": FeatureStore.build,
     "export": FeatureStore.export,
+    "test": FeatureStore.test_relations,
     "sql": FeatureStore.sql,
+    "lineage": FeatureStore.lineage,
     "similar": FeatureStore.similar,
     "train": FeatureStore.train,
     "finetune": FeatureStore.finetune,
+    "training-set create": FeatureStore.create_training_set,
+    "training-set list": FeatureStore.training_sets,
+    "training-set show": FeatureStore.describe_training_set,
+    "training-set export": FeatureStore.export_training_set,
+    "training-set verify": FeatureStore.verify_training_set,
+    "training-set remove": FeatureStore.remove_training_set,
     "predict": FeatureStore.predict,
     "crop": FeatureStore.crop,
+    "runs list": FeatureStore.runs,
+    "runs show": FeatureStore.show_run,
+    "runs promote": FeatureStore.promote_run,
+    "runs demote": FeatureStore.demote_run,
+    "runs remove": FeatureStore.remove_run,
     "report": FeatureStore.report,
     "serve": serve,
     "status": FeatureStore.status,
@@ -49,18 +74,20 @@ CALLS = {
     "restore": FeatureStore.restore,
     "encoders": FeatureStore.encoders,
 }
-"""Each command and the method that it calls; `demo` and `serve` are no work on one open store."""
+"""Each command and the method that it calls; `init`, `demo` and `serve` are no work on one open store."""
 
 OTHERS = {"login", "tokens", "weights list", "weights add", "weights fetch"}
 """Commands about this machine, not about a store."""
 
-ARGUMENTS = {"self", "store", "kind", "files", "folder", "query", "uri", "user_ids"}
+ARGUMENTS = {"self", "store", "kind", "files", "names", "folder", "query", "uri", "user_ids", "data", "runs"}
 """Given by their place, or by what a command opens."""
 
 OPTIONS = {
     "build": BuildOptions,
     "train": TrainOptions,
     "finetune": FinetuneOptions,
+    "training-set create": TrainingSetOptions,
+    "ingest predictions": AddRunOptions,
     **{f"ingest {kind.replace('_', '-')}": IngestArguments for kind in TABLES},
     **{f"retract {kind.replace('_', '-')}": IngestArguments for kind in TABLES},
 }
@@ -69,16 +96,28 @@ OPTIONS = {
 OBJECTS = {"limits": Limits, "settings": CrawlSettings}
 """Parameters that are spelled out on the command line: one option per field."""
 
-ONLY_IN_PYTHON = {"demo": {"root", "print_line", "progress"}, "serve": {"print_line"}}
+ONLY_IN_PYTHON = {
+    "demo": {"root", "print_line", "progress"},
+    "serve": {"print_line"},
+    "lineage": {"name"},
+    "ingest predictions": {"name"},
+    "runs show": {"run"},
+    "runs promote": {"run"},
+    "runs demote": {"target"},
+}
+"""The last ones are given by their place, and the name of a run as `--run`."""
 
 ONLY_ON_THE_COMMAND_LINE = {
     "build": {"label_defaults", "plan", "yes"},
     "erase": {"yes"},
     **{f"{verb} {kind.replace('_', '-')}": {"columns"} for verb in ("ingest", "retract") for kind in TABLES},
     "retract photos": {"columns", "purge", "yes"},
+    "ingest predictions": {"columns", "run", "trained_on", "mapping", "values", "max_refused", "least_rows"},
+    "runs remove": {"yes"},
     "restore": {"yes"},
     "sql": {"file", "show", "output"},
     "status": {"check", "max_age", "max_refused"},
+    "training-set remove": {"yes"},
 }
 """`features build --plan` calls FeatureStore.plan, which takes what FeatureStore.build takes, and `features status
 --check` calls FeatureStore.check. What `--label-defaults` gives is `labels=LabelOptions()` in Python, where nobody is
@@ -93,7 +132,7 @@ def parameters(command):
     """What the method takes, objects spelled out, with defaults."""
     found = {}
     for name, parameter in inspect.signature(CALLS[command]).parameters.items():
-        if name in ARGUMENTS | ONLY_IN_PYTHON.get(command, set()):
+        if name in ARGUMENTS | ONLY_IN_PYTHON.get(command, set()) or (name == "name" and "-set" in command):
             continue
         if name == "options":
             found |= spelled_out(OPTIONS[command])
@@ -123,14 +162,21 @@ def test_every_command_is_accounted_for():
 
 @pytest.mark.parametrize("command", CALLS)
 def test_a_command_has_its_method_of_the_same_name(command):
-    if command not in {"demo", "serve"}:
-        name = command.replace(" ", "_").replace("-", "_")
+    if command.startswith("training-set "):
+        assert "training_set" in CALLS[command].__name__
+    elif command not in {"init", "demo", "serve"}:
+        name = NAMES.get(command) or command.replace(" ", "_").replace("-", "_")
         assert CALLS[command].__name__ == (name.partition("_")[0] if name.startswith(("crawl", "retract")) else name)
 
 
 @pytest.mark.parametrize("command", CALLS)
 def test_options_are_the_parameters_of_the_method(command):
     assert options(command).keys() - ONLY_ON_THE_COMMAND_LINE.get(command, set()) == parameters(command).keys()
+
+
+def test_predictions_take_what_the_method_takes_besides_its_options():
+    besides = ONLY_ON_THE_COMMAND_LINE["ingest predictions"] - {"columns", "run"}
+    assert set(AddRunArguments.__annotations__) == besides
 
 
 def test_a_purge_takes_what_a_retraction_takes():

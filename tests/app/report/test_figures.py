@@ -31,9 +31,11 @@ def photo(n, prediction, **known):
 
 
 def run(run_id="r", target="like_ratio", encoder="e", head="0fc", dev=0.1, setup="one_face", **given):
+    metric = given.pop("metric", "mse" if target == "like_ratio" else "accuracy")
     results, chosen = given.pop("results", {}), {"division": "8:1:1", "most_epochs": 10.0, "most_updates": 40}
     return {
         **{"run_id": run_id, "target": target, "encoder": encoder, "head": head, "dev": dev, "setup": setup},
+        **{"metric": metric, "test": dev, "n_test": 40},
         "hyperparameters": json.dumps(chosen | given),
         "results": json.dumps(results),
     }

@@ -33,6 +33,25 @@ def test_tables_are_printed_with_the_published_figures(capsys):
     )
 
 
+def test_columns_without_a_figure_are_left_out(capsys):
+    """A target that is a column: nobody published figures of it, and the noise of its labels is unknown."""
+    rows = [
+        Row("best constant", "", (None, Cell(4.0, 3.0, 5.0, n=38)), (None, None)),
+        Row("none", "ridge", (None, Cell(1.0, 0.5, 2.0, "r", Figure(0.9, 0.8, 0.95), None, None, 37)), (None, None)),
+    ]
+    print_leaderboard(
+        Leaderboard(pl.DataFrame({"run_id": ["r"]}), [Table("likes", "photos.likes", "mse", rows, (None, None))]),
+        [],
+        "table",
+    )
+    figures, explained = capsys.readouterr().out.strip().split("\n\n")
+    assert " ".join(figures.splitlines()[1].split()) == "encoder head ALL 95 % n 1BBOX 95 % n"
+    assert explained.splitlines()[0] == "The same heads: share of variance explained, Spearman"
+    assert " ".join(explained.splitlines()[1].split()) == "encoder head 1BBOX R2 95 % 1BBOX rank correlation 95 % n"
+    assert explained.splitlines()[-1].split()[2:6] == ["0.9000", "0.8000", "to", "0.9500"]
+    assert explained.splitlines()[-1].split()[-1] == "37"
+
+
 def test_json_has_one_row_per_run(capsys):
     print_leaderboard(Leaderboard(pl.DataFrame({"run_id": ["r"]}), []), [], "json")
     assert capsys.readouterr().out == '[\n{"run_id": "r"}\n]\n'

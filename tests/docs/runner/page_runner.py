@@ -64,6 +64,7 @@ class _Run:
     def __init__(self, page: Page, folder: Path, server: ForkServer, grid: str) -> None:
         self._page, self._folder, self._state = page, folder, folder.with_name(folder.name + ".state")
         self._environment = {**server.environment(), GRID: grid, "FEATURES_TOKENS": str(self._state / "tokens")}
+        self._environment["XDG_STATE_HOME"] = str(self._state / "user")
         self._state.mkdir()
         (self._state / "folder").write_text(str(folder))
         self._port = _free_port() if page.serve else 8000

@@ -9,9 +9,12 @@ from pathlib import Path
 from photogenic.app.demo.demo import USERS
 from photogenic.synthetic.swipes.world import make_world
 from tests.app.demo import small_demo
-from tests.docs.runner.pages import Page
+from tests.docs.runner.pages import ROOT, Page
 
-__all__ = ["fill"]
+__all__ = ["LONDON", "fill"]
+
+LONDON = ROOT.parent / "shared" / "data" / "london"
+"""Portraits and their ratings, next to the checkout. They are no part of the project."""
 
 Prepared = Callable[[str, Callable[[Path], object]], Path]
 """Returns the folder of a name, and makes it by the function if it is not there."""
@@ -38,9 +41,19 @@ def _demo_files(folder: Path) -> None:
     _hide_truth(folder)
 
 
+def _london(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("users.csv", "photos.csv", "swipes.csv"):
+        shutil.copyfile(LONDON / name, folder / name)
+    for name in ("neutral", "smiling"):
+        (folder / name).mkdir()
+        for picture in (LONDON / name).iterdir():
+            shutil.copyfile(picture, folder / name / picture.name)
+
+
 def _hide_truth(folder: Path) -> None:
     for secret in ("truth.json", "truth_photos.parquet"):
         (folder / secret).unlink(missing_ok=True)
 
 
-_FILES: dict[str, Callable[[Path], None]] = {"swipes": _swipes, "demo": _demo_files}
+_FILES: dict[str, Callable[[Path], None]] = {"swipes": _swipes, "demo": _demo_files, "london": _london}

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import shutil
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -11,14 +12,16 @@ import photogenic.features.build
 from photogenic import FeatureStore
 from photogenic.features.build_options import BuildOptions
 from photogenic.features.compute import spark
-from photogenic.features.compute.pipeline import compute
+from photogenic.features.compute.pipeline import ComputeReport, compute
 from photogenic.features.encoders import weights
 from photogenic.features.encoders.device import CPU, Device
 from photogenic.features.encoders.registry import encoder
+from photogenic.features.pictures import registry
 from photogenic.features.vectors import reader
 from photogenic.warehouse import InputError, MissingPartError
 from photogenic.warehouse.spark.session import Cluster
 from tests.features.gallery import Gallery, portrait
+from tests.features.pictures.conftest import OWN
 
 PAIR = ("efficientnet_lite0", "dlib_face")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -137,7 +140,30 @@ def test_a_build_that_names_spark_processes_photos_there(tmp_path, monkeypatch, 
     """A build on Spark's labels that does not name Spark runs here, because the workers may not have the photos."""
     gallery, asked = Gallery(tmp_path / "store", {"p": portrait(1)}), []
     monkeypatch.setattr(photogenic.features.build, "chosen_cluster", lambda *_, **__: Cluster("local[2]", "facts"))
-    monkeypatch.setattr(photogenic.features.build, "build_labels", lambda *_, cluster, **__: asked.append(cluster))
-    monkeypatch.setattr(photogenic.features.build, "compute", lambda *_, cluster, **__: asked.append(cluster))
+
+    def noting(answer):
+        return lambda *_, cluster, **__: asked.append(cluster) or answer
+
+    labels = SimpleNamespace(own=None, relations=(), seconds=0.0, change=None)
+    monkeypatch.setattr(photogenic.features.build, "build_labels", noting(labels))
+    monkeypatch.setattr(photogenic.features.build, "compute", noting(ComputeReport(1)))
     photogenic.features.build.build(gallery.store, BuildOptions(only="faces", engine=engine))
     assert asked == [given, Cluster("local[2]", "facts")]
+
+
+def test_workers_compute_features_like_this_machine(tmp_path, master, monkeypatch):
+    monkeypatch.setattr(registry, "_OWN", {})
+    monkeypatch.setenv("FEATURES_MODULES", OWN)
+    sys.modules.pop(OWN, None)
+    names = ["face_light", "frames", "photo_quality", "redness"]
+    some = {f"p{i}": portrait(i, size=200 + 10 * i) for i in range(6)}
+    within, beside = Gallery(tmp_path / "within", some), Gallery(tmp_path / "beside", some)
+    compute(within.store, [], features=names)
+    cluster = Cluster(master)
+    compute(beside.store, [], features=names[:1], cluster=cluster)
+    report = compute(beside.store, [], features=names, cluster=cluster)
+    assert report.features == dict.fromkeys(names[1:], 6)
+    assert report.n_faces == 0, "the stored faces are used"
+    for name in names:
+        assert within.sql(f"from {name} order by all") == beside.sql(f"from {name} order by all"), name
+    sys.modules.pop(OWN, None)

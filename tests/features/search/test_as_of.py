@@ -96,7 +96,9 @@ def test_a_photo_with_other_bytes_than_then_is_left_out(store: FeatureStore) -> 
 
 def test_labels_of_an_instant_are_computed_once(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    monkeypatch.setattr(past, "open_moments", lambda *given: opened.append(given) or open_moments(*given))
+    monkeypatch.setattr(
+        past, "open_moments", lambda *given, **more: opened.append(given) or open_moments(*given, **more)
+    )
     with Searcher(Store(store.database)) as searcher:
         for where in (None, "popular", "weight > 1", None):
             searcher.similar("p0", encoder="toy", where=where, as_of=MARCH)

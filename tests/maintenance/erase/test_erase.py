@@ -149,6 +149,19 @@ def test_a_user_who_only_swiped(db):
     assert left(db, f"{RATER}\0") == {}
 
 
+def test_a_user_with_the_id_of_another_persons_photo(db):
+    """Only swipes are erased: the photo of that id, its vector and its labels are those of somebody else."""
+    with db.write("test") as con:
+        con.execute(SWIPE, ["photo-020"])
+    build_labels(Store(db))
+    erase(Store(db), ["photo-020"])
+    assert ask(db, "select count(*) from swipes where sender_id = 'photo-020'") == [(0,)]
+    assert ask(db, "select user_id from photos where photo_id = 'photo-020'") == [("u-photo-020",)]
+    assert ask(db, "select count(*) from neighbours where neighbour_id = 'photo-020' or photo_id = 'photo-020'") != [
+        (0,)
+    ]
+
+
 def test_bytes_that_another_photo_has_are_kept(db):
     [(sha256,)] = ask(db, "select distinct sha256 from photos where photo_id = 'photo-008'")
     erase(Store(db), ["u-photo-008"])
@@ -263,7 +276,7 @@ def test_heads_trained_on_erased_people_are_marked(db):
         for run_id, splits in {"a": ("train", "test"), "b": ("test", "train"), "c": ("dev", None)}.items():
             con.execute(
                 "insert into facts.runs values ($1, 'popular', 'all', 'toy', 'ridge', 'mse', 1, 1, 1, 9, 9, '{}', '{}',"
-                " timestamp '2024-06-01')",
+                " timestamp '2024-06-01', null, 'trained')",
                 [run_id],
             )
             for photo_id, split in zip(("photo-007", "photo-030"), splits, strict=True):

@@ -53,7 +53,7 @@ def test_ids_in_values_of_slices_are_removed(store):
     with store.database.write("test") as con:
         con.execute(
             "insert into facts.runs values ('run-1', 'popular', 'all', 'toy', 'ridge', 'mse', 1, 1, 1, 9, 9, '{}', $1,"
-            " timestamp '2024-06-01')",
+            " timestamp '2024-06-01', null, 'trained')",
             [results],
         )
     manifest = store.layout.models / "run-1" / "manifest.json"

@@ -94,7 +94,7 @@ def test_vectors_that_erase_would_not_find_are_refused(registered):
     samples = drawn("like_ratio")
 
     class One:
-        target, dims, parts = TARGETS["like_ratio"], [6], [samples]
+        target, dims, parts, inputs = TARGETS["like_ratio"], [6], [samples], ()
 
         def part(self, _):
             return samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -56,13 +57,19 @@ class Notes:
     def note(self, text):
         self.notes.append(text)
 
+    def stage(self, *_, **__):
+        return contextlib.nullcontext(lambda _: None)
+
 
 def chosen(store, target="like_ratio", **options):
     return choose(store.layout, store.database.frame, target, fits=lambda _: None, **options)
 
 
-def predict_everywhere(store, picture):
-    """Return run_id and prediction, equal in Python, on the command line, in the API and on the page, and the notes."""
+def predict_everywhere(store, picture, server=None):
+    """Return run_id and prediction, equal in Python, on the command line, in the API and on the page, and the notes.
+
+    `server`: a server of the store that runs already. Default: one is started.
+    """
     store.progress._listener.notes.clear()
     (mine,) = predict(store, [picture])
     told = ["\n".join(store.progress._listener.notes)]
@@ -72,7 +79,7 @@ def predict_everywhere(store, picture):
     assert typed.exit_code == 0, typed.output
     (theirs,) = json.loads(typed.stdout)
     told.append(typed.stderr)
-    with live_server(store.layout.root) as server:
+    with live_server(store.layout.root) if server is None else contextlib.nullcontext(server) as server:
         answer = server.form("/api/v1/predict", [("a.jpg", picture.read_bytes())])
         assert answer.status == 200, answer.body
     (sent,) = answer.json["photos"]
@@ -110,6 +117,71 @@ def test_a_run_with_an_unregistered_encoder_is_left_out(store, pictures, monkeyp
     assert all("theirs" in text and "'own'" in text and NOTES in text for text in told)
     with pytest.raises(EncoderError, match="'own'"):
         predict(store, [pictures / "face.jpg"], run="theirs")
+
+
+def test_the_promoted_run_answers_at_every_door_until_changed(store, pictures):
+    """It is worse on dev, of another setup, and no reason to name runs that it does not need."""
+    put_heads(
+        store,
+        Head("best", 0.37, dev=0.01, encoder="bright_face"),
+        Head("chosen", 0.9, dev=0.5, setup="all"),
+        Head("gone", 0.5, dev=0.002),
+    )
+    shutil.rmtree(store.layout.models / "gone")
+    store.promote_run("chosen")
+    with live_server(store.layout.root) as server:
+        run_id, prediction, told = predict_everywhere(store, pictures / "face.jpg", server)
+        assert (run_id, prediction) == ("chosen", 0.9)
+        assert not any("gone" in text for text in told)
+        (cropped,) = crop(store, [pictures / "face.jpg"])
+        assert cropped.run_id == "chosen"
+        store.demote_run("like_ratio")
+        server.until("/api/v1/runs", lambda told: not any(row["promoted"] for row in told.json["runs"]))
+        assert predict_everywhere(store, pictures / "face.jpg", server)[:2] == ("best", 0.37)
+
+
+def test_a_promoted_head_on_faces_leaves_other_photos_and_crops_to_the_rule(store, pictures):
+    put_heads(
+        store,
+        Head("faces", 0.4, dev=0.3, encoder="bright_face"),
+        Head("better", 0.5, dev=0.1, encoder="bright_face"),
+        Head("any", 0.6, dev=0.01, setup="all"),
+        Head("whole", 0.7, dev=0.2),
+    )
+    store.promote_run("faces")
+    found = predict(store, [pictures / name for name in ("face.jpg", "group.jpg", "nobody.png")])
+    assert [one.run_id for one in found] == ["faces", "any", "any"]
+    (of_face,) = crop(store, [pictures / "face.jpg"])
+    assert of_face.run_id == "whole"
+    assert "faces" in store.progress._listener.notes[-1]
+    assert "promoted" in store.progress._listener.notes[-1]
+
+
+def test_a_promoted_run_that_cannot_predict_is_an_error_at_every_door(store, pictures, monkeypatch):
+    """No other run answers in its place; its stored predictions are shown all the same, and a named run predicts."""
+    put_heads(store, Head("theirs", 0.99, dev=0.2, encoder="own"), Head("ours", 0.37, dev=0.001))
+    store.promote_run("theirs")
+    monkeypatch.delitem(ENCODERS, "own")
+    picture = pictures / "face.jpg"
+    for call in (lambda: predict(store, [picture]), lambda: predict(store), lambda: crop(store, [picture])):
+        with pytest.raises(StoreError, match=r"theirs .* is promoted") as refused:
+            call()
+        assert NOTES in refused.value.remedy
+        assert "features runs demote like_ratio" in refused.value.remedy
+    typed = CliRunner().invoke(program, ["predict", str(picture), "--store", str(store.layout.root)])
+    assert typed.exit_code == 1
+    assert run_selection.answering(store.layout, store.database.frame) == {"theirs"}
+    with live_server(store.layout.root) as server:
+        answer = server.form("/api/v1/predict", [("a.jpg", picture.read_bytes())])
+        assert answer.status in {409, 422, 503}
+        assert "promoted" in answer.body.decode()
+        named = server.form("/api/v1/predict", [("a.jpg", picture.read_bytes())], run="our")
+        assert named.json["run_id"] == "ours"
+        store.demote_run("like_ratio")  # the server follows without a restart
+        server.until("/api/v1/runs", lambda told: not any(row["promoted"] for row in told.json["runs"]))
+        assert server.form("/api/v1/predict", [("a.jpg", picture.read_bytes())]).json["run_id"] == "ours"
+        store.promote_run("ours")
+    assert predict(store, [picture], run="our")[0].run_id == "ours"
 
 
 def test_photos_without_a_face_or_with_several_are_predicted_by_the_head_on_all_photos(store, pictures):

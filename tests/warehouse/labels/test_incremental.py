@@ -87,7 +87,7 @@ class Days:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_any_order_of_arrivals_gives_what_one_build_gives(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(incremental, "_WORTH", 1.0)
+    monkeypatch.setattr(incremental, "WORTH", 1.0)
     days, db, seen = Days(seed), store(tmp_path / "grown"), set()
     for _ in range(5):
         add_facts(db, **days.next())
@@ -125,7 +125,7 @@ def test_events_in_any_batches_give_what_one_build_gives(tmp_path_factory, swipe
     }
     cut, whole = (store(tmp_path_factory.mktemp(name)) for name in ("cut", "whole"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(incremental, "_WORTH", 1.0)
+        patch.setattr(incremental, "WORTH", 1.0)
         for batch in range(3):
             add_facts(
                 cut,

@@ -196,7 +196,9 @@ def test_an_empty_answer_says_why(store):
 
 def test_only_what_a_query_reads_is_computed_and_a_second_question_computes_all(store, monkeypatch):
     opened = []
-    monkeypatch.setattr(past, "open_moments", lambda *given: opened.append(given[2]) or open_moments(*given))
+    monkeypatch.setattr(
+        past, "open_moments", lambda *given, **more: opened.append(given[2]) or open_moments(*given, **more)
+    )
     store.sql("select count(*) from swipes", as_of=hour(5))
     assert not {"photo_labels", "like_ratios"} & opened[0]
     for query in (LABELS, "from like_ratios", "from swipes"):

@@ -24,7 +24,6 @@ def without(monkeypatch, *names):
     ("absent", "cluster", "command"),
     [
         ("pyspark", Cluster(), "pip install 'photogenic[spark]'"),
-        ("sqlglot", Cluster("spark://somewhere:7077"), "pip install 'photogenic[spark]'"),
         ("grpc", Cluster("sc://somewhere"), "pip install 'pyspark[connect]'"),
     ],
 )

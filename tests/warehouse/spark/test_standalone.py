@@ -26,7 +26,7 @@ from tests.warehouse.small import ask
 from tests.warehouse.spark.cluster_child import PAIR
 from tests.warehouse.standalone import LEAN_JAVA, standalone
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(7200)]
 
 SWIPES = int(os.environ.get("SPARK_SWIPES", "100000"))
 LARGE = SWIPES > 1_000_000

@@ -16,7 +16,7 @@ def fits(page):
 
 
 @at_every_size
-@pytest.mark.parametrize("path", [*(path for _, path in PAGES), "photo", "/login", "/nothing"])
+@pytest.mark.parametrize("path", [*(path for _, path in PAGES), "/lineage/photo_labels", "photo", "/login", "/nothing"])
 def test_pages_fit_the_window_and_are_accessible(open_page, portrait, path):
     page = open_page(f"/photos/{portrait[0]}" if path == "photo" else path)
     assert fits(page)
@@ -145,10 +145,10 @@ def test_all_controls_are_reached_by_keyboard(open_page):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to content"
     names = []
-    for _ in range(9):
+    for _ in range(len(PAGES) + 2):
         page.keyboard.press("Tab")
         names.append(page.evaluate("document.activeElement.textContent").strip())
-    assert names[1:8] == [name for name, _ in PAGES]
+    assert names[1 : 1 + len(PAGES)] == [name for name, _ in PAGES]
 
 
 def test_an_address_of_the_api_can_be_tried(open_page):
@@ -157,3 +157,20 @@ def test_an_address_of_the_api_can_be_tried(open_page):
     page.locator("details[open] button").click()
     page.locator("details[open] pre").wait_for()
     assert '"status": "ok"' in page.locator("details[open] pre").inner_text()
+
+
+def test_the_graph_shows_its_relation_and_lights_the_lines_of_a_box(open_page):
+    page = open_page("/lineage/photo_labels")
+    root = page.locator("#graph [aria-current]")
+    assert page.evaluate(
+        "() => { const graph = document.getElementById('graph').getBoundingClientRect();"
+        " const box = document.querySelector('#graph [aria-current] rect').getBoundingClientRect();"
+        " return box.left >= graph.left && box.right <= graph.right"
+        " && box.top >= graph.top && box.bottom <= graph.bottom }"
+    ), "the relation of the page is in view"
+    assert page.locator("#graph path.lit").count() == 0
+    root.focus()
+    assert page.locator("#graph path.lit").count() > 1
+    page.locator("#graph a[aria-label='relation like_ratios']").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/lineage/like_ratios")

@@ -1,6 +1,6 @@
 """An image server with very low cost, so that a benchmark measures the client.
 
-    python -m tests.bench.picture_server LATENCY_S     prints its port, serves until its input closes
+    python -m tests.bench.pictures.server LATENCY_S     prints its port, serves until its input closes
 
 Every path returns a JPEG of about 38 KB: one of 64 images by the number at the end of the path, which is also
 written into it, so that all answers differ.
@@ -24,7 +24,7 @@ _COMMENT = b"\xff\xfe\x00\x12"  # a JPEG comment of 16 bytes
 @contextlib.contextmanager
 def serving(latency_s: float) -> Iterator[str]:
     """Run the server in a process of its own, and yield the address to which a number is appended."""
-    command = [sys.executable, "-m", "tests.bench.picture_server", str(latency_s)]
+    command = [sys.executable, "-m", "tests.bench.pictures.server", str(latency_s)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdin is not None
