@@ -10,14 +10,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from photogenic._lazy import duckdb, pa, pc, pq
 from photogenic.warehouse import Layout, Store, StoreError
-from photogenic.warehouse.erasure.delete_rows import ErasedRecords, id_words
+from photogenic.warehouse.erasure.delete_rows import ErasedRecords, id_words, sought_ids
 from photogenic.warehouse.erasure.id_words import IdWords
 from photogenic.warehouse.storage.training_set_files import (
     Manifest,
@@ -58,8 +58,7 @@ def remake(store: Store, work: Layout, gone: ErasedRecords) -> list[Remade]:
         return found
     with store.database.read() as con:
         listed = set(con.execute("select name, version from training_sets where status <> 'removed'").fetchall())
-        words = id_words(con, gone)
-    ids = pa.array(sorted({*gone.users, *gone.photos}), pa.string())
+        words, ids_of = id_words(con, gone), sought_ids(con, gone)
     for name, version, folder in folders(layout):
         place = str(folder.relative_to(layout.root))
         manifest = read_manifest(folder) if (name, version) in listed else None
@@ -69,7 +68,7 @@ def remake(store: Store, work: Layout, gone: ErasedRecords) -> list[Remade]:
             (work.root / place).mkdir(parents=True)
             found.append(Remade(place))
             continue
-        made = _remade(folder, work.root / place, manifest, ids, words)
+        made = _remade(folder, work.root / place, manifest, ids_of, words)
         if made is not None:
             found.append(Remade(place, made, manifest.n_rows - made.n_rows))
     return found
@@ -94,12 +93,16 @@ def record(con: duckdb.DuckDBPyConnection, remade: list[Remade]) -> None:
             )
 
 
-def _remade(folder: Path, made: Path, manifest: Manifest, ids: pa.Array, words: IdWords) -> Manifest | None:
+def _remade(
+    folder: Path, made: Path, manifest: Manifest, ids_of: Callable[[str], list[str]], words: IdWords
+) -> Manifest | None:
     """Write a version without the rows of these ids. None: nothing in it changes."""
-    keys = [column.name for column in manifest.columns if column.role == "key"]
+    keys = {
+        column.name: pa.array(ids_of(column.name), pa.string()) for column in manifest.columns if column.role == "key"
+    }
     texts = [column.name for column in manifest.columns if column.type == "varchar" and column.role in _OF_USERS]
     try:
-        changed = [part for part in manifest.parts if _is_affected(folder / part.file, keys, texts, ids, words)]
+        changed = [part for part in manifest.parts if _is_affected(folder / part.file, keys, texts, words)]
         if not changed:
             return None
         check_files(folder, manifest, thorough=True)  # else damaged rows would be copied
@@ -112,7 +115,7 @@ def _remade(folder: Path, made: Path, manifest: Manifest, ids: pa.Array, words: 
                 pq.ParquetWriter(temporary, file.schema_arrow, compression="zstd") as writer,
             ):
                 for batch in file.iter_batches():
-                    kept, n = _without(batch, keys, texts, ids, words)
+                    kept, n = _without(batch, keys, texts, words)
                     n_values += n
                     counted.add(kept)
                     writer.write_batch(kept)
@@ -169,35 +172,31 @@ def _recounted(counts: dict[str, Any], counted: _Counted, n_removed: int) -> dic
     }
 
 
-def _is_affected(path: Path, keys: list[str], texts: list[str], ids: pa.Array, words: IdWords) -> bool:
+def _is_affected(path: Path, keys: Mapping[str, pa.Array], texts: list[str], words: IdWords) -> bool:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(columns=[*keys, *texts]):
-            if any(pc.any(pc.is_in(_text(batch[name]), value_set=ids)).as_py() for name in keys):
+            if any(pc.any(pc.is_in(_text(batch[name]), value_set=ids)).as_py() for name, ids in keys.items()):
                 return True
-            if any(_is_mention(text, words) for name in texts for text in _distinct(batch[name])):
+            if any(words.is_one(text) for name in texts for text in _distinct(batch[name])):
                 return True
     return False
 
 
 def _without(
-    batch: pa.RecordBatch, keys: list[str], texts: list[str], ids: pa.Array, words: IdWords
+    batch: pa.RecordBatch, keys: Mapping[str, pa.Array], texts: list[str], words: IdWords
 ) -> tuple[pa.RecordBatch, int]:
     """Return the rows that stay, and the number of texts that were emptied in them."""
-    for name in keys:
+    for name, ids in keys.items():
         batch = batch.filter(pc.invert(pc.is_in(_text(batch[name]), value_set=ids)))
     n_values = 0
     for name in texts:
-        mentions = [text for text in _distinct(batch[name]) if _is_mention(text, words)]
+        mentions = [text for text in _distinct(batch[name]) if words.is_one(text)]
         if mentions:
             hit = pc.is_in(_text(batch[name]), value_set=pa.array(mentions, pa.string()))
             n_values += pc.sum(hit).as_py() or 0
             column = pc.if_else(hit, pa.scalar(None, batch[name].type), batch[name])
             batch = batch.set_column(batch.schema.get_field_index(name), batch.schema.field(name), column)
     return batch, n_values
-
-
-def _is_mention(text: str, words: IdWords) -> bool:
-    return words.is_one(text)
 
 
 def _distinct(column: pa.Array) -> Iterator[str]:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from photogenic.features.search.index_files import read_manifest
 from photogenic.warehouse import Layout, Store
 from photogenic.warehouse.erasure.delete_rows import (
     LEAST_BYTES,
-    PHOTO_COLUMNS,
     ErasedRecords,
     find_mentions,
     find_remains,
+    sought_ids,
 )
 
 __all__ = ["search_for_remains"]
@@ -46,6 +46,7 @@ def search_for_remains(store: Store, gone: ErasedRecords) -> tuple[dict[str, Any
     with store.database.read() as con:
         found = [f"snapshot {what}" for what in find_remains(con, gone)]
         others = find_mentions(con, sorted(ids), themselves=not gone.purge)
+        ids_of = sought_ids(con, gone)
     if not store.database.is_published():  # readers and the writer would see different people
         found.append(f"{layout.snapshot} is not a copy of {layout.warehouse.name}")
     sought = {id_ for id_ in ids - others if len(id_.encode()) >= LEAST_BYTES} | {*gone.sha256s}
@@ -53,9 +54,7 @@ def search_for_remains(store: Store, gone: ErasedRecords) -> tuple[dict[str, Any
     tables = [path for path in files if path.suffix == ".parquet"]
     for path in tables:
         with duckdb.connect() as con:
-            con.execute("create table given as select unnest($1::varchar[]) as value", [sorted(ids | {*gone.sha256s})])
-            con.execute("create table given_photos as select unnest($1::varchar[]) as value", [sorted(gone.photos)])
-            found += _in_parquet(con, path)
+            found += _in_parquet(con, path, lambda column: [*gone.sha256s, *ids_of(column)])
     n_indices = 0
     for folder in layout.index("any").parent.glob("*/"):
         known = read_manifest(layout, folder.name)
@@ -91,18 +90,18 @@ def _files(layout: Layout) -> Iterator[Path]:
             yield path
 
 
-def _in_parquet(con: Any, path: Path) -> Iterator[str]:
-    """Text columns, and lists of text, that have one of the `given` values; columns of photos, of `given_photos`."""
+def _in_parquet(con: Any, path: Path, sought: Callable[[str], list[str]]) -> Iterator[str]:
+    """Text columns, and lists of text, that have one of the values that are sought in a column of that name."""
     columns = con.execute("describe select * from read_parquet($1)", [glob.escape(str(path))]).fetchall()
     for column, kind, *_ in columns:
         if kind in ("VARCHAR", "VARCHAR[]"):
             quoted = '"' + column.replace('"', '""') + '"'
             value = f"unnest({quoted})" if kind.endswith("[]") else quoted
-            sought = "given_photos" if column in PHOTO_COLUMNS else "given"
-            query = (
-                f"select count(*) from (select {value} as value from read_parquet($1)) semi join {sought} using (value)"
-            )
-            ((n,),) = con.execute(query, [glob.escape(str(path))]).fetchall()
+            query = f"""
+                select count(*) from (select {value} as value from read_parquet($1))
+                where value in (select unnest($2::varchar[]))
+            """
+            ((n,),) = con.execute(query, [glob.escape(str(path)), sought(column)]).fetchall()
             if n:
                 yield f"{path} column {column}: {n}"
 

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from photogenic import sql
@@ -21,7 +21,6 @@ from photogenic.warehouse.erasure.own_relations import OPTION_WORDS, definition_
 
 __all__ = [
     "LEAST_BYTES",
-    "PHOTO_COLUMNS",
     "ErasedRecords",
     "delete_rows",
     "find_mentions",
@@ -31,14 +30,24 @@ __all__ = [
     "known_users",
     "select_erased",
     "select_purged",
+    "sought_ids",
     "unchanged_mentions",
 ]
 
 LEAST_BYTES = 6
 """Least length of an id, in bytes, that is searched for within text and files: shorter ones occur there by chance."""
 
-PHOTO_COLUMNS = frozenset({"photo_id", "neighbour_id", "other_id", "cluster_id"})
+_OF_PHOTOS = frozenset({"photo_id", "neighbour_id"})
 """Columns that hold ids of photos, where the id of a user means nothing."""
+
+_OF_USERS = frozenset({"user_id", "sender_id", "recipient_id"})
+"""Columns that hold ids of users, where the id of a photo means nothing."""
+
+_OF_NOBODY = frozenset({"event_id", "project_id"})
+"""Columns of base tables with ids that are of nobody."""
+
+_LINKED = {"other_id": "photo_id", "cluster_id": "photo_id"}
+"""Columns of base tables that hold ids of photos, under names that own relations may give to other ids."""
 
 _OF_MAIN_PHOTO = "user_id in (from gone_users) or photo_id in (from gone_photos)"
 _OF_SWIPE = "sender_id in (from gone_users) or recipient_id in (from gone_users)"
@@ -223,10 +232,8 @@ def _picture_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 def find_remains(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> list[str]:
     """Return the columns that still hold or mention an erased id or digest, with the number of rows."""
-    name_again = {"gone_users": gone.users, "gone_photos": gone.photos, "gone_bytes": gone.sha256s}
-    ids = sorted({*gone.users, *gone.photos, *gone.targets})
-    found = []
-    for table, column, kept in _mentions(con, gone):
+    sought, found = sought_ids(con, gone), []
+    for table, column, kept in _mentions(con, gone, renewed=True):
         found.append(f"facts.{table}.{column}: {len(kept)}")
     found += [f"{name}.{what}" for name, what in held_by_own_relations(con, gone).items()]
     own = {f'"main"."{name}"' for name in catalog_of(con).own}
@@ -235,10 +242,8 @@ def find_remains(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> list[st
             continue
         if gone.purge and table.replace('"', "").rpartition(".")[2] in _HISTORY and column == "photo_id":
             continue
-        if column in {"sha256", "target"} or (column.endswith("_id") and column != "event_id"):
-            values = list(name_again["gone_bytes"]) if column == "sha256" else ids
-            if column in PHOTO_COLUMNS:  # a photo of another person may have the id of an erased user
-                values = list(gone.photos)
+        if column in {"sha256", "target"} or (column.endswith("_id") and column not in _OF_NOBODY):
+            values = list(gone.sha256s) if column == "sha256" else sought(_LINKED.get(column, column))
             value = f"unnest({column})" if is_list else column
             n = _count(
                 con,
@@ -248,6 +253,28 @@ def find_remains(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> list[st
             if n:
                 found.append(f"{table}.{column}: {n}")
     return found
+
+
+def sought_ids(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> Callable[[str], list[str]]:
+    """Return a function: name of a column -> the erased ids that must not be in it.
+
+    A photo of another person may have the id of an erased user, and a user who stays that of an erased photo. Where the
+    name does not tell whose ids a column holds, such ids are left out.
+    """
+    users, photos = {*gone.users}, {*gone.photos}
+    others = {*users, *photos, *gone.targets} - _shared_ids(con, gone)
+
+    def sought(column: str) -> list[str]:
+        return sorted(photos if column in _OF_PHOTOS else users if column in _OF_USERS else others)
+
+    return sought
+
+
+def _shared_ids(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> set[str]:
+    """Return the ids of erased users that photos of others have too, and those of erased photos that users have."""
+    users, photos = {*gone.users}, {*gone.photos}
+    values = {"users": [*(users - photos)], "photos": [*(photos - users)]}
+    return {id_ for (id_,) in con.execute(sql.read("erase/shared_ids"), values).fetchall()}
 
 
 def held_by_own_relations(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> dict[str, str]:
@@ -261,17 +288,17 @@ def held_by_own_relations(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -
     }
     return held_ids(
         con,
-        ids=sorted({*gone.users, *gone.photos, *gone.targets}),
+        sought=sought_ids(con, gone),
         sha256s=list(gone.sha256s),
-        long=_long_words(con, gone),
+        long=_long_words(con, gone, but=_shared_ids(con, gone)),
         unchanged=unchanged,
         history=frozenset(_HISTORY) if gone.purge else frozenset(),
     )
 
 
-def _long_words(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> IdWords:
+def _long_words(con: duckdb.DuckDBPyConnection, gone: ErasedRecords, but: Collection[str] = ()) -> IdWords:
     """Return a matcher for the ids that are sought within definitions: long ones, which are no relation's name."""
-    return id_words(con, gone, least=LEAST_BYTES, but=sql.NAMES)
+    return id_words(con, gone, least=LEAST_BYTES, but={*sql.NAMES, *but})
 
 
 def id_words(
@@ -297,15 +324,24 @@ def unchanged_mentions(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> d
     return found
 
 
-def _mentions(con: duckdb.DuckDBPyConnection, gone: ErasedRecords) -> Iterator[tuple[str, str, dict[str, str | None]]]:
-    """Yield base table, column, and for each text that mentions an erased id its replacement."""
-    words = id_words(con, gone)
-    yield from definition_mentions(con, words, _long_words(con, gone))
+def _mentions(
+    con: duckdb.DuckDBPyConnection, gone: ErasedRecords, *, renewed: bool = False
+) -> Iterator[tuple[str, str, dict[str, str | None]]]:
+    """Yield base table, column, and for each text that mentions an erased id its replacement.
+
+    Args:
+        con: connection to the warehouse or the snapshot.
+        gone: what is erased.
+        renewed: whether own relations and audits ran without these people. A short id in their errors is then a number.
+    """
+    words, long = id_words(con, gone), _long_words(con, gone)
+    yield from definition_mentions(con, words, long)
     for table, columns in _TEXTS.items():
         for column in columns:
             kept: dict[str, str | None] = {}
-            for text, _ in _matching(con, table, column, words):
-                struck = words.redact_json(text, OPTION_WORDS) if column in _JSON else words.redact(text)
+            ids = long if renewed and column == "error" else words
+            for text, _ in _matching(con, table, column, ids):
+                struck = ids.redact_json(text, OPTION_WORDS) if column in _JSON else ids.redact(text)
                 if struck != text:
                     kept[text] = None if column in _WHOLE else struck
             if kept:

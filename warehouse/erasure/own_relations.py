@@ -94,7 +94,7 @@ def definition_mentions(
 def held_ids(
     con: duckdb.DuckDBPyConnection,
     *,
-    ids: list[str],
+    sought: Callable[[str], list[str]],
     sha256s: list[str],
     long: IdWords,
     unchanged: set[str],
@@ -104,7 +104,7 @@ def held_ids(
 
     Args:
         con: connection to the warehouse or the snapshot.
-        ids: erased users, photos and accounts.
+        sought: column -> the erased ids that must not be in it.
         sha256s: digests of erased pictures.
         long: the ids that are searched for within texts.
         unchanged: texts of other people that mention an id and stay.
@@ -120,9 +120,9 @@ def held_ids(
     for name, column, kind in con.execute(query, [tables]).fetchall():
         value = f'unnest("{column}")' if kind.endswith("[]") else f'"{column}"'
         source = f'(select {value} as value from main."{name}")'
-        sought = [*sha256s, *(ids if column == "target" or column.endswith("_id") else ())]
+        ids = sought(column) if column == "target" or column.endswith("_id") else []
         exact = f"select count(*) from {source} where value in (select unnest($1::varchar[]))"
-        ((n,),) = con.execute(exact, [sought]).fetchall()
+        ((n,),) = con.execute(exact, [[*sha256s, *ids]]).fetchall()
         if not n:
             n = sum(long.has(_without(text, unchanged)) for text in _matching(con, source, long))
         if n:

@@ -95,6 +95,24 @@ def test_a_purge_of_a_photo_takes_its_rows(store, tmp_path):
     assert found.filter(user_id=GONE).height == 1
 
 
+def test_rows_stay_whose_id_is_one_of_the_other_kind(tmp_path):
+    """Numbers are ids of users and photos alike: user 13 goes with photo 14, user 14 stays."""
+    names = [str(at) for at in range(30)]
+    store = make(
+        tmp_path,
+        {"spells": spells()},
+        users=[(name, "female" if at % 2 else "male", at) for at, name in enumerate(names)],
+        photos=[(str(at ^ 3), name) for at, name in enumerate(names)],
+        main_photos=[(name, str(at ^ 3), 0) for at, name in enumerate(names)],
+        swipes=[(names[(at + j) % 30], name, True, j) for at, name in enumerate(names) for j in (1, 2)],
+    )
+    made(store, features="spells.n_before")
+    before = of_set(store).frame()
+    erase(store, ["13"])
+    assert of_set(store).frame().equals(before.filter(pl.col("user_id") != "13"))
+    assert {one.state for one in verify(store)} == {"ok"}
+
+
 def test_folders_of_a_killed_creation_go_too(store):
     folder = made(store, features="spells.n_before").folder
     with store.database.write("test") as con:

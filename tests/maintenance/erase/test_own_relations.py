@@ -124,3 +124,44 @@ def test_a_purge_computes_own_relations_again(db):
         )
     purge(Store(db), ["photo-of-kilroy"])
     assert ask(db, "from listed") == [("photo-of-hanna",)]
+
+
+SHOWN = """
+select
+    cast(photo_id as varchar) as photo_id, -- the photo
+    cast(user_id as varchar) as user_id -- its owner
+from photos
+"""
+NEWEST = """
+select
+    cast(user_id as varchar) as who_id, -- the owner
+    cast(max(photo_id) as varchar) as newest_id -- a photo, in a column whose name does not tell it
+from photos
+group by user_id
+"""
+
+
+@pytest.mark.parametrize("kind", ["", "number-"])
+def test_an_id_that_the_photo_of_another_or_a_user_who_stays_has_too(tmp_path, kind):
+    """Users and photos are numbered alike: the erased user 1 had photo 2, and user 2, who stays, has photo 1."""
+    one, two, three, last = (f"{kind}{n}" for n in (1, 2, 3, 30))
+    db = store(tmp_path)
+    add_facts(
+        db,
+        users=[(one, "female"), (two, "male"), (three, "male")],
+        photos=[(two, one), (one, two), (last, three)],
+        main_photos=[(one, two, 1), (two, one, 1)],
+        swipes=[(one, two, True, 2), (two, one, False, 3), (three, two, True, 4)],
+    )
+    relations = {
+        "shown": sql_file("shown", SHOWN, reads="photos", grain="photo_id"),
+        "newest": sql_file("newest", NEWEST, reads="photos", grain="who_id"),
+        "received": received(),
+    }
+    build_labels(within(db, relations))
+    erase(Store(db), [one])
+    assert set(ask(db, "select status, error from own_relations")) == {("ok", None)}
+    assert ask(db, "select photo_id, user_id from photos order by all") == [(one, two), (last, three)]
+    assert ask(db, "from shown order by all") == [(one, two), (last, three)]
+    assert ask(db, "from newest order by all") == [(two, one), (three, last)]
+    assert ask(db, "from received") == [(two, 1)]
