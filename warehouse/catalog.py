@@ -14,7 +14,7 @@ import datetime as dt
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -126,6 +126,16 @@ class Catalog:
             raise KeyError(name)
         return relation(name)
 
+    def below(self, names: Iterable[str]) -> set[str]:
+        """Return these relations, and all relations and base tables that they read, directly or through others."""
+        found, left = set[str](), [*names]
+        while left:
+            name = left.pop()
+            if name not in found:
+                found.add(name)
+                left += self.relation(name).reads if name in self.names else ()
+        return found
+
 
 OURS = Catalog()
 """The relations of sql/ alone."""
@@ -148,9 +158,9 @@ def catalog_of(con: duckdb.DuckDBPyConnection) -> Catalog:
     return Catalog({name: own[name] for name in in_order(own)}, kinds, values, unbuilt)
 
 
-def in_order(own: Mapping[str, Relation]) -> tuple[str, ...]:
-    """Sort own relations: what a relation reads comes before it. Relations in a circle come last, by name."""
-    graph = {name: sorted(set(what.reads) & set(own)) for name, what in own.items()}
+def in_order(relations: Mapping[str, Relation]) -> tuple[str, ...]:
+    """Sort relations: what a relation reads comes before it. Relations in a circle come last, by name."""
+    graph = {name: sorted(set(what.reads) & set(relations)) for name, what in relations.items()}
     last: list[str] = []
     while True:
         order: TopologicalSorter[str] = TopologicalSorter({name: graph[name] for name in sorted(graph)})

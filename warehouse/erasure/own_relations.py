@@ -14,7 +14,7 @@ from typing import get_args, get_type_hints
 
 from photogenic import sql
 from photogenic._lazy import duckdb
-from photogenic.warehouse.catalog import Catalog, catalog_of
+from photogenic.warehouse.catalog import catalog_of
 from photogenic.warehouse.definitions.project import ProjectDefinitions
 from photogenic.warehouse.erasure.id_words import IdWords, re2_patterns
 from photogenic.warehouse.erasure.tombstones import Tombstones
@@ -116,7 +116,7 @@ def held_ids(
         where schema_name = 'main' and data_type in ('VARCHAR', 'VARCHAR[]') and list_contains($1, table_name)
         order by all
     """
-    tables = [name for name, kind in catalog.kinds.items() if kind == "sql" and not _reads(catalog, name) & history]
+    tables = [name for name, kind in catalog.kinds.items() if kind == "sql" and not catalog.below([name]) & history]
     for name, column, kind in con.execute(query, [tables]).fetchall():
         value = f'unnest("{column}")' if kind.endswith("[]") else f'"{column}"'
         source = f'(select {value} as value from main."{name}")'
@@ -197,14 +197,3 @@ def without_erased(project: ProjectDefinitions | None, tombstones: Tombstones) -
             )
             unreadable[file] = str(error)
     return replace(project, relations=kept["relations"], audits=kept["audits"], unreadable=unreadable)
-
-
-def _reads(catalog: Catalog, name: str) -> set[str]:
-    """Return everything that a relation reads, directly or through others."""
-    found, left = set[str](), [name]
-    while left:
-        one = left.pop()
-        new = [read for read in catalog.relation(one).reads if read not in found and read in catalog.names]
-        found.update(new)
-        left += new
-    return found

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from photogenic import sql
 from photogenic._lazy import duckdb
-from photogenic.warehouse.catalog import OURS, Catalog, catalog_of
+from photogenic.warehouse.catalog import OURS, Catalog, catalog_of, in_order
 from photogenic.warehouse.definitions.failures import is_of_relation
 from photogenic.warehouse.duckdb_store.database import LABELLING, Database, list_relations_only
 from photogenic.warehouse.duckdb_store.error_mapping import map_engine_errors
@@ -267,14 +267,7 @@ class _How:
 
 def _needed(names: Collection[str], catalog: Catalog = OURS) -> set[str]:
     """Return the relations and all that they read, without base tables."""
-    needed: set[str] = set()
-    left = [*names]
-    while left:
-        name = left.pop()
-        if name not in needed and name in catalog.names:
-            needed.add(name)
-            left += catalog.relation(name).reads
-    return needed
+    return catalog.below(names).intersection(catalog.names)
 
 
 def _make(
@@ -317,47 +310,40 @@ def _compute(con: duckdb.DuckDBPyConnection, needed: Collection[str], how: _How)
     Returns:
         Why own relations are missing, if how.asked does not name them: relation -> reason.
     """
-    made, failed, catalog = set[str](), dict[str, str](), how.catalog
-
-    def make(name: str) -> None:
-        if name in made or name.startswith("facts."):
-            return
-        made.add(name)
+    failed, catalog = dict[str, str](), how.catalog
+    for name in in_order({name: catalog.relation(name) for name in needed}):
         what = catalog.relation(name)
-        for read in what.reads:
-            if read in catalog.names:
-                make(read)
         if name in catalog.own:
-            make_own(name)
-            return
-        if name not in sql.RELATIONS:
+            if (why := _create_own(con, name, how)) is not None:
+                failed[name] = why
+        elif name in sql.RELATIONS:
+            parameters = {parameter: getattr(how.options, parameter) for parameter in what.parameters}
+            with many_swipes(con) if "swipes" in what.reads else contextlib.nullcontext():
+                con.execute(f"create table {name} as {what.text}", parameters or None)
+        else:
             con.execute(f"create view {name} as {what.text}")
-            return
-        parameters = {parameter: getattr(how.options, parameter) for parameter in what.parameters}
-        with many_swipes(con) if "swipes" in what.reads else contextlib.nullcontext():
-            con.execute(f"create table {name} as {what.text}", parameters or None)
-
-    def make_own(name: str) -> None:
-        what, kind = catalog.own[name], "table" if catalog.kinds[name] == "sql" else "view"
-        text = strip_semicolon(what.text)
-        con.execute("reset disabled_optimizers")
-        try:
-            con.execute(f"create {kind} {name} as {text}", {**catalog.values[name]} or None)
-        except duckdb.Error as error:
-            if not is_of_relation(error):
-                raise
-            fact = f"The relation {name} failed at this moment: {str(error).splitlines()[0]}"
-            if name in how.asked:
-                raise QueryError(fact, _HOLDS, f"features sql --show {name}") from error
-            failed[name] = fact
-        finally:
-            for setting in LABELLING:
-                con.execute(setting)
-
-    for name in sorted(needed):
-        make(name)
-    audit(con, made.intersection(sql.RELATIONS), there=made)
+    audit(con, set(needed).intersection(sql.RELATIONS), there=needed)
     return failed
+
+
+def _create_own(con: duckdb.DuckDBPyConnection, name: str, how: _How) -> str | None:
+    """Create a relation of the user's own in the current database; return why it is missing, if that is no error."""
+    catalog = how.catalog
+    text, kind = strip_semicolon(catalog.own[name].text), "table" if catalog.kinds[name] == "sql" else "view"
+    con.execute("reset disabled_optimizers")
+    try:
+        con.execute(f"create {kind} {name} as {text}", {**catalog.values[name]} or None)
+    except duckdb.Error as error:
+        if not is_of_relation(error):
+            raise
+        fact = f"The relation {name} failed at this moment: {str(error).splitlines()[0]}"
+        if name in how.asked:
+            raise QueryError(fact, _HOLDS, f"features sql --show {name}") from error
+        return fact
+    finally:
+        for setting in LABELLING:
+            con.execute(setting)
+    return None
 
 
 def _check_names(con: duckdb.DuckDBPyConnection, moments: Moments, catalog: Catalog) -> None:
