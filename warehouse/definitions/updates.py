@@ -24,8 +24,15 @@ from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import relation
 from photogenic.warehouse.definitions.definition import Definition
 from photogenic.warehouse.labels.fingerprints import Mark, State, checksum, digest_of
-from photogenic.warehouse.labels.incremental import DIMENSIONS, LOGS, WORTH, counted_mark, is_temporary
-from photogenic.warehouse.moment import EVERYTHING
+from photogenic.warehouse.labels.incremental import (
+    DIMENSIONS,
+    LOGS,
+    WORTH,
+    count_again,
+    counted_mark,
+    is_temporary,
+    shadowed,
+)
 
 __all__ = ["LogChanges", "unlimited_logs", "update_query"]
 
@@ -144,12 +151,10 @@ def update_query(
     found = changes.since(sums.log, former.inputs[sums.log], inputs[sums.log])
     if found is None:
         return None
-    con, (came, went) = changes.con, found
-    negative = ", ".join(f"-{c.name} as {c.name}" if c.name in sums.sums else c.name for c in what.columns)
-    con.execute(f"create or replace temp table recounted as select * from {what.name} limit 0")
-    for table, columns in ((came, "*"), (went, negative)):
-        with shadowed(con, {sums.log: table}):
-            con.execute(f"insert into recounted select {columns} from ({definition.query}\n) as counts", values or None)
+    came, went = found
+    count_again(
+        *(changes.con, what.name, definition.query, sums.sums, sums.log), added=came, removed=went, values=values
+    )
     added = [
         f"cast(sum({column.name}) as bigint) as {column.name}" if column.name in sums.sums else column.name
         for column in what.columns
@@ -166,28 +171,16 @@ def unlimited_logs(con: duckdb.DuckDBPyConnection, reads: Collection[str]) -> It
 
     It underestimates how many swipes pass the filter of the clock, and would build hash tables of all swipes.
     """
-    if not {*reads}.intersection(LOGS):
-        yield
-        return
-    every = "select sender_id, recipient_id, liked, swiped_at, event_id from facts.swipes"
-    con.execute(f"create temp view swipes as {every} where swiped_at < timestamp '{EVERYTHING}'")
-    logs = ["swipes"]
+    views = {}
+    if not {*reads}.isdisjoint(LOGS):
+        views["swipes"] = sql.read("incremental/every_swipe")
     if "photo_swipes" in reads:
-        con.execute(f"create temp view photo_swipes as {relation('photo_swipes').text}")
-        logs.insert(0, "photo_swipes")
+        views["photo_swipes"] = relation("photo_swipes").text
+    for name, text in views.items():
+        con.execute(f"create temp view {name} as {text}")
     try:
         yield
     finally:
         with contextlib.suppress(duckdb.Error):  # a failed transaction takes the views back itself
-            for name in logs:
+            for name in reversed(views):
                 con.execute(f"drop view temp.{name}")
-
-
-@contextlib.contextmanager
-def shadowed(con: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -> Iterator[None]:
-    """Let names stand for other tables. If the work fails, its transaction takes the views back too."""
-    for name, table in tables.items():
-        con.execute(f"create temp view {name} as select * from {table}")
-    yield
-    for name in tables:
-        con.execute(f"drop view temp.{name}")

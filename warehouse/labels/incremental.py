@@ -16,6 +16,10 @@ was set back or limits what is known, the SQL changed), or if it would be slower
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
 from photogenic import sql
 from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import Relation, relation
@@ -28,10 +32,12 @@ __all__ = [
     "LOGS",
     "WATCHED",
     "WORTH",
+    "count_again",
     "counted_mark",
     "incremental_query",
     "is_temporary",
     "save_former_rows",
+    "shadowed",
 ]
 
 ADDITIVE = ("swipe_counts", "recipient_counts", "sender_counts")
@@ -75,14 +81,16 @@ def incremental_query(
         values = {"batch": then.batch, "as_of": then.moment.as_of}
         for name in ("new_swipes", "removed_swipes"):
             con.execute(f"create temp table {name} as {sql.read(f'incremental/{name}')}", values)
+    sums = [column.name for column in what.columns if column.name.startswith("n_")]
     if what.name == "swipe_counts" and any(is_temporary(con, f"former_{name}") for name in WATCHED):
         n_again = _find_moved(con)
         if n_again > WORTH * then.n:
             return None
         con.execute(f"create temp table recounted_swipes as {sql.read('incremental/recounted_swipes')}")
-        _count_again(con, what, "recounted_swipes", "removed_swipes anti join moved_recipients using (recipient_id)")
+        removed = "removed_swipes anti join moved_recipients using (recipient_id)"
+        count_again(con, what.name, what.text, sums, "swipes", added="recounted_swipes", removed=removed)
         return sql.read("incremental/swipe_counts_shifted")
-    _count_again(con, what, "new_swipes", "removed_swipes")
+    count_again(con, what.name, what.text, sums, "swipes", added="new_swipes", removed="removed_swipes")
     return sql.read(f"incremental/{what.name}")
 
 
@@ -96,14 +104,44 @@ def _find_moved(con: duckdb.DuckDBPyConnection) -> int:
     return _count(con, received)
 
 
-def _count_again(con: duckdb.DuckDBPyConnection, what: Relation, added: str, removed: str) -> None:
-    """Create `recounted`: the relation computed from the added swipes only, and, with negative counts, the removed."""
-    negative = ", ".join(f"-{c.name} as {c.name}" if c.name.startswith("n_") else c.name for c in what.columns)
-    con.execute(f"create temp view swipes as select * from {added}")
-    con.execute(f"create or replace temp table recounted as {what.text}")
-    con.execute(f"create or replace temp view swipes as select * from {removed}")
-    con.execute(f"insert into recounted select {negative} from ({what.text}) as counts")
-    con.execute("drop view temp.swipes")
+def count_again(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    query: str,
+    sums: Collection[str],
+    log: str,
+    *,
+    added: str,
+    removed: str,
+    values: dict[str, Any] | None = None,
+) -> None:
+    """Create `recounted`: the rows of an additive relation for added rows of its log, and, negative, for removed ones.
+
+    Args:
+        con: connection of the build.
+        name: the relation, whose table has its former rows.
+        query: its SELECT.
+        sums: its columns that are added.
+        log: the relation that it adds up.
+        added: rows of the log that came, as they stand in a FROM.
+        removed: rows that went.
+        values: values of its parameters.
+    """
+    con.execute(f"create or replace temp table recounted as select * from {name} limit 0")
+    negative = ", ".join(f"-{column} as {column}" for column in sums)
+    for rows, columns in ((added, "*"), (removed, f"* replace ({negative})")):
+        with shadowed(con, {log: rows}):
+            con.execute(f"insert into recounted select {columns} from ({query}\n) as counts", values or None)
+
+
+@contextlib.contextmanager
+def shadowed(con: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -> Iterator[None]:
+    """Let names stand for other tables. If the work fails, its transaction takes the views back too."""
+    for name, table in tables.items():
+        con.execute(f"create temp view {name} as select * from {table}")
+    yield
+    for name in tables:
+        con.execute(f"drop view temp.{name}")
 
 
 def _is_same_form(what: Relation, states: dict[str, State]) -> bool:

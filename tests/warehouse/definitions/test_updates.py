@@ -2,10 +2,12 @@
 
 import pytest
 
+from photogenic import sql
 from photogenic.warehouse import Store
 from photogenic.warehouse.definitions import updates
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.moment import EVERYTHING
 from tests.warehouse.definitions.own import sql_file, within
 from tests.warehouse.labels.test_incremental import Days, replace
 from tests.warehouse.small import add_facts, ask, everything, hour, store
@@ -164,6 +166,22 @@ def test_a_failed_update_leaves_the_updates_of_others_as_they_are(db):
     right = ask(db, "from bb order by all")
     build_labels(Store(db), anew=True)
     assert ask(db, "from bb order by all") == right
+
+
+def test_without_a_limit_of_the_clock_the_log_is_read_as_the_view_of_that_name_shows_it(db):
+    replace(db, "sender_id = 'bob'", liked="false")
+    replace(db, "recipient_id = 'y'")
+    with db.write("test") as con:
+        con.execute(f"update facts.swipes set swiped_at = timestamp '{EVERYTHING}' where sender_id = 'cid'")
+        every = f"({sql.read('incremental/every_swipe')})"
+        columns = [
+            con.execute(f"select column_name, column_type from (describe from {name})").fetchall()
+            for name in ("swipes", every)
+        ]
+        rows = [con.execute(f"from {name} order by all").fetchall() for name in ("swipes", every)]
+    assert columns[0] == columns[1]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 3
 
 
 def test_a_changed_parameter_counts_all(db):
