@@ -9,7 +9,7 @@ from photogenic.models.data.array_types import Strings
 from photogenic.models.data.targets import Target
 from photogenic.models.evaluation.comparison import Entry, HeadComparison, compare_heads
 from photogenic.models.evaluation.predictions import Predictions
-from photogenic.models.evaluation.slices import Slice, by_value
+from photogenic.models.evaluation.slices import Slice, by_gender, by_value
 from photogenic.models.experiment import Experiment
 from photogenic.models.runs.run_store import Run
 
@@ -37,7 +37,7 @@ class RunComparisons:
         entry = Entry(run.run_id, run.reads, run.head, run.dev, predictions)
         self._targets[run.target] = experiment.target
         self._entries.setdefault((run.target, run.setup), []).append(entry)
-        found = experiment.by_gender(predictions, self._seed)
+        found = by_gender(experiment.target, predictions, self._seed)
         if self._columns is not None:
             for name, values in by_photo(self._columns, predictions).items():
                 found += by_value(experiment.target, name, values, predictions, seed=self._seed)

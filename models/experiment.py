@@ -23,18 +23,18 @@ from photogenic.models.data.samples import SPLITS, Samples, encoder_parts, gathe
 from photogenic.models.data.split import Groups, make_split
 from photogenic.models.data.split_config import DEFAULT_SPLIT, SplitConfig
 from photogenic.models.data.targets import Target
-from photogenic.models.evaluation.conformal import LEVEL, coverage, radius
+from photogenic.models.evaluation.conformal import bounds
 from photogenic.models.evaluation.importance import Importance, permuted
 from photogenic.models.evaluation.metrics import evaluate
 from photogenic.models.evaluation.predictions import Predictions
-from photogenic.models.evaluation.slices import Slice, by_value
+from photogenic.models.evaluation.slices import by_gender
 from photogenic.models.heads.base import Fitted
 from photogenic.models.heads.fit_mlp import constant
 from photogenic.models.heads.model import Model, ensemble, members
 from photogenic.models.runs.run_store import Run
 from photogenic.warehouse import InputError, Store, StoreError
 
-__all__ = ["Experiment", "OneAnswerError", "combined", "groups_of", "no_mirrors", "split_samples"]
+__all__ = ["Experiment", "OneAnswerError", "combined", "content_of", "groups_of", "no_mirrors", "split_samples"]
 
 
 class OneAnswerError(InputError):
@@ -118,11 +118,6 @@ class Experiment:
                 besides=own_run,
             )
         manifests = [reader.manifest(store.layout, name) for name in encoder_parts(encoder)]
-        state = hashlib.sha256(samples.digest().encode())
-        for part in parts:
-            state.update("\0".join([*part.photo_ids.tolist(), *part.split.tolist()]).encode())
-        if mirrors is not None:
-            state.update(mirrors.digest().encode())
         return cls(
             target,
             setup,
@@ -133,7 +128,7 @@ class Experiment:
             parts,
             mirrors,
             audits,
-            state.hexdigest()[:16],
+            content_of(samples, parts, mirrors),
             {
                 made.encoder: made.weights_sha256
                 for made in manifests
@@ -150,15 +145,9 @@ class Experiment:
 
     def outside(self, model: Model, split: str) -> Predictions:
         """Return the predictions of a run for `split`, each photo by the head that did not learn from it."""
-        heads = [head for head, _ in members(model)] if self.division.folds else [model]
         rows = [part.part(split) for part in self.parts]
-        said = [head.predict(part.X) for head, part in zip(heads, rows, strict=True)]
-        means = [np.full(len(own), constant(part.part("train"))) for own, part in zip(rows, self.parts, strict=True)]
-        columns = {
-            name: np.concatenate([getattr(part, name) for part in rows])
-            for name in ("photo_ids", "user_ids", "gender", "y", "weight")
-        }
-        return Predictions(**columns, p=np.concatenate(said), constant=np.concatenate(means))
+        said = [head.predict(part.X) for head, part in zip(self._heads(model), rows, strict=True)]
+        return Predictions.of(rows, np.concatenate(said), [constant(part.part("train")) for part in self.parts])
 
     def predictions(self, model: Model, photo_ids: Sequence[str], X: Array) -> tuple[Array, list[str | None]]:
         """Return (prediction, split) of every photo with a vector; split None: it has no label, or was left out."""
@@ -186,12 +175,9 @@ class Experiment:
             "dev_loss": fit.dev_loss,
             "constant": float(np.mean(test.constant)),
             "leakage": self.audits,
-            "slices": [slice_.recorded() for slice_ in self.by_gender(test, seed)],
+            "slices": [slice_.recorded() for slice_ in by_gender(self.target, test, seed)],
+            **bounds(self.target, dev, test),
         }
-        if self.target.metric == "mse":
-            reach = radius(dev.y, dev.p, bounded=self.target.bounded)
-            if reach is not None:
-                results["conformal"] = {"level": LEVEL, "radius": reach, "coverage": coverage(test.y, test.p, reach)}
         if self.inputs:
             results["importance"] = [each.recorded() for each in self.importance(fit.model, seed)]
         learnt = self.parts[0].split == "train"
@@ -244,14 +230,22 @@ class Experiment:
 
     def importance(self, model: Model, seed: int) -> list[Importance]:
         """Return how much each input, and the whole vector, lowers the error of a head on test."""
-        heads = [head for head, _ in members(model)] if self.division.folds else [model]
-        tests = [(head, part.part("test")) for head, part in zip(heads, self.parts, strict=True)]
+        tests = [(head, part.part("test")) for head, part in zip(self._heads(model), self.parts, strict=True)]
         return permuted(self.target, tests, [ref.name for ref in self.inputs], encoder=self.encoder, seed=seed)
 
-    def by_gender(self, test: Predictions, seed: int) -> list[Slice]:
-        """Return figures for women, men and people of unknown gender; an empty list if all have the same gender."""
-        values = np.where(test.gender == "", "unknown", test.gender)
-        return by_value(self.target, "gender", values, test, seed=seed)
+    def _heads(self, model: Model) -> list[Model]:
+        """Return the head of each part."""
+        return [head for head, _ in members(model)] if self.division.folds else [model]
+
+
+def content_of(samples: Samples, parts: Sequence[Samples], mirrors: Samples | None = None) -> str:
+    """Return a digest of the data of an experiment, 16 hex digits: samples, their splits, and mirror images."""
+    state = hashlib.sha256(samples.digest().encode())
+    for part in parts:
+        state.update("\0".join([*part.photo_ids.tolist(), *part.split.tolist()]).encode())
+    if mirrors is not None:
+        state.update(mirrors.digest().encode())
+    return state.hexdigest()[:16]
 
 
 def split_samples(

@@ -10,13 +10,15 @@ Source: Papadopoulos et al. 2002; Lei et al. 2018, JASA 113, sec. 2.2.
 from __future__ import annotations
 
 import math
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from photogenic.models.data.array_types import Array
+from photogenic.models.data.targets import Target
+from photogenic.models.evaluation.predictions import Predictions
 
-__all__ = ["LEVEL", "coverage", "radius"]
+__all__ = ["LEVEL", "bounds", "coverage", "radius"]
 
 LEVEL = 0.9
 
@@ -39,6 +41,16 @@ def radius(y: Array, p: Array, level: float = LEVEL, *, bounded: bool = True) ->
     if rank <= len(residuals):
         return float(residuals[rank - 1])
     return 1.0 if bounded else None
+
+
+def bounds(target: Target, dev: Predictions, test: Predictions) -> dict[str, Any]:
+    """Return the entry `conformal` of the results of a run; none of a binary target, or if dev is too small."""
+    if target.metric != "mse" or not len(dev.y):
+        return {}
+    reach = radius(dev.y, dev.p, bounded=target.bounded)
+    if reach is None:
+        return {}
+    return {"conformal": {"level": LEVEL, "radius": reach, "coverage": coverage(test.y, test.p, reach)}}
 
 
 def coverage(y: Array, p: Array, reach: float) -> float:

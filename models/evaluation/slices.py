@@ -22,7 +22,7 @@ from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.wilson import effective_sample_size, per_user, wilson
 from photogenic.warehouse import InputError
 
-__all__ = ["FEWEST", "MOST", "MUCH", "Slice", "by_value", "read_columns"]
+__all__ = ["FEWEST", "MOST", "MUCH", "Slice", "by_gender", "by_value", "read_columns"]
 
 Interval: TypeAlias = tuple[float | None, float | None, float | None]
 """A figure, and the lower and upper end of its 95 % interval."""
@@ -63,6 +63,12 @@ class Slice:
     def recorded(self) -> dict[str, Any]:
         """Return the slice as a JSON object."""
         return asdict(self)
+
+
+def by_gender(target: Target, predictions: Predictions, seed: int = 0) -> list[Slice]:
+    """Return slices of women, men and people of unknown gender; an empty list if all have the same gender."""
+    values = np.where(predictions.gender == "", "unknown", predictions.gender)
+    return by_value(target, "gender", values, predictions, seed=seed)
 
 
 def by_value(

@@ -1,4 +1,4 @@
-"""HeldOut predictions that were made elsewhere by the test of the heads: same photos, figures, intervals and slices.
+"""Evaluate predictions that were made elsewhere by the test of the heads: same photos, figures, intervals and slices.
 
 A photo of test counts only if the predictions were not learned from it, from another photo of its owner, or from a
 duplicate of it. What they were learned from is what the user says. Without that the run is not audited, and is marked
@@ -7,7 +7,6 @@ as such: its figures may be of photos that it knew.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photogenic._lazy import pl
-from photogenic.models.data.array_types import Array, Strings
+from photogenic.models.data.array_types import Strings
 from photogenic.models.data.samples import NO_ENCODER, Samples, gather
 from photogenic.models.data.split import Groups
 from photogenic.models.data.split_config import SplitConfig
 from photogenic.models.data.targets import Target
-from photogenic.models.evaluation.conformal import LEVEL, coverage, radius
+from photogenic.models.evaluation.conformal import bounds
 from photogenic.models.evaluation.metrics import evaluate
 from photogenic.models.evaluation.predictions import Predictions
-from photogenic.models.evaluation.slices import Slice, by_value
-from photogenic.models.experiment import groups_of, split_samples
+from photogenic.models.evaluation.slices import by_gender
+from photogenic.models.experiment import content_of, groups_of, split_samples
 from photogenic.models.heads.fit_mlp import constant
 from photogenic.warehouse import InputError, Store
 
@@ -102,10 +101,7 @@ class HeldOut:
 
     def digest(self) -> str:
         """Return a digest of photos, labels, weights and splits, 16 hex digits."""
-        state = hashlib.sha256(self.samples.digest().encode())
-        for part in self.parts:
-            state.update("\0".join([*part.photo_ids.tolist(), *part.split.tolist()]).encode())
-        return state.hexdigest()[:16]
+        return content_of(self.samples, self.parts)
 
     @property
     def n_test(self) -> int:
@@ -113,7 +109,7 @@ class HeldOut:
         return sum(int(np.sum(part.split == "test")) for part in self.parts)
 
     def __call__(self, rows: pl.DataFrame, learned: Learned | None, seed: int = 0) -> Evaluated:
-        """HeldOut predictions.
+        """Evaluate predictions.
 
         Args:
             rows: photo_id and prediction, one row per photo, by photo_id.
@@ -145,20 +141,13 @@ class HeldOut:
                 "n_learned": None if learned is None else len(learned.photo_ids),
                 "n_test_left_out": n_seen,
             },
-            "slices": [slice_.recorded() for slice_ in self.slices(test, seed)],
+            "slices": [slice_.recorded() for slice_ in by_gender(self.target, test, seed)],
+            **bounds(self.target, dev, test),
         }
-        if self.target.metric == "mse" and len(dev.y):
-            reach = radius(dev.y, dev.p)
-            results["conformal"] = {"level": LEVEL, "radius": reach, "coverage": coverage(test.y, test.p, reach)}
         split = dict.fromkeys(learned.photo_ids if learned else (), "train")
         split |= dict.fromkeys(dev.photo_ids.tolist(), "dev") | dict.fromkeys(test.photo_ids.tolist(), "test")
         dev_figure = None if tuned is None else tuned["metric"]
         return Evaluated(test, dev_figure, figures["metric"], figures["baseline"], results, split)
-
-    def slices(self, test: Predictions, seed: int) -> list[Slice]:
-        """Return figures by gender, as every training does."""
-        values = np.where(test.gender == "", "unknown", test.gender)
-        return by_value(self.target, "gender", values, test, seed=seed)
 
     def predictions_of(self, rows: pl.DataFrame) -> Predictions:
         """Return stored test predictions of a run of the same split (photo_id, prediction) with their labels."""
@@ -187,19 +176,10 @@ class HeldOut:
         """Return predictions with labels for the photos of a split that were not learned from."""
         ids, values = rows["photo_id"].to_numpy().astype(np.str_), rows["prediction"].to_numpy().astype(np.float64)
         known = self.samples.photo_ids[seen]
-        chosen: list[Samples] = []
-        means: list[Array] = []
-        for part, chosen_here in self._chosen(rows, split):
-            own = part.rows(chosen_here & ~np.isin(part.photo_ids, known))
-            chosen.append(own)
-            means.append(np.full(len(own), constant(part.part("train"))))
-        columns = {
-            name: np.concatenate([getattr(part, name) for part in chosen])
-            for name in ("photo_ids", "user_ids", "gender", "y", "weight")
-        }
-        order = np.argsort(ids)
-        at = order[np.searchsorted(ids, columns["photo_ids"], sorter=order)] if len(ids) else order
-        return Predictions(**columns, p=values[at], constant=np.concatenate(means))
+        chosen = [part.rows(at & ~np.isin(part.photo_ids, known)) for part, at in self._chosen(rows, split)]
+        order, wanted = np.argsort(ids), np.concatenate([part.photo_ids for part in chosen])
+        at = order[np.searchsorted(ids, wanted, sorter=order)] if len(ids) else order
+        return Predictions.of(chosen, values[at], [constant(part.part("train")) for part in self.parts])
 
     def _nothing_left(self, n_seen: int) -> InputError:
         ids: Strings = self.parts[0].part("test").photo_ids[:3]

@@ -5,9 +5,10 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from photogenic.models.data.targets import TARGETS
-from photogenic.models.evaluation.conformal import coverage, radius
+from photogenic.models.data.targets import TARGETS, recorded
+from photogenic.models.evaluation.conformal import bounds, coverage, radius
 from photogenic.models.evaluation.metrics import bootstrap, evaluate, log_loss, mse, noise_floor, per_user
+from photogenic.models.evaluation.predictions import Predictions
 
 
 @pytest.fixture
@@ -122,3 +123,14 @@ def test_conformal_intervals_have_their_coverage_for_any_model(rng):
 def test_a_dev_set_too_small_for_the_level_gives_the_whole_range():
     assert radius(np.zeros(8), np.full(8, 0.1), 0.9) == 1.0
     assert radius(np.zeros(9), np.linspace(0.1, 0.9, 9), 0.9) == pytest.approx(0.9)
+
+
+def test_a_number_of_any_size_has_no_whole_range():
+    ids = np.arange(9).astype(str)
+    nine = Predictions(ids, ids, ids, np.full(9, 50.0), np.full(9, 20.0), np.ones(9), np.full(9, 40.0))
+    eight = Predictions(*(getattr(nine, name)[:8] for name in Predictions.__slots__))
+    worth = recorded("shop.worth", "mse")
+    assert bounds(worth, eight, nine) == {}
+    assert bounds(worth, nine, eight) == {"conformal": {"level": 0.9, "radius": 30.0, "coverage": 1.0}}
+    assert bounds(TARGETS["like_ratio"], eight, nine)["conformal"]["radius"] == 1.0
+    assert bounds(recorded("shop.sold", "accuracy"), nine, nine) == {}
