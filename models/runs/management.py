@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,9 @@ from photogenic.models.data.targets import target as target_named
 from photogenic.models.evaluation.leaderboard import in_order, unpacked
 from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders
-from photogenic.models.runs.run_names import find_run
+from photogenic.models.runs.run_names import find_run, without_weights
 from photogenic.models.runs.run_selection import Candidate, LeftOut, choose, problem_here
+from photogenic.models.runs.run_store import Run
 from photogenic.warehouse import InputError, PhotogenicError, Store, StoreError
 
 __all__ = ["Removed", "demote_run", "list_runs", "promote_run", "remove_run", "show_run"]
@@ -70,9 +71,9 @@ def list_runs(store: Store, target: str | None = None) -> pl.DataFrame:
         cannot predict here; NULL: it can), created_at.
     """
     rows = store.database.frame("from runs order by created_at desc, run_id").to_dicts()
-    names = {row["target"] for row in rows}
-    known = target if target is None or target in names else target_named(target, names).name
-    rows = [row for row in rows if known is None or row["target"] == known]
+    if target is not None:
+        name = _target_of_runs(target, {row["target"] for row in rows})
+        rows = [row for row in rows if row["target"] == name]
     found = []
     answering = _answering(store, {row["target"] for row in rows})
     for row in in_order([unpacked(row) for row in rows]):
@@ -100,12 +101,8 @@ def show_run(store: Store, run: str) -> dict[str, Any]:
     Raises:
         InputError: there is no such run.
     """
-    run_id = find_run(store.layout, store.database.frame, run)
-    rows = store.database.frame("from runs where run_id = $run", {"run": run_id}).to_dicts()
-    if not rows:
-        raise _unpublished(run_id)
-    row = unpacked(rows[0])
-    problem = _problem(store, row)
+    row = _found(store, run)
+    run_id, problem = row["run_id"], _problem(store, row)
     counts = store.database.rows(
         "select coalesce(split, 'none'), count(*) from predictions where run_id = $1 group by all order by all",
         [run_id],
@@ -143,33 +140,25 @@ def promote_run(store: Store, run: str, *, force: bool = False) -> Candidate:
         InputError: there is no such run, or it has no weights.
         StoreError: it cannot predict here.
     """
-    run_id = find_run(store.layout, store.database.frame, run)
-    rows = store.database.frame("from runs where run_id = $run", {"run": run_id}).to_dicts()
-    if not rows:
-        raise _unpublished(run_id)
-    candidate, problem = _candidate(unpacked(rows[0])), _problem(store, unpacked(rows[0]))
+    row = _found(store, run)
+    candidate, problem = _candidate(row), _problem(store, row)
     if not candidate.has_weights:
-        raise InputError(
-            f"Run {run_id} ({candidate.head}) holds predictions that were made elsewhere, and no weights: it cannot "
-            "predict new pictures.",
-            "a trained run",
-            f"features runs list --target {candidate.target}",
-        )
+        remedy = f"features runs list --target {candidate.target}"
+        raise without_weights(candidate.run_id, candidate.head, remedy)
     if problem is not None and not force:
         raise StoreError(
-            f"Run {run_id} ({candidate.encoder} {candidate.head}) cannot predict here: {problem.why}",
+            f"Run {candidate.run_id} ({candidate.encoder} {candidate.head}) cannot predict here: {problem.why}",
             "a run that can predict; with --force it is promoted for other machines",
             problem.remedy,
         )
     if not candidate.promoted:
-        _set_promoted(store, candidate.target, run_id)
+        _set_promoted(store, candidate.target, candidate.run_id)
     return candidate
 
 
 def demote_run(store: Store, target: str) -> str | None:
     """Let the best run on dev predict a target again; return the run that was promoted, or None."""
-    names = [known for (known,) in store.database.rows("select distinct target from runs")]
-    name = target if target in names else target_named(target, names).name
+    name = _target_of_runs(target, {known for (known,) in store.database.rows("select distinct target from runs")})
     rows = store.database.rows("select run_id from runs where target = $1 and promoted", [name])
     if rows:
         _set_promoted(store, name, None)
@@ -217,16 +206,34 @@ def remove_run(store: Store, run: str, *, force: bool = False) -> Removed:
 
 def _listed(row: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a list from an unpacked row of `runs`."""
-    results = row["results"]
-    low, high = row["interval"]
-    told = {
-        "low": low,
-        "high": high,
-        "coverage": results.get("coverage", {}).get("share"),
-        "audit": results.get("audit", {}).get("learned_from", "split"),
-        "created_at": row["created_at"],
-    }
-    return {name: told[name] if name in told else row[name] for name in _KINDS if name != "answers"} | told
+    told = row | dict(zip(("low", "high"), row["interval"], strict=True))
+    return {name: told[name] for name in (*_KINDS, "created_at") if name != "answers"}
+
+
+def _found(store: Store, run: str) -> dict[str, Any]:
+    """Return the unpacked row of `runs` of the run with this id, name or beginning of the id.
+
+    Raises:
+        InputError: there is no such run, or it is not in `runs` yet.
+    """
+    run_id = find_run(store.layout, store.database.frame, run)
+    rows = store.database.frame("from runs where run_id = $run", {"run": run_id}).to_dicts()
+    if rows:
+        return unpacked(rows[0])
+    raise InputError(
+        f"Run {run_id} is trained, and is not in the relation `runs` yet: training ended before it published it.",
+        "a run in `runs`",
+        "the same features train again: it keeps the run, and publishes it",
+    )
+
+
+def _target_of_runs(name: str, known: set[str]) -> str:
+    """Return a target that has runs, or one of the program.
+
+    Raises:
+        InputError: there is no such target.
+    """
+    return name if name in known else target_named(name, known).name
 
 
 def _candidate(row: dict[str, Any]) -> Candidate:
@@ -234,17 +241,19 @@ def _candidate(row: dict[str, Any]) -> Candidate:
 
 
 def _problem(store: Store, row: dict[str, Any]) -> LeftOut | None:
-    fits = partial(check_encoders, faces=FaceSettings(), models=store.layout.models)
-    return problem_here(store.layout, _candidate(row), fits, promoted=True)
+    return problem_here(store.layout, _candidate(row), _fits(store), promoted=True)
+
+
+def _fits(store: Store) -> Callable[[Run], None]:
+    return partial(check_encoders, faces=FaceSettings(), models=store.layout.models)
 
 
 def _answering(store: Store, targets: set[str]) -> set[str]:
     """Return the runs that predict these targets here, with those for photos without a face."""
-    fits = partial(check_encoders, faces=FaceSettings(), models=store.layout.models)
     found = set[str]()
     for name in sorted(targets):
         try:
-            choice = choose(store.layout, store.database.frame, name, fits=fits)
+            choice = choose(store.layout, store.database.frame, name, fits=_fits(store))
         except PhotogenicError:
             continue  # each run says why it cannot predict
         found |= {one.run_id for one in (choice.run, choice.fallback) if one is not None}
@@ -333,12 +342,4 @@ def _is_left_over(store: Store, text: str) -> bool:
         and not run_store.finished(store.layout, text)
         and not store.database.rows("select 1 from runs where run_id = $1", [text])
         and text != "taste"
-    )
-
-
-def _unpublished(run_id: str) -> InputError:
-    return InputError(
-        f"Run {run_id} is trained, and is not in the relation `runs` yet: training ended before it published it.",
-        "a run in `runs`",
-        "the same features train again: it keeps the run, and publishes it",
     )

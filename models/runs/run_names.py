@@ -13,7 +13,7 @@ from photogenic.models.runs import run_store
 from photogenic.models.runs.run_selection import Ask
 from photogenic.warehouse import InputError, Layout
 
-__all__ = ["find_run", "runnable"]
+__all__ = ["find_run", "runnable", "without_weights"]
 
 _SHORTEST, _MOST = 3, 12
 
@@ -53,10 +53,8 @@ def find_run(layout: Layout, ask: Ask, text: str) -> str:
             "the beginning of one run_id, or a name",
             f"--run {found[0]}",
         )
-    known = ask("select coalesce(name, run_id) as name from runs order by created_at desc, run_id", {})[
-        "name"
-    ].to_list()
-    known = list(dict.fromkeys([*known, *run_store.folders(layout)]))
+    rows = ask("select coalesce(name, run_id) as name from runs order by created_at desc, run_id", {}).to_dicts()
+    known = list(dict.fromkeys([*(row["name"] for row in rows), *run_store.folders(layout)]))
     raise InputError(
         f"There is no run {text[:80]!r}.",
         f"the id, the name or the beginning of the id of a run: {_listed(known)}"
@@ -77,14 +75,23 @@ def runnable(layout: Layout, ask: Ask, text: str) -> str:
     run_id = find_run(layout, ask, text)
     rows = ask("select origin, head, target from runs where run_id = $run", {"run": run_id}).to_dicts()
     if rows and rows[0]["origin"] == run_store.INGESTED:
-        raise InputError(
-            f"Run {run_id} ({rows[0]['head']}) holds predictions that were made elsewhere, and no weights: it cannot "
-            "predict new pictures.",
-            "a trained run",
+        raise without_weights(
+            run_id,
+            rows[0]["head"],
             f'features predict FILE --target {rows[0]["target"]}; its own predictions: features sql "from predictions '
             f"where run_id = '{run_id}'\"",
         )
     return run_id
+
+
+def without_weights(run_id: str, head: str, remedy: str) -> InputError:
+    """Return the error of a run of predictions that is to predict new pictures."""
+    return InputError(
+        f"Run {run_id} ({head}) holds predictions that were made elsewhere, and no weights: it cannot predict new "
+        "pictures.",
+        "a trained run",
+        remedy,
+    )
 
 
 def _listed(names: list[str]) -> str:

@@ -13,8 +13,8 @@
 
 Figures on dev are compared within one target, setup, division and set of photos only; otherwise the photos differ and
 not the heads. A photo in which the chosen head finds no face, or several, gets the prediction of the run that the same
-rule chooses in setup all, by steps 3 to 7. A crop, for which a promoted head on
-faces alone cannot be asked, is chosen by the best head on whole photos, with a note.
+rule chooses in setup all, by steps 3 to 7. A crop, for which a promoted head on faces alone cannot be asked, is chosen
+by the best head on whole photos, with a note.
 """
 
 from __future__ import annotations
@@ -161,17 +161,17 @@ def choose(
     trained = [candidate for candidate in everything if candidate.has_weights]
     found = [candidate for candidate in trained if among(candidate)]
     if not found:
-        raise _no_run_error(layout, ask, known)
+        raise _no_run_error(layout, ask, known, n_ingested=len(everything) - len(trained))
     left_out, usable, chosen = list[LeftOut](), list[Candidate](), list[Candidate]()
-    for candidate in trained:
-        if candidate.promoted and candidate in found:
-            problem = problem_here(layout, candidate, fits, promoted=True)
-            if problem is not None:
-                raise _promoted_error(problem)
-            chosen = [candidate]
-            found = [one for one in found if one.setup != "one_face"] if candidate.setup == "one_face" else []
-        elif candidate.promoted:
-            left_out.append(LeftOut(candidate, _ON_FACES, "features runs promote RUN"))
+    promoted = next((candidate for candidate in trained if candidate.promoted), None)
+    if promoted in found:
+        problem = problem_here(layout, promoted, fits, promoted=True)
+        if problem is not None:
+            raise _promoted_error(problem)
+        chosen = [promoted]
+        found = [one for one in found if one.setup != "one_face"] if promoted.setup == "one_face" else []
+    elif promoted is not None:
+        left_out.append(LeftOut(promoted, _ON_FACES, "features runs promote RUN"))
     for candidate in found:
         problem = _problem(layout, candidate, fits)
         if problem is None:
@@ -352,16 +352,13 @@ def _promoted_error(problem: LeftOut) -> StoreError:
     )
 
 
-def _no_run_error(layout: Layout, ask: Ask, target: Target) -> InputError:
+def _no_run_error(layout: Layout, ask: Ask, target: Target, *, n_ingested: int) -> InputError:
     """Return the error for a target without rows in `runs`; it names finished heads that are not published."""
     known = set(ask("select run_id from runs", {})["run_id"])
-    ingested = [one for one in _candidates(ask, target.name) if not one.has_weights]
     unknown = 0
-    for path in layout.models.glob("*/manifest.json") if layout.models.exists() else ():
+    for name in run_store.folders(layout):
         try:
-            unknown += (
-                path.parent.name not in known and run_store.described(layout, path.parent.name).target == target.name
-            )
+            unknown += name not in known and run_store.described(layout, name).target == target.name
         except PhotogenicError:
             continue
     if unknown:
@@ -371,8 +368,8 @@ def _no_run_error(layout: Layout, ask: Ask, target: Target) -> InputError:
             "a run of that target in `runs`",
             f"the same features train --target {target.name} again: it keeps these heads, and publishes them",
         )
-    holds = "run of it holds" if len(ingested) == 1 else "runs of it hold"
-    only = f" {len(ingested)} {holds} predictions that were made elsewhere, and no weights." if ingested else ""
+    holds = "run of it holds" if n_ingested == 1 else "runs of it hold"
+    only = f" {n_ingested} {holds} predictions that were made elsewhere, and no weights." if n_ingested else ""
     return InputError(
         f"No head for {target.name} was trained yet.{only}",
         "a run of that target",
