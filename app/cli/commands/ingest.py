@@ -292,16 +292,9 @@ def predictions(
     from photogenic.app.terminal.leaderboard import print_leaderboard
 
     read_as = _mapping("predictions", mapping, columns, values, None)
-    limits = options.thresholds
     with photogenic.FeatureStore(store, progress=console_progress()) as opened, _printing(form):
         added = opened.add_run(
-            run,
-            files,
-            options.run,
-            mapping=read_as,
-            trained_on=trained_on,
-            max_refused=limits.max_refused,
-            least_rows=limits.least_rows,
+            run, files, options.run, mapping=read_as, trained_on=trained_on, **_limits(options.thresholds)
         )
         _print(added.reports, form)
     if form == "table":
