@@ -73,9 +73,7 @@ def drawn_overview(store: Store) -> dict[str, Any]:
 
 def node_address(node: Node) -> str:
     """Return the address of the page about a node; empty: there is none."""
-    if node.kind in ("relation", "column", "table", "option", "encoder", "audit", "training set"):
-        return f"/lineage/{quote(node.name, safe='')}"
-    if node.kind in ("vectors", "index"):
+    if node.kind in ("relation", "column", "table", "option", "encoder", "audit", "training set", "vectors", "index"):
         return f"/lineage/{quote(node.name, safe='')}"
     if node.kind == "runs":
         return "/models"
