@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST",
     "backbones",
-    "by_parameter",
+    "by_option",
     "columns",
     "devices",
     "encoders",
@@ -218,14 +218,15 @@ def columns(incomplete: str) -> Values:
     return [before + name for name in re.findall(r"(\w+),?$", listed, re.MULTILINE)]
 
 
-def by_parameter(name: str) -> Callable[..., Values] | None:
-    """Return the completion of an option that a class of options declares, by the name of its field."""
+def by_option(name: str) -> Callable[..., Values] | None:
+    """Return the completion of an option that a class of options declares, by its name on the command line."""
     known: dict[str, Callable[..., Values]] = {
         "backbone": backbones,
-        "encoders": encoders,
-        "features": _features_or_columns,
+        "encoder": encoders,
+        "feature": features,
+        "features": relation_columns,
         "weight": relation_columns,
-        "heads": heads,
+        "head": heads,
         "device": devices,
         "recipe": recipes,
         "entity": relations,
@@ -233,11 +234,6 @@ def by_parameter(name: str) -> Callable[..., Values] | None:
         "target": targets,
     }
     return known.get(name)
-
-
-def _features_or_columns(ctx: typer.Context, incomplete: str) -> Values:
-    """Return features of a picture for `build --feature`, and columns for `--features` of other commands."""
-    return features(ctx) if ctx.info_name == "build" else relation_columns(ctx, incomplete)
 
 
 def separate_values(environment: MutableMapping[str, str]) -> None:

@@ -110,7 +110,7 @@ def _parameter(field: OptionField, prefix: str, panel: str | None) -> inspect.Pa
         "help": field.help.text,
         "metavar": field.help.metavar or placeholder(kind, name),
         "rich_help_panel": field.help.heading or panel,
-        "autocompletion": completion.by_parameter(field.name),
+        "autocompletion": completion.by_option(field.help.option or field.name),
     }
     if field.help.least is not None:
         settings["min"] = field.help.least

@@ -95,6 +95,7 @@ def test_names_of_options():
         ),
         ("features train --weight users.f", ["users.followers"]),
         ("features train --setup ", ["all", "one_face"]),
+        ("features build --feature photo_", ["photo_quality", "photo_persons"]),
         ("features build --only e", ["embeddings"]),
         ("features fetch --retry tim", ["timeout"]),
         ("features weights fetch dlib", ["dlib_face"]),
