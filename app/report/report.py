@@ -34,7 +34,7 @@ from photogenic.features.search.searcher import Searcher
 from photogenic.features.vectors.reader import open_vectors
 from photogenic.models.data.targets import names_in
 from photogenic.models.evaluation.gender_table import Pair, gender_table
-from photogenic.models.evaluation.leaderboard import importances, leaderboard
+from photogenic.models.evaluation.leaderboard import importances, tables
 from photogenic.models.evaluation.slices import read_columns
 from photogenic.warehouse import InputError, Store, StoreError
 from photogenic.warehouse.duckdb_store.query import sql
@@ -153,7 +153,7 @@ class _Report:
 
     def _tables(self) -> list[dict[str, Any]]:
         """Return tables 2 and 3 and those of other targets; empty if no head was trained."""
-        return [run_selection.table(each) for each in leaderboard(self.store.database).tables] if self.runs else []
+        return [run_selection.table(each) for each in tables(self.runs)]
 
     def _calibration(self) -> dict[str, Any] | None:
         chosen = [run for target in self.targets if (run := run_selection.best_run(self.runs, target))]

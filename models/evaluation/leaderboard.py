@@ -38,6 +38,7 @@ __all__ = [
     "importances",
     "in_order",
     "leaderboard",
+    "tables",
     "unpacked",
 ]
 
@@ -190,8 +191,13 @@ def leaderboard(database: Database, run_ids: Sequence[str] | None = None, *, n_t
     found = [run for run in _read(database) if run_ids is None or run["run_id"] in set(run_ids)]
     if not found:
         raise InputError("No head was trained yet.", "at least one row in `runs`", "features train")
-    tables = [_table(name, found) for name in names_in(found)]
-    return Leaderboard(_frame(found), tables, n_trained, importances=importances(found))
+    return Leaderboard(_frame(found), tables(found), n_trained, importances=importances(found))
+
+
+def tables(found: Iterable[dict[str, Any]]) -> list[Table]:
+    """Return one table per target of unpacked runs."""
+    oldest_first = sorted(found, key=lambda run: (run["created_at"], run["run_id"]))
+    return [_table(name, oldest_first) for name in names_in(oldest_first)]
 
 
 def _read(database: Database) -> list[dict[str, Any]]:

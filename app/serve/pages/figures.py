@@ -20,7 +20,7 @@ from photogenic.app.report.figures.head_comparison import head_comparisons
 from photogenic.app.report.figures.labeled_predictions import labeled_predictions
 from photogenic.app.serve.snapshot import Snapshot
 from photogenic.models.data.targets import names_in
-from photogenic.models.evaluation.leaderboard import importances
+from photogenic.models.evaluation.leaderboard import importances, tables
 
 __all__ = ["Figures"]
 
@@ -63,6 +63,7 @@ def _drawn(snapshot: Snapshot, answering: frozenset[str]) -> dict[str, Any]:
     ]
     return {
         "best": best,
+        "tables": [run_selection.table(each) for each in tables(runs)],
         "inputs": [run_selection.inputs_table(each) for each in importances(runs)],
         "comparisons": head_comparisons(runs, test_of),
         "learning": _svg(curves.learning_curves(runs), "loss by epoch on train and dev"),

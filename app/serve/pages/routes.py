@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from photogenic.app.report.figures import photo_selection, run_selection
+from photogenic.app.report.figures import photo_selection
 from photogenic.app.serve.api import schemas
 from photogenic.app.serve.api.photo_queries import gallery_page, photo_details
 from photogenic.app.serve.http.context import AppContext
@@ -25,8 +25,8 @@ from photogenic.app.serve.pages import lineage, views
 from photogenic.app.serve.pages.figures import Figures
 from photogenic.app.serve.pages.sql_vocabulary import EXAMPLES, PAGES, dictionary, words
 from photogenic.app.serve.snapshot import Snapshot
-from photogenic.models.evaluation.leaderboard import leaderboard
-from photogenic.warehouse import InputError, PhotogenicError
+from photogenic.models.runs.run_store import INGESTED
+from photogenic.warehouse import InputError
 from photogenic.warehouse.duckdb_store.query import no_labels_error
 
 __all__ = ["PAGES", "Pages"]
@@ -187,17 +187,16 @@ class Pages:
         return self._page("breakdown", "/breakdown", "Breakdown", snapshot=snapshot, **shown)
 
     async def models(self, _: web.Request) -> web.Response:
-        tables = await self._in_thread(self._tables)
-        n_of = await self._in_thread(self._runs_by_origin)
+        snapshot = self.context.snapshot
+        n_ingested = sum(run["origin"] == INGESTED for run in snapshot.runs)
         return self._page(
             "models",
             "/models",
             "Models",
-            n_trained=sum(n for origin, n in n_of.items() if origin != "ingested"),
-            n_ingested=n_of.get("ingested", 0),
-            tables=tables,
+            n_trained=len(snapshot.runs) - n_ingested,
+            n_ingested=n_ingested,
             alike=await self._alike(),
-            **await self._in_thread(self._drawn, self.context.snapshot),
+            **await self._in_thread(self._drawn, snapshot),
         )
 
     async def store(self, _: web.Request) -> web.Response:
@@ -355,18 +354,6 @@ class Pages:
 
     def _drawn(self, snapshot: Snapshot) -> dict[str, Any]:
         return self._figures.of(snapshot, self.context.scorer.shown_runs(snapshot))
-
-    def _runs_by_origin(self) -> dict[str, int]:
-        return dict(self.context.store.database.rows("select origin, count(*) from runs group by origin"))
-
-    def _tables(self) -> list[dict[str, Any]]:
-
-        try:
-            return [run_selection.table(ranked) for ranked in leaderboard(self.context.store.database).tables]
-        except InputError:
-            return []
-        except PhotogenicError as error:
-            raise to_api_error(error) from error
 
     def _has_swipe_labels(self) -> bool:
         """Return whether labels come from swipes."""
