@@ -94,9 +94,9 @@ def _print_plan(plan: BuildPlan, form: Format) -> None:
         if n:
             rows.append(("features", name, n, plan.seconds.get(f"feature {name}"), None))
     rows += [("index", name, None, None, None) for name in (*plan.indices, *plan.likeness)]
-    told = [(*row, plan.why.get(f"{row[0]} {row[1]}")) for row in rows]
-    told += [(one.step, one.name, one.n, None, None, one.why) for one in plan.follows]
-    print_table(Table(("step", "what", "n_rows", "seconds", "bytes", "why"), told), form)
+    with_reasons = [(*row, plan.why.get(f"{row[0]} {row[1]}")) for row in rows]
+    with_reasons += [(one.step, one.name, one.n, None, None, one.why) for one in plan.follows]
+    print_table(Table(("step", "what", "n_rows", "seconds", "bytes", "why"), with_reasons), form)
     if plan.labels:
         print_message(str(plan.labels))
         for note in plan.labels.own.notes:

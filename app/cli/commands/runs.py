@@ -110,8 +110,8 @@ def demote(
     """The best run on dev predicts the target again."""
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         former = opened.demote_run(target)
-    told = f"Run {former} is promoted no more; the" if former else "No run was promoted; the"
-    print_message(f"{told} best run on dev predicts {target}.")
+    state = f"Run {former} is no longer promoted." if former else "No run was promoted."
+    print_message(f"{state} The best run on dev predicts {target}.")
 
 
 def remove(

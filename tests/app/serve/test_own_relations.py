@@ -67,12 +67,12 @@ def test_rows_are_those_of_the_last_build_that_computed_them(served):
     assert rows(server, "from received") == [list(row) for row in ask(db, "from received")] == [["ann", 2]]
     assert rows(server, "from brittle") == [["ann", 1]]
     query = "select relation, status, error from own_relations order by all"
-    told = {name: (status, error) for name, status, error in rows(server, query)}
-    assert {name: status for name, (status, _) in told.items()} == {
+    states = {name: (status, error) for name, status, error in rows(server, query)}
+    assert {name: status for name, (status, _) in states.items()} == {
         "received": "ok", "markup": "ok",
         **dict.fromkeys(("brittle", "never", "angry", "unreadable"), "failed"),
     }  # fmt: skip
-    assert "more than one" in told["brittle"][1]
+    assert "more than one" in states["brittle"][1]
 
 
 @pytest.mark.parametrize(("form", "first"), [("csv", b"user_id,n_received"), ("parquet", b"PAR1")])

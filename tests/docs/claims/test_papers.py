@@ -58,11 +58,11 @@ def test_digests_are_those_of_the_program_and_whole_except_two() -> None:
     shown = re.findall(r"^([0-9a-f]{64})  (\S+)$", PAPERS, re.MULTILINE)
     assert shown == [(entry.sha256, entry.file) for entry in WEIGHTS if len(entry.sha256) == 64]
     short = [entry for entry in WEIGHTS if len(entry.sha256) < 64]
-    told = " ".join(PAPERS[PAPERS.index("The file of `inception_v3`") : PAPERS.index("### Bring weights")].split())
-    assert "Their publisher states only the first eight digits" in told
-    assert re.findall(r"`(\w+)`[^`]*? is `([\w.-]+)`|$", told)[0] == (short[0].name, short[0].file)
+    passage = " ".join(PAPERS[PAPERS.index("The file of `inception_v3`") : PAPERS.index("### Bring weights")].split())
+    assert "Their publisher states only the first eight digits" in passage
+    assert re.findall(r"`(\w+)`[^`]*? is `([\w.-]+)`|$", passage)[0] == (short[0].name, short[0].file)
     assert [entry.name for entry in short] == ["inception_v3", "ssdlite_persons"]
-    assert all(f"`{entry.name}`" in told and f"`{entry.file}`" in told for entry in short)
+    assert all(f"`{entry.name}`" in passage and f"`{entry.file}`" in passage for entry in short)
 
 
 def test_every_published_encoder_stands_among_the_networks() -> None:

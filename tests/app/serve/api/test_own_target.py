@@ -33,10 +33,10 @@ def test_pictures_are_predicted_by_the_column_with_what_they_have_of_the_inputs(
     path = tmp_path / "portrait.jpg"
     path.write_bytes(data)
     (expected,) = predict(store.store, [path], target=TARGET)
-    told = server.form("/api/v1/predict", [("a.jpg", data)], target=TARGET).json
-    assert (told["run_id"], told["target"]) == (run_id, TARGET)
-    assert told["photos"][0]["prediction"] == pytest.approx(expected.prediction, abs=1e-4)
-    assert told["notes"] == [f"Run {run_id} reads users.followers, which files do not have: missing for all."]
+    answer = server.form("/api/v1/predict", [("a.jpg", data)], target=TARGET).json
+    assert (answer["run_id"], answer["target"]) == (run_id, TARGET)
+    assert answer["photos"][0]["prediction"] == pytest.approx(expected.prediction, abs=1e-4)
+    assert answer["notes"] == [f"Run {run_id} reads users.followers, which files do not have: missing for all."]
     # The owner's followers are the only input of the photo that its file does not have.
     query = "select prediction from predictions where run_id = $r and photo_id = $p"
     stored = store.sql(query, {"r": run_id, "p": photo_id}).item()

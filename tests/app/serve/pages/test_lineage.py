@@ -116,12 +116,12 @@ def test_the_dictionary_of_the_sql_page_links_to_the_lineage(server):
 
 
 def test_the_api_has_nodes_edges_and_columns(server):
-    told = server.get("/api/v1/lineage/photo_labels?up=true&depth=1").json
-    assert told["root"] == "relation:photo_labels"
-    assert {node["direction"] for node in told["nodes"]} == {"root", "up"}
-    known = {node["id"] for node in told["nodes"]}
-    assert all({edge["source"], edge["target"]} <= known for edge in told["edges"])
-    (value,) = (column for column in told["columns"] if column["name"] == "value")
+    answer = server.get("/api/v1/lineage/photo_labels?up=true&depth=1").json
+    assert answer["root"] == "relation:photo_labels"
+    assert {node["direction"] for node in answer["nodes"]} == {"root", "up"}
+    known = {node["id"] for node in answer["nodes"]}
+    assert all({edge["source"], edge["target"]} <= known for edge in answer["edges"])
+    (value,) = (column for column in answer["columns"] if column["name"] == "value")
     assert value["columns"] == ["follower_ratios.ratio", "like_ratios.like_ratio"]
 
 
