@@ -67,7 +67,7 @@ class LabelPlan:
 
     def __str__(self) -> str:
         if not self.changes:
-            return "Nothing would change: labels are up to date."
+            return "Labels are up to date." if self.own.changed else "Nothing would change: labels are up to date."
         return (
             f"{_n(self.n_new_swipes, 'new swipe')}; {_n(self.n_moved_swipes, 'swipe')} would move, "
             f"{_n(self.n_changed_labels, 'label')} change, "

@@ -152,7 +152,10 @@ def test_checks_and_doctor_report_failures(db):
 
 def test_a_plan_has_what_a_build_would_do(db):
     assert not plan_labels(Store(db)).own.changed
-    planned = plan_labels(within(db, {"received": FILES["received"].replace("a test", "x")})).own
+    assert str(plan_labels(Store(db))) == "Nothing would change: labels are up to date."
+    plan = plan_labels(within(db, {"received": FILES["received"].replace("a test", "x")}))
+    assert str(plan) == "Labels are up to date."
+    planned = plan.own
     assert [(one.name, one.action) for one in planned.relations] == [("received", "computed")]
     assert planned.dropped == ("broken", "many")
     assert ask(db, "select count(*) from own_relations") == [(3,)]
