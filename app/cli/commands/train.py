@@ -21,10 +21,12 @@ __all__ = ["run"]
 def run(*, options: TrainOptions, store: Store = Path("store"), form: FormatOption = "table") -> None:
     """Heads that are trained already are not trained again."""
     from photogenic.app.terminal.leaderboard import print_leaderboard
+    from photogenic.models.data.targets import is_column
 
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         board = opened.train(options)
-        pairs = _table_1(opened) if form == "table" else []
+        about_likes = any(not is_column(table.target) for table in board.tables)
+        pairs = _table_1(opened) if form == "table" and about_likes else []
     print_leaderboard(board, pairs, form)
     print_message(f"Trained {board.n_trained:,} {'head' if board.n_trained == 1 else 'heads'}.")
 

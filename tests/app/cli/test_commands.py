@@ -15,6 +15,8 @@ from photogenic.config.build import build_options
 from photogenic.config.values import ConfigFile
 from photogenic.features.encoders.registry import ENCODERS
 from photogenic.features.faces.settings import FaceSettings
+from photogenic.models.evaluation.leaderboard import Leaderboard
+from photogenic.models.evaluation.leaderboard import Table as Ranking
 from photogenic.synthetic.swipes.world import make_world
 from photogenic.warehouse import InputError, LockedError, StoreError
 from photogenic.warehouse.labels.options import LabelOptions
@@ -349,3 +351,15 @@ def test_erase_asks_first_and_prints_its_receipt(store, tmp_path):
 def test_the_remedy_for_a_version_removes_that_version_only():
     result = CliRunner().invoke(program, ["training-set", "remove", "may", "--version", "2"], input="")
     assert str(result.exception).endswith("features training-set remove may --version 2 --yes")
+
+
+@pytest.mark.parametrize(("targets", "expected"), [(["photos.likes"], False), (["photos.likes", "popular"], True)])
+def test_train_prints_like_ratios_by_gender_only_for_targets_that_are_about_likes(
+    targets, expected, store, monkeypatch
+):
+    tables = [Ranking(f"{target}: error", target, "mse", [], (None, None)) for target in targets]
+    monkeypatch.setattr(FeatureStore, "train", lambda *_: Leaderboard(pl.DataFrame(), tables))
+    done = run("train", "--store", store)
+    assert done.exit_code == 0, done.output
+    assert ("Table 1. Like ratio by the genders" in done.stdout) is expected
+    assert "photos.likes: error" in done.stdout
