@@ -1,4 +1,4 @@
-"""What `features erase` and `features retract photos --purge` share: the question before, and the receipts after."""
+"""What commands that remove something share: the question before, and the receipts of erased people and photos."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def confirm(question: str, *, yes: bool, remedy: str) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InputError("Nobody is here to be asked, and nothing was erased.", "--yes", remedy)
+        raise InputError("Nobody is here to be asked, and nothing was removed.", "--yes", remedy)
     typer.confirm(question, abort=True, err=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -134,7 +135,7 @@ def remove(
 ) -> None:
     """Weights, figures and predictions are removed; of a fine-tuned network also its embeddings and index."""
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
-        confirm(f"Remove {', '.join(runs)} for good?", yes=yes, remedy=f"features runs remove {' '.join(runs)} --yes")
+        confirm(f"Remove {', '.join(runs)} for good?", yes=yes, remedy=f"features runs remove {shlex.join(runs)} --yes")
         removed = opened.remove_run(runs, force=force)
     print_table(Table.of_records([asdict(one) for one in removed]), form)
 

@@ -353,6 +353,12 @@ def test_the_remedy_for_a_version_removes_that_version_only():
     assert str(result.exception).endswith("features training-set remove may --version 2 --yes")
 
 
+def test_without_an_answer_nothing_is_removed_and_the_remedy_names_the_runs_as_a_shell_takes_them(store):
+    refused = run("runs", "remove", "my model", "other", "--store", store).exception
+    assert refused.what == "Nobody is here to be asked, and nothing was removed."
+    assert refused.remedy == "features runs remove 'my model' other --yes"
+
+
 @pytest.mark.parametrize(("targets", "expected"), [(["photos.likes"], False), (["photos.likes", "popular"], True)])
 def test_train_prints_like_ratios_by_gender_only_for_targets_that_are_about_likes(
     targets, expected, store, monkeypatch
