@@ -97,17 +97,19 @@ class Catalog:
         kinds: own relation -> `sql`, a table; or `picture`, a view of the values of a Python function.
         values: own relation -> values of its parameters.
         unbuilt: own relations that no build has computed: name -> why.
+        added: relations beside those of the DuckDB files (warehouse/duckdb_store/extension.py).
     """
 
     own: Mapping[str, Relation] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unbuilt: Mapping[str, str] = field(default_factory=dict)
+    added: Mapping[str, Relation] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
         """All relations: views first, then computed ones in build order, then own ones."""
-        return (*sql.NAMES, *self.own)
+        return (*sql.NAMES, *self.own, *self.added)
 
     @property
     def computed(self) -> tuple[str, ...]:
@@ -120,8 +122,8 @@ class Catalog:
         Raises:
             KeyError: there is none of this name.
         """
-        if name in self.own:
-            return self.own[name]
+        if (found := self.own.get(name) or self.added.get(name)) is not None:
+            return found
         if name not in sql.NAMES:
             raise KeyError(name)
         return relation(name)

@@ -90,12 +90,26 @@ def check_choices(options: Any) -> None:
     Raises:
         InputError: it names the option and the words.
     """
-    for field in option_fields(type(options)):
+    for field, words in _with_words(type(options)):
         value = getattr(options, field.name)
-        words = [word for part in _alternatives(field.kind) if get_origin(part) is Literal for word in get_args(part)]
-        if words and value not in (*words, *(field.default,) * (field.default is None)):
+        if value not in (*words, *(field.default,) * (field.default is None)):
             option = f"--{(field.help.option or field.name).replace('_', '-')}"
             raise InputError(f"{option} is {value!r}.", f"one of {', '.join(map(str, words))}", f"{option} {words[0]}")
+
+
+_held: dict[type[Any], tuple[tuple[OptionField, tuple[Any, ...]], ...]] = {}
+
+
+def _with_words(kind: type[Any]) -> tuple[tuple[OptionField, tuple[Any, ...]], ...]:
+    """The fields that are one of some words, with these words; kept, because a server makes options per request."""
+    if (held := _held.get(kind)) is not None:
+        return held
+    found = [
+        (field, [word for part in _alternatives(field.kind) if get_origin(part) is Literal for word in get_args(part)])
+        for field in option_fields(kind)
+    ]
+    _held[kind] = tuple((field, tuple(words)) for field, words in found if words)
+    return _held[kind]
 
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:

@@ -80,7 +80,14 @@ RANGES: dict[str, Range] = {
     # sql, similar, crop
     "limit": Range(0, 10**15, 100),
     "k": Range(1, _MANY, 10),
+    "per_user": Range(1, _MANY, 1),
+    "popularity": _share(0.3),
+    "diverse": _share(0.5),
     "smallest": Range(0.1, 1, 0.5, whole=False),
+    # compare
+    "sample": Range(1, _MANY, 1000),
+    "moved": Range(0, 10**6, 10),
+    "measure": Range(0, _MANY, 32),
     # train, finetune
     "seed": Range(0, 2**64 - 1, 0),
     "folds": Range(0, 10**6, 5),

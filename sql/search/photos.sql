@@ -15,6 +15,7 @@ select
     first_labels.weight,
     first_labels.percentile,
     first_labels.popular,
+    first_labels.source,
     photos.path
 from photos
 left join first_labels on photos.photo_id = first_labels.photo_id

@@ -25,6 +25,7 @@ from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import Relation, relation
 from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.labels.incremental import LOGS
+from photogenic.warehouse.sql_guard.rewrite import has_nearest_join
 
 __all__ = ["Sums", "check_additive"]
 
@@ -73,6 +74,8 @@ def check_additive(what: Relation, log: str, where: str) -> Sums:
 class _Check:
     def __init__(self, what: Relation, log: str, where: str) -> None:
         self.what, self.log, self.where = what, log, where
+        if has_nearest_join(what.text):
+            self._fail("it has a NEAREST join", "a plain SELECT that groups the rows of the log")
         try:
             self.tree = sqlglot.parse_one(what.text, dialect="duckdb")
         except (SqlglotError, RecursionError):

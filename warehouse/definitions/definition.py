@@ -21,7 +21,7 @@ from photogenic.warehouse.definitions.project import NAME
 from photogenic.warehouse.errors import InputError, PhotogenicError
 from photogenic.warehouse.labels.audits import Audit, read_audit
 from photogenic.warehouse.labels.options import LabelOptions
-from photogenic.warehouse.sql_guard.guard import parse_read_only, used_names
+from photogenic.warehouse.sql_guard.guard import changing_functions, parse_read_only, used_names
 from photogenic.warehouse.sql_guard.rewrite import unquoted_words
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ _TAKEN = frozenset(
 _TAKEN_PREFIXES = ("former_", "past_", "added_", "removed_", "duckdb_", "pg_", "sqlite_", "picture_")
 _ABOUT_BUILDS = frozenset({"checksums", "commands", "own_relations"})
 """Relations that every build changes: a relation that reads them would be stale after each build."""
+_OF_VECTORS = frozenset({"similar", "vectors"})
+"""Table functions of vectors, which a relation cannot read: nothing tells a build that they changed."""
+
 _TABLE_FUNCTIONS = frozenset({"generate_series", "range", "repeat", "unnest", "json_each", "json_tree"})
 _OUTSIDE = frozenset({"age(instant)", "ago", "reservoir_quantile", "session_user", "user"})
 _OUTSIDE_PREFIXES = ("current_", "pg_", "has_", "inet_", "json_serialize", "json_deserialize")
@@ -98,6 +101,8 @@ def check_name(con: duckdb.DuckDBPyConnection, name: str, kind: str = "relations
         why = "is a relation of Photogenic"
     elif name in _TAKEN or name.startswith(_TAKEN_PREFIXES):
         why = "is a name that builds use"
+    elif name in _OF_VECTORS or name.startswith("vectors_"):
+        why = "is a name of vectors in SQL"
     elif con.execute(words, [name]).fetchall():
         why = "is a word of SQL"
     elif con.execute(views, [name]).fetchall():
@@ -241,7 +246,7 @@ def _statement(con: duckdb.DuckDBPyConnection, text: str, file: str) -> duckdb.S
     if "\0" in text:
         raise InputError(f"{file} has a zero byte.", "SQL as text", f"write {file} again")
     try:
-        return parse_read_only(con, text)
+        return parse_read_only(con, text, _OF_VECTORS)
     except PhotogenicError as error:
         raise InputError(f"{file}: {error.what}", error.expected, f"one SELECT that only reads, in {file}") from error
     except duckdb.Error as error:
@@ -256,8 +261,7 @@ def _refuse_unsteady(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement
     used = used_names(con, statement)
     if used is None:
         raise InputError(f"{file} is no plain SELECT.", "one SELECT, without PIVOT, SHOW or EXPLAIN", f"correct {file}")
-    stable = "select function_name from duckdb_functions() where stability <> 'CONSISTENT' and function_name <> 'error'"
-    unsteady = {name for (name,) in con.execute(stable).fetchall()} | _OUTSIDE
+    unsteady = changing_functions(con) - {"error"} | _OUTSIDE
     found = sorted(name for name in used.functions if name in unsteady or name.startswith(_OUTSIDE_PREFIXES))
     found += sorted(unquoted_words(statement.query) & _OUTSIDE_WORDS)
     if used.is_sample:
@@ -268,6 +272,8 @@ def _refuse_unsteady(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement
             "rows that follow from these relations; the time is `as_of` or `observed_at` of the relation clock",
             f"read clock instead, in {file}",
         )
+    if searches := sorted(used.table_functions & _OF_VECTORS):
+        raise _of_vectors(file, f"the function {searches[0]}")
     if outside := sorted(used.table_functions - _TABLE_FUNCTIONS):
         raise InputError(
             f"{file} reads the function {outside[0]}.",
@@ -290,6 +296,8 @@ def _check_reads(reads: tuple[str, ...], found: frozenset[str], known: Collectio
                 "relations of facts, labels, pictures or runs",
                 f"query {lower} with `features sql`",
             )
+        if lower not in known and lower.startswith("vectors_"):
+            raise _of_vectors(file, lower)
         if lower not in known:
             near = difflib.get_close_matches(lower, sorted(known), n=3)
             raise InputError(
@@ -305,6 +313,14 @@ def _check_reads(reads: tuple[str, ...], found: frozenset[str], known: Collectio
         raise InputError(
             f"{file} says `reads: {', '.join(reads)}`.", f"reads: {wanted}", f"write it into the header of {file}"
         )
+
+
+def _of_vectors(file: str, what: str) -> InputError:
+    return InputError(
+        f"{file} reads {what}, and vectors change without a build of relations.",
+        "relations of facts, labels, pictures or runs",
+        "query it with `features sql`, joined to the relation",
+    )
 
 
 def _some(names: Collection[str] | Any) -> str:

@@ -8,15 +8,20 @@ a reader that opens the snapshot afterwards sees the new state. Readers never bl
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from photogenic._lazy import duckdb, pl
-from photogenic.warehouse.catalog import create_views
+from photogenic.warehouse.catalog import Catalog, create_views
+from photogenic.warehouse.duckdb_store.distances import NAMES, create_distances
 from photogenic.warehouse.duckdb_store.error_mapping import classify_error, map_engine_errors
+from photogenic.warehouse.duckdb_store.extension import HIDDEN, Instance, SqlExtension, words_of
 from photogenic.warehouse.duckdb_store.history import History
 from photogenic.warehouse.duckdb_store.interrupt import interruptible
 from photogenic.warehouse.duckdb_store.migrations import SCHEMA_VERSION, create, migrate, refuse_newer, version_of
@@ -24,10 +29,11 @@ from photogenic.warehouse.duckdb_store.outdated import outdated_error
 from photogenic.warehouse.duckdb_store.publish import fingerprint, is_copy, publish_copy
 from photogenic.warehouse.duckdb_store.settings import Settings
 from photogenic.warehouse.errors import StoreError
+from photogenic.warehouse.sql_guard.allowed import TABLE_FUNCTIONS, VIEWS
 from photogenic.warehouse.storage.layout import Layout, sync_directory
 from photogenic.warehouse.storage.lock import Holder, locked, open_when_free
 
-__all__ = ["LABELLING", "Database", "close_files", "list_relations_only"]
+__all__ = ["CATALOG_WORDS", "LABELLING", "Database", "close_files", "list_relations_only", "snapshot_state"]
 
 LABELLING = (
     # DuckDB misestimates how many swipes pass the filter of the clock, and would build a hash table of 40 million
@@ -35,6 +41,9 @@ LABELLING = (
     "set disabled_optimizers = 'join_order,build_side_probe_side'",
 )
 """Settings under which labels are computed."""
+
+CATALOG_WORDS = VIEWS | TABLE_FUNCTIONS | {"desc", "describe", "information_schema", "pragma", "show", "summarize"}
+"""Words without one of which no query reads the catalog of DuckDB."""
 
 
 class Database:
@@ -46,13 +55,25 @@ class Database:
 
     Attributes:
         history: history of the running command. None: the command is not recorded.
+        extension: relations and functions that SQL of users has beside those of the files. None: none.
     """
 
     def __init__(self, layout: Layout, settings: Settings) -> None:
         layout.refuse_unusable()
         self.layout, self.settings = layout, settings
         self.history: History | None = None
+        self.extension: SqlExtension | None = None
         self._depth, self._migrated = 0, False
+        self._turn = threading.Lock()
+        self._kept: Instance | None = None
+        self._n_closed = 0
+        self._instances: dict[int, Instance] = {}
+
+    def close(self) -> None:
+        """Close the snapshot that stays open between queries; the next query opens it again."""
+        with self._turn:
+            self._kept = None
+            self._n_closed += 1
 
     @contextlib.contextmanager
     def lock(self, command: str, *, erasing: bool = False) -> Iterator[None]:
@@ -105,6 +126,7 @@ class Database:
             LockedError: another process writes.
             StoreError: the warehouse is damaged or comes from a newer version.
         """
+        self.close()
         with self.lock(command):
             self.layout.root.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(self.layout.spill, ignore_errors=True)
@@ -148,17 +170,77 @@ class Database:
         Raises:
             StoreError: the store does not exist, has no snapshot yet, or lacks a relation that this version needs.
         """
-        del query
-        con = self.open_snapshot(memory_limit=memory_limit, labelling=labelling)
+        if labelling or memory_limit not in (None, self.settings.memory_limit):
+            con = self.open_snapshot(memory_limit=memory_limit, labelling=labelling)
+            with self._reading(con):
+                yield con
+            return
+        instance, n_closed = self._lend(), self._n_closed
+        con = instance.con.cursor()
+        with self._reading(con, instance):
+            con.execute("use store")
+            if query is None or not words_of(query).isdisjoint(CATALOG_WORDS):
+                list_relations_only(con)
+            yield con
+            if query is None and not self._is_unchanged(instance):
+                return
+        with self._turn:  # after an error DuckDB may be unusable, so that only an instance without one is kept
+            if self._kept is None and n_closed == self._n_closed:
+                self._kept = instance
+
+    @contextlib.contextmanager
+    def _reading(self, con: duckdb.DuckDBPyConnection, instance: Instance | None = None) -> Iterator[None]:
+        """Context manager in which a connection reads; afterwards it is closed."""
+        if instance is not None:
+            self._instances[id(con)] = instance
         try:
             with map_engine_errors(self.layout), interruptible(con):
-                yield con
+                yield
         except (duckdb.CatalogException, duckdb.BinderException) as error:
             if (outdated := outdated_error(con)) is None:
                 raise
             raise outdated from error
         finally:
+            if self.extension is not None:
+                self.extension.release(con)
+            self._instances.pop(id(con), None)
             con.close()
+
+    def with_added(self, catalog: Catalog) -> Catalog:
+        """Return a catalog with the relations of the extension."""
+        return catalog if self.extension is None else replace(catalog, added=self.extension.relations())
+
+    def instance_of(self, con: duckdb.DuckDBPyConnection) -> Instance | None:
+        """Return the instance of a connection that `read` yields; None: no extension works on it."""
+        return self._instances.get(id(con))
+
+    def _lend(self) -> Instance:
+        """Return an instance on the newest snapshot, for one query at a time: its memory limit is that of a query.
+
+        The snapshot stays attached for the next query, because attaching it takes longer than a short query.
+        """
+        with self._turn:
+            kept, self._kept = self._kept, None
+        # A snapshot that is published meanwhile gets the former state here, so that it is opened again next time.
+        state = snapshot_state(self.layout)
+        if kept is not None and state is not None and kept.state == state and kept.process == os.getpid():
+            with contextlib.suppress(duckdb.CatalogException):
+                kept.con.execute("use store")  # one that a statement has detached is not lent again
+                return kept
+        return Instance(self.open_snapshot(), state)
+
+    def _is_unchanged(self, instance: Instance) -> bool:
+        """Whether an instance has the snapshot, read-only, and nothing else, after statements that may do anything."""
+        found = instance.con.execute(
+            "select database_name, path, readonly from system.main.duckdb_databases() where not internal order by all"
+        ).fetchall()
+        made = (
+            "select 1 from system.main.duckdb_schemas() where database_name = 'memory' and not internal union all"
+            " select 1 from system.main.duckdb_tables() where database_name = 'memory' union all"
+            " select 1 from system.main.duckdb_views() where database_name = 'memory' and not internal"
+        )
+        only = [("memory", None, False), ("store", str(self.layout.snapshot.absolute()), True)]
+        return found == only and not instance.con.execute(made).fetchall()
 
     def rows(self, query: str, values: object = None) -> list[tuple[Any, ...]]:
         """Run a query of this program on the newest snapshot, and return its rows."""
@@ -208,7 +290,9 @@ class Database:
             self._migrate_snapshot(found)
             return self.open_snapshot(memory_limit=memory_limit, labelling=labelling)
         con.execute("set enable_progress_bar = false")
-        con.execute("set timezone = 'UTC'")  # the result must not depend on the time zone of the machine
+        con.execute(
+            "set global timezone = 'UTC'"
+        )  # also of its cursors: the result must not depend on the time zone of the machine
         con.execute(f"set memory_limit = '{memory_limit or self.settings.memory_limit}'")
         con.execute("set temp_directory = ''")
         if labelling:
@@ -288,6 +372,16 @@ class Database:
                 print(f"Migrating the store from version {found} to version {SCHEMA_VERSION}.", file=sys.stderr)
                 migrate(con, found)
         create_views(con)
+        create_distances(con, " ".join(NAMES))
+
+
+def snapshot_state(layout: Layout) -> tuple[int, int] | None:
+    """Return what changes whenever a snapshot is published; None: there is none."""
+    try:
+        stat = layout.snapshot.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def close_files(con: duckdb.DuckDBPyConnection) -> None:
@@ -304,14 +398,17 @@ def list_relations_only(con: duckdb.DuckDBPyConnection) -> None:
 
     information_schema and the other views of the catalog read three functions, and a temporary macro has precedence
     over the function of its name. They are listed as those of the current database, which may be one of another
-    moment. It holds for this connection: a cursor needs its own.
+    moment; SHOW TABLES looks for the number of its schema too. It holds for this connection: a cursor needs its own.
     """
     con.execute(
         "".join(
             f"create or replace temp macro duckdb_{what}() as table"
-            f" select * replace (current_database() as database_name) from system.main.duckdb_{what}()"
-            " where database_name = 'store' and schema_name = 'main';"
-            for what in ("columns", "tables", "views")
+            " select * replace (current_database() as database_name, (select max(oid) from system.main.duckdb_schemas()"
+            f" where database_name = current_database() and schema_name = 'main') as schema_oid)"
+            f" from system.main.duckdb_{what}()"
+            " where database_name = 'store' and schema_name = 'main'"
+            f" or database_name = 'temp' and not internal and not starts_with({name}, '{HIDDEN}');"
+            for what, name in (("columns", "table_name"), ("tables", "table_name"), ("views", "view_name"))
         )
     )
 

@@ -132,7 +132,7 @@ class _LiveStatusWriter:
         if writer is None or writer.pid != os.getpid():
             return
         path = self._layout.underway
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f".{path.name}.tmp")  # the same for every writer: the next one replaces a leftover
         with contextlib.suppress(OSError):  # a full disk must not end a build because of this file
             temporary.write_text(json.dumps({"pid": os.getpid(), "stages": [asdict(stage) for stage in self._open]}))
             temporary.replace(path)

@@ -1,7 +1,8 @@
 """Check the values of the parameters of a query. They are bound by DuckDB, and are never part of its text.
 
 The same rule holds on the command line, at the prompt, in Python and in `POST /api/v1/sql`: one value for each `$name`
-or `?`, and each value a number, a text, a time, a boolean or NULL.
+or `?`, and each value a number, a text, a time, a boolean or NULL; in Python also the bytes of a picture, or a vector
+as a NumPy array of one dimension.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import numbers
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from photogenic._lazy import duckdb
 from photogenic.warehouse.errors import QueryError
@@ -133,11 +135,27 @@ def _checked(name: str, value: object) -> object:
             raise QueryError(
                 f"{_shown(name)} is {value}, which is not a finite number.", "a finite number or null", _HOW
             )
+        case _ if type(value).__module__ == "numpy" and type(value).__name__ == "ndarray":
+            return _vector(name, value)
         case _ if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):
             return bool(value)
         case _:
             kind = type(value).__name__
             raise QueryError(f"{_shown(name)} is a {kind}.", f"one value: {_SIMPLE}", _HOW)
+
+
+def _vector(name: str, value: Any) -> list[float]:
+    """Return the numbers of an array of one dimension."""
+    if value.ndim != 1 or value.dtype.kind not in "fiu" or not 0 < value.size <= LONGEST:
+        raise QueryError(
+            f"{_shown(name)} is an array of shape {value.shape} and type {value.dtype}.",
+            f"one value: {_SIMPLE}; or a vector of at most {LONGEST:,} numbers",
+            _HOW,
+        )
+    numbers: list[float] = value.astype(float).tolist()
+    if not all(map(math.isfinite, numbers)):
+        raise QueryError(f"{_shown(name)} is a vector with numbers that are not finite.", "finite numbers", _HOW)
+    return numbers
 
 
 def _shown(name: str) -> str:

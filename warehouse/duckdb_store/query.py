@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from photogenic._lazy import duckdb, pa, pl
 from photogenic.warehouse.catalog import OURS, Catalog, catalog_of
+from photogenic.warehouse.duckdb_store.distances import create_distances
 from photogenic.warehouse.duckdb_store.error_mapping import corruption_error
 from photogenic.warehouse.duckdb_store.interrupt import is_interrupt
 from photogenic.warehouse.duckdb_store.parameters import Parameters, bind
@@ -57,12 +59,10 @@ def sql(db: Database, query: str, params: Parameters | None = None, *, limit: in
         QueryError: DuckDB refused the query, or a parameter does not fit.
         StoreError: there is no store.
     """
-    from photogenic.warehouse.sql_guard.guard import parse_read_only
-
-    with db.read(query=query) as con:
+    with db.read(query=_named_in(query, params)) as con:
         try:
-            statement = _limit_pivot(con, parse_read_only(con, query), limit)
-            values = bind(statement, params)
+            statement, values = _prepared(db, con, query, params)
+            statement = _limit_pivot(con, statement, limit)
             answer = con.sql(statement, params=values)
             if answer is None:
                 raise no_rows(query)
@@ -70,13 +70,54 @@ def sql(db: Database, query: str, params: Parameters | None = None, *, limit: in
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
-            raise corruption_error(error, db.layout) or query_error(query, error, _catalog(con)) from error
+            raise _explained(db, con, query, error) from error
 
 
-def _catalog(con: duckdb.DuckDBPyConnection) -> Catalog:
+def _unique(names: Sequence[str]) -> list[str]:
+    """Return names of which none is repeated, as a frame needs them: the second `photo_id` is `photo_id_1`."""
+    found: list[str] = []
+    for name in names:
+        unique, number = name, 0
+        while unique in found or (number and unique in names):
+            number += 1
+            unique = f"{name}_{number}"
+        found.append(unique)
+    return found
+
+
+def _named_in(query: str, params: Parameters | None) -> str:
+    """Return the query and the texts among its parameters: a text may be a condition that names relations."""
+    values = params.values() if isinstance(params, Mapping) else params if isinstance(params, Sequence) else ()
+    return " ".join([query, *(value for value in values if isinstance(value, str))])
+
+
+def _prepared(
+    db: Database, con: duckdb.DuckDBPyConnection, query: str, params: Parameters | None
+) -> tuple[duckdb.Statement, dict[str, object] | None]:
+    """Check a query and its parameters, and give its connection what the extension of the store adds to SQL."""
+    from photogenic.warehouse.sql_guard.guard import parse_read_only
+
+    create_distances(con, query)
+    extension, instance = db.extension, db.instance_of(con)
+    if extension is None or instance is None:
+        statement = parse_read_only(con, query)
+        return statement, bind(statement, params)
+    extension.install(con, instance, query)
+    statement = parse_read_only(con, query, extension.functions())
+    values = bind(statement, params)
+    return extension.rewrite(con, statement, values)
+
+
+def _explained(db: Database, con: duckdb.DuckDBPyConnection, query: str, error: Exception) -> PhotogenicError:
+    if db.extension is not None and (failure := db.extension.failure(con, error)) is not None:
+        return failure
+    return corruption_error(error, db.layout) or query_error(query, error, _catalog(db, con))
+
+
+def _catalog(db: Database, con: duckdb.DuckDBPyConnection) -> Catalog:
     """Return the relations of the store, for the message of an error; those of sql/ if they cannot be read."""
     try:
-        return catalog_of(con)
+        return db.with_added(catalog_of(con))
     except duckdb.Error:
         return OURS
 
@@ -99,7 +140,7 @@ def _frame(
         texts = for_arrow(columns, answer.types, wrong)
         assert texts is not None
         found = table(con.sql(project(query, len(columns), texts), params=values))
-    frame = pl.from_arrow(found)
+    frame = pl.from_arrow(found.rename_columns(_unique(found.column_names)))
     assert isinstance(frame, pl.DataFrame)
     return frame
 
@@ -127,22 +168,23 @@ def stream(
         StoreError: there is no store.
     """
     from photogenic.warehouse.duckdb_store.exact_values import sample_rows
-    from photogenic.warehouse.sql_guard.guard import parse_read_only
 
     def explained(error: Exception) -> PhotogenicError:
-        return corruption_error(error, db.layout) or query_error(query, error, _catalog(con))
+        return _explained(db, con, query, error)
 
-    with db.read(query=query) as con:
+    with db.read(query=_named_in(query, params)) as con:
         try:
-            statement = _limit_pivot(con, parse_read_only(con, query), limit if sample is None else None)
-            values = bind(statement, params)
+            statement, values = _prepared(db, con, query, params)
+            statement = _limit_pivot(con, statement, limit if sample is None else None)
             answer = con.sql(statement, params=values)
             if answer is None:
                 raise no_rows(query)
             if sample is not None:
                 (statement,) = con.extract_statements(sample_rows(statement.query, answer.columns, sample))
                 answer = con.sql(statement, params=values)
-            yield Cursor(con, statement, values, answer, explained)
+            extension = db.extension
+            plan = None if extension is None else functools.partial(extension.plan, con)
+            yield Cursor(con, statement, values, answer, explained, plan)
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
@@ -158,20 +200,31 @@ def _limit_pivot(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement, li
 
 
 class Cursor:
-    """Result of one query, to be read once, as rows or as Arrow batches."""
+    """Result of one query, to be read once, as rows or as Arrow batches.
 
-    def __init__(
+    Attributes:
+        columns, types: names and types of its columns.
+    """
+
+    def __init__(  # noqa: PLR0917
         self,
         con: duckdb.DuckDBPyConnection,
         statement: duckdb.Statement,
         values: dict[str, object] | None,
         answer: duckdb.DuckDBPyRelation,
         explained: Callable[[Exception], PhotogenicError],
+        plan: Callable[[], list[str]] | None = None,
     ) -> None:
+        self._plan = plan
         self._con, self._statement, self._values = con, statement, values
         self._answer, self._explained = answer, explained
         self.columns: tuple[str, ...] = tuple(answer.columns)
         self.types: tuple[str, ...] = tuple(map(str, answer.types))
+
+    @property
+    def plan(self) -> list[str]:
+        """How the extension of the store answers parts of the query, a line each, and what it noted so far."""
+        return [] if self._plan is None else self._plan()
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         """Yield row by row, few of them in memory at a time. Values that Python cannot hold are text."""

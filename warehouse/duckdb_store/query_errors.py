@@ -16,6 +16,7 @@ __all__ = [
     "no_text",
     "not_a_relation",
     "not_allowed",
+    "not_in_from",
     "query_error",
     "several_statements",
 ]
@@ -54,6 +55,13 @@ def query_error(query: str, error: Exception, catalog: Catalog = OURS) -> QueryE
         choices = ", ".join(dict.fromkeys(re.findall(r"\w+\.\w+", found[2].replace('"', ""))))
         return QueryError(
             f"More than one relation has a column {found[1]} in: {_short(query)}", f"one of {choices}", show
+        )
+    if found := re.match(r"Macro \"?(\w+)\"?\(\) does not support the supplied arguments", fact):
+        takes = place.partition("Candidate macros:")[2].strip().replace('"', "").replace("NULL", "null")
+        return QueryError(
+            f"{found[1]} cannot be called like this: {_short(query)}",
+            takes or "other arguments",
+            f"{found[1]}(VALUE, name := VALUE), each name once",
         )
     if "read-only" in fact or "Can only" in fact:
         return _no_change(in_query)
@@ -95,12 +103,23 @@ def not_allowed(query: str, kind: str) -> QueryError:
 
 def no_function(query: str, name: str, allowed: list[str], *, known: bool) -> QueryError:
     """Return the error for a function that is not allowed, or that does not exist."""
+    if name.lower() in allowed:
+        return QueryError(
+            f"The function {name} has the name of a schema before it: {_short(query)}",
+            f"{name} alone",
+            f"from {name}(...)",
+        )
     if known:
         what, expected = f"The function {name} is not allowed here", "functions that compute from values and relations"
         return QueryError(f"{what}: {_short(query)}", f"{expected}; files and settings cannot be accessed", _TABLES)
     near = difflib.get_close_matches(name.lower(), allowed, n=1)
     expected = f"perhaps {near[0]}" if near else "a function of DuckDB"
     return QueryError(f"There is no function {name}: {_short(query)}", expected, _TABLES)
+
+
+def not_in_from(query: str, name: str) -> QueryError:
+    """Return the error for a table function among expressions."""
+    return QueryError(f"{name} is a table function: {_short(query)}", "a table function in FROM", f"from {name}(...)")
 
 
 def not_a_relation(query: str, name: str) -> QueryError:

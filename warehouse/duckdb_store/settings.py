@@ -1,4 +1,4 @@
-"""Limits for memory, threads and lock time of a store, from the environment or, below it, from a file."""
+"""Limits for memory, threads and lock time of a store, and its encoder for searches, from the environment or a file."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ _MOST_S = 10.0**9
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Limits of DuckDB and of the writer's lock.
+    """Limits of DuckDB and of the writer's lock, and the encoder that searches take.
 
     Attributes:
         memory_limit: DuckDB's buffer memory, e.g. `3GB` or `500MiB`; the process takes about 1 GB more.
         threads: number of worker threads of SQL, decoding, search and training.
         lock_timeout_s: seconds that a second writer waits for the lock.
         relation_timeout_s: seconds after which the computation of one relation of the user's own is stopped.
+        encoder: encoder that a search takes if it names none; None: the first default one that has an index.
 
     Raises:
         InputError: a value is out of its range.
@@ -40,6 +41,7 @@ class Settings:
     threads: int
     lock_timeout_s: float = 60.0
     relation_timeout_s: float = 600.0
+    encoder: str | None = None
 
     def __post_init__(self) -> None:
         _refuse_memory("memory_limit", self.memory_limit, "Settings(memory_limit='3GB')")
@@ -53,9 +55,18 @@ class Settings:
                 f"relation_timeout_s is {self.relation_timeout_s!r}.", _SECONDS, "Settings(relation_timeout_s=600)"
             )
 
+        _refuse_encoder("encoder", self.encoder, "Settings(encoder='dlib_face')")
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory limit in bytes."""
+        match = _SIZE.fullmatch(self.memory_limit)
+        assert match is not None, "checked when the settings were made"
+        return int(_bytes_of(match))
+
     @classmethod
     def from_environment(cls, below: Mapping[str, Any] | None = None) -> Settings:
-        """Read `FEATURES_MEMORY_LIMIT`, `_THREADS`, `_LOCK_TIMEOUT` and `_RELATION_TIMEOUT`, else the defaults.
+        """Read `FEATURES_MEMORY_LIMIT`, `_THREADS`, `_LOCK_TIMEOUT`, `_RELATION_TIMEOUT` and `_ENCODER`, else defaults.
 
         Args:
             below: values for variables that are not set: those of [settings] in `photogenic.toml`.
@@ -66,6 +77,8 @@ class Settings:
         below = below or {}
         memory, threads = os.environ.get("FEATURES_MEMORY_LIMIT"), _threads()
         lock_s, relation_s = _seconds("FEATURES_LOCK_TIMEOUT"), _seconds("FEATURES_RELATION_TIMEOUT")
+        encoder = os.environ.get("FEATURES_ENCODER") or None
+        _refuse_encoder("FEATURES_ENCODER", encoder, "unset FEATURES_ENCODER")
         if memory:
             _refuse_memory("FEATURES_MEMORY_LIMIT", memory, "unset FEATURES_MEMORY_LIMIT")
         return cls(
@@ -73,6 +86,7 @@ class Settings:
             threads=threads or below.get("threads") or min(available_cores(), _MOST_THREADS),
             lock_timeout_s=lock_s if lock_s is not None else below.get("lock_timeout", 60.0),
             relation_timeout_s=relation_s if relation_s is not None else below.get("relation_timeout", 600.0),
+            encoder=encoder or below.get("encoder"),
         )
 
 
@@ -131,15 +145,20 @@ def _seconds(name: str) -> float | None:
     return value
 
 
+def _refuse_encoder(name: str, text: str | None, remedy: str) -> None:
+    if text is not None and (
+        not isinstance(text, str) or not text.strip() or not text.isprintable() or len(text) > 200
+    ):
+        raise InputError(f"{name} is {str(text)[:80]!r}.", "the name of an encoder, such as dlib_face", remedy)
+
+
 def _refuse_memory(name: str, text: str, remedy: str) -> None:
     """Refuse sizes that DuckDB would misread: it takes -1GB for no limit."""
     match = _SIZE.fullmatch(text) if isinstance(text, str) else None
     if match is not None:
-        unit = match[2].upper()
-        if unit == "%" and 0 < float(match[1]) <= 100:
+        if match[2] == "%" and 0 < float(match[1]) <= 100:
             return
-        n_bytes = float(match[1]) * (1024 if "I" in unit else 1000) ** "BKMGT%".index(unit[0]) * (unit != "%")
-        if _LEAST_BYTES <= n_bytes <= _MOST_BYTES:
+        if match[2] != "%" and _LEAST_BYTES <= _bytes_of(match) <= _MOST_BYTES:
             return
     raise InputError(
         f"{name} is {text!r}.",
@@ -149,7 +168,18 @@ def _refuse_memory(name: str, text: str, remedy: str) -> None:
     )
 
 
+def _bytes_of(match: re.Match[str]) -> float:
+    """Return the size that `_SIZE` matched in bytes; a share is of the memory of the machine."""
+    unit = match[2].upper()
+    if unit == "%":
+        return float(match[1]) / 100 * _memory_of_machine()
+    return float(match[1]) * float((1024 if "I" in unit else 1000) ** "BKMGT".index(unit[0]))
+
+
+def _memory_of_machine() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def _quarter_of_memory() -> str:
     """Return a quarter of the memory of the machine, 1 to 4 GB: enough for 40 million swipes."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{min(max(total // 4, 10**9), 4 * 10**9) // 10**6}MB"
+    return f"{min(max(_memory_of_machine() // 4, 10**9), 4 * 10**9) // 10**6}MB"

@@ -23,8 +23,9 @@ from photogenic import sql
 from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import OURS, Catalog, catalog_of, in_order
 from photogenic.warehouse.definitions.failures import is_of_relation
-from photogenic.warehouse.duckdb_store.database import LABELLING, Database, list_relations_only
+from photogenic.warehouse.duckdb_store.database import LABELLING, Database, list_relations_only, snapshot_state
 from photogenic.warehouse.duckdb_store.error_mapping import map_engine_errors
+from photogenic.warehouse.duckdb_store.extension import Instance
 from photogenic.warehouse.duckdb_store.interrupt import interruptible
 from photogenic.warehouse.errors import InputError, QueryError, QueryMemoryError
 from photogenic.warehouse.labels.audits import audit
@@ -147,6 +148,10 @@ class Past:
         Raises:
             QueryError: a relation of the user's own that the query names fails at one of the moments.
         """
+        return self.lend(moments, asked)[0]
+
+    def lend(self, moments: Moments, asked: Collection[str] | None) -> tuple[duckdb.DuckDBPyConnection, Instance]:
+        """Do the same as `cursor`, and return the instance of the cursor too."""
         with self._lock:
             state, catalog = self.drop_stale(), self.catalog
             names, asked = catalog.names if asked is None else asked, asked or ()
@@ -157,7 +162,9 @@ class Past:
                 if held is not None:
                     held.con.close()
                 con, notes = open_moments(self.db, moments, wanted, asked=asked)
-                held = _Open(con, state, wanted, notes, _size(con))
+                base = "store" if moments.plain is None else PLAIN
+                instance = Instance(con, state, base, Moments(moments.plain))
+                held = _Open(con, instance, state, wanted, notes, _size(con))
             self._open[moments] = held
             while len(self._open) > 1 and (
                 len(self._open) > self._most or sum(each.n_bytes for each in self._open.values()) > self._n_bytes
@@ -171,13 +178,13 @@ class Past:
         needed = _needed(names, catalog)
         for note in [reason for name, reason in held.notes.items() if name in needed][:1]:
             self.note(note)
-        return cursor
+        return cursor, held.instance
 
     @property
     def catalog(self) -> Catalog:
         """The relations of the present snapshot."""
         with self._lock:
-            state = _state(self.db)
+            state = snapshot_state(self.db.layout)
             if self._catalog is None or self._catalog[0] != state:
                 with self.db.read() as con:
                     self._catalog = state, catalog_of(con)
@@ -185,7 +192,7 @@ class Past:
 
     def drop_stale(self) -> tuple[int, int] | None:
         """Close the moments of former snapshots, which may hold erased rows; return the state of the present one."""
-        state = _state(self.db)
+        state = snapshot_state(self.db.layout)
         with self._lock:
             for stale in [key for key, held in self._open.items() if held.state != state]:
                 self._open.pop(stale).con.close()
@@ -209,7 +216,7 @@ class MomentDatabase(Database):
 
     def __init__(self, past: Past, moments: Moments) -> None:
         super().__init__(past.db.layout, past.db.settings)
-        self.past, self.moments = past, moments
+        self.past, self.moments, self.extension = past, moments, past.db.extension
 
     @contextlib.contextmanager
     def read(
@@ -217,12 +224,12 @@ class MomentDatabase(Database):
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection for one query; without one, every relation is computed. See `open_moments`."""
         del memory_limit, labelling  # those of the open moments hold
-        con = self.past.cursor(self.moments, None if query is None else relations_in(query, self.past.catalog))
-        try:
-            with map_engine_errors(self.layout), interruptible(con):
-                yield con
-        finally:
-            con.close()
+        names = None if query is None else relations_in(query, self.past.catalog)
+        if names is not None and self.extension is not None:
+            names |= self.extension.reads(query or "")
+        con, instance = self.past.lend(self.moments, names)
+        with self._reading(con, instance):
+            yield con
 
     def write(self, command: str) -> NoReturn:
         """Refuse to write.
@@ -238,12 +245,14 @@ class _Open:
     """Open relations of moments.
 
     Attributes:
+        instance: the instance of their connection.
         state: the snapshot that they were computed from.
         names: relations that were wanted.
         notes: why views are empty.
     """
 
     con: duckdb.DuckDBPyConnection
+    instance: Instance
     state: tuple[int, int] | None
     names: frozenset[str]
     notes: dict[str, str]
@@ -398,11 +407,3 @@ def _z(instant: object) -> str:
 def _size(con: duckdb.DuckDBPyConnection) -> int:
     ((n_bytes,),) = con.execute("select coalesce(sum(memory_usage_bytes), 0) from duckdb_memory()").fetchall()
     return int(n_bytes)
-
-
-def _state(db: Database) -> tuple[int, int] | None:
-    try:
-        stat = db.layout.snapshot.stat()
-    except FileNotFoundError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns

@@ -18,6 +18,7 @@ from typing import Any
 
 from photogenic._lazy import sqlglot
 from photogenic.warehouse.catalog import Relation
+from photogenic.warehouse.sql_guard.rewrite import has_nearest_join
 
 __all__ = ["ColumnSources", "RelationColumns", "column_lineage"]
 
@@ -115,6 +116,8 @@ class _Query:
         for name, columns in sources.items():
             schema, _, table = name.rpartition(".")
             self._schema.setdefault(schema or "main", {})[table] = dict.fromkeys(columns, "unknown")
+        if has_nearest_join(text):
+            raise ValueError("it has a NEAREST join")
         tree = sqlglot.parse_one(text, read="duckdb")
         self._check_width(tree)
         for found in tree.find_all(sqlglot.exp.Table):

@@ -16,6 +16,7 @@ from sqlglot.dialects.spark import Spark
 
 from photogenic.warehouse.errors import QueryError
 from photogenic.warehouse.labels.options import LabelOptions
+from photogenic.warehouse.sql_guard.rewrite import has_nearest_join
 
 __all__ = ["FACTS", "faults", "to_spark", "tree_of"]
 
@@ -51,7 +52,18 @@ _PARAMETER_TYPES = {str: "varchar", int: "bigint", float: "double", dt.datetime:
 
 
 def tree_of(text: str) -> exp.Expr:
-    """Parse DuckDB's SQL with sqlglot."""
+    """Parse DuckDB's SQL with sqlglot.
+
+    Raises:
+        QueryError: it has a NEAREST join, which sqlglot would read as something else.
+    """
+    if has_nearest_join(text):
+        raise QueryError(
+            "A NEAREST join cannot be translated for Spark: sqlglot reads it as a join with another table.",
+            "a relation without NEAREST; Spark 4.2 and newer run the text itself, with `exact` or `approx` and with "
+            "vector_l2_distance or vector_cosine_similarity",
+            "features build --engine duckdb",
+        )
     return sqlglot.parse_one(text, read="duckdb")
 
 

@@ -10,20 +10,31 @@ A second protection does not depend on the text: the connection has no access to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from photogenic import sql
 from photogenic._lazy import duckdb
 from photogenic.warehouse.catalog import catalog_of
 from photogenic.warehouse.duckdb_store import query_errors
+from photogenic.warehouse.duckdb_store.extension import HIDDEN
 from photogenic.warehouse.errors import QueryError
 from photogenic.warehouse.sql_guard.allowed import CLASSES, FUNCTIONS, NODES, SHOWN, TABLE_FUNCTIONS, VIEWS
 from photogenic.warehouse.sql_guard.rewrite import explained_query, strip_semicolon, unquoted_words, with_pivot_values
 
-__all__ = ["Used", "parse_read_only", "used_names"]
+__all__ = ["Used", "changing_functions", "parse_read_only", "used_names"]
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|([{}])')
+
+_MOST_KEPT, _LONGEST_KEPT = 64, 2_000
+_parsed: OrderedDict[str, list[_Part]] = OrderedDict()
+"""Nodes of the last SELECTs that are not long: the same query is asked again and again. Nothing changes them."""
+_turn = threading.Lock()
+
+_system_views: set[str] = set()
+"""Views that DuckDB comes with, which are the same on each connection."""
 
 _WRITING = frozenset({"copy", "create", "delete", "drop", "execute", "insert", "merge", "update"})
 """Unquoted words that no PIVOT without values may have: such a PIVOT is checked in a rewritten form."""
@@ -66,6 +77,25 @@ class Used:
     is_sample: bool
 
 
+def changing_functions(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """Return the functions whose result may be another one the next time, such as `now` and `random`, in lower case.
+
+    Functions of instants with a time zone depend on the setting of the time zone, which is UTC here.
+    """
+    query = """
+        select distinct lower(function_name)
+        from duckdb_functions()
+        where stability <> 'CONSISTENT' and not (
+            len(parameter_types) > 0
+            and list_has_any(
+                list_append(parameter_types, return_type),
+                ['TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ_NS', 'TIME WITH TIME ZONE']
+            )
+        )
+    """
+    return frozenset(name for (name,) in con.execute(query).fetchall())
+
+
 def used_names(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> Used | None:
     """Return the tables and functions that a statement uses; None: it is not a plain SELECT."""
     parts = _parse_select(con, statement.query) if _kind(statement) == "SELECT" else None
@@ -92,12 +122,15 @@ def _function(part: _Part, name: str, parts: list[_Part]) -> str:
     return name
 
 
-def parse_read_only(con: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
+def parse_read_only(
+    con: duckdb.DuckDBPyConnection, query: str, functions: Collection[str] = frozenset()
+) -> duckdb.Statement:
     """Parse a query, and return the statement to run if it only reads.
 
     Args:
         con: a reading connection on the snapshot.
         query: SQL of a user.
+        functions: table functions that are allowed beside those of the list, by their names alone.
 
     Raises:
         QueryError: the query is empty, has several statements, or does more than read.
@@ -118,7 +151,7 @@ def parse_read_only(con: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statem
     parts = _parts(con, statement)
     if parts is None:
         raise query_errors.not_allowed(query, kind)
-    if (refused := _refusal(con, query, parts)) is not None:
+    if (refused := _refusal(con, query, parts, functions)) is not None:
         raise refused
     return statement
 
@@ -155,7 +188,21 @@ def _parts_of_any_form(con: duckdb.DuckDBPyConnection, text: str) -> list[_Part]
 
 
 def _parse_select(con: duckdb.DuckDBPyConnection, text: str) -> list[_Part] | None:
-    """Return the nodes of one SELECT; None: it is another statement."""
+    """Return the nodes of one SELECT; None: it is another statement. They depend on the text alone."""
+    with _turn:
+        if (known := _parsed.get(text)) is not None:
+            _parsed.move_to_end(text)
+            return known
+    parts = _parse(con, text)
+    if parts is not None and len(text) <= _LONGEST_KEPT:
+        with _turn:
+            _parsed[text] = parts
+            while len(_parsed) > _MOST_KEPT:
+                _parsed.popitem(last=False)
+    return parts
+
+
+def _parse(con: duckdb.DuckDBPyConnection, text: str) -> list[_Part] | None:
     query = "select json_serialize_sql($1::varchar, skip_null := true, skip_empty := true)"
     ((found,),) = con.execute(query, [text]).fetchall()
     if not found.startswith('{"error":false,"statements":[{'):
@@ -184,7 +231,9 @@ def _walk(tree: str) -> Iterator[_Part]:
             part.fields.setdefault(name, text)
 
 
-def _refusal(con: duckdb.DuckDBPyConnection, query: str, parts: list[_Part]) -> QueryError | None:
+def _refusal(
+    con: duckdb.DuckDBPyConnection, query: str, parts: list[_Part], functions: Collection[str]
+) -> QueryError | None:
     for part in parts:
         fields = part.fields
         kind, node = fields.get("class"), fields.get("type")
@@ -193,8 +242,11 @@ def _refusal(con: duckdb.DuckDBPyConnection, query: str, parts: list[_Part]) -> 
         if kind is None and node is not None and node not in NODES:
             return query_errors.not_allowed(query, node.removesuffix("_NODE").removesuffix("_QUERY"))
         if (function := fields.get("function_name")) is not None:
-            allowed = TABLE_FUNCTIONS if part.place == "function" else FUNCTIONS
-            if function.lower() not in allowed:
+            allowed = TABLE_FUNCTIONS.union(functions) if part.place == "function" else FUNCTIONS
+            if part.place != "function" and function.lower() in functions:
+                return query_errors.not_in_from(query, function)
+            is_qualified = bool(fields.get("schema") or fields.get("catalog"))
+            if function.lower() not in allowed or (is_qualified and function.lower() in functions):
                 return query_errors.no_function(query, function, sorted(allowed), known=_knows(con, function))
         if node == "SHOW_REF" and fields.get("show_type") == "SHOW" and not _is_there(con, fields["table_name"]):
             return query_errors.no_relation(
@@ -208,6 +260,8 @@ def _refusal(con: duckdb.DuckDBPyConnection, query: str, parts: list[_Part]) -> 
 def _is_relation(con: duckdb.DuckDBPyConnection, part: _Part) -> bool:
     """Whether the name is a relation of the store or of a WITH, and not a file or a view that describes the machine."""
     name = part.fields.get("table_name")
+    if name is not None and name.strip('\\"').lower().startswith(HIDDEN):
+        return "schema_name" not in part.fields and _is_named(part, name)
     if name is None or (part.fields["type"] == "SHOW_REF" and name.strip('\\"').lower() in SHOWN):
         return True
     if name.isidentifier() and not _is_system_view(con, name.lower()):
@@ -247,5 +301,7 @@ def _is_system_view(con: duckdb.DuckDBPyConnection, name: str) -> bool:
     """Whether a system view of that name exists that is not on the list."""
     if name in VIEWS or name in sql.NAMES:
         return False
-    query = "select 1 from system.main.duckdb_views() where internal and lower(view_name) = $1 limit 1"
-    return bool(con.execute(query, [name]).fetchall())
+    if not _system_views:
+        query = "select lower(view_name) from system.main.duckdb_views() where internal"
+        _system_views.update(found for (found,) in con.execute(query).fetchall())
+    return name in _system_views

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from photogenic._lazy import duckdb
 
-__all__ = ["explained_query", "strip_semicolon", "unquoted_words", "with_pivot_values"]
+__all__ = ["explained_query", "has_nearest_join", "strip_semicolon", "unquoted_words", "with_pivot_values"]
 
 _SPACE = r"(?:[ \t\r\n\f\v]|--[^\r\n]*\n|/\*(?:(?!/\*|\*/).)*\*/)"
 _HEAD = re.compile(
@@ -54,6 +54,18 @@ def strip_semicolon(query: str) -> str:
     """Return the query up to the `;` and the comments after it."""
     tokens = [token for token in _tokens(query) if token.word != ";"]
     return query.encode()[: tokens[-1].end].decode() if tokens else query
+
+
+def has_nearest_join(query: str) -> bool:
+    """Whether a query has a NEAREST join, which sqlglot reads as something else without an error."""
+    words = [token.word for token in _tokens(query)]
+    for at, word in enumerate(words):
+        if word == "nearest":
+            after = words[at + 1 : at + 4]
+            after = after[1:] if after and after[0].replace("_", "").isdigit() else after
+            if after[:1] == ["by"] and after[1:2] in (["distance"], ["similarity"]):
+                return True
+    return False
 
 
 def with_pivot_values(query: str) -> Iterator[list[str]]:
