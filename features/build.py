@@ -153,7 +153,13 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
             held = held_encoders(layout)
             for name in names if options.only == "index" and options.encoders is not None else held:
                 with _timed(report, f"index {name}"):
-                    report.indices[name] = index.build(store, name, recall=options.recall, memory=options.index_memory)
+                    report.indices[name] = index.build(
+                        store,
+                        name,
+                        recall=options.recall,
+                        memory=options.index_memory,
+                        cluster=cluster if options.engine == "spark" else None,
+                    )
             with _timed(report, "likeness"):
                 report.likeness = update_similarity(
                     store, list(report.indices), k=options.neighbours, duplicates=options.near_duplicates

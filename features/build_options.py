@@ -135,8 +135,8 @@ class BuildOptions:
     engine: Annotated[
         Engine | None,
         Help(
-            "Engine that computes labels: duckdb or spark. If spark is given, it computes faces and embeddings too. "
-            "Default: the engine of the last build, or duckdb.",
+            "Engine that computes labels: duckdb or spark. If spark is given, it computes faces, embeddings and parts "
+            "of search indices too. Default: the engine of the last build, or duckdb.",
             heading="Engine",
         ),
     ] = None

@@ -46,7 +46,7 @@ from photogenic.warehouse.spark.session import Cluster, require_spark, run_on_sp
 from photogenic.warehouse.storage.checksum import digest
 from photogenic.warehouse.user_modules import project_module, use_project_module, user_modules
 
-__all__ = ["outcomes_on_spark", "photos_per_round"]
+__all__ = ["outcomes_on_spark", "photos_per_round", "program_archive"]
 
 _ROUND_BYTES = 1 << 27
 """Bytes of the vectors of one round. A killed build loses the rounds in progress."""
@@ -145,7 +145,7 @@ def _ship(spark: pyspark.sql.SparkSession, cluster: Cluster, encoders: Sequence[
     files = {file for entry in entries if entry is not None and entry.path is None for file in _files_to_ship(entry)}
     spark.addArtifacts(*sorted(map(str, files)), file=True)
     if not cluster.is_here:
-        spark.addArtifacts(str(_package()), pyfile=True)
+        spark.addArtifacts(str(program_archive()), pyfile=True)
 
 
 def _files_to_ship(entry: Weights) -> list[Path]:
@@ -169,7 +169,7 @@ def _copy_under_name(path: Path, name: str, sha256: str) -> Path:
 
 
 @functools.cache
-def _package() -> Path:
+def program_archive() -> Path:
     """Zip this package to a temporary file, which stays until the process ends, for workers that join later."""
     root = Path(launch.HOME)
     package = root / "photogenic"

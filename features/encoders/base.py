@@ -3,6 +3,7 @@
     InputSpec   the picture: the whole photo or one face, its size in pixels, and how it is cropped
     Backbone    a network: its input, its normalization, its weights, and the function that builds it
     Encoder     one layer of a backbone under the name that users give to `--encoder`
+    TextTower   the network beside a backbone that maps texts to vectors of the same space
 
 Encoders that are layers of the same backbone share one forward pass.
 """
@@ -16,13 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from photogenic._lazy import nn
 from photogenic.features.encoders import weights
 from photogenic.features.encoders.weights import Weights
-from photogenic.warehouse import WeightsError
+from photogenic.warehouse import EncoderError, WeightsError
 from photogenic.warehouse.storage.checksum import digest
 
-__all__ = ["LOAD_ERRORS", "Backbone", "Encoder", "InputSpec"]
+__all__ = ["LOAD_ERRORS", "Backbone", "Encoder", "InputSpec", "TextTower", "Tokens"]
 
 Color = tuple[float, float, float]
 
@@ -102,9 +106,17 @@ class Backbone:
         Raises:
             WeightsError: The weights cannot be found, or they belong to another network.
         """
+        return self.built(self.build)
+
+    def built(self, build: Callable[[Path | None], nn.Module]) -> nn.Module:
+        """A network from the weights file, such as `module` or a text tower.
+
+        Raises:
+            WeightsError: The weights cannot be found, or they belong to another network.
+        """
         path = None if self.weights is None else weights.resolve(self.weights)
         try:
-            return self.build(path)
+            return build(path)
         except LOAD_ERRORS as error:
             raise WeightsError(
                 f"{path} does not fit {self.name}: {error}",
@@ -113,6 +125,33 @@ class Backbone:
                 if self.weights is not None
                 else "",
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A text as the input of a text tower.
+
+    Attributes:
+        ids: int64 (length,), padded to the length that the tower takes.
+        n_left_out: Tokens at the end of the text for which there was no room.
+    """
+
+    ids: NDArray[np.int64]
+    n_left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextTower:
+    """The network that maps a text to a vector in the space of an encoder's vectors.
+
+    Attributes:
+        build: Function from the weights file of the encoder's backbone to a module. The module's forward takes int64
+            (n, length) and returns float32 (n, dim).
+        tokens: Function from a text to its tokens.
+    """
+
+    build: Callable[[Path | None], nn.Module]
+    tokens: Callable[[str], Tokens]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +166,7 @@ class Encoder:
         metric: How two of its vectors are compared.
         licence: License of the weights.
         source: Paper and publisher.
+        text: The network that maps texts to vectors of the same space; None: photos cannot be searched with words.
     """
 
     name: str
@@ -136,6 +176,7 @@ class Encoder:
     metric: Literal["l2", "cosine"]
     licence: str
     source: str
+    text: TextTower | None = None
 
     @property
     def input(self) -> Literal["photo", "face"]:
@@ -157,6 +198,17 @@ class Encoder:
     def own_weights(self) -> str | None:
         """SHA-256 of the user's own weights that replace the published ones; None if the published ones are used."""
         return None if self.backbone.weights is None else weights.own_sha256(self.backbone.weights)
+
+    def text_module(self) -> nn.Module:
+        """The text tower with its weights, on the CPU.
+
+        Raises:
+            EncoderError: The encoder has no text tower.
+            WeightsError: The weights cannot be found, or they belong to another network.
+        """
+        if self.text is None:
+            raise EncoderError(f"{self.name} has no text tower.", "an encoder with an image tower and a text tower")
+        return self.backbone.built(self.text.build)
 
     def digest(self, faces: str = "") -> str:
         """16 hex digits that identify everything that decides a vector.

@@ -12,6 +12,7 @@ from typing import Literal
 
 from photogenic._lazy import nn
 from photogenic.features.encoders.base import LOAD_ERRORS, Backbone, Color, Encoder
+from photogenic.features.encoders.openclip_encoders import OPENCLIP
 from photogenic.features.encoders.weights import Weights, weights
 from photogenic.warehouse import WeightsError
 
@@ -148,7 +149,7 @@ def check_own_weights(entry: Weights, file: Path) -> None:
     Raises:
         WeightsError: The file does not fit, or no encoder uses `entry`.
     """
-    backbones = {known.backbone.name: known.backbone for known in (*PUBLISHED.values(), PERSONS)}
+    backbones = {known.backbone.name: known.backbone for known in (*PUBLISHED.values(), PERSONS, *OPENCLIP.values())}
     backbone = next((known for known in backbones.values() if known.weights == entry), None)
     if backbone is None:
         names = ", ".join(known.weights.name for known in backbones.values() if known.weights is not None)

@@ -2,6 +2,7 @@
 
 encoder("dlib_face")                             a published encoder (published.py)
 encoder("timm:resnet50.a1_in1k")                 a model of timm; its pooled features
+encoder("openclip:ViT-B-32.openai")              a CLIP model, with a text tower (openclip_encoders.py)
 encoder("alexnet@3f2a9c01d4e5", layout.models)   a network that `features finetune` trained in this store
 register(Encoder(...))                           an encoder of the user's own
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from photogenic.features.encoders.base import Encoder
 from photogenic.features.encoders.finetuned import finetuned_encoder, finetuned_encoders
+from photogenic.features.encoders.openclip_encoders import OPENCLIP, openclip_encoder
 from photogenic.features.encoders.published import PUBLISHED
 from photogenic.features.encoders.timm_encoders import timm_encoder
 from photogenic.warehouse import EncoderError
@@ -32,11 +34,12 @@ def encoder(name: str, models: Path | None = None) -> Encoder:
     """The encoder of that name.
 
     Args:
-        name: `dlib_face`, `timm:MODEL`, `BACKBONE@RUN_ID`, or the name of a registered encoder.
+        name: `dlib_face`, `timm:MODEL`, `openclip:MODEL`, `BACKBONE@RUN_ID`, or the name of a registered encoder.
         models: Folder `models/` of the store, in which fine-tuned networks are looked up; None: there are none.
 
     Raises:
         EncoderError: There is no such encoder. The message suggests similar names.
+        MissingPartError: The encoder needs the extra `text`, which is not installed.
     """
     # The user's modules are imported only if the program does not know the name itself: a wrong setting does not
     # prevent the use of published encoders.
@@ -46,6 +49,8 @@ def encoder(name: str, models: Path | None = None) -> Encoder:
         return ENCODERS[name]
     if name.startswith("timm:"):
         return timm_encoder(name)
+    if name.startswith("openclip:"):
+        return openclip_encoder(name)
     if "@" in name:
         return finetuned_encoder(name, models)
     near = difflib.get_close_matches(name, list(ENCODERS), n=3, cutoff=0.4)
@@ -53,19 +58,19 @@ def encoder(name: str, models: Path | None = None) -> Encoder:
     is_own = models is not None and re.fullmatch(r"[\w.-]+", name) and (models.parent / "embeddings" / name).is_dir()
     raise EncoderError(
         f"No encoder is called {name!r}.",
-        f"one of {', '.join(ENCODERS)}, timm:MODEL, or one that {REGISTERING} registers",
+        f"one of {', '.join(ENCODERS)}, timm:MODEL, openclip:MODEL, or one that {REGISTERING} registers",
         how_to_register(name) if is_own else f"--encoder {near[0]}" if near else "features encoders",
     )
 
 
 def encoders(models: Path | None = None) -> list[Encoder]:
-    """Published encoders, those that the user registered, and the fine-tuned networks of a store.
+    """Published encoders, those that the user registered, CLIP models, and the fine-tuned networks of a store.
 
     Args:
         models: Folder `models/` of the store; None: without fine-tuned networks.
     """
     import_user_modules(EncoderError)
-    return [*ENCODERS.values(), *(finetuned_encoders(models) if models is not None else ())]
+    return [*ENCODERS.values(), *OPENCLIP.values(), *(finetuned_encoders(models) if models is not None else ())]
 
 
 def register(entry: Encoder) -> Encoder:
@@ -88,6 +93,6 @@ def uses_published_weights(name: str, weights_sha256: str) -> bool:
         name: Name of the encoder.
         weights_sha256: SHA-256 of the weights that made the vectors.
     """
-    entry = ENCODERS.get(name)
+    entry = ENCODERS.get(name) or OPENCLIP.get(name)
     known = entry.backbone.weights if entry is not None else None
     return known is None or weights_sha256.startswith(known.sha256)

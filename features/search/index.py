@@ -5,7 +5,8 @@ is a digest of the vectors and the options, so a build without changes finds its
 
 1. Choose the kind: exact search up to a size, above it an IVF index (ivf.py) within the memory limit.
 2. Write ids and matrix, in the order of photo_id.
-3. Update the former IVF index with added and removed photos (ivf_update.py), or train a new one.
+3. Update the former IVF index with added and removed photos (ivf_update.py), or train a new one; in parts where the
+   memory limit of the store asks for it, or on Spark (parts/assemble.py).
 4. Measure recall and latency. If the recall is too low, stop and keep the former index.
 5. Rename the folder, then write the manifest, which makes the index current.
 """
@@ -23,8 +24,10 @@ from numpy.typing import NDArray
 from photogenic.features.search.exact import Metric, is_extreme, nearest
 from photogenic.features.search.index_files import (
     FORMAT,
+    PARTS_FORMAT,
     Index,
     IndexManifest,
+    mark_of,
     mismatch,
     open_generation,
     publish,
@@ -33,11 +36,12 @@ from photogenic.features.search.index_files import (
     write_rows,
 )
 from photogenic.features.search.ivf import IvfIndex, ivf_bytes, kind_for
-from photogenic.features.search.ivf_update import DRIFT, update_ivf
+from photogenic.features.search.ivf_update import DRIFT, kept_cells, update_ivf
+from photogenic.features.search.parts.assemble import Job, build_parts, needs_parts
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Store
 from photogenic.warehouse.errors import AuditError, StoreError
-from photogenic.warehouse.storage.checksum import checksum
+from photogenic.warehouse.spark.session import Cluster
 from photogenic.warehouse.storage.layout import Layout, sha256_of
 
 __all__ = ["build", "is_current", "load", "manifest", "manifests", "memory_limit_of", "vectors_content", "verify"]
@@ -46,7 +50,13 @@ _SAMPLE = 50
 
 
 def build(
-    store: Store, encoder: str, *, recall: float = 0.99, memory: int | None = None, keep_cells: bool = False
+    store: Store,
+    encoder: str,
+    *,
+    recall: float = 0.99,
+    memory: int | None = None,
+    keep_cells: bool = False,
+    cluster: Cluster | None = None,
 ) -> IndexManifest:
     """Bring the index of `encoder` up to date with its vectors. The caller holds the store's lock.
 
@@ -56,10 +66,14 @@ def build(
         recall: lowest recall@10 against exact search, 0 to 1.
         memory: largest size of the index in memory, in bytes; None sets no limit.
         keep_cells: whether to keep the cells of the former index, however many photos changed.
+        cluster: Spark cluster that encodes the parts of an IVF index; None: this machine.
 
     Raises:
         AuditError: no index within `memory` reaches `recall`; the former index is kept.
-        StoreError: the encoder has no vectors, they are damaged, or the disk is full.
+        InputError: Spark cannot be reached, or its workers fail.
+        MissingPartError: pyspark, pandas or Java is missing.
+        StoreError: the encoder has no vectors, they are damaged, the disk is full, or the memory limit of the store is
+            too low for the training.
     """
     layout = store.layout
     source = reader.open_vectors(layout, encoder)
@@ -80,16 +94,40 @@ def build(
         store.progress.stage(f"index {encoder}", n, "photos") as advance,
         temporary_folder(layout, encoder, generation, n * dim * 4) as folder,
     ):
-        ids, matrix = write_rows(folder, source, advance)
+        ids, matrix, is_kept = write_rows(folder, source, advance)
         n_bad, n = n - len(ids), len(ids)
         if metric == "l2" and is_extreme(matrix):
             kind = "Flat"  # the cells of an IVF index are trained in float32
-        ivf, n_trained, n_drifted, reached = None, 0, 0, 1.0
+        ivf, n_trained, n_drifted, reached, made_format = None, 0, 0, 1.0, FORMAT
         if kind != "Flat":
             drift = math.inf if keep_cells else DRIFT
-            ivf, n_trained, n_drifted = update_ivf(_open_former(layout, former), kind, metric, ids, matrix, drift=drift)
+            held = _open_former(layout, former)
+            kept = kept_cells(held, kind, metric, ids, matrix, drift=drift)
+            limit = store.database.settings.memory_bytes // 2
+            if cluster is not None or needs_parts(kind, n, dim, limit, held):
+                ivf = build_parts(
+                    Job(
+                        layout=layout,
+                        source=source,
+                        kind=kept.former.manifest.kind if kept is not None else kind,
+                        metric=metric,
+                        matrix=matrix,
+                        stored=lambda: source.stored_rows()[is_kept],
+                        kept=kept,
+                        memory=limit,
+                        cluster=cluster,
+                        progress=store.progress,
+                    ),
+                    folder,
+                )
+                n_trained, n_drifted, made_format = n, 0, PARTS_FORMAT
+                if kept is not None:
+                    n_trained, n_drifted = kept.former.manifest.n_trained, kept.n_changed
+            else:
+                ivf, n_trained, n_drifted = update_ivf(kept, kind, ids, matrix)
             reached = ivf.tune(matrix, metric, recall)
-            ivf.write(folder / "ivf.faiss")
+            if made_format == FORMAT:
+                ivf.write(folder / "ivf.faiss")
         if reached < recall:
             raise AuditError(
                 f"The index {kind} of {encoder} reaches a recall@10 of at most {reached:.1%}.",
@@ -116,8 +154,9 @@ def build(
             index_bytes=size,
             files={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
             n_bad=n_bad,
-            checksums={path.name: checksum(path) for path in sorted(folder.iterdir())},
+            checksums={path.name: mark_of(path) for path in sorted(folder.iterdir())},
             created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            format=made_format,
         )
     publish(layout, made)
     return made

@@ -5,10 +5,14 @@ indices/<encoder>/
   <generation>/ids.parquet  photo_id, sorted: row i of everything below is photo i
   <generation>/vectors.npy  float32 (n, dim), memory-mapped by readers; unit rows where the metric is cosine
   <generation>/ivf.faiss    only above the size where exact search is fast enough (ivf.py)
+  <generation>/ivf.ivfdata  its lists, where they were merged from parts (parts/assemble.py); readers map them
+  <generation>/part-*       the same for each of several files; `ivf.faiss` then has the cells only
+  .parts/                   parts of a build that did not finish; the next build continues from them
 """
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import io
 import os
@@ -25,9 +29,10 @@ from numpy.typing import NDArray
 from photogenic._lazy import pl
 from photogenic.features.search.exact import Metric, unit_rows
 from photogenic.features.search.ivf import IvfIndex
+from photogenic.features.search.parts.encode import PARTS, rows_of_name
 from photogenic.features.vectors.reader import VectorSet
 from photogenic.warehouse.errors import StoreError
-from photogenic.warehouse.storage.checksum import has_changed
+from photogenic.warehouse.storage.checksum import checksum
 from photogenic.warehouse.storage.layout import Layout, remove, sha256_of, sync_directory, write_atomically
 from photogenic.warehouse.storage.manifest import (
     checked_file_name,
@@ -38,20 +43,35 @@ from photogenic.warehouse.storage.manifest import (
 )
 
 __all__ = [
+    "FEW_IDS",
+    "FORMAT",
+    "PARTS_FORMAT",
     "Index",
     "IndexManifest",
+    "discard_parts",
+    "mark_of",
     "mismatch",
     "open_generation",
+    "place",
     "publish",
     "read_manifest",
     "temporary_folder",
     "write_rows",
 ]
 
+FEW_IDS = 8
+"""Largest number of ids that are looked up one by one: polars takes longer to begin."""
+
 FORMAT = 1
 """Version of the folder format; an index of another format is ignored and built again."""
 
+PARTS_FORMAT = 2
+"""Version of an index in parts, which earlier versions of the program ignore and build again."""
+
 _BLOCK = 16_384
+
+_READ_BYTES = 16 * 10**9
+"""Size of a file up to which all its bytes are checked whenever the index is opened; of larger ones, the size is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +92,7 @@ class IndexManifest:
         p50_ms: median time of one query in ms, measured at build time.
         index_bytes: size in memory of the IVF index, or of the matrix for `Flat`.
         files: SHA-256 by file name.
-        checksums: checksum by file name (warehouse/storage/checksum.py), verified whenever the index is opened.
+        checksums: `mark_of` each file, by its name; verified whenever the index is opened.
         created_at: ISO 8601, UTC.
         n_bad: photos left out because their stored vector is not finite.
     """
@@ -112,6 +132,8 @@ class Index:
 
     def rows(self, photo_ids: Sequence[str] | pl.Series) -> NDArray[np.int64]:
         """The row of each photo; -1 where it has no vector. int64 (len(photo_ids),)."""
+        if len(photo_ids) <= FEW_IDS:
+            return np.array([place(self.ids, photo_id) for photo_id in photo_ids], np.int64)
         wanted = pl.Series(photo_ids, dtype=pl.String)
         if not len(self):
             return np.full(len(wanted), -1)
@@ -124,7 +146,19 @@ class Index:
         """The approximate index, or None where exact search is fast enough."""
         if self.manifest.kind == "Flat":
             return None
-        return IvfIndex.read(self.folder / "ivf.faiss", self.manifest.kind, self.manifest.nprobe)
+        parts = [self.folder / name for name in sorted(self.manifest.files) if rows_of_name(name)]
+        return IvfIndex.read(self.folder / "ivf.faiss", self.manifest.kind, self.manifest.nprobe, parts)
+
+    @property
+    def is_in_parts(self) -> bool:
+        """Whether the index was made in parts, so that its lists are mapped."""
+        return self.manifest.format == PARTS_FORMAT
+
+
+def place(ids: pl.Series, photo_id: str) -> int:
+    """Return the place of an id among sorted ones; -1: it is not there."""
+    found = bisect.bisect_left(ids, photo_id)
+    return found if found < len(ids) and ids[found] == photo_id else -1
 
 
 def read_manifest(layout: Layout, encoder: str) -> IndexManifest | None:
@@ -135,7 +169,7 @@ def read_manifest(layout: Layout, encoder: str) -> IndexManifest | None:
         return None
     if "ids.parquet" not in manifest.files or not 0 < manifest.dim < 1 << 20:
         return None
-    return manifest if manifest.format == FORMAT else None
+    return manifest if manifest.format in (FORMAT, PARTS_FORMAT) else None
 
 
 @lru_cache(maxsize=64)
@@ -181,11 +215,11 @@ def temporary_folder(layout: Layout, encoder: str, generation: str, n_bytes: int
 
 def write_rows(
     folder: Path, source: VectorSet, advance: Callable[[int], None]
-) -> tuple[pl.Series, NDArray[np.float32]]:
-    """Write ids and matrix of all photos, and return both, the matrix memory-mapped.
+) -> tuple[pl.Series, NDArray[np.float32], NDArray[np.bool_]]:
+    """Write ids and matrix of all photos, and return both, the matrix memory-mapped, and a mask of the photos.
 
-    Vectors that are not finite, which former versions stored, are left out. Blocks are written instead of mapped,
-    because a mapping would end the process on a full disk.
+    Vectors that are not finite, which former versions stored, are left out; the mask says which were kept. Blocks are
+    written instead of mapped, because a mapping would end the process on a full disk.
 
     Raises:
         StoreError: the number of vectors differs from the manifest.
@@ -210,7 +244,7 @@ def write_rows(
     names = io.BytesIO()  # polars raises its own exception on a full disk; a write in Python raises OSError
     pl.DataFrame([ids]).write_parquet(names)
     (folder / "ids.parquet").write_bytes(names.getbuffer())
-    return ids, _matrix(folder, len(ids), known.dim)
+    return ids, _matrix(folder, len(ids), known.dim), kept
 
 
 def _write_header(file: BinaryIO, n: int, dim: int) -> None:
@@ -224,6 +258,12 @@ def publish(layout: Layout, made: IndexManifest) -> None:
     for old in root.iterdir():
         if old.is_dir() and old.name != made.generation:
             shutil.rmtree(old)
+
+
+def discard_parts(layout: Layout) -> None:
+    """Remove the parts of builds that did not finish, of all encoders. They are a cache."""
+    for root in layout.index("any").parent.glob("*/"):
+        remove(root / PARTS)
 
 
 def open_generation(layout: Layout, known: IndexManifest) -> Index:
@@ -243,10 +283,23 @@ def open_generation(layout: Layout, known: IndexManifest) -> Index:
     if found != known.files["ids.parquet"]:
         raise mismatch(known.encoder, f"ids.parquet has SHA-256 {found[:12]}", known.files["ids.parquet"][:12])
     for name, expected in known.checksums.items():
-        if has_changed(folder / name, expected):
+        if mark_of(folder / name, expected) != expected:
             raise mismatch(known.encoder, f"{name} is not what was written", f"the checksum {expected}")
     ids = pl.read_parquet(folder / "ids.parquet", glob=False)["photo_id"]
     return Index(folder, known, ids, vectors)
+
+
+def mark_of(path: Path, expected: str | None = None) -> str:
+    """The checksum of a file (warehouse/storage/checksum.py), or of a large one the text `SIZE bytes`.
+
+    Args:
+        path: the file.
+        expected: the mark to compare it with; None makes a new one.
+    """
+    size = path.stat().st_size
+    if (expected is None and size > _READ_BYTES) or (expected or "").endswith(" bytes"):
+        return f"{size} bytes"
+    return checksum(path)
 
 
 def _matrix(folder: Path, n: int, dim: int) -> NDArray[np.float32]:

@@ -11,6 +11,8 @@ Source: Jegou, Douze and Schmid 2011 (inverted file, product quantization); Douz
 from __future__ import annotations
 
 import math
+import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ from numpy.typing import NDArray
 
 from photogenic._lazy import faiss
 from photogenic.features.search.exact import Metric, distances, nearest, on_gpu, unit_rows
+from photogenic.features.search.parts.sharded import ShardedIndex, map_lists, open_cells
 
-__all__ = ["EXACT_BYTES", "IvfIndex", "ivf_bytes", "kind_for"]
+__all__ = ["EXACT_BYTES", "IvfIndex", "ivf_bytes", "ivf_sample", "kind_for", "list_bytes"]
 
 EXACT_BYTES = 256 * 10**6
 """Size of a matrix up to which search is exact: about 20 ms per query on two cores."""
@@ -51,11 +54,22 @@ def kind_for(n: int, dim: int, memory: int | None = None) -> str:
 
 def ivf_bytes(kind: str, n: int, dim: int) -> int:
     """Size in memory of an index of this kind; for `Flat`, of the matrix."""
-    if kind == "Flat":
-        return n * dim * 4
-    cells, code = kind.removeprefix("IVF").split(",")
-    size = dim if code == "SQ8" else int(code.removeprefix("PQ"))
-    return n * (size + 8) + int(cells) * dim * 4
+    return n * dim * 4 if kind == "Flat" else list_bytes(kind, n, dim) + _cells(kind) * dim * 4
+
+
+def list_bytes(kind: str, n: int, dim: int) -> int:
+    """Size of the codes and ids of an IVF index."""
+    code = kind.partition(",")[2]
+    return n * ((dim if code == "SQ8" else int(code.removeprefix("PQ"))) + 8)
+
+
+def ivf_sample(kind: str, n: int) -> int:
+    """Number of rows that the cells of an IVF index are trained on."""
+    return min(n, _PER_CELL * _cells(kind))
+
+
+def _cells(kind: str) -> int:
+    return int(kind.removeprefix("IVF").partition(",")[0])
 
 
 @dataclass(slots=True)
@@ -64,32 +78,42 @@ class IvfIndex:
 
     Attributes:
         kind: FAISS factory string.
-        index: the FAISS index; its ids are row numbers.
+        index: the FAISS index, or a `ShardedIndex`; its ids are row numbers.
         nprobe: cells that a query visits.
+        candidates: the matrix, mapped for reads of single rows; None: the matrix that a search is given.
     """
 
     kind: str
     index: Any
     nprobe: int
+    candidates: NDArray[np.float32] | None = None
 
     @classmethod
     def train(cls, X: NDArray[np.float32], kind: str) -> IvfIndex:
         """Train the cells on a sample of X, float32 (n, d), and add every row."""
-        index = faiss.index_factory(X.shape[1], kind)
-        index.cp.niter = 10
-        index.cp.max_points_per_centroid = _PER_CELL
-        if on_gpu():
-            index.clustering_index = faiss.index_cpu_to_all_gpus(faiss.IndexFlatL2(X.shape[1]))
-        size = min(len(X), _PER_CELL * index.nlist)
-        index.train(X[np.sort(np.random.default_rng(0).permutation(len(X))[:size])])
-        made = cls(kind, index, 1)
+        made = cls(kind, cls.cells(X, kind, ivf_sample(kind, len(X))), 1)
         made.add(X, np.arange(len(X)))
         return made
 
-    @classmethod
-    def read(cls, path: Path, kind: str, nprobe: int) -> IvfIndex:
+    @staticmethod
+    def cells(X: NDArray[np.float32], kind: str, size: int) -> Any:
+        """Train the cells and codes of an empty FAISS index on `size` rows of X."""
+        index = faiss.index_factory(X.shape[1], kind)
+        index.cp.niter = 10
+        index.cp.max_points_per_centroid = _PER_CELL
+        index.cp.min_points_per_centroid = 1  # a sample within a memory limit may be small; FAISS would print a warning
+        if on_gpu():
+            index.clustering_index = faiss.index_cpu_to_all_gpus(faiss.IndexFlatL2(X.shape[1]))
+        index.train(X[np.sort(np.random.default_rng(0).permutation(len(X))[:size])])
+        return index
 
-        return cls(kind, faiss.read_index(str(path)), nprobe)
+    @classmethod
+    def read(cls, path: Path, kind: str, nprobe: int, parts: Sequence[Path] = ()) -> IvfIndex:
+        """Open an index. The lists of parts, and of an index that was merged from parts, are mapped."""
+        if not parts and not path.with_suffix(".ivfdata").exists():
+            return cls(kind, faiss.read_index(str(path)), nprobe)
+        index = ShardedIndex(open_cells(path), parts) if parts else map_lists(path)
+        return cls(kind, index, nprobe, _mapped_for_rows(path.with_name("vectors.npy")))
 
     def write(self, path: Path) -> None:
 
@@ -135,6 +159,7 @@ class IvfIndex:
         """
         if metric == "cosine":
             Q = unit_rows(Q)
+        X = X if self.candidates is None else self.candidates
         nprobe, options = self.nprobe, {}
         if keep is not None:
             nprobe = math.ceil(nprobe * len(keep) / max(int(keep.sum()), 1))
@@ -142,6 +167,7 @@ class IvfIndex:
         parameters = faiss.SearchParametersIVF(nprobe=min(nprobe, self.index.nlist), **options)
         fetch = max(k + _EXTRA, math.ceil(k * _REFINE["SQ8" if self.kind.endswith("SQ8") else "PQ"]))
         _, rows = self.index.search(Q, fetch, params=parameters)
+        rows.sort(axis=1)  # so that equal distances are in order of row
         scores = _scores(X, rows, Q, metric)
         best = np.argsort(scores, axis=1, kind="stable")[:, :k]
         found = np.take_along_axis(scores, best, 1).astype(np.float64)
@@ -168,6 +194,18 @@ class IvfIndex:
             if measured >= goal or self.nprobe == most:
                 return measured
             self.nprobe = min(max(self.nprobe + 1, self.nprobe * 5 // 4), most)
+
+
+def _mapped_for_rows(path: Path) -> NDArray[np.float32]:
+    """Map a matrix that may be larger than the memory, so that a read of one row reads no other ones.
+
+    Without the advice, Linux reads 128 kB around each row of 2 kB. Scans of the whole matrix have a mapping of their
+    own, in which reading ahead helps.
+    """
+    matrix: NDArray[np.float32] = np.load(path, mmap_mode="r")
+    mapping: mmap.mmap = matrix._mmap  # type: ignore[attr-defined]
+    mapping.madvise(mmap.MADV_RANDOM)
+    return matrix
 
 
 def _without_self(found: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,23 @@ from photogenic.features.encoders.registry import encoder
 from photogenic.features.search.index_files import Index
 from photogenic.warehouse import InputError, StoreError
 
-if TYPE_CHECKING:
-    Embed = Callable[[Sequence[Path]], list[Embedded]]
+Embed: TypeAlias = "Callable[[Sequence[Path]], list[Embedded]]"
+"""Function from files to their vectors."""
 
-__all__ = ["Queries", "resolve"]
+Known: TypeAlias = "Callable[[list[str]], dict[str, str | None]]"
+"""Function from texts to the owners of those that are photos in the store."""
+
+__all__ = [
+    "Embed",
+    "Known",
+    "Queries",
+    "check_vectors",
+    "check_weights",
+    "owners_of",
+    "refuse_unknown",
+    "resolve",
+    "without_vector",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +42,12 @@ class Queries:
     Attributes:
         vectors: float32 (q, d).
         rows: int64 (q,), the index row of a query that is a photo of the store; -1 for others.
+        owners: owner of each query that is a photo of the store, None for others; empty if they were not asked for.
     """
 
     vectors: NDArray[np.float32]
     rows: NDArray[np.int64]
+    owners: Sequence[str | None] = ()
 
 
 def resolve(
@@ -42,6 +57,8 @@ def resolve(
     queries: Sequence[str | Path | NDArray[np.float32]] | NDArray[np.float32],
     *,
     models: Path,
+    with_owners: bool = False,
+    known: Known | None = None,
 ) -> Queries:
     """Resolve each query to its vector, in order.
 
@@ -53,20 +70,27 @@ def resolve(
         embed: function from files to vectors of that encoder.
         queries: mix of photo ids, paths and vectors float (d,); or vectors float (q, d).
         models: folder of the store with fine-tuned encoders.
+        with_owners: whether to read the owners of photos.
+        known: function that does the same as `owners_of`, from a cache.
 
     Raises:
         InputError: a photo is unknown or has no vector, a file cannot be embedded, or a vector has a wrong shape.
     """
     dim = index.manifest.dim
     if isinstance(queries, np.ndarray):
-        return Queries(_check_vectors(queries, dim), np.full(len(queries), -1))
+        return Queries(check_vectors(queries, dim), np.full(len(queries), -1))
     vectors, rows = np.empty((len(queries), dim), np.float32), np.full(len(queries), -1)
+    owners: list[str | None] = [None] * len(queries) if with_owners else []
     texts = [at for at, query in enumerate(queries) if isinstance(query, str)]
-    rows[texts] = _rows(con, index, [str(queries[at]) for at in texts])
+    photo_ids = [str(queries[at]) for at in texts]
+    there = (owners_of(con, photo_ids) if known is None else known(photo_ids)) if photo_ids else {}
+    rows[texts] = _rows(there, index, photo_ids)
+    for at in texts if with_owners else ():
+        owners[at] = there.get(str(queries[at]))
     files = []
     for at, query in enumerate(queries):
         if isinstance(query, np.ndarray):
-            vectors[at] = _check_vectors(query[None] if query.ndim == 1 else query, dim)[0]
+            vectors[at] = check_vectors(query if query.shape == (1, dim) else query[None], dim)[0]
         elif rows[at] >= 0:
             vectors[at] = index.vectors[rows[at]]
         elif isinstance(query, Path) or Path(query).is_file():
@@ -75,23 +99,33 @@ def resolve(
             raise _not_found_error(con, index, query)
     if files:
         vectors[files] = _embed_files([Path(str(queries[at])) for at in files], index, embed, models)
-    return Queries(vectors, rows)
+    return Queries(vectors, rows, owners)
 
 
-def _rows(con: duckdb.DuckDBPyConnection, index: Index, photo_ids: list[str]) -> NDArray[np.int64]:
+def owners_of(con: duckdb.DuckDBPyConnection, photo_ids: list[str]) -> dict[str, str | None]:
+    """The owners of the photos that are in the store."""
+    if not photo_ids:
+        return {}
+    if len(photo_ids) == 1:  # DuckDB pushes a constant down to the base table, but not a list
+        answer = con.execute("select photo_id, user_id from photos where photo_id = $1", photo_ids)
+    else:
+        answer = con.execute("select photo_id, user_id from photos where photo_id in (select unnest($1))", [photo_ids])
+    return dict(answer.fetchall())
+
+
+def _rows(known: Collection[str], index: Index, photo_ids: list[str]) -> NDArray[np.int64]:
     """Index rows of the photos; -1 for photos without a vector or no longer in the store."""
     if not photo_ids:
         return np.empty(0, np.int64)
-    if len(photo_ids) == 1:  # DuckDB pushes a constant down to the base table, but not a list
-        answer = con.execute("select photo_id from photos where photo_id = $1", photo_ids)
-    else:
-        answer = con.execute("select photo_id from photos where photo_id in (select unnest($1))", [photo_ids])
-    known = {photo_id for (photo_id,) in answer.fetchall()}
-    rows = index.rows(photo_ids)
-    return np.where([photo_id in known for photo_id in photo_ids], rows, -1)
+    return np.where([photo_id in known for photo_id in photo_ids], index.rows(photo_ids), -1)
 
 
-def _check_vectors(X: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
+def check_vectors(X: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
+    """Check query vectors, and return them as float32 (q, d).
+
+    Raises:
+        InputError: they have a wrong shape or are not finite.
+    """
     if X.ndim != 2 or X.shape[1] != dim:
         raise InputError(f"The query vector has shape {X.shape[-1:]}.", f"({dim},)", "embed it with the same encoder")
     with np.errstate(over="ignore"):
@@ -101,8 +135,12 @@ def _check_vectors(X: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
     return X
 
 
-def _embed_files(paths: list[Path], index: Index, embed: Embed, models: Path) -> NDArray[np.float32]:
+def check_weights(index: Index, models: Path) -> None:
+    """Refuse to compare vectors of files with those of an index that was made with other weights.
 
+    Raises:
+        StoreError: the weights of this machine are others.
+    """
     known = index.manifest
     now = encoder(known.encoder, models).backbone.weights_sha256()
     if now != known.weights_sha256:
@@ -111,6 +149,12 @@ def _embed_files(paths: list[Path], index: Index, embed: Embed, models: Path) ->
             f"{now[:12]}, those of this machine",
             f"features build --encoder {known.encoder}",
         )
+
+
+def _embed_files(paths: list[Path], index: Index, embed: Embed, models: Path) -> NDArray[np.float32]:
+
+    check_weights(index, models)
+    known = index.manifest
     wanted, other = "a picture that can be decoded", "another picture"
     if known.input == "face":
         wanted, other = "a picture with exactly one face", "another picture, or --encoder efficientnet_lite0"
@@ -156,3 +200,34 @@ def _not_found_error(con: duckdb.DuckDBPyConnection, index: Index, query: str | 
         f"a photo id, such as {', '.join(name for (name,) in near)}" if near else "a store with photos",
         'features sql "select photo_id from photos limit 10"',
     )
+
+
+def without_vector(index: Index, photo_ids: list[str], known: Known) -> set[str]:
+    """Return those of the photos that are in the snapshot and have no vector in an index.
+
+    Args:
+        index: index of the encoder.
+        photo_ids: ids of photos, and other texts.
+        known: as in `resolve`.
+    """
+    there = known(photo_ids)
+    return {name for name, row in zip(photo_ids, index.rows(photo_ids), strict=True) if row < 0 and name in there}
+
+
+def refuse_unknown(
+    con: Callable[[], duckdb.DuckDBPyConnection], index: Index, photo_ids: list[str], known: Known
+) -> None:
+    """Refuse texts that are no photo with a vector. `resolve` takes such a text for the name of a file.
+
+    Args:
+        con: function that opens a reading connection on the snapshot.
+        index: index of the encoder.
+        photo_ids: the texts.
+        known: as in `resolve`.
+
+    Raises:
+        InputError: a photo is unknown or has no vector.
+    """
+    for photo_id, row in zip(photo_ids, _rows(known(photo_ids), index, photo_ids), strict=True):
+        if row < 0:
+            raise _not_found_error(con(), index, photo_id)

@@ -11,7 +11,6 @@ ordinary Parquet.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from photogenic.warehouse import Database, Layout, StoreError
 from photogenic.warehouse.storage.manifest import to_dataclass
 from photogenic.warehouse.storage.parquet_parts import MANIFEST, Part, read_manifest, verify_quickly
 
-__all__ = ["Manifest", "VectorSet", "manifest", "map_row_groups", "open_vectors", "read", "read_living"]
+__all__ = ["Manifest", "VectorSet", "manifest", "map_row_groups", "map_vectors", "open_vectors", "read", "read_living"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +144,16 @@ class VectorSet:
             for part in self.manifest.parts
             for group in map_row_groups(folder / part.file, self.manifest.digest, self.dim, self.manifest.dtype)
         ]
+        self._sorted_by_flip: dict[bool, tuple[list[str], NDArray[np.int64]]] = {}
+        self._index_by_flip: dict[bool, dict[str, int]] = {}
 
     @property
     def dim(self) -> int:
         return self.manifest.dim
+
+    def groups(self) -> Iterator[tuple[pa.Table, NDArray[np.floating]]]:
+        """Yield the keys and vectors of each row group, as `map_row_groups` does."""
+        yield from self._groups
 
     def ids(self, *, flip: bool = False) -> list[str]:
         """Photos with a vector, sorted by id."""
@@ -167,6 +172,10 @@ class VectorSet:
         """Position of each photo in `ids`; -1 where it has no vector. int64 (len(photo_ids),)."""
         place = self._index(flip).get
         return np.fromiter((place(photo_id, -1) for photo_id in photo_ids), np.int64, len(photo_ids))
+
+    def stored_rows(self, *, flip: bool = False) -> NDArray[np.int64]:
+        """The row of each of `ids`, counted over all rows of the parts in their order. int64 (len(ids),)."""
+        return self._sorted(flip)[1]
 
     def at(self, positions: NDArray[np.int64], *, flip: bool = False) -> NDArray[np.float32]:
         """The vectors at these positions of `ids`. float32 (len(positions), dim)."""
@@ -188,9 +197,9 @@ class VectorSet:
 
     def batches(self, *, flip: bool = False, rows: int = 65_536) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """Yield all ids and vectors in order of id, at most `rows` at a time."""
-        ids, _ = self._sorted(flip)
+        ids, places = self._sorted(flip)
         for at in range(0, len(ids), rows):
-            yield self.read(ids[at : at + rows], flip=flip)
+            yield ids[at : at + rows], self._gather(places[at : at + rows])
 
     def _positions(self, photo_ids: Sequence[str], flip: bool) -> NDArray[np.int64]:
         places = self.positions(photo_ids, flip=flip)
@@ -204,9 +213,13 @@ class VectorSet:
             f"features build --encoder {name}{' --flip' if flip else ''}",
         )
 
-    @functools.cache  # noqa: B019  lives as long as the set
     def _sorted(self, flip: bool) -> tuple[list[str], NDArray[np.int64]]:
         """Sorted ids, and the row of each, counted over all row groups."""
+        if flip not in self._sorted_by_flip:
+            self._sorted_by_flip[flip] = self._sort(flip)
+        return self._sorted_by_flip[flip]
+
+    def _sort(self, flip: bool) -> tuple[list[str], NDArray[np.int64]]:
         if not self._groups:
             return [], np.empty(0, np.int64)
         keys = pa.concat_tables([keys for keys, _ in self._groups])
@@ -215,18 +228,38 @@ class VectorSet:
         order = pc.array_sort_indices(ids.combine_chunks()).to_numpy()
         return ids.take(pa.array(order)).to_pylist(), rows[order]
 
-    @functools.cache  # noqa: B019
     def _index(self, flip: bool) -> dict[str, int]:
-        return {photo_id: at for at, photo_id in enumerate(self._sorted(flip)[0])}
+        if flip not in self._index_by_flip:
+            self._index_by_flip[flip] = {photo_id: at for at, photo_id in enumerate(self._sorted(flip)[0])}
+        return self._index_by_flip[flip]
 
 
-@functools.lru_cache(maxsize=16)
-def _open_cached(layout: Layout, encoder: str, _state: tuple[int, int]) -> VectorSet:
-    return VectorSet(layout, encoder)
+_MOST_OPEN = 16
+_OPEN: dict[tuple[Layout, str], tuple[tuple[int, int], VectorSet]] = {}
+"""The newest vectors of each encoder. Former ones are unmapped: a mapped file keeps its disk space, and erased people
+their vectors, after it was removed."""
+
+
+def _open_cached(layout: Layout, encoder: str, state: tuple[int, int]) -> VectorSet:
+    held = _OPEN.get((layout, encoder))
+    if held is None or held[0] != state:
+        _OPEN.pop((layout, encoder), None)
+        held = _OPEN[layout, encoder] = state, VectorSet(layout, encoder)
+        for former in list(_OPEN)[:-_MOST_OPEN]:
+            _OPEN.pop(former, None)
+    return held[1]
 
 
 def map_row_groups(path: Path, digest: str, dim: int, dtype: str) -> Iterator[tuple[pa.Table, NDArray[np.floating]]]:
-    """Yield the keys and vectors (rows, dim) of each row group of a part; the vectors are a view of the mapped file.
+    """Yield the keys and vectors (rows, dim) of each row group of a part, like `map_vectors`."""
+    vectors = map_vectors(path, digest, dim, dtype)
+    with pq.ParquetFile(path) as file:
+        for at, X in enumerate(vectors):
+            yield file.read_row_group(at, columns=["photo_id", "sha256", "flip"]), X
+
+
+def map_vectors(path: Path, digest: str, dim: int, dtype: str) -> Iterator[NDArray[np.floating]]:
+    """Yield the vectors (rows, dim) of each row group of a part, as a view of the mapped file.
 
     The column has no nulls and one uncompressed, plain-encoded page, so its values are the last bytes of its chunk.
 
@@ -248,8 +281,7 @@ def map_row_groups(path: Path, digest: str, dim: int, dtype: str) -> Iterator[tu
             chunk = group.column(group.num_columns - 1)
             end = chunk.data_page_offset + chunk.total_compressed_size
             n_bytes = group.num_rows * dim * kind.itemsize
-            keys = file.read_row_group(at, columns=["photo_id", "sha256", "flip"])
-            yield keys, data[end - n_bytes : end].view(kind).reshape(group.num_rows, dim)
+            yield data[end - n_bytes : end].view(kind).reshape(group.num_rows, dim)
 
 
 def _consecutive(values: NDArray[np.int64]) -> bool:

@@ -19,7 +19,8 @@ def read_state_dict(path: Path | None) -> dict[str, Tensor]:
     """
     assert path is not None
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # by its path, torch would take the ending for the format
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise ValueError("it is not a weight file that torch saved") from error
     if not isinstance(found, dict):
