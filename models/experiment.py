@@ -17,7 +17,6 @@ from photogenic import sql
 from photogenic.features.encoders.registry import uses_published_weights
 from photogenic.features.vectors import reader
 from photogenic.models.data.array_types import Array
-from photogenic.models.data.columns import ColumnRef
 from photogenic.models.data.leakage import audit, check_tuned, duplicates_known
 from photogenic.models.data.samples import SPLITS, Samples, encoder_parts, gather, with_mirrors
 from photogenic.models.data.split import Groups, make_split
@@ -33,6 +32,7 @@ from photogenic.models.heads.fit_mlp import constant
 from photogenic.models.heads.model import Model, ensemble, members
 from photogenic.models.runs.run_store import Run
 from photogenic.warehouse import InputError, Store, StoreError
+from photogenic.warehouse.columns import ColumnRef
 
 __all__ = ["Experiment", "OneAnswerError", "combined", "content_of", "groups_of", "no_mirrors", "split_samples"]
 

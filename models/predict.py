@@ -25,7 +25,6 @@ from photogenic.features.compute.pipeline import Embedded
 from photogenic.features.encoders import registry
 from photogenic.features.faces.detector import FaceSettings
 from photogenic.models.data.array_types import Array
-from photogenic.models.data.columns import ColumnRef, resolve
 from photogenic.models.data.samples import NO_ENCODER, encoder_parts, read_rows
 from photogenic.models.data.targets import recorded
 from photogenic.models.heads.model import Model
@@ -36,6 +35,7 @@ from photogenic.models.runs.run_selection import FACELESS, choose
 from photogenic.models.runs.run_store import Run
 from photogenic.models.taste.cache import personal
 from photogenic.warehouse import InputError, Store
+from photogenic.warehouse.columns import ColumnRef, resolve
 
 __all__ = ["Scored", "missing_inputs", "predict"]
 

@@ -11,13 +11,13 @@ from photogenic.features.build import held_encoders
 from photogenic.features.encoders.registry import DEFAULT
 from photogenic.features.encoders.registry import encoder as encoder_named
 from photogenic.features.vectors.reader import manifest
-from photogenic.models.data.columns import ColumnRef, resolve
 from photogenic.models.data.samples import NO_ENCODER, encoder_parts
 from photogenic.models.data.targets import Target, is_column, target_of
 from photogenic.models.data.targets import target as target_named
 from photogenic.models.experiment import Experiment, OneAnswerError, no_mirrors
 from photogenic.models.options import TrainOptions
 from photogenic.warehouse import EncoderError, InputError, Store, StoreError
+from photogenic.warehouse.columns import ColumnRef, resolve
 from photogenic.warehouse.user_modules import how_to_register
 
 __all__ = ["TrainingPlan"]

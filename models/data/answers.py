@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 
 from photogenic import sql
-from photogenic.models.data.columns import ColumnRef
 from photogenic.models.data.targets import Target
 from photogenic.warehouse import Store
 from photogenic.warehouse.catalog import Catalog, catalog_of
+from photogenic.warehouse.columns import ColumnRef
 
 __all__ = ["answer_notes", "shared_source"]
 

@@ -21,9 +21,9 @@ from photogenic._lazy import pl
 from photogenic.features.vectors import reader
 from photogenic.features.vectors.training_set import labelled, training_set
 from photogenic.models.data.array_types import Array, Strings
-from photogenic.models.data.columns import ColumnRef, values
 from photogenic.models.data.targets import Target, is_column, target_of
 from photogenic.warehouse import Database, InputError, Layout, Store
+from photogenic.warehouse.columns import ColumnRef, values
 from photogenic.warehouse.duckdb_store.query import require_labels
 from photogenic.warehouse.labels.last_build import last_build, next_options
 

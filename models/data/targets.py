@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from photogenic._lazy import duckdb
-from photogenic.models.data.columns import ColumnRef, resolve
 from photogenic.warehouse import InputError
+from photogenic.warehouse.columns import ColumnRef, resolve
 
 __all__ = ["TARGETS", "Target", "is_column", "names_in", "recorded", "target", "target_of"]
 

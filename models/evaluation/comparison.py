@@ -17,7 +17,7 @@ from photogenic.models.evaluation.metrics import bootstrap, errors_of, interval
 from photogenic.models.evaluation.predictions import Predictions
 from photogenic.models.evaluation.wilson import per_user, sign_test
 
-__all__ = ["Comparison", "Entry", "HeadComparison", "compare_heads", "compare_with"]
+__all__ = ["Comparison", "Entry", "HeadComparison", "compare_heads", "compare_pair", "compare_with"]
 
 SURE = 0.05
 """Significance level of the sign test."""
@@ -101,14 +101,15 @@ def compare_with(
         setup,
         winner,
         [
-            _compare_pair(target, winner.predictions, rival, seed)
+            compare_pair(target, winner.predictions, rival, seed)
             for rival in (best_constant, *others)
             if np.isin(rival.predictions.photo_ids, winner.predictions.photo_ids).any()
         ],
     )
 
 
-def _compare_pair(target: Target, own: Predictions, rival: Entry, seed: int) -> Comparison:
+def compare_pair(target: Target, own: Predictions, rival: Entry, seed: int = 0) -> Comparison:
+    """Compare predictions with those of another entry, on the test photos that both have predicted."""
     _, i, j = np.intersect1d(own.photo_ids, rival.predictions.photo_ids, assume_unique=True, return_indices=True)
     other = rival.predictions
     ours, theirs = errors_of(target, own.y, own.p)[i], errors_of(target, other.y, other.p)[j]

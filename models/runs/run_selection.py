@@ -28,7 +28,6 @@ from typing import Any
 from photogenic._lazy import pl
 from photogenic.features.encoders import registry
 from photogenic.features.faces.detector import FaceSettings
-from photogenic.models.data.columns import split_name
 from photogenic.models.data.samples import encoder_parts
 from photogenic.models.data.split_config import DEFAULT_SPLIT
 from photogenic.models.data.targets import Target, is_column, recorded
@@ -37,6 +36,7 @@ from photogenic.models.runs import run_store
 from photogenic.models.runs.input_check import check_encoders
 from photogenic.models.runs.run_store import Run
 from photogenic.warehouse import InputError, Layout, PhotogenicError, StoreError
+from photogenic.warehouse.columns import split_name
 from photogenic.warehouse.user_modules import VARIABLES, how_to_register
 
 __all__ = ["FACELESS", "Ask", "Candidate", "Choice", "LeftOut", "choose", "problem_here", "reads_whole_photos", "shown"]

@@ -15,9 +15,9 @@ from typing import Literal
 
 from photogenic._lazy import duckdb
 from photogenic.features.encoders import registry
-from photogenic.models.data.columns import ColumnRef, resolve
 from photogenic.models.training_sets.options import TrainingSetOptions
 from photogenic.warehouse.catalog import Relation, catalog_of
+from photogenic.warehouse.columns import ColumnRef, resolve
 from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.storage.layout import Layout
 
