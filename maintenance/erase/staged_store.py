@@ -47,6 +47,7 @@ def prepare(store: Store, journal: Journal) -> Journal:
     layout = store.layout
     work, gone = staged_layout(layout), journal.gone
     shutil.rmtree(work.root, ignore_errors=True)
+    index_files.discard_parts(layout)  # they may have codes of the erased photos
     work.root.mkdir(parents=True, mode=0o700)
     work.photos.symlink_to(layout.photos.absolute())
     shutil.copyfile(layout.warehouse, work.warehouse)
