@@ -23,6 +23,7 @@ __all__ = [
     "matplotlib",
     "mediapipe",
     "nn",
+    "open_clip",
     "pa",
     "pc",
     "pl",
@@ -91,6 +92,9 @@ if TYPE_CHECKING:
     import matplotlib.lines
     import matplotlib.text
     import mediapipe
+    import open_clip
+    import open_clip.model
+    import open_clip.tokenizer
     import platformdirs
     import polars as pl
     import pyarrow as pa
@@ -128,6 +132,7 @@ else:
     matplotlib = _Lazy("matplotlib")
     mediapipe = _Lazy("mediapipe")
     nn = _Lazy("torch.nn")
+    open_clip = _Lazy("open_clip")
     pa = _Lazy("pyarrow")
     pc = _Lazy("pyarrow.compute")
     pl = _Lazy("polars")

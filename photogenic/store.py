@@ -21,11 +21,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from photogenic._encoders import Encoders
 from photogenic._lazy import pl
 from photogenic._runs import Runs
+from photogenic._similar import Similar
 from photogenic._training_sets import TrainingSets
 from photogenic.config.file import load_config
 from photogenic.config.project import open_project
+from photogenic.features.vector_sql.extension import VectorSql
 from photogenic.warehouse import Database, Layout, Progress, Settings, Store, no_progress
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
 from photogenic.warehouse.errors import ConflictError
@@ -40,9 +43,7 @@ if TYPE_CHECKING:
     from photogenic.features.build import BuildReport
     from photogenic.features.build_options import BuildArguments, BuildOptions
     from photogenic.features.checks import Check
-    from photogenic.features.encoders.base import Encoder
     from photogenic.features.plan import BuildPlan
-    from photogenic.features.search.searcher import Searcher
     from photogenic.features.vectors.training_set import Setup, Source, Split, TrainingSet
     from photogenic.maintenance.backup.backup import BackupReport
     from photogenic.maintenance.backup.restore import RestoreReport
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
 __all__ = ["FeatureStore"]
 
 
-class FeatureStore(TrainingSets, Runs):
+class FeatureStore(TrainingSets, Runs, Encoders, Similar):
     """A store on disk. Opening it creates no files; the first ingest does.
 
     Args:
@@ -105,7 +106,7 @@ class FeatureStore(TrainingSets, Runs):
         definitions = open_project(self.config_file, warnings.warn if self._is_silent else remembering.note)
         self.store = Store.open(path, settings=settings, progress=remembering, project=definitions)
         self.store.database.history = remembering.history
-        self._searcher: Searcher | None = None
+        self._vectors = self.store.database.extension = VectorSql(self.store)
         self._past: Past | None = None
 
     @staticmethod
@@ -123,12 +124,11 @@ class FeatureStore(TrainingSets, Runs):
 
     def close(self) -> None:
         """Close the files that searches keep open."""
-        if self._searcher is not None:
-            self._searcher.close()
-            self._searcher = None
+        self._vectors.close()
         if self._past is not None:
             self._past.close()
             self._past = None
+        self.database.close()
 
     @property
     def database(self) -> Database:
@@ -296,32 +296,6 @@ class FeatureStore(TrainingSets, Runs):
             store, target, encoder=encoder, setup=setup, split=split, source=source, flip=flip, rows=rows
         )
 
-    def similar(
-        self,
-        query: str | Path | NDArray[np.float32],
-        *,
-        k: int = 10,
-        encoder: str | None = None,
-        where: str | None = None,
-        popular: bool = False,
-        as_of: Instant | None = None,
-        known_at: Instant | None = None,
-        exact: bool | None = None,
-    ) -> pl.DataFrame:
-        """Find the k nearest photos of a photo, file or vector. See `features.search.searcher.Searcher.similar`."""
-        return self.searcher.similar(
-            query, k=k, encoder=encoder, where=where, popular=popular, as_of=as_of, known_at=known_at, exact=exact
-        )
-
-    @property
-    def searcher(self) -> Searcher:
-        """Similarity search of this store; it keeps vectors and indices open between queries."""
-        from photogenic.features.search.searcher import Searcher
-
-        if self._searcher is None:
-            self._searcher = Searcher(self.store)
-        return self._searcher
-
     def train(self, options: TrainOptions | None = None, /, **changes: Unpack[TrainArguments]) -> Leaderboard:
         """Train the heads that are not trained yet, and compare them.
 
@@ -428,12 +402,6 @@ class FeatureStore(TrainingSets, Runs):
         from photogenic.app.report.report import write_report
 
         return write_report(self.at(as_of, known_at), output, slices=slices)
-
-    def encoders(self) -> list[Encoder]:
-        """Return the encoders that can be used here, including those that were fine-tuned in this store."""
-        from photogenic.features.encoders.registry import encoders
-
-        return encoders(self.layout.models)
 
     def config(self) -> pl.DataFrame:
         """Return every setting with its value and where it comes from. See `config.listing.settings_in_force`."""

@@ -44,6 +44,7 @@ __all__ = [
     "separate_values",
     "setups",
     "statuses",
+    "stored_encoders",
     "targets",
     "training_sets",
     "users",
@@ -98,6 +99,11 @@ def encoders(ctx: typer.Context, incomplete: str) -> Values:
     return [first + name for name in named if f"{name}+" != first]
 
 
+def stored_encoders(ctx: typer.Context) -> Values:
+    """Return the encoders that the store has embeddings of."""
+    return [name for name in _stored_encoders(_store(ctx)) if re.fullmatch(_PLAIN, name)]
+
+
 def features(ctx: typer.Context) -> Values:
     """Return the features of a picture that come with the program, and those that the store has values of."""
     from photogenic.warehouse.catalog import relation
@@ -128,7 +134,7 @@ def relation_columns(ctx: typer.Context, incomplete: str) -> Values:
 
     The last one of several names, with commas between them, is completed.
     """
-    from photogenic.models.data.columns import columns_of
+    from photogenic.warehouse.columns import columns_of
 
     before = "".join(incomplete.rpartition(",")[:2])
     relation, point, _ = incomplete.removeprefix(before).partition(".")
@@ -197,6 +203,13 @@ def training_sets(ctx: typer.Context) -> Values:
     return [(name, _plain(text)) for name, text in _rows(ctx, query, MOST) if re.fullmatch(_PLAIN, name)]
 
 
+def populations(ctx: typer.Context, incomplete: str) -> Values:
+    """Return the populations that a popular photo can be compared with, among them columns of relations."""
+    from photogenic.features.search.options import POPULATIONS
+
+    return [*POPULATIONS, *relation_columns(ctx, incomplete)]
+
+
 def photos(ctx: typer.Context, incomplete: str) -> Values:
     """Return ids of photos that begin with what is typed."""
     return _ids(ctx, "photo_id", "photos", incomplete)
@@ -226,6 +239,8 @@ def by_option(name: str) -> Callable[..., Values] | None:
         "feature": features,
         "features": relation_columns,
         "weight": relation_columns,
+        "where": columns,
+        "popular_within": populations,
         "head": heads,
         "device": devices,
         "recipe": recipes,
@@ -266,7 +281,17 @@ def _relations(ctx: typer.Context) -> dict[str, Relation]:
     from photogenic.warehouse.catalog import relation
 
     query = "select relation, built_definition from facts.own_relations where built_definition is not null order by all"
-    return {name: relation(name) for name in sql.NAMES} | _own(ctx, query)
+    return {name: relation(name) for name in sql.NAMES} | _own(ctx, query) | _of_vectors(ctx)
+
+
+def _of_vectors(ctx: typer.Context) -> dict[str, Relation]:
+    """Return the relations of the vectors of the store."""
+    from photogenic.features.vector_sql.extension import VectorSql
+    from photogenic.warehouse import Store
+
+    with contextlib.suppress(PhotogenicError, OSError):
+        return dict(VectorSql(Store.open(_store(ctx))).relations())
+    return {}
 
 
 def _own(ctx: typer.Context, query: str) -> dict[str, Relation]:

@@ -75,14 +75,20 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "weights list": ("features weights list", "features weights list --format csv"),
     "weights add": ("features weights add facenet facenet.pt", "features weights add alexnet alexnet.pth"),
     "weights fetch": ("features weights fetch dlib_face", "features weights fetch efficientnet_lite0 dlib_face"),
+    "vectors": ("features vectors remove dlib_face --plan", "features vectors remove dlib_face --yes"),
+    "vectors remove": ("features vectors remove dlib_face --plan", "features vectors remove dlib_face --yes"),
     "sql": (
         "features sql 'select * from gender_breakdown'",
         "features sql 'from photo_labels' --output photo_labels.parquet",
     ),
     "lineage": ("features lineage photo_labels.value --up", "features lineage swipes --down --format json"),
     "similar": (
-        "features similar p000001",
         "features similar p000001 -k 5 --popular --where \"gender = 'female'\"",
+        "features similar p000001 p000002 --per-user 1 --popularity 0.3",
+    ),
+    "compare": (
+        "features compare efficientnet_lite0 dlib_face --output compare.html",
+        "features compare efficientnet_lite0 dlib_face --only overlap --format json",
     ),
     "train": (
         "features train --encoder dlib_face --head logistic --target popular",

@@ -171,7 +171,7 @@ def alike(store: FeatureStore, world: World, encoder: str) -> Finding:
         """
     ).row(0, named=True)
     others = f"source = 'swipes' and weight >= 30 and user_id <> '{query['user_id']}'"
-    found = store.similar(query["photo_id"], k=5, encoder=encoder, popular=True, where=others)
+    found = store.searcher.find([query["photo_id"]], k=5, encoder=encoder, popular=True, where=others).photos
     known = dict(_truth(world).select("photo_id", "chance").iter_rows())
     rows = [
         (row["rank"], row["photo_id"], row["distance"], row["like_ratio"], known[row["photo_id"]], int(row["weight"]))
@@ -181,7 +181,7 @@ def alike(store: FeatureStore, world: World, encoder: str) -> Finding:
         f"{query['photo_id']} is liked by {query['value']:.0%}: the most similar popular photos of other users",
         Table(("rank", "photo_id", "distance", "like_ratio", "planted", "swipes"), rows),
         None,
-        f"Distances between faces by {encoder}.",
+        f"Distances between faces by {encoder}. Popular is above the median of all labels, of women and men.",
     )
 
 

@@ -46,16 +46,14 @@ class Album:
                 if photo["sha256"] not in self._jpegs:
                     self._jpegs[photo["sha256"]] = base64.b64encode(contact_sheets.jpeg(square)).decode()
                 jpeg = self._jpegs[photo["sha256"]]
-                found.append({"photo_id": photo["photo_id"], "jpeg": jpeg, "says": photo_selection.caption(photo)})
+                found.append({"photo_id": photo["photo_id"], "jpeg": jpeg, "says": _caption(photo)})
         return found
 
     def sheet(self, title: str, lines: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> bytes:
         """Return a PNG with rows of (heading, photos)."""
         made = []
         for heading, shown in lines:
-            pairs = [
-                (square, photo_selection.caption(p)) for p in shown if (square := self._square(p["sha256"])) is not None
-            ]
+            pairs = [(square, _caption(p)) for p in shown if (square := self._square(p["sha256"])) is not None]
             if pairs:
                 made.append(contact_sheets.Line(heading, pairs))
         return contact_sheets.sheet(title, made)
@@ -77,3 +75,8 @@ class Album:
         if sha256 not in self._squares:
             self._squares[sha256] = contact_sheets.square(self._layout.photo(sha256))
         return self._squares[sha256]
+
+
+def _caption(photo: Mapping[str, Any]) -> list[str]:
+    """Return the lines that a photo brings with it as `says`, else those of its label and prediction."""
+    return list(photo["says"]) if "says" in photo else photo_selection.caption(photo)

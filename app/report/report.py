@@ -13,11 +13,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from photogenic._lazy import jinja2, matplotlib
+from photogenic._lazy import matplotlib
 from photogenic.app.report.figures import (
     calibration,
     curves,
@@ -29,6 +28,7 @@ from photogenic.app.report.figures import (
 )
 from photogenic.app.report.figures.head_comparison import head_comparisons
 from photogenic.app.report.figures.labeled_predictions import labeled_predictions, reads
+from photogenic.app.report.page_template import page_template
 from photogenic.app.report.photo_cards import Album
 from photogenic.features.search.searcher import Searcher
 from photogenic.features.vectors.reader import open_vectors
@@ -70,10 +70,7 @@ def write_report(store: Store, output: str | Path | None = None, *, slices: str 
 
 
 def _write(store: Store, path: Path, folder: Path, slices: str | Path | None) -> Path:
-
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True).from_string(
-        files("photogenic.app.report").joinpath("report.html").read_text(encoding="utf-8")
-    )
+    page = page_template("report.html")
     columns = None
     if slices is not None:
         columns = read_columns(slices)
@@ -269,13 +266,13 @@ class _Report:
         for query in sql(self.store.database, photo_selection.query("median_photos")).to_dicts()[:QUERIES]:
             owner = query["user_id"].replace("'", "''")
             try:
-                found = searcher.similar(
-                    query["photo_id"],
+                found = searcher.find(
+                    [query["photo_id"]],
                     k=photo_selection.COLUMNS - 1,
                     encoder=encoder,
                     popular=True,
                     where=f"source = 'swipes' and weight >= 20 and user_id <> '{owner}'",
-                ).to_dicts()
+                ).photos.to_dicts()
             except (InputError, StoreError):
                 continue  # the photo has no vector of this encoder
             digests = self._digests([row["photo_id"] for row in found])

@@ -70,7 +70,7 @@ class Snapshot:
         self.relations: frozenset[str] = frozenset(tables["table_name"])
         with self._con.cursor() as cursor:
             cursor.execute(f"use {self._base}")
-            self.catalog = catalog_of(cursor)
+            self.catalog = db.with_added(catalog_of(cursor))
         name = "photos" if {"photo_labels", "photo_setups"} <= self.relations else "unlabelled"
         self.photos = self.query_file(name)
         self._places = {photo_id: row for row, photo_id in enumerate(self.photos["photo_id"])}

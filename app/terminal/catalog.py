@@ -11,7 +11,7 @@ from photogenic.warehouse.duckdb_store.database import Database
 from photogenic.warehouse.duckdb_store.query_errors import no_relation
 from photogenic.warehouse.sql_guard.allowed import FUNCTIONS
 
-__all__ = ["Catalog", "list_columns", "list_relations", "relation_sql", "relations_of"]
+__all__ = ["Catalog", "list_columns", "list_relations", "relation_sql", "relations_of", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,14 @@ class Catalog:
                 "select keyword_name from duckdb_keywords() where keyword_category in ('reserved', 'type_function')"
                 " order by all"
             ).fetchall()
+        added, functions = db.with_added(OURS).added, set(FUNCTIONS)
+        if db.extension is not None:
+            functions.update(db.extension.functions())
         return cls(
-            {name: tuple(found) for name, found in columns.items()},
+            {name: tuple(found) for name, found in columns.items()}
+            | {name: tuple(column.name for column in one.columns) for name, one in added.items()},
             tuple(name for (name,) in keywords),
-            tuple(sorted(name for name in FUNCTIONS if name.isidentifier() and not name.startswith("_"))),
+            tuple(sorted(name for name in functions if name.isidentifier() and not name.startswith("_"))),
         )
 
 
@@ -47,7 +51,7 @@ def relations_of(db: Database) -> Relations:
     if not db.layout.snapshot.exists():
         return OURS
     with db.read(query="") as con:
-        return catalog_of(con)
+        return db.with_added(catalog_of(con))
 
 
 def list_relations(relations: Relations) -> Table:
@@ -68,6 +72,8 @@ def list_columns(db: Database, name: str) -> Table:
     )
     rows = db.rows(query, {"name": name.strip('"')})
     relations = relations_of(db)
+    if (added := relations.added.get(name.strip('"').lower())) is not None:
+        rows = [(added.name, column.name, column.type) for column in added.columns]
     if not rows:
         raise no_relation(name, relations)
     comments = {column.name: column.comment for column in relations.relation(rows[0][0]).columns}
@@ -85,3 +91,15 @@ def relation_sql(name: str, relations: Relations) -> str:
     if name not in relations.names:
         raise no_relation(name, relations)
     return relations.relation(name).text.rstrip()
+
+
+def shown(name: str, db: Database) -> str:
+    """Return the contract and the SQL of a relation, or the parameters of a table function such as `similar`.
+
+    Raises:
+        QueryError: Nothing has this name.
+    """
+    functions = {} if db.extension is None else db.extension.functions()
+    if name in functions:
+        return f"-- {functions[name]}"
+    return relation_sql(name, relations_of(db))

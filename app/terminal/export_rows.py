@@ -9,14 +9,15 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from photogenic._lazy import pa
 from photogenic.app.terminal.output import Table, write_csv, write_json, write_parquet
 from photogenic.warehouse.duckdb_store.query import Cursor
 from photogenic.warehouse.errors import InputError
 
-__all__ = ["all_rows", "count_rows", "export", "first_rows"]
+__all__ = ["Batches", "all_rows", "count_rows", "export", "first_rows"]
 
 
 def all_rows(cursor: Cursor) -> Table:
@@ -39,18 +40,41 @@ def count_rows(rows: Iterable[object], seconds: float) -> tuple[int, bool]:
     return n, True
 
 
-def export(cursor: Cursor, path: Path) -> int:
+class Batches:
+    """The rows of a stream of Arrow, read once, with the interface of a cursor that `export` needs."""
+
+    def __init__(self, reader: pa.RecordBatchReader) -> None:
+        self._reader, self.columns = reader, tuple(reader.schema.names)
+
+    def rows(self) -> Iterator[tuple[object, ...]]:
+        """Yield each row; memory holds one batch."""
+        for batch in self._reader:
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    def batches(self) -> pa.RecordBatchReader:
+        """Return the stream."""
+        return self._reader
+
+
+def export(cursor: Cursor | Batches, path: Path, *, arrow: bool = False) -> int:
     """Write all rows to a .csv, .json or .parquet file. The file appears when it is complete.
+
+    Args:
+        cursor: the rows.
+        path: the file.
+        arrow: whether the file may also be an .arrow file.
 
     Returns: the number of rows.
 
     Raises:
         InputError: The file name has another ending, or the folder cannot be written to.
     """
-    write = {".csv": _to_csv, ".json": _to_json, ".parquet": _to_parquet}.get(path.suffix.lower())
+    known = {".csv": _to_csv, ".json": _to_json, ".parquet": _to_parquet} | ({".arrow": _to_arrow} if arrow else {})
+    write = known.get(path.suffix.lower())
     if write is None:
+        *others, last = known
         raise InputError(
-            f"The file name {path.name} has no known ending.", "a name that ends in .csv, .json or .parquet"
+            f"The file name {path.name} has no known ending.", f"a name that ends in {', '.join(others)} or {last}"
         )
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -63,15 +87,15 @@ def export(cursor: Cursor, path: Path) -> int:
     return n
 
 
-def _to_csv(cursor: Cursor, path: Path) -> int:
+def _to_csv(cursor: Cursor | Batches, path: Path) -> int:
     return _to_text(cursor, path, write_csv)
 
 
-def _to_json(cursor: Cursor, path: Path) -> int:
+def _to_json(cursor: Cursor | Batches, path: Path) -> int:
     return _to_text(cursor, path, write_json)
 
 
-def _to_text(cursor: Cursor, path: Path, write: Callable[..., None]) -> int:
+def _to_text(cursor: Cursor | Batches, path: Path, write: Callable[..., None]) -> int:
     counter = itertools.count()
     rows = (row for row, _ in zip(cursor.rows(), counter, strict=False))
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -79,6 +103,15 @@ def _to_text(cursor: Cursor, path: Path, write: Callable[..., None]) -> int:
     return next(counter)
 
 
-def _to_parquet(cursor: Cursor, path: Path) -> int:
+def _to_parquet(cursor: Cursor | Batches, path: Path) -> int:
     with path.open("wb") as file:
         return write_parquet(cursor.batches(), file)
+
+
+def _to_arrow(cursor: Cursor | Batches, path: Path) -> int:
+    n_rows, batches = 0, cursor.batches()
+    with path.open("wb") as file, pa.ipc.new_file(file, batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            n_rows += batch.num_rows
+    return n_rows

@@ -1,7 +1,7 @@
 """Read the parameters of a query from text: `name=value` on the command line, `.set name value` at the prompt.
 
-A value is read as JSON: a number, true, false, null or a text in quotes. Everything else is a text as it stands, such
-as `female`, `2024-02-01` or `007`.
+A value is read as JSON: a number, true, false, null or a text in quotes. `@FILE` is the bytes of a file, such as a
+picture for `similar($upload)`. Everything else is a text as it stands, such as `female`, `2024-02-01` or `007`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
+from photogenic.ingest.images.local_images import MAX_BYTES
 from photogenic.warehouse.errors import QueryError
 
 __all__ = ["read_parameters", "read_value"]
@@ -42,8 +44,10 @@ def read_value(name: str, text: str) -> Any:
     """Return the value that a text stands for.
 
     Raises:
-        QueryError: It is a list, an object, or no finite number.
+        QueryError: It is a list, an object, no finite number, or a file that cannot be read.
     """
+    if text.startswith("@"):
+        return _read_file(name, Path(text[1:]))
     try:
         value = json.loads(text, parse_constant=lambda word: _refuse_constant(name, word))
     except json.JSONDecodeError:
@@ -55,6 +59,20 @@ def read_value(name: str, text: str) -> Any:
     if isinstance(value, (list, dict)):
         raise _refused(name, text, "one value; a text that looks like a list or an object in quotes")
     return value
+
+
+def _read_file(name: str, path: Path) -> bytes:
+    expected = f"a file of at most {MAX_BYTES:,} bytes; a text that begins with @ in quotes"
+    try:
+        if not path.is_file():  # a pipe would never end
+            raise _refused(name, f"@{path}", expected)
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise _refused(name, f"@{path}, which cannot be read ({error.strerror})", expected) from error
+    if len(data) > MAX_BYTES:
+        raise _refused(name, f"@{path}, which has more than {MAX_BYTES:,} bytes", expected)
+    return data
 
 
 def _refuse_constant(name: str, word: str) -> NoReturn:

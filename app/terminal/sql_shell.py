@@ -19,7 +19,7 @@ from prompt_toolkit.history import FileHistory, History
 from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
-from photogenic.app.terminal.catalog import Catalog, list_columns, list_relations, relation_sql, relations_of
+from photogenic.app.terminal.catalog import Catalog, list_columns, list_relations, relations_of, shown
 from photogenic.app.terminal.export_rows import count_rows, export
 from photogenic.app.terminal.output import Table, print_message, print_table
 from photogenic.app.terminal.pager import Screen
@@ -120,7 +120,7 @@ class _Shell:
                 one = name == "d" and argument
                 self._print(list_columns(self._db, argument) if one else list_relations(relations_of(self._db)))
             case "show":
-                print(relation_sql(argument, relations_of(self._db)), flush=True)
+                print(shown(argument, self._db), flush=True)
             case "x":
                 self._records = not self._records
                 print_message("One value per line." if self._records else "Tables.")

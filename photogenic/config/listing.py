@@ -133,10 +133,10 @@ def _of_project(store: Store, config: ConfigFile) -> Iterator[Setting]:
 
 
 def _limits(store: Store, config: ConfigFile) -> Iterator[Setting]:
-    """Yield the limits of memory, threads and lock time, in force in this process."""
+    """Yield the limits of memory, threads and lock time, and the encoder of searches, in force in this process."""
     settings = store.database.settings
-    times = settings.lock_timeout_s, settings.relation_timeout_s
-    for name, value in zip(SETTINGS, (settings.memory_limit, settings.threads, *times), strict=True):
+    others = settings.lock_timeout_s, settings.relation_timeout_s, settings.encoder
+    for name, value in zip(SETTINGS, (settings.memory_limit, settings.threads, *others), strict=True):
         variable = f"FEATURES_{name.upper()}"
         if os.environ.get(variable):
             yield Setting(f"settings.{name}", _shown(value), "environment", variable)

@@ -2,7 +2,7 @@
 
     store = "store"                      # folders and files start from the folder of this file
 
-    [settings]                           # memory_limit, threads, lock_timeout, relation_timeout
+    [settings]                           # memory_limit, threads, lock_timeout, relation_timeout, encoder
     [build]                              # encoders, features, dtype, recall, ...: fields of BuildOptions
     [faces]                              # fields of FaceSettings
     [labels]                             # fields of LabelOptions
@@ -54,7 +54,7 @@ KINDS = ("users", "photos", "main_photos", "swipes")
 BUILD = ("encoders", "features", "flip", "dtype", "recall", "index_memory", "neighbours", "near_duplicates")
 """Keys of `[build]`: the options of a build that describe its result, other than those of labels and faces."""
 
-SETTINGS = ("memory_limit", "threads", "lock_timeout", "relation_timeout")
+SETTINGS = ("memory_limit", "threads", "lock_timeout", "relation_timeout", "encoder")
 CHECKS = ("max_refused", "least_rows", "max_age")
 _SECTIONS = ("store", "settings", "build", "faces", "labels", "checks", "mappings", "sources", "project", "parameters")
 _PROJECT = ("name", "id")
@@ -244,19 +244,20 @@ def _settings(file: _File, table: Mapping[str, Any]) -> dict[str, Any]:
     """Check memory, threads and lock time by the class that holds them."""
     file.refuse_unknown("settings", table, SETTINGS)
     defaults: dict[str, Any] = {"memory_limit": "1GB", "threads": 1, "lock_timeout": 60.0}
-    defaults["relation_timeout"] = 600.0
+    defaults |= {"relation_timeout": 600.0, "encoder": None}
+    examples = {"memory_limit": '"3GB"', "threads": "2", "lock_timeout": "60", "relation_timeout": "600"}
+    examples["encoder"] = '"dlib_face"'
     for key, value in table.items():
         given = defaults | {key: value}
-        wrong = isinstance(value, bool) or (key == "memory_limit") != isinstance(value, str)
+        wrong = isinstance(value, bool) or (key in ("memory_limit", "encoder")) != isinstance(value, str)
         try:
             if not wrong:
                 Settings(*(given[name] for name in SETTINGS))
                 continue
-            expected = 'a size, such as "3GB"' if key == "memory_limit" else "a number"
+            expected = {"memory_limit": 'a size, such as "3GB"', "encoder": "a name"}.get(key, "a number")
         except InputError as error:
             expected = error.expected
-        example = {"memory_limit": '"3GB"', "threads": "2", "lock_timeout": "60", "relation_timeout": "600"}[key]
-        raise file.wrong("settings", key, value, expected, f"{key} = {example}")
+        raise file.wrong("settings", key, value, expected, f"{key} = {examples[key]}")
     return dict(table)
 
 

@@ -55,7 +55,7 @@ class ConfigFile:
     Attributes:
         path: path of the file; None: there is none.
         store: folder of the store; None: the file names none.
-        settings: memory_limit, threads, lock_timeout, relation_timeout.
+        settings: memory_limit, threads, lock_timeout, relation_timeout, encoder.
         build: fields of `BuildOptions`.
         faces: fields of `FaceSettings`.
         labels: fields of `LabelOptions`.

@@ -122,8 +122,9 @@ def _parameter(field: OptionField, prefix: str, panel: str | None) -> inspect.Pa
     if several:  # Typer knows lists only
         kind = list[get_args(several[0])[0]]  # type: ignore[misc]
         kind, default = (kind, list(default)) if default is not None else (Optional[kind], None)  # noqa: UP045
-    # A flag that is off has no opposite: --flip, and no --no-flip.
+    # A flag that is off has no opposite: --flip, and no --no-flip. An option of one letter has one dash: -k.
     named = field.help.option or (name.replace("_", "-") if default is False else None)
-    names = [f"--{named}"] if named else []
+    named = name if named is None and len(name) == 1 else named
+    names = [f"{'-' if len(named) == 1 else '--'}{named}"] if named else []
     option = typer.Option(*names, **settings)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])

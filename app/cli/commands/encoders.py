@@ -16,8 +16,12 @@ def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
 
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         known = opened.encoders()
-        rows = [(e.name, e.input, e.size, e.dim, e.metric, e.available, e.licence, e.source) for e in known]
-    print_table(Table(("encoder", "input", "pixels", "dim", "metric", "available", "licence", "source"), rows), form)
+        rows = [
+            (e.name, e.input, e.text is not None, e.size, e.dim, e.metric, e.available, e.licence, e.source)
+            for e in known
+        ]
+    columns = ("encoder", "input", "text", "pixels", "dim", "metric", "available", "licence", "source")
+    print_table(Table(columns, rows), form)
     files = {entry.name: entry for entry in (e.backbone.weights for e in known) if entry is not None}
     for error in filter(None, map(refusal, files.values())):
         print_message(str(error))
@@ -26,5 +30,6 @@ def run(*, store: Store = Path("store"), form: FormatOption = "table") -> None:
             print_message(f"Weights of your own stand in for the published {name}: SHA-256 {own}.")
     if form == "table":
         print_message(
-            "timm:NAME is any image model of timm (timm:resnet50.a1_in1k); without its weights: features weights list"
+            "timm:NAME is any image model of timm (timm:resnet50.a1_in1k); without its weights: features weights list\n"
+            "openclip:NAME is a CLIP model, also of your own, for features similar --text"
         )

@@ -73,7 +73,7 @@ def placeholder(kind: Any, name: str = "") -> str | None:
         name: name of the parameter, whose ending may give the unit.
     """
     parts = [part for part in (kind, *get_args(kind)) if part is not type(None)]
-    if kind is bool:
+    if parts == [bool] or parts[1:] == [bool]:
         return None
     for part in parts:
         if get_origin(part) is Literal:
@@ -128,8 +128,8 @@ Encoder = Annotated[
         "--encoder",
         metavar="NAME",
         autocompletion=completion.encoders,
-        help="Encoder whose embeddings are compared; features encoders lists them. Default: the first of "
-        "efficientnet_lite0 and dlib_face that has an index, else any.",
+        help="Encoder whose embeddings are compared; features encoders lists them. Default: that of the settings, else "
+        "the first of efficientnet_lite0 and dlib_face that has an index, else any.",
     ),
 ]
 AsOf = Annotated[

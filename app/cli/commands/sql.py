@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,7 @@ import typer
 import photogenic
 from photogenic.app.cli import completion
 from photogenic.app.cli.commands.options import FormatOption, Store, instants
+from photogenic.app.terminal import logs
 from photogenic.app.terminal import output as out
 from photogenic.app.terminal.export_rows import all_rows, export, first_rows
 from photogenic.app.terminal.output import Format, print_message
@@ -63,8 +66,8 @@ def run(
         typer.Option(
             "--param",
             metavar="NAME=VALUE",
-            help="Value of the parameter $NAME of the query: a number, true, false, null or a text; may be given "
-            "several times. Default: none.",
+            help="Value of the parameter $NAME of the query: a number, true, false, null or a text, or @FILE for the "
+            "bytes of a picture; may be given several times. Default: none.",
         ),
     ] = None,
     as_of: Annotated[
@@ -99,10 +102,10 @@ def run(
     if (as_of or known_at) and show is not None:
         raise typer.BadParameter("--as-of and --known-at are for a query, and --show runs none")
     if show is not None:
-        from photogenic.app.terminal.catalog import relation_sql, relations_of
+        from photogenic.app.terminal.catalog import shown
 
         with photogenic.FeatureStore(store) as opened:
-            print(relation_sql(show, relations_of(opened.database)))
+            print(shown(show, opened.database))
         return
     values = _parameters(params)
     happened, arrived = instants("--as-of", as_of), instants("--known-at", known_at)
@@ -119,14 +122,24 @@ def run(
 
 
 def _progress(moments: object) -> Progress:
-    """Return the output for notes on moments; a query of the published relations has none."""
+    """Return the output for the notes of a query. One of another moment computes labels, whose stages are shown too."""
     if not moments:
-        from photogenic.warehouse.progress import no_progress
-
-        return no_progress
+        return logs.structured() or _Notes()
     from photogenic.app.terminal.progress import console_progress
 
     return console_progress()
+
+
+class _Notes:
+    """Progress that prints notes to stderr, and shows no stages."""
+
+    @contextlib.contextmanager
+    def stage(self, *stage: object, **options: object) -> Iterator[Callable[[int], None]]:  # noqa: ARG002
+        yield lambda _: None
+
+    def note(self, text: str) -> None:
+        """Print the line."""
+        print_message(text)
 
 
 def _parameters(given: list[str] | None) -> dict[str, Any]:

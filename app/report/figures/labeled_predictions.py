@@ -9,9 +9,9 @@ import numpy as np
 
 from photogenic._lazy import duckdb
 from photogenic.app.report.figures.photo_selection import query
-from photogenic.models.data.columns import resolve, values
 from photogenic.models.data.targets import is_column
 from photogenic.warehouse import InputError
+from photogenic.warehouse.columns import resolve, values
 
 __all__ = ["labeled_predictions", "reads"]
 

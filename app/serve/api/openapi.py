@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 from photogenic.app.serve.api import schemas
+from photogenic.app.serve.api.arrow_body import ARROW
 from photogenic.app.serve.http.errors import CODES
 from photogenic.app.serve.http.limits import Limits
 
@@ -14,6 +16,8 @@ __all__ = ["describe"]
 _ALWAYS = ("unauthorized", "foreign_origin", "wrong_host", "unknown_expectation", "internal")
 
 
+_OF_A_SEARCH = ("query_refused", "not_usable", "time_limit", "memory_limit", "busy", "not_ready")
+_ARROW = {ARROW: {"schema": {"type": "string", "format": "binary"}}}
 _OF_A_MOMENT = ("not_usable", "time_limit", "memory_limit", "busy")
 """Codes of requests that can ask for another moment."""
 
@@ -53,7 +57,7 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
             "/sql": {
                 "post": _post(
                     "Answer SQL, reading only",
-                    _json(request_schemas["sql"]),
+                    _json(request_schemas["sql"]) | _form(request_schemas["sql_form"]),
                     response_schemas["sql"],
                     ("query_refused", "not_usable", "time_limit", "memory_limit", "busy"),
                 )
@@ -87,10 +91,21 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
             },
             "/similar": {
                 "post": _post(
-                    "The photos nearest to one of the store, or to a picture",
+                    "The photos nearest to photos of the store, vectors or a picture",
                     _json(request_schemas["similar"]) | _form(request_schemas["similar_form"]),
                     response_schemas["similar"],
-                    ("not_found", "query_refused", "not_usable", "time_limit", "memory_limit", "busy", "not_ready"),
+                    ("not_found", *_OF_A_SEARCH),
+                    other_answers=_ARROW,
+                )
+            },
+            "/similar/arrow": {
+                "post": _post(
+                    "The photos nearest to many vectors or photos, as Arrow",
+                    {ARROW: {"schema": {"type": "string", "format": "binary"}}},
+                    response_schemas["similar_many"],
+                    _OF_A_SEARCH,
+                    other_answers=_ARROW,
+                    parameters=_parameters(request_schemas["similar_arrow"]),
                 )
             },
             "/predict": {
@@ -150,9 +165,18 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
     return described
 
 
-def _post(summary: str, content: dict[str, Any], answer: dict[str, Any], codes: tuple[str, ...]) -> dict[str, Any]:
+def _post(
+    summary: str,
+    content: dict[str, Any],
+    answer: dict[str, Any],
+    codes: tuple[str, ...],
+    *,
+    other_answers: dict[str, Any] | None = None,
+    parameters: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
     codes = ("bad_request", "too_slow", "too_large", "unsupported_type", *codes)
-    return _get(summary, [], _body(answer), codes) | {"requestBody": {"required": True, "content": content}}
+    answers = _body(answer) | (other_answers or {})
+    return _get(summary, [*parameters], answers, codes) | {"requestBody": {"required": True, "content": content}}
 
 
 def _get(

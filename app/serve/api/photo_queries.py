@@ -15,7 +15,7 @@ from photogenic.app.serve.snapshot import Snapshot
 from photogenic.features.vectors import reader
 from photogenic.warehouse import Layout, PhotogenicError
 
-__all__ = ["gallery_page", "labels_and_vectors", "photo_details"]
+__all__ = ["gallery_page", "labels_and_vectors", "photo_details", "with_genders"]
 
 _OWN = ("photo_id", "user_id", "gender", "width", "height", "status", "split_all", "split_one_face")
 _SHOWN = ("photo_id", "user_id", "gender", "like_ratio", "weight", "percentile", "popular")
@@ -148,3 +148,9 @@ def _ordered(snapshot: Snapshot, wanted: _GalleryOrder) -> pl.DataFrame:
         photos = photos.join(predictions, on="photo_id", how="inner" if wanted.by == "prediction" else "left")
     down = [wanted.order == "desc", False]
     return photos.sort([wanted.by, "photo_id"], descending=down, nulls_last=True)
+
+
+def with_genders(snapshot: Snapshot, photos: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add the gender of the owner to photos that a search found."""
+    genders = snapshot.photos["gender"][snapshot.rows([photo["photo_id"] for photo in photos])]
+    return [photo | {"gender": gender} for photo, gender in zip(photos, genders, strict=True)]

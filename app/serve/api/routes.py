@@ -17,30 +17,27 @@ from aiohttp import web
 from numpy.typing import NDArray
 
 from photogenic.app.serve.api import schemas
+from photogenic.app.serve.api.json_answer import json_response
 from photogenic.app.serve.api.lineage import lineage_of
 from photogenic.app.serve.api.openapi import describe
 from photogenic.app.serve.api.photo_queries import gallery_page, labels_and_vectors, photo_details
+from photogenic.app.serve.api.similar import SimilarMany, options_of
 from photogenic.app.serve.http.context import AppContext
 from photogenic.app.serve.http.errors import ApiError, to_api_error
 from photogenic.app.serve.http.photo_urls import PHOTO, photo_id
 from photogenic.app.serve.http.uploads import read_body, read_form, within_time_limit
 from photogenic.app.serve.http.validation import from_json, from_text
 from photogenic.app.serve.snapshot import Snapshot
+from photogenic.app.serve.sql_sandbox.texts import Embedded, WantedText
 from photogenic.models.predict import missing_inputs
 from photogenic.models.runs.run_store import described
 from photogenic.warehouse import PhotogenicError
 from photogenic.warehouse.duckdb_store.query import no_labels_error
 from photogenic.warehouse.moment import EVERYTHING
 
-__all__ = ["Api", "json_response"]
+__all__ = ["Api"]
 
 T = TypeVar("T")
-
-
-def json_response(value: object) -> web.Response:
-    """Return a JSON response. Naive times are UTC and get the suffix Z."""
-    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
-    return web.Response(body=orjson.dumps(value, option=options), content_type="application/json")
 
 
 class Api:
@@ -48,6 +45,7 @@ class Api:
 
     def __init__(self, context: AppContext) -> None:
         self.context, self.request_schemas = context, schemas.requests(context.limits)
+        self._similar_many = SimilarMany(context)
         self._described = orjson.dumps(describe(context.limits, token=context.guard.token is not None))
 
     def routes(self) -> list[web.RouteDef]:
@@ -58,6 +56,7 @@ class Api:
             *(web.get(f"/api/v1/photos/{named}", self.photo) for named in PHOTO),
             web.post("/api/v1/features", self.features),
             web.post("/api/v1/similar", self.similar),
+            web.post("/api/v1/similar/arrow", self.similar_arrow),
             web.post("/api/v1/predict", self.predict),
             web.get("/api/v1/breakdown", self.breakdown),
             web.get("/api/v1/runs", self.runs),
@@ -70,13 +69,39 @@ class Api:
         ]
 
     async def sql(self, request: web.Request) -> web.Response:
-        params = await self._read_json(request, "sql")
+        vectors: dict[str, list[float]] = {}
+        if request.content_type == "multipart/form-data":
+            params, vectors = await self._read_upload(request)
+        else:
+            params = await self._read_json(request, "sql")
         self.context.moments(params["as_of"], params["known_at"])
         clocks = params["as_of"], params["known_at"]
-        body = await self.context.sandbox.rows(
-            params["query"], params["limit"], params["sample"], params["parameters"], clocks
-        )
-        return web.Response(body=body, content_type="application/json")
+        texts: list[Embedded] = []
+        while True:
+            try:
+                body = await self.context.sandbox.rows(
+                    params["query"],
+                    params["limit"],
+                    params["sample"],
+                    params["parameters"],
+                    clocks,
+                    vectors=vectors,
+                    texts=texts,
+                )
+                return web.Response(body=body, content_type="application/json")
+            except WantedText as wanted:
+                used, vector = await self.context.nearest.embed_text(wanted.text, wanted.encoder)
+                texts.append((wanted.encoder, wanted.text, used, vector))
+
+    async def _read_upload(self, request: web.Request) -> tuple[dict[str, Any], dict[str, list[float]]]:
+        """Read a query with a picture, and return its parameters and the vector of the picture as `$upload`.
+
+        The picture is decoded here, as every uploaded picture is; the process that runs the query gets its vector.
+        """
+        (picture,), fields = await self._read_form(request, most=1, field="upload")
+        given = from_text(fields, self.request_schemas["sql_upload"])
+        params = from_json(given["request"].encode(), self.request_schemas["sql"])
+        return params, {"upload": await self.context.nearest.embed(picture, given["encoder"])}
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         params = from_text(request.query, self.request_schemas["export"])
@@ -127,16 +152,44 @@ class Api:
                     photo["embedding"] = vectors[photo["embedding"]]
         return json_response({"encoder": encoder, "dim": None if found is None else found.shape[1], "photos": photos})
 
-    async def similar(self, request: web.Request) -> web.Response:
+    async def similar(self, request: web.Request) -> web.StreamResponse:
         context = self.context
-        if request.content_type == "application/json":
-            params = await self._read_json(request, "similar")
+        if request.content_type != "application/json":
+            (picture,), fields = await self._read_form(request, most=1, repeated=("photo_id", "unlike"))
+            params = from_text(fields, self.request_schemas["similar_upload"])
             snapshot = await self._snapshot(params)
-            return json_response(await context.nearest.of_photo(snapshot, params.pop("photo_id"), **params))
-        (picture,), fields = await self._read_form(request, most=1)
-        params = from_text(fields, self.request_schemas["similar_upload"])
+            photo_ids, unlike = params["photo_id"] or [], params["unlike"] or []
+            answer = await context.nearest.of_photos(
+                snapshot, photo_ids, options_of(params), picture=picture, unlike=unlike
+            )
+            return json_response(answer)
+        params = await self._read_json(request, "similar")
+        given = [name for name in ("photo_id", "text", "photo_ids", "vectors") if params[name] is not None]
+        if len(given) != 1 and given != ["photo_id", "text"]:
+            raise ApiError(
+                "bad_request",
+                f"The body has {' and '.join(given) or 'no query'}. Expected: photo_id, text or both, photo_ids, or"
+                " vectors",
+                '{"photo_id": "p000017"}',
+            )
         snapshot = await self._snapshot(params)
-        return json_response(await context.nearest.of_upload(snapshot, picture, **params))
+        if given[0] in ("photo_ids", "vectors"):
+            return await self._similar_many.of_json(request, snapshot, params)
+        if params["strict"]:
+            raise ApiError("bad_request", "The body has strict. Expected: photo_ids or vectors", "leave strict out")
+        named = params["photo_id"]
+        answer = await context.nearest.of_photos(
+            snapshot,
+            [named] if isinstance(named, str) else named or [],
+            options_of(params),
+            text=params["text"],
+            unlike=params["unlike"] or (),
+        )
+        return json_response(answer)
+
+    async def similar_arrow(self, request: web.Request) -> web.StreamResponse:
+        params = from_text(request.query, self.request_schemas["similar_arrow"])
+        return await self._similar_many.of_arrow(request, await self._snapshot(params), params)
 
     async def predict(self, request: web.Request) -> web.Response:
         pictures, fields = await self._read_form(request, most=self.context.limits.uploads)
@@ -251,10 +304,12 @@ class Api:
             await read_body(request, self.context.limits, self.context.limits.body_bytes), self.request_schemas[name]
         )
 
-    async def _read_form(self, request: web.Request, most: int) -> Any:
+    async def _read_form(
+        self, request: web.Request, most: int, repeated: tuple[str, ...] = (), *, field: str = "image"
+    ) -> Any:
         self._refuse_parameters(request)
         async with within_time_limit(self.context.limits):
-            return await read_form(request, "image", self.context.limits, most=most)
+            return await read_form(request, field, self.context.limits, most=most, repeated=repeated)
 
     def _refuse_parameters(self, request: web.Request) -> None:
         """Refuse a request with parameters in its address."""

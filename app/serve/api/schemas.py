@@ -4,50 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from photogenic.app.serve.api import similar_schemas
+from photogenic.app.serve.api.schema_parts import COUNT as _COUNT
+from photogenic.app.serve.api.schema_parts import ID as _ID
+from photogenic.app.serve.api.schema_parts import MOMENT, Schema
+from photogenic.app.serve.api.schema_parts import NUMBER as _NUMBER
+from photogenic.app.serve.api.schema_parts import SAID as _SAID
+from photogenic.app.serve.api.schema_parts import TEXT as _TEXT
+from photogenic.app.serve.api.schema_parts import described as _described
+from photogenic.app.serve.api.schema_parts import list_of as _list
+from photogenic.app.serve.api.schema_parts import nullable as _nullable
+from photogenic.app.serve.api.schema_parts import object_of as _object
 from photogenic.app.serve.http.errors import CODES
 from photogenic.app.serve.http.limits import Limits
 from photogenic.models.data.targets import TARGETS
 from photogenic.warehouse.duckdb_store.parameters import LONGEST
 
-__all__ = ["ERROR", "requests", "responses"]
+__all__ = ["ERROR", "MOMENT", "requests", "responses"]
 
-Schema = dict[str, Any]
-
-_TEXT: Schema = {"type": "string"}
-_NUMBER: Schema = {"type": "number"}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
-_ID: Schema = {"type": "string", "minLength": 1, "maxLength": 1_024}
-
-
-def _nullable(schema: Schema) -> Schema:
-    return schema | {"type": [schema["type"], "null"]}
-
-
-def _object(properties: dict[str, Schema], *optional: str, **more: Any) -> Schema:
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False} | more
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def _described(properties: dict[str, Schema], **meanings: str) -> dict[str, Schema]:
-    """Return properties with a description each."""
-    return {name: schema | {"description": meanings[name]} for name, schema in properties.items()}
-
-
-MOMENT: dict[str, Schema] = _described(
-    {name: {"type": "string", "minLength": 1, "maxLength": 64} for name in ("as_of", "known_at")},
-    as_of="Only what had happened before this instant, as ISO 8601 in UTC. Default: everything. Without as_of and "
-    "known_at, the answer has the published relations.",
-    known_at="Only what had arrived before this instant, as ISO 8601 in UTC. Default: everything.",
-)
-_SAID = _described(
-    {"moment": _TEXT, "notes": _list(_TEXT)},
-    moment="The moment of the answer; absent without as_of and known_at.",
-    notes="Why relations of the moment are empty.",
-)
 _BY_NAME = {
     "type": ["string", "object"],
     "maxLength": 64,
@@ -60,24 +34,6 @@ ERROR: Schema = _object({"code": {"type": "string", "enum": list(CODES)}, "messa
 
 def requests(limits: Limits) -> dict[str, Schema]:
     """Return the schemas of requests by endpoint."""
-    nearest = {
-        "k": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 1_000,
-            "default": 10,
-            "description": "Number of photos to return.",
-        },
-        "encoder": {**_ID, "description": "Name of the encoder. Default: the first default encoder that has an index."},
-        "where": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 10_000,
-            "description": "SQL predicate over photo_labels, such as gender = 'female'.",
-        },
-        "popular": {"type": "boolean", "default": False, "description": "Return only photos above the median."},
-        **MOMENT,
-    }
     chosen = {
         "run": {
             **_ID,
@@ -92,8 +48,18 @@ def requests(limits: Limits) -> dict[str, Schema]:
             "description": f"What to predict: {', '.join(TARGETS)}, or relation.column of a head for a column.",
         },
     }
+    gallery = _gallery()
     query = {"type": "string", "minLength": 1, "maxLength": 100_000, "description": "One statement that only reads."}
     image = {"type": "string", "format": "binary", "description": "A picture file."}
+    upload = {
+        "request": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 20_000,
+            "description": "Body of a query in JSON; $upload in the query is the vector of the picture.",
+        },
+        "encoder": {**_ID, "description": "Encoder of the vector. Default: the default encoder."},
+    }
     return {
         "sql": _object(
             {
@@ -134,6 +100,8 @@ def requests(limits: Limits) -> dict[str, Schema]:
                 "parameters": {"gender": "female"},
             },
         ),
+        "sql_upload": _object(upload, "encoder"),
+        "sql_form": _object({"upload": image, **upload}, "encoder"),
         "export": _object(
             {
                 "query": query | {"maxLength": 20_000},
@@ -162,9 +130,7 @@ def requests(limits: Limits) -> dict[str, Schema]:
             "encoder",
             "vectors",
         ),
-        "similar": _object({"photo_id": _ID | {"description": "Photo to compare with."}, **nearest}, *nearest),
-        "similar_upload": _object(nearest, *nearest),
-        "similar_form": _object({"image": image, **nearest}, *nearest),
+        **similar_schemas.requests(limits, image),
         "predict": _object(chosen, *chosen),
         "predict_form": _object(
             {
@@ -192,7 +158,7 @@ def requests(limits: Limits) -> dict[str, Schema]:
             "window",
             *MOMENT,
         ),
-        "gallery": _object(gallery := _gallery(), *gallery),
+        "gallery": _object(gallery, *gallery),
         "photo": _object({"photo_id": _ID, **MOMENT}, *MOMENT),
         "moment": _object(MOMENT, *MOMENT),
         "lineage": _object(
@@ -308,28 +274,6 @@ _ASKED = _described(
 
 def responses() -> dict[str, Schema]:
     """Return the schemas of answers by endpoint."""
-    found = _described(
-        {
-            "rank": _COUNT,
-            "photo_id": _TEXT,
-            "user_id": _TEXT,
-            "distance": _NUMBER,
-            "like_ratio": _nullable(_NUMBER),
-            "weight": _nullable(_NUMBER),
-            "percentile": _nullable(_NUMBER),
-            "popular": _nullable({"type": "boolean"}),
-            "path": _nullable(_TEXT),
-        },
-        rank="Place, from 1 for the nearest.",
-        photo_id="The photo.",
-        user_id="Its owner.",
-        distance="Distance of the vectors, in the metric of the encoder.",
-        like_ratio="Value of the label; null: no label.",
-        weight="Number of swipes behind the label; 1 for posts.",
-        percentile="Share of the other labels of the set that are lower, 0 to 100.",
-        popular="Whether the label is above the median of its set.",
-        path="Path of the picture as given.",
-    )
     anything = {"type": "object"}
 
     def text(meaning: str) -> Schema:
@@ -346,8 +290,10 @@ def responses() -> dict[str, Schema]:
                 "cut": {"type": "boolean", "description": "Whether there are more rows."},
                 "seconds": _NUMBER | {"description": "Seconds that the query took."},
                 "rows": rows("Rows, each an array of values in the order of the columns.", _list({})),
+                "plan": rows("How each NEAREST join is answered; absent without one.", _TEXT),
                 **_SAID,
             },
+            "plan",
             *_SAID,
         ),
         "photo": _object(
@@ -388,16 +334,8 @@ def responses() -> dict[str, Schema]:
                 ),
             }
         ),
-        "similar": _object(
-            {
-                "encoder": text("The encoder whose vectors were compared."),
-                "recall": _NUMBER | {"description": "1 where search was exact, else the measured recall@10."},
-                "n_matching": _COUNT | {"description": "Number of photos that match the predicate."},
-                "photos": rows("Nearest photos, nearest first.", _object(found)),
-                **_SAID,
-            },
-            *_SAID,
-        ),
+        "similar": similar_schemas.response(),
+        "similar_many": similar_schemas.response(only_many=True),
         "predict": _object(
             {
                 "run_id": text("The run that was chosen."),

@@ -61,7 +61,9 @@ class AppContext:
         db, n_threads = store.database, store.database.settings.threads
         hide_folders(str(store.layout.root.absolute()), str(store.layout.root.resolve()))
         follower = Follower(db)
-        sandbox, exports = (Sandbox(store.layout.root.absolute(), limits, n_threads) for _ in range(2))
+        sandbox, exports = (
+            Sandbox(store.layout.root.absolute(), limits, n_threads, encoder=db.settings.encoder) for _ in range(2)
+        )
         work = ThreadPoolExecutor(n_threads + 2, "work")
         networks = ThreadPoolExecutor(1, "networks")
         return cls(

@@ -17,6 +17,7 @@ from photogenic.warehouse import (
     EncoderError,
     InputError,
     LockedError,
+    MissingPartError,
     PhotogenicError,
     QueryError,
     QueryMemoryError,
@@ -78,7 +79,7 @@ def to_api_error(error: PhotogenicError) -> ApiError:
         code = "query_refused"
     elif isinstance(error, InputError):
         code = "not_usable"
-    elif isinstance(error, (StoreError, LockedError, EncoderError, WeightsError)):
+    elif isinstance(error, (StoreError, LockedError, EncoderError, WeightsError, MissingPartError)):
         code = "not_ready"
     else:
         code = "internal"

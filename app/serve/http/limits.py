@@ -29,6 +29,11 @@ class Limits:
         upload_pixels: Pixels of one picture.
         uploads: Number of pictures in one request.
         vectors: Number of values in one answer with embeddings.
+        similar_queries: Queries of one search for similar photos.
+        similar_rows: Results of one search: its queries times k. As JSON a tenth of it.
+        similar_bytes: Bytes of vectors that are sent as Arrow.
+        similar_s: Seconds for one search with many queries, without the time that the client takes to read.
+        similar_at_once: Searches with many queries that run at the same time.
     """
 
     sql_s: float = 30.0
@@ -48,3 +53,8 @@ class Limits:
     upload_pixels: int = 50 * 10**6
     uploads: int = 16
     vectors: int = 4 * 10**6
+    similar_queries: int = 100_000
+    similar_rows: int = 10**6
+    similar_bytes: int = 64 * 10**6
+    similar_s: float = 60.0
+    similar_at_once: int = 2

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import MultiDict
 
 from photogenic.app.serve.http.errors import ApiError
 from photogenic.app.serve.http.limits import Limits
@@ -23,6 +24,8 @@ from photogenic.ingest.images.image_header import inspect_bytes
 __all__ = ["Upload", "as_memory_files", "read_body", "read_form", "within_time_limit"]
 
 _PIECE = 1 << 16
+_FIELDS = 96
+"""Fields of a form besides its pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,16 @@ class Upload:
 
 
 async def read_form(
-    request: web.Request, field: str, limits: Limits, *, most: int
-) -> tuple[list[Upload], dict[str, str]]:
+    request: web.Request, field: str, limits: Limits, *, most: int, repeated: tuple[str, ...] = ()
+) -> tuple[list[Upload], MultiDict[str]]:
     """Read the pictures of a multipart request and its other fields.
+
+    Args:
+        request: The request.
+        field: Name of the field of a picture.
+        limits: Limits of the server.
+        most: Largest number of pictures.
+        repeated: Names of fields that may be sent several times.
 
     Raises:
         ApiError: There are too many pictures or none, one is too large, or the request is not a multipart form.
@@ -57,7 +67,7 @@ async def read_form(
             f"curl -F {field}=@portrait.jpg",
         )
     pictures: list[Upload] = []
-    fields: dict[str, str] = {}
+    fields: MultiDict[str] = MultiDict()
     try:
         reader = await request.multipart()
         while (part := await reader.next()) is not None:
@@ -71,12 +81,12 @@ async def read_form(
                 pictures.append(
                     _check_upload(part.filename or "picture", await _read(part, limits.upload_bytes), limits)
                 )
-            elif part.name in fields or len(fields) >= 16:
+            elif (part.name in fields and part.name not in repeated) or len(fields) >= _FIELDS:
                 raise ApiError(
                     "bad_request", f"The field {part.name[:80]!r} is repeated, or the form has too many fields.", ""
                 )
             else:
-                fields[part.name] = (await _read(part, 20_000)).decode("utf-8", "strict")
+                fields.add(part.name, (await _read(part, 20_000)).decode("utf-8", "strict"))
     except (HttpProcessingError, ValueError, AssertionError, LookupError) as error:
         raise ApiError("bad_request", f"The form cannot be read: {error}", f"curl -F {field}=@portrait.jpg") from error
     if not pictures:

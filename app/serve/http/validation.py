@@ -7,6 +7,7 @@ minItems, maxItems, items, properties, required, additionalProperties, maxProper
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from photogenic.app.serve.http.errors import ApiError
 __all__ = ["from_json", "from_text", "non_empty_query"]
 
 Schema = Mapping[str, Any]
+
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 
 
 def from_json(data: bytes, schema: Schema) -> dict[str, Any]:
@@ -56,12 +59,18 @@ def _parsed_exactly(data: bytes, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def from_text(fields: Mapping[str, str], schema: Schema) -> dict[str, Any]:
-    """Parse and check text values, such as the query of an address or the fields of a form, and fill in defaults."""
+    """Parse and check text values, such as the query of an address or the fields of a form, and fill in defaults.
+
+    Only a value that is a list may be given several times.
+    """
     value: dict[str, Any] = {}
     for name, text in fields.items():
+        kind = schema["properties"].get(name, {}).get("type")
+        if kind == "array":
+            value.setdefault(name, []).append(text)
+            continue
         if name in value:
             raise ApiError("bad_request", f"{name[:80]!r} is repeated in the request.", "send it once")
-        kind = schema["properties"].get(name, {}).get("type")
         value[name] = _parsed(text, kind)
     _check(value, schema, "the request")
     return _with_defaults(value, schema)
@@ -73,6 +82,8 @@ def _parsed(text: str, kind: object) -> Any:
     if kind == "integer":
         digits = text.removeprefix("-")
         return int(text) if digits.isascii() and digits.isdigit() and len(digits) < 16 else text
+    if kind == "number" and _NUMBER.fullmatch(text):
+        return float(text)
     return text
 
 
@@ -91,10 +102,10 @@ def _check(value: Any, schema: Schema, where: str) -> None:
         raise _mismatch(where, f"from {schema.get('minimum', '-')} to {schema.get('maximum', '-')}")
     if isinstance(value, str) and not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
         raise _mismatch(where, f"of {schema.get('minLength', 0)} to {schema.get('maxLength', '-')} characters")
-    if kind == "array":
+    if isinstance(value, list) and "items" in schema:
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
             raise _mismatch(where, f"of {schema.get('minItems', 0)} to {schema.get('maxItems', '-')} items")
-        if not _all_texts(value, schema["items"]):
+        if not (_all_texts(value, schema["items"]) or _all_numbers(value, schema["items"])):
             for at, item in enumerate(value):
                 _check(item, schema["items"], f"{where}[{at}]")
     if kind == "object":
@@ -119,6 +130,15 @@ def _all_texts(value: list[Any], schema: Schema) -> bool:
     lengths = list(map(len, value))
     least, most = schema.get("minLength", 0), schema.get("maxLength")
     return bool(min(lengths) >= least and (most is None or max(lengths) <= most))
+
+
+def _all_numbers(value: list[Any], schema: Schema) -> bool:
+    """Return whether all values are numbers without bounds; a fast check for vectors."""
+    return (
+        schema["type"] == "number"
+        and not {"minimum", "maximum"} & schema.keys()
+        and {*map(type, value)} <= {int, float}
+    )
 
 
 def _has_type(value: Any, kind: str) -> bool:

@@ -10,10 +10,13 @@ from urllib.parse import parse_qs, urlencode
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from multidict import MultiDict
 
 from photogenic.app.report.figures import photo_selection
 from photogenic.app.serve.api import schemas
-from photogenic.app.serve.api.photo_queries import gallery_page, photo_details
+from photogenic.app.serve.api.photo_queries import gallery_page, photo_details, with_genders
+from photogenic.app.serve.api.similar import options_of
+from photogenic.app.serve.api.similar_schemas import SEVERAL
 from photogenic.app.serve.http.context import AppContext
 from photogenic.app.serve.http.errors import ApiError, to_api_error
 from photogenic.app.serve.http.guard import COOKIE
@@ -25,6 +28,7 @@ from photogenic.app.serve.pages import lineage, views
 from photogenic.app.serve.pages.figures import Figures
 from photogenic.app.serve.pages.sql_vocabulary import EXAMPLES, PAGES, dictionary, words
 from photogenic.app.serve.snapshot import Snapshot
+from photogenic.features.search.options import POPULATIONS, SearchOptions
 from photogenic.models.runs.run_store import INGESTED
 from photogenic.warehouse import InputError
 from photogenic.warehouse.duckdb_store.query import no_labels_error
@@ -143,10 +147,24 @@ class Pages:
         )
 
     async def similar(self, request: web.Request) -> web.Response:
-        known = from_text(non_empty_query(request), self._one_parameter("photo_id"))
         context, snapshot = self.context, await self._snapshot(request)
         encoders = context.nearest.encoders()
-        encoder = context.nearest.index(None).manifest.encoder if encoders else ""
+        # A form sends choices that are not made as empty values; an empty `where` is a choice against the default.
+        defaults = {"k": "12", "popular": "true"}
+        if self._has_swipe_labels():
+            defaults["where"] = "source = 'swipes' and weight >= 20"
+        given = [(name, value.strip()) for name, value in request.query.items()]
+        given += [(name, value) for name, value in defaults.items() if name not in request.query]
+        params = from_text(MultiDict((n, v) for n, v in given if v), self.request_schemas["similar_page"])
+        photo_ids, unlike = params["photo_id"] or [], params["unlike"] or []
+        shown: dict[str, Any] = {"found": None, "problem": None}
+        if photo_ids and encoders:
+            try:
+                options = options_of(dict(params))
+                found = await context.nearest.of_photos(snapshot, photo_ids, options, unlike=unlike)
+                shown["found"] = found | {"photos": with_genders(snapshot, found["photos"])}
+            except ApiError as error:
+                shown["problem"] = error
         some = snapshot.photos["photo_id"]
         return self._page(
             "similar",
@@ -154,17 +172,22 @@ class Pages:
             "Similar photos",
             snapshot=snapshot,
             encoders=encoders,
-            encoder=encoder,
-            photo_id=known["photo_id"] or "",
+            text_encoders=context.nearest.text_encoders(),
+            encoder=params["encoder"] or (context.nearest.index(None).manifest.encoder if encoders else ""),
+            params=params,
+            photo_ids=photo_ids,
+            unlike=unlike,
             example=some[0] if len(some) else "",
-            where="source = 'swipes' and weight >= 20" if self._has_swipe_labels() else "",
+            populations=POPULATIONS,
+            several=SEVERAL,
+            **shown,
         )
 
     async def sql(self, request: web.Request) -> web.Response:
         known = from_text(non_empty_query(request), self._one_parameter("q"))
         snapshot = await self._snapshot(request)
         query = known["q"] or EXAMPLES[0][1]
-        described = dictionary(snapshot.catalog)
+        described, extension = dictionary(snapshot.catalog), self.context.store.database.extension
         return self._page(
             "sql",
             "/sql",
@@ -173,7 +196,8 @@ class Pages:
             query=query,
             examples=EXAMPLES,
             dictionary=described,
-            words=words(described),
+            words=words(described, extension.functions() if extension is not None else ()),
+            added=snapshot.catalog.added,
         )
 
     async def breakdown(self, request: web.Request) -> web.Response:
@@ -329,12 +353,11 @@ class Pages:
         context = self.context
         where = f"source = '{source}'" + (" and weight >= 20" if source == "swipes" else "")
         try:
-            found = await context.nearest.of_photo(snapshot, photo_id, encoder=None, k=k, where=where, popular=True)
+            options = SearchOptions(k=k, where=where, popular=True)
+            found = await context.nearest.of_photo(snapshot, photo_id, options)
         except ApiError as error:
             return [], "", f"{error.message} {error.remedy}"
-        genders = snapshot.photos["gender"][snapshot.rows([one["photo_id"] for one in found["photos"]])]
-        photos = [one | {"gender": gender} for one, gender in zip(found["photos"], genders, strict=True)]
-        return photos, found["encoder"], "There are no popular photos yet."
+        return with_genders(snapshot, found["photos"]), found["encoder"], "There are no popular photos yet."
 
     async def _alike(self) -> list[dict[str, Any]]:
         """Search popular photos of other users that are similar to photos near the median."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from photogenic.warehouse.catalog import Catalog, Relation
@@ -61,6 +62,17 @@ EXAMPLES = (
         "order by off desc\n"
         "limit 24",
     ),
+    (
+        "Like the most liked photo",
+        "select rank, similar_photos.photo_id, distance, like_ratio\n"
+        "from (select photo_id from photo_labels order by value desc, photo_id limit 1) as liked,\n"
+        "    similar(liked.photo_id, k := 24) as similar_photos\n"
+        "order by rank",
+    ),
+    (
+        "Like your picture",
+        "select rank, photo_id, distance, like_ratio\nfrom similar($upload, k := 24)\norder by rank",
+    ),
     ("Same picture", "select photo_id, other_id, reason, bits, distance from near_duplicates limit 100"),
     ("Heads", "select target, setup, encoder, head, dev, test, baseline, n_test from runs order by target, dev"),
 )
@@ -75,7 +87,9 @@ _KEYWORDS = (
 
 def dictionary(catalog: Catalog) -> tuple[Relation, ...]:
     """Return the relations: those of the user's own first, then the most used ones."""
-    return tuple(catalog.relation(name) for name in dict.fromkeys((*catalog.own, *_FIRST, *catalog.names)))
+    return tuple(
+        catalog.relation(name) for name in dict.fromkeys((*catalog.own, *_FIRST, *catalog.added, *catalog.names))
+    )
 
 
 _FIRST = (
@@ -91,7 +105,12 @@ _FIRST = (
 )
 
 
-def words(described: tuple[Relation, ...]) -> dict[str, Any]:
-    """Return the names that completion offers."""
+def words(described: tuple[Relation, ...], functions: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the names that completion offers.
+
+    Args:
+        described: the relations.
+        functions: table functions.
+    """
     columns = {one.name: [column.name for column in one.columns] for one in described}
-    return {"relations": columns, "keywords": _KEYWORDS.split()}
+    return {"relations": columns, "keywords": [*_KEYWORDS.split(), *functions]}

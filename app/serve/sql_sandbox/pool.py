@@ -16,13 +16,16 @@ import json
 import os
 import signal
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from photogenic._lazy import pl
 from photogenic.app.serve.http.errors import ApiError, to_api_error
 from photogenic.app.serve.http.limits import Limits
+from photogenic.app.serve.sql_sandbox.texts import MOST_TEXTS, Embedded, WantedText
+from photogenic.features.search.options import PhotoSelection
 from photogenic.warehouse import InputError, PhotogenicError, QueryError, QueryMemoryError, StoreError
 from photogenic.warehouse.processes import launch
 
@@ -46,10 +49,12 @@ class Sandbox:
         store: Folder of the store.
         limits: Limits of the server.
         threads: Number of threads of one query.
+        encoder: Encoder of searches that name none. None: that of the environment, else the first default one.
     """
 
-    def __init__(self, store: Path, limits: Limits, threads: int) -> None:
+    def __init__(self, store: Path, limits: Limits, threads: int, *, encoder: str | None = None) -> None:
         self.limits = limits
+        self._environment = {"FEATURES_ENCODER": encoder} if encoder else {}
         memory, size = limits.sql_memory, limits.sql_process_bytes
         self._command = launch.python_command(
             "photogenic.app.serve.sql_sandbox.worker", str(store), memory, str(threads), str(size)
@@ -77,8 +82,13 @@ class Sandbox:
         sample: int | None = None,
         parameters: dict[str, Any] | None = None,
         clocks: Clocks = (None, None),
+        *,
+        vectors: dict[str, list[float]] | None = None,
+        texts: Sequence[Embedded] = (),
     ) -> bytes:
-        """Return a JSON object with columns, n_rows, cut, seconds and rows; at a moment, also moment and notes.
+        """Return a JSON object with columns, n_rows, cut, seconds and rows.
+
+        It also has plan, where the query has NEAREST joins, and moment and notes, at a moment.
 
         Args:
             query: SQL statement.
@@ -86,12 +96,17 @@ class Sandbox:
             sample: Number of rows to draw at random instead of the first rows.
             parameters: Values of the parameters of the statement by name.
             clocks: as_of and known_at, instants or instants by name.
+            vectors: Vectors of uploaded pictures, which are values of parameters too.
+            texts: Vectors of texts in the query.
 
         Raises:
             ApiError: The query was refused, or exceeded a limit.
+            WantedText: The query has a text that is not among `texts`, and may have one more.
         """
         request = {
             "do": "rows",
+            "vectors": vectors or {},
+            "texts": [list(text) for text in texts],
             "query": query,
             "parameters": parameters,
             "limit": limit,
@@ -107,12 +122,16 @@ class Sandbox:
         return self._frames(request, self.limits.export_s)
 
     async def select(
-        self, encoder: str, where: str | None, *, popular: bool, clocks: Clocks = (None, None)
-    ) -> pl.DataFrame:
-        """Return the photos with a vector of `encoder` that match. Raises the same errors as `rows`."""
-        request = {"do": "select", "encoder": encoder, "where": where, "popular": popular, "clocks": clocks}
+        self, encoder: str, selection: PhotoSelection, *, clocks: Clocks = (None, None)
+    ) -> tuple[pl.DataFrame, int]:
+        """Return the photos with a vector of `encoder` that match, and the number of labels in small populations.
+
+        Raises the same errors as `rows`.
+        """
+        request = {"do": "select", "encoder": encoder, "selection": asdict(selection), "clocks": clocks}
         data = b"".join([data async for data in self._frames(request, self.limits.sql_s)])
-        return pl.read_ipc_stream(data)
+        (n_few,) = struct.unpack_from(">Q", data)
+        return pl.read_ipc_stream(data[8:]), n_few
 
     async def _frames(self, request: dict[str, Any], seconds: float) -> AsyncGenerator[bytes, None]:
         """Send one request to a free process, and yield the data of its answer within the time limit."""
@@ -129,9 +148,10 @@ class Sandbox:
             process = self._idle.pop() if self._idle else await self._spawn()
             try:
                 async with asyncio.timeout(seconds):
-                    async for data in _exchange(process, request):
+                    end = [b""]
+                    async for data in _exchange(process, request, end):
                         yield data
-                is_healthy = True
+                is_healthy = end[0] != b"full"
             except TimeoutError:
                 raise ApiError(
                     "time_limit",
@@ -143,8 +163,11 @@ class Sandbox:
                 if await process.wait() < 0:
                     raise _over_memory() from None
                 raise ApiError("internal", "The server failed to answer the request.", "see the server's log") from None
-            except ApiError:
-                is_healthy = True  # the process reported the error itself
+            except ApiError as error:
+                is_healthy = not isinstance(error, _SpentError)  # the process reported the error itself
+                raise
+            except WantedText:
+                is_healthy = True
                 raise
         finally:
             self.n_running -= 1
@@ -167,7 +190,7 @@ class Sandbox:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 20,
-            env=launch.child_environment(),
+            env={**launch.child_environment(), **self._environment},
             start_new_session=True,
         )
         self._all.add(process)
@@ -198,26 +221,42 @@ class Sandbox:
         process._transport.close()  # type: ignore[attr-defined]
 
 
+class _SpentError(ApiError):
+    """An error after which the process is replaced: it may hold memory that the next query needs."""
+
+    @classmethod
+    def of(cls, error: ApiError) -> _SpentError:
+        return cls(error.code, error.message, error.remedy, error.headers)
+
+
 def _over_memory() -> ApiError:
     return ApiError(
         "memory_limit", "The query exceeded the memory limit and was stopped.", "query fewer rows or columns"
     )
 
 
-async def _exchange(process: asyncio.subprocess.Process, request: dict[str, Any]) -> AsyncIterator[bytes]:
+async def _exchange(
+    process: asyncio.subprocess.Process, request: dict[str, Any], end: list[bytes]
+) -> AsyncIterator[bytes]:
+    """Yield the data of an answer; `end` gets that of its last frame."""
     assert process.stdin is not None
     process.stdin.write(json.dumps(request).encode() + b"\n")
     await process.stdin.drain()
     while True:
         kind, data = await _frame(process)
         if kind == b"Z":
+            end[0] = data
             return
         if kind == b"E":
-            error_values = json.loads(data)
-            if error_values["kind"] == "MemoryError":
-                raise _over_memory()
-            error = _KINDS.get(error_values["kind"], QueryError)
-            raise to_api_error(error(error_values["what"], error_values["expected"], error_values["remedy"]))
+            told = json.loads(data)
+            if told["wanted"] is not None and "texts" in request and len(request["texts"]) < MOST_TEXTS:
+                raise WantedText(*told["wanted"])
+            if told["kind"] == "MemoryError":
+                error = _over_memory()
+            else:
+                raised = _KINDS.get(told["kind"], QueryError)
+                error = to_api_error(raised(told["what"], told["expected"], told["remedy"]))
+            raise _SpentError.of(error) if told["is_spent"] else error
         if kind == b"D":
             yield data
 

@@ -6,7 +6,8 @@ process to write to files, limits its memory, and ends it with the server. The w
 function call in a query can run for hours and cannot be interrupted, but a process can be killed.
 
 Input on stdin: one request per line, in JSON. Output on stdout: frames of a kind (1 byte), a length (4 bytes,
-big-endian) and data of this length: `H` a header in JSON, `D` data, `E` an error in JSON, `Z` the end.
+big-endian) and data of this length: `H` a header in JSON, `D` data, `E` an error in JSON, `Z` the end. After an error
+that `is_spent`, and an end with `full`, the server replaces the process.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import ctypes
 import io
 import json
 import os
+import re
 import resource
 import signal
 import struct
@@ -24,13 +26,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import orjson
 
 from photogenic._lazy import duckdb
+from photogenic.app.serve.sql_sandbox.texts import GivenTexts
 from photogenic.app.terminal.cells import to_plain
 from photogenic.app.terminal.output import Table, write_csv, write_parquet
 from photogenic.features.search import filters, index
-from photogenic.warehouse import Database, Layout, PhotogenicError, QueryMemoryError, Settings
+from photogenic.features.search.options import PhotoSelection
+from photogenic.features.vector_sql.extension import VectorSql
+from photogenic.warehouse import Database, Layout, PhotogenicError, QueryMemoryError, Settings, Store
+from photogenic.warehouse.duckdb_store.error_mapping import is_memory_error
 from photogenic.warehouse.duckdb_store.query import Cursor, stream
 from photogenic.warehouse.labels.past import MomentDatabase, Past
 from photogenic.warehouse.moment import Moments
@@ -38,19 +45,28 @@ from photogenic.warehouse.moment import Moments
 __all__ = ["main"]
 
 _CHUNK = 1 << 18
+_FULL = 0.6
+"""Share of its memory from which a process is replaced after an answer."""
 
 
 def main() -> None:
     """Answer requests until stdin ends. Arguments: store, memory limit of DuckDB, threads, bytes of the process."""
     root, memory, threads, n_bytes = sys.argv[1:]
+    # Arrow's own allocator reserves a gigabyte of address space at once, which counts as data.
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output of libraries must not mix with the frames
     _confine(int(n_bytes))
-    past = Past(Database(Layout(Path(root)), Settings(memory, int(threads))), most=2, n_bytes=int(n_bytes) // 8)
+    settings = Settings(memory, int(threads), encoder=os.environ.get("FEATURES_ENCODER") or None)
+    store = Store(Database(Layout(Path(root)), settings))
+    texts = GivenTexts()
+    # The server embeds pictures and texts, so that no picture is decoded and no network is loaded here.
+    store.database.extension = VectorSql(store, cache_bytes=int(n_bytes) // 8, may_embed=False, embed_text=texts)
+    past = Past(store.database, most=2, n_bytes=int(n_bytes) // 8)
     _warm()
     _frame(out, b"H", b"{}")
     for line in sys.stdin.buffer:
-        _answer(past, json.loads(line), out)
+        _answer(past, json.loads(line), out, int(n_bytes), texts)
 
 
 def _confine(n_bytes: int) -> None:
@@ -69,8 +85,20 @@ def _warm() -> None:
     duckdb.connect().close()
 
 
-def _answer(past: Past, request: dict[str, Any], out: BinaryIO) -> None:
+def _is_full(n_bytes: int) -> bool:
+    """Whether most of the memory of this process is taken.
+
+    Allocators keep address space that they do not use, so that after a large search too little is left for the next.
+    """
+    if sys.platform != "linux":
+        return False
+    found = re.search(rb"^VmData:\s+(\d+) kB", Path("/proc/self/status").read_bytes(), re.MULTILINE)
+    return found is not None and int(found[1]) * 1024 > _FULL * n_bytes
+
+
+def _answer(past: Past, request: dict[str, Any], out: BinaryIO, n_bytes: int, texts: GivenTexts) -> None:
     db = past.db
+    texts.give(request.get("texts", []))
     try:
         past.drop_stale()
         moments = Moments.of(*request["clocks"])
@@ -83,16 +111,28 @@ def _answer(past: Past, request: dict[str, Any], out: BinaryIO) -> None:
             _export(db, request, out)
         else:
             _select(db, request, out)
-    except PhotogenicError as error:
-        kind = type(error).__name__
-        error_values = {"kind": kind, "what": error.what, "expected": error.expected, "remedy": error.remedy}
+    except (PhotogenicError, MemoryError) as error:
+        is_over_memory = _is_over_memory(error)
+        if isinstance(error, MemoryError) or (is_over_memory and not isinstance(error, QueryMemoryError)):
+            told = {"kind": "MemoryError"}
+        else:
+            told = {"kind": type(error).__name__, "what": error.what, "expected": error.expected}
+            told["remedy"] = error.remedy
         root = str(db.layout.root)  # clients must not learn the path of the store
-        error_values = {name: text.replace(root, "STORE") for name, text in error_values.items()}
-        _frame(out, b"E", json.dumps(error_values).encode())
-    except MemoryError:
-        _frame(out, b"E", json.dumps({"kind": "MemoryError"}).encode())
+        told = {name: text.replace(root, "STORE") for name, text in told.items()}
+        _frame(out, b"E", json.dumps(told | {"is_spent": is_over_memory, "wanted": texts.wanted}).encode())
     else:
-        _frame(out, b"Z", b"")
+        _frame(out, b"Z", b"full" if _is_full(n_bytes) else b"")
+
+
+def _is_over_memory(error: BaseException) -> bool:
+    """Whether an error comes from too little memory. Memory that was not freed would make the next query fail too."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, QueryMemoryError) or is_memory_error(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _frame(out: BinaryIO, kind: bytes, data: bytes | bytearray | memoryview) -> None:
@@ -105,6 +145,8 @@ def _rows(db: Database, request: dict[str, Any], out: BinaryIO, more: dict[str, 
     """Send the first rows, as the body of an answer of the API."""
     started = time.perf_counter()
     query, values, limit = request["query"], request["parameters"], request["limit"]
+    if vectors := request["vectors"]:
+        values = (values or {}) | {name: np.array(vector, np.float32) for name, vector in vectors.items()}
     with stream(db, query, values, limit=limit + 1, sample=request["sample"]) as cursor:
         columns = [{"name": name, "type": kind} for name, kind in zip(cursor.columns, cursor.types, strict=True)]
         rows, n_rows, cut = bytearray(), 0, False
@@ -114,6 +156,8 @@ def _rows(db: Database, request: dict[str, Any], out: BinaryIO, more: dict[str, 
                 break
             rows += (b"," if n_rows else b"") + row
             n_rows += 1
+        if cursor.plan:
+            more = {"plan": cursor.plan} | more
     head = orjson.dumps({"columns": columns, "n_rows": n_rows, "cut": cut} | more)
     seconds = round(time.perf_counter() - started, 4)
     _frame(out, b"D", head[:-1] + f',"seconds":{seconds},"rows":['.encode())
@@ -181,14 +225,23 @@ class _Sink(io.RawIOBase):
 
 def _select(db: Database, request: dict[str, Any], out: BinaryIO) -> None:
     """Send the photos that match a search predicate, with the columns of a result, as Arrow."""
-    past, where = isinstance(db, MomentDatabase), request["where"]
-    with db.read(query=" ".join([*filters.RELATIONS, where or ""])) as con:
+    past, selection = isinstance(db, MomentDatabase), PhotoSelection(**request["selection"])
+    with db.read(query=filters.relations_text(selection)) as con:
         try:
             held = index.load(db.layout, request["encoder"])
-            chosen = filters.select_photos(con, held, where, popular=request["popular"], past=past)
+            chosen = filters.select_photos(
+                con,
+                held,
+                selection.where,
+                popular=selection.popular,
+                population=selection.population,
+                popularity_by=selection.popularity_by,
+                past=past,
+            )
         except duckdb.OutOfMemoryException as error:
             raise QueryMemoryError(str(error), "an answer that fits the memory limit") from error
     data = io.BytesIO()
+    data.write(struct.pack(">Q", chosen.n_few))
     chosen.photos.write_ipc_stream(data)
     _frame(out, b"D", data.getbuffer())
 

@@ -1,29 +1,50 @@
 // SQL page: completion, results as a grid with pictures, charts, a link to share the query, downloads.
-import { at, clocks, el, kept, photoPage, post, shown } from "./common.js";
+import { ask, at, clocks, el, kept, photoPage, post, shown } from "./common.js";
 import { draw } from "./chart.js";
 import { completing } from "./complete.js";
 
 const PICTURED = new Set(["photo_id", "other_id", "neighbour_id", "cluster_id"]);
-const NUMBERS = /^(DOUBLE|FLOAT|DECIMAL|U?(BIG|HUGE|SMALL|TINY)?INT(EGER)?)/;
-const [query, run, stop, said, views, files, answer] = ["query", "run", "stop", "said", "views", "files", "answer"].map((id) => document.getElementById(id));
+const NUMBERS = /^(DOUBLE|FLOAT|DECIMAL|U?(BIG|HUGE|SMALL|TINY)?INT(EGER)?)(?!.*\])/;
+const [query, run, stop, said, views, files, plan, answer] = ["query", "run", "stop", "said", "views", "files", "plan", "answer"].map((id) => document.getElementById(id));
 let running = null, result = null, view = "table";
 
 completing(query, document.getElementById("offers"), JSON.parse(document.getElementById("ask").dataset.words), () => go());
 
+// A query with $upload needs a picture, which is sent beside it and not stored.
+const UPLOAD = /\$upload\b/i;
+const picture = document.getElementById("picture"), file = document.getElementById("upload");
+const offerPicture = () => { picture.hidden = !UPLOAD.test(query.value); };
+
+function send(body, more) {
+  if (!UPLOAD.test(body.query)) return post("/api/v1/sql", body, more);
+  const form = new FormData();
+  form.append("request", JSON.stringify(body));
+  if (file.files[0]) form.append("upload", file.files[0]);
+  return ask("/api/v1/sql", { method: "POST", body: form, ...more });
+}
+
 async function go() {
   const text = query.value.trim();
+  offerPicture();
   if (!text) return;
+  if (UPLOAD.test(text) && !file.files.length) {
+    answer.replaceChildren(notice("The query needs a picture.", "Choose the picture for $upload."));
+    return;
+  }
   running?.abort();
   running = new AbortController();
   const mine = running;
   said.textContent = "Running…";
+  plan.replaceChildren();
   stop.hidden = false;
   history.replaceState(null, "", `?q=${encodeURIComponent(text)}${kept}`);
   try {
-    result = await post("/api/v1/sql", { query: text, limit: 1000, ...clocks }, { signal: mine.signal });
+    result = await send({ query: text, limit: 1000, ...clocks }, { signal: mine.signal });
     result.text = text;
     said.textContent = `${result.n_rows.toLocaleString("en")} row${result.n_rows === 1 ? "" : "s"}${result.cut ? " shown; there are more, downloads have all" : ""} · ${(1000 * result.seconds).toFixed(0)} ms`;
-    views.hidden = files.hidden = false;
+    plan.replaceChildren(...(result.plan ?? []).map((line) => el("div", {}, line)));
+    views.hidden = false;
+    files.hidden = UPLOAD.test(text);
     for (const link of files.querySelectorAll("a")) link.href = `/api/v1/sql/export?query=${encodeURIComponent(text)}&format=${link.dataset.format}${kept}`;
     show();
   } catch (error) {
@@ -48,7 +69,7 @@ const notice = (what, why) => el("div", { class: "empty" }, el("b", {}, what), w
 async function chart(whole, says) {
   const mine = result;
   try {
-    whole ??= mine.sampled ??= await post("/api/v1/sql", { query: mine.text, limit: SAMPLE, sample: SAMPLE, ...clocks });
+    whole ??= mine.sampled ??= await send({ query: mine.text, limit: SAMPLE, sample: SAMPLE, ...clocks });
   } catch (error) {
     answer.replaceChildren(problem(error));
     return;
@@ -111,6 +132,11 @@ function cell(value, column, numeric) {
 }
 
 run.addEventListener("click", go);
+query.addEventListener("input", offerPicture);
+file.addEventListener("change", () => {
+  picture.firstElementChild.textContent = file.files.length ? `$upload: ${file.files[0].name}` : "Picture for $upload";
+  if (file.files.length) go();
+});
 stop.addEventListener("click", () => running?.abort());
 views.addEventListener("click", (event) => { view = event.target.dataset.view ?? view; if (result) show(); });
 document.getElementById("share").addEventListener("click", async (event) => {
