@@ -24,6 +24,11 @@ EXAMPLES = {
     "/features": f"""curl -s {HOST}/features \\
     --json '{{"photo_ids": ["p000017"], "encoder": "dlib_face", "vectors": "base64"}}'{PRETTY}""",
     "/similar": f"""curl -s {HOST}/similar --json '{{"photo_id": "p000017", "k": 2}}'{PRETTY}""",
+    "/similar/arrow": """python -c 'import sys, pyarrow as pa
+table = pa.table({"photo_id": ["p000017", "nobody"]})
+with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as out: out.write_table(table)' | \\
+    curl -s -H 'Content-Type: application/vnd.apache.arrow.stream' --data-binary @- """
+    f"'{HOST}/similar/arrow?k=1'{PRETTY}",
     "/predict": f"curl -s {HOST}/predict -F image=@portrait.jpg{PRETTY}",
     "/breakdown": f"curl -s '{HOST}/breakdown?window=every'{PRETTY} | head -20",
     "/runs": f"curl -s {HOST}/runs{PRETTY} | head -20",
@@ -99,8 +104,12 @@ def _operation(path: str, method: str, operation: dict[str, Any], always: set[st
             ),
         )
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-        yield f"**Body**, `{kind}`"
-        yield _fields(content["schema"], with_default=True)
+        schema = content["schema"]
+        if schema.get("properties"):
+            yield f"**Body**, `{kind}`"
+            yield _fields(schema, with_default=True)
+        else:
+            yield f"**Body**, `{kind}`{': ' + schema['description'] if 'description' in schema else ''}"
     for kind, content in operation["responses"]["200"]["content"].items():
         schema = content["schema"]
         if schema.get("properties"):
@@ -148,11 +157,11 @@ def _type(schema: dict[str, Any]) -> str:
     if schema.get("format") == "binary" or schema.get("items", {}).get("format") == "binary":
         text = text.replace("string", "file")
     if "enum" in schema:
-        text = ", ".join(map(code, schema["enum"]))
+        text = ", ".join(code("null" if word is None else word) for word in schema["enum"])
     low, high = schema.get("minimum"), schema.get("maximum")
     if high is not None:
         text += f", {low:,} to {high:,}"
-    low, high = schema.get("minItems"), schema.get("maxItems")
+    low, high = schema.get("minItems", 0), schema.get("maxItems")
     if high is not None:
         text += f", {low:,} to {high:,} of them"
     if schema.get("maxLength", 1_024) > 1_024:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 from docs._tools.markdown import NOTE, code, plain, table
 from photogenic import FeatureStore
 from photogenic.features.build_options import BuildOptions
+from photogenic.features.compare.options import CompareOptions
 from photogenic.ingest.config import CrawlSettings, Limits
 from photogenic.models.options import FinetuneOptions, TrainOptions
 from photogenic.models.own_runs.options import AddRunOptions
@@ -19,6 +20,7 @@ from photogenic.warehouse.option_help import OptionField, option_fields
 
 OPTIONS = {
     "build": ("Options of a build", BuildOptions, "`store.build(...)`, `store.plan(...)`"),
+    "compare_encoders": ("Options of a comparison of encoders", CompareOptions, "`store.compare_encoders(...)`"),
     "train": ("Options of a training", TrainOptions, "`store.train(...)`"),
     "finetune": ("Options of a fine-tuning", FinetuneOptions, "`store.finetune(...)`"),
     "add_run": ("Options of a run of your own", AddRunOptions, "`store.add_run(...)`"),
@@ -37,8 +39,21 @@ GROUPS = {
         *("ingest", "ingest_users", "ingest_photos", "ingest_main_photos", "ingest_swipes"),
         *("retract", "purge", "crawl", "fetch"),
     ),
-    "Build": ("test_relations", "build", "plan", "label_change", "export", "encoders"),
-    "Ask": ("sql", "stream", "lineage", "at", "similar", "embeddings", "training_set"),
+    "Build": ("test_relations", "build", "plan", "label_change", "export", "encoders", "remove_vectors"),
+    "Ask": (
+        "sql",
+        "stream",
+        "lineage",
+        "at",
+        "similar",
+        "similar_many",
+        "similar_stream",
+        "similar_file",
+        "compare_encoders",
+        "embeddings",
+        "text_vector",
+        "training_set",
+    ),
     "Model": (
         *("train", "finetune", "predict", "crop", "add_run"),
         *("runs", "show_run", "promote_run", "demote_run", "remove_run"),
@@ -69,6 +84,8 @@ SHOWN = {
         "photogenic.models.crop.Cropped",
         "photogenic.models.own_runs.add_run.AddedRun",
         "photogenic.models.runs.management.Removed",
+        "photogenic.models.encoder_change.compare.EncoderComparison",
+        "photogenic.features.vectors.removal.Removal",
         "photogenic.features.checks.Check",
         "photogenic.maintenance.doctor.finding.Finding",
         "photogenic.maintenance.erase.journal.Receipt",

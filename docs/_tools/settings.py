@@ -85,6 +85,13 @@ VARIABLES = (
         "How long one relation of your own may be computed. Then it fails, and the build goes on.",
     ),
     Variable(
+        "FEATURES_ENCODER",
+        "`Settings(encoder=...)`",
+        "the name of an encoder that has an index",
+        "the first of `efficientnet_lite0` and `dlib_face` that has an index, else any",
+        "Encoder of searches that name none: `similar`, the API, SQL and the pages.",
+    ),
+    Variable(
         "FEATURES_DEVICE",
         "`--device` of `train`, `finetune`, `predict` and `crop`",
         "`cpu`, `cuda`, `cuda:1`",
@@ -208,7 +215,7 @@ SECTIONS = (
     ("", "`store`", "Folder of the store."),
     (
         "[settings]",
-        _keys(("memory_limit", "threads", "lock_timeout", "relation_timeout")),
+        _keys(("memory_limit", "threads", "lock_timeout", "relation_timeout", "encoder")),
         "As the variables below, in lower case.",
     ),
     ("[build]", _keys(BUILD), "Options of `features build`, as in [BuildOptions](python.md#options)."),
