@@ -20,7 +20,8 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
-    known = [path.stem.removeprefix("bench_") for path in sorted(HERE.glob("bench_*.py"))]
+    files = {path.stem.removeprefix("bench_"): path for path in sorted(HERE.rglob("bench_*.py"))}
+    known = sorted(files)
     wanted = sys.argv[1:] or known
     if unknown := [name for name in wanted if name not in known]:
         print(f"There is no benchmark {', '.join(unknown)}. There are: {', '.join(known)}.", file=sys.stderr)
@@ -29,7 +30,8 @@ def main() -> int:
     failed = []
     for name in wanted:
         print(f"\n## {name}", flush=True)
-        done = subprocess.run([sys.executable, "-m", f"tests.bench.bench_{name}"], check=False, cwd=HERE.parents[1])
+        module = ".".join(files[name].relative_to(HERE.parents[1]).with_suffix("").parts)
+        done = subprocess.run([sys.executable, "-m", module], check=False, cwd=HERE.parents[1])
         if done.returncode:
             failed.append(name)
     if failed:

@@ -51,7 +51,7 @@ def main() -> None:
 
 def bench(folder: Path, X: np.ndarray, n_queries: int, rounds: int) -> Iterator[dict[str, Any]]:
     """Make a store with these vectors, and measure its build, filtered searches and batches."""
-    db, ids = _store(folder, X)
+    db, ids = store_of(folder, X)
     start = time.perf_counter()
     made = index.build(Store(db), "bench")
     asked = np.random.default_rng(1).permutation(len(X))[:n_queries]
@@ -190,7 +190,7 @@ def _bare(held: Any, Q: np.ndarray, asked: np.ndarray, truth: np.ndarray) -> tup
     return best[1:]
 
 
-def _store(folder: Path, X: np.ndarray) -> tuple[Any, list[str]]:
+def store_of(folder: Path, X: np.ndarray) -> tuple[Any, list[str]]:
     db, ids = database(folder), [f"p{row:07d}" for row in range(len(X))]
     swipes = np.random.default_rng(3).integers(1, 6, len(X))
     put_photos(db, pl.DataFrame({"photo_id": ids, "gender": "female", "n_swipes": swipes, "n_likes": swipes // 2}))

@@ -86,7 +86,7 @@ def test_no_secret_is_shown(folder, listed):
 
 def test_every_variable_is_listed():
     others = {"FEATURES_STORE", "FEATURES_CONFIG", "FEATURES_PROJECT", "FEATURES_ENCODERS"}
-    limits = {f"FEATURES_{name}" for name in ("MEMORY_LIMIT", "THREADS", "LOCK_TIMEOUT", "RELATION_TIMEOUT")}
+    limits = {f"FEATURES_{name}" for name in ("MEMORY_LIMIT", "THREADS", "LOCK_TIMEOUT", "RELATION_TIMEOUT", "ENCODER")}
     assert set(VARIABLES.values()) | others | limits == {variable.name for variable in DOCUMENTED}
 
 

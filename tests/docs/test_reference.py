@@ -79,8 +79,8 @@ def test_each_dependency_has_its_reason():
 
 def test_benchmarks_that_pages_name_exist():
     for page in pages():
-        for module, said in re.findall(r"python -m tests\.bench\.(\w+)([^`\n]*)", page.text):
-            source = (ROOT / "tests" / "bench" / f"{module}.py").read_text("utf-8")
+        for module, said in re.findall(r"python -m tests\.bench\.([\w.]+)([^`\n]*)", page.text):
+            source = (ROOT / "tests" / "bench" / f"{module.replace('.', '/')}.py").read_text("utf-8")
             assert all(f'"{option}"' in source for option in re.findall(r"--[a-z-]+", said)), (page.name, module)
         for path in re.findall(r"pytest (?:-m gpu )?(tests/[\w/]+\.py)", page.text):
             assert Path(ROOT / path).exists(), (page.name, path)

@@ -40,13 +40,27 @@ def emptied(path):
 
 # name, files, damage, readers that must refuse, the check that reports it, the repair
 TABLE = [
-    ("vectors", "embeddings/mean_colour/*.parquet", flipped, {"vectors"}, "vectors mean_colour", (FIX, BUILD)),
-    ("vectors", "embeddings/mean_colour/*.parquet", truncated, {"vectors"}, "vectors mean_colour", (FIX, BUILD)),
+    (
+        "vectors",
+        "embeddings/mean_colour/*.parquet",
+        flipped,
+        {"vectors", "vectors in SQL"},
+        "vectors mean_colour",
+        (FIX, BUILD),
+    ),
+    (
+        "vectors",
+        "embeddings/mean_colour/*.parquet",
+        truncated,
+        {"vectors", "vectors in SQL"},
+        "vectors mean_colour",
+        (FIX, BUILD),
+    ),
     (
         "their manifest",
         "embeddings/mean_colour/manifest.json",
         flipped,
-        {"vectors"},
+        {"vectors", "vectors in SQL"},
         "vectors mean_colour",
         (FIX, BUILD),
     ),

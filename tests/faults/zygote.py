@@ -7,6 +7,9 @@ A new interpreter takes seconds to import torch and other libraries; a fork take
 has one thread and no connection, so that a fork equals a new process. A fork leads a process group of its own, and the
 whole group is killed. A change is an event of Python's audit hooks under the store: a file opened for writing, renamed,
 removed or linked, a folder made or removed. For files that DuckDB writes there is `kill_after_s`.
+
+The file of the running stages is not counted: it is written again every half second, so that a command had more
+changes on a busy machine, and a kill before the last of them never came in the next run.
 """
 
 from __future__ import annotations
@@ -30,12 +33,14 @@ from pathlib import Path
 from typing import Any
 
 from photogenic.app.cli.command_table import COMMANDS
+from photogenic.warehouse import Layout
 
 ROOT = Path(__file__).parents[2]
 _EVENTS = {
     *("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"),
     *("shutil.rmtree", "shutil.copyfile"),
 }
+_STAGES = Layout(Path("store")).underway.name
 IMPORTED = (
     *(
         "photogenic.app.cli.main",
@@ -261,11 +266,14 @@ def _hook(root: str, asked: dict[str, Any], counter: mmap.mmap) -> Any:
     n, lock = 0, threading.Lock()
     kill_at, fail_at = asked.get("kill_at", 0), asked.get("fail_at", 0)
 
+    def counts(path: Any) -> bool:
+        return str(path).startswith(root) and _STAGES not in str(path)
+
     def changed(event: str, arguments: tuple[Any, ...]) -> bool:
         if event == "open":
             path, _, flags = arguments
-            return bool(flags & (os.O_WRONLY | os.O_RDWR)) and str(path).startswith(root)
-        return event in _EVENTS and any(str(argument).startswith(root) for argument in arguments)
+            return bool(flags & (os.O_WRONLY | os.O_RDWR)) and counts(path)
+        return event in _EVENTS and any(counts(argument) for argument in arguments)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal n

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from photogenic.models.heads import kinds, registry
 from photogenic.models.heads.base import Head
-from photogenic.models.heads.registry import register_head
 from photogenic.models.predict import predict
 from photogenic.models.runs import run_store
 from photogenic.warehouse import InputError, Store, StoreError
@@ -304,7 +304,11 @@ def test_folds_learn_their_own_means(store):
     assert row["n_test"] == 143
 
 
-def test_a_head_of_the_users_own_learns_a_number_of_any_size(store):
+def test_a_head_of_the_users_own_learns_a_number_of_any_size(store, monkeypatch):
+    registry.heads()
+    monkeypatch.setattr(registry, "_HEADS", dict(registry._HEADS))
+    monkeypatch.setattr(kinds, "_RULES", dict(kinds._RULES))
+
     class Middle(Head):
         summary = "the mean label"
 
@@ -315,7 +319,7 @@ def test_a_head_of_the_users_own_learns_a_number_of_any_size(store):
         def apply(self, arrays, X):
             return np.full(len(X), arrays["label"])
 
-    register_head("middle_of_all")(Middle)
+    registry.register_head("middle_of_all")(Middle)
     (row,) = train(store, "shop.worth", ["toy_a"], ["middle_of_all"], "all", grid=QUICK).frame.to_dicts()
     assert row["test"] == pytest.approx(row["baseline"], rel=1e-4)
 

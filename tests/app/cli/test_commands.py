@@ -13,8 +13,10 @@ from photogenic import FeatureStore
 from photogenic.app.cli.main import program
 from photogenic.config.build import build_options
 from photogenic.config.values import ConfigFile
+from photogenic.features.encoders.openclip_encoders import OPENCLIP
 from photogenic.features.encoders.registry import ENCODERS
 from photogenic.features.faces.settings import FaceSettings
+from photogenic.features.search.options import SearchOptions
 from photogenic.models.evaluation.leaderboard import Leaderboard
 from photogenic.models.evaluation.leaderboard import Table as Ranking
 from photogenic.synthetic.swipes.world import make_world
@@ -278,22 +280,34 @@ def test_a_build_tells_of_the_sources_there_are(world, tmp_path):
 def test_similar_hands_over_what_was_asked(store, monkeypatch, tmp_path):
     seen = []
 
-    def similar(self, query, **arguments):
-        seen.append((query, arguments))
+    def similar(self, query, options, **arguments):
+        seen.append((query, options, arguments))
         return pl.DataFrame({"rank": [1], "photo_id": ["p"], "distance": [0.25]})
 
     monkeypatch.setattr(FeatureStore, "similar", similar)
     picture = tmp_path / "p.jpg"
     picture.touch()
-    found = run("similar", "p000001", "-k", 3, "--where", "popular", "--popular", "--store", store, "--format", "json")
+    ranked = ("--per-user", 2, "--other-users", "--popularity", 0.5, "--diverse", 0.25, "--popular-within", "gender")
+    chosen = ("-k", 3, "--where", "popular", "--popular", *ranked, "--popularity-by", "percentile", "--unlike", "q")
+    found = run("similar", "p000001", *chosen, "--store", store, "--format", "json")
     assert json.loads(found.stdout) == [{"rank": 1, "photo_id": "p", "distance": 0.25}]
     when = ("--as-of", "2024-02-01", "--known-at", "2024-03-01")
-    run("similar", picture, "--encoder", "dlib_face", *when, "--exact", "--store", store)
-    never = {"as_of": None, "known_at": None}
+    run("similar", picture, "p", "--text", "hat", "--encoder", "dlib_face", *when, "--exact", "--store", store)
+    first = SearchOptions(
+        k=3,
+        where="popular",
+        popular=True,
+        popular_within="gender",
+        per_user=2,
+        other_users=True,
+        popularity=0.5,
+        popularity_by="percentile",
+        diverse=0.25,
+    )
     both = {"as_of": dt.datetime(2024, 2, 1), "known_at": dt.datetime(2024, 3, 1)}
     assert seen == [
-        ("p000001", {"k": 3, "encoder": None, "where": "popular", "popular": True} | never | {"exact": None}),
-        (picture, {"k": 10, "encoder": "dlib_face", "where": None, "popular": False} | both | {"exact": True}),
+        (["p000001"], first, {"text": None, "unlike": ["q"], "as_of": None, "known_at": None}),
+        ([picture, "p"], SearchOptions(encoder="dlib_face", exact=True), {"text": "hat", "unlike": []} | both),
     ]
 
 
@@ -310,7 +324,8 @@ def test_train_and_predict_without_anything_to_learn_from(store):
 
 def test_encoders_and_weights_are_listed():
     encoders = json.loads(run("encoders", "--format", "json").stdout)
-    assert [row["encoder"] for row in encoders] == list(ENCODERS)
+    assert [row["encoder"] for row in encoders] == [*ENCODERS, *OPENCLIP]
+    assert {row["encoder"] for row in encoders if row["text"]} == set(OPENCLIP)
     assert {"dlib_face": True}.items() <= {row["encoder"]: row["available"] for row in encoders}.items()
     weights = {row["weights"]: row["path"] for row in json.loads(run("weights", "list", "--format", "json").stdout)}
     assert run("weights", "fetch", "dlib_face").stdout == f"{weights['dlib_face']}\n"

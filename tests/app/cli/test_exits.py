@@ -213,13 +213,11 @@ def test_a_second_signal_of_another_kind_ends_the_work_too(tmp_path):
 
 
 KEPT = """
-import builtins, duckdb, sys, threading
-con = duckdb.connect()
-rows = con.sql("select 1")
-def hold(kept):
-    threading.Event().wait()
-threading.Thread(target=hold, args=[rows], daemon=True).start()
-builtins.kept = (con, rows)
+import builtins, os
+class Left:
+    def __del__(self, write=os.write):
+        write(2, b"leaked")
+builtins.kept = Left()
 """
 
 

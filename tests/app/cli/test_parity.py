@@ -11,6 +11,8 @@ from photogenic.app.cli.command_table import COMMANDS as TABLE
 from photogenic.app.demo.demo import run_demo
 from photogenic.app.serve.http.server import serve
 from photogenic.features.build_options import BuildOptions
+from photogenic.features.compare.options import CompareOptions
+from photogenic.features.search.options import SearchOptions
 from photogenic.ingest.config import CrawlSettings, Limits
 from photogenic.ingest.options import IngestArguments
 from photogenic.ingest.tabular.schemas import TABLES
@@ -25,6 +27,8 @@ NAMES = {
     "ingest predictions": "add_run",
     "runs list": "runs",
     "test": "test_relations",
+    "compare": "compare_encoders",
+    "vectors remove": "remove_vectors",
     **{f"runs {verb}": f"{verb}_run" for verb in ("show", "promote", "demote", "remove")},
 }
 """Methods whose name is not that of the command."""
@@ -49,6 +53,8 @@ CALLS = {
     "sql": FeatureStore.sql,
     "lineage": FeatureStore.lineage,
     "similar": FeatureStore.similar,
+    "compare": FeatureStore.compare_encoders,
+    "vectors remove": FeatureStore.remove_vectors,
     "train": FeatureStore.train,
     "finetune": FeatureStore.finetune,
     "training-set create": FeatureStore.create_training_set,
@@ -79,11 +85,26 @@ CALLS = {
 OTHERS = {"login", "tokens", "weights list", "weights add", "weights fetch"}
 """Commands about this machine, not about a store."""
 
-ARGUMENTS = {"self", "store", "kind", "files", "names", "folder", "query", "uri", "user_ids", "data", "runs"}
+ARGUMENTS = {
+    "self",
+    "store",
+    "kind",
+    "files",
+    "names",
+    "folder",
+    "query",
+    "uri",
+    "user_ids",
+    "data",
+    "runs",
+    "encoders",
+}
 """Given by their place, or by what a command opens."""
 
 OPTIONS = {
     "build": BuildOptions,
+    "similar": SearchOptions,
+    "compare": CompareOptions,
     "train": TrainOptions,
     "finetune": FinetuneOptions,
     "training-set create": TrainingSetOptions,
@@ -100,6 +121,7 @@ ONLY_IN_PYTHON = {
     "demo": {"root", "print_line", "progress"},
     "serve": {"print_line"},
     "lineage": {"name"},
+    "compare": {"encoder_a", "encoder_b"},
     "ingest predictions": {"name"},
     "runs show": {"run"},
     "runs promote": {"run"},
@@ -114,7 +136,9 @@ ONLY_ON_THE_COMMAND_LINE = {
     "retract photos": {"columns", "purge", "yes"},
     "ingest predictions": {"columns", "run", "trained_on", "mapping", "values", "max_refused", "least_rows"},
     "runs remove": {"yes"},
+    "vectors remove": {"yes"},
     "restore": {"yes"},
+    "similar": {"from_file", "output", "strict"},
     "sql": {"file", "show", "output"},
     "status": {"check", "max_age", "max_refused"},
     "training-set remove": {"yes"},

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import io
 import json
 
@@ -47,6 +48,17 @@ def test_parameters_work_with_every_way_in_and_out(run, tmp_path):
     run(query, *given, "--output", target)
     assert json.loads(target.read_text()) == expected
     assert "1667" in run(query, *given).stdout
+
+
+def test_a_parameter_can_be_the_bytes_of_a_file(run, tmp_path):
+    file = tmp_path / "a.bin"
+    file.write_bytes(bytes(range(256)))
+    query = "select octet_length($upload) as n, $upload = $upload::blob as is_blob, md5($upload) as digest"
+    found = json.loads(run(query, "--param", f"upload=@{file}", "--format", "json").stdout)
+    assert found == [{"n": 256, "is_blob": True, "digest": hashlib.md5(file.read_bytes()).hexdigest()}]
+    missing = run(query, "--param", f"upload=@{tmp_path / 'none'}").exception
+    assert isinstance(missing, QueryError)
+    assert "a file of at most" in missing.expected
 
 
 @pytest.mark.parametrize("given", [[], ["--param", "m=1"], ["--param", "n"], ["--param", "n=[1]"]])

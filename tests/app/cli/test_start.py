@@ -32,6 +32,7 @@ SQL = {
     *(
         "sql",
         "warehouse.catalog",
+        "warehouse.duckdb_store.distances",
         "warehouse.duckdb_store.parameters",
         "warehouse.duckdb_store.query",
         "warehouse.duckdb_store.query_errors",

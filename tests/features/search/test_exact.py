@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photogenic.features.search.exact import Metric, distances, nearest, on_gpu, unit_rows
+from photogenic.features.search.exact import Metric, distances, nearest, nearest_rows, on_gpu, unit_rows
 from photogenic.features.search.ivf import IvfIndex
 
 
@@ -143,3 +143,24 @@ def test_cells_learned_on_a_gpu_serve_as_well_as_those_of_a_cpu(monkeypatch: pyt
         reached[switch] = ivf.tune(X, "l2", 0.95), ivf.nprobe
     assert reached["1"][0] >= 0.95
     assert reached["1"][1] <= 2 * reached["0"][1]
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+@pytest.mark.parametrize("k", [1, 5, 40, 300])
+def test_rows_alone_are_those_of_the_search_with_distances(metric, k):
+    rng = np.random.default_rng(k)
+    X = rng.normal(size=(250, 12)).astype(np.float32)
+    X[40:60] = X[40]  # equal distances are in row order
+    X[60:80] = X[60] + rng.normal(size=(20, 12)).astype(np.float32) * 1e-6
+    X[80:90] *= np.float32(1e-18)
+    X[90:100] *= np.float32(1e18)
+    Q = np.vstack([X[:120], rng.normal(size=(30, 12)).astype(np.float32)])
+    if metric == "cosine":
+        X = unit_rows(X)
+    for some in (X, X[:40]):
+        want, rows = nearest(some, Q, k, metric)
+        found = nearest_rows(some, Q, k, metric)
+        assert found.shape == rows.shape
+        assert np.allclose(*(distances(some, one, Q, metric) for one in (found, rows)), rtol=1e-6, atol=1e-12)
+        assert (found[want > 0] == rows[want > 0]).mean() > 0.99  # sums in float64 depend on the size of a block
+    assert (nearest_rows(X, Q[40:60], 20, metric) == np.arange(40, 60)).all()

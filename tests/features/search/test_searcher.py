@@ -199,6 +199,7 @@ def test_a_photo_without_a_vector_says_why(tmp_path: Path) -> None:
         " ",
         "true; select 1",
         "true) union select * from users --",
+        "true) or (false",
         "sum(value) > 1",
         "1; drop",
     ],

@@ -40,6 +40,7 @@ def flip_a_byte(path):
 
 
 def rewrite(store, change):
+    store.database.close()  # DuckDB attaches a file for writing once in a process
     with duckdb.connect() as con:
         con.execute(f"attach '{store.layout.snapshot}' as other; {change}")
 

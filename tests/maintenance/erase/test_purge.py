@@ -20,7 +20,7 @@ from photogenic import sql
 from photogenic.features.search import index
 from photogenic.features.search.index_files import Index
 from photogenic.features.search.ivf import IvfIndex
-from photogenic.features.search.ivf_update import update_ivf
+from photogenic.features.search.ivf_update import kept_cells, update_ivf
 from photogenic.features.vectors import reader
 from photogenic.ingest.tabular.load import ingest
 from photogenic.maintenance.erase.purge import finish_purge, purge
@@ -235,8 +235,8 @@ def test_the_cells_of_an_ivf_index_are_kept_however_many_photos_go(tmp_path):
     former = Former(tmp_path, told, ids, X)
     cells = faiss.vector_to_array(faiss.downcast_index(trained.index.quantizer).codes).copy()
     left = np.flatnonzero(rng.random(2000) < 0.4)
-    ivf, n_trained, n_drifted = update_ivf(
-        former, "IVF16,SQ8", "l2", ids.gather(left), np.ascontiguousarray(X[left]), drift=float("inf")
-    )
+    rest, Y = ids.gather(left), np.ascontiguousarray(X[left])
+    kept = kept_cells(former, "IVF16,SQ8", "l2", rest, Y, drift=float("inf"))
+    ivf, n_trained, n_drifted = update_ivf(kept, "IVF16,SQ8", rest, Y)
     assert (n_trained, n_drifted, int(ivf.index.ntotal)) == (2000, 2000 - len(left), len(left))
     assert np.array_equal(faiss.vector_to_array(faiss.downcast_index(ivf.index.quantizer).codes), cells)

@@ -37,6 +37,9 @@ def refused(con, name, text):
         ("moment", "is a name that builds use"),
         ("former_user_genders", "is a name that builds use"),
         ("new_swipes", "is a name that builds use"),
+        ("vectors", "is a name of vectors in SQL"),
+        ("vectors_mine", "is a name of vectors in SQL"),
+        ("similar", "is a name of vectors in SQL"),
         ("select", "is a word of SQL"),
         ("order", "is a word of SQL"),
         ("duckdb_tables", "is a name that builds use"),
@@ -98,6 +101,26 @@ def test_a_name_that_something_has_or_that_is_no_word_is_refused(con, name, why)
 )
 def test_sql_that_breaks_a_rule_is_refused(con, select, reads, why):
     assert why in refused(con, "mine", sql_file("mine", select, reads=reads, grain="n"))
+
+
+@pytest.mark.parametrize(
+    ("select", "read"),
+    [
+        ("select photo_id -- x\nfrom vectors_dlib_face", "vectors_dlib_face"),
+        ("select photo_id -- x\nfrom photos where photo_id in (select photo_id from VECTORS_toy)", "vectors_toy"),
+        ("select encoder as photo_id -- x\nfrom vectors()", "the function vectors"),
+        ("select near.photo_id as photo_id -- x\nfrom photos, similar(photos.photo_id) near", "the function similar"),
+        (
+            "select a.photo_id as photo_id -- x\nfrom vectors_toy a"
+            " join vectors_toy b exact nearest 1 by distance array_distance(a.embedding, b.embedding)",
+            "vectors_toy",
+        ),
+    ],
+)
+def test_what_reads_vectors_is_refused_because_no_build_knows_when_they_change(con, select, read):
+    said = refused(con, "mine", sql_file("mine", select, reads="photos", grain="photo_id"))
+    assert f"relations/mine.sql reads {read}, and vectors change without a build of relations" in said
+    assert "features sql" in said
 
 
 def test_a_header_that_lacks_a_key_is_refused(con):

@@ -68,12 +68,12 @@ def test_both_wait(db, capsys):
 def test_the_doctor_names_them_and_changes_nothing(db):
     from photogenic import FeatureStore
 
-    with FeatureStore(db.layout.root, settings=SETTINGS) as store:
-        for path in (db.layout.warehouse, db.layout.snapshot):
-            before = path.read_bytes()
-            with held(path) as other:
-                for fix in (False, True):
-                    (found,) = [one for one in store.doctor(thorough=True, fix=fix) if one.check == "snapshot"]
-                    assert found.state == "note"
-                    assert f"PID {other.pid}" in found.found
-            assert path.read_bytes() == before
+    for path in (db.layout.warehouse, db.layout.snapshot):
+        before = path.read_bytes()
+        # An open store keeps the snapshot open, so that no other program could open it for writing.
+        with held(path) as other, FeatureStore(db.layout.root, settings=SETTINGS) as store:
+            for fix in (False, True):
+                (found,) = [one for one in store.doctor(thorough=True, fix=fix) if one.check == "snapshot"]
+                assert found.state == "note"
+                assert f"PID {other.pid}" in found.found
+        assert path.read_bytes() == before

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,27 @@ def test_stages_inside_of_stages_and_nothing_left_at_the_end(tmp_path):
             ]
         assert read_live_status(layout) == []
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_what_a_kill_left_in_the_middle_of_a_write_is_replaced(tmp_path, monkeypatch):
+    layout = Layout(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.getpid", lambda: 1)
+        patch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with (
+            pytest.raises(KeyboardInterrupt),
+            locked(layout.lock, "features build", 0),
+            report_live_status(layout, no_progress) as progress,
+            progress.stage("faces", 10, "photos"),
+        ):
+            raise AssertionError("the stage was not written")
+    assert list(tmp_path.glob("*.tmp"))
+    with (
+        locked(layout.lock, "features build", 0),
+        report_live_status(layout, no_progress) as progress,
+        progress.stage("faces", 10, "photos"),
+    ):
+        assert list(tmp_path.glob("*.tmp")) == []
 
 
 def test_an_invalid_file_is_ignored(tmp_path):

@@ -72,3 +72,14 @@ def test_errors_speak_in_three_beats():
     assert str(PhotogenicError("It is 3.", "at most 2", "features help")) == (
         "It is 3.\nExpected: at most 2\nTry: features help"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"), [("3GB", 3 * 10**9), ("500MiB", 500 * 2**20), ("1.5gb", 15 * 10**8), ("2000 KB", 2 * 10**6)]
+)
+def test_the_memory_limit_in_bytes(text, n_bytes):
+    assert Settings(text, 1).memory_bytes == n_bytes
+
+
+def test_a_share_of_the_memory_in_bytes():
+    assert 2 * Settings("25%", 1).memory_bytes == pytest.approx(Settings("50%", 1).memory_bytes, abs=2)

@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from photogenic.warehouse import Database, QueryError, Store
+from photogenic.warehouse.duckdb_store import distances
 from photogenic.warehouse.duckdb_store.query import sql, stream
 from photogenic.warehouse.labels.build import build_labels
 from photogenic.warehouse.sql_guard import allowed, guard, rewrite
@@ -39,16 +40,17 @@ OFF_FUNCTIONS = words(
 
 OFF_TABLE_FUNCTIONS = words(
     """
-    arrow_scan arrow_scan_dumb checkpoint create_external_resource deregister_external_resource
+    add_grammar_extension arrow_scan arrow_scan_dumb checkpoint create_external_resource deregister_external_resource
     destroy_external_resource disable_logging disable_profiling duckdb_approx_database_count duckdb_available_metrics
     duckdb_connection_count duckdb_databases duckdb_dialects duckdb_eviction_queues duckdb_extension_repositories
     duckdb_extensions duckdb_external_file_cache duckdb_external_resource_types duckdb_external_resources
-    duckdb_grammar_extensions duckdb_log_contexts duckdb_logs duckdb_logs_parsed duckdb_prepared_statements
+    duckdb_grammar_extensions duckdb_live_query_metrics duckdb_log_contexts duckdb_logs duckdb_logs_parsed
+    duckdb_prepared_statements
     duckdb_profiling_settings duckdb_secret_type_parameters duckdb_secret_types duckdb_secrets duckdb_settings
     duckdb_table_sample duckdb_temporary_files duckdb_variables enable_logging enable_profiling force_checkpoint glob
     histogram histogram_values json_execute_serialized_sql pandas_scan parquet_bloom_probe parquet_file_metadata
-    parquet_full_metadata
-    parquet_kv_metadata parquet_metadata parquet_scan parquet_schema pragma_user_agent python_arrow_scan
+    parquet_full_metadata parquet_kv_metadata parquet_metadata parquet_page_index
+    remove_grammar_extension parquet_scan parquet_schema pragma_user_agent python_arrow_scan
     python_map_function query query_table read_blob read_csv read_csv_auto read_duckdb read_json read_json_auto
     read_json_objects read_json_objects_auto read_ndjson read_ndjson_auto read_ndjson_objects read_parquet
     read_single_csv_file read_single_json_file read_single_parquet_file read_text register_external_resource
@@ -121,7 +123,7 @@ def test_every_function_is_classified():
     assert not allowed.TABLE_FUNCTIONS & OFF_TABLE_FUNCTIONS
     assert not allowed.FUNCTIONS & OFF_FUNCTIONS
     assert allowed.TABLE_FUNCTIONS - tables == {"unlist"}
-    assert allowed.FUNCTIONS - values == {"unlist", "unnest"}
+    assert allowed.FUNCTIONS - values == {"unlist", "unnest", *distances.NAMES}
 
 
 def test_every_system_view_is_classified():

@@ -259,3 +259,16 @@ def test_the_description_names_every_code(server):
     told = json.dumps(described["paths"])
     for code in described["components"]["schemas"]["Error"]["properties"]["code"]["enum"]:
         assert f"{code}: " in told or code == "method_not_allowed"
+
+
+def test_a_nearest_join_is_answered_with_its_plan(server):
+    join = "exact nearest 2 by distance array_distance(a.embedding, b.embedding)"
+    query = f"select a.photo_id, b.photo_id as near from vectors_dlib_face a join vectors_dlib_face b {join}"
+    told = server.post("/api/v1/sql", {"query": query, "limit": 4}).json
+    (explained, *_) = server.post("/api/v1/sql", {"query": f"explain {query}"}).json["rows"]
+    assert told["plan"] == [explained[1]]
+    assert told["plan"][0].startswith("NEAREST 2: exact over ")
+    slow = query.replace("distance array", "distance 1 + array")
+    (line,) = server.post("/api/v1/sql", {"query": slow, "limit": 4}).json["plan"]
+    assert line.startswith("NEAREST 2: DuckDB compares all pairs of rows, because its ranking is not a distance")
+    assert "plan" not in server.post("/api/v1/sql", {"query": "select 1"}).json

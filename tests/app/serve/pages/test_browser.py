@@ -72,7 +72,7 @@ def test_a_filter_takes_effect_at_once(open_page):
 def test_a_search_by_upload(open_page, portrait):
     photo_id, data = portrait
     page = open_page("/similar")
-    page.select_option("[name=popular]", "")
+    page.select_option("[name=popular]", "false")
     page.locator("[name=where]").fill("")
     page.set_input_files("#file", files=[{"name": "me.jpg", "mimeType": "image/jpeg", "buffer": data}])
     page.locator("#answer .card").first.wait_for()
@@ -84,9 +84,34 @@ def test_a_search_by_upload(open_page, portrait):
 def test_a_search_by_photo_has_an_address(open_page, portrait):
     page = open_page("/similar")
     page.locator("[name=photo_id]").fill(portrait[0])
-    page.locator("[name=photo_id]").press("Enter")
+    with page.expect_navigation():
+        page.locator("[name=photo_id]").press("Enter")
     page.locator("#answer .card").first.wait_for()
-    assert page.url.endswith(f"?photo_id={portrait[0]}")
+    assert f"photo_id={portrait[0]}" in page.url
+    assert "by dlib_face; exact" in page.locator(".how").inner_text()
+    assert "Popular: above the median of all labels of the same source" in page.locator(".how").inner_text()
+
+
+def test_every_choice_of_a_search_is_in_its_address(open_page, portrait):
+    page = open_page(f"/similar?photo_id={portrait[0]}&where=")
+    assert page.locator("[name=where]").input_value() == ""
+    page.locator("[name=popularity]").fill("0.25")
+    page.locator("[name=popular_within]").fill("gender")
+    page.locator("[name=photo_id]").last.fill(portrait[0])
+    with page.expect_navigation():
+        page.select_option("[name=popular]", "false")
+    with page.expect_navigation():
+        page.locator("[name=other_users]").check()
+    assert "popularity=0.25" in page.url
+    assert "popular_within=gender" in page.url
+    assert page.url.count("photo_id=") == 2
+    assert page.locator("[name=other_users]").is_checked()
+    assert page.locator("[name=popular]").input_value() == "false"
+    assert page.locator("[name=photo_id]").count() == 3
+    said = page.locator(".how").inner_text()
+    assert "the labels of the same gender" in said
+    assert "by score" in said
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_query_shows_pictures_charts_and_has_an_address(open_page):
@@ -104,6 +129,28 @@ def test_a_query_shows_pictures_charts_and_has_an_address(open_page):
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
     assert len(download.value.path().read_text().splitlines()) == 6
+
+
+@at_every_size
+def test_a_query_about_an_uploaded_picture(open_page, portrait):
+    photo_id, data = portrait
+    page = open_page("/sql")
+    picture = page.locator("#picture")
+    assert picture.is_hidden()
+    page.locator("#query").fill(
+        "select photo_id, distance, vectors.embedding from similar($upload, k := 2,"
+        " encoder := 'dlib_face') join vectors_dlib_face as vectors using (photo_id) order by distance"
+    )
+    page.get_by_role("button", name="Run").click()
+    page.get_by_text("The query needs a picture.").wait_for()
+    name = "a-picture-of-somebody-" * 9 + ".jpg"
+    page.set_input_files("#upload", files=[{"name": name, "mimeType": "image/jpeg", "buffer": data}])
+    page.get_by_text("2 rows").wait_for()
+    assert picture.inner_text() == f"$upload: {name}"
+    assert page.locator(".grid td a").first.inner_text() == photo_id
+    assert "text" in page.locator(".grid th").last.get_attribute("class"), "a vector is no number"
+    assert page.locator("#files").is_hidden(), "a link cannot carry the picture"
+    assert fits(page)
 
 
 def test_completion_by_keyboard(open_page):

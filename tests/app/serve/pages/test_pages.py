@@ -139,3 +139,32 @@ def test_a_login_redirects_to_this_server_only(locked, target):
 
 def _digest(server, photo_id):
     return server.sql(f"select sha256 from photos where photo_id = '{photo_id}'").json["rows"][0][0]
+
+
+def test_similar_photos_need_no_script(server, portrait):
+    query = {"photo_id": portrait[0], "k": 24, "where": "", "popular": "false", "per_user": 1, "diverse": 0.5}
+    text = server.get(f"/similar?{urlencode(query)}", **PERSON).body.decode()
+    found = server.post("/api/v1/similar", {"photo_id": portrait[0], "k": 24, "per_user": 1, "diverse": 0.5}).json
+    shown = re.findall(r'<span class="more">(\d+)\. (\S+) · ', text)
+    assert shown == [(str(photo["rank"]), photo["photo_id"]) for photo in found["photos"]]
+    assert f"Popular: above the median of {found['population']}" in text
+    assert "<option selected>24</option>" in text
+    assert 'name="per_user" min="1" max="1000" step="1" value="1"' in text
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("photo_id=%3Cb%3Enobody", "There is no photo &#39;&lt;b&gt;nobody&#39;."),
+        ("photo_id=nobody&unlike=a&unlike=b", "There is no photo"),
+        ("popular_within=x.y&photo_id={}", "There is no relation"),
+        ("where=nothing+%3D+1&photo_id={}", "predicate"),
+        ("popularity=7&photo_id={}", "popularity does not match"),
+        ("k=0&photo_id={}", "k does not match"),
+        ("unknown=1", "unknown"),
+        ("&".join(["photo_id=a"] * 33), "to 32 items"),
+    ],
+)
+def test_what_a_search_cannot_use_is_said_on_its_page(server, portrait, query, said):
+    answer = server.get(f"/similar?{query.format(portrait[0])}", **PERSON)
+    assert said in answer.body.decode()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from photogenic import FeatureStore
-from photogenic.models.data.columns import resolve, values
 from photogenic.warehouse import InputError
+from photogenic.warehouse.columns import resolve, values
 from tests.models.planted import planted
 
 
