@@ -152,11 +152,11 @@ class Nearest:
         def answered() -> dict[str, Any]:
             queries = combined(Queries(vectors, np.array(rows, np.int64), owners), [n_like], index.manifest.metric)
             found = search(selection, queries, options)
-            told = described(selection, options, found.plan, found.recall)
+            answer = described(selection, options, found.plan, found.recall)
             photos = found.photos.to_dicts()
             for photo in photos:
                 del photo["query"]
-            return told | {"photos": photos, "remarks": [*remarks, *found.notes]} | snapshot.said
+            return answer | {"photos": photos, "remarks": [*remarks, *found.notes]} | snapshot.said
 
         try:
             return await self._run_in(self._work, answered)

@@ -160,8 +160,8 @@ class SimilarMany:
         async for batch in batches:
             queries += await loop.run_in_executor(self._context.work, _told, batch)
         counts = many.counts
-        told = {"n_queries": counts.n_queries, "n_answered": counts.n_answered, "problems": dict(counts.problems)}
-        return json_response(many.said | told | {"queries": queries} | snapshot.said)
+        totals = {"n_queries": counts.n_queries, "n_answered": counts.n_answered, "problems": dict(counts.problems)}
+        return json_response(many.said | totals | {"queries": queries} | snapshot.said)
 
     async def _as_arrow(
         self, request: web.Request, many: ManySearch, batches: AsyncIterator[pa.RecordBatch], snapshot: Snapshot
@@ -228,12 +228,12 @@ def _parts(block: QueryBlock) -> Iterator[QueryBlock]:
 
 def _told(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     """Return the object of each query of a batch."""
-    told = []
+    answers = []
     for _, rows in itertools.groupby(batch.to_pylist(), lambda row: row.pop("query_no")):
         photos = []
         for row in rows:
             about = {name: row.pop(name) for name in ("query", "problem", "detail")}
             if row["rank"] is not None:
                 photos.append(row)
-        told.append(about | {"n_photos": len(photos), "photos": photos})
-    return told
+        answers.append(about | {"n_photos": len(photos), "photos": photos})
+    return answers

@@ -248,15 +248,15 @@ async def _exchange(
             end[0] = data
             return
         if kind == b"E":
-            told = json.loads(data)
-            if told["wanted"] is not None and "texts" in request and len(request["texts"]) < MOST_TEXTS:
-                raise WantedText(*told["wanted"])
-            if told["kind"] == "MemoryError":
+            failure = json.loads(data)
+            if failure["wanted"] is not None and "texts" in request and len(request["texts"]) < MOST_TEXTS:
+                raise WantedText(*failure["wanted"])
+            if failure["kind"] == "MemoryError":
                 error = _over_memory()
             else:
-                raised = _KINDS.get(told["kind"], QueryError)
-                error = to_api_error(raised(told["what"], told["expected"], told["remedy"]))
-            raise _SpentError.of(error) if told["is_spent"] else error
+                raised = _KINDS.get(failure["kind"], QueryError)
+                error = to_api_error(raised(failure["what"], failure["expected"], failure["remedy"]))
+            raise _SpentError.of(error) if failure["is_spent"] else error
         if kind == b"D":
             yield data
 

@@ -114,13 +114,13 @@ def _answer(past: Past, request: dict[str, Any], out: BinaryIO, n_bytes: int, te
     except (PhotogenicError, MemoryError) as error:
         is_over_memory = _is_over_memory(error)
         if isinstance(error, MemoryError) or (is_over_memory and not isinstance(error, QueryMemoryError)):
-            told = {"kind": "MemoryError"}
+            failure = {"kind": "MemoryError"}
         else:
-            told = {"kind": type(error).__name__, "what": error.what, "expected": error.expected}
-            told["remedy"] = error.remedy
+            failure = {"kind": type(error).__name__, "what": error.what, "expected": error.expected}
+            failure["remedy"] = error.remedy
         root = str(db.layout.root)  # clients must not learn the path of the store
-        told = {name: text.replace(root, "STORE") for name, text in told.items()}
-        _frame(out, b"E", json.dumps(told | {"is_spent": is_over_memory, "wanted": texts.wanted}).encode())
+        failure = {name: text.replace(root, "STORE") for name, text in failure.items()}
+        _frame(out, b"E", json.dumps(failure | {"is_spent": is_over_memory, "wanted": texts.wanted}).encode())
     else:
         _frame(out, b"Z", b"full" if _is_full(n_bytes) else b"")
 
