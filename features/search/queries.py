@@ -51,7 +51,7 @@ class Queries:
 
 
 def resolve(
-    con: duckdb.DuckDBPyConnection,
+    con: Callable[[], duckdb.DuckDBPyConnection],
     index: Index,
     embed: Embed,
     queries: Sequence[str | Path | NDArray[np.float32]] | NDArray[np.float32],
@@ -65,7 +65,7 @@ def resolve(
     A string is a photo id if there is such a photo, else the path of a file.
 
     Args:
-        con: a reading connection on the snapshot.
+        con: function that opens a reading connection on the snapshot.
         index: index of the encoder.
         embed: function from files to vectors of that encoder.
         queries: mix of photo ids, paths and vectors float (d,); or vectors float (q, d).
@@ -83,7 +83,7 @@ def resolve(
     owners: list[str | None] = [None] * len(queries) if with_owners else []
     texts = [at for at, query in enumerate(queries) if isinstance(query, str)]
     photo_ids = [str(queries[at]) for at in texts]
-    there = (owners_of(con, photo_ids) if known is None else known(photo_ids)) if photo_ids else {}
+    there = (owners_of(con(), photo_ids) if known is None else known(photo_ids)) if photo_ids else {}
     rows[texts] = _rows(there, index, photo_ids)
     for at in texts if with_owners else ():
         owners[at] = there.get(str(queries[at]))
@@ -96,7 +96,7 @@ def resolve(
         elif isinstance(query, Path) or Path(query).is_file():
             files.append(at)
         else:
-            raise _not_found_error(con, index, query)
+            raise _not_found_error(con(), index, query)
     if files:
         vectors[files] = _embed_files([Path(str(queries[at])) for at in files], index, embed, models)
     return Queries(vectors, rows, owners)

@@ -172,7 +172,7 @@ class Searcher(Closing):
             raise InputError("A query has no photo.", "a photo id, file or vector", "features similar PHOTO_ID")
         name = index.manifest.encoder
         resolved = resolve(
-            self.cache.cursor(),
+            self.cache.cursor,
             index,
             lambda paths: self.cache.embed(name, paths),
             queries if isinstance(queries, np.ndarray) and not others else [*chain(*groups), *others],

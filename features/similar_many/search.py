@@ -147,7 +147,7 @@ class ManySearch:
         self.recall = 1.0 if self.plan.way == "exact" else known.recall_at_10
         self.options = replace(options, exact=self.plan.way == "exact")
         self.candidates, self.counts, self.block = candidates, Counts(), block_size(options.k)
-        self._unlike = resolve(con, index, embed, unlike, models=models)
+        self._unlike = resolve(lambda: con, index, embed, unlike, models=models)
         self._notes: dict[str, None] = {}
         self._con, self._embed, self._models, self._strict = con, embed, models, strict
         self.said = described(candidates, options, self.plan, self.recall)

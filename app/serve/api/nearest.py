@@ -285,7 +285,7 @@ class Nearest:
         with as_memory_files([picture]) as paths:
             try:
                 query = resolve(
-                    self._embedders.cursor(),
+                    self._embedders.cursor,
                     index,
                     lambda files: self._embedders.embed(name, files),
                     paths,
