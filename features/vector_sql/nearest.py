@@ -59,11 +59,11 @@ from photogenic.features.vector_sql.tree import (
     walk,
 )
 from photogenic.features.vectors.reader import VectorSet
+from photogenic.warehouse.duckdb_store.extension import HIDDEN
 
 __all__ = ["Answered", "VectorSources", "answer_nearest", "discard", "markers_of"]
 
 _CONDITIONS = "conditions on the left side must be terms of AND in its WHERE, and name columns as in a.gender"
-_HIDDEN = "_photogenic_"
 _NUMBERS = itertools.count(1)
 
 
@@ -240,13 +240,13 @@ class _Work:
         }
         self.relations = sorted(set(sources.relations()) - named)
         # A WITH has precedence over a table of its name: it would be read in the place of the markers.
-        self._hides_markers = any(name.startswith(_HIDDEN) for name in named)
+        self._hides_markers = any(name.startswith(HIDDEN) for name in named)
 
     def answer(self, found: NearestJoin) -> str:
         """Replace one join in the document, and return its line of the plan."""
         join = found.join
         if self._hides_markers:
-            raise LeftToDuckDBError(f"a WITH in the query has a name that begins with {_HIDDEN}")
+            raise LeftToDuckDBError(f"a WITH in the query has a name that begins with {HIDDEN}")
         ranking = ranking_of(join)
         if isinstance(ranking, str):
             raise LeftToDuckDBError(ranking)
@@ -269,7 +269,7 @@ class _Work:
     def _compute(self, found: NearestJoin, outer: Outer | None) -> RightSide:
         """Compute the right side with markers into a table."""
         right = found.join["right"] if outer is None else outer.right
-        markers = {name: f"{_HIDDEN}rows_{name}" for name in self.relations}
+        markers = {name: f"{HIDDEN}rows_{name}" for name in self.relations}
         document = select_from(self.con, right, found.withs, lambda tree: mark(tree, markers))
         used = [name for name, marker in markers.items() if _names(document, marker)]
         if not used:
@@ -281,7 +281,7 @@ class _Work:
         for name in used:
             self._install_markers(name, markers[name])
         text = deparse(self.con, document)
-        name = f"memory.main.{_HIDDEN}right_{next(_NUMBERS)}"
+        name = f"memory.main.{HIDDEN}right_{next(_NUMBERS)}"
         self.con.execute(f"create table {name} as {text}", self._given(document))
         self.answered.tables.append(name)
         columns = [(row[0], row[1]) for row in self.con.execute(f"describe {name}").fetchall()]
@@ -337,7 +337,7 @@ class _Work:
         self, found: NearestJoin, alias: str, table: RightSide, key: Node, search: Search, outer: Outer | None
     ) -> None:
         number, join = next(_NUMBERS), found.join
-        hit, place, name = f"{_HIDDEN}hit_{number}", f"{_HIDDEN}row_{number}", f"{_HIDDEN}search_{number}"
+        hit, place, name = f"{HIDDEN}hit_{number}", f"{HIDDEN}row_{number}", f"{HIDDEN}search_{number}"
         call, hidden = self._call(found, name, key, table, search, outer)
         columns: list[str] = []
         shown = table.columns if outer is None else table.columns[: len(table.columns) - outer.n_added]
@@ -360,8 +360,8 @@ class _Work:
         hide(found.select, alias, [place])
         hide(found.select, None, [hit, place])
         if hidden is not None:
-            hide(found.select, hidden, [f"{_HIDDEN}left_{number}"])
-            hide(found.select, None, [f"{_HIDDEN}left_{number}"])
+            hide(found.select, hidden, [f"{HIDDEN}left_{number}"])
+            hide(found.select, None, [f"{HIDDEN}left_{number}"])
 
     def _call(  # noqa: PLR0917
         self, found: NearestJoin, name: str, key: Node, table: RightSide, search: Search, outer: Outer | None
@@ -417,7 +417,7 @@ class _Work:
 
     def _marked(self, found: NearestJoin, leaf: Node, key: Node, dim: int) -> MarkedLeft | None:
         """An item of FROM with markers in the place of its vectors; None: it does more than hand them on."""
-        markers = {name: f"{_HIDDEN}rows_{name}" for name in self.relations}
+        markers = {name: f"{HIDDEN}rows_{name}" for name in self.relations}
         reference = copy.deepcopy(leaf)
         mark(reference, markers)
         used = [name for name, marker in markers.items() if _names(reference, marker)]
