@@ -12,13 +12,14 @@ import os
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from photogenic._lazy import duckdb, pa
+from photogenic._lazy import duckdb, pa, pl
 from photogenic.warehouse import Store
 from photogenic.warehouse.catalog import Relation
 from photogenic.warehouse.duckdb_store.database import CATALOG_WORDS
 from photogenic.warehouse.duckdb_store.extension import HIDDEN, Instance, words_of
+from photogenic.warehouse.duckdb_store.parameters import Parameters
 from photogenic.warehouse.errors import PhotogenicError, QueryMemoryError, StoreError
 
 if TYPE_CHECKING:
@@ -137,6 +138,37 @@ class VectorSql:
             con.register(f"{HIDDEN}list", list_of_vectors(self._store.layout))
             con.execute(f"create temp macro vectors() as table from {HIDDEN}list order by encoder")
 
+    def answer(self, query: str, params: Parameters | None) -> pl.DataFrame | None:
+        from photogenic.features.vector_sql.direct import call_in, columns_of
+
+        call = call_in(query)
+        columns = None if call is None else columns_of(call, params)
+        if columns is None:
+            return None
+        from photogenic.features.vector_sql.arguments import in_sql
+        from photogenic.features.vector_sql.similar import answer_one
+
+        try:
+            return answer_one(self.searcher, columns, **self._how({}))
+        except MemoryError:
+            raise _memory_error() from None
+        except PhotogenicError as error:
+            raise in_sql(error) from error
+
+    def _how(self, noted: dict[str, None]) -> dict[str, Any]:
+        """How `similar` searches in this process; what it notes is added to `noted`, and given once."""
+        from photogenic.features.vector_sql.arguments import named_in_sql
+        from photogenic.features.vector_sql.similar import embed_text
+
+        def note(text: str) -> None:
+            text = named_in_sql(text)
+            if text not in noted:
+                noted[text] = None
+                self._store.progress.note(text)
+
+        embed = self._embed_text or embed_text(self._store.layout, self._store.progress.note)
+        return {"may_embed": self._may_embed, "embed_text": embed, "note": note}
+
     def rewrite(
         self, con: duckdb.DuckDBPyConnection, statement: duckdb.Statement, values: dict[str, object] | None
     ) -> tuple[duckdb.Statement, dict[str, object] | None]:
@@ -172,11 +204,7 @@ class VectorSql:
         elif session.answered is not None and "MemoryError" in str(error):
             failed = MemoryError()
         if isinstance(failed, MemoryError):
-            return QueryMemoryError(
-                "A search in the query needs more memory than there is.",
-                "fewer rows, or a smaller k",
-                "FEATURES_MEMORY_LIMIT=8GB features sql ...",
-            )
+            return _memory_error()
         return failed
 
     def release(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -280,23 +308,23 @@ class VectorSql:
 
 
 def _similar(extension: VectorSql, session: Session, columns: list[pa.ChunkedArray]) -> pa.Array:
-    from photogenic.features.vector_sql.arguments import in_sql, named_in_sql
-    from photogenic.features.vector_sql.similar import answer, embed_text
+    from photogenic.features.vector_sql.arguments import in_sql
+    from photogenic.features.vector_sql.similar import answer
 
-    searcher, store = extension.searcher, extension._store
-    embed = extension._embed_text or embed_text(store.layout, store.progress.note)
-
-    def note(text: str) -> None:
-        text = named_in_sql(text)
-        if text not in session.notes:
-            session.notes[text] = None
-            store.progress.note(text)
-
+    searcher = extension.searcher
     try:
         with searcher.cache.pinned(session.instance):
-            return answer(searcher, columns, may_embed=extension._may_embed, embed_text=embed, note=note)
+            return answer(searcher, columns, **extension._how(session.notes))
     except PhotogenicError as error:
         raise in_sql(error) from error
+
+
+def _memory_error() -> QueryMemoryError:
+    return QueryMemoryError(
+        "A search in the query needs more memory than there is.",
+        "fewer rows, or a smaller k",
+        "FEATURES_MEMORY_LIMIT=8GB features sql ...",
+    )
 
 
 def _converted(extension: VectorSql, session: Session, columns: list[pa.ChunkedArray]) -> pa.Array:

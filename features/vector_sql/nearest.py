@@ -19,6 +19,7 @@ Rows are those of DuckDB, except among equal distances, whose order DuckDB leave
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -315,8 +316,7 @@ class _Work:
         ]
         if not withs:
             return
-        query = "select function_name from duckdb_functions() where stability = 'VOLATILE'"
-        volatile = {name for (name,) in self.con.execute(query).fetchall()}
+        volatile = _volatile_functions()
         for node in walk(withs):
             if node.get("sample") or str(node.get("function_name", "")).lower() in volatile:
                 raise LeftToDuckDBError("its right side reads a WITH of random rows")
@@ -466,6 +466,14 @@ class _Work:
         if table.n_rows != candidates.n_vectors:
             line += f", {table.n_rows:,} rows"
         return line if outer is None else f"{line}; rows allowed for each left row by {outer.text}"
+
+
+@functools.cache
+def _volatile_functions() -> frozenset[str]:
+    """DuckDB's functions whose result may differ for each row, in lower case."""
+    with duckdb.connect(":memory:") as con:
+        found = con.execute("select lower(function_name) from duckdb_functions() where stability = 'VOLATILE'")
+        return frozenset(name for (name,) in found.fetchall())
 
 
 def _names(tree: object, table: str) -> bool:

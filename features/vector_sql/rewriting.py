@@ -11,6 +11,7 @@ from photogenic.features.search.index_files import Index
 from photogenic.features.search.searcher import Searcher
 from photogenic.features.vector_sql.nearest import Answered, answer_nearest, discard, markers_of
 from photogenic.features.vector_sql.relations import Rows
+from photogenic.features.vector_sql.tree import parse, walk
 from photogenic.features.vectors.reader import VectorSet
 from photogenic.warehouse.duckdb_store.extension import Instance, words_of
 from photogenic.warehouse.errors import StoreError
@@ -26,11 +27,13 @@ _KEPT, _KEPT_BYTES, _ROW_BYTES = 4, 32 * 2**20, 64
 
 _UNSTABLE = frozenset(
     {
-        *("sample", "tablesample", "similar", "vectors", "current_date", "current_time", "current_timestamp"),
-        *("localtime", "localtimestamp"),
+        *("sample", "tablesample", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"),
     }
 )
 """Words of queries whose rows may be others the next time, beside the functions of which DuckDB says so."""
+
+_OURS = frozenset({"similar", "vectors"})
+"""Functions that read more than the snapshot and the vectors that a query names. `vectors` is also a usual alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ def rewritten(
         lines = ", ".join(f"({_literal(key)}, {_literal(value)})" for key, value in rows)
         answered.text = f"select * from (values {lines}) as explained (explain_key, explain_value)"
         answered.values = None
-    answered.key = key
+    answered.key = None if key is None or _calls_ours(con, text) else key
     (made,) = con.extract_statements(answered.text)
     return made, answered
 
@@ -184,6 +187,14 @@ def _key(
         index = sources.index(relation)
         read.append((relation, sources.vectors(relation).manifest.content, str(index and index.manifest.generation)))
     return text, tuple(given), tuple(read)
+
+
+def _calls_ours(con: duckdb.DuckDBPyConnection, text: str) -> bool:
+    """Whether a query calls one of our functions, or cannot be read as a tree."""
+    if words_of(text).isdisjoint(_OURS):
+        return False
+    document = parse(con, text)
+    return document is None or any(str(node.get("function_name", "")).lower() in _OURS for node in walk(document))
 
 
 def _literal(text: str) -> str:

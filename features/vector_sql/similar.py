@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from photogenic.features.search.searcher import Searcher
     from photogenic.warehouse.storage.layout import Layout
 
-__all__ = ["COLUMNS", "MOST_RESULTS", "RETURNS", "EmbedText", "answer", "embed_text"]
+__all__ = ["COLUMNS", "MOST_RESULTS", "RETURNS", "EmbedText", "answer", "answer_one", "embed_text"]
 
 EmbedText = Callable[[str | None, str], tuple[str, NDArray[np.float32]]]
 """Function of an encoder, or None for the default one, and a text; returns the encoder and the vector of the text."""
@@ -74,6 +75,46 @@ def answer(
     Raises:
         PhotogenicError: the same errors as from `Searcher.find`.
     """
+    return _merged(len(columns[0]), _searched(searcher, columns, may_embed=may_embed, embed_text=embed_text, note=note))
+
+
+def answer_one(
+    searcher: Searcher,
+    columns: Sequence[pa.ChunkedArray],
+    *,
+    may_embed: bool,
+    embed_text: EmbedText,
+    note: Callable[[str], None],
+) -> pl.DataFrame:
+    """Return the results of one call, as the rows that `from similar(...)` has; the rest is as in `answer`."""
+    found = list(_searched(searcher, columns, may_embed=may_embed, embed_text=embed_text, note=note))
+    kinds = _frame_types()
+    if not found:
+        return pl.DataFrame(schema=kinds)
+    [(_, photos)] = found
+    there = set(photos.columns)
+    given = (
+        photos[name] if name in there else pl.Series(name, [None] * len(photos), kind) for name, kind in kinds.items()
+    )
+    return pl.DataFrame([one if one.dtype == kinds[one.name] else one.cast(kinds[one.name]) for one in given])
+
+
+@functools.cache
+def _frame_types() -> dict[str, pl.DataType]:
+    """The types of the columns in a frame."""
+    kinds = {"bigint": pl.Int64(), "varchar": pl.String(), "double": pl.Float64(), "boolean": pl.Boolean()}
+    return {name: kinds[kind] for name, kind in COLUMNS.items()}
+
+
+def _searched(
+    searcher: Searcher,
+    columns: Sequence[pa.ChunkedArray],
+    *,
+    may_embed: bool,
+    embed_text: EmbedText,
+    note: Callable[[str], None],
+) -> Iterator[tuple[list[int], pl.DataFrame]]:
+    """Yield rows of the chunk that are one search, and its results."""
     if is_left_out := pa.types.is_boolean(columns[0].type):
         asked: list[Query | None] = [None] * len(columns[0])
     else:
@@ -95,10 +136,9 @@ def answer(
         if query is not None or options["text"][row] is not None:
             key = (*(column[row] for column in options.values()), hashable(unlike[row]))
             groups.setdefault(tuple(map(_plain, key)), []).append(row)
-    found = _found(
+    yield from _found(
         searcher, asked, unlike, options, groups.values(), may_embed=may_embed, embed_text=embed_text, note=note
     )
-    return _merged(len(asked), found)
 
 
 def embed_text(layout: Layout, note: Callable[[str], None]) -> EmbedText:

@@ -206,6 +206,11 @@ class Database:
             self._instances.pop(id(con), None)
             con.close()
 
+    @property
+    def is_of_now(self) -> bool:
+        """Whether its relations are the published ones."""
+        return True
+
     def with_added(self, catalog: Catalog) -> Catalog:
         """Return a catalog with the relations of the extension."""
         return catalog if self.extension is None else replace(catalog, added=self.extension.relations())

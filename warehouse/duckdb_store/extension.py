@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from photogenic._lazy import duckdb
+from photogenic._lazy import duckdb, pl
 from photogenic.warehouse.catalog import Relation
+from photogenic.warehouse.duckdb_store.parameters import Parameters
 from photogenic.warehouse.errors import PhotogenicError
 from photogenic.warehouse.moment import Moments
 
@@ -89,6 +90,17 @@ class SqlExtension(Protocol):
             con: the connection that will run the query, and nothing else.
             instance: the instance of the connection.
             query: SQL of a user.
+        """
+
+    def answer(self, query: str, params: Parameters | None) -> pl.DataFrame | None:
+        """Return the answer of a query on the newest snapshot that needs no DuckDB; None: DuckDB answers it.
+
+        Args:
+            query: SQL of a user.
+            params: values of its parameters.
+
+        Raises:
+            PhotogenicError: the error that the query has in DuckDB.
         """
 
     def rewrite(

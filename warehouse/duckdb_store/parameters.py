@@ -11,11 +11,10 @@ import datetime as dt
 import difflib
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
-from photogenic._lazy import duckdb
 from photogenic.warehouse.errors import QueryError
 
 __all__ = ["LONGEST", "Available", "Parameters", "bind"]
@@ -38,7 +37,13 @@ _SIMPLE = "a number, a text, a time, true, false or null"
 _HOW = "features sql 'select $name' --param name=value"
 
 
-def bind(statement: duckdb.Statement, values: Parameters | None) -> dict[str, object] | None:
+class _HasParameters(Protocol):
+    @property
+    def named_parameters(self) -> Collection[str]:
+        """Names of the parameters."""
+
+
+def bind(statement: _HasParameters, values: Parameters | None) -> dict[str, object] | None:
     """Return the value of each parameter of a statement by its name; `?` are named 1, 2 and so on.
 
     Returns: None if the statement has no parameters.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from photogenic._lazy import duckdb, pa, pl
 from photogenic.warehouse.catalog import OURS, Catalog, catalog_of
 from photogenic.warehouse.duckdb_store.distances import create_distances
-from photogenic.warehouse.duckdb_store.error_mapping import corruption_error
+from photogenic.warehouse.duckdb_store.error_mapping import corruption_error, map_engine_errors
 from photogenic.warehouse.duckdb_store.interrupt import is_interrupt
 from photogenic.warehouse.duckdb_store.parameters import Parameters, bind
 from photogenic.warehouse.duckdb_store.query_errors import no_rows, query_error
@@ -59,6 +59,8 @@ def sql(db: Database, query: str, params: Parameters | None = None, *, limit: in
         QueryError: DuckDB refused the query, or a parameter does not fit.
         StoreError: there is no store.
     """
+    if db.extension is not None and db.is_of_now and (found := _without_duckdb(db, query, params)) is not None:
+        return found if limit is None else found.head(limit)
     with db.read(query=_named_in(query, params)) as con:
         try:
             statement, values = _prepared(db, con, query, params)
@@ -71,6 +73,13 @@ def sql(db: Database, query: str, params: Parameters | None = None, *, limit: in
             raise
         except duckdb.Error as error:
             raise _explained(db, con, query, error) from error
+
+
+def _without_duckdb(db: Database, query: str, params: Parameters | None) -> pl.DataFrame | None:
+    """Return the answer of the extension to a query that needs no DuckDB; None: it needs DuckDB."""
+    assert db.extension is not None
+    with map_engine_errors(db.layout):
+        return db.extension.answer(query, params)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

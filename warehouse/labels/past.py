@@ -218,6 +218,10 @@ class MomentDatabase(Database):
         super().__init__(past.db.layout, past.db.settings)
         self.past, self.moments, self.extension = past, moments, past.db.extension
 
+    @property
+    def is_of_now(self) -> bool:
+        return False
+
     @contextlib.contextmanager
     def read(
         self, *, memory_limit: str | None = None, labelling: bool = False, query: str | None = None

@@ -350,9 +350,10 @@ def test_a_search_without_memory_is_a_clear_error(db: Database, monkeypatch: pyt
     def full(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("photogenic.features.vector_sql.similar.answer", full)
-    with pytest.raises(QueryError, match="needs more memory"):
-        sql(db, "from similar('p001')")
+    for name, query in (("answer", "from similar('p001') as found"), ("answer_one", "from similar('p001')")):
+        monkeypatch.setattr(f"photogenic.features.vector_sql.similar.{name}", full)
+        with pytest.raises(QueryError, match="needs more memory"):
+            sql(db, query)
 
 
 def test_vectors_of_float16_are_converted_as_they_are_read(tmp_path: Path) -> None:
