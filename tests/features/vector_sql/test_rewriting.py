@@ -104,9 +104,16 @@ def test_a_query_is_kept_until_what_it_reads_changes(tmp_path, monkeypatch):
         for _ in range(2):  # each time other rows
             store.sql(query.replace("where", "where random() < 0.5 and"), {"most": photo_id(30)})
         assert len(prepared) == 4
+        named = query.replace("vectors_ranked a", "vectors_ranked vectors").replace("a.", "vectors.")
+        for _ in range(2):  # `vectors` is a name here, and a function there
+            store.sql(named, {"most": photo_id(30)})
+        assert len(prepared) == 5
+        for _ in range(2):
+            store.sql(query.replace("where", "where exists (from vectors()) and"), {"most": photo_id(30)})
+        assert len(prepared) == 7
         store.erase(store.sql("select user_id from photos where photo_id = $one", {"one": photo_id(20)}).item())
         after = store.sql(query, {"most": photo_id(30)})
-        assert len(prepared) == 5
+        assert len(prepared) == 8
     assert photo_id(20) in set(first["near"])
     assert photo_id(20) not in set(after["near"]) | set(after["photo_id"])
 
