@@ -14,7 +14,7 @@ from tests.models.planted import train
 
 ENCODERS = ["dlib_face", "efficientnet_lite0"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def board(omi):
     return trained
 
 
-@pytest.fixture(params=[2, pytest.param(5, marks=pytest.mark.thorough)], ids="{} divisions".format)
+@pytest.fixture(params=[2, 5], ids="{} divisions".format)
 def boards(request, board):
     """One leaderboard per division."""
     return [board(seed) for seed in range(request.param)]

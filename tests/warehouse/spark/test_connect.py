@@ -20,7 +20,7 @@ from tests.warehouse.small import add_facts, ask, store
 from tests.warehouse.spark.cluster_child import PAIR
 from tests.warehouse.standalone import connect_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(900)]
 
 
 def test_a_server_gives_the_same_labels_and_vectors(tmp_path):
