@@ -25,7 +25,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxpro
 	--no-loadscope-reorder
 
 # Every check, most of them on one or two of each kind of thing: some 15 minutes on two cores.
-test: lint types .browser .java
+test: lint types .browser .java .postgresql
 	$(PYTEST) -m "not thorough"
 
 # What can be tested without a server, a browser, Spark, kills or the rated photos: 2 minutes on two cores.
@@ -33,7 +33,7 @@ test-fast: lint types
 	$(PYTEST) -m "not slow and not thorough and not real"
 
 # Every check on everything that it was written for: all divisions, sizes of window, kinds of damage, moments of a kill.
-test-thorough: lint types .browser .java
+test-thorough: lint types .browser .java .postgresql
 	FAULTS_ALL=1 HOSTILE_EXAMPLES=200 WORLDS=500 FINETUNE_DIVISIONS=4 $(PYTEST) --timeout 7200
 
 lint: $(STAMP)
@@ -122,6 +122,16 @@ LIBRARIES := libgl1 libegl1 libgles2 libglib2.0-0
 		apt-get update -qq && apt-get install -y -qq openjdk-17-jre-headless || true; \
 	else \
 		echo "There is no Java: the tests of Spark are skipped. To run them: sudo apt-get install openjdk-17-jre-headless"; \
+	fi
+
+# Databases are tested with a server of PostgreSQL. If it cannot be installed, these tests are skipped with a message.
+.PHONY: .postgresql
+.postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq postgresql || true; \
+	else \
+		echo "There is no PostgreSQL: tests of databases are skipped. To run them: sudo apt-get install postgresql"; \
 	fi
 
 # Lock files with hashes for every platform: uv resolves them, pip installs them. requirements.lock has everything; the
