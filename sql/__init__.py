@@ -29,6 +29,7 @@ VIEWS = (
     "main_photos",
     "swipes",
     "ingests",
+    "source_positions",
     "rejects",
     "faces",
     "photo_quality",

@@ -48,6 +48,14 @@ create table facts.ingests (
     batch integer not null            -- from 1, in the order of loading
 );
 
+-- How far each source has been read: written in the transaction of the rows, so that each row counts once.
+create table facts.source_positions (
+    source varchar not null,          -- name in photogenic.toml, or address of a stream
+    part varchar not null,            -- object of a listing, partition of a stream; empty: the source is one
+    position varchar not null,        -- JSON: newest value of the watermark, state of an object, next offset
+    ingested_at timestamp not null    -- arrival of the rows that it was written with
+);
+
 -- One row per version of a user; the newest one counts.
 create table facts.users (
     user_id varchar not null,

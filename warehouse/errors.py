@@ -3,6 +3,7 @@
     PhotogenicError
     ├── InputError      a file, a row format, an option value that cannot be used
     │   └── ConflictError  options that contradict each other; the program ends with exit code 2
+    ├── SyncError       a source of several could not be read; the others were
     ├── ThresholdError  too many rows were refused, or too few came; the program ends with exit code 3
     ├── StoreError      the store on disk: absent, from a newer version, damaged
     │   └── LockedError another process holds the writer's lock
@@ -38,6 +39,7 @@ __all__ = [
     "QueryMemoryError",
     "ResourceError",
     "StoreError",
+    "SyncError",
     "ThresholdError",
     "WeightsError",
 ]
@@ -88,6 +90,18 @@ class ThresholdError(PhotogenicError):
     """
 
     exit_code = 3
+
+    def __init__(self, what: str, expected: str = "", remedy: str = "", reports: Sequence[Any] = ()) -> None:
+        super().__init__(what, expected, remedy)
+        self.reports = tuple(reports)
+
+
+class SyncError(PhotogenicError):
+    """A source could not be read to its end. The others were, and what came of it before is kept.
+
+    Attributes:
+        reports: the report of each source.
+    """
 
     def __init__(self, what: str, expected: str = "", remedy: str = "", reports: Sequence[Any] = ()) -> None:
         super().__init__(what, expected, remedy)

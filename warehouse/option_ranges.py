@@ -100,6 +100,10 @@ RANGES: dict[str, Range] = {
     "port": Range(0, 65_535, 8000),
     # ingest
     "least_rows": Range(0, 10**15, 1000),
+    # export
+    "max_rows_per_file": Range(1, 10**15, 1_000_000),
+    "size": Range(8, 4096, 224),
+    "share": Range(0.05, 1, 0.875, whole=False),
     # fetch, crawl, tokens
     "depth": Range(1, _MANY, 2),
     "concurrency": Range(1, 10**5, 8),
@@ -117,6 +121,11 @@ RANGES: dict[str, Range] = {
     "give_up_after": Range(1, _MANY, 30),
     "sync_every_s": _seconds(1),
     "merge_every_s": _seconds(300),
+    # streams
+    "batch_rows": Range(1, 10**7, 200_000),
+    "batch_bytes": Range(1, 10**10, 64_000_000),
+    "batch_seconds": _seconds(5),
+    "publish_seconds": _seconds(30),
     "max_posts": Range(1, _MANY, 100),
     "refresh_days": Range(0, 36_500, 7, whole=False),
     "budget": Range(1, _MANY, 200),

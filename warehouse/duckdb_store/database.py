@@ -33,7 +33,7 @@ from photogenic.warehouse.sql_guard.allowed import TABLE_FUNCTIONS, VIEWS
 from photogenic.warehouse.storage.layout import Layout, sync_directory
 from photogenic.warehouse.storage.lock import Holder, locked, open_when_free
 
-__all__ = ["CATALOG_WORDS", "LABELLING", "Database", "close_files", "list_relations_only", "snapshot_state"]
+__all__ = ["CATALOG_WORDS", "LABELLING", "STORAGE", "Database", "close_files", "list_relations_only", "snapshot_state"]
 
 LABELLING = (
     # DuckDB misestimates how many swipes pass the filter of the clock, and would build a hash table of 40 million
@@ -41,6 +41,9 @@ LABELLING = (
     "set disabled_optimizers = 'join_order,build_side_probe_side'",
 )
 """Settings under which labels are computed."""
+
+STORAGE = "v1.5.0"
+"""The oldest DuckDB that opens the files of a store. The next older one has no type VARIANT for own relations."""
 
 CATALOG_WORDS = VIEWS | TABLE_FUNCTIONS | {"desc", "describe", "information_schema", "pragma", "show", "summarize"}
 """Words without one of which no query reads the catalog of DuckDB."""
@@ -117,10 +120,14 @@ class Database:
             )
 
     @contextlib.contextmanager
-    def write(self, command: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    def write(self, command: str, *, publish: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a writing connection to the warehouse, with the base tables in place, and publish it at the end.
 
         The caller begins and commits transactions. An exception rolls back the open one and publishes nothing.
+
+        Args:
+            command: the command that writes, for messages.
+            publish: whether to publish. What is not published yet, the next command that writes publishes too.
 
         Raises:
             LockedError: another process writes.
@@ -132,6 +139,8 @@ class Database:
             shutil.rmtree(self.layout.spill, ignore_errors=True)
             try:
                 path, config = self.layout.warehouse, self._config()
+                if not path.exists():
+                    self._make_file()
                 con = open_when_free(
                     path, lambda: duckdb.connect(path.absolute(), config=config), self.settings.lock_timeout_s
                 )
@@ -152,7 +161,8 @@ class Database:
                     con.execute("checkpoint")
             finally:
                 con.close()
-            self.publish()
+            if publish:
+                self.publish()
 
     @contextlib.contextmanager
     def read(
@@ -303,6 +313,11 @@ class Database:
         if labelling:
             for setting in LABELLING:
                 con.execute(setting)
+        try:
+            self.attach_others(con)
+        except BaseException:
+            con.close()
+            raise
         con.execute("set enable_external_access = false")
         # Without the next line COPY and ATTACH could still use the paths of attached files.
         con.execute("set disabled_filesystems = 'LocalFileSystem'")
@@ -310,6 +325,9 @@ class Database:
             list_relations_only(con)
             con.execute("set lock_configuration = true")
         return con
+
+    def attach_others(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Attach other files beside the snapshot, before the access to files is switched off. Here: none."""
 
     def _migrate_snapshot(self, found: int) -> None:
         """Migrate the warehouse, which opening it for writing does, and publish it."""
@@ -338,12 +356,27 @@ class Database:
         with duckdb.connect(":memory:", config=self._config()) as con:
             con.execute("set enable_progress_bar = false")
             con.execute(f"attach {_quoted(self.layout.warehouse)} as former (read_only)")
-            con.execute(f"attach {_quoted(temporary)} as compact")
+            con.execute(f"attach {_quoted(temporary)} as compact (storage_version '{STORAGE}')")
             con.execute("copy from database former to compact")
             con.execute("checkpoint compact")
         temporary.replace(self.layout.warehouse)
         sync_directory(self.layout.root)
         self.publish()
+
+    def _make_file(self) -> None:
+        """Make the empty warehouse of a new store.
+
+        The storage version is said here, and not as a setting of the connection that writes: DuckDB would describe
+        parse trees in the form of that version too, and the SQL guard reads them in one form.
+        """
+        temporary = self.layout.root / ".warehouse.new.tmp"
+        for stale in self.layout.root.glob(f"{temporary.name}*"):
+            stale.unlink()
+        with duckdb.connect(":memory:") as con:
+            con.execute(f"attach {_quoted(temporary)} as made (storage_version '{STORAGE}')")
+            con.execute("create table made.t (i integer); drop table made.t; checkpoint made; detach made")
+        temporary.replace(self.layout.warehouse)
+        sync_directory(self.layout.root)
 
     def put_back(self) -> None:
         """Copy the snapshot over the warehouse, which has no later writes. The caller holds the lock."""
@@ -399,7 +432,7 @@ def close_files(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def list_relations_only(con: duckdb.DuckDBPyConnection) -> None:
-    """Make DuckDB's catalog list the relations of the store, each once, and no base table.
+    """Make DuckDB's catalog list the relations of the store, each once, and no base table; and those of other files.
 
     information_schema and the other views of the catalog read three functions, and a temporary macro has precedence
     over the function of its name. They are listed as those of the current database, which may be one of another
@@ -408,11 +441,14 @@ def list_relations_only(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         "".join(
             f"create or replace temp macro duckdb_{what}() as table"
-            " select * replace (current_database() as database_name, (select max(oid) from system.main.duckdb_schemas()"
-            f" where database_name = current_database() and schema_name = 'main') as schema_oid)"
-            f" from system.main.duckdb_{what}()"
+            " select * replace (case when database_name in ('store', 'temp') then current_database() else database_name"
+            " end as database_name, case when database_name in ('store', 'temp') then (select max(oid) from"
+            " system.main.duckdb_schemas() where database_name = current_database() and schema_name = 'main')"
+            f" else schema_oid end as schema_oid) from system.main.duckdb_{what}()"
             " where database_name = 'store' and schema_name = 'main'"
-            f" or database_name = 'temp' and not internal and not starts_with({name}, '{HIDDEN}');"
+            f" or database_name = 'temp' and not internal and not starts_with({name}, '{HIDDEN}')"
+            " or database_name <> 'store' and database_name in"
+            " (select database_name from system.main.duckdb_databases() where path is not null);"
             for what, name in (("columns", "table_name"), ("tables", "table_name"), ("views", "view_name"))
         )
     )

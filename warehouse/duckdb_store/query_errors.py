@@ -43,7 +43,7 @@ def query_error(query: str, error: Exception, catalog: Catalog = OURS) -> QueryE
     what = what if sign else kind  # some messages have no kind
     fact, _, place = what.partition("\n")
     about = _relations_in(query, catalog)
-    show = f"features sql --show {about[0]}" if about else _TABLES
+    show = _show(about[0], catalog) if about else _TABLES
     in_query = f"{fact.rstrip('!.')}: {_short(query)}"
 
     if found := re.match(r"Table with name \"?([\w.]+)\"? does not exist", fact):
@@ -140,8 +140,16 @@ def no_relation(name: str, catalog: Catalog = OURS) -> QueryError:
     if name in catalog.names and name not in sql.VIEWS:
         return QueryError(f"The relation {name} has not been computed yet.", "a store that was built", "features build")
     near = difflib.get_close_matches(name.lower(), catalog.names, n=3)
+    ends = {one.rpartition(".")[2].lower(): one for one in catalog.added if "." in one}
+    near += [ends[end] for end in difflib.get_close_matches(name.lower(), ends, n=3) if ends[end] not in near]
     expected = f"one of the relations; similar names: {', '.join(near)}" if near else "one of the relations"
-    return QueryError(f"There is no relation {name}.", expected, f"features sql --show {near[0]}" if near else _TABLES)
+    return QueryError(f"There is no relation {name}.", expected, _show(near[0], catalog) if near else _TABLES)
+
+
+def _show(name: str, catalog: Catalog) -> str:
+    """Return what shows the columns of a relation; a table of the user's own is known to its query only."""
+    added = catalog.added.get(name)
+    return f"describe {name}" if added is not None and not added.grain else f"features sql --show {name}"
 
 
 def _no_column(query: str, name: str, alias: str | None, place: str, catalog: Catalog) -> QueryError:
@@ -167,7 +175,7 @@ def _no_column(query: str, name: str, alias: str | None, place: str, catalog: Ca
         if where
         else f"There is no column {name} in: {_short(query)}",
         expected.removeprefix("; "),
-        f"features sql --show {(meant or named[0])}" if named else _TABLES,
+        _show(meant or named[0], catalog) if named else _TABLES,
     )
 
 

@@ -88,6 +88,7 @@ where photo_id in (from gone_photos)
 _TEXTS = {
     "rejects": ("raw", "detail", "source"),
     "ingests": ("source",),
+    "source_positions": ("part", "position"),
     "fetch_attempts": ("detail",),
     "photo_files": ("detail",),
     "crawl_targets": ("detail", "cursor"),
@@ -101,7 +102,7 @@ only the id is redacted. Hashtags that contain an id are removed from their list
 """
 
 _WHOLE = {"raw", "detail"}
-_JSON = {"hyperparameters", "results", "options", "parameters", "built_parameters"}
+_JSON = {"hyperparameters", "results", "options", "parameters", "built_parameters", "position"}
 _UNCHANGED = {"photos": ("path", "url"), "fetch_attempts": ("url",), "crawl_targets": ("target",)}
 """Base table -> columns that photos and crawls of other people need and that stay: paths, URLs, hashtags."""
 

@@ -235,7 +235,7 @@ class MomentDatabase(Database):
         with self._reading(con, instance):
             yield con
 
-    def write(self, command: str) -> NoReturn:
+    def write(self, command: str, *, publish: bool = True) -> NoReturn:  # noqa: ARG002
         """Refuse to write.
 
         Raises:

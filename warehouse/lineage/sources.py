@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "facts.project": ("features build",),
     "facts.faces": ("features build",),
     "facts.embeddings": ("features build",),
+    "facts.source_positions": ("features sync", "features listen"),
     "facts.commands": ("every command that writes",),
     "facts.runs": ("features train",),
     "facts.predictions": ("features train", "features predict"),

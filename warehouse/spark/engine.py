@@ -22,9 +22,10 @@ from photogenic._lazy import duckdb, pa, pyspark, sqlglot
 from photogenic.warehouse.catalog import OURS, Catalog, Relation
 from photogenic.warehouse.erasure.tombstones import Tombstones
 from photogenic.warehouse.errors import InputError
+from photogenic.warehouse.filesystems import filesystem_of, local_path
 from photogenic.warehouse.labels.fingerprints import Mark, State, mark_of, mark_query
 from photogenic.warehouse.moment import Moment
-from photogenic.warehouse.spark.export import TABLES, UNFINISHED, columns_of, filesystem_of, local_path
+from photogenic.warehouse.spark.export import TABLES, UNFINISHED, columns_of
 from photogenic.warehouse.spark.session import Cluster, run_on_spark, session
 
 __all__ = ["SparkEngine"]

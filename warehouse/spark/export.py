@@ -11,14 +11,14 @@ URI is a folder, or an address that pyarrow supports: hdfs://, s3a://, gs://.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from photogenic._lazy import duckdb, pa, pq
 from photogenic.warehouse.context import Store
 from photogenic.warehouse.errors import InputError
+from photogenic.warehouse.filesystems import filesystem_of
 
-__all__ = ["TABLES", "UNFINISHED", "Exported", "columns_of", "export", "filesystem_of", "local_path"]
+__all__ = ["TABLES", "UNFINISHED", "Exported", "columns_of", "export"]
 
 TABLES = ("users", "photos", "photo_files", "main_photos", "replaced_main_photos", "faces", "replaced_swipes", "swipes")
 """Base tables from which relations are computed."""
@@ -68,35 +68,6 @@ def export(store: Store, uri: str) -> list[Exported]:
             "features export FOLDER",
         ) from error
     return done
-
-
-def filesystem_of(uri: str) -> tuple[Any, str]:
-    """Return pyarrow's file system of an address, and the path in it.
-
-    Raises:
-        InputError: pyarrow does not support the address, or cannot reach it.
-    """
-    path = local_path(uri)
-    if path is not None:
-        return pa.fs.LocalFileSystem(), str(path)
-    try:
-        found, inside = pa.fs.FileSystem.from_uri(
-            "s3://" + uri.removeprefix("s3a://") if uri.startswith("s3a:") else uri
-        )
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(
-            f"{uri} cannot be reached: {error}",
-            "a folder, or an address that begins with hdfs://, s3a:// or gs://",
-            "features export FOLDER, then copy the folder there",
-        ) from error
-    return found, inside.rstrip("/")
-
-
-def local_path(uri: str) -> Path | None:
-    """Return the absolute path of a folder on this machine; None: the address is remote."""
-    if uri.startswith("file:"):
-        return Path("/" + uri.removeprefix("file:").lstrip("/"))
-    return None if "://" in uri else Path(uri).absolute()
 
 
 def columns_of(con: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str]]:

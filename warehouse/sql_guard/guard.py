@@ -9,6 +9,7 @@ A second protection does not depend on the text: the connection has no access to
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections import OrderedDict
@@ -266,7 +267,31 @@ def _is_relation(con: duckdb.DuckDBPyConnection, part: _Part) -> bool:
         return True
     if name.isidentifier() and not _is_system_view(con, name.lower()):
         return True
-    return "schema_name" not in part.fields and _is_named(part, name)
+    if "schema_name" in part.fields:
+        return _is_attached(con, part, name)
+    return _is_named(part, name)
+
+
+def _is_attached(con: duckdb.DuckDBPyConnection, part: _Part, name: str) -> bool:
+    """Whether a file that the user has attached has a table of this name, which may be any text."""
+    query = """
+        with files as (
+            select database_name from system.main.duckdb_databases() where path is not null and database_name <> 'store'
+        )
+        select 1 from system.main.duckdb_tables() where lower(table_name) = $1 and database_name in (from files)
+            and lower($2) in (lower(database_name), lower(schema_name))
+        union all
+        select 1 from system.main.duckdb_views() where lower(view_name) = $1 and database_name in (from files)
+            and lower($2) in (lower(database_name), lower(schema_name)) and not internal
+    """
+    return bool(con.execute(query, [_plain(name).lower(), _plain(part.fields["schema_name"])]).fetchall())
+
+
+def _plain(text: str) -> str:
+    """Return a text of the tree of JSON without its escapes."""
+    found = json.loads(f'"{text}"')
+    assert isinstance(found, str)
+    return found
 
 
 def _is_named(part: _Part, name: str) -> bool:

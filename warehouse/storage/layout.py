@@ -65,6 +65,9 @@ class Layout:
     underway = _Under("underway.json")
     """The running stages of the writer."""
 
+    listeners = _Under("listeners")
+    """State and lock of each listener of a stream."""
+
     last_build = _Under("build.json")
     """How the last build on this machine ended."""
 
@@ -93,6 +96,9 @@ class Layout:
     models = _Under("models")
 
     reports = _Under("reports")
+
+    export_locks = _Under("exports")
+    """Locks of exports of pictures, one per address."""
 
     training_sets = _Under("training_sets")
     """Named training sets: a folder for each name, and in it one for each version."""
