@@ -18,9 +18,10 @@ from photogenic.warehouse.option_help import Help
 from photogenic.warehouse.option_ranges import check
 
 if TYPE_CHECKING:
+    from photogenic.ingest.sync.report import SyncReport
     from photogenic.ingest.tabular.report import IngestReport
 
-__all__ = ["EXPECTED", "MaxRefused", "Thresholds", "enforce"]
+__all__ = ["EXPECTED", "MaxRefused", "Thresholds", "enforce", "enforce_all"]
 
 EXPECTED = frozenset({"erased", "superseded"})
 """Reasons that do not count as refused: the file is as it should be, and the store needs no such row."""
@@ -137,6 +138,20 @@ def enforce(kind: str, reports: Sequence["IngestReport"], thresholds: Thresholds
     if found:
         found.append("What was not refused is in the store.")
         raise ThresholdError(" ".join(found), "; ".join(expected), _remedy(kind, wrong), reports)
+
+
+def enforce_all(synced: Sequence["SyncReport"], thresholds: Thresholds) -> None:
+    """Refuse a sync that is not as it must be, kind by kind. The rows are in the store, and the positions behind them.
+
+    Raises:
+        ThresholdError: too many rows of a kind were refused, or too few came; it holds the reports of all sources.
+    """
+    for kind in dict.fromkeys(report.kind for report in synced):
+        reports = [one for report in synced if report.kind == kind for one in report.reports]
+        try:
+            enforce(kind, reports, thresholds)
+        except ThresholdError as error:
+            raise ThresholdError(error.what, error.expected, error.remedy, synced) from None
 
 
 def _example(wrong: "Counter[str]", reports: Sequence["IngestReport"]) -> str:

@@ -74,7 +74,7 @@ def convert(path: Path, name: str, format_: Foreign, spool: Spool) -> Copy:
         launch.python_command(f"{__name__}:main", format_, str(path), str(copy)),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        pass_fds=[opened.fileno()],
+        pass_fds=[opened.fileno(), *_descriptors(path)],
         env=launch.child_environment(),
         check=False,
     )
@@ -96,6 +96,11 @@ def convert(path: Path, name: str, format_: Foreign, spool: Spool) -> Copy:
         "a complete, valid file; nothing of it was taken in",
         "copy it again, or write it as Parquet or CSV",
     )
+
+
+def _descriptors(path: Path) -> list[int]:
+    """Return the descriptor of a copy that has no name, such as that of standard input; the child inherits it."""
+    return [int(path.name)] if path.parent == Path("/proc/self/fd") else []
 
 
 def main() -> None:

@@ -34,13 +34,13 @@ class Listing:
         files: paths of the files to read, in the order of their names.
         unknown: paths of files of formats that are not read.
         outside: links that lead out of the folder, or nowhere.
-        is_delta: whether it is a table of Delta Lake.
+        table: a folder in it that is a table of Delta Lake.
     """
 
     files: list[Path] = field(default_factory=list)
     unknown: list[Path] = field(default_factory=list)
     outside: list[Path] = field(default_factory=list)
-    is_delta: bool = False
+    table: Path | None = None
 
 
 def list_folder(folder: Path) -> Listing:
@@ -89,7 +89,7 @@ def _walk(folder: Path, listing: Listing, links: list[Path], seen: set[str]) -> 
         for entry in entries:
             path = at / entry.name
             if entry.name == "_delta_log":
-                listing.is_delta = True
+                listing.table = at
             # Spark hides these names too, except for partitions of a column such as `_day`.
             if entry.name.startswith(".") or (entry.name.startswith("_") and "=" not in entry.name):
                 continue

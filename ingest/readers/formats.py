@@ -7,8 +7,8 @@ from typing import Literal
 
 __all__ = ["FORMATS", "Foreign", "Format", "by_content", "by_name", "has_known_name", "text_by_name"]
 
-Format = Literal["csv", "ndjson", "parquet"]
-"""Formats whose rows are read as they are."""
+Format = Literal["csv", "ndjson", "parquet", "frame"]
+"""Formats whose rows are read as they are; a frame lies in memory."""
 
 Foreign = Literal["arrow", "arrow_stream", "avro", "orc", "spreadsheet"]
 """Formats that are first converted to one of the others."""

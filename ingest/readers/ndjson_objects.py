@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from photogenic._lazy import duckdb
+from photogenic._lazy import duckdb, pa
 from photogenic.ingest.readers.input_files import InputFile, shell_quoted
-from photogenic.ingest.readers.text_records import Records
-from photogenic.ingest.readers.text_streams import Compression, open_text
 from photogenic.ingest.tabular.column_mapping import find
 from photogenic.ingest.tabular.parsing import literal
 from photogenic.ingest.tabular.schemas import Table
@@ -22,9 +19,12 @@ from photogenic.warehouse import InputError
 
 __all__ = [
     "Keys",
+    "OpenRecords",
+    "Readable",
     "find_path",
     "first_rows",
     "has_path",
+    "lacking_paths",
     "pointer",
     "read_keys",
     "refuse_nested",
@@ -44,7 +44,20 @@ class Keys:
     repeat: bool
 
 
-def read_keys(con: duckdb.DuckDBPyConnection, file: InputFile, path: Path, compression: Compression | None) -> Keys:
+class Readable(Protocol):
+    """Records that are read once: those of a text file, or messages of a stream."""
+
+    failure: OSError | None
+
+    def reader(self) -> pa.RecordBatchReader:
+        """Batches of line, broken, text, and the fields f0, f1..."""
+
+
+OpenRecords = Callable[[], Readable]
+"""Opens the records of a file from their beginning."""
+
+
+def read_keys(con: duckdb.DuckDBPyConnection, file: InputFile, records: OpenRecords) -> Keys:
     """Read the keys of all objects: a key may appear first in a late row.
 
     Raises:
@@ -52,8 +65,7 @@ def read_keys(con: duckdb.DuckDBPyConnection, file: InputFile, path: Path, compr
     """
     found = _query(
         con,
-        path,
-        compression,
+        records,
         """
         select key, bool_or(is_twice)
         from (
@@ -67,17 +79,23 @@ def read_keys(con: duckdb.DuckDBPyConnection, file: InputFile, path: Path, compr
         order by min(line), key
         """,
     )
-    if not found:
+    if not found and not file.is_lenient:
+        if file.is_messages:
+            raise InputError(
+                f"None of the first messages of {file.name} is a JSON object.",
+                "JSON objects, or Avro with its schema",
+                "--schema FILE",
+            )
         raise InputError(
             f"{file.name} holds no JSON object.", "NDJSON: one object a line", f"head -n 3 {shell_quoted(file.path)}"
         )
     return Keys([key for key, _ in found], any(repeat for _, repeat in found))
 
 
-def has_path(con: duckdb.DuckDBPyConnection, path: Path, compression: Compression | None, keys: Sequence[str]) -> bool:
+def has_path(con: duckdb.DuckDBPyConnection, records: OpenRecords, keys: Sequence[str]) -> bool:
     """Whether any object of the file has a value at the path of these keys."""
     there = f"try(json_exists(f0, {literal(pointer(keys))}))"
-    return bool(_query(con, path, compression, f"select 1 from records where {there} limit 1"))
+    return bool(_query(con, records, f"select 1 from records where {there} limit 1"))
 
 
 def pointer(keys: Sequence[str]) -> str:
@@ -85,11 +103,9 @@ def pointer(keys: Sequence[str]) -> str:
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
 
 
-def _query(
-    con: duckdb.DuckDBPyConnection, path: Path, compression: Compression | None, query: str
-) -> list[tuple[Any, ...]]:
+def _query(con: duckdb.DuckDBPyConnection, open_records: OpenRecords, query: str) -> list[tuple[Any, ...]]:
     """The rows of a query over `records`."""
-    records = Records(open_text(path, compression))
+    records = open_records()
     con.register("records", records.reader())
     try:
         return con.execute(query).fetchall()
@@ -170,6 +186,16 @@ def find_path(names: Sequence[str], rows: Sequence[Mapping[str, Any]], name: str
         else:
             return keys
     return None
+
+
+def lacking_paths(table: Table, mapping: Mapping[str, str], names: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """The names and paths of columns that are needed or mapped, and that no object has: blank everywhere."""
+    found = list[tuple[str, tuple[str, ...]]]()
+    for column in table.columns:
+        theirs = mapping.get(column.name, column.name if column.required else None)
+        if theirs is not None and not find(names, theirs):
+            found.append((theirs, tuple(theirs.split(".")) if "." in theirs else ()))
+    return found
 
 
 def samples(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Candidate]:

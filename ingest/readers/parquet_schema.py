@@ -1,4 +1,4 @@
-"""Inspect a Parquet file before its rows are read: its columns, by their names in the file, and why it is unreadable.
+"""Inspect a Parquet file or a frame before its rows are read: its columns by their names, and why it is unreadable.
 
 DuckDB ignores case in names, and renames the second of two that differ in case only: `sender_id` after `Sender_ID`
 would be `sender_id_1`. So the names come from the file's own schema, and columns are read by position.
@@ -10,16 +10,32 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from photogenic._lazy import duckdb
 from photogenic.ingest.readers.input_files import shell_quoted
 from photogenic.ingest.readers.memory_errors import memory_error
+from photogenic.ingest.sources.arrow_frame import ArrowFrame
 from photogenic.ingest.tabular.parsing import shown
 from photogenic.warehouse import InputError, PhotogenicError
 from photogenic.warehouse.duckdb_store.error_mapping import is_memory_error
 
-__all__ = ["Uuids", "columns", "damaged", "extract", "first_values", "leaves", "table_function", "unreadable", "uuids"]
+__all__ = [
+    "Scanned",
+    "Uuids",
+    "columns",
+    "damaged",
+    "extract",
+    "first_values",
+    "frame_columns",
+    "leaves",
+    "table_function",
+    "unreadable",
+    "uuids",
+]
+
+Scanned: TypeAlias = Path | ArrowFrame
+"""What DuckDB scans by columns: a Parquet file, or a frame that is registered on the connection."""
 
 Uuids = Literal["all", "some"]
 """Which values of a column are UUIDs: all, or those of 16 bytes that cannot be text."""
@@ -30,8 +46,11 @@ _DEEPEST = 20
 _UNSUPPORTED = ("ncrypt", "nsupported", "ot supported", "ot implemented", "Unrecognized")
 
 
-def table_function(path: Path, *, with_lines: bool = False) -> str:
-    """The table function that reads the file. Folders named `key=value` add no columns; lines count from 0."""
+def table_function(scanned: Scanned, *, with_lines: bool = False) -> str:
+    """What is read. Folders named `key=value` add no columns; lines count from 0, and are the last column."""
+    if isinstance(scanned, ArrowFrame):
+        return scanned.view if with_lines else f"(select * exclude (line) from {scanned.view})"
+    path = scanned
     name = glob.escape(str(path)).replace("'", "''")
     return f"read_parquet('{name}', hive_partitioning = false{', file_row_number = true' if with_lines else ''})"
 
@@ -60,6 +79,17 @@ def columns(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> tuple[list
     return list(zip(names, types, strict=True)), int(n_rows)
 
 
+def frame_columns(con: duckdb.DuckDBPyConnection, frame: ArrowFrame, name: str) -> list[tuple[str, Any]]:
+    """Read name and DuckDB type of every column of a frame. All values of a type that DuckDB does not have are NULL.
+
+    Raises:
+        InputError: it has no columns.
+    """
+    if not frame.names:
+        raise InputError(f"{name} holds no columns.", "a frame with columns", "name the columns of the frame")
+    return list(zip(frame.names, frame.types(con), strict=True))
+
+
 def leaves(name: str, type_: Any) -> Iterator[tuple[str, str, tuple[int, ...]]]:
     """Yield path, DuckDB type and places (from 1) of each value inside the objects of a column: `photo.id`."""
     waiting: list[tuple[str, Any, tuple[int, ...]]] = [(name, type_, ())]
@@ -73,20 +103,20 @@ def leaves(name: str, type_: Any) -> Iterator[tuple[str, str, tuple[int, ...]]]:
 
 
 def first_values(
-    con: duckdb.DuckDBPyConnection, path: Path, n: int, values: Sequence[tuple[str, tuple[int, ...]]]
+    con: duckdb.DuckDBPyConnection, scanned: Scanned, n: int, values: Sequence[tuple[str, tuple[int, ...]]]
 ) -> list[list[str]]:
     """The first values of some columns, as text; empty if they cannot be read.
 
     Args:
         con: a connection.
-        path: path of the file.
+        scanned: the file or frame.
         n: number of its columns.
         values: DuckDB type of each, and its place: number of the column, then places inside it.
     """
     names = ", ".join(f"f{at}" for at in range(n))
     texts = ", ".join(shown(type_, extract(f"f{at}", tuple(inside))) for type_, (at, *inside) in values)
     try:
-        rows = con.execute(f"select {texts} from {table_function(path)} as given({names}) limit 200").fetchall()
+        rows = con.execute(f"select {texts} from {table_function(scanned)} as given({names}) limit 200").fetchall()
     except duckdb.Error as error:
         if is_memory_error(error):
             raise
@@ -101,13 +131,15 @@ def extract(field: str, places: tuple[int, ...]) -> str:
     return field
 
 
-def uuids(con: duckdb.DuckDBPyConnection, path: Path, n: int, number: int, places: tuple[int, ...]) -> Uuids | None:
+def uuids(
+    con: duckdb.DuckDBPyConnection, scanned: Scanned, n: int, number: int, places: tuple[int, ...]
+) -> Uuids | None:
     """Whether a column of bytes holds UUIDs of 16 bytes: some that cannot be text, because of control characters or as
     they are not UTF-8. `all`: every value has 16 bytes.
 
     Args:
         con: a connection.
-        path: path of the file.
+        scanned: the file or frame.
         n: number of its columns.
         number: number of the column, from 0.
         places: places of the value inside it.
@@ -120,7 +152,7 @@ def uuids(con: duckdb.DuckDBPyConnection, path: Path, n: int, number: int, place
             from (
                 select octet_length(v) = 16 as is_long,
                     coalesce(regexp_matches(try(decode(v)), {_CONTROL}), true) as is_odd
-                from (select {extract(f"f{number}", places)} as v from {table_function(path)} as given({names}))
+                from (select {extract(f"f{number}", places)} as v from {table_function(scanned)} as given({names}))
                 where v is not null
             )
             """

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from photogenic._lazy import duckdb, pa, pc, pq
+from photogenic._lazy import duckdb, pa, pq
 from photogenic.ingest.readers import parquet_schema
 from photogenic.ingest.readers.source_files import Source
+from photogenic.ingest.sources.arrow_types import is_coarse, microseconds
 from photogenic.ingest.tabular import scan_sql
 
 __all__ = ["prepare"]
 
 _MOST = (1 << 63) - 1
-_TO_MICROSECONDS = {"s": 1_000_000, "ms": 1000}
 
 
 def prepare(con: duckdb.DuckDBPyConnection, source: Source) -> frozenset[int]:
@@ -32,7 +32,7 @@ def prepare(con: duckdb.DuckDBPyConnection, source: Source) -> frozenset[int]:
             schema = file.schema_arrow
             if len(schema) != source.n_columns:
                 return frozenset()
-            far = [number for number in range(len(schema)) if _is_coarse(schema.field(number).type)]
+            far = [number for number in range(len(schema)) if is_coarse(schema.field(number).type)]
             far = [number for number in far if not _is_near(file, number) and not _is_read(source, number)]
             flat = [number for number in far if pa.types.is_timestamp(schema.field(number).type)]
             if flat:
@@ -44,13 +44,6 @@ def prepare(con: duckdb.DuckDBPyConnection, source: Source) -> frozenset[int]:
     except (pa.ArrowException, OSError):
         return frozenset()  # DuckDB reports what is wrong with the file.
     return frozenset(far)
-
-
-def _is_coarse(type_: pa.DataType) -> bool:
-    """Whether values of this type hold timestamps coarser than microseconds."""
-    if pa.types.is_timestamp(type_):
-        return type_.unit in _TO_MICROSECONDS
-    return any(_is_coarse(type_.field(number).type) for number in range(type_.num_fields))
 
 
 def _is_near(file: pq.ParquetFile, number: int) -> bool:
@@ -97,19 +90,9 @@ def _reader(file: pq.ParquetFile, numbers: list[int]) -> pa.RecordBatchReader:
     def batches() -> Iterator[pa.RecordBatch]:
         line = 1
         for batch in file.iter_batches(columns=names if is_clear else None):
-            arrays = [_microseconds(batch.column(place)) for place in places]
+            arrays = [microseconds(batch.column(place)) for place in places]
             lines = pa.array(range(line, line + len(batch)), pa.int64())
             line += len(batch)
             yield pa.record_batch([lines, *arrays], schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-def _microseconds(array: pa.TimestampArray) -> pa.TimestampArray:
-
-    factor = _TO_MICROSECONDS[array.type.unit]
-    values, most = array.cast(pa.int64()), _MOST // factor
-    near = pc.and_(pc.less_equal(values, most), pc.greater_equal(values, -most))
-    far = pc.if_else(pc.greater(values, 0), _MOST, -_MOST)
-    values = pc.if_else(near, pc.multiply(pc.if_else(near, values, 0), factor), far)
-    return values.cast(pa.timestamp("us", array.type.tz and "UTC"))

@@ -6,12 +6,11 @@ Parquet column of an unsuitable type, an object where an id is needed.
 
 from __future__ import annotations
 
-import codecs
 import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,12 @@ from photogenic.ingest.readers.conversion import convert
 from photogenic.ingest.readers.formats import FORMATS, Format, by_content, text_by_name
 from photogenic.ingest.readers.input_files import InputFile, Spool, openable, shell_quoted
 from photogenic.ingest.readers.memory_errors import memory_errors_as_ours
-from photogenic.ingest.readers.text_streams import Compression, open_text
+from photogenic.ingest.readers.message_records import MessageRecords, first_texts
+from photogenic.ingest.readers.picture_field import picture_field
+from photogenic.ingest.readers.text_records import Records
+from photogenic.ingest.readers.text_streams import Compression, open_text, read_head
+from photogenic.ingest.sources.arrow_frame import ArrowFrame
+from photogenic.ingest.sources.positions import Position
 from photogenic.ingest.tabular.column_mapping import bind, find, read_header, samples
 from photogenic.ingest.tabular.mapping_file import FileMapping
 from photogenic.ingest.tabular.parsing import readable
@@ -32,7 +36,6 @@ from photogenic.warehouse.storage.layout import sha256_of
 
 __all__ = ["Field", "Source", "inspect_sources"]
 
-_HEAD = 1 << 20
 _NOTHING = {'"NULL"': "VARCHAR", '"NULL"[]': "VARCHAR[]"}
 """Types of Parquet columns that have only NULL, and the types they are read as: pandas and polars write None so."""
 
@@ -45,7 +48,7 @@ class Field:
         name: name in the file.
         type: DuckDB type as which it is read; VARCHAR in text files.
         is_null: whether all its values are NULL.
-        keys: keys of its path in an object of NDJSON, if it lies inside other values.
+        keys: keys of its path in an object of NDJSON, if it lies inside other values; with `places`, in the JSON there.
         places: for a value inside a Parquet column: the number of the column, then the places in its objects, from 1.
         uuids: which of its values are UUIDs of 16 bytes.
         partition: value in the name of a folder, as a list of one; None: it is a column of the file.
@@ -72,10 +75,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that can be read.
+    """A file or frame that can be read.
 
     Attributes:
-        path: path to open.
+        path: path to open; of a frame, nothing lies there.
         name: name to print and store.
         table: kind of its rows.
         format: format by content, else by name.
@@ -88,11 +91,16 @@ class Source:
         separator: separator of a CSV.
         header_line: last line of a CSV's header, from 1.
         encoding: encoding of a text file. None: UTF-8, or by byte order mark.
-        n_rows: number of rows of a Parquet file, from its metadata.
+        n_rows: number of rows of a Parquet file, from its metadata, or of a frame.
         repeats_keys: whether an NDJSON object has the same key twice.
         folder: folder that the paths of pictures are relative to, unless another one is given.
         original: the file of another format, of which `path` is a copy that can be read.
         notes: what the account says besides the counts.
+        positions: how far its source has been read once its rows are loaded.
+        is_messages: whether it is a file of `readers.message_records`: the messages of a stream.
+        frame: the rows, if they lie in memory.
+        content: digest of the content, if it is not that of the bytes of the file.
+        picture: number of the field with the bytes of pictures; None: there is none.
     """
 
     path: Path
@@ -113,6 +121,16 @@ class Source:
     folder: Path = Path()
     original: Path | None = None
     notes: tuple[str, ...] = ()
+    positions: tuple[Position, ...] = ()
+    is_messages: bool = False
+    frame: ArrowFrame | None = None
+    content: str | None = None
+    picture: int | None = None
+
+    @property
+    def scanned(self) -> parquet_schema.Scanned:
+        """What DuckDB scans by columns, if it is Parquet or a frame."""
+        return self.frame or self.path
 
     @property
     def n_columns(self) -> int:
@@ -127,15 +145,20 @@ class Source:
     @property
     def ignored(self) -> tuple[str, ...]:
         """Names of the file's columns that we do not read."""
-        used = set(self.bound.values())
+        used = {*self.bound.values(), self.picture}
         return tuple(field.name for number, field in enumerate(self.fields) if number not in used)
 
     def digest(self) -> str:
-        """SHA-256 of the file's bytes."""
-        return sha256_of(self.original or self.path)
+        """SHA-256 of the file's bytes, or of the content of a frame or stream."""
+        if self.frame is not None:
+            return self.frame.digest()
+        return self.content or sha256_of(self.original or self.path)
 
     def ingest_id(self, digest: str) -> str:
-        """Id of the ingest: equal for the same kind, content, mapping, folder values, arrival and purpose."""
+        """Id of the ingest: equal for the same kind, content, mapping, folder values, arrival and purpose.
+
+        For messages of a stream, their offsets count too: a message may say again what another one said.
+        """
         folders = [
             [ours, *field.partition]
             for ours, number in sorted(self.bound.items())
@@ -146,10 +169,14 @@ class Source:
             parts.append({"arrived_at": self.arrived_at.isoformat()})
         if self.retract:
             parts.append("retract")
+        if self.is_messages:
+            parts.append({"positions": [asdict(position) for position in self.positions]})
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def state(self) -> tuple[int, int]:
         """Size and modification time. If they change while the file is read, another process writes to it."""
+        if self.frame is not None:
+            return self.frame.state()
         stat = (self.original or self.path).stat()
         return stat.st_size, stat.st_mtime_ns
 
@@ -187,8 +214,12 @@ def inspect_sources(
             bound={ours: at for ours, at in source.bound.items() if ours != "ingested_at" or arrived_at is None},
             arrived_at=arrived_at,
             retract=retract,
+            positions=file.positions,
+            picture=None if retract else picture_field(source.name, table, source.fields, source.bound, mapping),
+            frame=file.frame,
+            content=file.digest,
         )
-        for source in found
+        for source, file in zip(found, files, strict=True)
     ]
 
 
@@ -212,8 +243,12 @@ class _Wanted:
 
 
 def _inspect(wanted: _Wanted, file: InputFile) -> Source:
+    if file.frame is not None:
+        return _inspect_frame(wanted, file, file.frame)
     try:
         with memory_errors_as_ours(file.name), openable(file.path) as path:
+            if file.is_messages:
+                return _inspect_messages(wanted, file, path)
             with path.open("rb") as opened:
                 magic = opened.read(16)
             format_ = by_content(magic, file.name)
@@ -237,12 +272,36 @@ def _inspect(wanted: _Wanted, file: InputFile) -> Source:
 
 
 def _inspect_parquet(wanted: _Wanted, file: InputFile, path: Path) -> Source:
+    columns, n_rows = parquet_schema.columns(wanted.con, path, file.name)
+    return _inspect_columns(wanted, file, path, columns, n_rows)
+
+
+def _inspect_frame(wanted: _Wanted, file: InputFile, frame: ArrowFrame) -> Source:
+    frame.register(wanted.con)
+    try:
+        with memory_errors_as_ours(file.name):
+            columns = parquet_schema.frame_columns(wanted.con, frame, file.name)
+            return _inspect_columns(wanted, file, frame, columns, frame.n_rows)
+    finally:
+        frame.unregister(wanted.con)
+
+
+def _inspect_columns(
+    wanted: _Wanted,
+    file: InputFile,
+    scanned: parquet_schema.Scanned,
+    columns: Sequence[tuple[str, Any]],
+    n_rows: int,
+) -> Source:
     con, table, mapping = wanted.con, wanted.table, wanted.mapping
-    columns, n_rows = parquet_schema.columns(con, path, file.name)
     fields = [Field(name, _NOTHING.get(str(type_), str(type_)), str(type_) in _NOTHING) for name, type_ in columns]
+    for number, type_ in (file.frame.unreadable if file.frame else {}).items():
+        fields[number] = Field(columns[number][0], type_)
     names = [field.name for field in fields]
     nested = (theirs for theirs in mapping.columns.values() if "." in theirs and not find(names, theirs))
-    fields += filter(None, (_inside(columns, theirs) for theirs in nested))
+    fields += filter(
+        None, (_inside(columns, theirs) or _inside_json(con, scanned, columns, theirs) for theirs in nested)
+    )
     fields += _folder_fields(file, names)
 
     def candidates() -> list[Candidate]:
@@ -252,7 +311,7 @@ def _inspect_parquet(wanted: _Wanted, file: InputFile, path: Path) -> Source:
             for path, type_, places in parquet_schema.leaves(name, top)
         ]
         given = [(type_, at) for _, type_, at in found]
-        values = parquet_schema.first_values(con, path, len(columns), given)
+        values = parquet_schema.first_values(con, scanned, len(columns), given)
         fitting = [candidate_of_type(name, type_, texts) for (name, type_, _), texts in zip(found, values, strict=True)]
         return fitting + _folder_candidates(file, names)
 
@@ -269,10 +328,10 @@ def _inspect_parquet(wanted: _Wanted, file: InputFile, path: Path) -> Source:
             )
         if column.type == "id" and field.type == "BLOB":
             at, *places = field.places or (number,)
-            uuids = parquet_schema.uuids(con, path, len(columns), at, tuple(places))
+            uuids = parquet_schema.uuids(con, scanned, len(columns), at, tuple(places))
             fields[number] = replace(field, uuids=uuids, type="VARCHAR" if uuids else field.type)
     return Source(
-        *(file.path, file.name, table, "parquet", tuple(fields), bound, mapping),
+        *(file.path, file.name, table, "frame" if file.frame else "parquet", tuple(fields), bound, mapping),
         n_rows=n_rows,
         folder=file.folder,
         notes=file.notes,
@@ -302,6 +361,21 @@ def _inside(columns: Sequence[tuple[str, Any]], theirs: str) -> Field | None:
     return found[0] if len(found) == 1 else None
 
 
+def _inside_json(
+    con: duckdb.DuckDBPyConnection, scanned: parquet_schema.Scanned, columns: Sequence[tuple[str, Any]], theirs: str
+) -> Field | None:
+    """The value that a path such as `photo.id` names inside the JSON of a Parquet column."""
+    names = [name for name, _ in columns]
+    outer, *keys = theirs.split(".")
+    numbers = [at for at in find(names, outer) if str(columns[at][1]) in {"JSON", "VARCHAR"}]
+    if len(numbers) != 1:
+        return None
+    [texts] = parquet_schema.first_values(con, scanned, len(columns), [("VARCHAR", (numbers[0],))])
+    if not any(text.lstrip().startswith("{") for text in texts):
+        return None
+    return Field(theirs, keys=tuple(keys), places=(numbers[0],))
+
+
 def _folder_fields(file: InputFile, names: Sequence[str]) -> list[Field]:
     """The columns in the names of the file's folders. A column of the file with the same name precedes them."""
     return [Field(name, partition=(value,)) for name, value in file.partitions if not find(names, name)]
@@ -321,7 +395,7 @@ def _inspect_text(wanted: _Wanted, file: InputFile, path: Path, magic: bytes, *,
         compression = "gzip"
     elif magic.startswith(b"\x28\xb5\x2f\xfd"):
         compression = "zstd"
-    head = _head(file.name, path, magic, compression)
+    head = read_head(file.name, path, magic, compression)
     if not head.strip():
         remedy = "features ingest users - < USERS.csv" if file.name == "stdin" else f"ls -l {shell_quoted(file.path)}"
         raise InputError(f"{file.name} is empty.", "a file with a header or rows", remedy)
@@ -344,18 +418,32 @@ def _inspect_text(wanted: _Wanted, file: InputFile, path: Path, magic: bytes, *,
 
 
 def _inspect_ndjson(wanted: _Wanted, file: InputFile, path: Path, head: str, compression: Compression | None) -> Source:
-    con, table, mapping = wanted.con, wanted.table, wanted.mapping
     ndjson_objects.refuse_other_json(file, head)
-    keys = ndjson_objects.read_keys(con, file, path, compression)
+    source = _inspect_objects(wanted, file, head, lambda: Records(open_text(path, compression)))
+    return replace(source, compression=compression)
+
+
+def _inspect_messages(wanted: _Wanted, file: InputFile, path: Path) -> Source:
+    source = _inspect_objects(wanted, file, first_texts(path), lambda: MessageRecords(path))
+    return replace(source, is_messages=True)
+
+
+def _inspect_objects(wanted: _Wanted, file: InputFile, head: str, records: ndjson_objects.OpenRecords) -> Source:
+    """Inspect objects, one per record."""
+    con, table, mapping = wanted.con, wanted.table, wanted.mapping
+    keys = ndjson_objects.read_keys(con, file, records)
     rows = ndjson_objects.first_rows(head)
     fields = list(map(Field, keys.names))
     for theirs in mapping.columns.values():
         if "." in theirs and not find(keys.names, theirs):
             inside = ndjson_objects.find_path(keys.names, rows, theirs)
-            if inside is None and ndjson_objects.has_path(con, path, compression, parts := theirs.split(".")):
+            if inside is None and ndjson_objects.has_path(con, records, parts := theirs.split(".")):
                 inside = parts
             if inside is not None:
                 fields.append(Field(theirs, keys=tuple(inside)))
+    if file.is_lenient:
+        lacking = ndjson_objects.lacking_paths(table, mapping.columns, [field.name for field in fields])
+        fields += [Field(name, keys=path) for name, path in lacking]
     fields += _folder_fields(file, keys.names)
     bound = bind(
         *(file.name, table, [field.name for field in fields], mapping.columns),
@@ -363,48 +451,14 @@ def _inspect_ndjson(wanted: _Wanted, file: InputFile, path: Path, head: str, com
         retract=wanted.retract,
     )
     paths = {ours: fields[at].path for ours, at in bound.items() if fields[at].partition is None}
-    ndjson_objects.refuse_nested(file.name, table, paths, rows)
+    if not file.is_lenient:
+        ndjson_objects.refuse_nested(file.name, table, paths, rows)
     return Source(
-        *(file.path, file.name, table, "ndjson", tuple(fields), bound, mapping, compression),
+        *(file.path, file.name, table, "ndjson", tuple(fields), bound, mapping),
         repeats_keys=keys.repeat,
         folder=file.folder,
         notes=file.notes,
     )
-
-
-def _head(name: str, path: Path, magic: bytes, compression: Compression | None) -> str:
-    """Read the first megabyte as text, up to a line's end. If it is not UTF-8, it is read as Latin-1."""
-    stream = open_text(path, compression)
-    try:
-        data, more = b"", b"-"
-        while more and len(data) <= _HEAD:
-            more = stream.read(_HEAD)
-            data += more
-    finally:
-        stream.close()
-    if more:
-        data = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1] or data[:_HEAD]
-    if encoding := _unmarked_encoding(magic) or _unmarked_encoding(data):
-        raise InputError(
-            f"{name} is {encoding}.",
-            "UTF-8, Latin-1, or UTF-16 that begins with a byte order mark",
-            f"iconv -f {encoding} -t UTF-8",
-        )
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def _unmarked_encoding(data: bytes) -> str | None:
-    """The encoding of text with two or four bytes per character and without a byte order mark that we read."""
-    start = data[:64]
-    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, b"\0\0\0")) or start[1:4] == b"\0\0\0":
-        return "UTF-32"
-    for encoding, nothing, something in (("UTF-16LE", start[1::2], start[::2]), ("UTF-16BE", start[::2], start[1::2])):
-        if len(start) > 3 and not any(nothing) and all(something):
-            return encoding
-    return None
 
 
 def _text_format(file: InputFile, head: str, compression: Compression | None) -> Format:

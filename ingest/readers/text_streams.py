@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from photogenic._lazy import pa
+from photogenic.warehouse.errors import InputError
 
-__all__ = ["Compression", "TextStream", "open_text"]
+__all__ = ["Compression", "TextStream", "open_text", "read_head"]
+
+_HEAD = 1 << 20
 
 Compression = Literal["gzip", "zstd"]
 
@@ -61,3 +64,38 @@ class _Stream:
 
     def close(self) -> None:
         self._raw.close()
+
+
+def read_head(name: str, path: Path, magic: bytes, compression: Compression | None) -> str:
+    """Read the first megabyte as text, up to a line's end. If it is not UTF-8, it is read as Latin-1."""
+    stream = open_text(path, compression)
+    try:
+        data, more = b"", b"-"
+        while more and len(data) <= _HEAD:
+            more = stream.read(_HEAD)
+            data += more
+    finally:
+        stream.close()
+    if more:
+        data = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1] or data[:_HEAD]
+    if encoding := _unmarked_encoding(magic) or _unmarked_encoding(data):
+        raise InputError(
+            f"{name} is {encoding}.",
+            "UTF-8, Latin-1, or UTF-16 that begins with a byte order mark",
+            f"iconv -f {encoding} -t UTF-8",
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _unmarked_encoding(data: bytes) -> str | None:
+    """The encoding of text with two or four bytes per character and without a byte order mark that we read."""
+    start = data[:64]
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, b"\0\0\0")) or start[1:4] == b"\0\0\0":
+        return "UTF-32"
+    for encoding, nothing, something in (("UTF-16LE", start[1::2], start[::2]), ("UTF-16BE", start[::2], start[1::2])):
+        if len(start) > 3 and not any(nothing) and all(something):
+            return encoding
+    return None

@@ -141,7 +141,7 @@ def mapping_from(table: Mapping[str, Any], kind: Kind, where: str) -> FileMappin
 
     columns, values, units = dict[str, str](), dict[str, dict[str, Value]](), dict[str, Unit]()
     for name, theirs in table.get("columns", {}).items():
-        column = _column(kind, name, at, "--map {}=THEIRS")
+        column = _column(kind, name, at, "--map {}=THEIRS", with_picture=True)
         columns[column.name] = _theirs(column, theirs, place("columns", name))
     for name, words in table.get("values", {}).items():
         column = _column(kind, name, at, "--value {}:WORD=VALUE")
@@ -152,11 +152,13 @@ def mapping_from(table: Mapping[str, Any], kind: Kind, where: str) -> FileMappin
     return FileMapping(columns, values, units)
 
 
-def _column(kind: Kind, name: object, at: str, option: str) -> Column:
+def _column(kind: Kind, name: object, at: str, option: str, *, with_picture: bool = False) -> Column:
     table = schema_of(kind)
     for column in table.columns:
         if column.name == name:
             return column
+    if with_picture and table.picture is not None and name == table.picture.name:
+        return table.picture
     near = difflib.get_close_matches(str(name)[:_MOST_CHARS], table.names, n=1)
     raise InputError(
         f"{at}{kind} have no column {_shown(name)}.",

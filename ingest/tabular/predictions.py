@@ -15,14 +15,15 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
 from photogenic import sql
 from photogenic._lazy import duckdb, pl
-from photogenic.ingest.readers.input_files import Spool, find, openable
+from photogenic.ingest.options import SourceOptions
+from photogenic.ingest.readers.input_files import Spool, openable
 from photogenic.ingest.readers.memory_errors import memory_errors_as_ours
 from photogenic.ingest.readers.source_files import Source, inspect_sources
+from photogenic.ingest.sources.opening import open_sources
 from photogenic.ingest.tabular import parsing
 from photogenic.ingest.tabular.mapping_file import FileMapping, Given, mapping_of
 from photogenic.ingest.tabular.report import IngestReport
@@ -34,8 +35,8 @@ from photogenic.warehouse.erasure.tombstones import Tombstones
 __all__ = ["Data", "Sound", "load_predictions", "read_photo_ids"]
 
 Data: TypeAlias = Any
-"""A file, a folder, a glob or a list of them; or a frame of polars, pandas or pyarrow, a list of dictionaries, or a
-dictionary: of columns, or photo_id -> prediction."""
+"""A source, as `ingest.options.Rowlike` lists them, or a list of sources; or a dictionary: of columns, or photo_id ->
+prediction."""
 
 _LEARNED = Table("predictions", PREDICTIONS.columns[:1])
 
@@ -70,7 +71,7 @@ def load_predictions(
 
     Args:
         store: the open store.
-        data: the files, or a frame.
+        data: files, frames or other sources.
         mapping: mapping of columns and values: `mapping_file.mapping_of` reads it.
         bounds: least and greatest prediction; None: no bound.
         finish: function that stores the sound rows. False: the store has the same run already, so that nothing is
@@ -294,33 +295,23 @@ def _known(report: IngestReport) -> IngestReport:
 
 
 def _inspected(data: Data, table: Table, mapping: FileMapping, spool: Spool) -> list[Source]:
-    """Inspect the files of a call; a frame is written as one Parquet file first."""
-    if isinstance(data, str | Path):
-        return inspect_sources(find([data], spool), table, mapping, spool)
-    if isinstance(data, Sequence) and all(isinstance(each, str | Path) for each in data):
-        return inspect_sources(find(list(data), spool), table, mapping, spool)
-    stream, path = spool.file("the frame")
-    frame = _frame(data, table.columns)
-    with memory_errors_as_ours("the frame"):
-        frame.write_parquet(stream)
-        stream.flush()
-    (found,) = inspect_sources(find([path], spool), table, mapping, spool)
-    return [replace(found, name="frame")]
+    """Inspect the sources of a call."""
+    is_many = isinstance(data, list | tuple) and bool(data) and not isinstance(data[0], Mapping)
+    sources = list(data) if is_many else [_frame(data, table.columns) if isinstance(data, Mapping) else data]
+    return inspect_sources(open_sources(sources, spool, SourceOptions()), table, mapping, spool)
 
 
-def _frame(data: Any, columns: Sequence[Column]) -> pl.DataFrame:
-    """Convert what Python gives to a frame.
+def _frame(data: Mapping[Any, Any], columns: Sequence[Column]) -> pl.DataFrame:
+    """Convert a dictionary, of columns or of predictions by photo, to a frame.
 
     Raises:
         InputError: it is no table.
     """
-    if isinstance(data, Mapping) and data and not any(_is_column(value) for value in data.values()):
+    if data and not any(_is_column(value) for value in data.values()):
         names = [column.name for column in columns[:2]]
         data = dict(zip(names, (list(data.keys()), list(data.values())), strict=True)) if len(names) == 2 else data
     try:
-        if isinstance(data, pl.LazyFrame):
-            return data.collect()
-        return data if isinstance(data, pl.DataFrame) else pl.DataFrame(data, strict=False)
+        return pl.DataFrame(data, strict=False)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
         raise InputError(
             f"A {type(data).__name__} cannot be read as a table: {str(error).splitlines()[0] if str(error) else error}",

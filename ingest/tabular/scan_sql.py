@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 
 from photogenic.ingest.readers import parquet_schema
@@ -34,7 +35,7 @@ def given(source: Source, far: Collection[int] = ()) -> str:
                 f"times that fit, in the column of {source.fields[number].name!r}",
                 "write the value to a column of its own",
             )
-    if source.format == "parquet":
+    if source.format in {"parquet", "frame"}:
         plain = {number for number in far if source.fields[number].type in _INSTANTS}
         fields = "".join(
             f", {_as_given(number, field, far)} as f{number}"
@@ -42,8 +43,8 @@ def given(source: Source, far: Collection[int] = ()) -> str:
             if number not in plain
         )
         query = f"""
-            select line + 1 as line, cast(null as varchar) as broken, cast(null as varchar) as text{fields}
-            from {parquet_schema.table_function(source.path, with_lines=True)} as given({aliases(source)}, line)"""
+            select line + 1 as line, {_broken_json(source)}{fields}
+            from {parquet_schema.table_function(source.scanned, with_lines=True)} as given({aliases(source)}, line)"""
         if plain:
             query = f"select * from ({query}) join far_instants using (line)"
         return query
@@ -81,15 +82,18 @@ def raw(source: Source, *, only_ours: bool = False) -> str:
         pairs = (f"{literal(source.fields[n].name)}, left({shown(source.fields[n].type, f'f{n}')}, 1000)" for n in ours)
         return f"case when broken is null then json_object({', '.join(pairs)}) end"
     if source.format == "ndjson":
-        row = "case when strlen(row_text) <= 65536 then row_text else to_json(left(row_text, 4096)) end"
+        text = "row_text" if source.picture is None else _without_picture(source.fields[source.picture].path)
+        row = f"case when strlen({text}) <= 65536 then {text} else to_json(left({text}, 4096)) end"
     else:
         pairs = (
             f"{literal(field.name)}, left({shown(field.type, f'f{number}')}, 1000)"
             for number, field in enumerate(source.fields)
-            if not field.places  # they are in their column
+            if not field.places and not _holds_picture(source, number)  # those are in their column
         )
         row = f"json_object({', '.join(pairs)})"
-    return f"case when broken is null then {row} else to_json(left(text, 4096)) end"
+    # A broken row of a source with pictures may be a part of one.
+    broken = "to_json(left(text, 4096))" if source.picture is None else "null"
+    return f"case when broken is null then {row} else {broken} end"
 
 
 def detail(source: Source) -> str:
@@ -103,6 +107,21 @@ def detail(source: Source) -> str:
     return f"case split_part(problem, ':', 2) {' '.join(arms)} end"
 
 
+def _holds_picture(source: Source, number: int) -> bool:
+    """Whether a column of the file is that of the pictures, or has it inside."""
+    if source.picture is None:
+        return False
+    return number == source.picture or source.fields[source.picture].places[:1] == (number,)
+
+
+def _without_picture(path: tuple[str, ...]) -> str:
+    """The expression of an object of NDJSON without the value at a path."""
+    patch: object = None
+    for key in reversed(path):
+        patch = {key: patch}
+    return f"cast(json_merge_patch(row_text, {literal(json.dumps(patch))}) as varchar)"
+
+
 def aliases(source: Source) -> str:
     """Our alias for each column, by position: the file's names may be empty, or equal to another one."""
     return ", ".join(f"f{number}" for number in range(source.n_columns))
@@ -114,10 +133,28 @@ def _as_given(number: int, field: Field, far: Collection[int]) -> str:
         return _constant(field)
     if number in far:
         return f"cast(null as {field.type})"
+    if field.keys:
+        return f"try(json_extract_string(f{field.places[0]}, {literal(pointer(field.keys))}))"
     given = parquet_schema.extract(f"f{field.places[0]}", field.places[1:]) if field.places else f"f{number}"
     if field.uuids is not None:
         return f"text_of_uuids({given}, {str(field.uuids == 'all').lower()})"
     return f"cast({given} as {field.type})" if field.is_null else given
+
+
+def _broken_json(source: Source) -> str:
+    """The expressions of the reason why a row of Parquet is broken, and its text: an object inside JSON for an id."""
+    arms, outer = list[str](), dict[int, str]()
+    for column, number in source.bound.items():
+        field = source.fields[number]
+        if field.keys and source.table.column(column).type in {"id", "text"}:
+            at = f"f{field.places[0]}"
+            arms.append(f"try(json_type({at}, {literal(pointer(field.keys))})) in ('OBJECT', 'ARRAY')")
+            outer[field.places[0]] = at
+    if not arms:
+        return "cast(null as varchar) as broken, cast(null as varchar) as text"
+    is_nested = " or ".join(arms)
+    text = f"concat_ws(' ', {', '.join(outer.values())})"
+    return f"""case when {is_nested} then 'nested_value' end as broken, case when {is_nested} then {text} end as text"""
 
 
 def _constant(field: Field) -> str:
@@ -128,7 +165,8 @@ def _constant(field: Field) -> str:
 
 def _found(source: Source) -> list[int]:
     """The numbers of the fields that are read from objects of NDJSON."""
-    return [number for number in source.bound.values() if source.fields[number].partition is None]
+    numbers = [number for number in source.bound.values() if source.fields[number].partition is None]
+    return numbers if source.picture is None else [*numbers, source.picture]
 
 
 def _broken_object(source: Source) -> str:

@@ -35,6 +35,7 @@ Type = Literal["id", "text", "tags", "gender", "flag", "count", "number", "time"
 TYPES: tuple[Type, ...] = get_args(Type)
 
 Reason = Literal[
+    "bad_avro",
     "bad_deleted",
     "bad_encoding",
     "bad_gender",
@@ -55,6 +56,7 @@ Reason = Literal[
     "no_sender_id",
     "no_time",
     "no_user_id",
+    "no_value",
     "not_a_number",
     "out_of_range",
     "path_outside_images",
@@ -69,6 +71,7 @@ Reason = Literal[
 ]
 
 REASONS: dict[Reason, str] = {
+    "bad_avro": "The message of a stream is not one complete Avro record of the schema.",
     "bad_deleted": "Neither yes nor no in one of the known spellings (blank is no).",
     "bad_encoding": "The row is not valid UTF-8 in a file that otherwise is.",
     "bad_gender": "The gender is not one of the known spellings (blank and `unknown` are fine).",
@@ -89,6 +92,7 @@ REASONS: dict[Reason, str] = {
     "no_sender_id": "The sender's id is blank.",
     "no_time": "A time that is needed is blank.",
     "no_user_id": "The user's id is blank.",
+    "no_value": "The message of a stream has no value: it is a tombstone, by which a broker compacts a topic.",
     "not_a_number": "The prediction is blank, or no finite number.",
     "out_of_range": "The prediction is outside the range of the target, such as 0 to 1.",
     "path_outside_images": "The path leads out of the images folder, through `..`, a link or an absolute path.",
@@ -134,12 +138,14 @@ class Table:
         key: columns that say which event a row is about, if it has no `event_id`; the last one is its time. Empty for
             descriptions.
         value: column of what is said about the event.
+        picture: column of the bytes of pictures; they are never among the values of a row.
     """
 
     kind: Kind
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     value: str = ""
+    picture: Column | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -194,6 +200,7 @@ TABLES: dict[Kind, Table] = {
             Column("deleted", "flag"),
             Column("ingested_at", "time"),
         ),
+        picture=Column("image", "text"),
     ),
     "main_photos": Table(
         "main_photos",

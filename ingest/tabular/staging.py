@@ -20,11 +20,13 @@ from typing import Any
 
 from photogenic._lazy import duckdb, pa
 from photogenic.ingest.readers import parquet_schema, parquet_timestamps
+from photogenic.ingest.readers.message_records import MessageRecords
 from photogenic.ingest.readers.source_files import Source
 from photogenic.ingest.readers.text_records import Records
 from photogenic.ingest.readers.text_streams import open_text
 from photogenic.ingest.tabular import parsing, scan_sql
 from photogenic.ingest.tabular.schemas import Column
+from photogenic.warehouse import PhotogenicError
 from photogenic.warehouse.duckdb_store.error_mapping import is_memory_error
 
 __all__ = ["Rows"]
@@ -69,6 +71,8 @@ class Rows:
     ) -> None:
         self.con, self._advance = con, advance
         self._copy: Path | None = None
+        if source.frame is not None:
+            source.frame.register(con)
         source = self.source = self._with_safe_names(source)
         self._far = parquet_timestamps.prepare(con, source)
         self.arrival = f"timestamp '{source.arrived_at or stamp}'"
@@ -90,14 +94,17 @@ class Rows:
             self.refused = f"{raw} as raw, {detail} as detail"
             return
         refused = f"case when problem is not null then {raw} end as raw, {detail} as detail"
-        self.n_read = self._stage(f"{judged} select line, {ours}, problem, {refused} from judged")
+        picture = "" if source.picture is None else f", f{source.picture} as image"
+        self.n_read = self._stage(f"{judged} select line, {ours}, problem, {refused}{picture} from judged")
         if after_erase and self._find_erased("select {} as id from staged"):
             con.execute(f"update staged set problem = 'erased:', raw = null, detail = null where {_is_erased(source)}")
         self._checked = "with checked as (select * from staged)"
         self.refused = "raw, detail"
 
     def close(self) -> None:
-        """Remove the temporary file, if there is one."""
+        """Remove the temporary file, if there is one, and forget a frame."""
+        if self.source.frame is not None:
+            self.source.frame.unregister(self.con)
         if self._copy is not None:
             self._copy.unlink(missing_ok=True)
 
@@ -153,7 +160,7 @@ class Rows:
             self.source = replace(source, encoding="latin-1")
 
     @contextlib.contextmanager
-    def _reading(self, records: Records | None = None) -> Iterator[None]:
+    def _reading(self, records: Records | MessageRecords | None = None) -> Iterator[None]:
 
         # Below the projections, a filter on `problem` would compute every value again, several times over. Lists of
         # words would become joins, which cost time for every row. And the statistics of a Parquet file ignore NaN, so
@@ -167,20 +174,27 @@ class Rows:
         except duckdb.Error as error:
             if is_memory_error(error):
                 raise
-            if failure := (records.failure if records else None) or self._parquet_failure():
+            if failure := (records.failure if records else None) or self._scan_failure():
+                if isinstance(failure, PhotogenicError):
+                    raise failure from error
                 raise parquet_schema.damaged(failure, self.source.name) from error
             raise
         self.con.execute("reset disabled_optimizers")
 
-    def _parquet_failure(self) -> BaseException | None:
-        """The error with which the file cannot be read, or None."""
-        if self.source.format != "parquet":
+    def _scan_failure(self) -> BaseException | None:
+        """The error with which the file or frame cannot be read, or None."""
+        frame = self.source.frame
+        if frame is not None and frame.failure is not None:
+            return frame.failure
+        if self.source.format not in {"parquet", "frame"}:
             return None
         try:
             with duckdb.connect() as con:
+                if frame is not None:
+                    frame.register(con)
                 names = scan_sql.aliases(self.source)
                 sound = (f"f{number}" for number in range(self.source.n_columns) if number not in self._far)
-                file = parquet_schema.table_function(self.source.path)
+                file = parquet_schema.table_function(self.source.scanned)
                 con.execute(f"select max(hash({', '.join(sound) or '1'})) from {file} as given({names})").fetchall()
         except (duckdb.Error, MemoryError) as error:
             return error
@@ -208,8 +222,9 @@ class Rows:
 
     @contextlib.contextmanager
     def _reporting_progress(self) -> Iterator[None]:
-        """Report how far DuckDB is in a Parquet file; the progress of text was reported while it was staged."""
+        """Report how far DuckDB is in a Parquet file or frame; that of text was reported while it was staged."""
         n_rows, done, reported = self.source.n_rows, threading.Event(), 0
+        frame = self.source.frame
         if not n_rows:
             yield
             return
@@ -218,7 +233,7 @@ class Rows:
         def watch() -> None:
             nonlocal reported
             while not done.wait(_EVERY_S):
-                now = int(max(self.con.query_progress(), 0.0) / 100 * n_rows)
+                now = frame.n_handed if frame else int(max(self.con.query_progress(), 0.0) / 100 * n_rows)
                 if now > reported:
                     self._advance(now - reported)
                     reported = now
@@ -249,7 +264,9 @@ def _dispensable(column: Column, source: Source) -> str:
     return "" if None in needed else " and ".join(dict.fromkeys(filter(None, needed)))
 
 
-def _records(source: Source, advance: Callable[[int], None]) -> Records:
+def _records(source: Source, advance: Callable[[int], None]) -> Records | MessageRecords:
+    if source.is_messages:
+        return MessageRecords(source.path, advance=advance)
     stream = open_text(source.path, source.compression, source.encoding)
     if source.format == "ndjson":
         return Records(stream, advance=advance)

@@ -62,6 +62,13 @@ def add_photos(
         select distinct photo_id, user_id, path from judged where verdict is null and path is not null
         """
     )
+    if rows.source.picture is not None:
+        con.execute(
+            """
+            create or replace temp table listed_bytes as
+            select line, photo_id, user_id, coalesce(updated_at, arrival) as true_from from judged where verdict is null
+            """
+        )
     n_changed = _changed(
         con,
         "select count(*) from (select line from new_versions where outcome <> 'known'"
