@@ -134,6 +134,7 @@ def build(store: Store, options: BuildOptions | None = None) -> BuildReport:
                         cluster=cluster if options.engine == "spark" else None,
                         features=options.features if options.only in (None, "features") else (),
                         retry=options.retry_features,
+                        decoded=options.decoded if options.only in (None, "embeddings") else (),
                     )
                 report.notes += [without_code(name) for name in report.computed.without_code]
                 with _timed(report, "labels of faces"):

@@ -25,7 +25,7 @@ Engine = Literal["duckdb", "spark"]
 
 
 NEEDED: dict[Step, tuple[str, ...]] = {
-    "embeddings": ("encoders", "flip"),
+    "embeddings": ("encoders", "flip", "decoded"),
     "features": ("features", "retry_features"),
     "index": ("index_memory", "neighbours", "near_duplicates"),
 }
@@ -100,6 +100,15 @@ class BuildOptions:
             heading="Embeddings",
         ),
     ] = None
+    decoded: Annotated[
+        Sequence[str],
+        Help(
+            "Folder or address of pictures that features export pictures decoded; they are read instead of decoding "
+            "photos. May be given several times. Default: every photo is decoded.",
+            metavar="ADDRESS",
+            heading="Embeddings",
+        ),
+    ] = ()
     recall: Annotated[float, Help("Smallest recall@10 of each search index, from 0 to 1.", heading="Search")] = 0.99
     index_memory: Annotated[
         int | None,
@@ -167,6 +176,8 @@ class BuildOptions:
             object.__setattr__(self, "encoders", (self.encoders,))
         if isinstance(self.features, str):
             object.__setattr__(self, "features", (self.features,))
+        if isinstance(self.decoded, str):
+            object.__setattr__(self, "decoded", (self.decoded,))
         check_choices(self)
         check(recall=self.recall, index_memory=self.index_memory, neighbours=self.neighbours)
         self._check_step()
@@ -232,6 +243,7 @@ class BuildArguments(TypedDict, total=False):
     faces: FaceSettings | None
     flip: bool
     dtype: Literal["float32", "float16"] | None
+    decoded: Sequence[str]
     recall: float
     index_memory: int | None
     neighbours: int | None

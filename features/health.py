@@ -18,6 +18,7 @@ from photogenic.features.search import index_files
 from photogenic.features.status import freshness
 from photogenic.features.vectors import reader
 from photogenic.features.vectors.coverage import count_missing
+from photogenic.ingest.sync.progress import SourceState, positions_in_words
 from photogenic.ingest.thresholds import EXPECTED
 from photogenic.warehouse import Database, Layout, Store, StoreError
 from photogenic.warehouse.labels.fingerprints import Mark, read_states
@@ -68,6 +69,7 @@ class Health:
         refusals: last files by kind.
         outcomes: rows of all files by kind and outcome.
         refused: refused rows by kind and reason.
+        sources: how far each source was read.
         own: by relation of the user's own, and `audit NAME`: None, or why it failed or is not computed.
     """
 
@@ -81,6 +83,7 @@ class Health:
     outcomes: dict[tuple[str, str], int]
     refused: dict[tuple[str, str], int]
     own: dict[str, str | None] = field(default_factory=dict)
+    sources: tuple[SourceState, ...] = ()
 
     @property
     def labels_stale(self) -> bool:
@@ -102,6 +105,7 @@ def measure(store: Store) -> Health:
         recent = con.execute(sql.read("status/recent_ingests")).fetchall()
         totals = con.execute(sql.read("status/ingest_totals")).fetchall()
         refused = con.execute(sql.read("status/rejects")).fetchall()
+        sources = tuple(positions_in_words(con))
         n_faces: pl.DataFrame = con.sql("select photo_id, count(*) as n from facts.faces group by photo_id").pl()
     photos = photo_bytes(db)
     return Health(
@@ -119,6 +123,7 @@ def measure(store: Store) -> Health:
         },
         refused={(kind, reason): n for kind, reason, n in refused},
         own=_own(db),
+        sources=sources,
     )
 
 

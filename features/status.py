@@ -14,6 +14,8 @@ from photogenic.features.pictures.shipped import SHIPPED
 from photogenic.features.pictures.values import held_features
 from photogenic.features.search import index_files
 from photogenic.features.vectors import reader
+from photogenic.ingest.streams.listeners import read_listeners
+from photogenic.ingest.sync.progress import positions_in_words
 from photogenic.warehouse import Database, InputError, Layout, Store
 from photogenic.warehouse.catalog import catalog_of
 from photogenic.warehouse.duckdb_store.live_status import read_live_status
@@ -50,8 +52,11 @@ def status(store: Store) -> dict[str, Any]:
         training_sets: by name, the newest version: version, n_rows, status.
         picture_features: by feature: n_photos (pictures that were computed), n_errors, statuses (pictures by status),
             n_pictures (the upper bound of n_photos), code: here, or missing with the setting that brings it.
+        sources: by source of `features sync` or `features listen`: position, watermark_at (the position, if it is a
+            time), synced_at (when it was read to its end last), written_at (when its position was written last).
         writer: process that holds the lock now, or None.
         underway: current stages of the writer, see `warehouse.duckdb_store.live_status.read_live_status`.
+        listeners: state and lag of each listener of a stream, see `ingest.streams.listeners.read_listeners`.
 
     Raises:
         StoreError: the store does not exist.
@@ -71,6 +76,7 @@ def status(store: Store) -> dict[str, Any]:
             rejects.setdefault(kind, {})[reason] = n
         photos = dict(con.execute(sql.read("status/photos")).fetchall())
         sets = con.execute(sql.read("status/training_sets")).fetchall()
+        sources = positions_in_words(con)
     return {
         "store": str(layout.root.absolute()),
         "snapshot_at": _iso(dt.datetime.fromtimestamp(layout.snapshot.stat().st_mtime, dt.UTC)),
@@ -83,8 +89,18 @@ def status(store: Store) -> dict[str, Any]:
         "embeddings": {name: _vectors(layout, name, photos.get("ok", 0)) for name in held_encoders(layout)},
         "training_sets": {name: {"version": version, "n_rows": n, "status": state} for name, version, n, state in sets},
         "picture_features": picture_features(store),
+        "sources": {
+            one.name: {
+                "position": one.position,
+                "watermark_at": _iso(one.watermark_at),
+                "synced_at": _iso(one.synced_at),
+                "written_at": _iso(one.written_at),
+            }
+            for one in sources
+        },
         "writer": None if (writer := holder(layout.lock)) is None else str(writer),
         "underway": read_live_status(layout),
+        "listeners": read_listeners(layout),
     }
 
 

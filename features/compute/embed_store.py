@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from photogenic.features.compute.pending import sizes
@@ -18,13 +20,14 @@ from photogenic.warehouse import EncoderError, Store
 __all__ = ["embed_photos"]
 
 
-def embed_photos(store: Store, name: str, *, device: str | None = None) -> int:
+def embed_photos(store: Store, name: str, *, device: str | None = None, decoded: Sequence[str] = ()) -> int:
     """Compute the missing vectors of all readable photos, like `build`, and return how many photos were new.
 
     Args:
         store: the open store.
         name: name of an encoder of whole photos.
         device: device for the networks: cpu, cuda, cuda:1. Default: the first GPU, else the CPU.
+        decoded: addresses of decoded pictures that are read in place of decoding photos.
 
     Raises:
         EncoderError: the encoder is unknown, or embeds faces.
@@ -47,7 +50,9 @@ def embed_photos(store: Store, name: str, *, device: str | None = None) -> int:
             for size in sizes(len(work), width=width, most=max(width, BATCH), n_workers=n_threads):
                 batches.append(work[at : at + size])
                 at += size
-            preprocessor = open_preprocessor(store.layout, None, networks, place, n=len(work), n_threads=n_threads)
+            preprocessor = open_preprocessor(
+                store.layout, None, networks, place, n=len(work), n_threads=n_threads, decoded=decoded
+            )
             stage = store.progress.stage(f"photos by {name}", len(work), "photos")
             with torch_threads(1), preprocessor as (prepare, n_callers), stage as advance:
                 for outcome in in_parallel(Worker(prepare, networks), batches, n_callers):

@@ -32,6 +32,8 @@ from photogenic.features.compute.preprocess import BATCH
 from photogenic.features.compute.process_pool import open_preprocessor
 from photogenic.features.compute.spark import outcomes_on_spark, photos_per_round
 from photogenic.features.compute.worker import Outcome, Worker, in_parallel
+from photogenic.features.decoded.reader import opened_pictures
+from photogenic.features.decoded.rule import PictureRule
 from photogenic.features.encoders.base import Encoder
 from photogenic.features.encoders.batch_embedder import embedders
 from photogenic.features.encoders.device import Device, choose, torch_threads
@@ -45,7 +47,7 @@ from photogenic.features.pictures.shipped import SHIPPED
 from photogenic.features.pictures.values import NOT_TRIED_AGAIN, FeatureValues, held_features
 from photogenic.features.pictures.work import feature_step
 from photogenic.features.vectors.writer import VectorWriter
-from photogenic.warehouse import Database, Progress, Store
+from photogenic.warehouse import Database, InputError, Progress, Store
 from photogenic.warehouse.spark.session import Cluster
 
 _NOTE_RATES_S = 30.0
@@ -126,6 +128,7 @@ def compute(
     cluster: Cluster | None = None,
     features: Sequence[str] | None = (),
     retry: bool = False,
+    decoded: Sequence[str] = (),
 ) -> ComputeReport:
     """Bring faces, vectors and features up to date with the photos in the store.
 
@@ -140,10 +143,11 @@ def compute(
         cluster: Spark cluster that processes the photos (spark.py); None uses this machine.
         features: names of features of a picture. None: see `chosen_features`.
         retry: whether to compute features again that failed.
+        decoded: addresses of decoded pictures that are read in place of decoding photos (features/decoded).
 
     Raises:
         EncoderError: an encoder is unknown.
-        InputError: a feature is unknown; Spark cannot be reached, or its workers fail.
+        InputError: a feature is unknown; Spark cannot be reached, or its workers fail; decoded pictures cannot be used.
         WeightsError: the weights of an encoder are not found.
         LockedError: another process writes to the store.
     """
@@ -151,6 +155,7 @@ def compute(
     start, started_at = time.monotonic(), dt.datetime.now(dt.UTC).replace(tzinfo=None)
     settings = faces or FaceSettings()
     chosen = [encoder(name, store.layout.models) for name in dict.fromkeys(encoders)]
+    _check_decoded(decoded, chosen, cluster)
     with db.lock("compute features"):
         held = photo_bytes(db, deleted=True)
         kept, photos = (rows.filter(status="ok").drop("status") for rows in (held, photo_bytes(db)))
@@ -168,7 +173,15 @@ def compute(
             if any(feature.uses_faces for feature in wanted):
                 work = with_faces(work, detections.stored(work.filter(~pl.col("detect"))["sha256"]))
             for outcome in _outcomes(
-                store, work, writers, wanted, settings=settings, device=device, flip=flip, cluster=cluster
+                store,
+                work,
+                writers,
+                wanted,
+                settings=settings,
+                device=device,
+                flip=flip,
+                cluster=cluster,
+                decoded=decoded,
             ):
                 outcome.features += network_rows(outcome.vectors, wanted)
                 report.add(outcome, _write(outcome, owners, detections, writers, values))
@@ -176,6 +189,9 @@ def compute(
                     report.note_rates(progress, n_threads)
                     noted_at = time.monotonic()
             report.note_rates(progress, n_threads)
+            if decoded:
+                n_read = report.counts.get("decoded before", 0)
+                progress.note(f"The pictures of {n_read:,} of {len(work):,} photos were read decoded.")
             for name, n in report.bad_vectors.items():
                 progress.note(f"{n:,} vectors of {name} are not finite (bad_vector) and were not stored.")
             for name, n in report.failed.items():
@@ -190,6 +206,18 @@ def compute(
             throughput.record(db, started_at, report.seconds, report.counts, time.monotonic() - start)
     report.wall_s = time.monotonic() - start
     return report
+
+
+def _check_decoded(decoded: Sequence[str], encoders: Sequence[Encoder], cluster: Cluster | None) -> None:
+    """Refuse decoded pictures that no encoder takes, before the work begins."""
+    if decoded and cluster is not None:
+        raise InputError(
+            "Spark's workers decode photos themselves.",
+            "decoded pictures without --engine spark",
+            "features build --engine duckdb --decoded ADDRESS",
+        )
+    with opened_pictures(decoded, (PictureRule.of_input(one.backbone.input_spec) for one in encoders)):
+        pass
 
 
 def photo_bytes(db: Database, *, deleted: bool = False) -> pl.DataFrame:
@@ -216,6 +244,7 @@ def _outcomes(
     device: str | None,
     flip: bool,
     cluster: Cluster | None,
+    decoded: Sequence[str],
 ) -> Iterator[Outcome]:
     """Step 3: process batches in parallel, and yield their outcomes as they are ready."""
     needed = [writer.encoder for writer in writers if any(work[name].any() for name in writer.columns if name in work)]
@@ -228,7 +257,11 @@ def _outcomes(
         outcomes = outcomes_on_spark(cluster, store.layout, rounds, encoders=needed, faces=settings, features=due)
     else:
         outcomes = _outcomes_on_this_machine(
-            store, work, needed, choose(device), settings=settings, features=features, detects=detects
+            *(store, work, needed, choose(device)),
+            settings=settings,
+            features=features,
+            detects=detects,
+            decoded=decoded,
         )
     with store.progress.stage("photos", len(work), "photos") as advance:
         for outcome in outcomes:
@@ -245,6 +278,7 @@ def _outcomes_on_this_machine(
     settings: FaceSettings,
     features: Sequence[PictureFeature],
     detects: bool,
+    decoded: Sequence[str],
 ) -> Iterator[Outcome]:
     """Process the batches on the cores and the GPU of this machine."""
     n_threads = store.database.settings.threads
@@ -260,6 +294,7 @@ def _outcomes_on_this_machine(
         n_threads=n_threads,
         features=[feature for feature in features if feature.network is None],
         detects=detects,
+        decoded=decoded,
     )
     with torch_threads(1), preprocessor as (prepare, n_callers):
         yield from in_parallel(Worker(prepare, networks), tasks(work, batches, features), n_callers)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from photogenic.features.decoded.reader import DecodedPictures
+from photogenic.features.decoded.rule import PictureRule
 from photogenic.features.encoders.base import InputSpec
 from photogenic.features.encoders.device import CPU, Device
 from photogenic.features.faces.align import DLIB, FACENET, ChipRule, chip, shrinkage
@@ -96,6 +98,7 @@ class Preprocessor:
         device: device that decodes JPEGs if it is a GPU.
         features: features that are computed from pixels.
         run: function that calls them.
+        decoded: pictures that were decoded before; a photo whose pictures are all there is not decoded.
     """
 
     def __init__(
@@ -108,7 +111,10 @@ class Preprocessor:
         *,
         features: Sequence[PictureFeature] = (),
         run: Runner | None = None,
+        decoded: DecodedPictures | None = None,
     ) -> None:
+        self._decoded = decoded
+        self._rules = {name: PictureRule.of_input(spec) for name, (spec, _) in input_specs.items()}
         self._load, self._detector, self._confidence = load, detector, confidence
         self._input_specs, self._device = dict(input_specs), device
         self._features, self._run = {feature.name: feature for feature in features}, run or Runner()
@@ -118,8 +124,9 @@ class Preprocessor:
         made = PreparedBatch()
         work = PictureWork(self._features, self._run)
         kept: dict[str, dict[str, NDArray[np.uint8]]] = {name: {} for name in self._input_specs}
-        photos = decode_photos((self._load(task.sha256) for task in tasks), self._device)
-        for task in tasks:
+        rest = [task for task in tasks if not self._take_decoded(task, made, kept)]
+        photos = decode_photos((self._load(task.sha256) for task in rest), self._device)
+        for task in rest:
             with made.timed("decode"):
                 data, photo = next(photos)
             self._take(task, data, photo, made=made, kept=kept, work=work)
@@ -128,6 +135,27 @@ class Preprocessor:
         made.counts.update(work.counts)
         made.pictures = {name: (list(some), list(some.values())) for name, some in kept.items()}
         return made
+
+    def _take_decoded(
+        self, task: PhotoTask, made: PreparedBatch, kept: Mapping[str, dict[str, NDArray[np.uint8]]]
+    ) -> bool:
+        """Take the pictures of one photo that were decoded before. False: one is missing, or faces are looked for."""
+        if self._decoded is None or task.detect or task.features:
+            return False
+        names = {name for name, _ in task.wanted}
+        found = dict[str, NDArray[np.uint8]]()
+        start = time.perf_counter()
+        for name, (_, encoders) in self._input_specs.items():
+            if names & encoders:
+                shown = self._decoded.picture(task.sha256, self._rules[name])
+                if shown is None:
+                    return False
+                found[name] = shown
+        for name, shown in found.items():
+            kept[name][task.sha256] = shown
+        made.seconds["decoded before"] += time.perf_counter() - start
+        made.counts["decoded before"] += 1
+        return True
 
     def _take(
         self,

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from photogenic.features.compute.preprocess import BATCH, PhotoTask, PreparedBatch, Preprocessor, loader
 from photogenic.features.compute.worker_protocol import WorkerConfig, WorkerProcess, picture_views
+from photogenic.features.decoded.reader import opened_pictures
 from photogenic.features.encoders import weights
 from photogenic.features.encoders.base import InputSpec
 from photogenic.features.encoders.batch_embedder import Embedder, input_specs
@@ -56,6 +57,7 @@ def open_preprocessor(
     n_threads: int,
     features: Sequence[PictureFeature] = (),
     detects: bool = True,
+    decoded: Sequence[str] = (),
 ) -> Iterator[tuple[Callable[[Sequence[PhotoTask]], PreparedBatch], int]]:
     """Open a preprocessor for these networks, in threads or processes, with the number of threads that should call it.
 
@@ -68,19 +70,39 @@ def open_preprocessor(
         n_threads: number of cores to use.
         features: features to compute from pixels.
         detects: whether any photo is looked at for faces.
+        decoded: addresses of pictures that were decoded before (features/decoded).
+
+    Raises:
+        InputError: an address has no pictures for these networks.
+        StoreError: the pictures are damaged, or were made by other versions of the decoders.
     """
     wanted, confidence = input_specs(networks), 1.0 if faces is None else faces.confidence
     few = n_threads < FROM_THREADS or n < LEAST_PHOTOS * n_threads
     if few or not hasattr(os, "memfd_create") or not all(map(is_importable, features)):
-        with _open_detector(faces if detects else None, n_threads) as detector, Runner() as run:
+        with (
+            _open_detector(faces if detects else None, n_threads) as detector,
+            Runner() as run,
+            opened_pictures(decoded) as pictures,
+        ):
             load = loader(layout)
-            yield Preprocessor(load, detector, confidence, wanted, device, features=features, run=run), n_threads
+            yield (
+                Preprocessor(
+                    *(load, detector, confidence, wanted, device), features=features, run=run, decoded=pictures
+                ),
+                n_threads,
+            )
         return
     # More callers than processes, so that every process has a task while some callers wait for a network.
     n_callers = n_threads + (2 * len(networks) if device.is_gpu else n_threads)
     batch = max(device.batch, BATCH)
     with PreprocessorPool(
-        layout, faces, wanted, batch=batch, n=n_threads, n_slots=n_callers, features=features, detects=detects
+        *(layout, faces, wanted),
+        batch=batch,
+        n=n_threads,
+        n_slots=n_callers,
+        features=features,
+        detects=detects,
+        decoded=decoded,
     ) as prepare:
         yield prepare, n_callers
 
@@ -107,6 +129,7 @@ class PreprocessorPool(Closing):
         n_slots: number of batches in shared memory: one per calling thread.
         features: features to compute from pixels.
         detects: whether any photo is looked at for faces.
+        decoded: addresses of pictures that were decoded before.
     """
 
     def __init__(
@@ -120,6 +143,7 @@ class PreprocessorPool(Closing):
         n_slots: int,
         features: Sequence[PictureFeature] = (),
         detects: bool = True,
+        decoded: Sequence[str] = (),
     ) -> None:
         detector_setup = None
         if faces is not None and detects:
@@ -142,6 +166,7 @@ class PreprocessorPool(Closing):
             for_other_processes(features),
             1.0 if faces is None else faces.confidence,
             project_module(),
+            tuple(decoded),
         )
         self._all = [WorkerProcess(config) for _ in range(n)]
         self._idle: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()

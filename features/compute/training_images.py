@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,22 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from photogenic.features.compute.preprocess import crop_for_encoder
+from photogenic.features.decoded.reader import DecodedPictures
+from photogenic.features.decoded.rule import PictureRule
 from photogenic.features.encoders.base import Backbone
-from photogenic.features.images.decode import decode
-from photogenic.features.images.resize import center_crop
 from photogenic.warehouse import Progress, StoreError, no_progress
 from photogenic.warehouse.storage.layout import replacing
 
-__all__ = ["crop_pictures", "side_with_margin"]
+__all__ = ["crop_pictures"]
 
 _BLOCK = 256
-_SHARE = 0.875
-
-
-def side_with_margin(backbone: Backbone) -> int:
-    """Side in pixels of a picture with room for random crops of the network's input size: 256 for 224, 342 for 299."""
-    return round(backbone.size / min(backbone.crop_pct, _SHARE))
 
 
 def crop_pictures(
@@ -42,6 +34,7 @@ def crop_pictures(
     backbone: Backbone,
     *,
     with_margin: bool,
+    decoded: DecodedPictures | None = None,
     n_threads: int = 1,
     progress: Progress = no_progress,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -54,14 +47,17 @@ def crop_pictures(
         photos: digests of the photos' bytes.
         load: function from a digest to the bytes of the photo.
         backbone: network to fine-tune.
-        with_margin: whether to keep the center square, `side_with_margin` wide; else exactly the encoder's crop.
+        with_margin: whether to keep the center square, with a margin for crops; else exactly the encoder's crop.
+        decoded: pictures that were decoded before; the others are decoded.
         n_threads: number of threads.
         progress: callback for progress updates.
 
     Raises:
         StoreError: the disk has too little free space.
     """
-    side = side_with_margin(backbone) if with_margin else backbone.size
+    rule = PictureRule.of_training(backbone) if with_margin else PictureRule.of_input(backbone.input_spec)
+    assert rule is not None
+    side = rule.size
     sound_path = path.with_name(f"{path.stem}.sound.npy")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,12 +68,16 @@ def crop_pictures(
                 "enough free space while the network is trained",
                 "free some space, or put the store on a larger disk",
             )
-        make = functools.partial(_picture, backbone, side if with_margin else None)
+
+        def make(digest: str) -> NDArray[np.uint8] | None:
+            found = None if decoded is None else decoded.picture(digest, rule)
+            return rule.apply(load(digest))[1] if found is None else found
+
         _write_crops(
             path,
             sound_path,
             photos,
-            lambda digest: make(load(digest)),
+            make,
             side=side,
             n_threads=n_threads,
             progress=progress,
@@ -115,11 +115,3 @@ def _map_in_blocks(
     """Yield results in order, with a bounded number of them in memory."""
     for at in range(0, len(photos), _BLOCK):
         yield from pool.map(make, photos[at : at + _BLOCK])
-
-
-def _picture(backbone: Backbone, side: int | None, data: bytes) -> NDArray[np.uint8] | None:
-    """Crop the center square of `side` pixels; None takes the encoder's crop."""
-    photo = decode(data)
-    if side is None or photo.pixels is None:
-        return crop_for_encoder(backbone.input_spec, data, photo, [])
-    return center_crop(photo.pixels, side)

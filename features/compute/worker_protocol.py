@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from photogenic._lazy import torch
 from photogenic.features.compute.preprocess import PhotoTask, PreparedBatch, Preprocessor, loader
+from photogenic.features.decoded.reader import DecodedPictures
 from photogenic.features.encoders.base import InputSpec
 from photogenic.features.faces.blazeface import BlazeFace
 from photogenic.features.faces.detector import DetectorFailed, Face, detect_faces, refuse_detection
@@ -45,6 +46,7 @@ class WorkerConfig:
         features: features that are computed from pixels.
         confidence: lowest confidence of a face.
         project: `features.py` of the user's project.
+        decoded: addresses of pictures that were decoded before.
     """
 
     root: Path
@@ -55,6 +57,7 @@ class WorkerConfig:
     features: tuple[PictureFeature, ...] = ()
     confidence: float = 1.0
     project: Path | None = None
+    decoded: tuple[str, ...] = ()
 
 
 class WorkerProcess:
@@ -139,6 +142,7 @@ def serve() -> None:
             config.input_specs,
             features=config.features,
             run=run,
+            decoded=DecodedPictures(config.decoded) if config.decoded else None,
         )
         line.send(True)
         while True:

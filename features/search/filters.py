@@ -22,7 +22,16 @@ from photogenic.warehouse.duckdb_store.query import require_labels
 from photogenic.warehouse.errors import QueryError
 from photogenic.warehouse.sql_guard.guard import parse_read_only
 
-__all__ = ["ADDED", "COLUMNS", "RELATIONS", "PhotoFilter", "relations_text", "scaled", "select_photos"]
+__all__ = [
+    "ADDED",
+    "COLUMNS",
+    "RELATIONS",
+    "PhotoFilter",
+    "labeled_photos",
+    "relations_text",
+    "scaled",
+    "select_photos",
+]
 
 COLUMNS = ("photo_id", "user_id", "like_ratio", "weight", "percentile", "popular", "path")
 """Columns of a search result that describe a photo."""
@@ -230,6 +239,24 @@ def select_photos(
         photos, labels = sql.read("search/photos"), "photos"
         found = with_popularity(con, con.sql(_with_population(photos, labels, within)).pl(), popularity_by)
         return _filter(con, index, found, past, n_few)
+    found = labeled_photos(con, where, popular=popular, within=within)
+    return _filter(con, index, with_popularity(con, found, popularity_by), past, n_few)
+
+
+def labeled_photos(
+    con: duckdb.DuckDBPyConnection, where: str | None, *, popular: bool = False, within: str | None = None
+) -> pl.DataFrame:
+    """Return the labeled photos that match a predicate, one row per photo with the columns of its newest source.
+
+    Args:
+        con: a reading connection on the snapshot.
+        where: SQL predicate over `sql/search/labelled.sql`; None: every labeled photo.
+        popular: whether to select only popular photos.
+        within: query of `popular` within a population (popularity.py); None: as the labels were built.
+
+    Raises:
+        QueryError: the predicate is invalid, or names an unknown column or relation.
+    """
     predicate = "true" if where is None else where
     if not predicate.strip():
         raise _predicate_error(con, predicate, "It is empty.")
@@ -240,12 +267,12 @@ def select_photos(
     )
     try:
         con.extract_statements(f"select 1 where\n{predicate}\n")  # brackets around it must not end inside it
-        found = con.sql(parse_read_only(con, query)).pl()
+        found: pl.DataFrame = con.sql(parse_read_only(con, query)).pl()
     except QueryError as error:
         raise _predicate_error(con, predicate, f"{error.what.partition(':')[0]}.") from error
     except duckdb.Error as error:
         raise _predicate_error(con, predicate, str(error).partition("\n")[0]) from error
-    return _filter(con, index, with_popularity(con, found, popularity_by), past, n_few)
+    return found
 
 
 def _with_population(query: str, name: str, within: str | None) -> str:
