@@ -162,9 +162,19 @@ class FinetuneOptions:
     ] = None
     random_weights: Annotated[bool, Help("Start with random weights instead of the published ones.")] = False
     seed: Annotated[int, Help("Seed of every random draw.")] = 0
+    decoded: Annotated[
+        Sequence[str],
+        Help(
+            "Folder or address of pictures that features export pictures decoded; they are read instead of decoding "
+            "photos. May be given several times. Default: every photo is decoded.",
+            metavar="ADDRESS",
+        ),
+    ] = ()
     device: Device = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.decoded, str):
+            object.__setattr__(self, "decoded", (self.decoded,))
         names = ("seed", "iterations", "batch_size", "learning_rate")
         check(**{field.name: getattr(self, field.name) for field in fields(self) if field.name in names})
 
@@ -200,4 +210,5 @@ class FinetuneArguments(TypedDict, total=False):
     learning_rate: float | None
     random_weights: bool
     seed: int
+    decoded: Sequence[str]
     device: str | None

@@ -67,7 +67,7 @@ def finetune(store: Store, options: FinetuneOptions | None = None) -> Leaderboar
 def _train(store: Store, tuning: Tuning) -> None:
     """Run steps 2 to 6."""
     fit = tuning.fit(store)
-    embed_photos(store, tuning.encoder, device=tuning.options.device)
+    embed_photos(store, tuning.encoder, device=tuning.options.device, decoded=tuning.options.decoded)
     own = _experiment(store, tuning, tuning.encoder, own_run=tuning.run_id)
     run_store.save(store.layout, own.evaluate(tuning.run_id, HEAD, fit, tuning.options.seed), fit.model)
 

@@ -14,6 +14,8 @@ from photogenic._lazy import torch
 from photogenic.features.compute.pipeline import photo_bytes
 from photogenic.features.compute.preprocess import loader
 from photogenic.features.compute.training_images import crop_pictures
+from photogenic.features.decoded.reader import DecodedPictures, opened_pictures
+from photogenic.features.decoded.rule import PictureRule
 from photogenic.features.encoders.base import Encoder
 from photogenic.features.encoders.device import choose, torch_threads
 from photogenic.features.encoders.finetuned import base_encoder, publish_encoder, trainable
@@ -177,6 +179,15 @@ class Tuning:
             shutil.rmtree(store.layout.models / self.run_id / name, ignore_errors=True)
 
     def _data(self, store: Store, folder: Path, n_threads: int) -> FinetuneData:
+        with opened_pictures(self.options.decoded, self._rules()) as decoded:
+            return self._crops(store, folder, n_threads, decoded)
+
+    def _rules(self) -> list[PictureRule | None]:
+        """How photos become pictures of train, and those of dev and of the encoder."""
+        backbone = self.start.backbone
+        return [PictureRule.of_training(backbone), PictureRule.of_input(backbone.input_spec)]
+
+    def _crops(self, store: Store, folder: Path, n_threads: int, decoded: DecodedPictures | None) -> FinetuneData:
         cut = {}
         for split in ("train", "dev"):
             pictures, sound = crop_pictures(
@@ -185,6 +196,7 @@ class Tuning:
                 loader(store.layout),
                 self.start.backbone,
                 with_margin=split == "train",
+                decoded=decoded,
                 n_threads=n_threads,
                 progress=store.progress,
             )

@@ -16,7 +16,7 @@ from photogenic.warehouse.option_help import Help, check_choices
 from photogenic.warehouse.option_ranges import check
 from photogenic.warehouse.toml_file import toml_of
 
-__all__ = ["TrainingSetArguments", "TrainingSetOptions", "chosen", "from_toml", "from_values"]
+__all__ = ["TrainingSetArguments", "TrainingSetOptions", "chosen", "from_toml", "from_values", "step_of"]
 
 _EVERY = re.compile(r"([1-9][0-9]{0,3})(h|d|mo)")
 _UNITS = {"h": "hours", "d": "days", "mo": "months"}
@@ -99,10 +99,8 @@ class TrainingSetOptions:
         object.__setattr__(self, "features", tuple(dict.fromkeys(part for part in split if part)))
         check_choices(self)
         check(division_seed=self.division_seed, audit_instants=self.audit_instants)
-        if self.every is not None and not _EVERY.fullmatch(self.every):
-            raise InputError(
-                f"--every is {self.every[:40]!r}.", "a number of hours, days or months: 12h, 1d, 7d, 1mo", "--every 7d"
-            )
+        if self.every is not None:
+            step_of(self.every)
         if self.every is not None and self.at is None:
             raise InputError(
                 "--every is given without --at.", "a column with the instant of each row", "--at valid_from --every 1d"
@@ -120,8 +118,7 @@ class TrainingSetOptions:
     @property
     def step(self) -> str | None:
         """`every` as an interval of SQL."""
-        found = _EVERY.fullmatch(self.every) if self.every else None
-        return f"{found[1]} {_UNITS[found[2]]}" if found else None
+        return step_of(self.every) if self.every else None
 
     def recorded(self) -> dict[str, Any]:
         """Return the options as values of JSON."""
@@ -153,6 +150,20 @@ class TrainingSetArguments(TypedDict, total=False):
     by_time: bool
     division_seed: int | None
     audit_instants: int
+
+
+def step_of(every: str) -> str:
+    """Return a step as an interval of SQL.
+
+    Raises:
+        InputError: it is no step.
+    """
+    found = _EVERY.fullmatch(every)
+    if not found:
+        raise InputError(
+            f"--every is {every[:40]!r}.", "a number of hours, days or months: 12h, 1d, 7d, 1mo", "--every 7d"
+        )
+    return f"{found[1]} {_UNITS[found[2]]}"
 
 
 def from_values(values: Mapping[str, Any], where: str = "create_training_set") -> TrainingSetOptions:
