@@ -24,9 +24,11 @@ from pathlib import Path
 from photogenic._lazy import duckdb
 from photogenic.ingest.journal.journal import segments
 from photogenic.maintenance.backup.frozen_store import Frozen, OpenFile, freeze, immutable_files
+from photogenic.maintenance.backup.remote_repository import RemoteArchive, open_archive
 from photogenic.maintenance.backup.repository import Archive, Entry, Manifest
 from photogenic.warehouse import Layout, Store, StoreError
 from photogenic.warehouse.erasure.tombstones import count_erasures
+from photogenic.warehouse.filesystems import is_remote
 
 __all__ = ["BackupReport", "backup"]
 
@@ -36,14 +38,14 @@ class BackupReport:
     """Result of a backup.
 
     Attributes:
-        folder: folder of the backup.
+        folder: folder or address of the backup, without secrets.
         n_files, n_bytes: number and size of the store's files in the backup.
         n_copied, bytes_copied: number and size of the files that this backup copied.
         n_removed: number of files of earlier backups that this one does not need.
         left_out: files that are damaged or missing in the store, each with the reason.
     """
 
-    folder: Path
+    folder: Path | str
     n_files: int = 0
     n_bytes: int = 0
     n_copied: int = 0
@@ -58,19 +60,20 @@ def backup(store: Store, folder: str | Path, *, thorough: bool = False) -> Backu
 
     Args:
         store: the open store.
-        folder: folder of the backup; the first backup creates it.
+        folder: folder of the backup, or its address in an object store; the first backup creates it.
         thorough: whether to read every byte of the earlier backup too, and copy again what is damaged there.
 
     Raises:
         LockedError: another backup is being written there.
+        NetworkError: the object store cannot be reached, or the connection broke; the earlier backup is kept.
         StoreError: there is no store, its snapshot is damaged, people are being erased from it, or `folder` holds
             something else; the earlier backup is kept.
     """
     layout = store.layout
-    started, target = time.monotonic(), Path(folder)
+    started, archive = time.monotonic(), open_archive(folder)
+    target = archive.name if is_remote(folder) else Path(folder)
     _check(layout, target)
     before = _erase_state(layout)
-    archive = Archive(target)
     with archive.writing(store.database.settings.lock_timeout_s) as former:
         copying = _Copying(store, archive, thorough, BackupReport(target))
         try:
@@ -91,7 +94,7 @@ def backup(store: Store, folder: str | Path, *, thorough: bool = False) -> Backu
         return copying.publish(started)
 
 
-def _check(layout: Layout, target: Path) -> None:
+def _check(layout: Layout, target: Path | str) -> None:
     if not layout.snapshot.exists():
         raise StoreError(
             f"There is no store at {layout.root.absolute()}.", "a folder that holds a store", "features backup --store"
@@ -102,6 +105,8 @@ def _check(layout: Layout, target: Path) -> None:
             "an erase that has finished",
             f"features erase --yes --store {layout.root}",
         )
+    if isinstance(target, str):
+        return
     ours, theirs = layout.root.resolve(), target.resolve()
     if ours == theirs or ours in theirs.parents or theirs in ours.parents:
         raise StoreError(
@@ -125,8 +130,13 @@ class _Copying:
         """Do steps 1 to 4."""
         from_journals = self._journals()
         with freeze(self._layout) as frozen:
-            self._add([self._copy(frozen.snapshot, thorough=True)])
-            pictures = self._read_through(self._entries[-1]) | from_journals
+            if isinstance(self._archive, RemoteArchive):  # read it first: in the backup it cannot be opened
+                pictures = self._read_through(Path(f"/proc/self/fd/{frozen.snapshot.file.fileno()}"))
+                self._add([self._copy(frozen.snapshot)])
+            else:
+                self._add([self._copy(frozen.snapshot, thorough=True)])
+                pictures = self._read_through(self._archive.path(self._entries[-1].sha256).absolute())
+            pictures |= from_journals
             left = list(immutable_files(self._layout))
             n = len(pictures) + len(left) + sum(map(len, frozen.folders.values()))
             self._refuse_another(former)
@@ -153,7 +163,7 @@ class _Copying:
     def _refuse_another(self, former: Manifest | None) -> None:
         if former is not None and None not in (former.store_id, self._store_id) and former.store_id != self._store_id:
             raise StoreError(
-                f"{self._archive.folder.absolute()} holds the backup of another store than {self._layout.root}.",
+                f"{self._archive.name} holds the backup of another store than {self._layout.root}.",
                 "a folder for each store; the backup in this folder is kept",
                 "features backup ANOTHER_DIR",
             )
@@ -165,7 +175,7 @@ class _Copying:
             entry = self._file(path)
             if entry is None:  # merged since
                 continue
-            for line in self._archive.path(entry.sha256).read_bytes().splitlines():
+            for line in self._archive.read_bytes(entry).splitlines():
                 try:
                     record = json.loads(line)
                 except ValueError:  # the one that is being written
@@ -174,9 +184,9 @@ class _Copying:
                     pictures.add(str(record["sha256"]))
         return pictures
 
-    def _read_through(self, snapshot: Entry) -> set[str]:
-        """Read every block of the copied snapshot, so that DuckDB checks them. Returns digests of its pictures."""
-        path = str(self._archive.path(snapshot.sha256).absolute()).replace("'", "''")
+    def _read_through(self, snapshot: Path) -> set[str]:
+        """Read every block of a snapshot, so that DuckDB checks them. Returns digests of its pictures."""
+        path = str(snapshot).replace("'", "''")
         try:
             with duckdb.connect(":memory:", config={"threads": self._store.database.settings.threads}) as con:
                 con.execute("set enable_progress_bar = false")

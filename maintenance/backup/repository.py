@@ -34,12 +34,15 @@ from photogenic.warehouse.storage.manifest import (
     to_dataclass,
 )
 
-__all__ = ["Archive", "Entry", "Manifest", "copy_file"]
+__all__ = ["Archive", "Entry", "Manifest", "copy_file", "dump_manifest", "parse_manifest"]
 
 FORMAT = 1
 
 _MOST_BYTES = 4 << 30
-_OWN = {"build.json", "lock", "snapshot.json", "tmp", "underway.json", "warehouse.duckdb", "warehouse.duckdb.wal"}
+_OWN = {
+    *("build.json", "listeners", "lock", "snapshot.json", "tmp", "underway.json"),
+    *("warehouse.duckdb", "warehouse.duckdb.wal"),
+}
 """Names at the top of a store that are not in a backup."""
 
 _ELSEWHERE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -83,11 +86,17 @@ class Archive:
 
     Args:
         folder: path of the folder; the first backup creates it.
+
+    Attributes:
+        name: where it is, for messages.
+        at_once: number of files that are copied out of it at the same time.
     """
+
+    at_once = 1
 
     def __init__(self, folder: Path) -> None:
         refuse_name(folder, "A backup")
-        self.folder = folder
+        self.folder, self.name = folder, str(folder.absolute())
         self._manifest, self._files = folder / "manifest.json", folder / "files"
         self._listed_sizes: dict[str, int] = {}
 
@@ -102,27 +111,12 @@ class Archive:
             StoreError: the manifest is damaged, or of a newer version.
         """
         try:
-            content = parse_object(read_limited(self._manifest, _MOST_BYTES))
-            backup = content["backup"]
-            if not isinstance(backup, dict):
-                raise ValueError("backup is not an object")
-            if _digest(backup) != content["sha256"]:
-                raise ValueError("its content does not have the SHA-256 that it names")
-            if backup["format"] != FORMAT:
-                raise StoreError(
-                    f"{self._manifest} has format {backup['format']}.", f"format {FORMAT}", "upgrade Photogenic"
-                )
-            found = to_dataclass(Manifest, backup)
-            _check(found)
-            return found
+            data = read_limited(self._manifest, _MOST_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, KeyError) as error:
-            raise StoreError(
-                f"{self._manifest} is damaged: {error}.",
-                "the manifest that `features backup` wrote last",
-                f"rm {self._manifest}, then run features backup: it does not copy undamaged files again",
-            ) from error
+        except ValueError as error:
+            raise _damaged_manifest(self._manifest, error) from error
+        return parse_manifest(data, str(self._manifest))
 
     @contextlib.contextmanager
     def writing(self, timeout_s: float) -> Iterator[Manifest | None]:
@@ -172,8 +166,7 @@ class Archive:
     def publish(self, manifest: Manifest) -> int:
         """Write the manifest durably, and remove the files that it does not list. Returns their number."""
         sync_filesystem(self.folder)
-        backup = asdict(manifest)
-        write_atomically(self._manifest, json.dumps({"sha256": _digest(backup), "backup": backup}).encode())
+        write_atomically(self._manifest, dump_manifest(manifest))
         return self.sweep({entry.sha256 for entry in manifest.files})
 
     def sweep(self, listed: Collection[str]) -> int:
@@ -184,6 +177,73 @@ class Archive:
                 path.unlink()
                 n += 1
         return n
+
+    def read_bytes(self, entry: Entry) -> bytes:
+        """Read a small file of the backup."""
+        return self.path(entry.sha256).read_bytes()
+
+    def check(self, entry: Entry) -> None:
+        """Check that a file that the manifest lists is there, with its size. Its bytes are not read.
+
+        Raises:
+            StoreError: it is not.
+        """
+        path = self.path(entry.sha256)
+        if not path.is_file():
+            raise self.damaged(entry, "is not there")
+        if self.folder.resolve() not in path.resolve().parents:
+            raise self.damaged(entry, f"is a link to {path.resolve()}, outside of the backup")
+        if path.stat().st_size != entry.bytes:
+            raise self.damaged(entry, f"has {path.stat().st_size:,} bytes, and had {entry.bytes:,}")
+
+    def fetch(self, entry: Entry, target: Path) -> str:
+        """Copy a file of the backup to a path. Returns the SHA-256 of the copy."""
+        with self.path(entry.sha256).open("rb") as file:
+            return copy_file(file, target)[0]
+
+    def where(self, entry: Entry) -> str:
+        """Where the bytes of a file are, for messages."""
+        return str(self.path(entry.sha256))
+
+    def damaged(self, entry: Entry, why: str) -> StoreError:
+        """The error that a file is not as the manifest says."""
+        return StoreError(
+            f"The backup is damaged: {self.where(entry)}, which is {entry.path}, {why}.",
+            f"{entry.bytes:,} bytes with SHA-256 {entry.sha256}",
+            "features backup FOLDER --thorough copies it again, if the store still has it; else restore another backup",
+        )
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """Return the manifest as JSON, with a digest of it."""
+    backup = asdict(manifest)
+    return json.dumps({"sha256": _digest(backup), "backup": backup}).encode()
+
+
+def parse_manifest(data: bytes, name: object) -> Manifest:
+    """Parse and check a manifest.
+
+    Args:
+        data: the bytes of the manifest.
+        name: where it is, for messages.
+
+    Raises:
+        StoreError: it is damaged, or of a newer version.
+    """
+    try:
+        content = parse_object(data)
+        backup = content["backup"]
+        if not isinstance(backup, dict):
+            raise ValueError("backup is not an object")
+        if _digest(backup) != content["sha256"]:
+            raise ValueError("its content does not have the SHA-256 that it names")
+        if backup["format"] != FORMAT:
+            raise StoreError(f"{name} has format {backup['format']}.", f"format {FORMAT}", "upgrade Photogenic")
+        found = to_dataclass(Manifest, backup)
+        _check(found)
+    except (ValueError, KeyError) as error:
+        raise _damaged_manifest(name, error) from error
+    return found
 
 
 def copy_file(source: BufferedReader, target: Path) -> tuple[str, int]:
@@ -199,6 +259,14 @@ def copy_file(source: BufferedReader, target: Path) -> tuple[str, int]:
             source.seek(0)
             shutil.copyfileobj(source, file, 1 << 20)
     return sha256_of(target), target.stat().st_size
+
+
+def _damaged_manifest(name: object, error: Exception) -> StoreError:
+    return StoreError(
+        f"{name} is damaged: {error}.",
+        "the manifest that `features backup` wrote last",
+        f"rm {name}, then run features backup: it does not copy undamaged files again",
+    )
 
 
 def _check(manifest: Manifest) -> None:

@@ -12,6 +12,7 @@ Until step 5 the target does not change.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import datetime as dt
 import json
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from photogenic import sql
 from photogenic.ingest.quiesce import merge_journals, pause_network_runs
+from photogenic.maintenance.backup.remote_repository import open_archive
 from photogenic.maintenance.backup.repository import Archive, Entry, Manifest, copy_file
 from photogenic.maintenance.erase.erase import erase, lock_fine_tuning
 from photogenic.maintenance.erase.journal import Receipt
@@ -71,15 +73,16 @@ def restore(
 
     Args:
         store: store whose folder is absent, empty, or with `replace` a store.
-        folder: folder of the backup.
+        folder: folder of the backup, or its address in an object store.
         replace: whether to remove the store in the folder, once the copy is complete.
         tombstones: an `erased` folder, or the store with it: people who were erased there are not restored either.
 
     Raises:
         LockedError: another process writes to the store in the folder.
+        NetworkError: the object store cannot be reached, or the connection broke; nothing changed.
         StoreError: the backup is absent, damaged or from a newer version, or the target is not empty; nothing changed.
     """
-    started, archive = time.monotonic(), Archive(Path(folder))
+    started, archive = time.monotonic(), open_archive(folder)
     manifest = _check_backup(archive)
     settings, root = store.database.settings, store.layout.root.resolve()
     with _target(Store(Database(Layout(root), settings)), may_replace=replace) as former:
@@ -132,7 +135,7 @@ def _check_backup(archive: Archive) -> Manifest:
     manifest = archive.read()
     if manifest is None:
         raise StoreError(
-            f"There is no complete backup in {archive.folder.absolute()}.",
+            f"There is no complete backup in {archive.name}.",
             "a folder that `features backup` has written",
             "features backup FOLDER",
         )
@@ -143,13 +146,7 @@ def _check_backup(archive: Archive) -> Manifest:
             "pip install --upgrade photogenic",
         )
     for entry in manifest.files:
-        path = archive.path(entry.sha256)
-        if not path.is_file():
-            raise _damaged(archive, entry, "is not there")
-        if archive.folder.resolve() not in path.resolve().parents:
-            raise _damaged(archive, entry, f"is a link to {path.resolve()}, outside of the backup")
-        if path.stat().st_size != entry.bytes:
-            raise _damaged(archive, entry, f"has {path.stat().st_size:,} bytes, and had {entry.bytes:,}")
+        archive.check(entry)
     return manifest
 
 
@@ -178,17 +175,25 @@ def _fill(store: Store, archive: Archive, manifest: Manifest) -> int:
     """Do step 3. Returns the number of files that were there already."""
     made = store.layout
     n_adopted, listed = 0, {made.warehouse, made.snapshot_manifest}
+    for entry in manifest.files:
+        target = made.root / entry.path
+        if made.root not in target.parents or ".." in Path(entry.path).parts:
+            raise archive.damaged(entry, "would be outside of the store")
+        listed.add(target)
+
+    def copy(entry: Entry) -> bool:
+        return _copy_entry(archive, entry, made.root / entry.path)
+
+    pool = concurrent.futures.ThreadPoolExecutor(archive.at_once)
     with store.progress.stage("restore", len(manifest.files), "files") as advance:
-        for entry in manifest.files:
-            target = made.root / entry.path
-            if made.root not in target.parents or ".." in Path(entry.path).parts:
-                raise _damaged(archive, entry, "would be outside of the store")
-            listed.add(target)
-            if target.is_file() and target.stat().st_size == entry.bytes and digest(target) == entry.sha256:
-                n_adopted += 1
-            else:
-                _copy_entry(archive, entry, target)
-            advance(1)
+        try:
+            for was_there in pool.map(
+                lambda entry: _copy_entry(archive, entry, made.root / entry.path), manifest.files
+            ):
+                n_adopted += was_there
+                advance(1)
+        finally:
+            pool.shutdown(cancel_futures=True)
     for path in sorted(made.root.rglob("*"), reverse=True):
         if path.is_symlink() or (path.is_file() and path not in listed):
             path.unlink()
@@ -203,17 +208,20 @@ def _fill(store: Store, archive: Archive, manifest: Manifest) -> int:
     return n_adopted
 
 
-def _copy_entry(archive: Archive, entry: Entry, target: Path) -> None:
+def _copy_entry(archive: Archive, entry: Entry, target: Path) -> bool:
+    """Copy a file out of the backup. Returns whether an interrupted restore had copied it already."""
+    if target.is_file() and target.stat().st_size == entry.bytes and digest(target) == entry.sha256:
+        return True
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp")
-    with archive.path(entry.sha256).open("rb") as file:
-        found, _ = copy_file(file, temporary)
+    found = archive.fetch(entry, temporary)
     if found != entry.sha256:
         temporary.unlink()
-        raise _damaged(archive, entry, f"has SHA-256 {found}")
+        raise archive.damaged(entry, f"has SHA-256 {found}")
     if target.name == "salt":
         temporary.chmod(0o600)
     temporary.replace(target)
+    return False
 
 
 def _erased_folders(former: Layout | None, given: str | Path | None) -> list[Path]:
@@ -291,11 +299,3 @@ def _install(made: Path, root: Path) -> None:
 def _install_marker(staging: Path) -> Path:
     """The file that marks the start of an install in this folder."""
     return staging / "installing"
-
-
-def _damaged(archive: Archive, entry: Entry, why: str) -> StoreError:
-    return StoreError(
-        f"The backup is damaged: {archive.path(entry.sha256)}, which is {entry.path}, {why}.",
-        f"{entry.bytes:,} bytes with SHA-256 {entry.sha256}",
-        "features backup FOLDER --thorough copies it again, if the store still has it; else restore another backup",
-    )

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from photogenic import sql
+from photogenic.ingest.options import Rowlike, SourceOptions
 from photogenic.ingest.quiesce import merge_journals, pause_network_runs
 from photogenic.ingest.tabular.load import ingest
 from photogenic.ingest.tabular.mapping_file import Given
@@ -28,8 +28,9 @@ __all__ = ["finish_purge", "purge", "purge_again", "retract_and_purge"]
 
 def retract_and_purge(
     store: Store,
-    sources: Sequence[str | Path],
+    sources: Sequence[Rowlike],
     *,
+    options: SourceOptions | None = None,
     mapping: Given = None,
     arrived_at: Instant | None = None,
 ) -> tuple[list[IngestReport], list[Receipt]]:
@@ -37,7 +38,8 @@ def retract_and_purge(
 
     Args:
         store: the open store.
-        sources: files of `features retract photos`.
+        sources: files of `features retract photos`, or other sources.
+        options: options of sources other than files.
         mapping: mapping of columns and values.
         arrived_at: when the rows arrived; see `ingest`.
 
@@ -48,7 +50,14 @@ def retract_and_purge(
         InputError, LockedError, StoreError: as in `ingest` and `purge`.
     """
     receipts, named = finish_purge(store), set[str]()
-    reports = ingest(store, "photos", sources, mapping=mapping, arrived_at=arrived_at, retract=True, named=named)
+    reports = ingest(
+        *(store, "photos", sources),
+        options=options,
+        mapping=mapping,
+        arrived_at=arrived_at,
+        retract=True,
+        named=named,
+    )
     deleted = {photo_id for (photo_id,) in store.database.rows(sql.read("features/deleted_now"))}
     return reports, receipts + purge(store, sorted(named & deleted))
 
