@@ -1,7 +1,8 @@
-"""The methods of `FeatureStore` for training sets with a name."""
+"""The methods of `FeatureStore` for training sets with a name, and for pictures outside of the store."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -9,6 +10,8 @@ from photogenic._intake import Intake
 from photogenic._lazy import pl
 
 if TYPE_CHECKING:
+    from photogenic.features.export_pictures.export import PicturesExported
+    from photogenic.features.export_pictures.options import PictureArguments, PictureOptions
     from photogenic.models.training_sets.create import Created
     from photogenic.models.training_sets.frozen import NamedTrainingSet
     from photogenic.models.training_sets.options import TrainingSetArguments, TrainingSetOptions
@@ -73,6 +76,27 @@ class TrainingSets(Intake):
         from photogenic.models.training_sets.versions import export
 
         return export(self.store, name, folder, version)
+
+    def export_pictures(
+        self, to: str | Path, options: PictureOptions | None = None, /, **changes: Unpack[PictureArguments]
+    ) -> PicturesExported:
+        """Write the pictures of photos to a folder or an object store: as received, or decoded to one size.
+
+        Args:
+            to: folder or address, outside of the store.
+            options: options of the export; None: the defaults.
+            changes: fields of `options` to replace. See `features.export_pictures.options.PictureOptions`.
+
+        Raises:
+            PhotogenicError: see `features.export_pictures.export.export_pictures`.
+        """
+        from photogenic.features.export_pictures.export import export_pictures
+        from photogenic.features.export_pictures.options import PictureOptions
+        from photogenic.models.training_sets.photos import photo_ids_of
+
+        options = replace(options or PictureOptions(), **changes)
+        chosen = None if options.training_set is None else photo_ids_of(self.store, options.training_set)
+        return export_pictures(self.store, str(to), options, photo_ids=chosen)
 
     def verify_training_set(self, name: str | None = None, *, version: int | None = None) -> list[Checked]:
         """Check every byte of versions, and that no erased person is in them.

@@ -3,7 +3,7 @@
 with FeatureStore("store") as store:
     store.ingest_users("users.csv")
     store.ingest_photos("photos.csv", images="images")
-    store.ingest_swipes("swipes-*.parquet")
+    store.ingest_swipes("swipes-*.parquet")  # a path, glob or frame; an Arrow reader; an address
     store.build()
     store.similar("photo-17", k=10, popular=True)
 
@@ -12,27 +12,26 @@ Each method imports the modules that it needs when it is called, so that a store
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from photogenic._encoders import Encoders
+from photogenic._export import Exports
 from photogenic._lazy import pl
+from photogenic._queries import Queries
 from photogenic._runs import Runs
 from photogenic._similar import Similar
-from photogenic._training_sets import TrainingSets
 from photogenic.config.file import load_config
 from photogenic.config.project import open_project
 from photogenic.features.vector_sql.extension import VectorSql
 from photogenic.warehouse import Database, Layout, Progress, Settings, Store, no_progress
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
 from photogenic.warehouse.errors import ConflictError
-from photogenic.warehouse.moment import EmptyMomentWarning
 from photogenic.warehouse.processes.threads import limit_library_threads
 
 if TYPE_CHECKING:
@@ -54,18 +53,15 @@ if TYPE_CHECKING:
     from photogenic.models.options import FinetuneArguments, FinetuneOptions, TrainArguments, TrainOptions
     from photogenic.models.predict import Scored
     from photogenic.warehouse.definitions.examples.run import ExampleResult
-    from photogenic.warehouse.duckdb_store.parameters import Parameters
-    from photogenic.warehouse.duckdb_store.query import Cursor
     from photogenic.warehouse.labels.last_build import LabelChange
     from photogenic.warehouse.labels.past import Past
     from photogenic.warehouse.lineage import Lineage
-    from photogenic.warehouse.moment import Instant, Instants
-    from photogenic.warehouse.spark.export import Exported
+    from photogenic.warehouse.moment import Instant
 
 __all__ = ["FeatureStore"]
 
 
-class FeatureStore(TrainingSets, Runs, Encoders, Similar):
+class FeatureStore(Queries, Exports, Runs, Encoders, Similar):
     """A store on disk. Opening it creates no files; the first ingest does.
 
     Args:
@@ -76,7 +72,7 @@ class FeatureStore(TrainingSets, Runs, Encoders, Similar):
             a section `[project]`. Naming a folder allows its `features.py` to run. In one process the project that was
             opened last supplies heads, encoders and picture features.
         settings: limits of memory, threads and lock time; None: from the environment, else from the file.
-        progress: callback for progress updates.
+        progress: callback for progress updates; None: bars in a notebook, else nothing.
 
     Attributes:
         store: open store, the argument of the functions that the methods call.
@@ -93,12 +89,16 @@ class FeatureStore(TrainingSets, Runs, Encoders, Similar):
         config: str | Path | None = None,
         project: str | Path | None = None,
         settings: Settings | None = None,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
     ) -> None:
         self.config_file = load_config(config, store=path, project=project)
         path = path if path is not None or os.environ.get("FEATURES_STORE") else self.config_file.store
         settings = settings or Settings.from_environment(self.config_file.settings)
         limit_library_threads(settings.threads)
+        if progress is None:
+            from photogenic.notebook.progress import notebook_progress
+
+            progress = notebook_progress() or no_progress
         self._is_silent = progress is no_progress
         remembering = (
             progress if isinstance(progress, RecordingProgress) else RecordingProgress(progress, History("python"))
@@ -182,78 +182,11 @@ class FeatureStore(TrainingSets, Runs, Encoders, Similar):
 
         return plan_label_change(self.store, build_options(self.config_file, options, changes))
 
-    def export(self, uri: str) -> list[Exported]:
-        """Write the facts as Parquet, from which Spark computes labels. See `warehouse.spark.export.export`."""
-        from photogenic.warehouse.spark.export import export
-
-        return export(self.store, uri)
-
-    def sql(
-        self,
-        query: str,
-        params: Parameters | None = None,
-        *,
-        limit: int | None = None,
-        as_of: Instants | None = None,
-        known_at: Instants | None = None,
-    ) -> pl.DataFrame:
-        """Return the result of one SELECT on the published snapshot, or as of other moments.
-
-        Args:
-            query: one statement that reads.
-            params: values of its parameters: a dictionary for `$name`, a list for `?`.
-            limit: largest number of rows to return.
-            as_of: only what had happened before this instant; a dictionary gives instants by name, so that
-                `{"jan": "2024-01-31"}` is for `from jan.photo_labels`. None: the published relations.
-            known_at: only what had arrived before this instant, or instants by name. None: everything.
-
-        Raises:
-            InputError: an instant or a name cannot be used.
-            QueryError: DuckDB refuses the query, or a parameter does not fit.
-            StoreError: there is no store.
-        """
-        from photogenic.warehouse.duckdb_store.query import sql
-
-        return sql(self.at(as_of, known_at).database, query, params, limit=limit)
-
-    @contextlib.contextmanager
-    def stream(
-        self,
-        query: str,
-        params: Parameters | None = None,
-        *,
-        limit: int | None = None,
-        as_of: Instants | None = None,
-        known_at: Instants | None = None,
-    ) -> Iterator[Cursor]:
-        """Return the result of one SELECT row by row, for results larger than memory; the rest is as in `sql`."""
-        from photogenic.warehouse.duckdb_store.query import stream
-
-        with stream(self.at(as_of, known_at).database, query, params, limit=limit) as cursor:
-            yield cursor
-
     def lineage(self, name: str, *, up: bool = False, down: bool = False, depth: int | None = None) -> Lineage:
         """Return what a relation or column is made from, and what is made from it. See `features.lineage.lineage`."""
         from photogenic.features.lineage import lineage
 
         return lineage(self.store, name, up=up, down=down, depth=depth)
-
-    def at(self, as_of: Instants | None = None, known_at: Instants | None = None) -> Store:
-        """Return the open store as of other moments, for functions that read; without one, the store of now."""
-        if as_of is None and known_at is None:
-            return self.store
-        from photogenic.warehouse.labels.past import Past
-        from photogenic.warehouse.moment import Moments
-
-        if self._past is None:
-            self._past = Past(self.database, self._say)
-        return replace(self.store, database=self._past.database(Moments.of(as_of, known_at)))
-
-    def _say(self, note: str) -> None:
-        """Give a note about an answer to the progress callback; without one, warn."""
-        if self._is_silent:
-            warnings.warn(note, EmptyMomentWarning, stacklevel=4)
-        self.progress.note(note)
 
     def embeddings(
         self, encoder: str, photo_ids: Sequence[str] | None = None, *, flip: bool = False

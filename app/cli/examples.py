@@ -56,6 +56,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "features retract swipes store/demo/world/swipes-late.csv",
         "features retract swipes store/demo/world/swipes-late.csv --format json",
     ),
+    "sync": ("features sync --plan", "features sync users swipes --max-refused 1%"),
     "login": ("features login --app-id 1000001", "features login --app-id 1000001 --no-browser --port 9000"),
     "tokens": ("features tokens", "features tokens --format json"),
     "crawl": (
@@ -66,10 +67,17 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "features crawl instagram --usernames usernames.txt --max-posts 100",
         "features crawl instagram --hashtag selfie --top",
     ),
+    "listen": (
+        "features listen kafka://broker:9092/swipes --kind swipes",
+        "features listen kafka://broker:9092/swipes --kind swipes --from 2026-03-01 --until-end",
+    ),
     "fetch": ("features fetch", "features fetch --retry healable --per-host 4"),
     "build": ("features build", "features build --encoder dlib_face --plan"),
     "test": ("features test --project photo-lab", "features test owner_activity --project photo-lab --format json"),
-    "export": ("features export facts", "features export facts --format json"),
+    "export": (
+        "features export photo_labels vectors_dlib_face --to exported",
+        "features export --query 'from swipes where liked' --to exported --as csv --table likes",
+    ),
     "encoders": ("features encoders", "features encoders --format json"),
     "weights": ("features weights list", "features weights fetch dlib_face"),
     "weights list": ("features weights list", "features weights list --format csv"),

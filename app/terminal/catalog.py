@@ -73,7 +73,7 @@ def list_columns(db: Database, name: str) -> Table:
     rows = db.rows(query, {"name": name.strip('"')})
     relations = relations_of(db)
     if (added := relations.added.get(name.strip('"').lower())) is not None:
-        rows = [(added.name, column.name, column.type) for column in added.columns]
+        rows = [(name.strip('"').lower(), column.name, column.type) for column in added.columns]
     if not rows:
         raise no_relation(name, relations)
     comments = {column.name: column.comment for column in relations.relation(rows[0][0]).columns}

@@ -111,7 +111,7 @@ class Structured(io.TextIOBase):
         """Log an error of this program with its three parts."""
         self.flush_line()
         beats = {"text": error.what, "expected": error.expected, "remedy": error.remedy}
-        self.event("error", "error", error=type(error).__name__, **beats)
+        self.event("error", "error", error=_public_name(error), **beats)
 
     def flush_line(self) -> None:
         """Write an incomplete line as a message."""
@@ -148,3 +148,8 @@ def set_command(name: str) -> None:
 def current_command() -> str:
     """Return the name of the command that runs, without arguments: `ingest swipes`."""
     return _running.get()
+
+
+def _public_name(error: PhotogenicError) -> str:
+    """Name of the first class of an error that users know: those of `warehouse.errors`."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == PhotogenicError.__module__)

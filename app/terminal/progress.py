@@ -16,10 +16,10 @@ from photogenic._lazy import rich
 from photogenic.app.terminal import logs
 from photogenic.app.terminal.cells import message
 from photogenic.app.terminal.logs import STOPPING
-from photogenic.app.terminal.stage_meter import StageMeter, clock_time
 from photogenic.app.terminal.streams import is_screen
 from photogenic.warehouse.duckdb_store.history import History, RecordingProgress
 from photogenic.warehouse.progress import Progress
+from photogenic.warehouse.stage_meter import StageMeter, clock_time
 
 __all__ = ["Bars", "Lines", "console_progress", "shown_progress"]
 

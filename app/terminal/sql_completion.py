@@ -16,7 +16,7 @@ COMMANDS = ("d", "tables", "show", "export", "x", "set", "unset", "help", "quit"
 """Commands of the prompt, after a backslash or a dot."""
 
 _WORD = re.compile(r"[.\w]+$")
-_RELATION_NEXT = re.compile(r"\b(?:from|join|describe|summarize)\s+\w*$", re.IGNORECASE)
+_RELATION_NEXT = re.compile(r"\b(?:from|join|describe|summarize)\s+[\w.]*$", re.IGNORECASE)
 _ALIAS = re.compile(r"\b(\w+)\s+(?:as\s+)?(\w+)\b", re.IGNORECASE)
 _SKIPPED = re.compile(r"'(?:[^']|'')*'|--[^\n]*")
 
@@ -48,10 +48,10 @@ class SqlCompleter(Completer):
             return self._of_command(before)
         if not word or _is_in_text(before):
             return []
-        if "." in word:
-            return self._after_dot(text, word)
         if _RELATION_NEXT.search(before):
             return _relations(relations)
+        if "." in word:
+            return self._after_dot(text, word)
         named = self._named(text)
         return [
             *self._columns(named or relations),

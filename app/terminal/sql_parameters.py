@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from photogenic.ingest.images.local_images import MAX_BYTES
+from photogenic.ingest.images.folders import MAX_BYTES
 from photogenic.warehouse.errors import QueryError
 
 __all__ = ["read_parameters", "read_value"]

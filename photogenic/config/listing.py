@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from photogenic._lazy import pl
 from photogenic.config.file import PROJECT_VARIABLE, VARIABLE, named_on_command_line
 from photogenic.config.schema import BUILD, CHECKS, SETTINGS
-from photogenic.config.values import ConfigFile
+from photogenic.config.values import ConfigFile, FileSource
 from photogenic.features.build_options import BuildOptions
 from photogenic.features.faces.settings import FaceSettings
 from photogenic.features.previous_build import last_labels
@@ -85,13 +85,26 @@ def settings_in_force(store: Store, config: ConfigFile) -> pl.DataFrame:
             Setting(f"mappings.{name}", ", ".join(parts), "file", _place(config, f"mappings.{name}.columns", ""))
         )
     for n, source in enumerate(config.sources):
-        text = f"{source.kind}: {', '.join(source.files)}"
-        rows.append(Setting(f"sources.{n}", text, "file", _place(config, "sources", "", n)))
+        rows.append(Setting(f"sources.{source.name}", _source(source), "file", _place(config, "sources", "", n)))
     for name, variable in VARIABLES.items():
         value = os.environ.get(variable) or None
         shown = "set, not shown" if value and name in SECRETS else value
         rows.append(Setting(name, shown, *(("environment", variable) if value else ())))
     return pl.DataFrame(rows, schema=dict.fromkeys(Setting._fields, pl.String), orient="row")
+
+
+def _source(source: FileSource) -> str:
+    """Return what a source is: its kind, the machines and files it reads from, and how."""
+    parts = [f"{source.kind}: {', '.join(source.files)}"]
+    if source.watermark is not None:
+        parts.append(f"watermark {source.watermark}")
+    if source.lookback is not None:
+        parts.append(f"lookback {source.lookback}")
+    if source.retract:
+        parts.append("retract")
+    if source.query is not None:
+        parts.append(" ".join(source.query.split())[:200])
+    return "; ".join(parts)
 
 
 def _places(store: Store, config: ConfigFile) -> Iterator[Setting]:

@@ -8,11 +8,12 @@
     [labels]                             # fields of LabelOptions
     [checks]                             # max_refused, least_rows, max_age
     [mappings.swipes.columns]            # ours = "theirs"; also values and units, as in a mapping file
-    [[sources]]                          # kind, files, mapping, images
+    [[sources]]                          # name, kind, files or from, query, watermark, lookback, retract, mapping, ...
     [project]                            # name, id: the folder of the file is a project
     [parameters.RELATION]                # values of parameters of a relation of the project
 
-Anybody may have written the file, so it names no Python module, no secret, and no machine to send work to.
+Anybody may have written the file, so it names no Python module, no secret, and no machine to send work to. Its sources
+may name machines to read rows from: `features config` shows them, and only `features sync` contacts them.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ import os
 import re
 import types
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, cast, get_args, get_origin
-from urllib.parse import urlsplit
 
+from photogenic.config.checked_file import CheckedFile
+from photogenic.config.source_tables import KINDS, check_sources
 from photogenic.config.values import ConfigFile, FileSource, ProjectSection
 from photogenic.features.build_options import BuildOptions
 from photogenic.features.checks import parse_age
@@ -44,12 +45,9 @@ from photogenic.warehouse.errors import InputError
 from photogenic.warehouse.labels.options import LabelOptions
 from photogenic.warehouse.option_help import OptionField, option_fields
 from photogenic.warehouse.option_ranges import RANGES, size_of
-from photogenic.warehouse.toml_file import TomlFile, read_toml, shown
+from photogenic.warehouse.toml_file import read_toml, shown
 
 __all__ = ["BUILD", "CHECKS", "KINDS", "PROJECT_ID", "SETTINGS", "check_file"]
-
-KINDS = ("users", "photos", "main_photos", "swipes")
-"""Kinds of rows that `features ingest` reads."""
 
 BUILD = ("encoders", "features", "flip", "dtype", "recall", "index_memory", "neighbours", "near_duplicates")
 """Keys of `[build]`: the options of a build that describe its result, other than those of labels and faces."""
@@ -58,16 +56,10 @@ SETTINGS = ("memory_limit", "threads", "lock_timeout", "relation_timeout", "enco
 CHECKS = ("max_refused", "least_rows", "max_age")
 _SECTIONS = ("store", "settings", "build", "faces", "labels", "checks", "mappings", "sources", "project", "parameters")
 _PROJECT = ("name", "id")
-_SOURCE = ("kind", "files", "mapping", "images")
 
 PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _PARAMETER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _MOST_TEXT = 1000
-
-_ONE_BUILD = {"only", "as_of", "known_at", "publish", "force", "anew", "plan", "replace_project"}
-_REMEMBERED = {"engine", "master", "facts"}
-_CODE = {"module", "modules", "encoder_modules", "python", "plugins"}
-_SECRET = re.compile(r"(^|_)(tokens?|secrets?|passwords?|passwd|api_?keys?|credentials?)$", re.IGNORECASE)
 
 
 def check_file(path: Path) -> ConfigFile:
@@ -77,14 +69,14 @@ def check_file(path: Path) -> ConfigFile:
         InputError: the file cannot be read, or something in it is not known or out of range.
     """
     toml = read_toml(path, "file")
-    file = _File(toml)
+    file = CheckedFile(toml)
     file.refuse_unknown("", toml.table, _SECTIONS)
     tables = {name: file.table(name) for name in _SECTIONS if name not in ("store", "sources")}
     project = _project(file, tables["project"]) if "project" in toml.table else None
     store = toml.table.get("store", "store" if project is not None else None)
     if store is not None:
         store = file.folder("", "store", store)
-    sources = _sources(file, toml.table.get("sources", []), tables["mappings"])
+    sources = check_sources(file, toml.table.get("sources", []), tables["mappings"])
     build = {field.name: field for field in option_fields(BuildOptions) if field.name in BUILD}
     return ConfigFile(
         path=path.absolute(),
@@ -102,78 +94,19 @@ def check_file(path: Path) -> ConfigFile:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """The parsed file, and the errors about its keys."""
-
-    toml: TomlFile
-
-    def error(self, section: str, key: str, what: str, expected: str, remedy: str, *, number: int = 0) -> InputError:
-        return InputError(f"{self.toml.where(section, key, number)}: {what}", expected, remedy)
-
-    def wrong(
-        self, section: str, key: str, value: object, expected: str, remedy: str, *, number: int = 0
-    ) -> InputError:
-        return self.error(section, key, f"{key} is {shown(value)}.", expected, remedy, number=number)
-
-    def table(self, name: str) -> dict[str, Any]:
-        found = self.toml.table.get(name, {})
-        if not isinstance(found, dict):
-            raise self.wrong("", name, found, f"a table: [{name}]", f"write its keys below [{name}]")
-        return found
-
-    def refuse_unknown(self, section: str, table: Iterable[str], known: Sequence[str], number: int = 0) -> None:
-        """Refuse the first key that is not known, without its value, which may be a secret."""
-        for key in table:
-            if key in known:
-                continue
-            place = f"[{section}]" if section else "the file"
-            listed = f"one of {', '.join(known)}"
-            if _SECRET.search(key):
-                what = f"{shown(key)} is a secret, and this file is no place for one."
-                raise self.error(
-                    section,
-                    key,
-                    what,
-                    "an environment variable, or features login",
-                    f"remove {shown(key)}",
-                    number=number,
-                )
-            if key in _CODE:
-                what = f"{shown(key)} would run code, which this file may not."
-                raise self.error(
-                    section, key, what, "the variable FEATURES_MODULES", "export FEATURES_MODULES=MODULE", number=number
-                )
-            if section == "build" and key in _ONE_BUILD:
-                what = f"{key} is the choice of one build."
-                raise self.error(section, key, what, listed, f"features build --{key.replace('_', '-')}", number=number)
-            if section == "build" and key in _REMEMBERED:
-                what = f"{key} is chosen on the command line, and the store keeps the choice of the last build."
-                raise self.error(section, key, what, listed, f"features build --{key} ...", number=number)
-            near = difflib.get_close_matches(key.replace("-", "_"), known, 1)
-            remedy = near[0] if near else "features config"
-            raise self.error(section, key, f"{place} has no key {shown(key)}.", listed, remedy, number=number)
-
-    def folder(self, section: str, key: str, value: object, number: int = 0) -> Path:
-        """Return a path, which starts from the folder of the file."""
-        if not isinstance(value, str) or not value or "\0" in value:
-            raise self.wrong(section, key, value, "a path, as text", f'{key} = "folder"', number=number)
-        return self.toml.path.parent / value
-
-
 def _fields(kind: type[Any]) -> dict[str, OptionField]:
     return {field.name: field for field in option_fields(kind)}
 
 
 def _options(
-    file: _File, section: str, table: Mapping[str, Any], known: Mapping[str, OptionField], *, prefix: str = ""
+    file: CheckedFile, section: str, table: Mapping[str, Any], known: Mapping[str, OptionField], *, prefix: str = ""
 ) -> dict[str, Any]:
     """Check the fields of an options class."""
     file.refuse_unknown(section, table, tuple(known))
     return {key: _value(file, section, known[key], value, RANGES.get(prefix + key)) for key, value in table.items()}
 
 
-def _value(file: _File, section: str, field: OptionField, value: object, within: Any) -> Any:
+def _value(file: CheckedFile, section: str, field: OptionField, value: object, within: Any) -> Any:
     """Return the value of an option, as its class takes it."""
     parts = _alternatives(field.kind)
     words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
@@ -240,7 +173,7 @@ def _instant(value: object) -> dt.datetime | None:
     return dt.datetime(value.year, value.month, value.day) if isinstance(value, dt.date) else None
 
 
-def _settings(file: _File, table: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(file: CheckedFile, table: Mapping[str, Any]) -> dict[str, Any]:
     """Check memory, threads and lock time by the class that holds them."""
     file.refuse_unknown("settings", table, SETTINGS)
     defaults: dict[str, Any] = {"memory_limit": "1GB", "threads": 1, "lock_timeout": 60.0}
@@ -261,7 +194,7 @@ def _settings(file: _File, table: Mapping[str, Any]) -> dict[str, Any]:
     return dict(table)
 
 
-def _checks(file: _File, table: Mapping[str, Any]) -> dict[str, Any]:
+def _checks(file: CheckedFile, table: Mapping[str, Any]) -> dict[str, Any]:
     """Check the limits of a night. They stay as they are written, as the options of the same name take them."""
     file.refuse_unknown("checks", table, CHECKS)
     for key, value in table.items():
@@ -289,7 +222,7 @@ def _is_read(read: Callable[[Any], object], value: object) -> bool:
 
 
 def _mappings(
-    file: _File, tables: Mapping[str, Any], sources: Sequence[FileSource]
+    file: CheckedFile, tables: Mapping[str, Any], sources: Sequence[FileSource]
 ) -> dict[tuple[str, str], FileMapping]:
     """Check each mapping for the kinds of rows that it is used for: that of its name, and those of its sources."""
     found = {}
@@ -312,56 +245,7 @@ def _mappings(
     return found
 
 
-def _sources(file: _File, found: object, mappings: Mapping[str, object]) -> tuple[FileSource, ...]:
-    """Check the array of tables `[[sources]]`."""
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise file.wrong("", "sources", found, "tables: [[sources]]", "[[sources]]")
-    sources = []
-    for number, table in enumerate(found):
-        file.refuse_unknown("sources", table, _SOURCE, number=number)
-        kind = table.get("kind")
-        if not isinstance(kind, str) or kind.replace("-", "_") not in KINDS:
-            raise file.wrong("sources", "kind", kind, f"one of {', '.join(KINDS)}", 'kind = "swipes"', number=number)
-        mapping = table.get("mapping")
-        if mapping is not None and (not isinstance(mapping, str) or mapping not in mappings):
-            expected = f"one of {', '.join(mappings)}" if mappings else "a table [mappings.NAME.columns]"
-            raise file.wrong("sources", "mapping", mapping, expected, f"[mappings.{KINDS[-1]}.columns]", number=number)
-        images = table.get("images")
-        if images is not None and kind != "photos":
-            raise file.wrong(
-                "sources", "images", images, 'images only with kind = "photos"', "remove images", number=number
-            )
-        folder = file.folder("sources", "images", images, number) if images is not None else None
-        sources.append(FileSource(kind.replace("-", "_"), _files(file, table.get("files"), number), mapping, folder))
-    return tuple(sources)
-
-
-def _files(file: _File, found: object, number: int) -> tuple[str, ...]:
-    """Return the files of a source; relative ones start from the folder of the file."""
-    files = [found] if isinstance(found, str) else found
-    if not isinstance(files, list) or not files or not all(isinstance(one, str) and one for one in files):
-        raise file.wrong(
-            "sources", "files", found, 'a list, such as ["log/*.parquet"]', 'files = ["swipes.csv"]', number=number
-        )
-    return tuple(_file(file, one, number) for one in files)
-
-
-def _file(file: _File, text: str, number: int) -> str:
-    if "\0" in text or text == "-":
-        raise file.wrong("sources", "files", text, "files and globs", 'files = ["swipes.csv"]', number=number)
-    if "://" not in text:
-        return str(file.folder("sources", "files", text, number))
-    try:
-        has_secret = urlsplit(text).password is not None
-    except ValueError:
-        has_secret = True
-    if has_secret or "password=" in text.lower():
-        what = "an address of files has a password, and this file is no place for one."
-        raise file.error("sources", "files", what, "an address without it", "remove the password", number=number)
-    return text
-
-
-def _project(file: _File, table: Mapping[str, Any]) -> ProjectSection:
+def _project(file: CheckedFile, table: Mapping[str, Any]) -> ProjectSection:
     """Check the section that makes a folder a project."""
     file.refuse_unknown("project", table, _PROJECT)
     name, identity = table.get("name"), table.get("id")
@@ -375,7 +259,7 @@ def _project(file: _File, table: Mapping[str, Any]) -> ProjectSection:
 
 
 def _parameters(
-    file: _File, tables: Mapping[str, Any], project: ProjectSection | None
+    file: CheckedFile, tables: Mapping[str, Any], project: ProjectSection | None
 ) -> dict[str, dict[str, bool | int | float | str | dt.date]]:
     """Check the tables `[parameters.RELATION]`. Whether a relation has such a parameter, its own header says."""
     found: dict[str, dict[str, bool | int | float | str | dt.date]] = {}
@@ -401,7 +285,7 @@ def _parameters(
     return found
 
 
-def _parameter(file: _File, section: str, key: str, value: object) -> bool | int | float | str | dt.date:
+def _parameter(file: CheckedFile, section: str, key: str, value: object) -> bool | int | float | str | dt.date:
     """Return the value of a parameter; an instant is naive UTC."""
     if _PARAMETER.fullmatch(key) is None:
         what = f"{shown(key)} cannot be the name of a parameter."

@@ -20,15 +20,27 @@ class FileSource:
 
     Attributes:
         kind: kind of the rows: users, photos, main_photos or swipes.
-        files: files and globs; relative ones start from the folder of the file.
+        files: files, globs and addresses; relative paths start from the folder of the file.
         mapping: name of the mapping of its columns; None: the one that is called like the kind, if there is one.
         images: for photos: folder that paths of pictures start from; None: the folder of each file.
+        name: name, which no other source has; that of its position in the store.
+        only_new: whether it was named by `from`, so that only `features sync` reads it.
+        query: for a database: the query whose rows are read.
+        watermark: column of the query's result that grows with each change of a row.
+        lookback: how far below the newest watermark a sync begins, as a text or a number; None: the default.
+        retract: whether every row takes back what it names.
     """
 
     kind: str
     files: tuple[str, ...]
     mapping: str | None = None
-    images: Path | None = None
+    images: Path | str | None = None
+    name: str = ""
+    only_new: bool = False
+    query: str | None = None
+    watermark: str | None = None
+    lookback: str | int | None = None
+    retract: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,10 @@ from photogenic.warehouse.errors import InputError
 
 __all__ = ["backup", "restore"]
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the backup.")]
+Folder = Annotated[
+    str,
+    typer.Argument(metavar="FOLDER", help="Folder of the backup, or its address: s3://BUCKET/FOLDER, gs://, az://."),
+]
 
 
 def backup(

@@ -6,12 +6,13 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
 import photogenic
 from photogenic.app.cli.commands.dataclass_options import options_from_dataclass
+from photogenic.app.cli.commands.mapping_options import Columns, MappingFile, Units, Values, mapping_of_options
 from photogenic.app.cli.commands.options import FormatOption, Store
 from photogenic.app.cli.commands.receipts import confirm, print_receipts
 from photogenic.app.terminal import logs, streams
@@ -25,9 +26,7 @@ from photogenic.warehouse.option_help import Help
 
 if TYPE_CHECKING:
     from photogenic._intake import Kind
-    from photogenic.ingest.tabular.mapping_file import FileMapping
     from photogenic.ingest.tabular.report import IngestReport
-    from photogenic.ingest.tabular.schemas import Kind as AnyKind
 
 __all__ = [
     "main_photos",
@@ -42,28 +41,6 @@ __all__ = [
 ]
 
 
-def _column(text: str) -> tuple[str, str]:
-    ours, equals, theirs = text.partition("=")
-    if not (ours and equals and theirs):
-        raise typer.BadParameter(f"{text!r} is not OURS=THEIRS, such as user_id=member")
-    return ours, theirs
-
-
-def _value(text: str) -> tuple[str, str, str]:
-    column, colon, rest = text.partition(":")
-    word, equals, value = rest.rpartition("=")
-    if not (column and colon and word and equals):
-        raise typer.BadParameter(f"{text!r} is not COLUMN:WORD=VALUE, such as liked:boost=true")
-    return column, word, value
-
-
-def _unit(text: str) -> tuple[str, str]:
-    column, equals, unit = text.partition("=")
-    if not (column and equals and unit):
-        raise typer.BadParameter(f"{text!r} is not COLUMN=UNIT, such as swiped_at=ms")
-    return column, unit
-
-
 Files = Annotated[
     list[str] | None,
     typer.Argument(
@@ -76,44 +53,6 @@ FilesToRetract = Annotated[
     list[str],
     typer.Argument(metavar="FILE", help="Files or folders, as for features ingest; - for standard input."),
 ]
-Columns = Annotated[
-    list[Any] | None,
-    typer.Option(
-        "--map",
-        parser=_column,
-        metavar="OURS=THEIRS",
-        help="Column of the store and its name in the files, e.g. user_id=member, or photo_id=photo.id for a value "
-        "inside an object; may be given several times. Default: the names are the same.",
-    ),
-]
-Values = Annotated[
-    list[Any] | None,
-    typer.Option(
-        "--value",
-        parser=_value,
-        metavar="COLUMN:WORD=VALUE",
-        help="Meaning of a word in the files: liked:boost=true, gender:D=other, or photo_id:none= for a missing "
-        "value; may be given several times. Default: the words that the guide of ingest lists.",
-    ),
-]
-Units = Annotated[
-    list[Any] | None,
-    typer.Option(
-        "--unit",
-        parser=_unit,
-        metavar="COLUMN=UNIT",
-        help="Unit of the numbers in a column of times: days, hours, minutes, s, ms, us or ns since 1970, or excel. "
-        "Default: s, ms, us or ns, by the size of each number.",
-    ),
-]
-MappingFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--mapping",
-        metavar="FILE",
-        help="TOML file of columns, values and units; --map, --value and --unit precede it. Default: none.",
-    ),
-]
 Arrival = Annotated[
     str | None,
     typer.Option(
@@ -122,6 +61,11 @@ Arrival = Annotated[
         help="Time at which the rows arrived, for --known-at: one for all of them, or the column with that of each "
         "row. Never later than now. Default: the column ingested_at, if the file has it, else now.",
     ),
+]
+
+Query = Annotated[
+    str | None,
+    typer.Option(metavar="SELECT", help="For the address of a database: the query whose rows are read."),
 ]
 
 
@@ -136,13 +80,16 @@ def _ingest(kind: Kind) -> Callable[..., None]:
         units: Units = None,
         mapping: MappingFile = None,
         arrived_at: Arrival = None,
+        query: Query = None,
         thresholds: Thresholds,
         store: Store = Path("store"),
         form: FormatOption = "table",
     ) -> None:
-        read_as = _mapping(kind, mapping, columns, values, units)
+        read_as = mapping_of_options(kind, mapping, columns, values, units)
         with photogenic.FeatureStore(store, progress=console_progress()) as opened, _printing(form):
-            reports = opened.ingest(kind, *(files or ()), mapping=read_as, arrived_at=arrived_at, **_limits(thresholds))
+            reports = opened.ingest(
+                kind, *(files or ()), mapping=read_as, arrived_at=arrived_at, query=query, **_limits(thresholds)
+            )
             _print(reports, form)
 
     run.__name__, run.__doc__ = kind, _columns(kind)
@@ -160,13 +107,17 @@ def _retract(kind: Kind, needed: str) -> Callable[..., None]:
         units: Units = None,
         mapping: MappingFile = None,
         arrived_at: Arrival = None,
+        query: Query = None,
         thresholds: Thresholds,
         store: Store = Path("store"),
         form: FormatOption = "table",
     ) -> None:
-        read_as = _mapping(kind, mapping, columns, values, units)
+        read_as = mapping_of_options(kind, mapping, columns, values, units)
         with photogenic.FeatureStore(store, progress=console_progress()) as opened, _printing(form):
-            _print(opened.retract(kind, *files, mapping=read_as, arrived_at=arrived_at, **_limits(thresholds)), form)
+            reports = opened.retract(
+                kind, *files, mapping=read_as, arrived_at=arrived_at, query=query, **_limits(thresholds)
+            )
+            _print(reports, form)
 
     run.__name__, run.__doc__ = f"retract_{kind}", f"Columns: {needed}."
     return options_from_dataclass(Thresholds)(run)
@@ -185,21 +136,23 @@ def photos(
     units: Units = None,
     mapping: MappingFile = None,
     images: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FOLDER",
-            help="Folder from which relative paths of pictures start. Default: the folder of FILE.",
+            help="Folder from which relative paths of pictures start, also of an object store, s3://bucket/folder. "
+            "Default: the folder of FILE.",
         ),
     ] = None,
     arrived_at: Arrival = None,
+    query: Query = None,
     thresholds: Thresholds,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
-    read_as = _mapping("photos", mapping, columns, values, units)
+    read_as = mapping_of_options("photos", mapping, columns, values, units)
     with photogenic.FeatureStore(store, progress=console_progress()) as opened, _printing(form):
         reports = opened.ingest_photos(
-            *(files or ()), images=images, mapping=read_as, arrived_at=arrived_at, **_limits(thresholds)
+            *(files or ()), images=images, mapping=read_as, arrived_at=arrived_at, query=query, **_limits(thresholds)
         )
         _print(reports, form)
 
@@ -213,6 +166,7 @@ def retract_photos(
     units: Units = None,
     mapping: MappingFile = None,
     arrived_at: Arrival = None,
+    query: Query = None,
     purge: Annotated[
         bool,
         typer.Option(
@@ -228,16 +182,19 @@ def retract_photos(
     form: FormatOption = "table",
 ) -> None:
     """Columns: photo_id, deleted_at."""
-    read_as = _mapping("photos", mapping, columns, values, units)
+    read_as = mapping_of_options("photos", mapping, columns, values, units)
     if purge:
         confirm("Purge these photos for good?", yes=yes, remedy="features retract photos FILE --purge --yes")
     with photogenic.FeatureStore(store, progress=console_progress()) as opened:
         limits = _limits(thresholds)
         with _printing(form):
             if not purge:
-                _print(opened.retract("photos", *files, mapping=read_as, arrived_at=arrived_at, **limits), form)
+                _print(
+                    opened.retract("photos", *files, mapping=read_as, arrived_at=arrived_at, query=query, **limits),
+                    form,
+                )
                 return
-            reports, receipts = opened.purge(*files, mapping=read_as, arrived_at=arrived_at, **limits)
+            reports, receipts = opened.purge(*files, mapping=read_as, arrived_at=arrived_at, query=query, **limits)
     if form == "table":
         _print(reports, form)
     print_receipts(receipts, form)
@@ -291,7 +248,7 @@ def predictions(
     """Columns: photo_id, prediction, split. They are evaluated by the same test as the heads that are trained here."""
     from photogenic.app.terminal.leaderboard import print_leaderboard
 
-    read_as = _mapping("predictions", mapping, columns, values, None)
+    read_as = mapping_of_options("predictions", mapping, columns, values, None)
     with photogenic.FeatureStore(store, progress=console_progress()) as opened, _printing(form):
         added = opened.add_run(
             run, files, options.run, mapping=read_as, trained_on=trained_on, **_limits(options.thresholds)
@@ -320,33 +277,6 @@ def _printing(form: Format) -> Iterator[None]:
         with streams.unread_is_fine():
             _print(error.reports, form)
         raise
-
-
-def _mapping(
-    kind: AnyKind,
-    file: Path | None,
-    columns: list[tuple[str, str]] | None,
-    values: list[tuple[str, str, str]] | None,
-    units: list[tuple[str, str]] | None,
-) -> FileMapping:
-    """The mapping of the file, with the options over it."""
-    from photogenic.ingest.tabular.mapping_file import mapping_from, mapping_of
-
-    words: dict[str, dict[str, str]] = {}
-    for name, value in _once("--value", [(f"{column}:{word}", value) for column, word, value in values or []]).items():
-        column, _, word = name.partition(":")
-        words.setdefault(column, {})[word] = value
-    options = {"columns": _once("--map", columns), "values": words, "units": _once("--unit", units)}
-    return mapping_of(kind, file) | mapping_from(options, kind, "")
-
-
-def _once(option: str, given: list[tuple[str, str]] | None) -> dict[str, str]:
-    """Return what an option says of each name, and refuse two different answers."""
-    said: dict[str, str] = {}
-    for name, answer in given or []:
-        if said.setdefault(name, answer) != answer:
-            raise typer.BadParameter(f"{option} says {name} twice: {said[name]} and {answer}")
-    return said
 
 
 _COLUMNS = (

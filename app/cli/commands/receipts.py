@@ -59,5 +59,6 @@ def _print(receipt: Receipt) -> None:
     )
     if any(place.startswith("training_sets/") for place in receipt.counts):
         print("Copies that features training-set export wrote are outside of the store: remove these rows there too.")
+    print("Exports are outside of the store: run features export again, which replaces them.")
     if n := looked["ids_sought_in_columns_only"]:
         print(f"Among bytes {n} ids were not sought: they are short, or part of others' ids.")

@@ -89,6 +89,24 @@ def run(
             "everything.",
         ),
     ] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table",
+            metavar="NAME=FILE",
+            help="File that queries join with the relations under this name: CSV, NDJSON, Parquet, Arrow and the other "
+            "formats of ingest; may be given several times. Default: none.",
+        ),
+    ] = None,
+    attach: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attach",
+            metavar="FILE|NAME=FILE",
+            help="DuckDB file whose tables queries read as NAME.TABLE, opened read-only; the name is that of the file "
+            "unless one is given; may be given several times. Default: none.",
+        ),
+    ] = None,
     store: Store = Path("store"),
     form: FormatOption = "table",
 ) -> None:
@@ -101,6 +119,8 @@ def run(
         raise typer.BadParameter("--param gives a value to a query, and --show runs none")
     if (as_of or known_at) and show is not None:
         raise typer.BadParameter("--as-of and --known-at are for a query, and --show runs none")
+    if (table or attach) and show is not None:
+        raise typer.BadParameter("--table and --attach are for a query, and --show runs none")
     if show is not None:
         from photogenic.app.terminal.catalog import shown
 
@@ -109,8 +129,10 @@ def run(
         return
     values = _parameters(params)
     happened, arrived = instants("--as-of", as_of), instants("--known-at", known_at)
-    with photogenic.FeatureStore(store, progress=_progress(happened or arrived)) as opened:
-        db = opened.at(happened, arrived).database
+    with (
+        photogenic.FeatureStore(store, progress=_progress(happened or arrived)) as opened,
+        opened.joined(_files(table), attach, as_of=happened, known_at=arrived) as db,
+    ):
         if query is not None or file is not None or not sys.stdin.isatty():
             _answer(db, _text(query, file), values, output=output, limit=limit, form=form)
             return
@@ -148,6 +170,14 @@ def _parameters(given: list[str] | None) -> dict[str, Any]:
     from photogenic.app.terminal.sql_parameters import read_parameters
 
     return read_parameters(given)
+
+
+def _files(given: list[str] | None) -> dict[str, str]:
+    if not given:
+        return {}
+    from photogenic.ingest.given_tables.opening import table_files
+
+    return table_files(given)
 
 
 def _text(query: str | None, file: Path | None) -> str:

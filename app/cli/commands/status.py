@@ -98,6 +98,8 @@ def _print(found: dict[str, Any]) -> None:
     print(f"Writer     {found['writer'] or 'nobody'}")
     for stage in found["underway"]:
         print(f"           {_underway(stage)}")
+    for one in found["listeners"]:
+        print(f"Listener   {_listener(one)}")
     print()
     print_table(Table(("relation", "n_rows"), list(found["relations"].items())))
     if found["photos"]:
@@ -116,6 +118,12 @@ def _print(found: dict[str, Any]) -> None:
         for made in found["picture_features"].values():
             if made["remedy"]:
                 print(made["remedy"])
+    if found["sources"]:
+        print()
+        read = [
+            (name, one["position"], one["synced_at"] or one["written_at"]) for name, one in found["sources"].items()
+        ]
+        print_table(Table(("source", "position", "read at"), read))
     own = [
         (name, facts["status"], facts["stale"], (facts["error"] or "").partition("\n")[0] or None)
         for name, facts in found["own_relations"].items()
@@ -139,6 +147,12 @@ def _underway(stage: dict[str, Any]) -> str:
     of = "" if stage["total"] is None else f" of {bound}{stage['total']:,}"
     rate = "" if stage["per_s"] is None else f", {stage['per_s']:,} a second"
     return f"{stage['name']}: {stage['done']:,}{of} {stage['unit']} in {stage['seconds']:.0f} s{rate}"
+
+
+def _listener(one: dict[str, Any]) -> str:
+    why = f" ({one['why']})" if one["why"] else ""
+    refused = f", {one['n_refused']:,} refused" if one["n_refused"] else ""
+    return f"{one['source']}: {one['state']}{why}; {one['n_events']:,} {one['kind']}{refused}, lag {one['lag']:,}"
 
 
 def _freshness(labels: dict[str, Any]) -> str:

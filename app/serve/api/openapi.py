@@ -60,6 +60,7 @@ def describe(limits: Limits, *, token: bool) -> dict[str, Any]:
                     _json(request_schemas["sql"]) | _form(request_schemas["sql_form"]),
                     response_schemas["sql"],
                     ("query_refused", "not_usable", "time_limit", "memory_limit", "busy"),
+                    other_answers=_ARROW,
                 )
             },
             "/sql/export": {

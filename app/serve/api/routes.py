@@ -16,7 +16,9 @@ import pybase64
 from aiohttp import web
 from numpy.typing import NDArray
 
+from photogenic._lazy import pa
 from photogenic.app.serve.api import schemas
+from photogenic.app.serve.api.arrow_body import ARROW
 from photogenic.app.serve.api.json_answer import json_response
 from photogenic.app.serve.api.lineage import lineage_of
 from photogenic.app.serve.api.openapi import describe
@@ -75,7 +77,7 @@ class Api:
         else:
             params = await self._read_json(request, "sql")
         self.context.moments(params["as_of"], params["known_at"])
-        clocks = params["as_of"], params["known_at"]
+        clocks, arrow = (params["as_of"], params["known_at"]), _wants_arrow(request)
         texts: list[Embedded] = []
         while True:
             try:
@@ -87,8 +89,9 @@ class Api:
                     clocks,
                     vectors=vectors,
                     texts=texts,
+                    arrow=arrow,
                 )
-                return web.Response(body=body, content_type="application/json")
+                return _arrow_response(body) if arrow else web.Response(body=body, content_type="application/json")
             except WantedText as wanted:
                 used, vector = await self.context.nearest.embed_text(wanted.text, wanted.encoder)
                 texts.append((wanted.encoder, wanted.text, used, vector))
@@ -317,6 +320,19 @@ class Api:
 
     async def _in_thread(self, call: Callable[..., T], *given: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.context.work, call, *given)
+
+
+def _wants_arrow(request: web.Request) -> bool:
+    """Whether the client names Arrow among the types that it accepts, and does not name JSON before it."""
+    named = [part.partition(";")[0].strip().lower() for part in request.headers.get("Accept", "").split(",")]
+    return ARROW in named and "application/json" not in named[: named.index(ARROW)]
+
+
+def _arrow_response(body: bytes) -> web.Response:
+    """Return rows as Arrow. Headers say whether there are more, since readers of Arrow may drop the metadata."""
+    told = orjson.loads(pa.ipc.open_stream(body).schema.metadata[b"photogenic"])
+    headers = {"Photogenic-Rows": str(told["n_rows"]), "Photogenic-Cut": str(told["cut"]).lower()}
+    return web.Response(body=body, content_type=ARROW, headers=headers)
 
 
 def _in_base64(vectors: NDArray[np.float32]) -> list[orjson.Fragment]:

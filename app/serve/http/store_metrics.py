@@ -9,15 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from photogenic._lazy import duckdb
 from photogenic.app.serve.http.metrics import Family
 from photogenic.features.build_outcome import last_outcome
 from photogenic.features.health import Health, measure, state_of
+from photogenic.ingest.streams.listeners import read_listeners
 from photogenic.warehouse import PhotogenicError, Store
 
-__all__ = ["StoreMetrics", "families"]
+__all__ = ["StoreMetrics", "families", "stream_families"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +35,9 @@ class StoreMetrics:
 
     def current(self) -> list[Family]:
         """Return the current values; those of the last readable state while the store cannot be read."""
+        return self._of_store() + stream_families(read_listeners(self._store.layout))
+
+    def _of_store(self) -> list[Family]:
         with self._lock:
             state = state_of(self._store.layout)
             if state != self._state:
@@ -107,6 +113,22 @@ def families(health: Health, now: dt.datetime) -> list[Family]:
             [({}, dt.datetime.fromisoformat(last.ended_at or last.began_at).timestamp())] if last is not None else [],
         ),
         Family(
+            "photogenic_source_read_age_seconds",
+            "Seconds since a source was read to its end, or a stream's position was written.",
+            "gauge",
+            [({"source": one.name}, _seconds(now, one.synced_at or one.written_at)) for one in health.sources],
+        ),
+        Family(
+            "photogenic_source_position_age_seconds",
+            "Seconds since the newest watermark of a source, if it is a time.",
+            "gauge",
+            [
+                ({"source": one.name}, _seconds(now, one.watermark_at))
+                for one in health.sources
+                if one.watermark_at is not None
+            ],
+        ),
+        Family(
             "photogenic_ingested_rows_total",
             "Rows of files by kind and outcome.",
             "counter",
@@ -117,6 +139,62 @@ def families(health: Health, now: dt.datetime) -> list[Family]:
             "Refused rows by kind and reason.",
             "counter",
             [({"kind": kind, "reason": reason}, n) for (kind, reason), n in health.refused.items()],
+        ),
+    ]
+
+
+def stream_families(listeners: Sequence[Mapping[str, Any]]) -> list[Family]:
+    """Return the metrics of the listeners of streams, as `ingest.streams.listeners.read_listeners` gives them."""
+    of = [({"source": one["source"]}, one) for one in listeners]
+    if not of:
+        return []
+    return [
+        Family(
+            "photogenic_stream_up",
+            "Whether a process listens to the stream.",
+            "gauge",
+            [(labels, one["process"] is not None) for labels, one in of],
+        ),
+        Family(
+            "photogenic_stream_connected",
+            "Whether the broker answers the listener.",
+            "gauge",
+            [
+                (labels, one["process"] is not None and one["state"] in {"reading", "waiting for the writer"})
+                for labels, one in of
+            ],
+        ),
+        Family(
+            "photogenic_stream_lag",
+            "Messages that the broker has and the store has not, as the listener saw it last.",
+            "gauge",
+            [
+                ({**labels, "partition": part}, lag)
+                for labels, one in of
+                for part, lag in sorted(one["partitions"].items(), key=lambda pair: int(pair[0]))
+            ],
+        ),
+        Family(
+            "photogenic_stream_events_total",
+            "Messages that were written since the listener started, by outcome.",
+            "counter",
+            [
+                ({**labels, "outcome": outcome}, n)
+                for labels, one in of
+                for outcome, n in (("taken", one["n_events"] - one["n_refused"]), ("refused", one["n_refused"]))
+            ],
+        ),
+        Family(
+            "photogenic_stream_told_timestamp_seconds",
+            "When the listener told its state last, in seconds since 1970.",
+            "gauge",
+            [(labels, one["told_at"]) for labels, one in of],
+        ),
+        Family(
+            "photogenic_stream_written_timestamp_seconds",
+            "When a batch was written last, in seconds since 1970.",
+            "gauge",
+            [(labels, one["written_at"]) for labels, one in of if one["written_at"] is not None],
         ),
     ]
 

@@ -1,6 +1,6 @@
 """Pool of processes that run SQL of clients, and are killed when a query exceeds a limit.
 
-    rows      the first rows, as the JSON body of an answer
+    rows      the first rows, as the body of an answer in JSON or Arrow
     export    all rows as CSV or Parquet, in chunks
     select    the photos that match a search predicate
 
@@ -85,6 +85,7 @@ class Sandbox:
         *,
         vectors: dict[str, list[float]] | None = None,
         texts: Sequence[Embedded] = (),
+        arrow: bool = False,
     ) -> bytes:
         """Return a JSON object with columns, n_rows, cut, seconds and rows.
 
@@ -98,13 +99,14 @@ class Sandbox:
             clocks: as_of and known_at, instants or instants by name.
             vectors: Vectors of uploaded pictures, which are values of parameters too.
             texts: Vectors of texts in the query.
+            arrow: Return the rows as a stream of Arrow; its metadata `photogenic` is the object without the rows.
 
         Raises:
             ApiError: The query was refused, or exceeded a limit.
             WantedText: The query has a text that is not among `texts`, and may have one more.
         """
         request = {
-            "do": "rows",
+            "do": "arrow" if arrow else "rows",
             "vectors": vectors or {},
             "texts": [list(text) for text in texts],
             "query": query,

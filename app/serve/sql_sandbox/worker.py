@@ -12,6 +12,7 @@ that `is_spent`, and an end with `full`, the server replaces the process.
 
 from __future__ import annotations
 
+import bisect
 import ctypes
 import io
 import json
@@ -29,7 +30,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import orjson
 
-from photogenic._lazy import duckdb
+from photogenic._lazy import duckdb, pa
 from photogenic.app.serve.sql_sandbox.texts import GivenTexts
 from photogenic.app.terminal.cells import to_plain
 from photogenic.app.terminal.output import Table, write_csv, write_parquet
@@ -103,10 +104,11 @@ def _answer(past: Past, request: dict[str, Any], out: BinaryIO, n_bytes: int, te
         past.drop_stale()
         moments = Moments.of(*request["clocks"])
         db = past.database(moments)
-        if request["do"] == "rows":
+        if request["do"] in ("rows", "arrow"):
             notes: list[str] = []
             past.note = notes.append
-            _rows(db, request, out, {"moment": str(moments), "notes": notes} if moments else {})
+            send = _rows if request["do"] == "rows" else _arrow
+            send(db, request, out, {"moment": str(moments), "notes": notes} if moments else {})
         elif request["do"] == "export":
             _export(db, request, out)
         else:
@@ -143,11 +145,8 @@ def _frame(out: BinaryIO, kind: bytes, data: bytes | bytearray | memoryview) -> 
 
 def _rows(db: Database, request: dict[str, Any], out: BinaryIO, more: dict[str, Any]) -> None:
     """Send the first rows, as the body of an answer of the API."""
-    started = time.perf_counter()
-    query, values, limit = request["query"], request["parameters"], request["limit"]
-    if vectors := request["vectors"]:
-        values = (values or {}) | {name: np.array(vector, np.float32) for name, vector in vectors.items()}
-    with stream(db, query, values, limit=limit + 1, sample=request["sample"]) as cursor:
+    started, limit = time.perf_counter(), request["limit"]
+    with stream(db, request["query"], _values(request), limit=limit + 1, sample=request["sample"]) as cursor:
         columns = [{"name": name, "type": kind} for name, kind in zip(cursor.columns, cursor.types, strict=True)]
         rows, n_rows, cut = bytearray(), 0, False
         for row in _plain_rows(cursor):
@@ -162,6 +161,56 @@ def _rows(db: Database, request: dict[str, Any], out: BinaryIO, more: dict[str, 
     seconds = round(time.perf_counter() - started, 4)
     _frame(out, b"D", head[:-1] + f',"seconds":{seconds},"rows":['.encode())
     _frame(out, b"D", rows + b"]}")
+
+
+def _values(request: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the values of the parameters of a query, vectors of pictures among them."""
+    values: dict[str, Any] | None = request["parameters"]
+    if vectors := request["vectors"]:
+        values = (values or {}) | {name: np.array(vector, np.float32) for name, vector in vectors.items()}
+    return values
+
+
+def _arrow(db: Database, request: dict[str, Any], out: BinaryIO, more: dict[str, Any]) -> None:
+    """Send the first rows as a stream of Arrow; its metadata is what JSON says beside the rows."""
+    started, limit = time.perf_counter(), request["limit"]
+    with stream(db, request["query"], _values(request), limit=limit + 1, sample=request["sample"]) as cursor:
+        columns = [{"name": name, "type": kind} for name, kind in zip(cursor.columns, cursor.types, strict=True)]
+        reader = cursor.batches()
+        kept, n_rows, cut = _first_batches(reader, limit, request["bytes"])
+        if cursor.plan:
+            more = {"plan": cursor.plan} | more
+    seconds = round(time.perf_counter() - started, 4)
+    head = orjson.dumps({"columns": columns, "n_rows": n_rows, "cut": cut} | more | {"seconds": seconds})
+    sink = _Sink(out)
+    schema = reader.schema.with_metadata({"photogenic": head})
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for batch in kept:
+            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+    sink.finish()
+
+
+def _first_batches(reader: pa.RecordBatchReader, limit: int, n_bytes: int) -> tuple[list[pa.RecordBatch], int, bool]:
+    """Return the batches of the first rows, as many as fit into the bytes; their number; and whether there are more."""
+    kept, n_rows = list[pa.RecordBatch](), 0
+    for batch in reader:
+        n = min(limit - n_rows, _rows_that_fit(batch, n_bytes))
+        if n:
+            kept.append(batch.slice(0, n))
+        n_rows += n
+        if n < batch.num_rows:
+            return kept, n_rows, True
+        n_bytes -= pa.ipc.get_record_batch_size(batch)
+    return kept, n_rows, False
+
+
+def _rows_that_fit(batch: pa.RecordBatch, n_bytes: int) -> int:
+    """Return the largest number of first rows of a batch that take at most so many bytes."""
+    if pa.ipc.get_record_batch_size(batch) <= n_bytes:
+        return int(batch.num_rows)
+    return bisect.bisect_right(
+        range(batch.num_rows), n_bytes, key=lambda n: pa.ipc.get_record_batch_size(batch.slice(0, n + 1))
+    )
 
 
 def _plain_rows(cursor: Cursor) -> Iterator[bytes]:
