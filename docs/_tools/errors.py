@@ -89,6 +89,7 @@ DUPLICATES = {
 REMEDIES = {
     "InputError": "Correct the file or the option that the message names.",
     "ConflictError": "Leave out one of the options that the message names.",
+    "SyncError": "Remove the cause that the message names, and run `features sync` again: it goes on where it ended.",
     "ThresholdError": "Run the query of the message, correct the files or raise the threshold, and load them again.",
     "StoreError": "Run the command of the message; `features doctor` examines the store.",
     "LockedError": "Wait for the process that the message names, or raise `FEATURES_LOCK_TIMEOUT`.",

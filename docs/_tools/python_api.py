@@ -13,6 +13,7 @@ from photogenic import FeatureStore
 from photogenic.features.build_options import BuildOptions
 from photogenic.features.compare.options import CompareOptions
 from photogenic.ingest.config import CrawlSettings, Limits
+from photogenic.ingest.streams.options import ListenOptions
 from photogenic.models.options import FinetuneOptions, TrainOptions
 from photogenic.models.own_runs.options import AddRunOptions
 from photogenic.models.training_sets.options import TrainingSetOptions
@@ -30,6 +31,7 @@ OPTIONS = {
         "`store.create_training_set(...)`",
     ),
     "crawl": ("Settings of a crawl", CrawlSettings, "`store.crawl(settings=...)`"),
+    "listen": ("Options of a listener", ListenOptions, "`store.listen(uri, kind, options)`"),
     "fetch": ("Limits of downloads", Limits, "`store.fetch(limits=...)`"),
 }
 
@@ -37,12 +39,24 @@ GROUPS = {
     "Data": (
         "init_project",
         *("ingest", "ingest_users", "ingest_photos", "ingest_main_photos", "ingest_swipes"),
-        *("retract", "purge", "crawl", "fetch"),
+        *("retract", "purge", "sync", "listen", "crawl", "fetch"),
     ),
-    "Build": ("test_relations", "build", "plan", "label_change", "export", "encoders", "remove_vectors"),
+    "Build": (
+        "test_relations",
+        "build",
+        "plan",
+        "label_change",
+        "export",
+        "export_pictures",
+        "encoders",
+        "remove_vectors",
+    ),
     "Ask": (
         "sql",
         "stream",
+        "joined",
+        "show",
+        "browse",
         "lineage",
         "at",
         "similar",
@@ -74,6 +88,7 @@ SHOWN = {
         "photogenic.features.build.BuildReport",
         "photogenic.features.plan.BuildPlan",
         "photogenic.warehouse.labels.last_build.LabelChange",
+        "photogenic.ingest.streams.listen.ListenReport",
         "photogenic.ingest.download.fetch.FetchReport",
         "photogenic.ingest.instagram.crawl.CrawlReport",
         "photogenic.models.evaluation.leaderboard.Leaderboard",
@@ -126,7 +141,7 @@ def page(_: str) -> str:
         "## Options",
         "`build`, `plan`, `train` and `finetune` take these fields as keyword arguments: "
         '`store.build(encoders=["dlib_face"], near_duplicates=True)`. They also take an object of the class first. '
-        "`crawl` and `fetch` take an object.",
+        "`listen`, `crawl` and `fetch` take an object.",
     ]
     for title, kind, where in OPTIONS.values():
         nested = list(dict.fromkeys(_nested(kind)))

@@ -134,6 +134,13 @@ VARIABLES = (
         "Format of standard error of every command: text, or one JSON object per line.",
     ),
     Variable(
+        "FEATURES_NETWORK_TIMEOUT",
+        "",
+        "seconds, from 1 to 3,600",
+        "`15`",
+        "Time without a byte after which a request to an object store, or for a file of a web server, has failed.",
+    ),
+    Variable(
         "FEATURES_SERVE_TOKEN",
         "`features serve --token`",
         "a text",
@@ -239,9 +246,10 @@ SECTIONS = (
     ),
     (
         "[[sources]]",
-        "`kind`, `files`, `mapping`, `images`",
-        "What `features ingest KIND` reads if no FILE is given: files, folders and globs. `images` is the folder of "
-        "pictures, for photos.",
+        "`name`, `kind`, `files` or `from`, `query`, `watermark`, `lookback`, `retract`, `mapping`, `images`",
+        "Where rows come from. `files`: files and globs, which `features ingest KIND` reads if no FILE is given. "
+        "`from`: what `features sync` takes in [if it is new](../guides/sync.md). `images` is the folder of pictures, "
+        "for photos.",
     ),
     (
         "[project]",
