@@ -11,6 +11,8 @@ import pytest
 from photogenic.warehouse import MissingPartError
 from photogenic.warehouse.spark.session import Cluster, require_spark
 from tests.faults.zygote import Zygote
+from tests.postgres_server import database, postgres  # noqa: F401
+from tests.s3_server import bucket, s3_port  # noqa: F401  fixtures of all tests
 
 MASTER = "local[2]"
 LEAN = {

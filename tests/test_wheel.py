@@ -95,6 +95,11 @@ def test_the_files_of_a_new_project_are_in_it(wheel):
     assert files <= packed
 
 
+def test_the_files_of_the_widget_are_in_it(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        assert {"photogenic/notebook/widget.js", "photogenic/notebook/widget.css"} <= set(archive.namelist())
+
+
 def test_a_wheel_holds_one_top_level_name(wheel):
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.partition("/")[0] for name in archive.namelist()}

@@ -114,7 +114,10 @@ def test_folders_and_files_start_from_the_folder_of_the_file(monkeypatch):
         ("[[sources]]\nkind = 'swipes'\nfiles = ['-']", r"files is '-'\.\nExpected: files and globs"),
         ("[[sources]]\nkind = 'swipes'\nfiles = 'a'\nmapping = 'm'", r"mapping is 'm'\."),
         ("[[sources]]\nkind = 'swipes'\nfiles = 'a'\nimages = 'i'", "images only with kind"),
-        ("[[sources]]\nkind = 'users'\nfiles = 'postgresql://me:hunter2@h/d'", "an address of files has a password"),
+        (
+            "[[sources]]\nkind = 'users'\nfiles = 'postgresql://me:hunter2@h/d'",
+            "an address has a password or another secret",
+        ),
         (
             "[mappings.swipes.columns]\nsender_id = 3",
             r"toml:1: mappings.swipes: columns.sender_id is 3\.\nExpected: the name of a column",
@@ -155,7 +158,7 @@ def test_a_named_file_that_is_not_there_is_an_error():
 def test_options_that_the_file_has_are_options_of_a_build():
     known = {field.name for field in option_fields(BuildOptions) if field.nested is None}
     assert known - set(BUILD) == {
-        *("only", "as_of", "known_at", "publish", "force", "retry_features", "replace_project"),
+        *("only", "decoded", "as_of", "known_at", "publish", "force", "retry_features", "replace_project"),
         *("engine", "master", "facts"),
     }
 

@@ -56,7 +56,7 @@ def test_each_setting_says_where_it_comes_from(folder, listed):
         "labels.min_swipes": ("3", "last build", build_id),
         "checks.max_refused": ("1%", "file", f"{path}:11"),
         "mappings.swipes": ("sender_id=from", "file", f"{path}:12"),
-        "sources.0": ("swipes: log/*.csv", "file", f"{path}:14"),
+        "sources.swipes": ("swipes: log/*.csv", "file", f"{path}:14"),
         "device": ("cpu", "environment", "FEATURES_DEVICE"),
         "serve_token": ("set, not shown", "environment", "FEATURES_SERVE_TOKEN"),
     }
@@ -85,7 +85,7 @@ def test_no_secret_is_shown(folder, listed):
 
 
 def test_every_variable_is_listed():
-    others = {"FEATURES_STORE", "FEATURES_CONFIG", "FEATURES_PROJECT", "FEATURES_ENCODERS"}
+    others = {"FEATURES_STORE", "FEATURES_CONFIG", "FEATURES_PROJECT", "FEATURES_ENCODERS", "FEATURES_NETWORK_TIMEOUT"}
     limits = {f"FEATURES_{name}" for name in ("MEMORY_LIMIT", "THREADS", "LOCK_TIMEOUT", "RELATION_TIMEOUT", "ENCODER")}
     assert set(VARIABLES.values()) | others | limits == {variable.name for variable in DOCUMENTED}
 

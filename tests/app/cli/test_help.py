@@ -69,11 +69,22 @@ def test_help_is_whole_sentences(command):
         assert not re.match(r"(Of|Whether|Which|Who|What|How|As) ", text), text
 
 
-NOT_RUN = {"demo", "login", "crawl", "crawl instagram", "weights add", "train", "finetune", "serve"} | {
+NOT_RUN = {
+    "demo",
+    "login",
+    "listen",
+    "sync",
+    "crawl",
+    "crawl instagram",
+    "weights add",
+    "train",
+    "finetune",
+    "serve",
+} | {
     "ingest predictions",
     *(f"runs {verb}" for verb in ("show", "promote", "remove")),
 }
-"""Commands that need an app, a file or a run of the user, do not end, or take minutes; the demo trains, too."""
+"""Commands that need an app, a server, a file or a run of the user, do not end, or take minutes, as the demo does."""
 
 
 @pytest.mark.thorough

@@ -61,6 +61,7 @@ NEEDED = {
     "sql": ["select 1"],
     "ingest predictions": ["x.csv", "--run", "mine"],
     "lineage": ["photos"],
+    "listen": ["kafka://broker:9092/swipes", "--kind", "swipes"],
     "compare": ["a", "b"],
     "training-set create": ["mine"],
     "training-set show": ["mine"],

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from dataclasses import fields
 from typing import is_typeddict
 
 import pytest
@@ -12,14 +13,17 @@ from photogenic.app.demo.demo import run_demo
 from photogenic.app.serve.http.server import serve
 from photogenic.features.build_options import BuildOptions
 from photogenic.features.compare.options import CompareOptions
+from photogenic.features.export_pictures.options import PictureSelection
 from photogenic.features.search.options import SearchOptions
 from photogenic.ingest.config import CrawlSettings, Limits
 from photogenic.ingest.options import IngestArguments
+from photogenic.ingest.streams.options import ListenOptions
 from photogenic.ingest.tabular.schemas import TABLES
 from photogenic.models.data.targets import TARGETS
 from photogenic.models.options import FinetuneOptions, TrainOptions
 from photogenic.models.own_runs.options import AddRunArguments, AddRunOptions
 from photogenic.models.training_sets.options import TrainingSetOptions
+from photogenic.warehouse.export.options import ExportOptions
 from photogenic.warehouse.option_help import option_fields
 from tests.app.program import COMMANDS
 
@@ -46,6 +50,8 @@ CALLS = {
     "ingest predictions": FeatureStore.add_run,
     **{f"retract {kind.replace('_', '-')}": FeatureStore.retract for kind in TABLES},
     "crawl instagram": FeatureStore.crawl,
+    "listen": FeatureStore.listen,
+    "sync": FeatureStore.sync,
     "fetch": FeatureStore.fetch,
     "build": FeatureStore.build,
     "export": FeatureStore.export,
@@ -98,14 +104,17 @@ ARGUMENTS = {
     "data",
     "runs",
     "encoders",
+    "what",
 }
 """Given by their place, or by what a command opens."""
 
 OPTIONS = {
     "build": BuildOptions,
+    "export": ExportOptions,
     "similar": SearchOptions,
     "compare": CompareOptions,
     "train": TrainOptions,
+    "listen": ListenOptions,
     "finetune": FinetuneOptions,
     "training-set create": TrainingSetOptions,
     "ingest predictions": AddRunOptions,
@@ -121,6 +130,7 @@ ONLY_IN_PYTHON = {
     "demo": {"root", "print_line", "progress"},
     "serve": {"print_line"},
     "lineage": {"name"},
+    "sql": {"frames"},
     "compare": {"encoder_a", "encoder_b"},
     "ingest predictions": {"name"},
     "runs show": {"run"},
@@ -132,6 +142,8 @@ ONLY_IN_PYTHON = {
 ONLY_ON_THE_COMMAND_LINE = {
     "build": {"label_defaults", "plan", "yes"},
     "erase": {"yes"},
+    "export": {"query", *(field.name for field in fields(PictureSelection))},  # of export_pictures
+    "listen": {"columns", "kind"},
     **{f"{verb} {kind.replace('_', '-')}": {"columns"} for verb in ("ingest", "retract") for kind in TABLES},
     "retract photos": {"columns", "purge", "yes"},
     "ingest predictions": {"columns", "run", "trained_on", "mapping", "values", "max_refused", "least_rows"},
@@ -139,13 +151,14 @@ ONLY_ON_THE_COMMAND_LINE = {
     "vectors remove": {"yes"},
     "restore": {"yes"},
     "similar": {"from_file", "output", "strict"},
-    "sql": {"file", "show", "output"},
+    "sql": {"file", "show", "output", "table"},
     "status": {"check", "max_age", "max_refused"},
     "training-set remove": {"yes"},
 }
 """`features build --plan` calls FeatureStore.plan, which takes what FeatureStore.build takes, and `features status
 --check` calls FeatureStore.check. What `--label-defaults` gives is `labels=LabelOptions()` in Python, where nobody is
-asked, and `features retract photos --purge` calls FeatureStore.purge. `--map` gives the columns of `mapping`."""
+asked, and `features retract photos --purge` calls FeatureStore.purge. `--map` gives the columns of `mapping`,
+`--table` the files of `frames`."""
 
 
 def options(command):
@@ -235,8 +248,8 @@ def test_options_are_called_as_their_parameters():
         for name, option in options(command).items():
             long = max(option.opts, key=len).lstrip("-").replace("-", "_")
             # A repeatable option is singular, a parameter that takes several is plural; --map gives the columns of
-            # the parameter mapping, and --for, which Python keeps for itself, names the sender.
-            other = {"columns": "map", "sender": "for"}.get(name, name)
+            # the parameter mapping; --for, --as and --from, kept by Python for itself, are sender, format, start.
+            other = {"columns": "map", "sender": "for", "format": "as", "start": "from"}.get(name, name)
             assert long in {name, name.removesuffix("s"), other}, (command, name)
 
 

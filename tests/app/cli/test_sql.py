@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 
+import duckdb
 import polars as pl
 import pytest
 from pyarrow.parquet import ParquetFile
@@ -183,3 +184,29 @@ def test_no_store_and_no_file_are_errors_with_a_way_out(tmp_path):
 )
 def test_options_that_make_no_sense_together_are_usage_errors(run, arguments):
     assert run(*arguments).exit_code == 2
+
+
+def test_files_join_the_relations(run, tmp_path):
+    meta = pl.DataFrame({"recipient_id": ["recipient-1", "recipient-2"], "price": [1, 20]})
+    meta.write_csv(tmp_path / "meta.csv")
+    meta.write_parquet(tmp_path / "more.parquet")
+    with duckdb.connect(tmp_path / "other.duckdb") as con:
+        con.execute("create table prices as select 'recipient-1' as recipient_id, 300 as price")
+    query = """
+        select sum(meta.price)::int as a, sum(more.price)::int as b, sum(prices.price)::int as c from swipes
+        join meta using (recipient_id) join more using (recipient_id) left join other.prices using (recipient_id)
+    """
+    given = ["--table", f"meta={tmp_path / 'meta.csv'}", "--table", f"more={tmp_path / 'more.parquet'}"]
+    found = run(query, *given, "--attach", tmp_path / "other.duckdb", "--format", "json")
+    assert json.loads(found.stdout) == [{"a": 14995, "b": 14995, "c": 214500}]
+    query = query.replace("other.", "mine.")
+    found = run(query, *given, "--attach", f"mine={tmp_path / 'other.duckdb'}", "--format", "json")
+    assert json.loads(found.stdout) == [{"a": 14995, "b": 14995, "c": 214500}]
+
+
+def test_what_cannot_be_joined_is_refused(run, tmp_path):
+    (tmp_path / "meta.csv").write_text("a\n1\n")
+    assert isinstance(run("select 1", "--table", f"swipes={tmp_path / 'meta.csv'}").exception, InputError)
+    assert isinstance(run("select 1", "--table", "meta.csv").exception, InputError)
+    assert isinstance(run("select 1", "--attach", tmp_path / "meta.csv").exception, InputError)
+    assert run("--show", "swipes", "--table", f"meta={tmp_path / 'meta.csv'}").exit_code == 2

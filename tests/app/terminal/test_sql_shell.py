@@ -9,6 +9,7 @@ import termios
 import time
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from prompt_toolkit.completion import CompleteEvent
@@ -17,6 +18,7 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
+from photogenic import FeatureStore
 from photogenic.app.terminal.catalog import Catalog
 from photogenic.app.terminal.sql_completion import SqlCompleter
 from photogenic.app.terminal.sql_shell import prompt
@@ -290,3 +292,34 @@ def test_ctrl_c_cancels_a_running_query_and_history_is_on_disk(swipes_db, tmp_pa
         os.close(ours)
     history = (tmp_path / "photogenic" / "sql_history").read_text()
     assert "select 6 * 7 as answer;" in history
+
+
+def test_tables_of_ones_own_are_listed_shown_and_completed(swipes_db, capsys, tmp_path):
+    with duckdb.connect(tmp_path / "other.duckdb") as con:
+        con.execute("create table prices as select 1 as price, 'x' as currency")
+    with (
+        FeatureStore(swipes_db.layout.root) as store,
+        store.joined({"meta": [{"recipient_id": "recipient-1", "note": "a"}]}, tmp_path / "other.duckdb") as db,
+        create_pipe_input() as pipe,
+    ):
+        pipe.send_text(
+            "\\d\r\\d meta\r\\d other.prices\r.show meta\rselect count(*) as n from swipes join meta using"
+            " (recipient_id), other.prices;\r\x04"
+        )
+        prompt(db, limit=100, history=InMemoryHistory(), input=pipe, output=DummyOutput())
+        out, err = capsys.readouterr()
+        catalog = Catalog.of(db)
+    assert "Error" not in err
+    assert "table of your own: builtins.list" in out
+    assert "table of an attached file" in out
+    assert "currency" in out
+    assert "715" in out
+    completer = SqlCompleter(catalog)
+
+    def offered(text):
+        return [found.text for found in completer.get_completions(Document(text), CompleteEvent())]
+
+    assert offered("from met") == ["meta"]
+    assert offered("from other.p") == ["other.prices"]
+    assert "note" in offered("select * from meta where no")
+    assert offered("select * from meta where meta.n") == ["meta.note"]

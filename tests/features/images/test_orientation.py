@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photogenic.app.serve.pages.thumbnails import _small
 from photogenic.features.faces.crop_windows import Box
 from photogenic.features.images import decode_batch
 from photogenic.features.images.decode import decode
+from photogenic.features.images.thumbnails import _small
 from photogenic.ingest.images import image_header
 from photogenic.models.crop import _write
 

@@ -133,7 +133,7 @@ def test_the_path_of_a_file_is_no_photo_id(searcher: Searcher, tmp_path: Path) -
     file.write_bytes(b"x")
     frame = answer(searcher, [PhotoId(str(file))])
     assert frame["problem"].to_list() == ["unknown_photo"]
-    assert "file" not in frame["detail"][0].replace(str(file), "")
+    assert "file" not in frame["detail"][0].partition("'")[0]
 
 
 def test_a_query_that_no_photo_matches_says_so(searcher: Searcher) -> None:

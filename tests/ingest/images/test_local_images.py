@@ -9,8 +9,8 @@ import zlib
 import pytest
 from PIL import Image
 
-from photogenic.ingest.images import local_images
-from photogenic.ingest.images.local_images import Folder
+from photogenic.ingest.images import folders, local_images
+from photogenic.ingest.images.folders import Folder
 from photogenic.warehouse import InputError
 from tests.ingest.ingest_store import StoreWithFiles
 
@@ -184,7 +184,7 @@ def test_a_link_made_after_the_check_is_not_followed(tmp_path):
 
 
 def test_large_files_are_not_copied(store, monkeypatch):
-    monkeypatch.setattr(local_images, "MAX_BYTES", 1000)
+    monkeypatch.setattr(folders, "MAX_BYTES", 1000)
     store.file("a.jpg", WHOLE)
     assert store.take_text("photos", photos_csv(["a.jpg"])).pictures == {"too_large": 1}
     assert store.rows("select status, sha256 from photos") == [("too_large", None)]

@@ -155,11 +155,12 @@ def test_a_missing_column_may_be_suggested_from_a_folder(store):
     assert caught.value.remedy == "--map sender_id=from_member --map recipient_id=to_member"
 
 
-def test_a_table_of_delta_lake_is_noted(store):
-    store.file("lake/_delta_log/00000.json", "{}")
-    store.file("lake/a.csv", swipe("a"))
-    [account] = store.take("swipes", store.folder / "lake")
-    assert "Delta Lake" in account.notes[0]
+def test_a_folder_that_holds_a_table_of_delta_lake_is_refused(store):
+    store.file("lake/swipes/_delta_log/00000.json", "{}")
+    store.file("lake/swipes/a.csv", swipe("a"))
+    with pytest.raises(InputError, match=r"holds a table of Delta Lake, .*lake/swipes") as caught:
+        store.take("swipes", store.folder / "lake")
+    assert caught.value.remedy == f"features ingest KIND {store.folder}/lake/swipes"
 
 
 def test_names_of_partitions():

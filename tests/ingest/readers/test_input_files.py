@@ -199,12 +199,3 @@ def test_a_working_folder_that_was_removed(tmp_path):
     assert "Traceback" not in done.stderr
     assert "No file matches '*.csv'" in done.stderr
     assert "the working folder, which was removed" in done.stderr
-
-
-@pytest.mark.parametrize(
-    "given", [pa.table({"sender_id": ["a"]}), pa.table({}).to_pandas(), [{"sender_id": "a"}], b"x"]
-)
-def test_a_frame_is_no_file(store, given):
-    """Comparing a frame with `-` made an error about its truth value."""
-    with pytest.raises(InputError, match=rf"A file is a {type(given).__name__}\."):
-        store.take("swipes", given)

@@ -61,7 +61,8 @@ AUDITS = {"no_kilroy": audit_file("no_kilroy", f"select 1 from others where user
 def db(made, tmp_path):
     shutil.copytree(made.layout.root, tmp_path / "store")
     db = Database(Layout(tmp_path / "store"), SETTINGS)
-    assert {one.action for one in build_labels(within(db, RELATIONS, AUDITS)).own.relations} == {"computed"}
+    built = build_labels(within(db, RELATIONS, AUDITS)).own.relations
+    assert {one.action for one in built} == {"computed"}, [one.error for one in built]
     return db
 
 

@@ -281,9 +281,9 @@ def test_a_name_that_is_no_plain_word_is_refused(trained, name):
     ("data", "what"),
     [
         ({"photo_id": ["p000"]}, "prediction"),
-        ([], "No file|no column|cannot be read"),
-        (3, "cannot be read as a table"),
-        (np.zeros((2, 2)), "no column"),
+        ([], "holds no rows"),
+        (3, "A source is a int"),
+        (np.zeros((2, 2)), "row 1 is a ndarray"),
     ],
 )
 def test_what_is_no_table_of_predictions_is_refused(trained, data, what):

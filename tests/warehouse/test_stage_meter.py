@@ -1,6 +1,6 @@
 import pytest
 
-from photogenic.app.terminal.stage_meter import StageMeter, clock_time
+from photogenic.warehouse.stage_meter import StageMeter, clock_time
 
 
 class Stage:
