@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from photogenic._lazy import duckdb
 from photogenic.warehouse.errors import StoreError
 
-__all__ = ["Position", "read_positions", "write_positions"]
+__all__ = ["Position", "check_positions", "read_positions", "write_positions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,15 @@ def read_positions(con: duckdb.DuckDBPyConnection, source: str) -> dict[str, Any
     return {part: json.loads(value) for part, value in rows}
 
 
-def write_positions(con: duckdb.DuckDBPyConnection, positions: Iterable[Position], stamp: dt.datetime) -> None:
-    """Replace positions, in the open transaction.
+def check_positions(con: duckdb.DuckDBPyConnection, positions: Iterable[Position]) -> None:
+    """Check that the store stands where the rows of these positions begin.
+
+    Args:
+        con: connection.
+        positions: the new positions.
 
     Raises:
         StoreError: another position is there than the one to replace: the rows would leave a gap, or come twice.
-
-    Args:
-        con: connection with an open transaction.
-        positions: the new positions.
-        stamp: arrival of the rows that they count.
     """
     for at in positions:
         if at.former is not None and (held := read_positions(con, at.source).get(at.part)) != at.former:
@@ -56,6 +55,21 @@ def write_positions(con: duckdb.DuckDBPyConnection, positions: Iterable[Position
                 "rows that continue where the store stands; none of these were taken in",
                 "the same command again: it continues where the store stands now",
             )
+
+
+def write_positions(con: duckdb.DuckDBPyConnection, positions: Sequence[Position], stamp: dt.datetime) -> None:
+    """Replace positions, in the open transaction.
+
+    Args:
+        con: connection with an open transaction.
+        positions: the new positions.
+        stamp: arrival of the rows that they count.
+
+    Raises:
+        StoreError: another position is there than the one to replace.
+    """
+    check_positions(con, positions)
+    for at in positions:
         con.execute("delete from facts.source_positions where source = $1 and part = $2", [at.source, at.part])
         con.execute(
             "insert into facts.source_positions values ($1, $2, $3, $4)",

@@ -33,7 +33,7 @@ from photogenic.ingest.readers.memory_errors import memory_errors_as_ours
 from photogenic.ingest.readers.message_records import places_of
 from photogenic.ingest.readers.source_files import Source, inspect_sources
 from photogenic.ingest.sources.opening import group_sources, open_sources
-from photogenic.ingest.sources.positions import write_positions
+from photogenic.ingest.sources.positions import check_positions, write_positions
 from photogenic.ingest.sources.remote import RemoteFile
 from photogenic.ingest.tabular import parsing
 from photogenic.ingest.tabular.event_rows import add_events
@@ -342,6 +342,8 @@ class _Task:
             raise AssertionError(f"the counts do not add up: {report}")
         if not (kind == "photos" and ("path" in self.source.bound or self.source.picture is not None)):
             write_positions(self.con, self.source.positions, stamp)
+        else:
+            check_positions(self.con, self.source.positions)  # they are written after the pictures
         if self.source.is_messages and report.n_refused:
             self._name_places(stamp)
         self.con.execute(

@@ -5,6 +5,7 @@ import json
 import threading
 
 import pytest
+from PIL import Image
 
 from photogenic import FeatureStore
 from photogenic.ingest.streams.address import Address
@@ -204,7 +205,8 @@ def test_a_store_that_was_put_back_meanwhile_gets_no_gap(store, broker, topic, m
 
     def after_a_restore(*args, **options):
         with store.database.write("test") as con:
-            con.execute("update facts.source_positions set position = replace(position, '10', '7')")
+            moved = "replace(position, '\"next\": 10', '\"next\": 7')"
+            con.execute(f"update facts.source_positions set position = {moved}")
         return loaded(*args, **options)
 
     monkeypatch.setattr(module, "ingest", after_a_restore)
@@ -214,6 +216,37 @@ def test_a_store_that_was_put_back_meanwhile_gets_no_gap(store, broker, topic, m
     assert count(store) == 10
     report = listen(store, broker, topic)
     assert (report.n_read, report.n_known, report.n_new) == (4, 3, 1)
+
+
+def test_photos_with_pictures_that_leave_a_gap_are_not_taken_in(tmp_path, store, broker, topic, monkeypatch):
+    from photogenic.ingest.streams import listen as module
+
+    Image.new("RGB", (64, 64), (9, 99, 9)).save(tmp_path / "a.jpg")
+
+    def photos(*numbers):
+        rows = [{"photo_id": f"p{i}", "user_id": "u", "path": "a.jpg"} for i in numbers]
+        broker.send(topic, [json.dumps(row).encode() for row in rows])
+
+    broker.create(topic)
+    photos(0, 1)
+    listen(store, broker, topic, kind="photos", images=tmp_path)
+    assert positions(store) == {"0": 2}
+    photos(2)
+    loaded = module.ingest
+
+    def after_a_restore(*args, **options):
+        with store.database.write("test") as con:
+            moved = "replace(position, '\"next\": 2', '\"next\": 1')"
+            con.execute(f"update facts.source_positions set position = {moved}")
+        return loaded(*args, **options)
+
+    monkeypatch.setattr(module, "ingest", after_a_restore)
+    with pytest.raises(StoreError, match="stands at"):
+        listen(store, broker, topic, kind="photos", images=tmp_path)
+    monkeypatch.undo()
+    report = listen(store, broker, topic, kind="photos", images=tmp_path)
+    assert (report.n_read, report.n_known, report.n_new) == (2, 1, 1)
+    assert positions(store) == {"0": 3}
 
 
 def test_a_second_listener_of_a_topic_and_store_is_refused(store, broker, topic):
