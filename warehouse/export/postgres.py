@@ -5,7 +5,8 @@ new ones are complete; other writers wait. A comment on the table says what it h
 
     photogenic {"item": "like_ratios", "digests": ["..."], "n_rows": 12, ...}
 
-A table with rows and without such a comment is not replaced.
+A table with rows and without such a comment is not replaced. One to which rows were added beside those of others is
+shared (`"is_shared": true`): rows can be added to it, each export once, and it is never replaced.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class PostgresWriter:
     def held(self, target: Target, options: ExportOptions) -> Exported | None:
         """Return the table if it holds this content already: by its comment and its number of rows.
 
+        To a table that is added to, others may have added rows since.
+
         Raises:
             InputError: the database cannot be reached, or the table has rows of somebody else.
         """
@@ -59,20 +62,16 @@ class PostgresWriter:
         with connect(self._address, read_only=True) as connection, connection.cursor() as cursor:
             try:
                 said = _comment(cursor, table)
+                if not options.append and _has_rows_of_others(cursor, table, said):
+                    raise self._foreign(table)
                 if said is None:
-                    if (
-                        not options.append
-                        and _exists(cursor, table)
-                        and _one(cursor, f"select exists (select from {table.sql})")
-                    ):
-                        raise self._foreign(table)
                     return None
                 if target.digest not in said["digests"][-1 if not options.append else 0 :]:
                     return None
                 n_rows = _one(cursor, f"select count(*) from {table.sql}")
             except driver().Error as error:
                 self._refuse(table, error)
-        if n_rows != said["n_rows"]:
+        if n_rows < said["n_rows"] or (n_rows > said["n_rows"] and not options.append):
             return None
         return Exported(target.name, n_rows, 0, 0, "unchanged", self._printable(table))
 
@@ -94,13 +93,13 @@ class PostgresWriter:
             try:
                 self._prepare(cursor, table, columns, options)
                 said = _comment(cursor, table) if options.append else None
+                n_before = _one(cursor, f"select count(*) from {table.sql}") if options.append else 0
                 _ingest(cursor, table, stream)
                 counted.check(target)
-                n_rows = target.n_rows
-                if options.append:
-                    n_rows = _one(cursor, f"select count(*) from {table.sql}")
                 digests = [*(said["digests"] if said else []), target.digest][-_MOST_DIGESTS:]
-                about = {**target.about, "item": target.item, "digests": digests, "n_rows": n_rows}
+                about = {**target.about, "item": target.item, "digests": digests, "n_rows": n_before + target.n_rows}
+                if n_before > (said["n_rows"] if said else 0) or (said and said.get("is_shared")):
+                    about["is_shared"] = True
                 cursor.execute(f"comment on table {table.sql} is {_literal(_MARK + json.dumps(about))}")
                 connection.commit()
             except (driver().Error, pa.ArrowException) as error:
@@ -125,7 +124,10 @@ class PostgresWriter:
                 n_rows = _one(cursor, f"select count(*) from {table.sql}") if said else 0
             except driver().Error as error:
                 self._refuse(table, error)
-        if said is None or said["n_rows"] != n_rows or target.digest not in said["digests"]:
+        is_complete = said is not None and (
+            n_rows >= said["n_rows"] if said.get("is_shared") else n_rows == said["n_rows"]
+        )
+        if said is None or not is_complete or target.digest not in said["digests"]:
             raise StoreError(
                 f"The table {self._printable(table)} has {n_rows:,} rows, and not those of this export.",
                 f"{said['n_rows'] if said else target.n_rows:,} rows to which no other program writes",
@@ -148,7 +150,7 @@ class PostgresWriter:
         cursor.execute(f"lock table {table.sql} in share row exclusive mode")
         self._compare(table, columns, _rows(cursor, _COLUMNS.format(table=_literal(table.sql))))
         if not options.append:
-            if _comment(cursor, table) is None and _one(cursor, f"select exists (select from {table.sql})"):
+            if _has_rows_of_others(cursor, table, _comment(cursor, table)):
                 raise self._foreign(table)
             cursor.execute(f"delete from {table.sql}")
 
@@ -305,6 +307,13 @@ def _comment(cursor: Any, table: _Table) -> dict[str, Any] | None:
     except ValueError:
         return None
     return said if isinstance(said, dict) and {"digests", "n_rows"} <= said.keys() else None
+
+
+def _has_rows_of_others(cursor: Any, table: _Table, said: dict[str, Any] | None) -> bool:
+    """Whether a table has rows that no export has written, as far as its comment says."""
+    if said is not None and not said.get("is_shared"):
+        return False
+    return _exists(cursor, table) and bool(_one(cursor, f"select exists (select from {table.sql})"))
 
 
 def _one(cursor: Any, query: str) -> Any:

@@ -158,3 +158,27 @@ def test_a_user_without_the_right_to_create(postgres, database):
     with pytest.raises(InputError, match=r"cannot be opened: .*password") as error:
         write(address, RATIOS)
     assert "PGPASSWORD" in str(error.value)
+
+
+def test_a_table_shared_with_others_is_not_replaced_and_gets_no_row_twice(postgres, database):
+    address = postgres.address(database)
+    postgres.psql("create table ratios (photo_id text, n int); insert into ratios values ('theirs', 7)", database)
+    write(address, RATIOS, append=True)
+    postgres.psql("insert into ratios values ('later', 8)", database)
+    assert held(address, RATIOS, append=True).n_rows == 5
+    PostgresWriter(address).verify(target(RATIOS))
+    for refused in (held, write):
+        with pytest.raises(InputError, match="has rows that no export has written"):
+            refused(address, RATIOS, digest="d2")
+    write(address, RATIOS, digest="d2", append=True)
+    assert postgres.psql("select count(*) filter (where n > 6), count(*) from ratios", database) == "2|8"
+
+
+def test_an_append_is_known_after_others_have_added_rows_to_our_table(postgres, database):
+    address = postgres.address(database)
+    write(address, RATIOS, append=True)
+    postgres.psql("insert into ratios values ('later', 8)", database)
+    assert held(address, RATIOS, append=True).n_rows == 4
+    write(address, RATIOS, digest="d2", append=True)
+    with pytest.raises(InputError, match="has rows that no export has written"):
+        write(address, RATIOS, digest="d3")
