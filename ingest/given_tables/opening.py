@@ -101,7 +101,10 @@ def _of_frame(name: str, given: Any) -> Any:
         if package == "polars" and any(str(kind) == "Object" for kind in getattr(given, "dtypes", ())):
             raise InputError(f"{name} has a column of Python objects.", "columns with values of one type each", _REMEDY)
         if hasattr(given, "__arrow_c_stream__"):
-            return pa.table(given)
+            table = pa.table(given)
+            if package != "polars":  # which holds no text that is not UTF-8; it would make the database unusable
+                table.validate(full=True)
+            return table
     except (pa.ArrowException, TypeError, ValueError, OverflowError, UnicodeError) as error:
         if isinstance(error, InputError):
             raise

@@ -125,8 +125,9 @@ def test_odd_values_pass(opened):
         (pd.DataFrame({"a": [1, "x", {}]}), "column 'a' holds dict"),
         (pl.DataFrame(), "has no columns"),
         (pa.table({"a": [1]}).select([]), "has no columns"),
+        (pa.table({"a": pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())}), "cannot be read as a table"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_what_is_no_table_is_refused(opened, given, why):
     with pytest.raises(InputError, match=f"(?s){why}"):
