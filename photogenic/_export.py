@@ -8,23 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from photogenic._queries import Queries
 from photogenic._training_sets import TrainingSets
 
 if TYPE_CHECKING:
-    from photogenic.warehouse import Store
     from photogenic.warehouse.export.options import ExportArguments, ExportOptions
     from photogenic.warehouse.export.writer import Exported
-    from photogenic.warehouse.moment import Instant, Instants
+    from photogenic.warehouse.moment import Instant
 
 __all__ = ["Exports"]
 
 
-class Exports(TrainingSets):
+class Exports(Queries, TrainingSets):
     """Base class of `FeatureStore`, which opens the store."""
-
-    def at(self, as_of: Instants | None = None, known_at: Instants | None = None) -> Store:
-        """Return the open store as of other moments."""
-        raise NotImplementedError
 
     def export(
         self,

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 from photogenic._encoders import Encoders
 from photogenic._export import Exports
 from photogenic._lazy import pl
-from photogenic._queries import Queries
 from photogenic._runs import Runs
 from photogenic._similar import Similar
 from photogenic.config.file import load_config
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
 __all__ = ["FeatureStore"]
 
 
-class FeatureStore(Queries, Exports, Runs, Encoders, Similar):
+class FeatureStore(Exports, Runs, Encoders, Similar):
     """A store on disk. Opening it creates no files; the first ingest does.
 
     Args:

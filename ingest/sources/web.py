@@ -159,8 +159,8 @@ class _Fetch:
         self._check_status(response.status)
         length = response.content_length
         if response.status == 206:
-            told = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-            if told is None or int(told[1]) != self.n_bytes or told[3] not in {"*", str(self.total)}:
+            sent = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if sent is None or int(sent[1]) != self.n_bytes or sent[3] not in {"*", str(self.total)}:
                 raise InputError(f"{self.name} was answered with another part.", "the rest of the file", "try again")
         else:
             if self.n_bytes:  # it is another file now, or the server knows no ranges
@@ -218,9 +218,9 @@ class _Fetch:
         )
 
     def _too_large(self, n_bytes: int | None, free: int) -> StoreError:
-        told = "has no end yet" if n_bytes is None else f"has {n_bytes:,} bytes"
+        size = "has no end yet" if n_bytes is None else f"has {n_bytes:,} bytes"
         return StoreError(
-            f"{self.name} {told}, and {max(free, 0):,} bytes are free for it in {self.spool.folder}.",
+            f"{self.name} {size}, and {max(free, 0):,} bytes are free for it in {self.spool.folder}.",
             "a file that the disk has room for",
             f"df -h {self.spool.folder}",
         )

@@ -31,7 +31,7 @@ from photogenic.ingest.sources.positions import Position, write_positions
 from photogenic.ingest.streams.address import Address, read_properties
 from photogenic.ingest.streams.avro import Decoder
 from photogenic.ingest.streams.batch import Batch
-from photogenic.ingest.streams.listeners import ListenerState, listening, tell
+from photogenic.ingest.streams.listeners import ListenerState, listening, report_state
 from photogenic.ingest.streams.options import ListenOptions
 from photogenic.ingest.streams.start import created_again, start_of, stored
 from photogenic.ingest.streams.topic import AwayError, Topic
@@ -53,7 +53,7 @@ _AT_ONCE = 10_000
 """Messages that are fetched from the client at once."""
 
 _TURN_S = 0.2
-_TELL_S = 2.0
+_REPORT_S = 2.0
 _LOOK_S = 5.0
 """Seconds between two looks at the topic: whether it has more partitions, and whether the broker answers."""
 
@@ -186,7 +186,7 @@ class _Listener:
     published_at: float = 0.0
     publication_s: float = 0.0
     free_since: float = 0.0
-    told_at: float = 0.0
+    reported_at: float = 0.0
     looked_at: float = 0.0
 
     def run(self, start: str | int, pool: ThreadPoolExecutor, advance: Callable[[int], None]) -> ListenReport:
@@ -219,7 +219,7 @@ class _Listener:
 
     def _write_first(self, first: dict[int, int]) -> None:
         """Write the offsets at which partitions begin."""
-        values = {part: {"next": offset, "topic": self.topic_id} for part, offset in first.items()}
+        values = self._values(first)
         source = str(self.topic.address)
         with self._writing() as con:
             con.begin()
@@ -227,6 +227,10 @@ class _Listener:
             write_positions(con, [Position(source, str(part), value) for part, value in values.items()], now)
             con.commit()
         self.held |= values
+
+    def _values(self, offsets: dict[int, int]) -> dict[int, Any]:
+        """Return the position of each partition for its next offset."""
+        return {part: {"next": offset, "topic": self.topic_id} for part, offset in offsets.items()}
 
     def _listen(self, pool: ThreadPoolExecutor, report: ListenReport, advance: Callable[[int], None]) -> None:
         batch, load = Batch(self.decoder), None
@@ -252,7 +256,7 @@ class _Listener:
             if load is None and (self.stop or (at_end and not batch)):
                 break
         pool.submit(self._publish).result()
-        self._tell()
+        self._report()
 
     def _has_room(self, batch: Batch) -> bool:
         return len(batch) < self.options.batch_rows and batch.size < self.options.batch_bytes
@@ -297,7 +301,7 @@ class _Listener:
         return True
 
     def _look(self, batch: Batch, read_to: dict[int, int]) -> None:
-        """Look at the topic now and then, and tell other processes how far this one is."""
+        """Look at the topic now and then, and report to other processes how far this one is."""
         now = time.monotonic()
         if now - self.looked_at >= (_LOOK_S if self.topic.away_since is None else 1.0):
             self.looked_at = now
@@ -309,13 +313,13 @@ class _Listener:
                     self.topic.assign(read_to)
             except AwayError:
                 self.topic.gone()
-        if now - self.told_at >= _TELL_S:
-            self.told_at = now
+        if now - self.reported_at >= _REPORT_S:
+            self.reported_at = now
             if self.state.state != "waiting for the writer":
                 self.state.state = "reading" if self.topic.away_since is None else "broker away"
-            self._tell(batch)
+            self._report(batch)
 
-    def _tell(self, batch: Batch | None = None) -> None:
+    def _report(self, batch: Batch | None = None) -> None:
         ends, reached = self.topic.ends(), self.topic.reached
         self.state.lag = {
             str(part): max(ends[part] - value["next"], 0)
@@ -324,13 +328,13 @@ class _Listener:
             for part, value in sorted(self.held.items())
             if part in ends
         }
-        tell(self.store.layout, self.topic.address, self.state)
+        report_state(self.store.layout, self.topic.address, self.state)
 
     def _load(self, batch: Batch) -> tuple[IngestReport, dict[int, Any]] | None:
         """Write a batch, in the thread that writes; None: a signal came while another process was writing."""
         time.sleep(max(self.free_since + _FREE_S - time.monotonic(), 0.0))
         source = str(self.topic.address)
-        values = {part: {"next": offset, "topic": self.topic_id} for part, offset in batch.next.items()}
+        values = self._values(batch.next)
         positions = tuple(
             Position(source, str(part), value, former=self.held.get(part)) for part, value in values.items()
         )
@@ -359,7 +363,7 @@ class _Listener:
         self.publication_s = self.published_at - began
 
     def _finish(self, load: Future[Any], report: ListenReport, advance: Callable[[int], None]) -> None:
-        """Count a batch that was written, and tell the broker."""
+        """Count a batch that was written, and commit its offsets at the broker."""
         if (done := load.result()) is None:
             return
         one, values = done
@@ -369,7 +373,7 @@ class _Listener:
         self.is_known = self.is_known or one.n_read > one.n_refused
         self.state.n_events, self.state.n_refused = report.n_read, report.n_refused
         self.state.state, self.state.written_at = "reading", time.time()
-        self.topic.tell({part: value["next"] for part, value in values.items()})
+        self.topic.commit({part: value["next"] for part, value in values.items()})
 
     def _asked(self, ask: Callable[[], T]) -> T:
         """Ask the broker, again and again while it does not answer."""
@@ -386,7 +390,7 @@ class _Listener:
                         "the same command again",
                     ) from error
             self.state.state = "broker away"
-            self._tell()
+            self._report()
             until = time.monotonic() + pause
             while time.monotonic() < until:
                 if self.stop:

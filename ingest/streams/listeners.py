@@ -20,7 +20,7 @@ from photogenic.warehouse.storage.layout import Layout
 from photogenic.warehouse.storage.lock import holder, locked
 from photogenic.warehouse.storage.manifest import parse_object, read_limited, to_dataclass
 
-__all__ = ["ListenerState", "State", "listening", "read_listeners", "tell"]
+__all__ = ["ListenerState", "State", "listening", "read_listeners", "report_state"]
 
 State = Literal["connecting", "reading", "broker away", "waiting for the writer", "ended", "failed"]
 
@@ -38,7 +38,7 @@ class ListenerState:
         lag: messages of each partition that the broker has and the store has not.
         started_at: seconds since 1970.
         written_at: when a batch was written last, in seconds since 1970; None: none was yet.
-        told_at: when this was written, in seconds since 1970.
+        reported_at: when this was written, in seconds since 1970.
         why: why it failed; empty: it did not.
     """
 
@@ -50,7 +50,7 @@ class ListenerState:
     lag: dict[str, int] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     written_at: float | None = None
-    told_at: float = 0.0
+    reported_at: float = 0.0
     why: str = ""
 
 
@@ -73,19 +73,19 @@ def listening(layout: Layout, address: Address, state: ListenerState) -> Iterato
         ) from error
     with lock:
         try:
-            tell(layout, address, state)
+            report_state(layout, address, state)
             yield
             state.state = "ended"
         except BaseException as error:
             state.state, state.why = "failed", str(error).partition("\n")[0][:500]
             raise
         finally:
-            tell(layout, address, state)
+            report_state(layout, address, state)
 
 
-def tell(layout: Layout, address: Address, state: ListenerState) -> None:
+def report_state(layout: Layout, address: Address, state: ListenerState) -> None:
     """Write the state for other processes. A full disk does not end a listener because of this file."""
-    state.told_at = time.time()
+    state.reported_at = time.time()
     path = layout.listeners / f"{_key(address)}.json"
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -104,18 +104,18 @@ def read_listeners(layout: Layout) -> list[dict[str, Any]]:
     found = []
     for path in sorted(layout.listeners.glob("*.json")) if layout.listeners.is_dir() else ():
         try:
-            told = to_dataclass(ListenerState, parse_object(read_limited(path)))
+            state = to_dataclass(ListenerState, parse_object(read_limited(path)))
         except (OSError, ValueError, TypeError, KeyError):
             continue
         process = holder(path.with_suffix(".lock"))
-        if process is None and told.state not in {"ended", "failed"}:
-            told.state, told.why = "failed", "its process was killed"
-        facts: Mapping[str, Any] = asdict(told)
+        if process is None and state.state not in {"ended", "failed"}:
+            state.state, state.why = "failed", "its process was killed"
+        facts: Mapping[str, Any] = asdict(state)
         found.append(
             {
                 **facts,
-                "lag": sum(told.lag.values()),
-                "partitions": told.lag,
+                "lag": sum(state.lag.values()),
+                "partitions": state.lag,
                 "process": None if process is None else str(process),
             }
         )

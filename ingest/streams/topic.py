@@ -73,7 +73,7 @@ class Topic:
         self._kafka: Any = confluent_kafka
         self.address, self._say = address, say
         self.away_since: float | None = None
-        self._why, self._fatal, self._told_away = "", "", False
+        self._why, self._fatal, self._is_away_noted = "", "", False
         self._unknown_since: float | None = None
         self._has_id = True
         self._at: dict[int, int] = {}
@@ -225,7 +225,7 @@ class Topic:
         return found
 
     def ends(self) -> dict[int, int]:
-        """Return the offset after the last message of each partition, as the last fetch told it."""
+        """Return the offset after the last message of each partition, as the last fetch gave it."""
         found = {}
         for part in self._at:
             at = self._kafka.TopicPartition(self.address.topic, part)
@@ -234,26 +234,26 @@ class Topic:
                 found[part] = end
         return found
 
-    def tell(self, offsets: Mapping[int, int]) -> None:
+    def commit(self, offsets: Mapping[int, int]) -> None:
         """Tell the broker how far the store is, for tools that show the lag. Nothing depends on it."""
         at = [self._kafka.TopicPartition(self.address.topic, part, offset) for part, offset in offsets.items()]
         try:
             self._consumer.commit(offsets=at, asynchronous=True)
         except self._kafka.KafkaException as error:
-            _log.debug("offsets were not told: %s", error)
+            _log.debug("offsets were not committed: %s", error)
 
     def gone(self) -> None:
         """Note that the broker does not answer, and say it once."""
         if self.away_since is None:
             self.away_since = time.monotonic()
-        if not self._told_away:
-            self._told_away = True
+        if not self._is_away_noted:
+            self._is_away_noted = True
             self._say(f"{self.address}: the broker does not answer{self._why and f' ({self._why})'}; trying again.")
 
     def _answered(self) -> None:
-        if self._told_away and self.away_since is not None:
+        if self._is_away_noted and self.away_since is not None:
             self._say(f"{self.address}: the broker answers again, after {time.monotonic() - self.away_since:.0f} s.")
-        self.away_since, self._told_away, self._why = None, False, ""
+        self.away_since, self._is_away_noted, self._why = None, False, ""
 
     def _receive(self, error: Any) -> None:
         """Receive an error of the connection, which the client handles."""

@@ -134,7 +134,7 @@ def _planned(report: SyncReport) -> dict[str, Any]:
 
 
 def _done_line(report: SyncReport, record: dict[str, Any]) -> str:
-    """Return `swipes: 4 read = 2 new + ...; position 2024-05-01 -> 2024-05-02; 3.2 s`."""
+    """Return `swipes: 4 read = 2 new + ...; position 2024-05-01 -> 2024-05-02`."""
     account = " + ".join(f"{record[f'n_{name}']:,} {name}" for name in _OUTCOMES[1:])
     reasons = ", ".join(
         f"{name} {n:,}" for name, n in sorted(report.refused.items(), key=lambda one: (-one[1], one[0]))

@@ -330,8 +330,8 @@ def _wants_arrow(request: web.Request) -> bool:
 
 def _arrow_response(body: bytes) -> web.Response:
     """Return rows as Arrow. Headers say whether there are more, since readers of Arrow may drop the metadata."""
-    told = orjson.loads(pa.ipc.open_stream(body).schema.metadata[b"photogenic"])
-    headers = {"Photogenic-Rows": str(told["n_rows"]), "Photogenic-Cut": str(told["cut"]).lower()}
+    facts = orjson.loads(pa.ipc.open_stream(body).schema.metadata[b"photogenic"])
+    headers = {"Photogenic-Rows": str(facts["n_rows"]), "Photogenic-Cut": str(facts["cut"]).lower()}
     return web.Response(body=body, content_type=ARROW, headers=headers)
 
 

@@ -185,10 +185,10 @@ def stream_families(listeners: Sequence[Mapping[str, Any]]) -> list[Family]:
             ],
         ),
         Family(
-            "photogenic_stream_told_timestamp_seconds",
-            "When the listener told its state last, in seconds since 1970.",
+            "photogenic_stream_reported_timestamp_seconds",
+            "When the listener last reported its state, in seconds since 1970.",
             "gauge",
-            [(labels, one["told_at"]) for labels, one in of],
+            [(labels, one["reported_at"]) for labels, one in of],
         ),
         Family(
             "photogenic_stream_written_timestamp_seconds",

@@ -2,7 +2,7 @@
 
 from photogenic.app.serve.http.store_metrics import stream_families
 from photogenic.ingest.streams.address import Address
-from photogenic.ingest.streams.listeners import ListenerState, listening, read_listeners, tell
+from photogenic.ingest.streams.listeners import ListenerState, listening, read_listeners, report_state
 from photogenic.warehouse import Layout
 
 ADDRESS = Address.of("kafka://broker:9092/swipes")
@@ -18,14 +18,14 @@ def test_a_listener_is_up_until_its_process_ends_and_its_lag_stays(tmp_path):
     state = ListenerState(str(ADDRESS), "swipes")
     with listening(layout, ADDRESS, state):
         state.state, state.n_events, state.n_refused, state.lag = "reading", 10, 3, {"0": 5, "10": 2}
-        tell(layout, ADDRESS, state)
+        report_state(layout, ADDRESS, state)
         now = values(layout)
         source = "[('source', 'kafka://broker:9092/swipes')]"
         assert (now["photogenic_stream_up"][source], now["photogenic_stream_connected"][source]) == (1, 1)
         assert list(now["photogenic_stream_lag"].values()) == [5, 2]
         assert list(now["photogenic_stream_events_total"].values()) == [7, 3]
         state.state = "broker away"
-        tell(layout, ADDRESS, state)
+        report_state(layout, ADDRESS, state)
         assert values(layout)["photogenic_stream_connected"][source] == 0
     after = values(layout)
     assert after["photogenic_stream_up"][source] == 0
@@ -35,7 +35,7 @@ def test_a_listener_is_up_until_its_process_ends_and_its_lag_stays(tmp_path):
 def test_a_listener_that_was_killed_is_told_as_failed(tmp_path):
     layout = Layout(tmp_path)
     layout.listeners.mkdir()
-    tell(layout, ADDRESS, ListenerState(str(ADDRESS), "swipes", state="reading"))
+    report_state(layout, ADDRESS, ListenerState(str(ADDRESS), "swipes", state="reading"))
     (one,) = read_listeners(layout)
     assert (one["state"], one["why"], one["process"]) == ("failed", "its process was killed", None)
 
